@@ -1,0 +1,83 @@
+//! FLOWS: one entry per (client cgroup, source, destination, port) with totals that no full ring can lose.
+//!
+//! The kernel submits the ring record first and bumps the totals after it, so whoever reads totals and then
+//! drains the ring has seen the record of every counted change, unless the ring dropped it.
+
+use crate::{Address, COMM_LEN};
+
+/// Who dials what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Cgroup id of the task that started the connection.
+    pub cgroup: u64,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Destination port.
+    pub port: u16,
+    /// Always 0.
+    pub _pad: [u8; 6],
+}
+const _: () = assert!(size_of::<FlowKey>() == 48);
+
+/// Totals of a flow since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FlowTotals {
+    /// Connections that were established.
+    pub opened: u64,
+    /// Established connections that ended, those that are older than the daemon included.
+    pub closed: u64,
+    /// Attempts that ended without a connection, and connections that were reset; by [`reason`].
+    pub failed: [u64; reason::COUNT],
+    /// Bytes that clients sent and servers acknowledged, in connections that ended.
+    pub bytes_sent: u64,
+    /// Bytes that clients received, in connections that ended.
+    pub bytes_received: u64,
+    /// `comm` of the thread that made the first connection.
+    pub comm: [u8; COMM_LEN],
+}
+const _: () = assert!(size_of::<FlowTotals>() == 96);
+
+/// TRACKED: what was known when a connection was started, kept until it ends; keyed by socket address.
+///
+/// User space inserts the connections that are older than the daemon, with `started` 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tracked {
+    /// The flow whose totals this connection changes.
+    pub flow: FlowKey,
+    /// `CLOCK_MONOTONIC`, nanoseconds, of the SYN; 0 if the connection is older than the daemon.
+    pub started: u64,
+    /// `comm` of the thread that connected.
+    pub comm: [u8; COMM_LEN],
+    /// Process that connected.
+    pub tgid: u32,
+    /// 1 once established.
+    pub established: u32,
+}
+const _: () = assert!(size_of::<Tracked>() == 80);
+
+/// Why a connection failed.
+pub mod reason {
+    /// The peer answered the SYN with a reset (`ECONNREFUSED`).
+    pub const REFUSED: usize = 0;
+    /// Nobody answered (`ETIMEDOUT`).
+    pub const TIMEOUT: usize = 1;
+    /// No way to the host or network (`EHOSTUNREACH`, `ENETUNREACH`).
+    pub const UNREACHABLE: usize = 2;
+    /// Established, then reset by the peer (`ECONNRESET`).
+    pub const RESET: usize = 3;
+    /// The client gave up before there was an answer (no socket error).
+    pub const ABORTED: usize = 4;
+    /// Any other socket error, and every failure where the hook cannot see the error.
+    pub const OTHER: usize = 5;
+    /// How many reasons there are.
+    pub const COUNT: usize = 6;
+    /// Names in the order of the numbers, as in metrics and JSON.
+    pub const NAMES: [&str; COUNT] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];
+    /// In a [`crate::record::TcpRecord`]: nothing failed.
+    pub const NONE: u8 = 255;
+}

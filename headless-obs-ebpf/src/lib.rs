@@ -1,0 +1,23 @@
+//! The interface between the kernel programs and user space: ring records, map keys and values, the
+//! names of maps, programs and globals, and the numbers both sides must agree on.
+//!
+//! Written by the kernel programs (`src/main.rs` of this package), read by the daemon's `probe`.
+//!
+//! Invariants: every type is `repr(C)`, has no implicit padding (each size is asserted), holds only
+//! integers and byte arrays, so that every byte pattern is a valid value; multi-byte fields are in
+//! the machine's order, except addresses, which are byte arrays in network order. IPv4 addresses are
+//! stored IPv4-mapped (`::ffff:a.b.c.d`), so one key covers both families and IPv4-mapped sockets.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod counters;
+pub mod flow;
+pub mod names;
+pub mod record;
+
+/// An IPv6 or IPv4-mapped address, network order.
+pub type Address = [u8; 16];
+
+/// Length of a task's `comm`, the kernel's `TASK_COMM_LEN`.
+pub const COMM_LEN: usize = 16;

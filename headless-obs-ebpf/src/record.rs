@@ -1,0 +1,119 @@
+//! Ring records. Each starts with a [`Header`]; its `kind` says what follows.
+
+use crate::{Address, COMM_LEN};
+
+/// A DNS message or TCP segment: [`DnsRecord`], then its payload.
+pub const KIND_DNS: u32 = 1;
+/// A connection was established: [`TcpRecord`].
+pub const KIND_OPENED: u32 = 2;
+/// An attempt ended without a connection: [`TcpRecord`].
+pub const KIND_FAILED: u32 = 3;
+/// An established connection ended: [`TcpRecord`].
+pub const KIND_CLOSED: u32 = 4;
+
+/// The first bytes of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Header {
+    /// One of the `KIND_` constants.
+    pub kind: u32,
+    /// DNS: bytes of payload that follow. TCP: 0.
+    pub length: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds, when the record was made.
+    pub time: u64,
+    /// Cgroup of the client: of the receiving socket (DNS), of the task that connected (TCP).
+    pub cgroup: u64,
+}
+const _: () = assert!(size_of::<Header>() == 24);
+
+/// Head of a DNS record; `header.length` bytes of payload follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct DnsRecord {
+    /// `kind` is [`KIND_DNS`].
+    pub header: Header,
+    /// Address of the receiver.
+    pub client: Address,
+    /// Address of the DNS server as the receiver sees it.
+    pub server: Address,
+    /// Port of the receiver.
+    pub client_port: u16,
+    /// Port of the server.
+    pub server_port: u16,
+    /// `IPPROTO_UDP` (17) or `IPPROTO_TCP` (6).
+    pub protocol: u8,
+    /// TCP flags byte (FIN 1, SYN 2, RST 4); 0 for UDP.
+    pub tcp_flags: u8,
+    /// Bytes that did not fit into the record (saturating).
+    pub cut: u16,
+    /// TCP sequence number of the first payload byte (of the SYN itself, if set).
+    pub sequence: u32,
+    /// Always 0.
+    pub _pad: u32,
+}
+const _: () = assert!(size_of::<DnsRecord>() == 72);
+
+/// Payload sizes that a record can have room for; the smallest that fits is used.
+pub const DNS_CLASSES: [usize; 3] = [512, 1536, 4096];
+/// The most payload bytes in one record.
+pub const DNS_MAX: usize = 4096;
+/// A longer TCP segment (after receive offload) becomes this many records at most.
+pub const DNS_CHUNKS: usize = 16;
+
+/// A change in a connection's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TcpRecord {
+    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`.
+    pub header: Header,
+    /// Identifies the connection together with `started`.
+    pub socket: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds, when the connection was started (SYN); 0 if before the daemon.
+    pub started: u64,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Closed: bytes sent and acknowledged.
+    pub bytes_sent: u64,
+    /// Closed: bytes received.
+    pub bytes_received: u64,
+    /// `comm` of the thread that connected.
+    pub comm: [u8; COMM_LEN],
+    /// Process that connected.
+    pub tgid: u32,
+    /// Destination port.
+    pub port: u16,
+    /// Index into [`crate::flow::reason::NAMES`], or [`crate::flow::reason::NONE`].
+    pub reason: u8,
+    /// 1 if the totals of FLOWS hold this change (FLOWS was not full).
+    pub counted: u8,
+}
+const _: () = assert!(size_of::<TcpRecord>() == 112);
+
+/// What the `existing` iterator writes per socket, back to back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ExistingRecord {
+    /// Address of the kernel's socket.
+    pub socket: u64,
+    /// Cgroup of the socket.
+    pub cgroup: u64,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// `comm` of the process that holds the socket.
+    pub comm: [u8; COMM_LEN],
+    /// Process that holds the socket.
+    pub tgid: u32,
+    /// Destination port.
+    pub port: u16,
+    /// Source port.
+    pub source_port: u16,
+    /// Kernel's socket state: 1 established, 10 listening; no other is written.
+    pub state: u32,
+    /// Always 0.
+    pub _pad: u32,
+}
+const _: () = assert!(size_of::<ExistingRecord>() == 80);

@@ -1,0 +1,1 @@
+//! Composition root: wires probe, sources, engine and server.

@@ -1,0 +1,1 @@
+//! Attribution: connection to Service, endpoint and resolution.

@@ -1,0 +1,1 @@
+//! DNS message bytes to an [`Answer`](super::Answer).

@@ -1,0 +1,79 @@
+//! DNS as clients receive it: bytes in, [`Answer`]s out. Pure; input bytes are hostile.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub mod message;
+pub mod name;
+pub mod stream;
+
+/// A domain name: lower case, labels joined by dots, no final dot; the root is the empty string.
+pub type Name = Arc<str>;
+
+/// One DNS response, reduced to what attribution needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What was asked.
+    pub question: Name,
+    /// The question's type.
+    pub kind: QueryType,
+    /// The response code.
+    pub rcode: Rcode,
+    /// TC: the server had more to say than fitted.
+    pub truncated: bool,
+    /// The question and the CNAMEs that lead from it to the owner of `addresses`, in that order; the question
+    /// alone where there is no CNAME.
+    pub chain: Vec<Name>,
+    /// A and AAAA records of the last name of `chain`, in answer order.
+    pub addresses: Vec<AddressRecord>,
+    /// SRV records, in answer order.
+    pub targets: Vec<SrvTarget>,
+}
+
+/// An A or AAAA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRecord {
+    /// The address; IPv4-mapped IPv6 is turned into IPv4.
+    pub address: IpAddr,
+    /// Seconds the record may be kept.
+    pub ttl: u32,
+}
+
+/// An SRV record with the addresses that the additional section gives for its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvTarget {
+    /// The host that serves.
+    pub target: Name,
+    /// The port it serves on.
+    pub port: u16,
+    /// Seconds the record may be kept.
+    pub ttl: u32,
+    /// Its addresses from the additional section; often empty.
+    pub addresses: Vec<AddressRecord>,
+}
+
+/// Type of a question, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QueryType {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Services.
+    Srv,
+    /// Anything else, by number.
+    Other(u16),
+}
+
+/// Response code, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rcode {
+    /// No error.
+    NoError,
+    /// The name does not exist.
+    NxDomain,
+    /// The server failed.
+    ServFail,
+    /// Anything else, by number.
+    Other(u16),
+}

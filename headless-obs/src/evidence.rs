@@ -1,0 +1,1 @@
+//! Evidence: the DNS answers each client received.

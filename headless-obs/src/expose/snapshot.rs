@@ -1,0 +1,199 @@
+//! The snapshot, schema `headless-obs/v1`: what `-o json`, /api/v1/snapshot, the tables and the metrics are
+//! made of. Plain data; two snapshots of different nodes can be added up. Fields may be added; a field once
+//! published keeps its name and meaning.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Snapshot::schema`].
+pub const SCHEMA: &str = "headless-obs/v1";
+
+/// Counts by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Everything the observer knows at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Name of the node.
+    pub node: String,
+    /// When observation began.
+    pub from: Timestamp,
+    /// When the snapshot was taken.
+    pub to: Timestamp,
+    /// How much of the truth the rest shows.
+    pub quality: Quality,
+    /// Observed headless Services, by namespace and name.
+    pub services: Vec<Service>,
+}
+
+/// How much of the truth the snapshot shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// What was lost, by reason: `ring_full` (detail of connections; totals are exact all the same),
+    /// `dns_ring_full`, `dns_copy_failed`, `dns_cut`, `tracked_full`, `flows_full` (connections missing from
+    /// the totals), and the engine's own bounds (`tcp_gap`, `evidence_evicted`, …).
+    pub events_lost: Counts,
+    /// DNS payloads that could not be decoded, by reason.
+    pub dns_rejected: Counts,
+    /// Connections whose detail was lost and which were attributed later, with the evidence at hand.
+    pub late: u64,
+    /// `late` as a share of all connections that were attributed, 0 to 1.
+    pub late_share: f64,
+    /// Connections to endpoints that belong to no Service here, by reason: `no_dns`, `ambiguous`, `other_port`.
+    pub unattributed: Counts,
+    /// Connections left out of the headline on purpose, by reason: `probe`, `boring`.
+    pub excluded: Counts,
+    /// Probe → the hook it runs on: `dns`, `tcp`, `existing`; `none` where it could not be attached.
+    pub probes: BTreeMap<String, String>,
+    /// Kernel map → entries and capacity.
+    pub maps: BTreeMap<String, MapFill>,
+    /// Where Services and Pods come from.
+    pub topology: TopologyState,
+}
+
+/// How full a kernel map is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapFill {
+    /// Entries in use (for the ring: bytes not yet read).
+    pub entries: u64,
+    /// Room in all (for the ring: bytes).
+    pub capacity: u64,
+}
+
+/// Where Services and Pods come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologyState {
+    /// `kubernetes`, `files` or `dns`.
+    pub source: String,
+    /// Whether everything that exists has been seen and the source is in touch.
+    pub synced: bool,
+}
+
+/// A headless Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Namespace; empty outside Kubernetes.
+    pub namespace: String,
+    /// Name; outside Kubernetes a domain name.
+    pub name: String,
+    /// Every endpoint: those of now, and those that left but still have figures.
+    pub endpoints: Vec<Endpoint>,
+    /// How evenly connections spread over the endpoints that are ready; connections that were
+    /// resolved by the Service's name (`service`, `srv`) only.
+    pub spread: Spread,
+    /// Connections to addresses that were no ready endpoint at that moment, by kind: `removed`,
+    /// `terminating`, `not_ready`, `ip_reused`.
+    pub stale: Counts,
+    /// Answers for the Service's names.
+    pub dns: Dns,
+    /// Clients, by namespace and workload.
+    pub clients: Vec<Client>,
+}
+
+/// An endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Pod's name; the address where there is no pod.
+    pub pod: String,
+    /// All addresses of the pod in this Service, both families.
+    pub addresses: Vec<String>,
+    /// `ready`, `not_ready`, `terminating` or `removed`.
+    pub state: String,
+    /// Since when it is ready.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ready_since: Option<Timestamp>,
+    /// Connections established, whatever they were resolved by.
+    pub opened: u64,
+    /// Those of `opened` that count in the spread.
+    pub counted: u64,
+    /// Failures by reason; `reset` had been opened.
+    pub failed: Counts,
+    /// Attempts given up because one to the pod's other address family won; no failures.
+    pub superseded: u64,
+    /// Connections open now.
+    pub active: u64,
+    /// Connections that ended.
+    pub closed: u64,
+    /// Bytes that clients sent, in connections that ended.
+    pub bytes_sent: u64,
+    /// Bytes that clients received, in connections that ended.
+    pub bytes_received: u64,
+}
+
+/// Figures of evenness over n ready endpoints with x connections each, zeros included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// N: connections counted.
+    pub connections: u64,
+    /// n: endpoints counted.
+    pub endpoints: u64,
+    /// Share of endpoints with at least one connection, 0 to 1.
+    pub coverage: f64,
+    /// Largest x over the mean, 1 to n.
+    pub peak_to_mean: f64,
+    /// Standard deviation (population) over the mean, from 0.
+    pub cv: f64,
+    /// Jain's index, 1/n to 1.
+    pub jain: f64,
+}
+
+/// DNS answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dns {
+    /// Answers with addresses or SRV records.
+    pub answers: u64,
+    /// Those with TC set.
+    pub truncated: u64,
+    /// Ready endpoints that answers for the Service's name listed, over those they could have listed, 0 to 1;
+    /// 1 where there was no answer.
+    pub completeness: f64,
+    /// Answers by response code: `noerror`, `nxdomain`, `servfail`, `other`.
+    pub rcodes: Counts,
+    /// Answers by transport: `udp`, `tcp`.
+    pub transports: Counts,
+}
+
+/// A client workload of a Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// Namespace; empty for a client that is no pod.
+    pub namespace: String,
+    /// Workload: Deployment, StatefulSet …, bare pod, or the cgroup's or process's name.
+    pub workload: String,
+    /// Connections opened, by what they were resolved by: `service`, `srv`, `hostname`, `none`, and open
+    /// ones older than the observer as `preexisting`.
+    pub resolution: Counts,
+    /// Connections established.
+    pub opened: u64,
+    /// Connections that failed.
+    pub failed: u64,
+    /// Connections open now.
+    pub active: u64,
+    /// Those of `opened` that were attributed late.
+    pub late: u64,
+    /// Share of ready endpoints with at least one of this client's counted connections, 0 to 1.
+    pub coverage: f64,
+    /// Place of the chosen address in the answer → connections; `32+` for all later places.
+    pub answer_index: Counts,
+    /// This client's figures per endpoint, zero-filled over the Service's endpoints.
+    pub endpoints: Vec<ClientEndpoint>,
+}
+
+/// A client's figures at one endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientEndpoint {
+    /// As in [`Endpoint::pod`].
+    pub pod: String,
+    /// Connections established, whatever they were resolved by.
+    pub opened: u64,
+    /// Those of `opened` that count in the spread.
+    pub counted: u64,
+    /// Connections that failed.
+    pub failed: u64,
+    /// Connections open now.
+    pub active: u64,
+}

@@ -1,0 +1,24 @@
+//! headless-obs: how clients spread their connections over the pods behind headless Services.
+//!
+//! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
+//! [`engine`], [`expose`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
+//! [`server`], [`commands`]. Only [`app`] knows both.
+
+#![deny(unsafe_code)]
+
+pub mod app;
+pub mod attribution;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod dns;
+pub mod engine;
+pub mod evidence;
+pub mod expose;
+pub mod ledger;
+pub mod probe;
+pub mod server;
+pub mod sources;
+pub mod spread;
+pub mod time;
+pub mod topology;

@@ -1,0 +1,1 @@
+//! The kernel side seen from user space: load, attach, read.

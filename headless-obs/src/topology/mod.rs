@@ -1,0 +1,3 @@
+//! The topology: Services, their endpoints over time, and Pods.
+
+pub mod object;
