@@ -11,6 +11,7 @@ pub mod attribution;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod config;
 pub mod dns;
 pub mod engine;
 pub mod evidence;
