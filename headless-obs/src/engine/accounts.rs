@@ -97,7 +97,7 @@ impl Accounts {
     }
 
     /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
-    pub fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce() -> Booking) {
+    pub fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
         let flow = flow_of(record);
         let cell = match self.open.remove(&record.socket) {
             Some(open) if open.started == record.started => open.cell,
@@ -134,7 +134,7 @@ impl Accounts {
         &mut self,
         now: Time,
         totals: &[(FlowKey, FlowTotals)],
-        mut attribute: impl FnMut(&FlowKey, &FlowTotals, u64) -> Booking,
+        mut attribute: impl FnMut(&mut Ledger, &FlowKey, &FlowTotals, u64) -> Booking,
     ) {
         let mut lost_ends: HashMap<FlowKey, u64> = HashMap::new();
         for (key, totals) in totals {
@@ -147,7 +147,7 @@ impl Accounts {
                 continue;
             }
             let connections = missing.opened + missing.failed.iter().sum::<u64>();
-            let booking = attribute(key, totals, connections);
+            let booking = attribute(&mut self.ledger, key, totals, connections);
             if missing.opened > 0 {
                 state.late_open.push((booking.map(|(cell, _)| cell), missing.opened));
             }
@@ -205,13 +205,13 @@ impl Accounts {
 
     /// The cell of a connection that ended and whose opening brought no record: one that was booked late, or one that
     /// is not booked at all yet.
-    fn close_unknown(&mut self, flow: FlowKey, attribute: impl FnOnce() -> Booking) -> Option<CellKey> {
+    fn close_unknown(&mut self, flow: FlowKey, attribute: impl FnOnce(&mut Ledger) -> Booking) -> Option<CellKey> {
         let state = self.state(flow);
         if let Some(cell) = take_late(&mut state.late_open) {
             return cell;
         }
         state.booked.opened += 1;
-        let (cell, target) = attribute()?;
+        let (cell, target) = attribute(&mut self.ledger)?;
         let booked = self.ledger.cell(cell);
         booked.opened += 1;
         booked.late += 1;

@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn reconcile(accounts: &mut Accounts, totals: &HashMap<FlowKey, FlowTotals>) {
     let totals: Vec<_> = totals.iter().map(|(key, totals)| (*key, *totals)).collect();
-    accounts.reconcile(Time(1), &totals, |key, _, _| booking(key.port));
+    accounts.reconcile(Time(1), &totals, |_, key, _, _| booking(key.port));
 }
 
 proptest! {
@@ -86,7 +86,7 @@ proptest! {
                     total.bytes_received += 20;
                     total.failed[usize::from(reason::RESET)] += u64::from(reset);
                     if arrives {
-                        accounts.closed(&record, || booking(port));
+                        accounts.closed(&record, |_| booking(port));
                     }
                 }
                 Step::Fail { port, arrives } => {
