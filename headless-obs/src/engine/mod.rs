@@ -22,9 +22,10 @@ pub use answers::Transport;
 pub use boring::Effects;
 pub use report::KernelState;
 
-use crate::attribution::{self, Dial, Outcome, Resolution, Unattributed, attribute, service_of};
+use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute, service_of};
 use crate::client::{Client, Clients};
 use crate::dns::message::decode;
+use crate::dns::name::{Asked, candidates};
 use crate::dns::stream::{Segment, StreamKey, Streams};
 use crate::dns::{self, Answer, Rcode};
 use crate::evidence::Evidence;
@@ -32,7 +33,7 @@ use crate::expose::snapshot::Counts;
 use crate::expose::trace::TraceEvent;
 use crate::ledger::CellKey;
 use crate::time::Time;
-use crate::topology::learned::Learner;
+use crate::topology::learned::{Learner, Meaning};
 use crate::topology::object::Change;
 use crate::topology::{Topology, Touched};
 
@@ -156,8 +157,10 @@ impl Engine {
     fn on_answer(&mut self, record: &DnsRecord, answer: &Answer, transport: Transport) {
         let now = Time(record.header.time);
         if let Some(learner) = &mut self.learner {
-            let touched = learner.observe(now, answer, &mut self.topology);
-            self.touch(&touched);
+            for change in learner.observe(now, answer, kubernetes_meaning) {
+                let touched = self.topology.apply(now, change);
+                touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
+            }
         }
         let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
         let Self { evidence, topology, answers, boring, .. } = self;
@@ -172,7 +175,7 @@ impl Engine {
         if answer.rcode == Rcode::NoError {
             // Names that can mean a Service count before the topology knows it: it may lag behind DNS.
             evidence.observe(now, client.scope, answer, |name| {
-                dns::name::candidates(name).next().is_some() || topology.find("", name).is_some()
+                candidates(name).next().is_some() || topology.find("", name).is_some()
             });
             if meant.is_some() {
                 answer.addresses.iter().for_each(|record| boring.interesting(record.address));
@@ -272,10 +275,6 @@ impl Engine {
     pub fn expire(&mut self, now: Time) -> Vec<FlowKey> {
         let touched = self.topology.expire(now);
         self.touch(&touched);
-        if let Some(learner) = &mut self.learner {
-            let touched = learner.expire(now, &mut self.topology);
-            self.touch(&touched);
-        }
         self.evidence.expire(now);
         self.streams.expire(now);
         let Self { accounts, answers, topology, .. } = self;
@@ -322,6 +321,16 @@ impl Engine {
             None => Prospect::Unowned,
         }
     }
+}
+
+/// What a name means in Kubernetes, at first sight.
+fn kubernetes_meaning(name: &str) -> Option<Meaning<'_>> {
+    let likely = candidates(name).next()?;
+    let host = match likely.asked {
+        Asked::Hostname(host) => Some(host),
+        Asked::Service | Asked::Port { .. } => None,
+    };
+    Some(Meaning { namespace: likely.namespace, service: likely.service, host })
 }
 
 /// Attribution with the client's evidence.

@@ -189,21 +189,17 @@ impl Engine {
                     counted: counted(&own),
                     failed: own.iter().map(|(_, cell)| cell.failures()).sum(),
                     active: own.iter().map(|(_, cell)| cell.active()).sum(),
+                    resolution: resolutions(&own),
+                    reasons: nonzero(failures(&own)),
                 }
             })
             .collect();
         let ready = || order.iter().zip(&endpoints).filter(|((_, row), _)| is_ready(row));
         let reached = ready().filter(|(_, own)| own.counted > 0).count();
-        let mut resolution = Counts::new();
-        for (key, cell) in cells {
-            let count = if key.resolution == Resolution::Preexisting { cell.preexisting } else { cell.opened };
-            *resolution.entry(key.resolution.as_str().to_owned()).or_default() += count;
-        }
-        resolution.retain(|_, count| *count > 0);
         Client {
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
-            resolution,
+            resolution: resolutions(cells),
             opened: cells.iter().map(|(_, cell)| cell.opened).sum(),
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
@@ -230,6 +226,21 @@ fn is_ready(row: &Endpoint) -> bool {
 /// Connections that count in the spread.
 fn counted(cells: &[(&CellKey, &Cell)]) -> u64 {
     cells.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| cell.opened).sum()
+}
+
+/// Connections by what they were resolved by.
+fn resolutions(cells: &[(&CellKey, &Cell)]) -> Counts {
+    let mut resolutions = Counts::new();
+    for (key, cell) in cells {
+        let count = if key.resolution == Resolution::Preexisting { cell.preexisting } else { cell.opened };
+        *resolutions.entry(key.resolution.as_str().to_owned()).or_default() += count;
+    }
+    nonzero(resolutions)
+}
+
+fn nonzero(mut counts: Counts) -> Counts {
+    counts.retain(|_, count| *count > 0);
+    counts
 }
 
 fn failures(cells: &[(&CellKey, &Cell)]) -> Counts {

@@ -76,6 +76,13 @@ pub struct LearnCounters {
     pub services_evicted: u64,
 }
 
+impl LearnCounters {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.services_full + self.endpoints_full + self.services_evicted
+    }
+}
+
 /// A TTL beyond a day says nothing about how long an endpoint lives.
 const TTL_MAX: u32 = 86_400;
 /// Domain names (in several zones) that are remembered per Service.
@@ -117,6 +124,11 @@ impl Learner {
     /// A learner that knows nothing.
     pub fn new(config: LearnConfig) -> Self {
         Self { config, services: HashMap::new(), members: 0, counters: LearnCounters::default() }
+    }
+
+    /// Whether an address can become an endpoint.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.config.filter.allows_address(address.to_canonical())
     }
 
     /// What could not be learnt.
