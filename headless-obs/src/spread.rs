@@ -38,6 +38,12 @@ pub fn of(counts: &[u64]) -> Spread {
     spread
 }
 
+/// `part` of `whole`, 0 to 1; 0 of nothing.
+#[must_use]
+pub fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { real(part) / real(whole) }
+}
+
 /// Exact up to 2⁵³, far beyond any count; above it the nearest.
 fn real(count: u64) -> f64 {
     count as f64

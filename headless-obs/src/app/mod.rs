@@ -16,7 +16,7 @@ use crate::handle::{EngineHandle, Observer, Readiness};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
 use crate::topology::object::Change;
-use crate::{dns, evidence, probe, topology};
+use crate::{client, dns, evidence, probe, topology};
 
 use clock::now;
 use work::Work;
@@ -41,6 +41,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let mut engine = Engine::new(engine::Config {
         topology: topology::Config::default(),
         learner: source.learner(&observe),
+        clients: client::Config::default(),
         evidence: evidence::Config::default(),
         streams: dns::stream::Limits::default(),
         cells: CELLS,

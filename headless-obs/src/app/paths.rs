@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::client::Clients;
+use crate::client::cgroup::parse;
 use crate::probe::CgroupRoot;
 use crate::time::Time;
 
@@ -26,21 +27,25 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// Looks the cgroup up and tells the clients' directory, if the budget allows. What is not looked up now is asked
-    /// again with the next record.
+    /// Looks a cgroup up that the directory does not know, if the budget allows. One that is not found now is asked for
+    /// again later.
     pub(super) fn find(&mut self, now: Time, cgroup: u64, root: &CgroupRoot, clients: &mut Clients) {
+        if !clients.wants(now, cgroup) || !self.spend(now) {
+            return;
+        }
+        if let Some((_, path)) = root.paths_of(&[cgroup]).pop() {
+            clients.cgroup(cgroup, &parse(&path));
+        }
+    }
+
+    fn spend(&mut self, now: Time) -> bool {
         let gained = now.since(self.refilled).as_nanos() / REFILL.as_nanos();
         if gained > 0 {
             self.left = self.left.saturating_add(u32::try_from(gained).unwrap_or(BURST)).min(BURST);
             self.refilled = now;
         }
-        if self.left == 0 {
-            return;
-        }
-        self.left -= 1;
-        match root.paths_of(&[cgroup]).pop() {
-            Some((_, path)) => clients.cgroup_path(cgroup, &path),
-            None => clients.cgroup_gone(cgroup),
-        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
     }
 }

@@ -63,9 +63,7 @@ impl Work {
     /// Takes in the connections that were open before.
     pub(super) fn adopt(&mut self, existing: &[ExistingRecord]) {
         for record in existing {
-            if self.engine.wants_path(record.cgroup, record.source) {
-                self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
-            }
+            self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
         }
         self.engine.adopt(now(), existing);
     }
@@ -105,14 +103,12 @@ impl Work {
         let Loaded { ring, cgroups, .. } = loaded;
         let mut last = Time::default();
         let taken = ring.drain(BATCH, |record| {
-            let (header, local) = match &record {
-                Record::Dns(dns, _) => (dns.header, dns.client),
-                Record::Tcp(tcp) => (tcp.header, tcp.source),
+            let header = match &record {
+                Record::Dns(dns, _) => dns.header,
+                Record::Tcp(tcp) => tcp.header,
             };
             last = Time(header.time);
-            if engine.wants_path(header.cgroup, local) {
-                paths.find(last, header.cgroup, cgroups, engine.clients());
-            }
+            paths.find(last, header.cgroup, cgroups, engine.clients());
             match record {
                 Record::Dns(dns, payload) => engine.on_dns(&dns, payload),
                 Record::Tcp(tcp) => engine.on_tcp(&tcp),

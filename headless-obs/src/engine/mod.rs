@@ -4,6 +4,7 @@
 //! Invariants: no clock, no IO, no locks: time is the records' own. The work per record does not grow with the number
 //! of Services.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub topology: crate::topology::Config,
     /// Set where Services are learnt from answers instead of being told.
     pub learner: Option<Learner>,
+    /// Bounds of the directory of clients.
+    pub clients: crate::client::Config,
     /// Bounds of the evidence.
     pub evidence: crate::evidence::Config,
     /// Bounds of reassembly.
@@ -90,7 +93,7 @@ impl Engine {
         Self {
             topology: Topology::new(config.topology),
             learner: config.learner,
-            clients: Clients::default(),
+            clients: Clients::new(config.clients),
             evidence: Evidence::new(config.evidence),
             streams: Streams::new(config.streams),
             accounts: Accounts::new(config.cells),
@@ -119,11 +122,6 @@ impl Engine {
     /// The directory of clients, to tell it the paths of cgroups.
     pub fn clients(&mut self) -> &mut Clients {
         &mut self.clients
-    }
-
-    /// Whether the client of a record can only be told by its cgroup's path, and the path is not known yet.
-    pub fn wants_path(&self, cgroup: u64, local: Address) -> bool {
-        self.clients.wants_path(&self.topology, cgroup, ip(local))
     }
 
     /// A DNS message, or a segment of a stream of them.
@@ -279,6 +277,8 @@ impl Engine {
         self.streams.expire(now);
         let Self { accounts, answers, topology, .. } = self;
         accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
+        let used: HashSet<_> = accounts.ledger.cells().filter_map(|(key, _)| key.client).collect();
+        self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(|service| topology.service_by_id(service).is_some());
         accounts.forget_idle(now, self.idle_flow)
     }

@@ -13,7 +13,7 @@ use crate::expose::snapshot::{
     Client, ClientEndpoint, Counts, Dns, Endpoint, MapFill, Quality, SCHEMA, Service, Snapshot, TopologyState,
 };
 use crate::ledger::{Cell, CellKey, POSITIONS};
-use crate::spread::{ratio, spread};
+use crate::spread::{self, ratio};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, ServiceState, State};
 
@@ -100,10 +100,12 @@ impl Engine {
         let in_kernel = kernel.counters.iter().filter(|(name, _)| !NO_LOSS.contains(name));
         let mut losses: Counts = in_kernel.map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let topology = self.topology.counters();
+        let clients = self.clients.counters();
         let own = [
             ("record_unknown", kernel.unknown_records),
             ("evidence_evicted", self.evidence.evicted()),
-            ("clients_evicted", self.clients.evicted()),
+            ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
+            ("clients_full", clients.workloads_full),
             ("clients_folded", self.accounts.ledger.folded()),
             ("topology_full", topology.services_full + topology.endpoints_full + topology.pods_full),
             ("topology_evicted", topology.removed_evicted + topology.history_evicted + topology.addresses_evicted),
@@ -160,7 +162,7 @@ impl Engine {
         Service {
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
-            spread: spread(&ready),
+            spread: spread::of(&ready),
             stale: stale(cells),
             dns: dns(&self.answers.of(state.id())),
             clients,
@@ -174,10 +176,8 @@ impl Engine {
         cells: &[(&CellKey, &Cell)],
         order: &[(EndpointId, &Endpoint)],
     ) -> Client {
-        let (namespace, workload) = match client {
-            Some(id) => self.clients.name(id),
-            None => ("", FOLDED_NAME),
-        };
+        let name = client.and_then(|id| self.clients.workload(id));
+        let (namespace, workload) = name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name));
         let endpoints: Vec<_> = order
             .iter()
             .map(|(id, row)| {

@@ -93,7 +93,8 @@ impl Engine {
     }
 
     fn push(&mut self, at: Time, client: Client, service: Option<ServiceId>, what: What) {
-        let (namespace, workload) = self.clients.name(client.workload);
+        let name = self.clients.workload(client.workload);
+        let (namespace, workload) = name.map_or(("", ""), |name| (&*name.namespace, &*name.name));
         let key = service.and_then(|id| self.topology.service_by_id(id)).map(|state| state.key());
         let event = TraceEvent {
             time: self.wall(at),
