@@ -71,13 +71,13 @@ fn compiler() -> Result<Toolchain> {
     }
     let mut obstacles = Vec::new();
     for install in [add_rust_src, install_compiler] {
-        match install() {
-            Ok(()) => {
-                if let Some(found) = toolchain::find()? {
-                    return Ok(found);
-                }
-            }
-            Err(error) => obstacles.push(format!("{error:#}")),
+        if let Err(error) = install() {
+            obstacles.push(format!("{error:#}"));
+        } else if let Some(found) = toolchain::find()? {
+            return Ok(found);
+        } else {
+            obstacles
+                .push(format!("what was installed is older than Rust {}", env!("CARGO_PKG_RUST_VERSION")));
         }
     }
     bail!(
@@ -85,7 +85,7 @@ fn compiler() -> Result<Toolchain> {
          Run one of these, then try again:\n  \
          rustup component add rust-src\n  \
          sudo apt-get install {}",
-        if obstacles.is_empty() { "what was installed is too old".to_owned() } else { obstacles.join("; ") },
+        obstacles.join("; "),
         COMPILER_PACKAGES.join(" "),
     )
 }
@@ -121,14 +121,14 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
         bail!("no apt-get that could install {}", packages.join(" "));
     }
-    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    let mut install = vec!["--quiet", "install", "--yes", "--no-install-recommends"];
     install.extend_from_slice(packages);
     say(&format!("installing the packages {} (a minute or two)", packages.join(" ")));
     if known(packages) && apt(&install).is_ok() {
         return Ok(());
     }
     say("fetching the package lists");
-    apt(&["update"])?;
+    apt(&["--quiet", "update"])?;
     if !known(packages) {
         bail!("this distribution has no packages {}", packages.join(" "));
     }
@@ -164,8 +164,12 @@ fn linker() -> Result<PathBuf> {
     }
     say(&format!("installing bpf-linker {LINKER_VERSION} into {} (about a minute)", root.display()));
     let build = workspace::tools().join("build");
+    // On the path only so that cargo does not advise to put it there.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::env::split_paths(&path).chain([root.join("bin")]))?;
     process::run(
         process::cargo()
+            .env("PATH", path)
             .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-track"])
             .arg("--root")
             .arg(&root)
