@@ -1,1 +1,75 @@
-fn main() {}
+//! `cargo xtask TASK`: the only entry to everything the project does beside `cargo build`.
+//!
+//! This file parses and dispatches; each task has a file of its own. Messages of xtask go to stderr, so
+//! that the standard output belongs to what a task runs. Everything made is kept under `target/`.
+//! Only the steps that need root get it: directly when started by root, through sudo otherwise.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod artifacts;
+mod build_ebpf;
+mod check;
+mod ci;
+mod console;
+mod daemon;
+mod demo;
+mod kernel;
+mod layers;
+mod libtest;
+mod privilege;
+mod process;
+mod setup;
+mod source;
+mod test;
+mod toolchain;
+mod tree;
+mod workspace;
+
+/// The tasks of the project. Each one starts with `setup`, which is quick when nothing is missing.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Find or install what building the kernel programs needs
+    Setup,
+    /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
+    BuildEbpf,
+    /// Check format, lints (host and BPF), documentation and the import rules of the layers
+    Check,
+    /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
+    Test(test::Options),
+    /// Run the demonstration: a lab with clients of different habits, observed by the real daemon
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// Options of the demonstration; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Build headless-obs and run it with root
+    #[command(disable_help_flag = true)]
+    Run {
+        /// Arguments of headless-obs; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// What CI runs: `check`, then `test`, counted together
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Setup => setup::run(),
+        Task::BuildEbpf => build_ebpf::run(),
+        Task::Check => check::run(),
+        Task::Test(options) => test::run(&options),
+        Task::Demo { args } => demo::run(&args),
+        Task::Run { args } => daemon::run(&args),
+        Task::Ci => ci::run(),
+    };
+    done.unwrap_or_else(|error| {
+        console::say(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}

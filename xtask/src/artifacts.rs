@@ -1,0 +1,102 @@
+//! Building for this machine, and learning from cargo where the programs are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::process;
+
+/// A program that cargo built.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// The target's name: the binary's, or the test file's.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The folder of the package's Cargo.toml, where cargo would run its tests.
+    pub(crate) package: PathBuf,
+    /// Whether it is a test harness.
+    pub(crate) is_test: bool,
+}
+
+/// The daemon's binary.
+pub(crate) const DAEMON: &str = "headless-obs";
+
+/// Builds binaries: `--package NAME --bin NAME` pairs and the like.
+pub(crate) fn build(args: &[&str]) -> Result<Vec<Program>> {
+    programs(process::cargo().arg("build").args(args))
+}
+
+/// Builds the test programs of a package, without running them.
+pub(crate) fn build_tests(package: &str) -> Result<Vec<Program>> {
+    let built = programs(process::cargo().args(["test", "--no-run", "--package", package]))?;
+    Ok(built.into_iter().filter(|program| program.is_test).collect())
+}
+
+/// The path of the binary of that name.
+pub(crate) fn binary(programs: &[Program], name: &str) -> Result<PathBuf> {
+    programs
+        .iter()
+        .find(|program| !program.is_test && program.name == name)
+        .map(|program| program.path.clone())
+        .with_context(|| format!("cargo built no program `{name}`"))
+}
+
+fn programs(command: &mut Command) -> Result<Vec<Program>> {
+    let messages = process::output(command.arg("--message-format=json-render-diagnostics"))?;
+    Ok(messages.lines().filter_map(program).collect())
+}
+
+/// The program that one of cargo's messages announces.
+fn program(message: &str) -> Option<Program> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if message["reason"] != "compiler-artifact" {
+        return None;
+    }
+    Some(Program {
+        name: text(&message["target"]["name"])?,
+        path: text(&message["executable"])?.into(),
+        package: Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf(),
+        is_test: message["profile"]["test"] == true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_are_taken_from_cargos_messages() {
+        let bin = r#"{"reason":"compiler-artifact","manifest_path":"/w/a/Cargo.toml",
+            "target":{"name":"a","kind":["bin"]},"profile":{"test":false},"executable":"/w/target/debug/a"}"#;
+        let expected = Program {
+            name: "a".into(),
+            path: "/w/target/debug/a".into(),
+            package: "/w/a".into(),
+            is_test: false,
+        };
+        assert_eq!(program(bin), Some(expected));
+        let test = bin.replace("\"test\":false", "\"test\":true");
+        assert!(program(&test).unwrap().is_test);
+        let library = bin.replace("\"/w/target/debug/a\"", "null");
+        assert_eq!(program(&library), None);
+        assert_eq!(program(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(program("running 3 tests"), None);
+    }
+
+    #[test]
+    fn a_test_harness_is_not_the_binary_of_its_name() {
+        let program = |path: &str, is_test| Program {
+            name: "headless-obs".into(),
+            path: path.into(),
+            package: "/w".into(),
+            is_test,
+        };
+        let built = [program("/w/harness", true), program("/w/daemon", false)];
+        assert_eq!(binary(&built, "headless-obs").unwrap(), Path::new("/w/daemon"));
+        assert!(binary(&built, "other").is_err());
+    }
+}

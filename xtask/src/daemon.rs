@@ -1,0 +1,16 @@
+//! `cargo xtask run`: the daemon and its command line, built and started with root.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{artifacts, build_ebpf, privilege};
+
+/// The task. On success it does not return: xtask becomes the program.
+pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
+    build_ebpf::build()?;
+    let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
+    let program = artifacts::binary(&built, artifacts::DAEMON)?;
+    Err(privilege::exec(privilege::as_root(&program, args, &[])?))
+}

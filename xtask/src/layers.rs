@@ -1,0 +1,245 @@
+//! The import rules of the layers, and what every source file owes its reader.
+//!
+//! In: the Rust files of the workspace. Out: violations as `file:line: what is wrong`.
+//!
+//! The rules: the pure core does no IO and reads no clock; the parts of the shell do not know each other;
+//! only `app`, `commands` and `main` see both. `unsafe` stays where the kernel is spoken to. Each file is part of
+//! some crate, says first what it is, and is short enough to be read in one go.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+
+use crate::console::say;
+use crate::tree::File;
+use crate::{process, tree, workspace};
+
+/// Modules of the daemon that decide everything and touch nothing.
+const PURE: [&str; 10] =
+    ["dns", "topology", "client", "evidence", "attribution", "ledger", "spread", "engine", "expose", "time"];
+
+/// Modules of the daemon that do IO, and which other modules each must not know.
+const SHELL: [(&str, &[&str]); 6] = [
+    ("probe", &["sources", "server", "commands", "app"]),
+    ("sources", &["probe", "server", "commands", "app"]),
+    ("server", &["probe", "sources", "commands", "app"]),
+    ("cli", &["probe", "sources", "server", "commands", "app"]),
+    ("app", &[]),
+    ("commands", &[]),
+];
+
+/// What the pure core must not reach, beside the shell.
+const OUTSIDE: [&str; 30] = [
+    "aya",
+    "aya_log",
+    "aya_obj",
+    "axum",
+    "btf_rs",
+    "crossterm",
+    "hyper",
+    "hyper_util",
+    "indicatif",
+    "jiff::Timestamp::now",
+    "jiff::Zoned::now",
+    "kube",
+    "libc",
+    "notify",
+    "ratatui",
+    "rustix",
+    "tokio",
+    "tracing_subscriber",
+    "std::env",
+    "std::fs",
+    "std::io::stderr",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
+    "std::os",
+    "std::process",
+    "std::thread",
+];
+
+/// The clocks. The pure core is told the time.
+const CLOCKS: [&str; 2] = ["std::time::Instant", "std::time::SystemTime"];
+
+/// The folders where `unsafe` is allowed.
+const UNSAFE: [&str; 2] = ["headless-obs-ebpf", "headless-obs/src/probe"];
+
+/// The most lines a file may have.
+const LONGEST: usize = 500;
+
+/// The package the layers are in.
+const LAYERED: &str = "headless-obs";
+
+/// File, line, and what is wrong there.
+type Violation = (String, usize, String);
+
+/// Checks the workspace; violations go to stderr.
+pub(crate) fn check() -> Result<()> {
+    let metadata =
+        process::output(process::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let tree = tree::read(&workspace::root(), tree::roots(&metadata)?)?;
+    let mut found: BTreeSet<Violation> = tree.broken.into_iter().collect();
+    found.extend(tree.files.iter().flat_map(violations));
+    for (file, line, what) in &found {
+        say(&format!("{file}:{line}: {what}"));
+    }
+    match found.len() {
+        0 => Ok(()),
+        count => bail!("{count} violations of the rules in xtask/src/layers.rs"),
+    }
+}
+
+/// What is wrong in one file.
+fn violations(file: &File) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut report = |line, what: String| found.push((file.name.clone(), line, what));
+    if !file.text.starts_with("//!") {
+        report(1, "a file starts with `//!`: what it is, what comes in and out".to_owned());
+    }
+    let length = file.text.lines().count();
+    if length > LONGEST {
+        report(length, format!("{length} lines, more than {LONGEST}: give each subject a file"));
+    }
+    if !UNSAFE.iter().any(|folder| file.name.starts_with(&format!("{folder}/"))) {
+        for &line in &file.source.unsafes {
+            report(line, format!("`unsafe` is allowed only in {}", UNSAFE.join(" and ")));
+        }
+    }
+    if let Some(layer) = file.module.first().filter(|_| file.library_of.as_deref() == Some(LAYERED)) {
+        match forbidden(layer) {
+            None => report(1, format!("`{layer}` has no layer: name it in xtask/src/layers.rs")),
+            Some(forbidden) => {
+                for path in &file.source.paths {
+                    if let Some((item, advice)) = forbidden.iter().find(|(item, _)| path.reaches(item)) {
+                        report(path.line, format!("`{layer}` must not use `{item}`: {advice}"));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What a layer must not use, and what to do instead.
+fn forbidden(layer: &str) -> Option<Vec<(String, &'static str)>> {
+    if PURE.contains(&layer) {
+        let shell =
+            SHELL.iter().map(|(name, _)| (format!("crate::{name}"), "the pure core does not know the shell"));
+        let outside =
+            OUTSIDE.iter().map(|&item| (item.to_owned(), "the pure core does no IO; let `app` pass it in"));
+        let clocks =
+            CLOCKS.iter().map(|&item| (item.to_owned(), "the time is an argument, `crate::time::Time`"));
+        return Some(shell.chain(outside).chain(clocks).collect());
+    }
+    let (_, others) = SHELL.iter().find(|(name, _)| *name == layer)?;
+    Some(others.iter().map(|other| (format!("crate::{other}"), "let `app` connect the two")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source;
+
+    /// The lines of the violations in a file of the daemon's library.
+    fn lines(module: &str, text: &str) -> Vec<usize> {
+        let module: Vec<String> = module.split("::").map(str::to_owned).collect();
+        let name = format!("headless-obs/src/{}.rs", module.join("/"));
+        let text = format!("//! Doc.\n{text}");
+        let source = source::read(&text, &module).unwrap();
+        let file = File { name, library_of: Some(LAYERED.to_owned()), module, text, source };
+        violations(&file).into_iter().map(|(_, line, _)| line).collect()
+    }
+
+    fn allowed(module: &str, text: &str) {
+        assert_eq!(lines(module, text), Vec::<usize>::new(), "{module}: {text}");
+    }
+
+    fn refused(module: &str, text: &str) {
+        assert_eq!(lines(module, text), [2], "{module}: {text}");
+    }
+
+    #[test]
+    fn the_pure_core_does_no_io() {
+        for text in [
+            "use std::fs::File;",
+            "use std::{collections::HashMap, fs};",
+            "use std::net::*;",
+            "use std::net::{IpAddr, TcpStream};",
+            "fn f() { std::process::exit(1) }",
+            "use tokio::sync::mpsc;",
+            "use aya as kernel;",
+            "use jiff::*;",
+            "fn f() { m!(hyper::body::Bytes) }",
+            "mod tests { use ::axum; }",
+        ] {
+            for module in PURE {
+                refused(module, text);
+            }
+            refused("dns::message", text);
+        }
+        refused("engine", "use jiff::Timestamp; fn now() -> Timestamp { Timestamp::now() }");
+    }
+
+    #[test]
+    fn the_pure_core_reads_no_clock() {
+        refused("engine", "use std::time::Instant;");
+        refused("engine", "use std::time::{Duration, SystemTime};");
+        refused("engine", "use core::time; fn f() { time::Instant::now() }");
+        refused("ledger", "fn f() { std::time::Instant::now() }");
+        allowed("engine", "use std::time::Duration; use crate::time::Time;");
+    }
+
+    #[test]
+    fn the_pure_core_does_not_know_the_shell() {
+        for shell in ["probe", "sources", "server", "commands", "app", "cli"] {
+            refused("topology::object", &format!("use crate::{shell}::X;"));
+            refused("topology", &format!("fn f() {{ super::{shell}::go() }}"));
+        }
+        refused("spread", "use crate::{engine::Engine, probe};");
+        assert!(!lines("time", "use super::*;").is_empty());
+        allowed(
+            "expose",
+            "use crate::{engine::Engine, ledger::*}; use std::net::IpAddr; use jiff::Timestamp;",
+        );
+    }
+
+    #[test]
+    fn the_parts_of_the_shell_do_not_know_each_other() {
+        refused("probe", "use crate::sources::files;");
+        refused("sources::files", "use super::super::probe::Ring;");
+        refused("server", "use crate::app::App;");
+        allowed("app", "use crate::{probe, sources, server};");
+        allowed("commands::run", "use crate::{app, probe, sources};");
+        allowed("probe", "use std::fs; use crate::engine::Engine; use aya::Ebpf;");
+    }
+
+    #[test]
+    fn a_module_without_a_layer_is_refused() {
+        assert_eq!(lines("misc", ""), [1]);
+    }
+
+    #[test]
+    fn unsafe_is_allowed_where_the_kernel_is_spoken_to() {
+        allowed("probe::ring", "fn f() { unsafe { g() } }");
+        refused("server", "fn f() { unsafe { g() } }");
+        allowed("server", "// unsafe\n#![deny(unsafe_code)]");
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_and_is_short() {
+        let file = |text: &str| File {
+            name: "xtask/src/x.rs".to_owned(),
+            library_of: None,
+            module: vec!["x".to_owned()],
+            text: text.to_owned(),
+            source: source::read(text, &[]).unwrap(),
+        };
+        assert_eq!(violations(&file("// No doc.\n"))[0].1, 1);
+        assert!(violations(&file(&format!("//! Doc.\n{}", "\n".repeat(LONGEST - 1)))).is_empty());
+        assert_eq!(violations(&file(&format!("//! Doc.\n{}", "\n".repeat(LONGEST))))[0].1, LONGEST + 1);
+    }
+}

@@ -1,0 +1,126 @@
+//! Reading what Rust's test programs print.
+//!
+//! In: their output in pieces, as it arrives. Out: [`Counts`]. Only complete lines are looked at.
+
+/// How many tests passed and failed, and which failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Tests that passed.
+    pub(crate) passed: u64,
+    /// Tests that failed, and parts that could not run.
+    pub(crate) failed: u64,
+    /// The names of both.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Counts {
+    /// A part that could not run, with the reason: one failure.
+    pub(crate) fn failure(reason: String) -> Self {
+        Self { passed: 0, failed: 1, failures: vec![reason] }
+    }
+
+    /// Adds the counts of another part.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { passed, failed, failures } = other;
+        self.passed += passed;
+        self.failed += failed;
+        self.failures.extend(failures);
+    }
+
+    /// The line that ends the test task.
+    pub(crate) fn summary(&self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// Collects counts from a stream of output.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    counts: Counts,
+    line: Vec<u8>,
+}
+
+impl Reader {
+    /// Takes the next piece of output.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            if byte == b'\n' {
+                self.end_line();
+            } else {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    /// The counts, after the last piece.
+    pub(crate) fn finish(mut self) -> Counts {
+        self.end_line();
+        self.counts
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        if let Some((passed, failed)) = test_result(&line) {
+            self.counts.passed += passed;
+            self.counts.failed += failed;
+        } else if let Some(name) = failed_test(&line) {
+            self.counts.failures.push(name.to_owned());
+        }
+        self.line.clear();
+    }
+}
+
+/// Passed and failed of a line as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn test_result(line: &str) -> Option<(u64, u64)> {
+    let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count =
+        |unit: &str| numbers.split("; ").find_map(|part| part.strip_suffix(unit)?.trim_end().parse().ok());
+    Some((count("passed")?, count("failed")?))
+}
+
+/// The name of a line as `test NAME ... FAILED`.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\nrunning 3 tests\ntest a::one ... ok\ntest a::two ... FAILED\ntest b ... ignored\n\
+        \nfailures:\n    a::two\n\
+        \ntest result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s\n\
+        \nrunning 2 tests\n\
+        test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s";
+
+    #[test]
+    fn results_of_several_programs_add_up_however_the_output_is_cut() {
+        let expected = Counts { passed: 3, failed: 1, failures: vec!["a::two".to_owned()] };
+        for size in [1, 7, OUTPUT.len()] {
+            let mut reader = Reader::default();
+            OUTPUT.as_bytes().chunks(size).for_each(|piece| reader.push(piece));
+            assert_eq!(reader.finish(), expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        for line in [
+            "the test result: ok. 9 passed; 0 failed",
+            "test result: ok. many passed; 0 failed",
+            "test result: ok",
+            "9 passed, 0 failed",
+            "",
+        ] {
+            assert_eq!(test_result(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_could_not_run_is_a_failure() {
+        let mut counts = Counts { passed: 5, failed: 0, failures: Vec::new() };
+        counts.add(Counts::failure("no root".to_owned()));
+        assert_eq!(counts.summary(), "5 passed, 1 failed");
+        assert_eq!(counts.failures, ["no root"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Running one command with root: directly when the task was started by root, else through sudo.
+//!
+//! sudo resets the environment, so what the command needs is handed over by `env` on its command line;
+//! that works under any sudoers policy, which `sudo -E` does not.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Error, Result, bail};
+
+use crate::process;
+
+/// Variables that reach the command through sudo, by prefix.
+const KEPT: [&str; 4] = ["HEADLESS_OBS_", "RUST_", "NO_COLOR", "COLORTERM"];
+
+/// A command for root.
+///
+/// # Errors
+/// When this is not root and sudo is not installed.
+pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Result<Command> {
+    if is_root()? {
+        return Ok(direct(program, args, env));
+    }
+    if !on_path("sudo") {
+        bail!("{} needs root, and sudo is not installed: run the task as root", program.display());
+    }
+    Ok(through_sudo(program, args, env))
+}
+
+fn direct(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).envs(env.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn through_sudo(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Command {
+    let given = env.iter().map(|(name, value)| (OsString::from(name), value.clone()));
+    let kept =
+        std::env::vars_os().filter(|(name, _)| is_kept(name) && env.iter().all(|(given, _)| name != given));
+    let env: Vec<(OsString, OsString)> = given.chain(kept).collect();
+    let mut command = Command::new("sudo");
+    command.args(sudo_args(program, args, &env));
+    command
+}
+
+/// Replaces xtask by the command, so that signals, terminal and exit code are the command's own.
+/// Returns only when it could not start.
+pub(crate) fn exec(mut command: Command) -> Error {
+    let error = command.exec();
+    Error::new(error).context(format!("cannot start `{}`", process::describe(&command)))
+}
+
+/// Whether this process runs as root.
+pub(crate) fn is_root() -> Result<bool> {
+    // The owner of a process's own directory is its effective user.
+    Ok(fs::metadata("/proc/self").context("cannot read /proc; is it mounted?")?.uid() == 0)
+}
+
+/// Whether a program of this name is found by `PATH`.
+pub(crate) fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| KEPT.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// `-- env NAME=VALUE… PROGRAM ARGS…`
+fn sudo_args(program: &Path, args: &[OsString], env: &[(OsString, OsString)]) -> Vec<OsString> {
+    let mut line = vec![OsString::from("--"), OsString::from("env")];
+    line.extend(env.iter().map(|(name, value)| {
+        let mut assignment = name.clone();
+        assignment.push("=");
+        assignment.push(value);
+        assignment
+    }));
+    line.push(program.into());
+    line.extend_from_slice(args);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn sudo_gets_the_environment_then_the_program_then_its_arguments() {
+        let env = [
+            (OsString::from("HEADLESS_OBS_BIN"), OsString::from("/a b/headless-obs")),
+            (OsString::from("RUST_LOG"), OsString::from("")),
+        ];
+        assert_eq!(
+            sudo_args(Path::new("/t/demo"), &words(&["--keep", "-o", "json"]), &env),
+            words(&[
+                "--",
+                "env",
+                "HEADLESS_OBS_BIN=/a b/headless-obs",
+                "RUST_LOG=",
+                "/t/demo",
+                "--keep",
+                "-o",
+                "json"
+            ]),
+        );
+    }
+
+    #[test]
+    fn sudo_without_environment_or_arguments() {
+        assert_eq!(sudo_args(Path::new("apt-get"), &[], &[]), words(&["--", "env", "apt-get"]));
+    }
+
+    #[test]
+    fn only_the_projects_variables_are_kept() {
+        for (name, kept) in [
+            ("HEADLESS_OBS_EBPF", true),
+            ("RUST_BACKTRACE", true),
+            ("NO_COLOR", true),
+            ("LD_LIBRARY_PATH", false),
+            ("PATH", false),
+            ("MY_RUST_LOG", false),
+        ] {
+            assert_eq!(is_kept(OsStr::new(name)), kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn root_runs_the_program_itself() {
+        let command = direct(Path::new("/t/demo"), &words(&["x"]), &[("A", OsString::from("b"))]);
+        assert_eq!(process::describe(&command), "/t/demo x");
+        assert!(command.get_envs().any(|(name, value)| name == "A" && value == Some(OsStr::new("b"))));
+    }
+
+    #[test]
+    fn others_run_it_through_sudo() {
+        let command =
+            through_sudo(Path::new("/t/demo"), &words(&["x"]), &[("RUST_LOG", OsString::from("b"))]);
+        let line = process::describe(&command);
+        assert!(line.starts_with("sudo -- env RUST_LOG=b "), "{line}");
+        assert!(line.ends_with(" /t/demo x"), "{line}");
+        assert_eq!(line.matches("RUST_LOG=").count(), 1, "{line}");
+    }
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask setup`: what building the kernel programs needs, found or installed.
+//!
+//! In: the machine. Out: a [`Tools`], or an error that says which command to run. Idempotent, and quick
+//! when everything is there: then it only looks.
+//!
+//! Does not touch what the user configured: rustup's component and Debian's packages are added, nothing
+//! is replaced, and bpf-linker lives under `target/`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::console::say;
+use crate::toolchain::{self, Core, Toolchain};
+use crate::{privilege, process, workspace};
+
+/// Links the kernel programs. The newest that was tried with the compilers named in `toolchain`.
+const LINKER_VERSION: &str = "0.10.3";
+
+/// Debian's compiler with a built core library for the BPF target.
+const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
+
+/// Clippy for that compiler.
+const CLIPPY_PACKAGE: &str = "rust-web-clippy";
+
+/// What builds the kernel programs.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// The compiler.
+    pub(crate) toolchain: Toolchain,
+    /// The linker's path.
+    pub(crate) linker: PathBuf,
+}
+
+/// The task.
+pub(crate) fn run() -> Result<ExitCode> {
+    let Tools { toolchain, linker } = ensure()?;
+    let core = match toolchain.core {
+        Core::Built => "with its core library for BPF",
+        Core::Source => "with rust-src",
+    };
+    say(&format!("kernel programs are built by {} {core}", toolchain.sysroot.display()));
+    say(&format!("and linked by {}", linker.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds the tools, or installs what is missing.
+pub(crate) fn ensure() -> Result<Tools> {
+    Ok(Tools { toolchain: compiler()?, linker: linker()? })
+}
+
+/// Makes sure that the toolchain of the kernel programs has clippy.
+pub(crate) fn ensure_clippy(toolchain: &Toolchain) -> Result<()> {
+    if toolchain.sysroot.join("bin/cargo-clippy").is_file() {
+        return Ok(());
+    }
+    if toolchain.is_system() {
+        return install_packages(&[CLIPPY_PACKAGE]);
+    }
+    let name = toolchain.sysroot.file_name().unwrap_or_default();
+    say("adding clippy to the toolchain of the kernel programs");
+    process::run(Command::new("rustup").args(["component", "add", "clippy", "--toolchain"]).arg(name))
+}
+
+fn compiler() -> Result<Toolchain> {
+    if let Some(found) = toolchain::find()? {
+        return Ok(found);
+    }
+    let mut obstacles = Vec::new();
+    for install in [add_rust_src, install_compiler] {
+        if let Err(error) = install() {
+            obstacles.push(format!("{error:#}"));
+        } else if let Some(found) = toolchain::find()? {
+            return Ok(found);
+        } else {
+            obstacles
+                .push(format!("what was installed is older than Rust {}", env!("CARGO_PKG_RUST_VERSION")));
+        }
+    }
+    bail!(
+        "no compiler here can build the kernel programs ({}).\n\
+         Run one of these, then try again:\n  \
+         rustup component add rust-src\n  \
+         sudo apt-get install {}",
+        obstacles.join("; "),
+        COMPILER_PACKAGES.join(" "),
+    )
+}
+
+/// Asks rustup for rust-src, once: where it cannot be downloaded, each call would cost seconds for nothing.
+fn add_rust_src() -> Result<()> {
+    let sysroot = toolchain::current()?;
+    let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_rustups = sysroot.parent().is_some_and(|folder| folder.ends_with("toolchains"));
+    if !is_rustups || !privilege::on_path("rustup") {
+        bail!("no rustup that could add rust-src");
+    }
+    let refused = workspace::tools().join(format!("rust-src-refused-by-{name}"));
+    if refused.exists() {
+        bail!("rustup could not add rust-src to {name} before, see {}", refused.display());
+    }
+    say(&format!("adding rust-src to {name}"));
+    let added =
+        process::run(Command::new("rustup").args(["component", "add", "rust-src", "--toolchain", &name]));
+    if let Err(error) = &added {
+        fs::create_dir_all(workspace::tools())?;
+        fs::write(&refused, format!("{error:#}\nRemove this file to let `cargo xtask setup` try again.\n"))?;
+    }
+    added
+}
+
+fn install_compiler() -> Result<()> {
+    install_packages(&COMPILER_PACKAGES)
+}
+
+/// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
+fn install_packages(packages: &[&str]) -> Result<()> {
+    if !privilege::on_path("apt-get") {
+        bail!("no apt-get that could install {}", packages.join(" "));
+    }
+    let mut install = vec!["--quiet", "install", "--yes", "--no-install-recommends"];
+    install.extend_from_slice(packages);
+    say(&format!("installing the packages {} (a minute or two)", packages.join(" ")));
+    if known(packages) && apt(&install).is_ok() {
+        return Ok(());
+    }
+    say("fetching the package lists");
+    apt(&["--quiet", "update"])?;
+    if !known(packages) {
+        bail!("this distribution has no packages {}", packages.join(" "));
+    }
+    apt(&install).with_context(|| format!("run `sudo apt-get install {}` to see why", packages.join(" ")))
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    let quiet = [("DEBIAN_FRONTEND", OsString::from("noninteractive"))];
+    process::run(&mut privilege::as_root(Path::new("apt-get"), &args, &quiet)?)
+}
+
+/// Whether apt's lists offer all of the packages.
+fn known(packages: &[&str]) -> bool {
+    process::output(Command::new("apt-cache").arg("policy").args(packages).env("LC_ALL", "C"))
+        .is_ok_and(|policy| candidates(&policy) == packages.len())
+}
+
+/// How many packages of `apt-cache policy`'s answer can be installed.
+fn candidates(policy: &str) -> usize {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate: "))
+        .filter(|version| *version != "(none)")
+        .count()
+}
+
+fn linker() -> Result<PathBuf> {
+    let root = workspace::tools().join(format!("bpf-linker-{LINKER_VERSION}"));
+    let linker = root.join("bin/bpf-linker");
+    if linker.is_file() {
+        return Ok(linker);
+    }
+    say(&format!("installing bpf-linker {LINKER_VERSION} into {} (about a minute)", root.display()));
+    let build = workspace::tools().join("build");
+    // On the path only so that cargo does not advise to put it there.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::env::split_paths(&path).chain([root.join("bin")]))?;
+    process::run(
+        process::cargo()
+            .env("PATH", path)
+            .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-track"])
+            .arg("--root")
+            .arg(&root)
+            .arg("--target-dir")
+            .arg(&build),
+    )
+    .with_context(|| {
+        format!(
+            "cannot install the BPF linker; run `cargo install bpf-linker --version {LINKER_VERSION} --locked \
+             --root {}` to see why",
+            root.display()
+        )
+    })?;
+    // Only the program is needed again.
+    fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_without_a_candidate_are_unknown() {
+        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\n  Version table:\n\
+                      cargo-web:\n  Installed: (none)\n  Candidate: (none)\n";
+        assert_eq!(candidates(policy), 1);
+        assert_eq!(candidates(""), 0);
+    }
+}

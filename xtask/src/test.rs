@@ -1,0 +1,159 @@
+//! `cargo xtask test`: the pure tests, then with root the kernel tests.
+//!
+//! The pure tests run whatever else is missing. The kernel tests run, or count as a failure with the
+//! reason: nothing is skipped in silence. The last line is `N passed, N failed` over everything.
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::console::{result, say};
+use crate::libtest::{Counts, Reader};
+use crate::{artifacts, build_ebpf, check, kernel, privilege, process};
+
+/// The packages whose tests need neither root nor BPF.
+const PURE: [&str; 3] = ["headless-obs", "headless-obs-ebpf", "xtask"];
+
+/// The package of the tests that need both.
+const KERNEL: &str = "headless-obs-tests";
+
+/// What to run.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Options {
+    /// Run only tests whose name contains one of these
+    filter: Vec<String>,
+    /// Run the checks first, each failed one counted as a failed test
+    #[arg(long)]
+    check: bool,
+    /// More options of the test programs, for example `-- --nocapture`
+    #[arg(last = true)]
+    libtest: Vec<String>,
+}
+
+impl Options {
+    /// Every test, and the checks.
+    pub(crate) fn all() -> Self {
+        Self { check: true, ..Self::default() }
+    }
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let mut counts = Counts::default();
+    if options.check {
+        for failed in check::failures() {
+            counts.add(Counts::failure(format!("check: {failed}")));
+        }
+    }
+    let object = build_ebpf::build();
+    if let Err(error) = &object {
+        say(&format!("{error:#}"));
+        say("going on with the pure tests, which do not need the kernel programs");
+    }
+    counts.add(pure(options, object.is_ok()).unwrap_or_else(|error| not_run("the pure tests", &error)));
+    let kernel = object.and_then(|()| kernel(options));
+    counts.add(kernel.unwrap_or_else(|error| not_run("the kernel tests", &error)));
+    if counts.passed + counts.failed == 0 {
+        counts.add(Counts::failure("no test has such a name".to_owned()));
+    }
+
+    for failure in &counts.failures {
+        say(&format!("failed: {failure}"));
+    }
+    result(&counts.summary());
+    Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn not_run(part: &str, error: &anyhow::Error) -> Counts {
+    Counts::failure(format!("{part} did not run: {error:#}"))
+}
+
+fn pure(options: &Options, with_object: bool) -> Result<Counts> {
+    say("pure tests");
+    let mut command = process::cargo();
+    command.args(["test", "--no-fail-fast"]);
+    command.args(PURE.iter().flat_map(|package| ["--package", package]));
+    if !with_object {
+        command.env("HEADLESS_OBS_EBPF", "none");
+    }
+    command.arg("--").args(&options.libtest).args(&options.filter);
+    count(&mut command, &mut io::stdout())
+}
+
+fn kernel(options: &Options) -> Result<Counts> {
+    say("kernel tests");
+    let missing = kernel::missing()?;
+    if !missing.is_empty() {
+        bail!("{}", missing.join("; "));
+    }
+    let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
+    let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
+    // One test at a time: they share the kernel's cgroup root and count what happens there.
+    let mut args = vec![OsString::from("--test-threads=1")];
+    args.extend(options.libtest.iter().chain(&options.filter).map(OsString::from));
+
+    let mut counts = Counts::default();
+    for test in artifacts::build_tests(KERNEL)? {
+        say(&format!("running {}", test.name));
+        let env = [
+            ("HEADLESS_OBS_BIN", daemon.clone().into_os_string()),
+            ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
+        ];
+        let mut command = privilege::as_root(&test.path, &args, &env)?;
+        counts.add(count(command.current_dir(&test.package), &mut io::stdout())?);
+    }
+    Ok(counts)
+}
+
+/// Runs test programs, shows their output as it comes and counts what it says.
+fn count(command: &mut Command, screen: &mut impl Write) -> Result<Counts> {
+    let name = process::describe(command);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{name}`"))?;
+    let mut reader = Reader::default();
+    if let Some(mut output) = child.stdout.take() {
+        let mut piece = [0; 4096];
+        loop {
+            let length = output.read(&mut piece).context("cannot read the tests' output")?;
+            if length == 0 {
+                break;
+            }
+            reader.push(&piece[..length]);
+            // A reader that went away must not end the tests.
+            let _ = screen.write_all(&piece[..length]).and_then(|()| screen.flush());
+        }
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for `{name}`"))?;
+    let mut counts = reader.finish();
+    if !status.success() && counts.failed == 0 {
+        // It did not compile, or died before it could count.
+        counts.add(Counts::failure(format!("`{name}` failed ({status})")));
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Counts {
+        // Not to the screen: who counts this program's tests would count these lines too.
+        count(Command::new("sh").args(["-c", script]), &mut io::sink()).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_dies_without_a_result_is_a_failure() {
+        let counts = shell("echo 'test result: ok. 2 passed; 0 failed; 0 ignored'; kill -9 $$");
+        assert_eq!((counts.passed, counts.failed), (2, 1));
+        assert!(counts.failures[0].contains("signal"), "{:?}", counts.failures);
+    }
+
+    #[test]
+    fn a_failed_test_is_counted_once() {
+        let counts = shell("echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 101");
+        assert_eq!((counts.passed, counts.failed), (2, 1));
+    }
+}

@@ -1,0 +1,255 @@
+//! Which compiler builds the kernel programs.
+//!
+//! In: what is installed. Out: a [`Toolchain`] that has the core library for the BPF target, built
+//! (Debian's `libstd-rust-web-dev-bpf`) or as sources to build it from (`rust-src`).
+//!
+//! Looks only, installs nothing (that is `setup`'s). Starts at most one process per candidate.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::{process, workspace};
+
+/// The target of the kernel programs. Little-endian, as all machines the daemon runs on.
+pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
+
+/// A compiler that can build for [`BPF_TARGET`].
+#[derive(Debug)]
+pub(crate) struct Toolchain {
+    /// The prefix: `bin/cargo`, `bin/rustc` and `lib/rustlib` are below it.
+    pub(crate) sysroot: PathBuf,
+    /// Where the core library comes from.
+    pub(crate) core: Core,
+    /// The folder of the LLVM that this rustc itself uses. bpf-linker must read its bitcode with the same one.
+    pub(crate) llvm: PathBuf,
+}
+
+/// Where the core library for the BPF target comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    /// A built one is installed.
+    Built,
+    /// Cargo builds it from rust-src.
+    Source,
+}
+
+impl Toolchain {
+    /// `cargo SUBCOMMAND` of this toolchain, for the package of the kernel programs.
+    pub(crate) fn cargo(&self, subcommand: &str, linker: &Path) -> Command {
+        let bin = self.sysroot.join("bin");
+        // cargo-clippy is started by itself: `cargo clippy` would prefer the one in ~/.cargo/bin, which is
+        // rustup's and may be of another toolchain.
+        let mut command = match subcommand {
+            "clippy" => Command::new(bin.join("cargo-clippy")),
+            _ => Command::new(bin.join("cargo")),
+        };
+        let flags = [
+            OsString::from("-Cdebuginfo=2"),
+            [OsString::from("-Clinker="), linker.into()].into_iter().collect(),
+            OsString::from("-Clink-arg=--btf"),
+        ];
+        command
+            .current_dir(workspace::root())
+            .env("CARGO", bin.join("cargo"))
+            .env("RUSTC", bin.join("rustc"))
+            // The BPF target and aya-ebpf use what stable rustc accepts only with this.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("LD_LIBRARY_PATH", &self.llvm)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")))
+            .arg(subcommand)
+            .args(["--package", "headless-obs-ebpf", "--features", "kernel", "--bin", "headless-obs"])
+            .args(["--release", "--target", BPF_TARGET])
+            .arg("--target-dir")
+            .arg(workspace::ebpf_dir());
+        if self.core == Core::Source {
+            command.args(["-Z", "build-std=core"]);
+        }
+        command
+    }
+
+    /// Whether this is the system's own, installed by packages.
+    pub(crate) fn is_system(&self) -> bool {
+        self.sysroot == Path::new(SYSTEM)
+    }
+}
+
+/// The prefix of the compiler that Debian's packages install.
+const SYSTEM: &str = "/usr";
+
+/// The first usable one of: the toolchain in use, rustup's others, the system's.
+pub(crate) fn find() -> Result<Option<Toolchain>> {
+    for sysroot in candidates()? {
+        if let Some(toolchain) = inspect(&sysroot)? {
+            return Ok(Some(toolchain));
+        }
+    }
+    Ok(None)
+}
+
+/// The prefix of the toolchain that runs this task.
+pub(crate) fn current() -> Result<PathBuf> {
+    // Cargo names itself, which saves asking rustc.
+    let from_cargo = std::env::var_os("CARGO").map(PathBuf::from).and_then(|cargo| {
+        let sysroot = cargo.parent()?.parent()?.to_path_buf();
+        sysroot.join("bin/rustc").is_file().then_some(sysroot)
+    });
+    match from_cargo {
+        Some(sysroot) => Ok(sysroot),
+        None => {
+            Ok(PathBuf::from(process::output(Command::new("rustc").args(["--print", "sysroot"]))?.trim_end()))
+        }
+    }
+}
+
+fn candidates() -> Result<Vec<PathBuf>> {
+    let current = current()?;
+    let mut candidates = vec![current.clone()];
+    if let Some(toolchains) = current.parent().filter(|folder| folder.ends_with("toolchains")) {
+        let mut others: Vec<PathBuf> = fs::read_dir(toolchains)
+            .with_context(|| format!("cannot list rustup's toolchains in {}", toolchains.display()))?
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| *path != current)
+            .collect();
+        others.sort();
+        candidates.extend(others);
+    }
+    candidates.push(PathBuf::from(SYSTEM));
+    Ok(candidates)
+}
+
+/// The toolchain below a prefix, if it has all that is needed.
+fn inspect(sysroot: &Path) -> Result<Option<Toolchain>> {
+    let Some(core) = core_of(sysroot) else { return Ok(None) };
+    let rustc = sysroot.join("bin/rustc");
+    if !rustc.is_file() || !sysroot.join("bin/cargo").is_file() {
+        return Ok(None);
+    }
+    let Some(version) = Version::parse(&process::output(Command::new(rustc).arg("-vV"))?) else {
+        return Ok(None);
+    };
+    if !version.is_enough(env!("CARGO_PKG_RUST_VERSION")) {
+        return Ok(None);
+    }
+    let llvm = llvm_of(sysroot, version.llvm)?;
+    Ok(llvm.map(|llvm| Toolchain { sysroot: sysroot.to_path_buf(), core, llvm }))
+}
+
+fn core_of(sysroot: &Path) -> Option<Core> {
+    let rustlib = sysroot.join("lib/rustlib");
+    let built = fs::read_dir(rustlib.join(BPF_TARGET).join("lib")).is_ok_and(|files| {
+        files.flatten().any(|file| {
+            let name = file.file_name();
+            name.to_string_lossy().starts_with("libcore-") && name.to_string_lossy().ends_with(".rlib")
+        })
+    });
+    if built {
+        Some(Core::Built)
+    } else {
+        rustlib.join("src/rust/library/core/Cargo.toml").is_file().then_some(Core::Source)
+    }
+}
+
+/// The folder that holds the toolchain's LLVM and no other.
+fn llvm_of(sysroot: &Path, major: u32) -> Result<Option<PathBuf>> {
+    let own = sysroot.join("lib");
+    if library_in(&own, "libLLVM").is_some() {
+        return Ok(Some(own));
+    }
+    // The system's library folder may hold several versions, and bpf-linker takes the first it sees.
+    let shared = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    let Some(library) = library_in(&shared, &format!("libLLVM.so.{major}")) else { return Ok(None) };
+    let folder = workspace::tools().join(format!("llvm-{major}"));
+    let link = folder.join(library.file_name().unwrap_or_default());
+    if !link.exists() {
+        fs::create_dir_all(&folder)?;
+        symlink(&library, &link).with_context(|| format!("cannot create {}", link.display()))?;
+    }
+    Ok(Some(folder))
+}
+
+fn library_in(folder: &Path, prefix: &str) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).ok()?;
+    let mut found: Vec<PathBuf> = files
+        .flatten()
+        .filter(|file| file.file_name().to_string_lossy().starts_with(prefix))
+        .map(|file| file.path())
+        .collect();
+    found.sort();
+    found.into_iter().next()
+}
+
+/// What `rustc -vV` says about itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    major: u32,
+    minor: u32,
+    /// LLVM's major version.
+    llvm: u32,
+}
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        let (major, minor) = major_minor(field("release: ")?)?;
+        let (llvm, _) = major_minor(field("LLVM version: ")?)?;
+        Some(Self { major, minor, llvm })
+    }
+
+    fn is_enough(&self, wanted: &str) -> bool {
+        major_minor(wanted).is_some_and(|wanted| (self.major, self.minor) >= wanted)
+    }
+}
+
+fn major_minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STABLE: &str =
+        "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nrelease: 1.95.0\nLLVM version: 22.1.2\n";
+    const NIGHTLY: &str = "rustc 1.97.0-nightly\nrelease: 1.97.0-nightly\nLLVM version: 22.1.4\n";
+
+    #[test]
+    fn the_compilers_own_words_are_understood() {
+        assert_eq!(Version::parse(STABLE), Some(Version { major: 1, minor: 95, llvm: 22 }));
+        assert_eq!(Version::parse(NIGHTLY), Some(Version { major: 1, minor: 97, llvm: 22 }));
+        assert_eq!(Version::parse("rustc 1.95.0"), None);
+        assert_eq!(Version::parse("release: one\nLLVM version: 22.1"), None);
+    }
+
+    #[test]
+    fn an_older_compiler_is_not_enough() {
+        let version = Version { major: 1, minor: 95, llvm: 22 };
+        assert!(version.is_enough("1.95"));
+        assert!(version.is_enough("1.94.3"));
+        assert!(!version.is_enough("1.96"));
+        assert!(!version.is_enough("2.0"));
+        assert!(!version.is_enough("soon"));
+    }
+
+    #[test]
+    fn a_built_core_is_preferred_to_its_sources() {
+        let sysroot = std::env::temp_dir().join(format!("xtask-toolchain-{}", std::process::id()));
+        let make = |file: &str| {
+            let file = sysroot.join("lib/rustlib").join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        };
+        let nothing = core_of(&sysroot);
+        make("src/rust/library/core/Cargo.toml");
+        let source = core_of(&sysroot);
+        make("bpfel-unknown-none/lib/libcore-0.rlib");
+        let built = core_of(&sysroot);
+        fs::remove_dir_all(&sysroot).unwrap();
+        assert_eq!((nothing, source, built), (None, Some(Core::Source), Some(Core::Built)));
+    }
+}
