@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use crate::client::Clients;
-use crate::client::cgroup::parse;
 use crate::probe::CgroupRoot;
 use crate::time::Time;
 
@@ -34,7 +33,7 @@ impl Paths {
             return;
         }
         if let Some((_, path)) = root.paths_of(&[cgroup]).pop() {
-            clients.cgroup(cgroup, &parse(&path));
+            clients.cgroup(cgroup, &path);
         }
     }
 

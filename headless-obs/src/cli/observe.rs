@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
-use crate::config::names::NamePattern;
 use crate::config::values::ring_size;
-use crate::config::{DNS_PORTS, NameFilter, Observe, TcpHook, Topology};
+use crate::config::{DNS_PORTS, Observe, TcpHook, Topology};
+use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that make no sense where a daemon is asked instead; all but `node`, whose environment variable may
 /// be set anyway.
@@ -36,8 +36,8 @@ pub struct ObserveArgs {
     topology: Topology,
     /// With --topology dns: observe only names that match, even if they answer with one address; !GLOB leaves
     /// names out; can be given several times
-    #[arg(long, value_name = "GLOB")]
-    dns_names: Vec<NamePattern>,
+    #[arg(long, value_name = "GLOB", value_parser = name_pattern)]
+    dns_names: Vec<String>,
     /// With --topology dns: observe names with public addresses, too
     #[arg(long)]
     dns_public: bool,
@@ -97,6 +97,13 @@ pub enum Misfit {
     /// A filter of DNS names without the topology it belongs to.
     #[error("{0} is about --topology dns, but the topology is files; leave one of them out")]
     NotDns(&'static str),
+    /// A pattern that no name can match.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+}
+
+fn name_pattern(text: &str) -> Result<String, BadPattern> {
+    NameFilter::new([text], false).map(|_filter| text.to_owned())
 }
 
 impl TryFrom<ObserveArgs> for Observe {
@@ -116,8 +123,7 @@ impl TryFrom<ObserveArgs> for Observe {
         dns_ports.get_mut(..given.len()).ok_or(Misfit::TooManyPorts(given.len()))?.copy_from_slice(&given);
         Ok(Self {
             topology: args.topology,
-            dns_names: NameFilter::new(args.dns_names),
-            dns_public: args.dns_public,
+            dns_names: NameFilter::new(args.dns_names, args.dns_public)?,
             dns_ports,
             tcp_hook: args.tcp_hook,
             ring_bytes: args.ring_bytes,

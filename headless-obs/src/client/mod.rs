@@ -25,12 +25,14 @@ use std::time::Duration;
 use crate::time::Time;
 use crate::topology::Topology;
 
+pub mod cgroup;
 mod recent;
 #[cfg(test)]
 mod tests;
 mod text;
 mod workloads;
 
+use cgroup::CgroupIdentity;
 use recent::Recent;
 use workloads::Workloads;
 pub use workloads::{Workload, WorkloadId};
@@ -50,17 +52,6 @@ pub enum Scope {
     Address(IpAddr),
     /// Everybody else on the host.
     Host,
-}
-
-/// What the path of a cgroup says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CgroupPath {
-    /// UID of the pod, with dashes as the API has it.
-    pub pod_uid: Option<Arc<str>>,
-    /// Id of the container.
-    pub container_id: Option<Arc<str>>,
-    /// The last component of the path; empty for the root.
-    pub leaf: Arc<str>,
 }
 
 /// Who is behind an event.
@@ -155,14 +146,15 @@ impl Clients {
         !asked_lately
     }
 
-    /// Takes in the path of a cgroup.
-    pub fn cgroup(&mut self, id: u64, path: &CgroupPath) {
-        let name = match path {
-            CgroupPath { pod_uid: Some(uid), .. } => Some(format!("pod-{}", first(uid, 8))),
-            CgroupPath { container_id: Some(id), .. } => Some(format!("container-{}", first(id, 12))),
-            CgroupPath { leaf, .. } => text::unit(leaf),
+    /// Takes in the path of a cgroup, relative to the hierarchy's root.
+    pub fn cgroup(&mut self, id: u64, path: &str) {
+        let identity = cgroup::parse(path);
+        let name = match &identity {
+            CgroupIdentity { pod_uid: Some(uid), .. } => Some(format!("pod-{}", first(uid, 8))),
+            CgroupIdentity { container: Some(id), .. } => Some(format!("container-{}", first(id, 12))),
+            CgroupIdentity { name, .. } => name.map(|name| text::clean(name).into_owned()),
         };
-        let known = Cgroup::Known { pod_uid: path.pod_uid.clone(), name: name.map(Arc::from) };
+        let known = Cgroup::Known { pod_uid: identity.pod_uid.map(Arc::from), name: name.map(Arc::from) };
         self.counters.cgroups_evicted += wide(self.cgroups.insert(id, known));
     }
 

@@ -24,13 +24,8 @@ impl Test {
         let _ = self.topology.apply(Time(0), pod.into());
     }
 
-    fn path(&mut self, id: u64, pod_uid: Option<&str>, container_id: Option<&str>, leaf: &str) {
-        let path = CgroupPath {
-            pod_uid: pod_uid.map(Arc::from),
-            container_id: container_id.map(Arc::from),
-            leaf: leaf.into(),
-        };
-        self.clients.cgroup(id, &path);
+    fn path(&mut self, id: u64, path: &str) {
+        self.clients.cgroup(id, path);
     }
 
     fn client(&mut self, cgroup: u64, local: &str) -> Client {
@@ -52,15 +47,16 @@ fn web(addresses: &[&str]) -> Pod {
 
 #[test]
 fn a_client_is_named_by_the_best_that_is_known() {
-    let container = "0123456789abcdef0123456789abcdef";
+    let container = "0123456789abcdef".repeat(4);
+    let other = "ffffffff-0000-1111-2222-333333333333";
     let mut test = Test::new();
     test.pod(web(&["10.1.0.1", "fd00::1"]));
-    test.path(1, None, None, "");
-    test.path(2, None, None, "nginx.service");
-    test.path(3, None, Some(container), "docker-0123.scope");
-    test.path(4, Some("ffffffff-0000-1111-2222-333333333333"), Some(container), "cri-containerd-0123.scope");
-    test.path(5, Some(UID), Some(container), "cri-containerd-0123.scope");
-    test.path(6, None, None, "session-3.scope");
+    test.path(1, "/");
+    test.path(2, "/system.slice/nginx.service");
+    test.path(3, &format!("/system.slice/docker-{container}.scope"));
+    test.path(4, &format!("/kubepods/burstable/pod{other}/{container}"));
+    test.path(5, &format!("/kubepods/burstable/pod{UID}/{container}"));
+    test.path(6, "/user.slice/user-0.slice/session-3.scope");
     let cases = [
         ("address", 0, "10.1.0.1", "shop/web"),
         ("second family", 0, "fd00::1", "shop/web"),
@@ -94,7 +90,7 @@ fn an_address_that_is_not_a_pods_own_identifies_nobody() {
         assert_eq!(test.name(0, local), "/curl", "{local}");
     }
     // The host-network pod is known by its cgroup.
-    test.path(5, Some(UID), None, "x");
+    test.path(5, &format!("/kubepods/pod{UID}"));
     assert_eq!(test.name(5, "192.168.0.1"), "shop/web");
 }
 
@@ -103,14 +99,14 @@ fn the_path_is_right_while_an_address_changes_hands() {
     let mut test = Test::new();
     test.pod(Pod { workload: "old".into(), ..pod("shop", "old", &["10.1.0.1"]) });
     test.pod(web(&[]));
-    test.path(5, Some(UID), None, "x");
+    test.path(5, &format!("/kubepods/pod{UID}"));
     assert_eq!(test.name(5, "10.1.0.1"), "shop/web");
 }
 
 #[test]
 fn a_pod_that_becomes_known_later_has_its_name_from_then_on() {
     let mut test = Test::new();
-    test.path(5, Some(UID), None, "x");
+    test.path(5, &format!("/kubepods/pod{UID}"));
     let before = test.client(5, "10.1.0.1");
     assert_eq!(test.name(5, "10.1.0.1"), "/pod-0a1b2c3d");
     test.pod(web(&["10.1.0.1"]));
@@ -123,7 +119,7 @@ fn a_pod_that_becomes_known_later_has_its_name_from_then_on() {
 fn a_pod_that_was_deleted_keeps_its_name_for_its_last_connections() {
     let mut test = Test::new();
     test.pod(web(&["10.1.0.1"]));
-    test.path(5, Some(UID), None, "x");
+    test.path(5, &format!("/kubepods/pod{UID}"));
     let _ = test.topology.apply(Time(1), Change::Delete(Kind::Pod, key("shop", "web-0")));
     assert_eq!(test.name(5, "10.1.0.1"), "shop/web");
     assert_eq!(test.name(0, "10.1.0.1"), "/curl");
@@ -133,8 +129,8 @@ fn a_pod_that_was_deleted_keeps_its_name_for_its_last_connections() {
 fn evidence_is_shared_within_a_pod_a_cgroup_or_an_address() {
     let mut test = Test::new();
     test.pod(web(&["10.1.0.1"]));
-    test.path(5, Some(UID), Some("one"), "x");
-    test.path(6, Some(UID), Some("two"), "y");
+    test.path(5, &format!("/kubepods/pod{UID}/{}", "1".repeat(64)));
+    test.path(6, &format!("/kubepods/pod{UID}/{}", "2".repeat(64)));
     let mut scope = |cgroup, local| test.client(cgroup, local).scope;
     // DNS over loopback, a sidecar, a connection by the pod's address: one pod.
     assert_eq!(scope(5, "127.0.0.1"), scope(6, "10.1.0.1"));
@@ -157,7 +153,7 @@ fn a_path_is_asked_for_once_per_interval_until_it_is_known() {
     assert!(test.clients.wants(s(0), 5));
     assert!(!test.clients.wants(s(9), 5));
     assert!(test.clients.wants(s(10), 5));
-    test.path(5, None, None, "nginx.service");
+    test.path(5, "/system.slice/nginx.service");
     assert!(!test.clients.wants(s(1000), 5));
 }
 
@@ -165,7 +161,7 @@ fn a_path_is_asked_for_once_per_interval_until_it_is_known() {
 fn everything_is_bounded_and_counted() {
     let mut test = Test::with(Config { scopes: 10, cgroups: 10, workloads: 3, ..Config::default() });
     for cgroup in 1..=100 {
-        test.path(cgroup, None, None, &format!("unit-{cgroup}.service"));
+        test.path(cgroup, &format!("/system.slice/unit-{cgroup}.service"));
         test.client(cgroup, "192.168.0.1");
     }
     let counters = test.clients.counters();
@@ -186,8 +182,8 @@ fn everything_is_bounded_and_counted() {
 #[test]
 fn hostile_names_are_made_harmless() {
     let mut test = Test::new();
-    test.path(5, Some("\x1b[2Jééééééééé"), None, "");
-    assert_eq!(test.name(5, "127.0.0.1"), "/pod-\u{fffd}[2Jéééé");
+    test.path(5, "/system.slice/\x1b[2Jé.service");
+    assert_eq!(test.name(5, "127.0.0.1"), "/\u{fffd}[2Jé");
     let client = test.clients.identify(&test.topology, 0, ip("127.0.0.1"), b"\xff\x1b\n");
     let name = &test.clients.workload(client.workload).unwrap().name;
     assert_eq!(name.as_ref(), "\u{fffd}\u{fffd}\u{fffd}");

@@ -15,16 +15,6 @@ pub(super) fn comm(bytes: &[u8]) -> Cow<'_, str> {
     if text.is_empty() { Cow::Borrowed("unknown") } else { text }
 }
 
-/// The name that a cgroup's leaf gives: a service's; a scope or slice is a bag of processes and names nothing.
-pub(super) fn unit(leaf: &str) -> Option<String> {
-    let leaf = leaf.trim_matches('/').replace("\\x2d", "-");
-    if leaf.ends_with(".scope") || leaf.ends_with(".slice") {
-        return None;
-    }
-    let name = clean(leaf.strip_suffix(".service").unwrap_or(&leaf)).into_owned();
-    (!name.is_empty()).then_some(name)
-}
-
 /// A name without characters that act instead of showing, and no longer than a label should be.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(' ');
@@ -65,24 +55,6 @@ mod tests {
             assert_eq!(comm(bytes), expected);
         }
         assert_eq!(comm("x\u{202e}y\u{2028}".as_bytes()), "x\u{fffd}y\u{fffd}");
-    }
-
-    #[test]
-    fn services_have_names_and_scopes_and_slices_do_not() {
-        let cases = [
-            ("nginx.service", Some("nginx")),
-            ("postgres@14-main.service", Some("postgres@14-main")),
-            ("my\\x2dapp.service", Some("my-app")),
-            ("batch", Some("batch")),
-            ("session-3.scope", None),
-            ("user.slice", None),
-            ("", None),
-            ("/", None),
-            (".service", None),
-        ];
-        for (leaf, expected) in cases {
-            assert_eq!(unit(leaf).as_deref(), expected, "{leaf}");
-        }
     }
 
     #[test]

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
-pub mod names;
 pub mod values;
 
-pub use names::NameFilter;
+use crate::topology::learned::NameFilter;
 
 /// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
 pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
@@ -17,10 +16,8 @@ pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
 pub struct Observe {
     /// Where Services and Pods come from.
     pub topology: Topology,
-    /// Names that the `dns` topology takes or leaves.
+    /// Names and addresses that the `dns` topology takes or leaves.
     pub dns_names: NameFilter,
-    /// The `dns` topology also takes names with public addresses.
-    pub dns_public: bool,
     /// Source ports of DNS answers; unused places are 0.
     pub dns_ports: [u16; MAX_DNS_PORTS],
     /// How connections are seen.

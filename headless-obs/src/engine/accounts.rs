@@ -19,11 +19,11 @@ use crate::ledger::{CellKey, Ledger};
 use crate::time::Time;
 
 /// Where a connection is booked: nowhere if it belongs to no headless Service.
-pub type Booking = Option<(CellKey, Target)>;
+pub(super) type Booking = Option<(CellKey, Target)>;
 
 /// Bookings, and what of the kernel's totals they cover.
 #[derive(Debug)]
-pub struct Accounts {
+pub(super) struct Accounts {
     /// The bookings.
     pub ledger: Ledger,
     flows: HashMap<FlowKey, FlowState>,
@@ -52,17 +52,12 @@ struct FlowState {
 
 impl Accounts {
     /// Nothing booked yet; at most about `cells` cells in the ledger.
-    pub fn new(cells: usize) -> Self {
+    pub(super) fn new(cells: usize) -> Self {
         Self { ledger: Ledger::new(cells), flows: HashMap::new(), open: HashMap::new() }
     }
 
-    /// Connections whose detail is known and that are open.
-    pub fn open(&self) -> usize {
-        self.open.len()
-    }
-
     /// A connection was established.
-    pub fn opened(&mut self, record: &TcpRecord, booking: Booking) {
+    pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
         let flow = flow_of(record);
         self.replace(record.socket, record.started, flow, booking.map(|(cell, _)| cell));
         self.state(flow).booked.opened += 1;
@@ -74,7 +69,7 @@ impl Accounts {
     }
 
     /// A connection is older than the observer.
-    pub fn adopted(&mut self, socket: u64, flow: FlowKey, booking: Booking) {
+    pub(super) fn adopted(&mut self, socket: u64, flow: FlowKey, booking: Booking) {
         self.replace(socket, 0, flow, booking.map(|(cell, _)| cell));
         self.state(flow).preexisting += 1;
         if let Some((cell, _)) = booking {
@@ -83,7 +78,7 @@ impl Accounts {
     }
 
     /// An attempt failed; `superseded` if it only lost against one to another address family.
-    pub fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
+    pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
         add(&mut self.state(flow_of(record)).booked.failed, why, 1);
         let Some((cell, target)) = booking else { return };
@@ -97,7 +92,7 @@ impl Accounts {
     }
 
     /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
-    pub fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
+    pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
         let flow = flow_of(record);
         let cell = match self.open.remove(&record.socket) {
             Some(open) if open.started == record.started => open.cell,
@@ -130,7 +125,7 @@ impl Accounts {
 
     /// Books what the totals have and the records did not bring. `attribute` is asked with the flow and its totals,
     /// and how many connections or failures it is about.
-    pub fn reconcile(
+    pub(super) fn reconcile(
         &mut self,
         now: Time,
         totals: &[(FlowKey, FlowTotals)],
@@ -172,7 +167,7 @@ impl Accounts {
 
     /// Forgets the flows that have nothing open and have not changed for `idle`, and returns them: the kernel's
     /// entries can go too.
-    pub fn forget_idle(&mut self, now: Time, idle: Duration) -> Vec<FlowKey> {
+    pub(super) fn forget_idle(&mut self, now: Time, idle: Duration) -> Vec<FlowKey> {
         let mut forgotten = Vec::new();
         self.flows.retain(|key, state| {
             let is_open = state.booked.opened + state.preexisting > state.booked.closed;

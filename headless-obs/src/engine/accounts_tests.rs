@@ -107,7 +107,7 @@ proptest! {
             prop_assert_eq!((cell.opened, cell.closed, cell.failed), (total.opened, total.closed, total.failed));
             prop_assert_eq!((cell.bytes_sent, cell.bytes_received), (total.bytes_sent, total.bytes_received));
         }
-        let open: usize = accounts.open() + accounts.flows.values().flat_map(|flow| &flow.late_open)
+        let open: usize = accounts.open.len() + accounts.flows.values().flat_map(|flow| &flow.late_open)
             .map(|(_, count)| usize::try_from(*count).unwrap()).sum::<usize>();
         prop_assert_eq!(open, living.len(), "what is open, with and without detail");
     }

@@ -25,11 +25,11 @@ impl Transport {
 }
 
 /// The names of response codes in output, in the order of [`AnswerCounts::rcodes`].
-pub const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
+pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
 
 /// Answers for one Service's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AnswerCounts {
+pub(super) struct AnswerCounts {
     /// Answers with addresses or SRV records.
     pub answers: u64,
     /// Those with TC set.
@@ -46,18 +46,18 @@ pub struct AnswerCounts {
 
 impl AnswerCounts {
     /// Share of the ready endpoints that answers listed, 0 to 1; 1 without answers.
-    pub fn completeness(&self) -> f64 {
+    pub(super) fn completeness(&self) -> f64 {
         if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
     }
 }
 
 /// Answers by Service.
 #[derive(Debug, Default)]
-pub struct Answers(HashMap<ServiceId, AnswerCounts>);
+pub(super) struct Answers(HashMap<ServiceId, AnswerCounts>);
 
 impl Answers {
     /// Counts an answer for one of the Service's names; `is_whole` if it was for the Service's own name.
-    pub fn count(
+    pub(super) fn count(
         &mut self,
         service: ServiceId,
         answer: &Answer,
@@ -108,12 +108,12 @@ impl Answers {
     }
 
     /// Figures of one Service.
-    pub fn of(&self, service: ServiceId) -> AnswerCounts {
+    pub(super) fn of(&self, service: ServiceId) -> AnswerCounts {
         self.0.get(&service).cloned().unwrap_or_default()
     }
 
     /// Forgets Services that nobody remembers.
-    pub fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool) {
+    pub(super) fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool) {
         self.0.retain(|service, _| is_known(*service));
     }
 }

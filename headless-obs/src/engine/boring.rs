@@ -21,7 +21,7 @@ pub struct Effects {
 
 /// How sure it is that an address cannot become an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
+pub(super) enum Prospect {
     /// It cannot: a ClusterIP, loopback, outside of what is observed.
     Never,
     /// Nobody owns it, but a pod that starts may.
@@ -32,7 +32,7 @@ pub enum Prospect {
 
 /// Keeps track of what is boring.
 #[derive(Debug)]
-pub struct Boring {
+pub(super) struct Boring {
     limit: usize,
     unowned_for: Duration,
     current: HashSet<IpAddr>,
@@ -42,7 +42,7 @@ pub struct Boring {
 
 impl Boring {
     /// At most `limit` addresses; an address that nobody owns becomes boring after `unowned_for`.
-    pub fn new(limit: usize, unowned_for: Duration) -> Self {
+    pub(super) fn new(limit: usize, unowned_for: Duration) -> Self {
         Self {
             limit,
             unowned_for,
@@ -53,7 +53,7 @@ impl Boring {
     }
 
     /// A connection to `address` belonged to nothing.
-    pub fn unrelated(&mut self, now: Time, address: IpAddr, prospect: Prospect) {
+    pub(super) fn unrelated(&mut self, now: Time, address: IpAddr, prospect: Prospect) {
         let is_boring = match prospect {
             Prospect::Never => true,
             Prospect::Open => false,
@@ -71,7 +71,7 @@ impl Boring {
     }
 
     /// `address` is somebody's, or was named in an answer.
-    pub fn interesting(&mut self, address: IpAddr) {
+    pub(super) fn interesting(&mut self, address: IpAddr) {
         self.unowned_since.remove(&address);
         if self.current.remove(&address) {
             self.effects.unbore.push(address);
@@ -79,7 +79,7 @@ impl Boring {
     }
 
     /// What the kernel should know, since the last call.
-    pub fn take(&mut self) -> Effects {
+    pub(super) fn take(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }
 }

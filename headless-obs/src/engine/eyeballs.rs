@@ -14,7 +14,7 @@ const REMEMBERED: usize = 1024;
 
 /// One attempt, as far as it decides which of two won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub(super) struct Attempt {
     /// The client.
     pub scope: ScopeId,
     /// Its process.
@@ -27,11 +27,11 @@ pub struct Attempt {
 
 /// Connections that opened not long ago.
 #[derive(Debug, Default)]
-pub struct Winners(VecDeque<(Time, Attempt)>);
+pub(super) struct Winners(VecDeque<(Time, Attempt)>);
 
 impl Winners {
     /// A connection was established.
-    pub fn opened(&mut self, at: Time, attempt: Attempt) {
+    pub(super) fn opened(&mut self, at: Time, attempt: Attempt) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
@@ -40,7 +40,7 @@ impl Winners {
 
     /// Whether an attempt that was given up lost against the same process's connection to the same Service over the
     /// other family, which opened while the attempt was under way.
-    pub fn beat(&self, started: Time, loser: Attempt) -> bool {
+    pub(super) fn beat(&self, started: Time, loser: Attempt) -> bool {
         let winner = Attempt { is_ipv6: !loser.is_ipv6, ..loser };
         self.0.iter().rev().take_while(|(opened, _)| *opened >= started).any(|(_, attempt)| *attempt == winner)
     }
