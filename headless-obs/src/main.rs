@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use headless_obs::cli::Cli;
+use headless_obs::cli::observe::Misfit;
 use headless_obs::{app, commands, log};
 
 fn main() -> ExitCode {
@@ -14,7 +15,8 @@ fn main() -> ExitCode {
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             commands::output::note(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            // As for an option that is wrong by itself.
+            if error.is::<Misfit>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -9,15 +9,15 @@ use super::output::note;
 use super::text::length;
 
 /// How often a bar moves.
-pub const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Shown until dropped.
 #[derive(Debug)]
-pub struct Progress(Option<ProgressBar>);
+pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
     /// Something of unknown length; silent where nobody watches.
-    pub fn waiting(what: impl Into<String>) -> Self {
+    pub(super) fn waiting(what: impl Into<String>) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
         }
@@ -27,7 +27,7 @@ impl Progress {
     }
 
     /// An observation.
-    pub fn observing(duration: Duration) -> Self {
+    pub(super) fn observing(duration: Duration) -> Self {
         let what = format!("observing for {}; Ctrl-C ends it and prints what was seen", length(duration));
         if !std::io::stderr().is_terminal() {
             note(&what);
@@ -42,7 +42,7 @@ impl Progress {
     }
 
     /// So much of it has passed.
-    pub fn passed(&self, time: Duration) {
+    pub(super) fn passed(&self, time: Duration) {
         if let Some(bar) = &self.0 {
             bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         }

@@ -6,11 +6,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Waits for any of them.
 #[derive(Debug)]
-pub struct Stop([Signal; 3]);
+pub(super) struct Stop([Signal; 3]);
 
 impl Stop {
     /// From now on the signals no longer kill the process.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -19,7 +19,7 @@ impl Stop {
     }
 
     /// Returns when one arrives.
-    pub async fn recv(&mut self) {
+    pub(super) async fn recv(&mut self) {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}

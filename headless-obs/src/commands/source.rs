@@ -23,7 +23,7 @@ const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Where a snapshot comes from.
 #[derive(Clone, Debug)]
-pub enum SnapshotSource {
+pub(super) enum SnapshotSource {
     /// The engine of this process.
     Engine(EngineHandle),
     /// A daemon.
@@ -32,7 +32,7 @@ pub enum SnapshotSource {
 
 impl SnapshotSource {
     /// Takes a snapshot.
-    pub async fn snapshot(&self) -> Result<Snapshot, SourceError> {
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, SourceError> {
         match self {
             Self::Engine(engine) => Ok(engine.snapshot().await?),
             Self::Daemon(url) => {
@@ -45,7 +45,7 @@ impl SnapshotSource {
 
 /// There is no snapshot.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub(super) enum SourceError {
     /// The engine of this process has stopped.
     #[error(transparent)]
     Gone(#[from] Gone),
