@@ -111,6 +111,16 @@ impl TraceReader {
         self.receiver.recv().await
     }
 
+    /// As [`TraceReader::next`], for a thread that may block.
+    pub fn blocking_next(&mut self) -> Option<TraceEvent> {
+        self.receiver.blocking_recv()
+    }
+
+    /// Whether no event is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// Events missed since the last call, because they were not read fast enough.
     pub fn take_missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)

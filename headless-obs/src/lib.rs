@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod expose;
 pub mod handle;
 pub mod ledger;
+pub mod log;
 pub mod probe;
 pub mod server;
 pub mod sources;

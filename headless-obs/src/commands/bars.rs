@@ -5,7 +5,7 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 
 /// A bar of at most `columns`: `part` of `value` solid, the rest shaded; `most` fills it. Never empty for a
 /// value above 0.
-pub fn bar(value: u64, part: u64, most: u64, columns: usize) -> String {
+pub(super) fn bar(value: u64, part: u64, most: u64, columns: usize) -> String {
     let eighths = scale(value, most, columns.saturating_mul(8));
     let solid = scale(part.min(value), value, eighths);
     let mut bar = "█".repeat(solid / 8);
@@ -19,7 +19,7 @@ pub fn bar(value: u64, part: u64, most: u64, columns: usize) -> String {
 }
 
 /// One column per value, its height relative to the largest; nothing at all is a dot.
-pub fn columns(values: impl IntoIterator<Item = u64>, most: u64) -> String {
+pub(super) fn columns(values: impl IntoIterator<Item = u64>, most: u64) -> String {
     let height = |value| match scale(value, most, 8).checked_sub(1) {
         Some(height) => HEIGHTS[height.min(7)],
         None => '·',

@@ -1,4 +1,52 @@
-//! x
-pub mod bars;
+//! The commands: each takes its arguments, asks the engine or a daemon, and writes to standard output.
+//!
+//! Does not: know how an observer is started; whoever calls [`execute`] says so.
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::Observe;
+use crate::expose::check::Check;
+use crate::handle::Observer;
+
+mod bars;
+mod doctor;
+mod generate;
+pub mod output;
+mod progress;
+mod report;
+mod run;
+mod signal;
+mod source;
 pub mod table;
-pub mod text;
+mod text;
+mod top;
+mod trace;
+
+/// Starts an observer: returns once its probes are attached.
+pub trait Start: AsyncFnOnce(Observe) -> anyhow::Result<Observer> {}
+
+impl<F: AsyncFnOnce(Observe) -> anyhow::Result<Observer>> Start for F {}
+
+/// Does what the command line says. `probe_checks` are the findings of `doctor` that only the probes can make.
+pub async fn execute(
+    cli: Cli,
+    start: impl Start,
+    probe_checks: impl FnOnce(&Observe) -> Vec<Check>,
+) -> anyhow::Result<ExitCode> {
+    let format = cli.common.output;
+    match cli.command {
+        Command::Run(args) => run::run(args, format, start).await?,
+        Command::Report(args) => report::run(args, format, start).await?,
+        Command::Top(args) => top::run(args, format, start).await?,
+        Command::Trace(args) => trace::run(args, format, start).await?,
+        Command::Doctor(args) => return doctor::run(args, format, probe_checks).await,
+        Command::Completions { shell } => generated(generate::completions(shell)).await?,
+        Command::Man => generated(generate::man()?).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn generated(text: Vec<u8>) -> std::io::Result<()> {
+    output::write(String::from_utf8_lossy(&text).into_owned()).await
+}

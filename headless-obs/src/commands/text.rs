@@ -8,24 +8,24 @@ use ratatui::text::Span;
 use crate::expose::snapshot::Counts;
 
 /// A name that cannot do anything to a terminal: process names and DNS names are chosen by others.
-pub fn clean(name: &str) -> String {
+pub(super) fn clean(name: &str) -> String {
     // Direction marks and the like have no width of their own but change what is around them.
     let harmless = |c: char| !c.is_control() && (c.is_ascii() || c.is_alphanumeric());
     name.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
 }
 
 /// `namespace/name`, or the name alone where there is no namespace; clean.
-pub fn full_name(namespace: &str, name: &str) -> String {
+pub(super) fn full_name(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { clean(name) } else { format!("{}/{}", clean(namespace), clean(name)) }
 }
 
 /// Columns that a text takes.
-pub fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
 /// The text, cut to a number of columns with `…` as its end where it is longer.
-pub fn fit(text: &str, columns: usize) -> String {
+pub(super) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -46,7 +46,7 @@ pub fn fit(text: &str, columns: usize) -> String {
 }
 
 /// As [`fit`], but keeps both ends: pods of a Deployment differ in their last characters.
-pub fn fit_middle(text: &str, columns: usize) -> String {
+pub(super) fn fit_middle(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -61,7 +61,7 @@ pub fn fit_middle(text: &str, columns: usize) -> String {
 }
 
 /// Lines of at most so many columns, broken at blanks; a word that is longer is cut.
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace().map(|word| fit(word, columns)) {
@@ -78,7 +78,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
 }
 
 /// `12,345`
-pub fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -91,13 +91,13 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// `1 pod`, `2 pods`
-pub fn plural(count: u64, one: &str) -> String {
+pub(super) fn plural(count: u64, one: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {one}{s}", thousands(count))
 }
 
 /// `67%`; 100% only if it is all, 0% only if it is nothing.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     match share * 100.0 {
         some if some > 0.0 && some < 1.0 => "<1%".to_owned(),
         most if most > 99.0 && most < 100.0 => "99%".to_owned(),
@@ -106,7 +106,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// `12 refused, 1 timeout`, largest first; names without a count are left out, nothing at all is empty.
-pub fn counted(counts: &Counts) -> String {
+pub(super) fn counted(counts: &Counts) -> String {
     let mut counts: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let words: Vec<_> =
@@ -115,12 +115,12 @@ pub fn counted(counts: &Counts) -> String {
 }
 
 /// All counts together.
-pub fn total(counts: &Counts) -> u64 {
+pub(super) fn total(counts: &Counts) -> u64 {
     counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// `30 s`, `5 min`, `2 h 5 min`
-pub fn length(duration: Duration) -> String {
+pub(super) fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
         (0, 0, _) if duration.subsec_millis() > 0 => format!("{:.1} s", duration.as_secs_f64()),
@@ -133,7 +133,7 @@ pub fn length(duration: Duration) -> String {
 }
 
 /// Time from one moment to another; nothing where the clock went back.
-pub fn between(from: Timestamp, to: Timestamp) -> Duration {
+pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 

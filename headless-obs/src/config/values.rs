@@ -114,6 +114,15 @@ impl ServiceFilter {
     }
 }
 
+impl fmt::Display for ServiceFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
 /// Where a daemon serves its snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonUrl {

@@ -150,3 +150,10 @@ pub(crate) fn snapshot() -> Snapshot {
         services: vec![orders(), even],
     }
 }
+
+#[test]
+fn the_json_is_as_published() {
+    let json = serde_json::to_string_pretty(&snapshot()).unwrap() + "\n";
+    crate::testing::golden("snapshot.json", &json);
+    assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot());
+}

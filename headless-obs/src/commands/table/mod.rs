@@ -167,7 +167,7 @@ pub(super) enum Paint {
     Bad,
 }
 
-fn paint(text: &str, paint: Paint, look: Look) -> String {
+pub(super) fn paint(text: &str, paint: Paint, look: Look) -> String {
     if !look.colours {
         return text.to_owned();
     }

@@ -1,0 +1,218 @@
+//! What the kernel offers, judged from what its files say. Pure.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use crate::config::TcpHook;
+use crate::expose::check::Check;
+
+/// Types of the running kernel.
+pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// Where the classic tracepoint is described, if tracefs is mounted.
+pub(super) const FORMATS: [&str; 2] = [
+    "/sys/kernel/tracing/events/sock/inet_sock_set_state/format",
+    "/sys/kernel/debug/tracing/events/sock/inet_sock_set_state/format",
+];
+/// The oldest kernel that is supported.
+const OLDEST: (u32, u32) = (5, 10);
+
+/// Capabilities that loading and attaching need, by number; the last stands for the first two.
+const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Capabilities in effect, from /proc/self/status.
+pub(super) fn privileges(status: &str) -> Check {
+    let name = "privileges";
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let Some(held) = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()) else {
+        return Check::warn(name, "cannot read /proc/self/status", "mount /proc");
+    };
+    let has = |number: u32| held & (1 << number) != 0;
+    let missing: Vec<_> = NEEDED
+        .iter()
+        .filter(|(number, name)| !(has(*number) || *name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN)))
+        .map(|(_, name)| *name)
+        .collect();
+    if missing.is_empty() {
+        return Check::ok(name, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+    }
+    let missing = missing.join(", ");
+    Check::fail(
+        name,
+        format!("missing: {missing}"),
+        "run it with sudo, or in a container with these capabilities added",
+    )
+}
+
+/// Release as in `uname -r`.
+pub(super) fn version(release: &str) -> Check {
+    match parse_version(release) {
+        Some(version) if version < OLDEST => {
+            let found = format!("{release}, older than {}.{}", OLDEST.0, OLDEST.1);
+            Check::fail("kernel", found, "use a newer kernel; Debian 11, Ubuntu 22.04 and later have one")
+        }
+        Some(_) => Check::ok("kernel", release),
+        None => Check::warn("kernel", format!("{release}: no version"), "5.10 or newer is needed"),
+    }
+}
+
+/// Major and minor version.
+pub(super) fn parse_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Whether the kernel's types can be read.
+pub(super) fn btf(opened: Result<(), ErrorKind>, hook: TcpHook) -> Check {
+    let found = match opened {
+        Ok(()) => return Check::ok("BTF", BTF),
+        Err(ErrorKind::NotFound) => format!("no {BTF}"),
+        Err(error) => format!("{BTF}: {error}"),
+    };
+    let remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions have since 2021";
+    match hook {
+        TcpHook::TpBtf => Check::fail("BTF", found, format!("{remedy}, or leave --tcp-hook tp_btf out")),
+        _ => Check::warn(
+            "BTF",
+            found,
+            format!(
+                "{remedy}; until then the classic tracepoint serves, which cannot tell why a connection failed"
+            ),
+        ),
+    }
+}
+
+/// The classic tracepoint, the second choice.
+pub(super) fn tracepoint(readable: bool, filesystems: &str, hook: TcpHook) -> Check {
+    let name = "tracefs";
+    if readable {
+        return Check::ok(name, "mounted");
+    }
+    if has_filesystem(filesystems, "tracefs") {
+        return Check::ok(name, "not mounted, but can be");
+    }
+    let (found, remedy) = ("the kernel has no tracefs", "use a kernel with CONFIG_FTRACE=y");
+    match hook {
+        TcpHook::Tracepoint => {
+            Check::fail(name, found, format!("{remedy}, or leave --tcp-hook tracepoint out"))
+        }
+        _ => Check::warn(name, found, format!("{remedy}; it is only needed where BTF is missing")),
+    }
+}
+
+/// Kernel lockdown: the strictest mode keeps BPF from reading sockets.
+pub(super) fn lockdown(modes: &str) -> Check {
+    let name = "lockdown";
+    if modes.contains("[confidentiality]") {
+        return Check::fail(
+            name,
+            "confidentiality: the kernel does not let BPF read sockets",
+            "start the kernel with lockdown=integrity, or without lockdown",
+        );
+    }
+    Check::ok(name, if modes.contains("[integrity]") { "integrity, which is no obstacle" } else { "none" })
+}
+
+/// The cgroup2 hierarchy, from the mount table.
+pub(super) fn cgroup(mounts: &str, filesystems: &str) -> Check {
+    let name = "cgroup2";
+    let v1 = mounted(mounts, "cgroup").next().is_some();
+    match cgroup_root(mounts) {
+        Some(root) if v1 => Check::ok(name, format!("{}, beside version 1", root.display())),
+        Some(root) => Check::ok(name, root.display().to_string()),
+        None if has_filesystem(filesystems, "cgroup2") => Check::warn(
+            name,
+            "not mounted; it is mounted privately while observing",
+            "host-network clients are told apart by process only; boot with systemd.unified_cgroup_hierarchy=1 to change that",
+        ),
+        None => Check::fail(
+            name,
+            "the kernel has none",
+            "use a kernel with CONFIG_CGROUPS=y and CONFIG_CGROUP_BPF=y",
+        ),
+    }
+}
+
+/// Where cgroup2 is mounted as a whole.
+pub(super) fn cgroup_root(mounts: &str) -> Option<PathBuf> {
+    mounted(mounts, "cgroup2").next().map(PathBuf::from)
+}
+
+/// Mount points of file systems of a type, those that show a part only left out; from /proc/self/mountinfo.
+fn mounted<'a>(mounts: &'a str, kind: &'a str) -> impl Iterator<Item = String> + 'a {
+    mounts.lines().filter_map(move |line| {
+        let (mount, source) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        // Blanks and the like are written as octal numbers.
+        let plain = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+        (source.split(' ').next()? == kind && root == "/").then_some(plain)
+    })
+}
+
+fn has_filesystem(filesystems: &str, name: &str) -> bool {
+    filesystems.lines().any(|line| line.split_whitespace().last() == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::check::Status::{self, Fail, Ok, Warn};
+
+    const UNIFIED: &str = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+    const HYBRID: &str = "31 29 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                          32 29 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+    const PART: &str = "29 23 0:26 /pod1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+    const SYSTEMS: &str = "nodev\ttracefs\nnodev\tcgroup2\n\text4\n";
+
+    #[track_caller]
+    fn check(check: Check, status: Status, found: &str) {
+        assert!(check.status == status && check.found.contains(found), "{check:?}");
+        assert_eq!(check.remedy.is_none(), status == Ok, "{check:?}");
+    }
+
+    #[test]
+    fn capabilities() {
+        let status = |mask: u64| privileges(&format!("Name:\tx\nCapEff:\t{mask:016x}\nCapBnd:\t0\n"));
+        check(status(u64::MAX), Ok, "CAP_BPF");
+        check(status(1 << 39 | 1 << 38 | 1 << 12), Ok, "CAP_BPF");
+        check(status(1 << 21 | 1 << 12), Ok, "CAP_BPF");
+        check(status(1 << 21), Fail, "missing: CAP_NET_ADMIN");
+        check(status(0), Fail, "missing: CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN");
+        check(privileges(""), Warn, "/proc");
+    }
+
+    #[test]
+    fn versions() {
+        check(version("6.18.44"), Ok, "6.18.44");
+        check(version("5.10.0-30-cloud-amd64"), Ok, "");
+        check(version("5.4.0-150-generic"), Fail, "older than 5.10");
+        check(version("4.19"), Fail, "older");
+        check(version("unknown"), Warn, "");
+    }
+
+    #[test]
+    fn hooks() {
+        check(btf(Result::Ok(()), TcpHook::Auto), Ok, "vmlinux");
+        check(btf(Err(ErrorKind::NotFound), TcpHook::Auto), Warn, "no /sys");
+        check(btf(Err(ErrorKind::PermissionDenied), TcpHook::TpBtf), Fail, "permission denied");
+        check(tracepoint(true, "", TcpHook::Tracepoint), Ok, "mounted");
+        check(tracepoint(false, SYSTEMS, TcpHook::Auto), Ok, "can be");
+        check(tracepoint(false, "", TcpHook::Auto), Warn, "no tracefs");
+        check(tracepoint(false, "", TcpHook::Tracepoint), Fail, "no tracefs");
+        check(lockdown(""), Ok, "none");
+        check(lockdown("none [integrity] confidentiality"), Ok, "integrity");
+        check(lockdown("none integrity [confidentiality]"), Fail, "read sockets");
+    }
+
+    #[test]
+    fn cgroups() {
+        check(cgroup(UNIFIED, SYSTEMS), Ok, "/sys/fs/cgroup");
+        check(cgroup(HYBRID, SYSTEMS), Ok, "/sys/fs/cgroup/unified, beside version 1");
+        check(cgroup(PART, SYSTEMS), Warn, "privately");
+        check(cgroup("", SYSTEMS), Warn, "privately");
+        check(cgroup("garbage - \n -  - x\n", ""), Fail, "none");
+        let odd = "1 1 0:1 / /a\\040b rw - cgroup2 c rw\n";
+        assert_eq!(cgroup_root(odd), Some("/a b".into()));
+    }
+}

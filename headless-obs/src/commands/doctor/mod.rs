@@ -1,0 +1,121 @@
+//! `doctor`: looks at the machine, says what is missing and what to do.
+
+use std::fmt::Write;
+use std::fs;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::output;
+use super::table::{Look, Paint, paint};
+use super::text::{clean, width, wrap};
+use crate::cli::{DoctorArgs, Output};
+use crate::config::Observe;
+use crate::expose::check::{Check, Status};
+
+mod kernel;
+mod machine;
+
+pub(super) async fn run(
+    args: DoctorArgs,
+    format: Output,
+    probe_checks: impl FnOnce(&Observe) -> Vec<Check>,
+) -> anyhow::Result<ExitCode> {
+    let listen = args.listen;
+    let config: Observe = args.observe.try_into()?;
+    let mut checks = look_around(&config);
+    checks.push(machine::port(listen));
+    checks.extend(probe_checks(&config));
+    let failed = checks.iter().any(|check| check.status == Status::Fail);
+    let text = match format {
+        Output::Table => render(&checks, output::look()),
+        Output::Json => json!({"ok": !failed, "checks": checks}).to_string() + "\n",
+    };
+    output::write(text).await?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Everything that can be seen without loading anything into the kernel.
+fn look_around(config: &Observe) -> Vec<Check> {
+    // What cannot be read is missing: each check says what that means.
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mounts = read("/proc/self/mountinfo");
+    let filesystems = read("/proc/filesystems");
+    let btf = fs::File::open(kernel::BTF).map_err(|error| error.kind());
+    let cgroup = kernel::cgroup_root(&mounts);
+    let mut checks = vec![
+        kernel::privileges(&read("/proc/self/status")),
+        kernel::version(&release),
+        kernel::btf(btf.map(drop), config.tcp_hook),
+        kernel::tracepoint(
+            kernel::FORMATS.iter().any(|path| fs::File::open(path).is_ok()),
+            &filesystems,
+            config.tcp_hook,
+        ),
+        kernel::lockdown(&read("/sys/kernel/security/lockdown")),
+        match &config.cgroup {
+            Some(path) => machine::given_cgroup(path),
+            None => kernel::cgroup(&mounts, &filesystems),
+        },
+        machine::memlock(&release),
+        machine::topology(&config.topology),
+    ];
+    checks.extend(config.cgroup.clone().or(cgroup).map(|root| machine::pods(&root)));
+    checks
+}
+
+/// A line per check, and below it what to do.
+fn render(checks: &[Check], look: Look) -> String {
+    let names = checks.iter().map(|check| width(&check.name)).max().unwrap_or(0);
+    let indent = " ".repeat(names + 8);
+    let columns = look.width.saturating_sub(indent.len()).max(20);
+    let mut text = String::new();
+    for check in checks {
+        let (status, colour) = match check.status {
+            Status::Ok => ("ok  ", Paint::Good),
+            Status::Warn => ("warn", Paint::Warn),
+            Status::Fail => ("FAIL", Paint::Bad),
+        };
+        let name = clean(&check.name);
+        let found = wrap(&clean(&check.found), columns).join(&format!("\n{indent}"));
+        let _infallible = writeln!(text, "{}  {name:names$}  {found}", paint(status, colour, look));
+        for (number, line) in
+            check.remedy.iter().flat_map(|remedy| wrap(&clean(remedy), columns - 2)).enumerate()
+        {
+            let arrow = if number == 0 { "→ " } else { "  " };
+            let _infallible =
+                writeln!(text, "{indent}{}", paint(&format!("{arrow}{line}"), Paint::Bold, look));
+        }
+    }
+    let count = |status| checks.iter().filter(|check| check.status == status).count();
+    let _infallible = match (count(Status::Fail), count(Status::Warn)) {
+        (0, 0) => writeln!(text, "\nAll is well: `sudo headless-obs report` shows what it sees."),
+        (0, warnings) => writeln!(text, "\nIt works; {warnings} of {} could be better.", checks.len()),
+        (failures, _) => writeln!(text, "\nIt does not work: {failures} of {} failed.", checks.len()),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::golden;
+
+    #[test]
+    fn findings_with_remedies() {
+        let checks = [
+            Check::ok("kernel", "6.18.44"),
+            Check::warn(
+                "BTF",
+                "not found",
+                "use a kernel with CONFIG_DEBUG_INFO_BTF=y; until then the classic tracepoint serves, which cannot tell why a connection failed",
+            ),
+            Check::fail("privileges", "missing: CAP_BPF", "run it with sudo"),
+        ];
+        let look = Look { width: 80, colours: false };
+        golden("doctor.txt", &render(&checks, look));
+        assert!(render(&checks[..1], look).contains("All is well"));
+        assert!(render(&checks[..2], look).contains("It works; 1 of 2 could be better"));
+    }
+}

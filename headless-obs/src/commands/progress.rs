@@ -1,0 +1,58 @@
+//! What is going on, on standard error: a bar on a terminal, one plain line elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::note;
+use super::text::length;
+
+/// How often a bar moves.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// Shown until dropped.
+#[derive(Debug)]
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    /// Something of unknown length; silent where nobody watches.
+    pub(super) fn waiting(what: impl Into<String>) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new_spinner().with_message(what.into());
+        bar.enable_steady_tick(TICK);
+        Self(Some(bar))
+    }
+
+    /// An observation.
+    pub(super) fn observing(duration: Duration) -> Self {
+        let what = format!("observing for {}; Ctrl-C ends it and prints what was seen", length(duration));
+        if !std::io::stderr().is_terminal() {
+            note(&what);
+            return Self(None);
+        }
+        let bar =
+            ProgressBar::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30.green} {msg}") {
+            bar.set_style(style.progress_chars("██░"));
+        }
+        Self(Some(bar))
+    }
+
+    /// So much of it has passed.
+    pub(super) fn passed(&self, time: Duration) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

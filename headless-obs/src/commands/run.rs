@@ -1,0 +1,52 @@
+//! `run`: the daemon.
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::signal::Stop;
+use super::{Start, output};
+use crate::cli::{Output, RunArgs};
+use crate::config::Observe;
+use crate::server::{Server, routes::routes};
+
+pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
+    let config: Observe = args.observe.try_into()?;
+    let node = config.node.clone();
+    let mut stop = Stop::new().context("cannot wait for signals")?;
+    let server = Server::bind(args.listen).await?;
+    let url = format!("http://{}", server.address());
+    let mut observer = tokio::select! {
+        observer = start(config) => observer?,
+        () = stop.recv() => return Ok(()),
+    };
+    let (end, ended) = oneshot::channel::<()>();
+    let routes = routes(observer.engine.clone(), observer.readiness.clone());
+    let serving = tokio::spawn(server.serve(routes, async {
+        let _dropped = ended.await;
+    }));
+    let announcement = match format {
+        Output::Table => format!("headless-obs observes node {node}: {url}\n"),
+        Output::Json => {
+            json!({"url": url, "node": node, "version": env!("CARGO_PKG_VERSION")}).to_string() + "\n"
+        }
+    };
+    if let Err(error) = output::write(announcement).await {
+        tracing::debug!(%error, "nobody reads standard output");
+    }
+    let result = tokio::select! {
+        () = stop.recv() => Ok(()),
+        error = observer.ended() => Err(error),
+    };
+    observer.readiness.block("observer", "stopping");
+    // Requests first: they still want the engine's answers.
+    drop(end);
+    serving.await.context("the server crashed; please report this")?;
+    match result {
+        Ok(()) => {
+            tracing::info!("stopping");
+            observer.stop().await
+        }
+        Err(error) => Err(error),
+    }
+}

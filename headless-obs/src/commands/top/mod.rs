@@ -1,0 +1,158 @@
+//! `top`: the live view; with JSON a stream of snapshots, one per line.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::progress::Progress;
+use super::signal::Stop;
+use super::source::{SnapshotSource, SourceError};
+use super::{Start, output};
+use crate::cli::{Output, TopArgs};
+use crate::expose::snapshot::Snapshot;
+use crate::handle::Observer;
+
+mod model;
+mod panes;
+mod view;
+
+use model::{After, Model};
+
+type Taken = Result<Snapshot, SourceError>;
+
+pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
+    if format == Output::Table && !io::stdout().is_terminal() {
+        bail!("top draws on a terminal, and standard output is none; use `report`, or `top -o json`");
+    }
+    let mut stop = Stop::new().context("cannot wait for signals")?;
+    let (source, mut observer) = match args.from {
+        Some(url) => (SnapshotSource::Daemon(url), None),
+        None => {
+            let _progress = Progress::waiting("attaching probes");
+            let observer = start(args.observe.try_into()?).await?;
+            (SnapshotSource::Engine(observer.engine.clone()), Some(observer))
+        }
+    };
+    let name = match &source {
+        SnapshotSource::Engine(_) => "this machine".to_owned(),
+        SnapshotSource::Daemon(url) => url.authority(),
+    };
+    let mut snapshots = snapshots(source, args.interval);
+    let filter = |mut snapshot: Snapshot| {
+        if let Some(service) = &args.service {
+            service.apply(&mut snapshot);
+        }
+        snapshot
+    };
+    let shown = async {
+        match format {
+            Output::Json => stream(&mut snapshots, filter).await,
+            Output::Table => draw(&mut snapshots, filter, Model::new(name)).await,
+        }
+    };
+    let result = tokio::select! {
+        result = shown => result,
+        () = stop.recv() => Ok(()),
+        error = ended(&mut observer) => Err(error),
+    };
+    if let (Ok(()), Some(observer)) = (&result, observer) {
+        observer.stop().await?;
+    }
+    result
+}
+
+/// Why the observer of this process ended, if there is one.
+async fn ended(observer: &mut Option<Observer>) -> anyhow::Error {
+    match observer {
+        Some(observer) => observer.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes a snapshot every so often, for as long as somebody reads them. A task of its own, so that keys work
+/// while a daemon takes its time.
+fn snapshots(source: SnapshotSource, interval: Duration) -> mpsc::Receiver<Taken> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if sender.send(source.snapshot().await).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// One snapshot per line; a daemon that cannot be asked ends it.
+async fn stream(
+    snapshots: &mut mpsc::Receiver<Taken>,
+    filter: impl Fn(Snapshot) -> Snapshot,
+) -> anyhow::Result<()> {
+    while let Some(snapshot) = snapshots.recv().await {
+        output::write(serde_json::to_string(&filter(snapshot?))? + "\n").await?;
+    }
+    Ok(())
+}
+
+/// The live view, until a key ends it. A daemon that cannot be asked is shown as such: it may come back.
+async fn draw(
+    snapshots: &mut mpsc::Receiver<Taken>,
+    filter: impl Fn(Snapshot) -> Snapshot,
+    mut model: Model,
+) -> anyhow::Result<()> {
+    let mut screen = Screen::open().context("cannot draw on this terminal")?;
+    let mut events = events();
+    loop {
+        screen.0.draw(|frame| view::draw(&model, frame))?;
+        tokio::select! {
+            Some(snapshot) = snapshots.recv() => match snapshot {
+                Ok(snapshot) => model.update(filter(snapshot)),
+                Err(error) => model.fail(error.to_string()),
+            },
+            event = events.recv() => match event {
+                Some(Event::Key(key)) if model.key(key) == After::Quit => return Ok(()),
+                Some(_) => {}
+                None => bail!("the terminal no longer answers"),
+            },
+        }
+    }
+}
+
+/// The terminal while it is drawn on; put back when dropped, after a panic too.
+struct Screen(DefaultTerminal);
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        ratatui::try_init().map(Self)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Keys and changes of size. The thread waits in a read until the process ends.
+fn events() -> mpsc::Receiver<Event> {
+    let (sender, receiver) = mpsc::channel(64);
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            if sender.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! `trace`: prints what happens as it happens.
+
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write as _};
+
+use anyhow::Context;
+
+use super::signal::Stop;
+use super::text::{clean, fit_middle, full_name};
+use super::{Start, output};
+use crate::cli::{Output, TraceArgs};
+use crate::config::values::ServiceFilter;
+use crate::expose::trace::{Connection, TraceEvent, What};
+use crate::handle::TraceReader;
+
+pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
+    let mut stop = Stop::new().context("cannot wait for signals")?;
+    let mut observer = start(args.observe.try_into()?).await?;
+    let reader = observer.engine.trace().await?;
+    output::note("tracing; Ctrl-C ends it");
+    let colours = output::look().colours;
+    // Whoever reads standard output may stop reading: a thread of its own waits for that, not the engine.
+    let printing = tokio::task::spawn_blocking(move || {
+        print(reader, args.service.as_ref(), format, colours, io::stdout())
+    });
+    tokio::select! {
+        printed = printing => printed.context("printing crashed; please report this")??,
+        () = stop.recv() => {}
+        error = observer.ended() => return Err(error),
+    }
+    observer.stop().await
+}
+
+/// Prints until there is nothing more to come, or nobody reads.
+fn print(
+    mut reader: TraceReader,
+    service: Option<&ServiceFilter>,
+    format: Output,
+    colours: bool,
+    out: impl io::Write,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    while let Some(event) = reader.blocking_next() {
+        if concerns(&event, service) {
+            match format {
+                Output::Table => writeln!(out, "{}", line(&event, colours))?,
+                Output::Json => writeln!(out, "{}", serde_json::to_string(&event)?)?,
+            }
+        }
+        if reader.is_empty() {
+            out.flush()?;
+        }
+        let missed = reader.take_missed();
+        if missed > 0 {
+            output::note(&format!("{missed} events are missing here: they came faster than they were read"));
+        }
+    }
+    out.flush()
+}
+
+fn concerns(event: &TraceEvent, service: Option<&ServiceFilter>) -> bool {
+    let Some(filter) = service else { return true };
+    event.service.as_ref().is_some_and(|service| filter.matches(&service.namespace, &service.name))
+}
+
+/// `12:00:00.123  opened  shop/web → shop/orders  orders-0:5432  service #0  0.4 ms`
+fn line(event: &TraceEvent, colours: bool) -> String {
+    let (kind, colour) = match &event.what {
+        What::Opened(_) => ("opened", "32"),
+        What::Failed(_) => ("failed", "31"),
+        What::Closed(_) => ("closed", "2"),
+        What::Dns(_) => ("dns   ", "36"),
+    };
+    let kind = if colours { format!("\u{1b}[{colour}m{kind}\u{1b}[0m") } else { kind.to_owned() };
+    let client = fit_middle(&full_name(&event.client.namespace, &event.client.workload), 24);
+    let service = event.service.as_ref().map_or("-".to_owned(), |s| full_name(&s.namespace, &s.name));
+    let service = fit_middle(&service, 28);
+    let mut line = format!("{}  {kind}  {client:<16} → {service:<20}", event.time.strftime("%T.%3f"));
+    match &event.what {
+        What::Opened(connection) | What::Failed(connection) | What::Closed(connection) => {
+            describe(&mut line, connection);
+        }
+        What::Dns(answer) => {
+            let addresses = if answer.addresses == 1 { "address" } else { "addresses" };
+            let (name, qtype) = (clean(&answer.name), clean(&answer.qtype));
+            let (rcode, transport) = (clean(&answer.rcode), clean(&answer.transport));
+            let truncated = if answer.truncated { ", truncated" } else { "" };
+            let _infallible = write!(
+                line,
+                "  {qtype} {name}  {rcode}, {} {addresses}{truncated} over {transport}",
+                answer.addresses
+            );
+        }
+    }
+    line
+}
+
+fn describe(line: &mut String, connection: &Connection) {
+    let place = connection.pod.as_deref().unwrap_or(&connection.address);
+    let bracketed = connection.pod.is_none() && place.contains(':');
+    let place = if bracketed { format!("[{}]", clean(place)) } else { clean(place) };
+    let place = format!("{place}:{}", connection.port);
+    let _infallible = write!(line, "  {place:<16}");
+    if let Some(resolution) = &connection.resolution {
+        let _infallible = write!(line, "  by {}", clean(resolution));
+    }
+    if let Some(index) = connection.answer_index {
+        let _infallible = write!(line, " #{index}");
+    }
+    for remark in [&connection.reason, &connection.stale].into_iter().flatten() {
+        let _infallible = write!(line, "  {}", clean(remark));
+    }
+    if let Some(milliseconds) = connection.duration_ms {
+        let _infallible = write!(line, "  {milliseconds:.1} ms");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample;
+    use crate::expose::snapshot::Snapshot;
+    use crate::expose::trace::{ClientName, DnsAnswer, ServiceName};
+    use crate::handle::fake;
+    use crate::testing::golden;
+
+    fn events() -> Vec<TraceEvent> {
+        let event = |seconds, service: Option<&str>, what| TraceEvent {
+            time: sample::at(seconds),
+            client: ClientName { namespace: "shop".into(), workload: "web".into() },
+            service: service.map(|name| ServiceName { namespace: "shop".into(), name: name.into() }),
+            what,
+        };
+        let connection = Connection {
+            pod: Some("orders-0".into()),
+            address: "10.0.0.1".into(),
+            port: 5432,
+            resolution: Some("service".into()),
+            answer_index: Some(0),
+            duration_ms: Some(0.42),
+            ..Connection::default()
+        };
+        let failed = Connection {
+            reason: Some("refused".into()),
+            stale: Some("removed".into()),
+            ..connection.clone()
+        };
+        let unknown = Connection {
+            address: "fd00::1".into(),
+            port: 80,
+            reason: Some("no_dns".into()),
+            ..Connection::default()
+        };
+        let answer = DnsAnswer {
+            name: "orders.shop.svc.\u{1b}[2Jcluster".into(),
+            qtype: "A".into(),
+            rcode: "noerror".into(),
+            addresses: 40,
+            truncated: true,
+            transport: "udp".into(),
+        };
+        vec![
+            event(0, Some("orders"), What::Dns(answer)),
+            event(1, Some("orders"), What::Opened(connection.clone())),
+            event(2, Some("orders"), What::Failed(failed)),
+            event(3, Some("sessions"), What::Closed(connection)),
+            event(4, None, What::Opened(unknown)),
+        ]
+    }
+
+    async fn printed(service: Option<&str>, format: Output) -> String {
+        let engine = fake::engine(Snapshot { services: Vec::new(), ..sample::snapshot() }, events());
+        let reader = engine.trace().await.unwrap();
+        let service = service.map(|service| service.parse().unwrap());
+        let printing = tokio::task::spawn_blocking(move || {
+            let mut out = Vec::new();
+            print(reader, service.as_ref(), format, false, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        printing.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn lines_of_text() {
+        let text = printed(None, Output::Table).await;
+        golden("trace.txt", &text);
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[tokio::test]
+    async fn lines_of_json_can_be_read_back() {
+        let text = printed(None, Output::Json).await;
+        let read: Vec<TraceEvent> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read, events());
+        assert!(text.lines().nth(2).unwrap().contains(r#""kind":"failed""#), "{text}");
+    }
+
+    #[tokio::test]
+    async fn one_service() {
+        assert_eq!(printed(Some("shop/orders"), Output::Json).await.lines().count(), 3);
+        assert_eq!(printed(Some("x/orders"), Output::Json).await, "");
+    }
+
+    #[tokio::test]
+    async fn nobody_reads() {
+        struct Closed;
+        impl io::Write for Closed {
+            fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let engine = fake::engine(sample::snapshot(), events());
+        let reader = engine.trace().await.unwrap();
+        let printing = tokio::task::spawn_blocking(move || print(reader, None, Output::Json, false, Closed));
+        assert_eq!(printing.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,36 @@
+//! The log, on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{Cli, Command, LogFormat};
+
+/// Starts logging as the command line says. A daemon says what it does; other commands only what is wrong, and
+/// the live view nothing where it would be written into the picture.
+pub fn start(cli: &Cli) -> anyhow::Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let usual = match &cli.command {
+        Command::Run(_) => LevelFilter::INFO,
+        Command::Top(_) if terminal => LevelFilter::OFF,
+        _ => LevelFilter::WARN,
+    };
+    let filter = EnvFilter::builder().with_default_directive(usual.into());
+    let filter = match cli.common.log_level.as_deref() {
+        Some(wanted) if usual != LevelFilter::OFF => filter.parse(wanted).map_err(|error| {
+            anyhow::anyhow!(
+                "--log-level {wanted}: {error}; write a level, or filters such as warn,headless_obs=debug"
+            )
+        })?,
+        _ => filter.parse_lossy(""),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match cli.common.log_format {
+        LogFormat::Text => {
+            log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())).init()
+        }
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
