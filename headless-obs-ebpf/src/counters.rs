@@ -1,26 +1,31 @@
-//! COUNTERS: what the kernel side dropped, by stage and reason, and what it handled.
+//! COUNTERS: what the kernel side dropped or passed over, by stage and reason.
 
-/// DNS payloads handed to user space.
-pub const DNS_SENT: u32 = 0;
 /// DNS payload lost: the ring was full.
-pub const DNS_RING_FULL: u32 = 1;
+pub const DNS_RING_FULL: u32 = 0;
 /// DNS payload lost: the packet could not be read.
-pub const DNS_COPY_FAILED: u32 = 2;
+pub const DNS_COPY_FAILED: u32 = 1;
 /// DNS payload shortened: larger than a record.
-pub const DNS_CUT: u32 = 3;
+pub const DNS_CUT: u32 = 2;
 /// Packet from a DNS port that is no DNS answer (a question, too short, headers not understood).
-pub const DNS_NOT_ANSWER: u32 = 4;
-/// Connection records handed to user space.
-pub const TCP_SENT: u32 = 5;
+pub const DNS_NOT_ANSWER: u32 = 3;
 /// Connection record lost: the ring was full. Totals are not affected.
-pub const TCP_RING_FULL: u32 = 6;
+pub const TCP_RING_FULL: u32 = 4;
 /// Connection not tracked: TRACKED was full. It is missing from the totals.
-pub const TRACKED_FULL: u32 = 7;
+pub const TRACKED_FULL: u32 = 5;
 /// Change not counted: FLOWS was full. It is missing from the totals.
-pub const FLOWS_FULL: u32 = 8;
+pub const FLOWS_FULL: u32 = 6;
 /// Connection to a destination in BORING, passed over on purpose.
-pub const BORING_SKIPPED: u32 = 9;
-/// Socket passed over: neither IPv4 nor IPv6.
-pub const FAMILY_UNKNOWN: u32 = 10;
+pub const BORING_SKIPPED: u32 = 7;
 /// How many counters there are.
-pub const COUNT: u32 = 11;
+pub const COUNT: u32 = 8;
+/// Names in the order of the numbers, as in metrics and JSON.
+pub const NAMES: [&str; COUNT as usize] = [
+    "dns_ring_full",
+    "dns_copy_failed",
+    "dns_cut",
+    "dns_not_answer",
+    "ring_full",
+    "tracked_full",
+    "flows_full",
+    "boring",
+];

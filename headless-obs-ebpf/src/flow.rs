@@ -32,7 +32,7 @@ pub struct FlowTotals {
     pub closed: u64,
     /// Attempts that ended without a connection, and connections that were reset; by [`reason`].
     pub failed: [u64; reason::COUNT],
-    /// Bytes that clients sent and servers acknowledged, in connections that ended.
+    /// Bytes that clients sent, each once, in connections that ended.
     pub bytes_sent: u64,
     /// Bytes that clients received, in connections that ended.
     pub bytes_received: u64,
@@ -63,17 +63,17 @@ const _: () = assert!(size_of::<Tracked>() == 80);
 /// Why a connection failed.
 pub mod reason {
     /// The peer answered the SYN with a reset (`ECONNREFUSED`).
-    pub const REFUSED: usize = 0;
+    pub const REFUSED: u8 = 0;
     /// Nobody answered (`ETIMEDOUT`).
-    pub const TIMEOUT: usize = 1;
+    pub const TIMEOUT: u8 = 1;
     /// No way to the host or network (`EHOSTUNREACH`, `ENETUNREACH`).
-    pub const UNREACHABLE: usize = 2;
+    pub const UNREACHABLE: u8 = 2;
     /// Established, then reset by the peer (`ECONNRESET`).
-    pub const RESET: usize = 3;
+    pub const RESET: u8 = 3;
     /// The client gave up before there was an answer (no socket error).
-    pub const ABORTED: usize = 4;
+    pub const ABORTED: u8 = 4;
     /// Any other socket error, and every failure where the hook cannot see the error.
-    pub const OTHER: usize = 5;
+    pub const OTHER: u8 = 5;
     /// How many reasons there are.
     pub const COUNT: usize = 6;
     /// Names in the order of the numbers, as in metrics and JSON.

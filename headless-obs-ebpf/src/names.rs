@@ -28,8 +28,6 @@ pub const MAX_DNS_PORTS: usize = 8;
 pub const SOCK_OFFSETS: &str = "SOCK_OFFSETS";
 /// [`TracepointOffsets`]: where the fields of the classic tracepoint's record are.
 pub const TRACEPOINT_OFFSETS: &str = "TRACEPOINT_OFFSETS";
-/// `u32`, 0 or 1: aya-log diagnostics in the programs' slow paths.
-pub const DIAGNOSTICS: &str = "DIAGNOSTICS";
 
 /// Byte offsets from `struct sock *`, resolved from the running kernel's BTF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +53,10 @@ pub struct SockOffsets {
     pub protocol: u32,
     /// `sk.sk_err`
     pub err: u32,
-    /// `((struct tcp_sock *)sk)->bytes_acked`
+    /// `((struct tcp_sock *)sk)->bytes_sent`, retransmissions included
     pub bytes_sent: u32,
+    /// `((struct tcp_sock *)sk)->bytes_retrans`
+    pub bytes_retrans: u32,
     /// `((struct tcp_sock *)sk)->bytes_received`
     pub bytes_received: u32,
     /// `((struct socket *)sock)->sk`
@@ -72,7 +72,7 @@ pub struct SockOffsets {
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,
 }
-const _: () = assert!(size_of::<SockOffsets>() == 72);
+const _: () = assert!(size_of::<SockOffsets>() == 76);
 
 /// Byte offsets in the classic tracepoint's record, parsed from its tracefs `format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -74,7 +74,7 @@ pub struct TcpRecord {
     pub source: Address,
     /// Destination address.
     pub destination: Address,
-    /// Closed: bytes sent and acknowledged.
+    /// Closed: bytes sent, each once.
     pub bytes_sent: u64,
     /// Closed: bytes received.
     pub bytes_received: u64,

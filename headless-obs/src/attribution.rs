@@ -1,1 +1,220 @@
-//! Attribution: connection to Service, endpoint and resolution.
+//! Attribution: which Service and endpoint a connection belongs to, what it was resolved by, and whether the address
+//! was still the endpoint's.
+//!
+//! In: a [`Dial`], the [`Topology`], the client's [`Sighting`]s. Out: an [`Outcome`]. The client's own DNS answers
+//! decide; only without any does the address alone, if it leaves no choice.
+
+use std::net::IpAddr;
+
+use crate::dns::name::{Asked, candidates};
+use crate::evidence::Sighting;
+use crate::time::Time;
+use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
+
+/// A connection as the client started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Destination address.
+    pub address: IpAddr,
+    /// Destination port.
+    pub port: u16,
+    /// When it was started; `None` if before the observer.
+    pub started: Option<Time>,
+    /// Now.
+    pub now: Time,
+}
+
+/// What a connection was resolved by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resolution {
+    /// The Service's name.
+    Service,
+    /// An SRV name of the Service.
+    Srv,
+    /// One pod's name: intended, never an imbalance.
+    Hostname,
+    /// No DNS evidence: gossip, API watch, hard-coded.
+    None,
+    /// Older than the observer.
+    Preexisting,
+}
+
+impl Resolution {
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Srv => "srv",
+            Self::Hostname => "hostname",
+            Self::None => "none",
+            Self::Preexisting => "preexisting",
+        }
+    }
+
+    /// Whether it counts in the headline spread: the client had a choice, and we know between what.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Service | Self::Srv)
+    }
+}
+
+/// The address was no ready endpoint when it was dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stale {
+    /// The endpoint had left.
+    Removed,
+    /// It was shutting down.
+    Terminating,
+    /// It was not ready.
+    NotReady,
+    /// It had left, and the address was another pod's by then.
+    IpReused,
+}
+
+impl Stale {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Removed, Self::Terminating, Self::NotReady, Self::IpReused];
+
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Terminating => "terminating",
+            Self::NotReady => "not_ready",
+            Self::IpReused => "ip_reused",
+        }
+    }
+}
+
+/// Whom a connection belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Service and endpoint.
+    pub endpoint: EndpointRef,
+    /// What it was resolved by.
+    pub resolution: Resolution,
+    /// Place of the address in the answer.
+    pub position: Option<u16>,
+    /// Set if the address was no ready endpoint.
+    pub stale: Option<Stale>,
+}
+
+/// Why a connection to an endpoint's address belongs to no Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unattributed {
+    /// No DNS evidence, and several Services have the address.
+    Ambiguous,
+    /// The port is not one of the Service's.
+    OtherPort,
+}
+
+impl Unattributed {
+    /// All reasons.
+    pub const ALL: [Self; 2] = [Self::Ambiguous, Self::OtherPort];
+
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous",
+            Self::OtherPort => "other_port",
+        }
+    }
+}
+
+/// What attribution finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It belongs to this Service.
+    To(Target),
+    /// It goes to an endpoint but belongs to no Service.
+    ToNobody(Unattributed),
+    /// Nothing to do with any headless Service.
+    Unrelated,
+}
+
+/// Finds out whom a connection belongs to. `sightings` are the client's own, best first.
+pub fn attribute<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
+    let at = dial.started.unwrap_or(dial.now);
+    let mut refused = None;
+    for sighting in sightings {
+        let Some((service, asked)) = service_of(&sighting.name, topology) else { continue };
+        let Some(found) = topology.lookup(dial.address, dial.port, service, at) else { continue };
+        if !found.serves_port {
+            refused = Some(Unattributed::OtherPort);
+            continue;
+        }
+        let resolution = if dial.started.is_some() { asked } else { Resolution::Preexisting };
+        let position = dial.started.map(|_| sighting.position);
+        return Outcome::To(target(&found, resolution, position, dial, topology));
+    }
+    if let Some(reason) = refused {
+        return Outcome::ToNobody(reason);
+    }
+    by_address(dial, topology)
+}
+
+/// The headless Service that a name means, if the topology has one, and what part of it was asked for.
+pub fn service_of(name: &str, topology: &Topology) -> Option<(ServiceId, Resolution)> {
+    let headless = |namespace: &str, service: &str| {
+        let id = topology.find(namespace, service)?;
+        topology.service_by_id(id).is_some_and(|state| state.headless()).then_some(id)
+    };
+    candidates(name)
+        .into_iter()
+        .find_map(|candidate| {
+            let resolution = match candidate.asked {
+                Asked::Service => Resolution::Service,
+                Asked::Hostname(_) => Resolution::Hostname,
+                Asked::Port { .. } => Resolution::Srv,
+            };
+            headless(candidate.namespace, candidate.service).map(|id| (id, resolution))
+        })
+        .or_else(|| headless("", name).map(|id| (id, Resolution::Service)))
+}
+
+/// Without evidence: the one Service that has the address, if there is just one.
+fn by_address(dial: Dial, topology: &Topology) -> Outcome {
+    let mut serving = topology.owners(dial.address).filter(|endpoint| endpoint.serves(dial.port));
+    let Some(only) = serving.next() else {
+        return match topology.owners(dial.address).next() {
+            Some(_) => Outcome::ToNobody(Unattributed::OtherPort),
+            None => Outcome::Unrelated,
+        };
+    };
+    if serving.any(|other| other.id().service != only.id().service) {
+        return Outcome::ToNobody(Unattributed::Ambiguous);
+    }
+    let at = dial.started.unwrap_or(dial.now);
+    let Some(found) = topology.lookup(dial.address, dial.port, only.id().service, at) else {
+        return Outcome::Unrelated;
+    };
+    let resolution = if dial.started.is_some() { Resolution::None } else { Resolution::Preexisting };
+    Outcome::To(target(&found, resolution, None, dial, topology))
+}
+
+fn target(
+    found: &Match<'_>,
+    resolution: Resolution,
+    position: Option<u16>,
+    dial: Dial,
+    topology: &Topology,
+) -> Target {
+    let stale = match found.standing.map(|standing| standing.state) {
+        // Not known at that moment: DNS may be ahead of the topology.
+        None | Some(State::Ready) => None,
+        Some(State::NotReady) => Some(Stale::NotReady),
+        Some(State::Terminating) => Some(Stale::Terminating),
+        Some(State::Removed) if is_others(dial.address, found.endpoint, topology) => Some(Stale::IpReused),
+        Some(State::Removed) => Some(Stale::Removed),
+    };
+    Target { endpoint: found.endpoint.id(), resolution, position, stale }
+}
+
+/// Whether the address belongs to another pod now.
+fn is_others(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
+    let uid = |endpoint: &Endpoint| endpoint.pod().map(|pod| pod.uid.clone());
+    let by_endpoint = topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
+    let by_pod = topology
+        .pod_by_address(address)
+        .is_some_and(|pod| endpoint.pod().is_none_or(|own| own.uid != pod.uid));
+    by_endpoint || by_pod
+}

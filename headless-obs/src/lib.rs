@@ -11,14 +11,18 @@ pub mod attribution;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod config;
 pub mod dns;
 pub mod engine;
 pub mod evidence;
 pub mod expose;
+pub mod handle;
 pub mod ledger;
 pub mod probe;
 pub mod server;
 pub mod sources;
 pub mod spread;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod topology;

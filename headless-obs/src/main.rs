@@ -1,2 +1,3 @@
+//! The command line and its entry points live in `commands`.
 //! x
 fn main() {}

@@ -1,1 +1,42 @@
-//! Lab.
+//! The lab: nodes and pods on one machine, with real kernel sockets between them.
+//!
+//! A node is a network namespace with a bridge; a pod is a network namespace with a veth pair to that bridge and
+//! a cgroup laid out as a kubelet does. Programs inside pods are `lab-agent` processes: servers that count what
+//! they accept, DNS servers that can be told how to answer, clients of many habits.
+//!
+//! In: specs ([`NodeSpec`], [`PodSpec`], [`ServerSpec`], [`DnsSpec`], [`ClientSpec`]). Out: handles, what the
+//! servers counted ([`Lab::truth`]), manifests of it all ([`manifest`]), and the daemon under test
+//! ([`Observer`]).
+//!
+//! Invariants: namespaces live by file descriptors of this process alone and agents die with it, so even SIGKILL
+//! leaves only cgroup directories and one folder, which the next [`Lab::new`] removes. Nothing is ever done in the
+//! network namespace the process was started in.
+
+#![deny(unsafe_code)]
+
+mod cgroup;
+pub mod client;
+pub mod dns;
+mod lab;
+mod link;
+pub mod manifest;
+mod netns;
+mod node;
+mod observer;
+mod pod;
+mod process;
+pub mod server;
+mod signals;
+mod truth;
+
+pub use cgroup::{CgroupLayout, Driver, Qos, Runtime};
+pub use client::{Client, ClientReport, ClientSpec};
+pub use dns::{DnsOptions, DnsServer, DnsSpec};
+pub use lab::Lab;
+pub use manifest::{EndpointSpec, ServiceSpec};
+pub use node::{Node, NodeSpec};
+pub use observer::{Observer, ObserverSpec, program};
+pub use pod::{Pod, PodSpec, ResolvConf, Workload};
+pub use process::{Agent, Program};
+pub use server::{Server, ServerMode, ServerSpec};
+pub use truth::TruthRow;

@@ -1,1 +1,236 @@
-//! Who a client is: pod, cgroup or process.
+//! Who a client is: the pod, container, service or process behind a connection or a DNS answer.
+//!
+//! In: the cgroup, local address and `comm` of an event, the paths of cgroups (which the shell looks up on
+//! request), and the topology. Out: a [`Client`]: the scope its DNS evidence belongs to, and its workload's name.
+//!
+//! A client is, in this order:
+//! 1. the pod whose UID its cgroup's path names, or that has its local address to itself;
+//! 2. `pod-…`, where the path names a pod that the topology does not know;
+//! 3. `container-…`, where the path names a container;
+//! 4. the cgroup's service (`nginx.service` is `nginx`);
+//! 5. the process's name.
+//!
+//! The path goes before the address where both name a pod: it is right while an address changes hands, and is
+//! all there is for pods on the host's network. Loopback and link-local addresses identify nobody.
+//!
+//! A client is identified at each event, by what is known then. So a pod that becomes known after its first
+//! connections has those under a name of 2 to 5, and its own name from then on. To keep that rare, look up
+//! a cgroup's path when [`Clients::wants`] asks for it, *before* its event is identified; a scope that changed
+//! in between cannot find the evidence gathered under the old one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::Time;
+use crate::topology::Topology;
+
+mod recent;
+#[cfg(test)]
+mod tests;
+mod text;
+mod workloads;
+
+use recent::Recent;
+use workloads::Workloads;
+pub use workloads::{Workload, WorkloadId};
+
+/// A scope, for as long as it is in use; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeId(pub u32);
+
+/// Those who share DNS evidence: what one of them has been answered may explain another's connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// All containers of a pod, by its UID.
+    Pod(Arc<str>),
+    /// All processes of a cgroup.
+    Cgroup(u64),
+    /// Everybody behind a local address, where the cgroup is not known.
+    Address(IpAddr),
+    /// Everybody else on the host.
+    Host,
+}
+
+/// What the path of a cgroup says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CgroupPath {
+    /// UID of the pod, with dashes as the API has it.
+    pub pod_uid: Option<Arc<str>>,
+    /// Id of the container.
+    pub container_id: Option<Arc<str>>,
+    /// The last component of the path; empty for the root.
+    pub leaf: Arc<str>,
+}
+
+/// Who is behind an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Client {
+    /// Where its DNS evidence is.
+    pub scope: ScopeId,
+    /// What it is called.
+    pub workload: WorkloadId,
+}
+
+/// Bounds of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The most scopes; those not used lately are forgotten first.
+    pub scopes: usize,
+    /// The most cgroups, likewise.
+    pub cgroups: usize,
+    /// The most workloads; further ones are called `other`.
+    pub workloads: usize,
+    /// How long to wait before a cgroup's path is asked for again.
+    pub ask_again: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { scopes: 16_384, cgroups: 16_384, workloads: 4096, ask_again: Duration::from_secs(10) }
+    }
+}
+
+/// What the directory could not hold, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Scopes that were forgotten, and with them the way to their evidence.
+    pub scopes_evicted: u64,
+    /// Cgroups that were forgotten; their paths are asked for again.
+    pub cgroups_evicted: u64,
+    /// Events of workloads that are called `other` for want of room.
+    pub workloads_full: u64,
+}
+
+/// What is known of a cgroup.
+#[derive(Debug)]
+enum Cgroup {
+    Asked(Time),
+    Known { pod_uid: Option<Arc<str>>, name: Option<Arc<str>> },
+}
+
+/// The directory of clients.
+#[derive(Debug)]
+pub struct Clients {
+    config: Config,
+    cgroups: Recent<u64, Cgroup>,
+    scopes: Recent<Scope, ScopeId>,
+    workloads: Workloads,
+    next_scope: u32,
+    counters: Counters,
+}
+
+impl Clients {
+    /// An empty directory.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            cgroups: Recent::new(config.cgroups),
+            scopes: Recent::new(config.scopes),
+            workloads: Workloads::new(config.workloads),
+            next_scope: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What it could not hold.
+    pub fn counters(&self) -> Counters {
+        Counters { workloads_full: self.workloads.full, ..self.counters }
+    }
+
+    /// Whether to look up the path of `cgroup` now: it is not known, and was not asked for lately.
+    #[must_use]
+    pub fn wants(&mut self, now: Time, cgroup: u64) -> bool {
+        if cgroup == 0 {
+            return false;
+        }
+        let asked_lately = match self.cgroups.peek(&cgroup) {
+            None => false,
+            Some(Cgroup::Known { .. }) => true,
+            Some(Cgroup::Asked(at)) => now.since(*at) < self.config.ask_again,
+        };
+        if !asked_lately {
+            self.counters.cgroups_evicted += wide(self.cgroups.insert(cgroup, Cgroup::Asked(now)));
+        }
+        !asked_lately
+    }
+
+    /// Takes in the path of a cgroup.
+    pub fn cgroup(&mut self, id: u64, path: &CgroupPath) {
+        let name = match path {
+            CgroupPath { pod_uid: Some(uid), .. } => Some(format!("pod-{}", first(uid, 8))),
+            CgroupPath { container_id: Some(id), .. } => Some(format!("container-{}", first(id, 12))),
+            CgroupPath { leaf, .. } => text::unit(leaf),
+        };
+        let known = Cgroup::Known { pod_uid: path.pod_uid.clone(), name: name.map(Arc::from) };
+        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, known));
+    }
+
+    /// Who is behind an event of `cgroup` (0: not known) with this local address and `comm`.
+    pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
+        let (known, evicted) = self.cgroups.get(&cgroup);
+        self.counters.cgroups_evicted += wide(evicted);
+        let (uid, name) = match known {
+            Some(Cgroup::Known { pod_uid, name }) => (pod_uid.clone(), name.clone()),
+            _ => (None, None),
+        };
+        let local = Some(local.to_canonical()).filter(|local| identifies(*local));
+        let by_path = uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
+        let by_address = || local.and_then(|local| topology.pod_by_address(local));
+        if let Some(pod) = by_path.or_else(by_address) {
+            let workload = self.workloads.id(&pod.key.namespace, &pod.workload);
+            return Client { scope: self.scope(Scope::Pod(pod.uid.clone())), workload };
+        }
+        let workload = match name {
+            Some(name) => self.workloads.id("", &name),
+            None => self.workloads.id("", &text::comm(comm)),
+        };
+        let scope = match (uid, cgroup, local) {
+            (Some(uid), ..) => Scope::Pod(uid),
+            (None, 0, Some(local)) => Scope::Address(local),
+            (None, 0, None) => Scope::Host,
+            (None, cgroup, _) => Scope::Cgroup(cgroup),
+        };
+        Client { scope: self.scope(scope), workload }
+    }
+
+    /// The name behind an id.
+    pub fn workload(&self, id: WorkloadId) -> Option<&Workload> {
+        self.workloads.get(id)
+    }
+
+    /// Forgets the workloads that are not `used`, to make room for others.
+    pub fn retain_workloads(&mut self, used: impl Fn(WorkloadId) -> bool) {
+        self.workloads.retain(used);
+    }
+
+    fn scope(&mut self, scope: Scope) -> ScopeId {
+        let (known, evicted) = self.scopes.get(&scope);
+        self.counters.scopes_evicted += wide(evicted);
+        if let Some(id) = known {
+            return *id;
+        }
+        let id = ScopeId(self.next_scope);
+        // By the time it wraps, four billion scopes later, the first ones are long forgotten.
+        self.next_scope = self.next_scope.wrapping_add(1);
+        self.counters.scopes_evicted += wide(self.scopes.insert(scope, id));
+        id
+    }
+}
+
+/// Whether an address belongs to somebody in particular.
+fn identifies(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !address.is_loopback() && !address.is_unspecified() && !link_local
+}
+
+fn first(text: &str, length: usize) -> String {
+    text::clean(text).chars().take(length).collect()
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

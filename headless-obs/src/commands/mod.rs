@@ -1,1 +1,4 @@
-//! The subcommands.
+//! x
+pub mod bars;
+pub mod table;
+pub mod text;

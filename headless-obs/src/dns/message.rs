@@ -1,1 +1,294 @@
-//! DNS message bytes to an [`Answer`](super::Answer).
+//! DNS message bytes to an [`Answer`].
+//!
+//! In: a UDP payload, or one TCP message without its length prefix. Out: an [`Answer`], or a [`Reject`] to be
+//! counted.
+//!
+//! A message that ends before all its records have been read (the server or the copy cut it) yields the
+//! records that are complete; [`Answer::truncated`] stays what the server said (TC). Whoever cut a copy knows
+//! that it did and counts it. A record that is wrong in itself rejects the whole message.
+//!
+//! Invariants: no input panics. Work is bounded by the message's length, whatever its header promises: each
+//! record takes bytes, a name is bounded in bytes and compression pointers, a chain in names, and the
+//! addresses of SRV targets in number.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hickory_proto::op::{Header, MessageType, OpCode};
+use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+
+use super::wire::{self, Names, Wrong};
+use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
+
+/// The most names a chain can have: resolvers give up long before.
+pub const MAX_CHAIN: usize = 16;
+
+/// The most addresses that the targets of one answer get in all: as many as a message has room for, so only a
+/// message that names the same host again and again exceeds it.
+pub const MAX_TARGET_ADDRESSES: usize = 4096;
+
+/// Why a message is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reject {
+    /// It ends before the end of the question.
+    TooShort,
+    /// A question (QR is 0).
+    NotAResponse,
+    /// A response to something else than a query, such as an update.
+    NotAQuery,
+    /// It does not repeat the question.
+    NoQuestion,
+    /// More than one question.
+    SeveralQuestions,
+    /// A name or a record breaks the format.
+    Malformed,
+}
+
+impl Reject {
+    /// All reasons.
+    pub const ALL: [Self; 6] = [
+        Self::TooShort,
+        Self::NotAResponse,
+        Self::NotAQuery,
+        Self::NoQuestion,
+        Self::SeveralQuestions,
+        Self::Malformed,
+    ];
+
+    /// The name it is counted under.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::NotAResponse => "not_a_response",
+            Self::NotAQuery => "not_a_query",
+            Self::NoQuestion => "no_question",
+            Self::SeveralQuestions => "several_questions",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// Decodes a DNS response.
+pub fn decode(bytes: &[u8]) -> Result<Answer, Reject> {
+    let mut decoder = BinDecoder::new(bytes);
+    let header = Header::read(&mut decoder).map_err(|_| Reject::TooShort)?;
+    if header.metadata.message_type != MessageType::Response {
+        return Err(Reject::NotAResponse);
+    }
+    if header.metadata.op_code != OpCode::Query {
+        return Err(Reject::NotAQuery);
+    }
+    match header.counts.queries {
+        1 => {}
+        0 => return Err(Reject::NoQuestion),
+        _ => return Err(Reject::SeveralQuestions),
+    }
+    let mut names = Names::of(bytes);
+    let (question, kind) = read_question(&mut decoder, &mut names).map_err(|wrong| match wrong {
+        Wrong::Cut => Reject::TooShort,
+        Wrong::Malformed => Reject::Malformed,
+    })?;
+
+    let mut records = Records::default();
+    match read_sections(&mut decoder, &mut names, &header, &mut records) {
+        Ok(()) | Err(Wrong::Cut) => {}
+        Err(Wrong::Malformed) => return Err(Reject::Malformed),
+    }
+    let rcode = (records.rcode_high << 4) | u16::from(header.metadata.response_code.low());
+    let truncated = header.metadata.truncation;
+    Ok(records.into_answer(question, kind, rcode_from_number(rcode), truncated))
+}
+
+/// The records that matter, with their owners, in the message's order.
+#[derive(Default)]
+struct Records {
+    aliases: Vec<(Name, Name)>,
+    addresses: Vec<(Name, AddressRecord)>,
+    targets: Vec<(Name, SrvTarget)>,
+    additional: Vec<(Name, AddressRecord)>,
+    /// The upper bits of the response code, which EDNS keeps in its own record.
+    rcode_high: u16,
+}
+
+fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<(Name, QueryType), Wrong> {
+    let name = names.read_owner(decoder)?;
+    let kind = RecordType::from(wire::u16(decoder)?);
+    wire::u16(decoder)?; // The class: whatever it is, only records of class IN are used.
+    let kind = match kind {
+        RecordType::A => QueryType::A,
+        RecordType::AAAA => QueryType::Aaaa,
+        RecordType::SRV => QueryType::Srv,
+        other => QueryType::Other(other.into()),
+    };
+    Ok((name, kind))
+}
+
+fn read_sections(
+    decoder: &mut BinDecoder<'_>,
+    names: &mut Names<'_>,
+    header: &Header,
+    records: &mut Records,
+) -> Result<(), Wrong> {
+    for _ in 0..header.counts.answers {
+        read_record(decoder, names, |owner, data| match data {
+            Data::Alias(target) => records.aliases.push((owner, target)),
+            Data::Address(address) => records.addresses.push((owner, address)),
+            Data::Target(target) => records.targets.push((owner, target)),
+            Data::Options { .. } => {}
+        })?;
+    }
+    for _ in 0..header.counts.authorities {
+        read_record(decoder, names, |_, _| {})?;
+    }
+    for _ in 0..header.counts.additionals {
+        read_record(decoder, names, |owner, data| match data {
+            Data::Address(address) => records.additional.push((owner, address)),
+            Data::Options { rcode_high } => records.rcode_high = rcode_high,
+            Data::Alias(_) | Data::Target(_) => {}
+        })?;
+    }
+    Ok(())
+}
+
+/// What a record says, as far as it matters.
+enum Data {
+    Alias(Name),
+    Address(AddressRecord),
+    Target(SrvTarget),
+    Options { rcode_high: u16 },
+}
+
+/// Reads one record and hands it to `keep` if it is of a kind that matters.
+fn read_record(
+    decoder: &mut BinDecoder<'_>,
+    names: &mut Names<'_>,
+    keep: impl FnOnce(Name, Data),
+) -> Result<(), Wrong> {
+    let owner = names.read_owner(decoder)?;
+    let kind = RecordType::from(wire::u16(decoder)?);
+    let class = wire::u16(decoder)?;
+    let ttl = wire::u32(decoder)?;
+    let length = usize::from(wire::u16(decoder)?);
+    if length > decoder.len() {
+        return Err(Wrong::Cut);
+    }
+    // The data of a record may point back into the message, so it is read in place.
+    let end = decoder.index() + length;
+    let data = if kind == RecordType::OPT {
+        Some(Data::Options { rcode_high: u16::from(ttl.to_be_bytes()[0]) })
+    } else if class == u16::from(DNSClass::IN) {
+        read_data(decoder, names, kind, lifetime(ttl), length)?
+    } else {
+        None
+    };
+    let read = decoder.index();
+    match data {
+        Some(Data::Options { .. }) | None => {
+            decoder.read_slice(end.saturating_sub(read))?;
+        }
+        // Data that is longer or shorter than its length says.
+        Some(_) if read != end => return Err(Wrong::Malformed),
+        Some(_) => {}
+    }
+    if let Some(data) = data {
+        keep(owner, data);
+    }
+    Ok(())
+}
+
+fn read_data(
+    decoder: &mut BinDecoder<'_>,
+    names: &mut Names<'_>,
+    kind: RecordType,
+    ttl: u32,
+    length: usize,
+) -> Result<Option<Data>, Wrong> {
+    let data = match kind {
+        RecordType::A | RecordType::AAAA => {
+            let bytes = decoder.read_slice(length)?.unverified();
+            let address = match kind {
+                RecordType::A => <[u8; 4]>::try_from(bytes).map(IpAddr::from),
+                _ => <[u8; 16]>::try_from(bytes).map(IpAddr::from),
+            };
+            let address = address.map_err(|_| Wrong::Malformed)?.to_canonical();
+            Data::Address(AddressRecord { address, ttl })
+        }
+        RecordType::CNAME => Data::Alias(names.read(decoder)?),
+        RecordType::SRV => {
+            wire::u16(decoder)?; // Priority.
+            wire::u16(decoder)?; // Weight.
+            let port = wire::u16(decoder)?;
+            let target = names.read(decoder)?;
+            Data::Target(SrvTarget { target, port, ttl, addresses: Vec::new() })
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(data))
+}
+
+/// A TTL with the highest bit set counts as 0 (RFC 2181, section 8).
+fn lifetime(ttl: u32) -> u32 {
+    if ttl > u32::MAX >> 1 { 0 } else { ttl }
+}
+
+fn rcode_from_number(number: u16) -> Rcode {
+    match number {
+        0 => Rcode::NoError,
+        2 => Rcode::ServFail,
+        3 => Rcode::NxDomain,
+        other => Rcode::Other(other),
+    }
+}
+
+impl Records {
+    fn into_answer(self, question: Name, kind: QueryType, rcode: Rcode, truncated: bool) -> Answer {
+        let chain = follow(&question, &self.aliases);
+        let owner = chain.last().unwrap_or(&question);
+        let addresses = owned_by(owner, self.addresses);
+        let mut targets = owned_by(owner, self.targets);
+        give_addresses(&mut targets, self.additional);
+        Answer { question, kind, rcode, truncated, chain, addresses, targets }
+    }
+}
+
+/// The question and the names its CNAMEs lead to, in whatever order the records came. A loop ends before the
+/// name that was there already.
+fn follow(question: &Name, aliases: &[(Name, Name)]) -> Vec<Name> {
+    let mut chain = vec![Arc::clone(question)];
+    let mut last = question;
+    while chain.len() < MAX_CHAIN
+        && let Some((_, target)) = aliases.iter().find(|(owner, _)| owner == last)
+        && !chain.contains(target)
+    {
+        chain.push(Arc::clone(target));
+        last = target;
+    }
+    chain
+}
+
+fn owned_by<T>(name: &Name, records: Vec<(Name, T)>) -> Vec<T> {
+    records.into_iter().filter(|(owner, _)| owner == name).map(|(_, record)| record).collect()
+}
+
+/// Gives each target the addresses of its host, up to [`MAX_TARGET_ADDRESSES`] in all.
+fn give_addresses(targets: &mut [SrvTarget], additional: Vec<(Name, AddressRecord)>) {
+    if targets.is_empty() || additional.is_empty() {
+        return;
+    }
+    let mut hosts: HashMap<Name, Vec<AddressRecord>> = HashMap::new();
+    for (owner, address) in additional {
+        hosts.entry(owner).or_default().push(address);
+    }
+    let mut room = MAX_TARGET_ADDRESSES;
+    for target in targets {
+        if let Some(addresses) = hosts.get(&target.target) {
+            target.addresses = addresses.iter().take(room).copied().collect();
+            room -= target.addresses.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub mod message;
 pub mod name;
 pub mod stream;
+mod wire;
 
 /// A domain name: lower case, labels joined by dots, no final dot; the root is the empty string.
 pub type Name = Arc<str>;

@@ -1,1 +1,211 @@
 //! Domain names to Services: which Service, hostname or SRV port a name could mean.
+//!
+//! In: a name as [`decode`](super::message::decode) gives it (lower case, no final dot). Out: the Services of
+//! Kubernetes it could be a name of. The form alone decides; whether such a Service exists is the caller's
+//! question. Nothing is allocated.
+//!
+//! | name | meaning |
+//! |---|---|
+//! | `<service>.<namespace>.svc.<zone>` | the Service |
+//! | `<hostname>.<service>.<namespace>.svc.<zone>` | one endpoint |
+//! | `_<port>._<protocol>.<service>.<namespace>.svc.<zone>` | a port of the Service (SRV) |
+//! | `<area>.pin._zone.<service>.<namespace>.svc.<zone>`, also `prefer` | the Service, endpoints of an area |
+//! | `<endpoint>.<cluster>.<service>.<namespace>.svc.clusterset.local` | one endpoint in a set of clusters |
+//!
+//! The zone may be anything, so a name with several labels `svc` can have several meanings:
+//! `db.orders.svc.svc.cluster.local` is the hostname `db` of `orders` in a namespace `svc`, or the Service `db`
+//! in `orders` of a zone `svc.cluster.local`. They come from the rightmost `svc` to the leftmost, since
+//! zones with such a label are the least likely.
+//!
+//! Search lists make names that nobody meant. `orders.shop.svc.cluster.local.shop.svc.cluster.local` means
+//! `orders` in `shop` (left `svc`), which is what the client looks for; the right `svc` has too many labels
+//! before it to be a Service, so the `local` in `shop` that it seems to name does not come up.
+//! `orders.shop.shop.svc.cluster.local` has the form of a hostname, `orders` of `shop`, and cannot be told from
+//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them.
+
+/// What a name could mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceName<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The Service's name.
+    pub service: &'a str,
+    /// What of the Service.
+    pub asked: Asked<'a>,
+}
+
+/// What of a Service a name asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asked<'a> {
+    /// All endpoints.
+    Service,
+    /// The endpoint with this hostname.
+    Hostname(&'a str),
+    /// All endpoints, with the number of a named port.
+    Port {
+        /// The port's name.
+        port: &'a str,
+        /// Its protocol.
+        protocol: &'a str,
+    },
+}
+
+/// Everything `name` could mean, the most likely first.
+pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
+    name.rmatch_indices('.').filter_map(move |(dot, _)| {
+        let zone = name.get(dot..)?.strip_prefix(".svc.")?;
+        if zone.is_empty() { None } else { meaning(name.get(..dot)?, zone) }
+    })
+}
+
+/// What the labels before `.svc.<zone>` mean.
+fn meaning<'a>(labels: &'a str, zone: &str) -> Option<ServiceName<'a>> {
+    let (rest, namespace) = labels.rsplit_once('.')?;
+    let (prefix, service) = match rest.rsplit_once('.') {
+        Some((prefix, service)) => (Some(prefix), service),
+        None => (None, rest),
+    };
+    if !is_label(namespace) || !is_label(service) {
+        return None;
+    }
+    let asked = match prefix {
+        None => Asked::Service,
+        Some(prefix) => asked(prefix, zone)?,
+    };
+    Some(ServiceName { namespace, service, asked })
+}
+
+/// What the labels before the Service's name ask for.
+fn asked<'a>(prefix: &'a str, zone: &str) -> Option<Asked<'a>> {
+    let Some((first, last)) = prefix.rsplit_once('.') else {
+        return is_label(prefix).then_some(Asked::Hostname(prefix));
+    };
+    if last == "_zone" {
+        // The area itself may have dots.
+        let (area, how) = first.rsplit_once('.')?;
+        return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(Asked::Service);
+    }
+    match (first.strip_prefix('_'), last.strip_prefix('_')) {
+        (Some(port), Some(protocol)) if is_label(port) && is_label(protocol) => {
+            Some(Asked::Port { port, protocol })
+        }
+        (None, None) if zone.split('.').next() == Some("clusterset") => {
+            (is_label(first) && is_label(last)).then_some(Asked::Hostname(first))
+        }
+        _ => None,
+    }
+}
+
+/// Whether Kubernetes would take `label` as the name of an object or a host.
+fn is_label(label: &str) -> bool {
+    let bytes = label.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `namespace/service`, and what is asked, of every candidate.
+    fn check(name: &str, expected: &[&str]) {
+        let found: Vec<_> = candidates(name)
+            .map(|ServiceName { namespace, service, asked }| match asked {
+                Asked::Service => format!("{namespace}/{service}"),
+                Asked::Hostname(host) => format!("{namespace}/{service} host {host}"),
+                Asked::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),
+            })
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+
+    #[test]
+    fn the_forms_of_the_specification() {
+        check("orders.shop.svc.cluster.local", &["shop/orders"]);
+        check("orders.shop.svc.k8s.example.com", &["shop/orders"]);
+        check("orders.shop.svc.corp", &["shop/orders"]);
+        check("orders-0.orders.shop.svc.cluster.local", &["shop/orders host orders-0"]);
+        check("10-1-2-3.orders.shop.svc.cluster.local", &["shop/orders host 10-1-2-3"]);
+        check("2001-db8--1.orders.shop.svc.cluster.local", &["shop/orders host 2001-db8--1"]);
+        check("_http._tcp.orders.shop.svc.cluster.local", &["shop/orders port http/tcp"]);
+        check("_grpc-web._udp.orders.shop.svc.zone", &["shop/orders port grpc-web/udp"]);
+        check("1st.2nd.svc.cluster.local", &["2nd/1st"]);
+    }
+
+    #[test]
+    fn extensions() {
+        check("orders.shop.svc.clusterset.local", &["shop/orders"]);
+        check("_http._tcp.orders.shop.svc.clusterset.local", &["shop/orders port http/tcp"]);
+        check("orders-0.east.orders.shop.svc.clusterset.local", &["shop/orders host orders-0"]);
+        check("orders-0.east.orders.shop.svc.cluster.local", &[]);
+        check("eu.pin._zone.orders.shop.svc.cluster.local", &["shop/orders"]);
+        check("eu-1.a.prefer._zone.orders.shop.svc.cluster.local", &["shop/orders"]);
+        check("pin._zone.orders.shop.svc.cluster.local", &[]);
+        check("eu.always._zone.orders.shop.svc.cluster.local", &[]);
+    }
+
+    #[test]
+    fn names_of_no_service() {
+        for name in [
+            "",
+            ".",
+            "svc",
+            ".svc.",
+            "www.example.com",
+            "orders",
+            "orders.shop",
+            "orders.shop.svc",
+            "orders.shop.svc.",
+            "shop.svc.cluster.local",
+            "svc.cluster.local",
+            ".shop.svc.cluster.local",
+            "orders..svc.cluster.local",
+            ".orders.shop.svc.cluster.local",
+            "orders.shop.mysvc.cluster.local",
+            "orders.shop.svc2.cluster.local",
+            "10-1-2-3.shop.pod.cluster.local",
+            "a.b.orders.shop.svc.cluster.local",
+            "_http.tcp.orders.shop.svc.cluster.local",
+            "http._tcp.orders.shop.svc.cluster.local",
+            "_._tcp.orders.shop.svc.cluster.local",
+            "_grpc_config.orders.shop.svc.cluster.local",
+            "x._http._tcp.orders.shop.svc.cluster.local",
+            "-x.orders.shop.svc.cluster.local",
+            "or_ders.shop.svc.cluster.local",
+            "orders.shop-.svc.cluster.local",
+            r"or\046ders.shop.svc.cluster.local",
+            "*.orders.shop.svc.cluster.local",
+        ] {
+            check(name, &[]);
+        }
+    }
+
+    #[test]
+    fn several_meanings_come_from_right_to_left() {
+        check("svc.shop.svc.cluster.local", &["shop/svc"]);
+        check("orders.svc.svc.cluster.local", &["svc/orders"]);
+        check("svc.svc.svc.cluster.local", &["svc/svc"]);
+        check("db.orders.svc.svc.cluster.local", &["svc/orders host db", "orders/db"]);
+        check("db.svc.shop.svc.cluster.local", &["shop/svc host db"]);
+        check("a.b.svc.shop.svc.cluster.local", &["b/a"]);
+        check("svc.svc.svc.svc.zone", &["svc/svc host svc", "svc/svc"]);
+        check("_http._tcp.orders.svc.svc.zone", &["svc/orders port http/tcp"]);
+    }
+
+    #[test]
+    fn search_noise() {
+        // Searched for in namespace `shop`, zone `cluster.local`.
+        check("orders.shop.svc.cluster.local.shop.svc.cluster.local", &["shop/orders"]);
+        check("orders.shop.svc.cluster.local.svc.cluster.local", &["shop/orders"]);
+        check("orders.shop.svc.cluster.local.cluster.local", &["shop/orders"]);
+        check("orders.shop.svc.cluster.local.example.com", &["shop/orders"]);
+        check("orders.shop.svc.svc.cluster.local", &["svc/shop host orders", "shop/orders"]);
+        check("orders.shop.svc.shop.svc.cluster.local", &["shop/orders"]);
+        check("orders.shop.shop.svc.cluster.local", &["shop/shop host orders"]);
+        check("orders.shop.cluster.local", &[]);
+        check("www.example.com.shop.svc.cluster.local", &[]);
+        check("example.com.shop.svc.cluster.local", &["shop/com host example"]);
+        check("api.example.com.svc.cluster.local", &["com/example host api"]);
+    }
+}

@@ -1,3 +1,8 @@
-//! What is shown: the snapshot and the metrics made of it.
+//! What is shown: the snapshot, the metrics made of it, the events of a trace and the findings of a check.
 
+pub mod check;
+pub mod metrics;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod snapshot;
+pub mod trace;

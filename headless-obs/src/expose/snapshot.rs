@@ -184,7 +184,7 @@ pub struct Client {
 }
 
 /// A client's figures at one endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientEndpoint {
     /// As in [`Endpoint::pod`].
     pub pod: String,
@@ -196,4 +196,10 @@ pub struct ClientEndpoint {
     pub failed: u64,
     /// Connections open now.
     pub active: u64,
+    /// `opened` by what the connections were resolved by, as in [`Client::resolution`].
+    #[serde(skip_serializing_if = "Counts::is_empty", default)]
+    pub resolution: Counts,
+    /// `failed` by reason, as in [`Endpoint::failed`].
+    #[serde(skip_serializing_if = "Counts::is_empty", default)]
+    pub reasons: Counts,
 }

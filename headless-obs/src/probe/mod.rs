@@ -1,1 +1,120 @@
-//! The kernel side seen from user space: load, attach, read.
+//! The kernel side seen from user space: load the programs, attach them, read what they report.
+//!
+//! In: [`Options`]. Out: [`Record`]s from the ring, totals from FLOWS, counters, and the addresses that user space
+//! declares boring. The only place outside the kernel programs with `unsafe` code.
+//!
+//! Invariants: everything is held by file descriptors, so the kernel removes programs, maps and private mounts when
+//! the process ends, however it ends. A probe that cannot be attached is reported with the reason; the rest goes on.
+
+#![expect(unsafe_code, reason = "the boundary to the kernel: plain types from bytes, and raw system interfaces")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+mod btf;
+mod cgroup;
+mod existing;
+mod load;
+mod maps;
+mod record;
+mod ring;
+mod tracefs;
+
+pub use btf::VMLINUX;
+pub use cgroup::CgroupRoot;
+pub use load::{Loaded, load, object};
+pub use maps::{Flow, Maps};
+pub use record::Record;
+pub use ring::Ring;
+pub use tracefs::is_mounted as tracefs_is_mounted;
+
+/// How connections are observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TcpHook {
+    /// `tp_btf`, else the classic tracepoint.
+    #[default]
+    Auto,
+    /// `tp_btf` alone.
+    TpBtf,
+    /// The classic tracepoint alone: no failure reasons, no bytes.
+    Tracepoint,
+}
+
+/// What to load, and how large.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Source ports of DNS servers; at most [`headless_obs_ebpf::names::MAX_DNS_PORTS`].
+    pub dns_ports: Vec<u16>,
+    /// Which hook observes connections.
+    pub tcp_hook: TcpHook,
+    /// Bytes of the ring; rounded up to a power of two of pages.
+    pub ring_bytes: u32,
+    /// Entries of FLOWS.
+    pub max_flows: u32,
+    /// Entries of TRACKED.
+    pub max_connections: u32,
+    /// Entries of BORING.
+    pub max_boring: u32,
+    /// Root of the cgroup2 hierarchy; found if not given.
+    pub cgroup: Option<PathBuf>,
+    /// Log what the programs cannot do, through aya-log.
+    pub kernel_log: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dns_ports: vec![53, 5353, 15053],
+            tcp_hook: TcpHook::Auto,
+            ring_bytes: 1 << 20,
+            max_flows: 1 << 16,
+            max_connections: 1 << 16,
+            max_boring: 1 << 14,
+            cgroup: None,
+            kernel_log: false,
+        }
+    }
+}
+
+/// Probe (`dns`, `tcp`, `existing`) → the hook it runs on, or `none`.
+pub type Hooks = BTreeMap<String, String>;
+
+/// Why the kernel side does not work, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Built without the kernel object.
+    #[error("this binary was built without the kernel programs: build it with `cargo xtask build-ebpf` first")]
+    NoObject,
+    /// Missing privileges.
+    #[error(
+        "not allowed to use BPF ({0}): run as root, or with the capabilities BPF, PERFMON and NET_ADMIN \
+         (and SYS_ADMIN before Linux 5.8)"
+    )]
+    NotPermitted(String),
+    /// No BTF in the kernel.
+    #[error(
+        "the kernel has no BTF (/sys/kernel/btf/vmlinux): use a kernel with CONFIG_DEBUG_INFO_BTF=y, or \
+         --tcp-hook tracepoint, which works without and sees no failure reasons"
+    )]
+    NoBtf,
+    /// BTF that cannot be used.
+    #[error("the kernel's BTF cannot be used ({0}): try --tcp-hook tracepoint")]
+    Btf(String),
+    /// No tracefs.
+    #[error("tracefs is needed for the classic tracepoint: {0}; mount it with `mount -t tracefs tracefs /sys/kernel/tracing`")]
+    Tracefs(String),
+    /// No cgroup2.
+    #[error("cgroup2 is needed to see DNS answers: {0}; mount it with `mount -t cgroup2 none DIR` and give --cgroup DIR")]
+    Cgroup(String),
+    /// A program or map was refused.
+    #[error("{what}: {why}")]
+    Refused {
+        /// Program or map.
+        what: &'static str,
+        /// The kernel's reason.
+        why: String,
+    },
+    /// The ring cannot be waited for.
+    #[error("the event ring cannot be read: {0}")]
+    Ring(std::io::Error),
+}

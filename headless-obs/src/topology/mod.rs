@@ -1,3 +1,115 @@
 //! The topology: Services, their endpoints over time, and Pods.
+//!
+//! ```text
+//! source ─ Change ─► Topology ─┬ Service ◄─ Slice      by namespace and name
+//!                              │    └► Endpoint*       one per pod, with history, kept a while after it left
+//!                              ├ addresses             address → endpoints that have or had it
+//!                              └ Pod                   by address and by UID: who a client is
+//! ```
+//!
+//! In: [`object::Change`]s, in the order a source reports them. Out: queries by hash map.
+//!
+//! Invariants:
+//! - A [`ServiceId`] or [`EndpointId`] is never used twice, so figures that are kept under an id can never be
+//!   credited to something else. An endpoint that comes back while it is remembered has its old id.
+//! - A pod is one endpoint of a Service, however many addresses, slices and ports it has.
+//! - All memory is bounded by [`Config`]; what does not fit is counted in [`Counters`].
+//! - Addresses are canonical: an IPv4-mapped one is IPv4. Queries expect that too.
+//!
+//! Watch events lag DNS by up to a second in both directions: an endpoint may be dialled before it is known
+//! (its state then is `None`) and shortly after it left. What to make of that is the caller's decision.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+mod book;
+pub mod endpoint;
+mod index;
+pub mod learned;
+mod names;
 pub mod object;
+mod pods;
+mod query;
+pub mod service;
+
+#[cfg(test)]
+pub(crate) mod build;
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::{Endpoint, Standing, State};
+pub use index::Topology;
+pub use query::Match;
+pub use service::ServiceState;
+
+/// A Service, for the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// An endpoint, for the life of the process; unique over all Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u32);
+
+/// Where to find an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointRef {
+    /// The Service that it belongs to.
+    pub service: ServiceId,
+    /// The endpoint in it.
+    pub endpoint: EndpointId,
+}
+
+/// Bounds of the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long an endpoint is remembered after it left.
+    pub keep_removed: Duration,
+    /// The most endpoints that are remembered after they left; the oldest are forgotten first.
+    pub removed: usize,
+    /// The most changes of state that are remembered per endpoint.
+    pub history: usize,
+    /// The most Services, headless or not.
+    pub services: usize,
+    /// The most entries in all slices together; a slice itself counts as one more.
+    pub endpoints: usize,
+    /// The most Pods.
+    pub pods: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keep_removed: Duration::from_secs(3600),
+            removed: 20_000,
+            history: 16,
+            services: 50_000,
+            endpoints: 100_000,
+            pods: 20_000,
+        }
+    }
+}
+
+/// What the topology could not hold, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Objects refused because there are too many Services.
+    pub services_full: u64,
+    /// Entries of slices refused because there are too many.
+    pub endpoints_full: u64,
+    /// Pods refused because there are too many.
+    pub pods_full: u64,
+    /// Endpoints that were forgotten before their time because too many had left.
+    pub removed_evicted: u64,
+    /// Changes of state that were forgotten because an endpoint changed too often.
+    pub history_evicted: u64,
+    /// Former addresses that were forgotten because an endpoint changed its address too often.
+    pub addresses_evicted: u64,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "addresses that were held to be of no interest may be of interest now"]
+pub struct Touched {
+    /// Addresses whose owners changed, with repetitions, in no order.
+    pub addresses: Vec<IpAddr>,
+}

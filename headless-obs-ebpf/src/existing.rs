@@ -1,0 +1,99 @@
+//! Sockets that are older than the daemon: an iterator over the open files of all tasks, which sees every network
+//! namespace without entering it. Writes TCP sockets that are established, and those that listen: a socket whose own
+//! port is listened on was accepted, and is no client's.
+
+use core::ffi::{c_int, c_void};
+
+use aya_ebpf::bindings::{file, seq_file};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_seq_write, bpf_sock_from_file};
+use headless_obs_ebpf::record::ExistingRecord;
+
+use crate::socket::{Btf, Socket, bytes, load, offset};
+
+const ESTABLISHED: u8 = 1;
+const LISTEN: u8 = 10;
+
+/// The kernel's `struct bpf_iter_meta`, as far as it is used.
+#[repr(C)]
+struct Meta {
+    seq: *mut seq_file,
+}
+
+/// The kernel's context of `iter/task_file`.
+#[repr(C)]
+struct Context {
+    meta: *const Meta,
+    task: *const c_void,
+    fd: u64,
+    file: *mut file,
+}
+
+/// One open file of one task.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+extern "C" fn existing(ctx: *const Context) -> c_int {
+    // SAFETY: the kernel passes a valid context; its pointers may be null at the end of the walk.
+    let (meta, task, file) = unsafe { ((*ctx).meta, (*ctx).task, (*ctx).file) };
+    if task.is_null() || file.is_null() {
+        return 0;
+    }
+    // SAFETY: the helper takes any file and answers null if it is no socket.
+    let socket = unsafe { bpf_sock_from_file(file) }.cast::<c_void>();
+    if socket.is_null() {
+        return 0;
+    }
+    let sk: *const c_void = load!(socket, socket_sk);
+    if sk.is_null() {
+        return 0;
+    }
+    let socket = Btf::new(sk);
+    let state = socket.state();
+    if state != ESTABLISHED && state != LISTEN {
+        return 0;
+    }
+    let Some(ends) = socket.ends() else { return 0 };
+    let record = ExistingRecord {
+        socket: socket.id(),
+        cgroup: cgroup_of(sk),
+        source: ends.source,
+        destination: ends.destination,
+        comm: bytes([load!(task, task_comm), load!(task, task_comm + 8)]),
+        tgid: load!(task, task_tgid),
+        port: ends.port,
+        source_port: socket.source_port(),
+        state: state as u32,
+        _pad: 0,
+    };
+    // SAFETY: `meta` is valid, and `record` is plain bytes without padding.
+    unsafe {
+        bpf_seq_write(
+            (*meta).seq,
+            (&raw const record).cast(),
+            size_of::<ExistingRecord>() as u32,
+        )
+    };
+    0
+}
+
+/// Id of the socket's cgroup; 0 if this kernel's layout is not known.
+#[inline(always)]
+fn cgroup_of(sk: *const c_void) -> u64 {
+    let (cgroup, kn, id) = (offset!(cgroup), offset!(cgroup_kn), offset!(kn_id));
+    if cgroup == 0 {
+        return 0;
+    }
+    let cgroup = read(sk, cgroup);
+    let kn = read(cgroup as *const c_void, kn);
+    read(kn as *const c_void, id)
+}
+
+/// A word behind a pointer that the verifier knows nothing of; 0 if it cannot be read.
+#[inline(always)]
+fn read(base: *const c_void, offset: usize) -> u64 {
+    let mut word = 0_u64;
+    // SAFETY: the helper writes the eight bytes of `word`, and fails instead of faulting.
+    unsafe {
+        bpf_probe_read_kernel((&raw mut word).cast(), 8, base.wrapping_byte_add(offset))
+    };
+    word
+}

@@ -1,0 +1,74 @@
+//! Every map and global in one place. Sizes here are defaults; user space sets them when it loads.
+//!
+//! | map | key → value | when full |
+//! |---|---|---|
+//! | EVENTS | ring of records | the record is lost and counted; totals are not affected |
+//! | FLOWS | flow → totals | the change is lost and counted |
+//! | TRACKED | socket → tracked connection | the connection is lost and counted |
+//! | BORING | address → 1 | written by user space alone |
+//! | COUNTERS | number → count, per CPU | never |
+//!
+//! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
+//! fail.
+
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use headless_obs_ebpf::Address;
+use headless_obs_ebpf::counters;
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::names::{MAX_DNS_PORTS, SockOffsets, TracepointOffsets};
+
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+#[map]
+pub(crate) static FLOWS: HashMap<FlowKey, FlowTotals> = HashMap::with_max_entries(1 << 16, 0);
+
+#[map]
+pub(crate) static TRACKED: HashMap<u64, Tracked> = HashMap::with_max_entries(1 << 16, 0);
+
+#[map]
+pub(crate) static BORING: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);
+
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
+
+#[unsafe(no_mangle)]
+pub(crate) static DNS_PORTS: Global<[u16; MAX_DNS_PORTS]> = Global::new([0; MAX_DNS_PORTS]);
+
+#[unsafe(no_mangle)]
+pub(crate) static SOCK_OFFSETS: Global<SockOffsets> = Global::new(SockOffsets {
+    daddr: 0,
+    saddr: 0,
+    v6_daddr: 0,
+    v6_saddr: 0,
+    dport: 0,
+    sport: 0,
+    family: 0,
+    state: 0,
+    protocol: 0,
+    err: 0,
+    bytes_sent: 0,
+    bytes_retrans: 0,
+    bytes_received: 0,
+    socket_sk: 0,
+    cgroup: 0,
+    cgroup_kn: 0,
+    kn_id: 0,
+    task_comm: 0,
+    task_tgid: 0,
+});
+
+#[unsafe(no_mangle)]
+pub(crate) static TRACEPOINT_OFFSETS: Global<TracepointOffsets> = Global::new(TracepointOffsets {
+    skaddr: 0,
+    oldstate: 0,
+    newstate: 0,
+    sport: 0,
+    dport: 0,
+    family: 0,
+    protocol: 0,
+    saddr_v6: 0,
+    daddr_v6: 0,
+});

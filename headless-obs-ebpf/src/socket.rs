@@ -1,0 +1,228 @@
+//! What `tcp` wants to know of a socket, and the two ways to read it: by BTF offsets, or from the classic
+//! tracepoint's record.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
+use aya_ebpf::programs::TracePointContext;
+use headless_obs_ebpf::Address;
+use headless_obs_ebpf::flow::reason;
+use headless_obs_ebpf::names::TracepointOffsets;
+
+use crate::maps::TRACEPOINT_OFFSETS;
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+pub(crate) const IPPROTO_TCP: u16 = 6;
+
+const ENETUNREACH: i32 = 101;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+const ECONNREFUSED: i32 = 111;
+const EHOSTUNREACH: i32 = 113;
+
+/// Both ends of a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    pub(crate) port: u16,
+}
+
+/// A socket in the middle of a change of state.
+pub(crate) trait Socket {
+    /// Identifies the socket while it lives.
+    fn id(&self) -> u64;
+    /// Source, destination and destination port; `None` if it is no TCP over IP.
+    fn ends(&self) -> Option<Ends>;
+    /// Why it failed; [`reason::NONE`] if there is no error.
+    fn failure(&self) -> u8;
+    /// Bytes sent (each once) and received so far.
+    fn bytes(&self) -> (u64, u64);
+}
+
+/// The address of one field of [`SOCK_OFFSETS`]. Read one by one, each is a constant to the verifier, so that a load
+/// through it is a plain load of a field of `struct sock`.
+macro_rules! offset {
+    ($field:ident) => {{
+        let offsets = (&raw const $crate::maps::SOCK_OFFSETS).cast::<::headless_obs_ebpf::names::SockOffsets>();
+        // SAFETY: `Global` is transparent, so this is the live global; it is read-only while programs run.
+        unsafe { (&raw const (*offsets).$field).read_volatile() as usize }
+    }};
+}
+pub(crate) use offset;
+
+/// Loads a field of a kernel structure whose type the verifier knows; the type read follows from the use.
+macro_rules! load {
+    ($base:expr, $field:ident $(+ $more:literal)?) => {{
+        let place = $base.wrapping_byte_add($crate::socket::offset!($field) $(+ $more)?);
+        // SAFETY: the base is a kernel pointer with its BTF type; the verifier checks that a field of this size is at
+        // this place, and a fault reads as zero.
+        unsafe { core::ptr::read_volatile(place.cast()) }
+    }};
+}
+pub(crate) use load;
+
+/// IPv4 (bytes as in the packet) as IPv4-mapped IPv6, in words: bytes one by one would cost four times as much.
+#[inline(always)]
+pub(crate) fn mapped(address: u32) -> [u64; 2] {
+    [0, ((address as u64) << 32) | 0xffff_0000]
+}
+
+/// Bytes of two words in memory order.
+#[inline(always)]
+pub(crate) fn bytes(words: [u64; 2]) -> [u8; 16] {
+    // SAFETY: both are sixteen plain bytes.
+    unsafe { core::mem::transmute(words) }
+}
+
+/// A `struct sock *` with the verifier's knowledge of it.
+pub(crate) struct Btf {
+    sk: *const c_void,
+}
+
+impl Btf {
+    #[inline(always)]
+    pub(crate) fn new(sk: *const c_void) -> Self {
+        Self { sk }
+    }
+
+    /// Kernel's socket state.
+    #[inline(always)]
+    pub(crate) fn state(&self) -> u8 {
+        load!(self.sk, state)
+    }
+
+    /// Local port.
+    #[inline(always)]
+    pub(crate) fn source_port(&self) -> u16 {
+        load!(self.sk, sport)
+    }
+}
+
+impl Socket for Btf {
+    #[inline(always)]
+    fn id(&self) -> u64 {
+        self.sk as u64
+    }
+
+    #[inline(always)]
+    fn ends(&self) -> Option<Ends> {
+        let protocol: u16 = load!(self.sk, protocol);
+        let family: u16 = load!(self.sk, family);
+        if protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6) {
+            return None;
+        }
+        let port: u16 = load!(self.sk, dport);
+        let port = u16::from_be(port);
+        if family == AF_INET6 {
+            let low: u64 = load!(self.sk, v6_daddr);
+            let high: u64 = load!(self.sk, v6_daddr + 8);
+            // An IPv4-mapped destination: the IPv4 fields are the ones that are complete at SYN_SENT.
+            let is_mapped = low == 0 && (high as u32) == 0xffff_0000_u32;
+            if !is_mapped {
+                let source_low: u64 = load!(self.sk, v6_saddr);
+                let source_high: u64 = load!(self.sk, v6_saddr + 8);
+                return Some(Ends {
+                    source: bytes([source_low, source_high]),
+                    destination: bytes([low, high]),
+                    port,
+                });
+            }
+        }
+        let source: u32 = load!(self.sk, saddr);
+        let destination: u32 = load!(self.sk, daddr);
+        Some(Ends {
+            source: bytes(mapped(source)),
+            destination: bytes(mapped(destination)),
+            port,
+        })
+    }
+
+    #[inline(always)]
+    fn failure(&self) -> u8 {
+        let err: i32 = load!(self.sk, err);
+        match err {
+            0 => reason::NONE,
+            ECONNREFUSED => reason::REFUSED,
+            ETIMEDOUT => reason::TIMEOUT,
+            EHOSTUNREACH | ENETUNREACH => reason::UNREACHABLE,
+            ECONNRESET => reason::RESET,
+            _ => reason::OTHER,
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> (u64, u64) {
+        // SAFETY: the helper checks that the pointer is a full TCP socket.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
+        if tcp.is_null() {
+            return (0, 0);
+        }
+        let sent: u64 = load!(tcp, bytes_sent);
+        let again: u64 = load!(tcp, bytes_retrans);
+        let received: u64 = load!(tcp, bytes_received);
+        (sent.saturating_sub(again), received)
+    }
+}
+
+/// The record of the classic tracepoint.
+pub(crate) struct Classic<'a> {
+    ctx: &'a TracePointContext,
+}
+
+/// One field of the classic record, at the offset that user space parsed from its format.
+macro_rules! record {
+    ($self:ident, $field:ident, $type:ty) => {{
+        let offsets = (&raw const TRACEPOINT_OFFSETS).cast::<TracepointOffsets>();
+        // SAFETY: `Global` is transparent, so this is the live global; it is read-only while programs run.
+        let offset = unsafe { (&raw const (*offsets).$field).read_volatile() as usize };
+        // SAFETY: the kernel checks the read and fails it instead of faulting.
+        unsafe { $self.ctx.read_at::<$type>(offset) }
+    }};
+}
+
+impl<'a> Classic<'a> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a TracePointContext) -> Self {
+        Self { ctx }
+    }
+
+    /// Old and new state.
+    #[inline(always)]
+    pub(crate) fn states(&self) -> Option<(i32, i32)> {
+        Some((record!(self, oldstate, i32).ok()?, record!(self, newstate, i32).ok()?))
+    }
+}
+
+impl Socket for Classic<'_> {
+    #[inline(always)]
+    fn id(&self) -> u64 {
+        record!(self, skaddr, u64).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn ends(&self) -> Option<Ends> {
+        let family = record!(self, family, u16).ok()?;
+        let protocol = record!(self, protocol, u16).ok()?;
+        if protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6) {
+            return None;
+        }
+        Some(Ends {
+            source: record!(self, saddr_v6, Address).ok()?,
+            destination: record!(self, daddr_v6, Address).ok()?,
+            port: record!(self, dport, u16).ok()?,
+        })
+    }
+
+    /// The record does not carry the socket's error.
+    #[inline(always)]
+    fn failure(&self) -> u8 {
+        reason::OTHER
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> (u64, u64) {
+        (0, 0)
+    }
+}

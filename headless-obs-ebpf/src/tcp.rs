@@ -1,0 +1,206 @@
+//! The life of a connection, from the client's side: SYN sent, established or failed, ended.
+//!
+//! A socket enters TRACKED when its SYN is sent, in the context of the task that connects: only there is the client
+//! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
+//! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
+//! new request.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
+use aya_log_ebpf::debug;
+use headless_obs_ebpf::counters::{BORING_SKIPPED, FLOWS_FULL, TCP_RING_FULL, TRACKED_FULL};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked, reason};
+use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, TcpRecord};
+
+use crate::count::{add, count};
+use crate::maps::{BORING, EVENTS, FLOWS, TRACKED};
+use crate::socket::Socket;
+
+const ESTABLISHED: i32 = 1;
+const SYN_SENT: i32 = 2;
+const SYN_RECV: i32 = 3;
+const CLOSE: i32 = 7;
+const CLOSE_WAIT: i32 = 8;
+
+const BPF_ANY: u64 = 0;
+const BPF_NOEXIST: u64 = 1;
+
+/// A socket goes from state `old` to `new`.
+#[inline(always)]
+pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+    match (old, new) {
+        (CLOSE, SYN_SENT) => started(ctx, socket),
+        // SYN_RECV: both ends connected to each other at once.
+        (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
+        (SYN_SENT, _) => failed(socket),
+        (ESTABLISHED, _) => ended(socket, new),
+        (SYN_RECV, new) if new != ESTABLISHED => ended(socket, new),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
+    let Some(ends) = socket.ends() else { return };
+    if BORING.get_ptr(&ends.destination).is_some() {
+        return count(BORING_SKIPPED);
+    }
+    // SAFETY: helper without arguments.
+    let cgroup = unsafe { generated::bpf_get_current_cgroup_id() };
+    let tracked = Tracked {
+        flow: FlowKey {
+            cgroup,
+            source: ends.source,
+            destination: ends.destination,
+            port: ends.port,
+            _pad: [0; 6],
+        },
+        started: now(),
+        comm: bpf_get_current_comm().unwrap_or_default(),
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        established: 0,
+    };
+    if TRACKED.insert(&socket.id(), &tracked, BPF_ANY).is_err() {
+        count(TRACKED_FULL);
+        debug!(ctx, "no room to track a connection to port {}", ends.port);
+    }
+}
+
+#[inline(always)]
+fn established(socket: &impl Socket) {
+    let Some(tracked) = TRACKED.get_ptr_mut(&socket.id()) else { return };
+    // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
+    let tracked = unsafe { &mut *tracked };
+    tracked.established = 1;
+    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), |totals| {
+        // SAFETY: `totals` is a live value of FLOWS.
+        let opened = unsafe { &raw mut (*totals).opened };
+        // SAFETY: as above.
+        unsafe { add(opened, 1) };
+    });
+}
+
+#[inline(always)]
+fn failed(socket: &impl Socket) {
+    let Some(tracked) = TRACKED.get_ptr(&socket.id()) else { return };
+    // SAFETY: as in `established`.
+    let tracked = unsafe { &*tracked };
+    let why = match socket.failure() {
+        reason::NONE => reason::ABORTED,
+        why => why,
+    };
+    report(KIND_FAILED, socket, tracked, why, (0, 0), |totals| add_failure(totals, why));
+    forget(socket);
+}
+
+#[inline(always)]
+fn ended(socket: &impl Socket, new: i32) {
+    let Some(tracked) = TRACKED.get_ptr(&socket.id()) else { return };
+    // SAFETY: as in `established`.
+    let tracked = unsafe { &*tracked };
+    let why = match socket.failure() {
+        why if new == CLOSE && why == reason::RESET => why,
+        _ => reason::NONE,
+    };
+    let (sent, mut received) = socket.bytes();
+    // The kernel counts the peer's FIN as a byte.
+    if new == CLOSE_WAIT {
+        received = received.saturating_sub(1);
+    }
+    report(KIND_CLOSED, socket, tracked, why, (sent, received), |totals| {
+        // SAFETY: `totals` is a live value of FLOWS.
+        let (closed, to, from) = unsafe {
+            (&raw mut (*totals).closed, &raw mut (*totals).bytes_sent, &raw mut (*totals).bytes_received)
+        };
+        // SAFETY: as above.
+        unsafe { add(closed, 1) };
+        // SAFETY: as above.
+        unsafe { add(to, sent) };
+        // SAFETY: as above.
+        unsafe { add(from, received) };
+        if why != reason::NONE {
+            add_failure(totals, why);
+        }
+    });
+    forget(socket);
+}
+
+#[inline(always)]
+fn add_failure(totals: *mut FlowTotals, why: u8) {
+    let why = why as usize;
+    if why < reason::COUNT {
+        // SAFETY: `totals` is a live value of FLOWS and `why` is in bounds.
+        let failed = unsafe { (&raw mut (*totals).failed).cast::<u64>().add(why) };
+        // SAFETY: as above.
+        unsafe { add(failed, 1) };
+    }
+}
+
+/// Submits the record, then adds to the flow's totals: in this order, or a reader of totals could take a record that
+/// is still to come for a lost one.
+#[inline(always)]
+fn report(
+    kind: u32,
+    socket: &impl Socket,
+    tracked: &Tracked,
+    why: u8,
+    (bytes_sent, bytes_received): (u64, u64),
+    add_totals: impl FnOnce(*mut FlowTotals),
+) {
+    let totals = totals_of(tracked);
+    let record = TcpRecord {
+        header: Header { kind, length: 0, time: now(), cgroup: tracked.flow.cgroup },
+        socket: socket.id(),
+        started: tracked.started,
+        source: tracked.flow.source,
+        destination: tracked.flow.destination,
+        bytes_sent,
+        bytes_received,
+        comm: tracked.comm,
+        tgid: tracked.tgid,
+        port: tracked.flow.port,
+        reason: why,
+        counted: totals.is_some() as u8,
+    };
+    match EVENTS.reserve::<TcpRecord>(0) {
+        Some(mut entry) => {
+            entry.write(record);
+            entry.submit(0);
+        }
+        None => count(TCP_RING_FULL),
+    }
+    match totals {
+        Some(totals) => add_totals(totals),
+        None => count(FLOWS_FULL),
+    }
+}
+
+/// The flow's totals, made at its first connection.
+#[inline(always)]
+fn totals_of(tracked: &Tracked) -> Option<*mut FlowTotals> {
+    if let Some(totals) = FLOWS.get_ptr_mut(&tracked.flow) {
+        return Some(totals);
+    }
+    let zero = FlowTotals {
+        opened: 0,
+        closed: 0,
+        failed: [0; reason::COUNT],
+        bytes_sent: 0,
+        bytes_received: 0,
+        comm: tracked.comm,
+    };
+    // Another CPU may have been faster: then its entry is the one to use.
+    let _ = FLOWS.insert(&tracked.flow, &zero, BPF_NOEXIST);
+    FLOWS.get_ptr_mut(&tracked.flow)
+}
+
+#[inline(always)]
+fn forget(socket: &impl Socket) {
+    let _ = TRACKED.remove(&socket.id());
+}
+
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: helper without arguments.
+    unsafe { generated::bpf_ktime_get_ns() }
+}

@@ -1,1 +1,0 @@
-//! Composition root: wires probe, sources, engine and server.

@@ -1,0 +1,51 @@
+//! Finds the paths of cgroups that records mention, within a budget: a node where thousands of cgroups come and go must
+//! not make the observer walk the hierarchy without end.
+
+use std::time::Duration;
+
+use crate::client::Clients;
+use crate::client::cgroup::parse;
+use crate::probe::CgroupRoot;
+use crate::time::Time;
+
+/// Walks that may follow each other at once.
+const BURST: u32 = 50;
+/// Time that gives one more walk.
+const REFILL: Duration = Duration::from_millis(100);
+
+/// The walks left.
+#[derive(Debug)]
+pub(super) struct Paths {
+    left: u32,
+    refilled: Time,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { left: BURST, refilled: Time::default() }
+    }
+}
+
+impl Paths {
+    /// Looks a cgroup up that the directory does not know, if the budget allows. One that is not found now is asked for
+    /// again later.
+    pub(super) fn find(&mut self, now: Time, cgroup: u64, root: &CgroupRoot, clients: &mut Clients) {
+        if !clients.wants(now, cgroup) || !self.spend(now) {
+            return;
+        }
+        if let Some((_, path)) = root.paths_of(&[cgroup]).pop() {
+            clients.cgroup(cgroup, &parse(&path));
+        }
+    }
+
+    fn spend(&mut self, now: Time) -> bool {
+        let gained = now.since(self.refilled).as_nanos() / REFILL.as_nanos();
+        if gained > 0 {
+            self.left = self.left.saturating_add(u32::try_from(gained).unwrap_or(BURST)).min(BURST);
+            self.refilled = now;
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}

@@ -1,0 +1,236 @@
+//! The observer at work: one task that owns engine and probes and does one thing after another.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{error, warn};
+
+use super::clock::{now, wall_offset};
+use super::paths::Paths;
+use crate::engine::{Engine, KernelState};
+use crate::handle::{Readiness, Request, TraceTap};
+use crate::probe::{Loaded, Record};
+use crate::sources::Update;
+use crate::time::Time;
+use headless_obs_ebpf::record::ExistingRecord;
+
+/// Records taken before anything else gets its turn.
+const BATCH: usize = 4096;
+/// A record that is being written on another CPU hides those after it; none takes longer than this.
+const SETTLE: Duration = Duration::from_millis(2);
+/// How often the kernel's loss counters are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often what is old is forgotten, in ticks.
+const EXPIRE_TICKS: u64 = 60;
+
+/// Everything the task owns.
+pub(super) struct Work {
+    node: String,
+    source: &'static str,
+    from: Timestamp,
+    engine: Engine,
+    loaded: Loaded,
+    paths: Paths,
+    readiness: Readiness,
+    taps: Vec<TraceTap>,
+    /// Ring losses that have been reconciled.
+    settled_losses: u64,
+}
+
+impl Work {
+    pub(super) fn new(
+        node: String,
+        source: &'static str,
+        engine: Engine,
+        loaded: Loaded,
+        readiness: Readiness,
+    ) -> Self {
+        Self {
+            node,
+            source,
+            from: Timestamp::now(),
+            engine,
+            loaded,
+            paths: Paths::default(),
+            readiness,
+            taps: Vec::new(),
+            settled_losses: 0,
+        }
+    }
+
+    /// Takes in the connections that were open before.
+    pub(super) fn adopt(&mut self, existing: &[ExistingRecord]) {
+        for record in existing {
+            self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
+        }
+        self.engine.adopt(now(), existing);
+    }
+
+    /// Runs until `stop` is sent or dropped.
+    pub(super) async fn run(
+        mut self,
+        mut updates: mpsc::Receiver<Update>,
+        mut requests: mpsc::Receiver<Request>,
+        mut stop: oneshot::Receiver<()>,
+    ) -> anyhow::Result<()> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0_u64;
+        self.report_synced();
+        loop {
+            tokio::select! {
+                _stopped = &mut stop => return Ok(()),
+                readable = self.loaded.ring.readable() => {
+                    readable?;
+                    self.drain();
+                }
+                Some(update) = updates.recv() => self.update(update),
+                Some(request) = requests.recv() => self.answer(request).await,
+                _time = tick.tick() => {
+                    ticks += 1;
+                    self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
+                }
+            }
+            self.pass_on();
+        }
+    }
+
+    /// Takes a batch of records; returns how many, and the time of the last one.
+    fn drain(&mut self) -> (usize, Time) {
+        let Self { engine, loaded, paths, .. } = self;
+        let Loaded { ring, cgroups, .. } = loaded;
+        let mut last = Time::default();
+        let taken = ring.drain(BATCH, |record| {
+            let header = match &record {
+                Record::Dns(dns, _) => dns.header,
+                Record::Tcp(tcp) => tcp.header,
+            };
+            last = Time(header.time);
+            paths.find(last, header.cgroup, cgroups, engine.clients());
+            match record {
+                Record::Dns(dns, payload) => engine.on_dns(&dns, payload),
+                Record::Tcp(tcp) => engine.on_tcp(&tcp),
+            }
+        });
+        (taken, last)
+    }
+
+    /// Reads the kernel's totals, then every record from before that, and books the difference.
+    async fn settle(&mut self) {
+        let losses = self.ring_losses();
+        let totals = self.loaded.maps.flows();
+        let read_at = now();
+        self.drain_until(read_at);
+        sleep(SETTLE).await;
+        self.drain_until(read_at);
+        self.engine.reconcile(read_at, &totals);
+        self.settled_losses = losses;
+    }
+
+    fn drain_until(&mut self, until: Time) {
+        loop {
+            let (taken, last) = self.drain();
+            if taken < BATCH || last > until {
+                return;
+            }
+        }
+    }
+
+    fn ring_losses(&self) -> u64 {
+        self.loaded.maps.counters().get("ring_full").copied().unwrap_or(0)
+    }
+
+    async fn tick(&mut self, is_time_to_expire: bool) {
+        self.engine.set_wall_offset(wall_offset());
+        if self.ring_losses() > self.settled_losses {
+            self.settle().await;
+        }
+        if is_time_to_expire {
+            self.settle().await;
+            for flow in self.engine.expire(now()) {
+                self.loaded.maps.remove_flow(flow);
+            }
+        }
+    }
+
+    fn update(&mut self, update: Update) {
+        match update {
+            Update::Changes(changes) => {
+                for change in changes {
+                    self.engine.apply(now(), change);
+                }
+                self.report_synced();
+            }
+            Update::Refused(reason) => error!(reason, "the last good topology stays in force"),
+        }
+    }
+
+    fn report_synced(&self) {
+        if self.engine.synced() {
+            self.readiness.clear("topology");
+        } else {
+            self.readiness.block("topology", "has not been read completely yet");
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Ping(reply) => {
+                // Whoever asked may have gone.
+                let _gone = reply.send(());
+            }
+            Request::Snapshot(reply) => {
+                self.settle().await;
+                self.engine.set_wall_offset(wall_offset());
+                let snapshot = self.engine.snapshot(&self.kernel_state());
+                let _gone = reply.send(snapshot);
+            }
+            Request::Trace(tap) => {
+                self.taps.push(tap);
+                self.engine.follow(true);
+            }
+        }
+    }
+
+    fn kernel_state(&self) -> KernelState {
+        KernelState {
+            node: self.node.clone(),
+            from: self.from,
+            to: Timestamp::now(),
+            source: self.source,
+            counters: self.loaded.maps.counters(),
+            maps: self.loaded.maps.fill(),
+            hooks: self.loaded.hooks.clone(),
+            unknown_records: self.loaded.ring.unknown(),
+        }
+    }
+
+    /// Hands on what the engine has for the kernel and for those who follow its events.
+    fn pass_on(&mut self) {
+        let effects = self.engine.take_effects();
+        for address in effects.unbore {
+            self.loaded.maps.unbore(mapped(address));
+        }
+        for address in effects.bore {
+            if !self.loaded.maps.bore(mapped(address)) {
+                warn!(%address, "no room for one more boring address: raise --max-boring to save work");
+            }
+        }
+        if !self.taps.is_empty() {
+            for event in self.engine.take_trace() {
+                self.taps.retain(|tap| tap.send(event.clone()));
+            }
+            self.engine.follow(!self.taps.is_empty());
+        }
+    }
+}
+
+/// An address as the kernel's maps have it.
+fn mapped(address: std::net::IpAddr) -> headless_obs_ebpf::Address {
+    match address {
+        std::net::IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        std::net::IpAddr::V6(address) => address.octets(),
+    }
+}

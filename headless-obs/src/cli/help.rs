@@ -1,0 +1,61 @@
+//! Examples at the end of each `--help`.
+
+pub(super) const MAIN: &str = "\
+Examples:
+  sudo headless-obs report --for 30s              who connects to which pods, from what DNS answers list
+  sudo headless-obs top                           the same, live
+  sudo headless-obs run                           the daemon: metrics on http://127.0.0.1:9464/metrics
+  headless-obs report --from 127.0.0.1:9464       what the daemon has seen
+  sudo headless-obs doctor                        what is missing, if it does not work
+
+`headless-obs COMMAND --help` has more.";
+
+pub(super) const RUN: &str = "\
+Examples:
+  sudo headless-obs run
+  sudo headless-obs run --topology files:/etc/headless-obs/ --listen 0.0.0.0:9464
+  sudo headless-obs run -o json                   prints {\"url\": …} once it observes
+  curl -s localhost:9464/readyz                   whether it sees all it should, and if not, why
+
+SIGTERM and Ctrl-C end it; nothing stays behind in the kernel.";
+
+pub(super) const REPORT: &str = "\
+Examples:
+  sudo headless-obs report --for 1m
+  sudo headless-obs report --topology files:cluster.yaml --service shop/orders
+  headless-obs report --from http://127.0.0.1:9464
+  headless-obs report --from node1:9464 -o json | jq '.services[].spread'";
+
+pub(super) const TOP: &str = "\
+Examples:
+  sudo headless-obs top
+  sudo headless-obs top --dns-names '*.example.org' --dns-public
+  headless-obs top --from 127.0.0.1:9464 --interval 5s
+  headless-obs top --from 127.0.0.1:9464 -o json  one snapshot per line and interval
+
+Press ? for the keys.";
+
+pub(super) const TRACE: &str = "\
+Examples:
+  sudo headless-obs trace
+  sudo headless-obs trace --service shop/orders
+  sudo headless-obs trace -o json | jq -c 'select(.kind == \"failed\")'";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  sudo headless-obs doctor
+  sudo headless-obs doctor --topology files:cluster.yaml --listen 0.0.0.0:9464
+  sudo headless-obs doctor -o json | jq '.checks[] | select(.status != \"ok\")'
+
+The exit code is 1 if any check failed.";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  headless-obs completions bash > /etc/bash_completion.d/headless-obs
+  headless-obs completions zsh > \"${fpath[1]}/_headless-obs\"
+  headless-obs completions fish > ~/.config/fish/completions/headless-obs.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  headless-obs man | man -l -
+  headless-obs man > /usr/local/share/man/man1/headless-obs.1";

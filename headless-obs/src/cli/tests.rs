@@ -1,0 +1,110 @@
+//! What is typed becomes what is meant, or an error that says what to do.
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::*;
+use crate::config::{Observe, TcpHook, Topology};
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    let words = std::iter::once("headless-obs").chain(line.split_whitespace());
+    // Without the environment of whoever runs the tests.
+    let command = Cli::command().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(None)));
+    Cli::from_arg_matches(&command.mut_args(|arg| arg.env(None)).try_get_matches_from(words)?)
+}
+
+fn error(line: &str) -> String {
+    parse(line).unwrap_err().to_string()
+}
+
+fn observe(line: &str) -> Result<Observe, observe::Misfit> {
+    match parse(line).unwrap().command {
+        Command::Run(args) => args.observe.try_into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn defaults() {
+    let observe = observe("run").unwrap();
+    assert_eq!(observe.topology, Topology::Dns);
+    assert_eq!(observe.dns_ports, [53, 5353, 15053, 0, 0, 0, 0, 0]);
+    assert_eq!((observe.ring_bytes, observe.tcp_hook), (1024 * 1024, TcpHook::Auto));
+    assert!(!observe.node.is_empty());
+    let Command::Run(run) = parse("run").unwrap().command else { panic!() };
+    assert_eq!(run.listen.to_string(), LISTEN);
+}
+
+#[test]
+fn everything_set() {
+    let observe = observe(
+        "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
+         --max-flows 10 --max-connections 11 --max-boring 12 --cgroup /c --node n --kernel-log",
+    )
+    .unwrap();
+    assert_eq!(observe.topology, Topology::Files("/m".into()));
+    assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
+    assert_eq!((observe.tcp_hook, observe.ring_bytes), (TcpHook::TpBtf, 65_536));
+    assert_eq!((observe.max_flows, observe.max_connections, observe.max_boring), (10, 11, 12));
+    assert_eq!((observe.cgroup, observe.node.as_str(), observe.kernel_log), (Some("/c".into()), "n", true));
+}
+
+#[test]
+fn the_output_is_chosen_before_or_after_the_command() {
+    assert_eq!(parse("-o json report").unwrap().common.output, Output::Json);
+    assert_eq!(parse("report -o json").unwrap().common.output, Output::Json);
+    assert_eq!(parse("report").unwrap().common.output, Output::Table);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    for (line, hint) in [
+        ("run --topology kubernetes", "files:cluster.yaml"),
+        ("run --listen 9464", "127.0.0.1:9464 for this machine"),
+        ("run --ring-size 100KiB", "65536 or 131072"),
+        ("run --dns-port 0", "1..=65535"),
+        ("run --max-flows 0", "1..=16777216"),
+        ("report --for 30", "500ms, 30s"),
+        ("report --for 3s --from x", "cannot be used with"),
+        ("report --from x --ring-size 64KiB", "cannot be used with"),
+        ("report --from https://x", "plain http"),
+        ("top --interval 1ms", "100ms"),
+        ("trace --from x", "unexpected argument"),
+    ] {
+        let error = error(line);
+        assert!(error.contains(hint), "{line}: {error}");
+    }
+    assert_eq!(
+        observe("run --dns-port 1,2,3,4,5,6,7,8,9").unwrap_err().to_string(),
+        "--dns-port can be given 8 times, here are 9; leave some out"
+    );
+    assert_eq!(
+        observe("run --topology files:x --dns-public").unwrap_err(),
+        observe::Misfit::NotDns("--dns-public")
+    );
+}
+
+#[test]
+fn a_daemon_is_asked_for_everything_or_nothing() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    let mut observing: Vec<&str> = run.get_arguments().map(|arg| arg.get_id().as_str()).collect();
+    observing.retain(|id| !["listen", "node"].contains(id));
+    let mut listed = observe::OBSERVING.to_vec();
+    listed.sort_unstable();
+    observing.sort_unstable();
+    assert_eq!(observing, listed);
+    assert!(parse("report --from x --node y").is_ok());
+}
+
+#[test]
+fn every_command_has_examples() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.get_after_help().unwrap_or_else(|| panic!("{}", command.get_name())).to_string();
+        assert!(help.starts_with("Examples:") && help.contains(command.get_name()), "{help}");
+    }
+}

@@ -1,0 +1,76 @@
+//! A bounded map that forgets what was not used lately.
+//!
+//! Two generations: what is used goes to the young one; when that is full it becomes the old one, and what was
+//! still in the old one is forgotten. So an entry survives at least as many others as one generation has room
+//! for, and no operation ever looks at more than one entry.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+#[derive(Debug)]
+pub(super) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Eq + Hash, V> Recent<K, V> {
+    /// With room for `capacity` entries, at least 2.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+    }
+
+    /// The value of `key`, which thereby counts as used, and how many others that made forgotten.
+    pub(super) fn get(&mut self, key: &K) -> (Option<&mut V>, usize) {
+        let mut forgotten = 0;
+        if let Some((key, value)) = self.old.remove_entry(key) {
+            forgotten = self.insert(key, value);
+        }
+        (self.young.get_mut(key), forgotten)
+    }
+
+    /// The value of `key`, without counting as use.
+    pub(super) fn peek(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// Adds or replaces; how many others are forgotten for it.
+    pub(super) fn insert(&mut self, key: K, value: V) -> usize {
+        self.old.remove(&key);
+        let mut forgotten = 0;
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            forgotten = self.old.len();
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+        forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays_and_what_is_not_is_forgotten() {
+        let mut recent = Recent::new(20);
+        let mut forgotten = recent.insert(0, "used") + recent.insert(1, "not used");
+        for key in 2..1000 {
+            forgotten += recent.insert(key, "other") + recent.get(&0).1;
+            assert_eq!(recent.peek(&0), Some(&"used"));
+            assert!(recent.young.len() + recent.old.len() <= 20);
+        }
+        assert_eq!(recent.peek(&1), None);
+        assert_eq!(forgotten, 1000 - recent.young.len() - recent.old.len());
+    }
+
+    #[test]
+    fn an_entry_survives_at_least_half_the_capacity() {
+        let mut recent = Recent::new(20);
+        recent.insert(0, ());
+        for key in 1..=10 {
+            recent.insert(key, ());
+        }
+        assert!(recent.peek(&0).is_some());
+    }
+}

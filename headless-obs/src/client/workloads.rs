@@ -1,0 +1,66 @@
+//! Names of workloads, each under a small id that is never used twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A client workload, for as long as figures are kept under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadId(pub u32);
+
+/// A client workload's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Workload {
+    /// Namespace; empty for a client that is no pod.
+    pub namespace: Arc<str>,
+    /// The Deployment's, StatefulSet's … name, or that of a bare pod, container, cgroup or process.
+    pub name: Arc<str>,
+}
+
+/// Stands for all workloads that there is no room for.
+const OTHER: WorkloadId = WorkloadId(0);
+
+#[derive(Debug)]
+pub(super) struct Workloads {
+    by_id: HashMap<WorkloadId, Workload>,
+    /// Namespace → name → id: a lookup needs no owned key.
+    by_name: HashMap<Arc<str>, HashMap<Arc<str>, WorkloadId>>,
+    capacity: usize,
+    next: u32,
+    /// How often there was no room.
+    pub(super) full: u64,
+}
+
+impl Workloads {
+    pub(super) fn new(capacity: usize) -> Self {
+        let other = Workload { namespace: Arc::default(), name: Arc::from("other") };
+        Self { by_id: HashMap::from([(OTHER, other)]), by_name: HashMap::new(), capacity, next: 1, full: 0 }
+    }
+
+    pub(super) fn get(&self, id: WorkloadId) -> Option<&Workload> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn id(&mut self, namespace: &str, name: &str) -> WorkloadId {
+        if let Some(id) = self.by_name.get(namespace).and_then(|names| names.get(name)) {
+            return *id;
+        }
+        let (Some(next), true) = (self.next.checked_add(1), self.by_id.len() <= self.capacity) else {
+            self.full += 1;
+            return OTHER;
+        };
+        let id = WorkloadId(self.next);
+        self.next = next;
+        let workload = Workload { namespace: namespace.into(), name: name.into() };
+        self.by_name.entry(workload.namespace.clone()).or_default().insert(workload.name.clone(), id);
+        self.by_id.insert(id, workload);
+        id
+    }
+
+    pub(super) fn retain(&mut self, used: impl Fn(WorkloadId) -> bool) {
+        self.by_id.retain(|id, _| *id == OTHER || used(*id));
+        self.by_name.retain(|_, names| {
+            names.retain(|_, id| self.by_id.contains_key(id));
+            !names.is_empty()
+        });
+    }
+}

@@ -1,0 +1,81 @@
+//! The report's last lines: how much of the truth it shows.
+
+use std::fmt::Write;
+
+use super::super::text::{clean, counted, percent, thousands, total, wrap};
+use super::{Look, Paint, paint};
+use crate::expose::snapshot::{Quality, Snapshot};
+
+/// A map that is this full soon loses something.
+const NEARLY_FULL: f64 = 0.9;
+
+pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
+    for (paint_as, line) in lines(&snapshot.quality) {
+        for (number, line) in wrap(&line, look.width - 2).iter().enumerate() {
+            text.push_str(if number == 0 { "" } else { "  " });
+            text.push_str(&paint(line, paint_as, look));
+            text.push('\n');
+        }
+    }
+}
+
+/// Quality in a few lines, the worst first; the live view shows the first.
+pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
+    let mut lines = Vec::new();
+    let lost = counted(&quality.events_lost);
+    if lost.is_empty() {
+        lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
+    } else if totals_are_exact(quality) {
+        lines.push((Paint::Warn, format!("Lost in detail, totals are exact: {lost}.")));
+    } else {
+        lines.push((Paint::Bad, format!("Incomplete, totals are too low: {lost}.")));
+    }
+    if quality.late > 0 {
+        let (late, share) = (thousands(quality.late), percent(quality.late_share));
+        lines.push((Paint::Warn, format!("Attributed late, with the evidence at hand: {late} ({share}).")));
+    }
+    for (map, fill) in &quality.maps {
+        // Only a share is shown: precision above 2^52 does not matter.
+        let share = fill.entries as f64 / fill.capacity.max(1) as f64;
+        if share >= NEARLY_FULL && map != "ring" {
+            let line = format!("Kernel map {} is {} full; give it more room.", clean(map), percent(share));
+            lines.push((Paint::Warn, line));
+        }
+    }
+    if !quality.topology.synced {
+        let source = clean(&quality.topology.source);
+        lines.push((Paint::Warn, format!("Services and pods from {source} are not complete yet.")));
+    }
+    let missing: Vec<_> =
+        quality.probes.iter().filter(|(_, hook)| *hook == "none").map(|(probe, _)| clean(probe)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        lines.push((Paint::Warn, format!("Not attached: {missing}; `headless-obs doctor` says why.")));
+    }
+    let aside = [
+        ("unattributed", &quality.unattributed),
+        ("excluded", &quality.excluded),
+        ("undecodable DNS", &quality.dns_rejected),
+    ];
+    let aside: Vec<_> = aside
+        .iter()
+        .filter(|(_, counts)| total(counts) > 0)
+        .map(|(name, counts)| format!("{name}: {}", counted(counts)))
+        .collect();
+    if !aside.is_empty() {
+        lines.push((Paint::Dim, format!("Not shown above: {}.", aside.join("; "))));
+    }
+    let mut seen = String::new();
+    for (probe, hook) in quality.probes.iter().filter(|(_, hook)| *hook != "none") {
+        let _infallible = write!(seen, "{} by {}, ", clean(probe), clean(hook));
+    }
+    let source = clean(&quality.topology.source);
+    lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
+    lines
+}
+
+/// What is missing from the totals, not only from the detail.
+fn totals_are_exact(quality: &Quality) -> bool {
+    let missing = ["tracked_full", "flows_full"];
+    missing.iter().all(|reason| quality.events_lost.get(*reason).is_none_or(|count| *count == 0))
+}

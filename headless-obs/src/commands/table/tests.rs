@@ -1,0 +1,112 @@
+//! The report as people see it.
+
+use super::*;
+use crate::expose::sample::{self, client, counts, endpoint, part};
+use crate::expose::snapshot::{Counts, MapFill, Spread};
+use crate::testing::golden;
+
+const PLAIN_80: Look = Look { width: 80, colours: false };
+const PLAIN_120: Look = Look { width: 120, colours: false };
+
+#[test]
+fn a_report() {
+    golden("report-80.txt", &render(&sample::snapshot(), PLAIN_80));
+    golden("report-120.txt", &render(&sample::snapshot(), PLAIN_120));
+}
+
+#[test]
+fn colours() {
+    let text = render(&sample::snapshot(), Look { width: 80, colours: true });
+    golden("report-colours.txt", &text.replace('\u{1b}', "ESC"));
+    assert_eq!(without_colours(&text), render(&sample::snapshot(), PLAIN_80));
+}
+
+/// Takes out what `ESC [ … m` says, and the blanks that were painted before a line's end.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split('\u{1b}');
+    let first = pieces.next().unwrap().to_owned();
+    let plain = pieces.fold(first, |plain, piece| plain + piece.split_once('m').unwrap().1);
+    plain.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn nothing_seen_says_why_that_may_be() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services.clear();
+    snapshot.quality.probes.insert("dns".into(), "none".into());
+    snapshot.quality.topology.synced = false;
+    golden("report-nothing.txt", &render(&snapshot, PLAIN_80));
+}
+
+#[test]
+fn services_without_connections() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services.truncate(1);
+    let service = &mut snapshot.services[0];
+    service.endpoints = vec![endpoint("orders-0", "ready", 0, 0), endpoint("orders-1", "not_ready", 0, 0)];
+    service.clients.clear();
+    service.stale.clear();
+    service.spread = Spread::default();
+    snapshot.quality.unattributed = Counts::new();
+    let text = render(&snapshot, PLAIN_80);
+    assert!(text.contains("No connection to any endpoint was seen"), "{text}");
+    assert!(!text.contains("idle"), "nothing is idle where nobody connects: {text}");
+    assert!(text.contains("not ready"), "{text}");
+}
+
+#[test]
+fn losses_are_called_what_they_are() {
+    let mut snapshot = sample::snapshot();
+    snapshot.quality.events_lost = counts([("ring_full", 1_200)]);
+    snapshot.quality.late = 1_200;
+    snapshot.quality.late_share = 0.012;
+    let text = render(&snapshot, PLAIN_80);
+    assert!(text.contains("totals are exact: 1,200 ring_full") && text.contains("1,200 (1%)"), "{text}");
+    snapshot.quality.events_lost.insert("flows_full".into(), 3);
+    snapshot.quality.maps.insert("flows".into(), MapFill { entries: 100, capacity: 100 });
+    let text = render(&snapshot, PLAIN_80);
+    assert!(text.contains("totals are too low") && text.contains("Kernel map flows is 100% full"), "{text}");
+    assert!(!text.contains("Complete"), "{text}");
+}
+
+#[test]
+fn many_pods_are_summed_up() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services.truncate(1);
+    let opened = |i: u64| if i < 100 { 0 } else { i };
+    let pods = 0..1_000;
+    snapshot.services[0].endpoints =
+        pods.clone().map(|i| endpoint(&format!("pod-{i}"), "ready", opened(i), 0)).collect();
+    snapshot.services[0].clients =
+        vec![client("web", 0.9, pods.map(|i| part(&format!("pod-{i}"), opened(i), 0)).collect())];
+    let text = render(&snapshot, PLAIN_120);
+    assert!(text.contains("pod-999 "), "the busiest is shown: {text}");
+    assert_eq!(text.matches("ready, idle").count(), 10, "{text}");
+    assert!(text.contains("… and 960 more endpoints") && text.contains("90 idle"), "{text}");
+    assert!(text.contains(" +982"), "{text}");
+}
+
+#[test]
+fn lines_fit_whatever_the_names_are() {
+    let mut snapshot = sample::snapshot();
+    let long = "a-very-long-name-\u{1b}[31m\u{202e}日本".repeat(9);
+    let service = &mut snapshot.services[0];
+    service.namespace = long.clone();
+    service.stale.insert(long.clone(), u64::MAX);
+    service.endpoints[0].pod = long.clone();
+    service.endpoints[0].state = long.clone();
+    service.endpoints[0].opened = 123_456_789;
+    service.endpoints[1].failed.insert(long.clone(), 4);
+    service.clients[0].workload = long.clone();
+    service.clients[0].resolution.insert(long.clone(), 4);
+    service.dns.rcodes.insert(long.clone(), 4);
+    snapshot.quality.events_lost.insert(long.clone(), 4);
+    snapshot.quality.probes.insert(long.clone(), long);
+    for look in [PLAIN_80, PLAIN_120] {
+        let text = render(&snapshot, look);
+        assert!(!text.contains(['\u{1b}', '\u{202e}']));
+        for line in text.lines() {
+            assert!(super::super::text::width(line) <= look.width, "{} columns: {line}", look.width);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What was asked for on the command line, checked: every value here can be used as it is.
+
+use std::path::PathBuf;
+
+use headless_obs_ebpf::names::MAX_DNS_PORTS;
+
+pub mod names;
+pub mod values;
+
+pub use names::NameFilter;
+
+/// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
+pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
+
+/// What to observe and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observe {
+    /// Where Services and Pods come from.
+    pub topology: Topology,
+    /// Names that the `dns` topology takes or leaves.
+    pub dns_names: NameFilter,
+    /// The `dns` topology also takes names with public addresses.
+    pub dns_public: bool,
+    /// Source ports of DNS answers; unused places are 0.
+    pub dns_ports: [u16; MAX_DNS_PORTS],
+    /// How connections are seen.
+    pub tcp_hook: TcpHook,
+    /// Size of the ring, a power of two.
+    pub ring_bytes: u32,
+    /// Room for (client, source, destination, port) with their totals.
+    pub max_flows: u32,
+    /// Room for connections that are open or being opened.
+    pub max_connections: u32,
+    /// Room for destinations that cannot matter.
+    pub max_boring: u32,
+    /// Root of the cgroup2 hierarchy; found from the mount table where none is given.
+    pub cgroup: Option<PathBuf>,
+    /// Name of this node.
+    pub node: String,
+    /// Diagnostics of the kernel programs in the log.
+    pub kernel_log: bool,
+}
+
+/// Where Services and Pods come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// Manifests in a file or folder.
+    Files(PathBuf),
+    /// What DNS answers list.
+    Dns,
+}
+
+/// How connections are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum TcpHook {
+    /// The better one that works.
+    #[default]
+    Auto,
+    /// BTF tracepoint: exact reasons of failures; needs BTF.
+    #[value(name = "tp_btf")]
+    TpBtf,
+    /// Classic tracepoint: needs tracefs; cannot tell why a connection failed.
+    Tracepoint,
+}

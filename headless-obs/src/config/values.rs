@@ -1,0 +1,225 @@
+//! Values as they are written on the command line: sizes, durations, Service names, addresses of daemons.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use super::Topology;
+use crate::expose::snapshot::Snapshot;
+
+/// A record of 4 KiB must fit several times.
+const MIN_RING: u64 = 16 * 1024;
+const MAX_RING: u64 = 1024 * 1024 * 1024;
+
+/// Size of the ring: `64KiB`, `1MiB`, `1048576`.
+pub fn ring_size(text: &str) -> Result<u32, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kib" => Some(1024),
+        "m" | "mib" => Some(1024 * 1024),
+        "g" | "gib" => Some(1024 * 1024 * 1024),
+        _ => None,
+    };
+    let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    let bytes = bytes.ok_or("write a size as 64KiB, 1MiB or a number of bytes")?;
+    if !(MIN_RING..=MAX_RING).contains(&bytes) {
+        return Err("the ring has 16KiB to 1GiB".to_owned());
+    }
+    if !bytes.is_power_of_two() {
+        let above = bytes.next_power_of_two();
+        return Err(format!("the size must be a power of two: {} or {} bytes", above / 2, above));
+    }
+    u32::try_from(bytes).map_err(|_larger| "the ring has at most 1GiB".to_owned())
+}
+
+/// A length of time: `500ms`, `30s`, `5m`, `1h30m`; more than nothing, 30 days at most.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    match parsed {
+        Some(span) if !span.is_zero() && span <= Duration::from_secs(30 * 24 * 3_600) => Ok(span),
+        Some(_) => Err("it must be longer than nothing and 30 days at most".to_owned()),
+        None => Err("write a duration as 500ms, 30s, 5m or 1h30m".to_owned()),
+    }
+}
+
+/// Where to listen.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_error| {
+        "write address and port: 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for all"
+            .to_owned()
+    })
+}
+
+/// How often a live view is renewed: as [`duration`], 100 ms at least.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        short if short < Duration::from_millis(100) => Err("it must be 100ms at least".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
+impl FromStr for Topology {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("files", path)) if !path.is_empty() => Ok(Self::Files(PathBuf::from(path))),
+            None if text == "dns" => Ok(Self::Dns),
+            None if text == "kubernetes" => Err("reading from the Kubernetes API comes with a later release; \
+                until then write `kubectl get services,endpointslices,pods -A -o yaml > cluster.yaml` and give \
+                files:cluster.yaml, or give dns"
+                .to_owned()),
+            _ => Err("give dns, or files:PATH with a manifest or a folder of them".to_owned()),
+        }
+    }
+}
+
+/// Which Services are meant: `NAMESPACE/NAME`, or `NAME` in any namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFilter {
+    namespace: Option<String>,
+    name: String,
+}
+
+impl FromStr for ServiceFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name),
+            None => (None, text),
+        };
+        if name.is_empty() || name.contains('/') {
+            return Err("write NAMESPACE/NAME, or NAME for any namespace".to_owned());
+        }
+        Ok(Self { namespace, name: name.to_owned() })
+    }
+}
+
+impl ServiceFilter {
+    /// Whether this Service is meant.
+    pub fn matches(&self, namespace: &str, name: &str) -> bool {
+        self.name == name && self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+    }
+
+    /// Leaves the other Services out.
+    pub fn apply(&self, snapshot: &mut Snapshot) {
+        snapshot.services.retain(|service| self.matches(&service.namespace, &service.name));
+    }
+}
+
+/// Where a daemon serves its snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonUrl {
+    /// Name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path with query.
+    pub path: String,
+}
+
+impl FromStr for DaemonUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let example = "as in http://127.0.0.1:9464";
+        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = full.parse().map_err(|error| format!("{error}; write a URL {example}"))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(format!("the daemon speaks plain http, {example}"));
+        }
+        let authority = uri.authority().ok_or_else(|| format!("the host is missing, {example}"))?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() || authority.as_str().contains('@') {
+            return Err(format!("give host and port only, {example}"));
+        }
+        // The parser takes any digits for a port.
+        if authority.port_u16().is_none() && authority.as_str().len() > authority.host().len() {
+            return Err(format!("the port must be a number from 1 to 65535, {example}"));
+        }
+        let path = match uri.path_and_query().map(|path| path.as_str()) {
+            None | Some("" | "/") => "/api/v1/snapshot".to_owned(),
+            Some(path) => path.to_owned(),
+        };
+        Ok(Self { host, port: authority.port_u16().unwrap_or(9464), path })
+    }
+}
+
+impl DaemonUrl {
+    /// `host:port`, with brackets where an IPv6 address needs them.
+    pub fn authority(&self) -> String {
+        let (host, port) = (&self.host, self.port);
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+impl fmt::Display for DaemonUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(ring_size("64KiB"), Ok(65_536));
+        assert_eq!(ring_size("1MiB"), Ok(1_048_576));
+        assert_eq!(ring_size("2m"), Ok(2_097_152));
+        assert_eq!(ring_size("65536"), Ok(65_536));
+        assert!(ring_size("100KiB").unwrap_err().contains("65536 or 131072"));
+        for wrong in ["", "KiB", "1TiB", "-1", "4KiB", "2GiB", "99999999999999999999G", "1.5MiB"] {
+            assert!(ring_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        for wrong in ["", "30", "0s", "-1s", "400d", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(interval("10ms").unwrap_err().contains("100ms"));
+    }
+
+    #[test]
+    fn topologies() {
+        assert_eq!("dns".parse(), Ok(Topology::Dns));
+        assert_eq!("files:/a:b".parse(), Ok(Topology::Files("/a:b".into())));
+        for (wrong, hint) in
+            [("kubernetes", "later release"), ("files:", "PATH"), ("dns:", "PATH"), ("", "PATH")]
+        {
+            assert!(wrong.parse::<Topology>().unwrap_err().contains(hint), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn services() {
+        let one: ServiceFilter = "shop/orders".parse().unwrap();
+        assert!(one.matches("shop", "orders") && !one.matches("x", "orders") && !one.matches("shop", "x"));
+        let any: ServiceFilter = "orders".parse().unwrap();
+        assert!(any.matches("x", "orders") && !any.matches("x", "y"));
+        assert!("shop/".parse::<ServiceFilter>().is_err() && "a/b/c".parse::<ServiceFilter>().is_err());
+    }
+
+    #[test]
+    fn daemons() {
+        let show = |text: &str| text.parse::<DaemonUrl>().map(|url| url.to_string());
+        assert_eq!(show("node1").unwrap(), "http://node1:9464/api/v1/snapshot");
+        assert_eq!(show("http://[::1]:80/").unwrap(), "http://[::1]:80/api/v1/snapshot");
+        assert_eq!(show("127.0.0.1:9464/x?y").unwrap(), "http://127.0.0.1:9464/x?y");
+        for wrong in ["", "https://a", "http://", "http://u:p@h", "http://a b", "http://h:99999"] {
+            assert!(show(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Figures of the DNS answers for each Service's names.
+
+use std::collections::HashMap;
+
+use crate::dns::{Answer, Rcode};
+use crate::topology::{Endpoint, ServiceId, State, Topology};
+
+/// How an answer travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// Over a stream.
+    Tcp,
+}
+
+impl Transport {
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// The names of response codes in output, in the order of [`AnswerCounts::rcodes`].
+pub const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
+
+/// Answers for one Service's names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerCounts {
+    /// Answers with addresses or SRV records.
+    pub answers: u64,
+    /// Those with TC set.
+    pub truncated: u64,
+    /// By response code, in the order of [`RCODES`].
+    pub rcodes: [u64; RCODES.len()],
+    /// Over UDP and over TCP.
+    pub transports: [u64; 2],
+    /// Ready endpoints that answers for the Service's own name listed.
+    listed: u64,
+    /// Ready endpoints of the asked family that those answers could have listed.
+    listable: u64,
+}
+
+impl AnswerCounts {
+    /// Share of the ready endpoints that answers listed, 0 to 1; 1 without answers.
+    pub fn completeness(&self) -> f64 {
+        if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
+    }
+}
+
+/// Answers by Service.
+#[derive(Debug, Default)]
+pub struct Answers(HashMap<ServiceId, AnswerCounts>);
+
+impl Answers {
+    /// Counts an answer for one of the Service's names; `is_whole` if it was for the Service's own name.
+    pub fn count(
+        &mut self,
+        service: ServiceId,
+        answer: &Answer,
+        transport: Transport,
+        is_whole: bool,
+        topology: &Topology,
+    ) {
+        let counts = self.0.entry(service).or_default();
+        let [udp, tcp] = &mut counts.transports;
+        *match transport {
+            Transport::Udp => udp,
+            Transport::Tcp => tcp,
+        } += 1;
+        let [noerror, nxdomain, servfail, other] = &mut counts.rcodes;
+        *match answer.rcode {
+            Rcode::NoError => noerror,
+            Rcode::NxDomain => nxdomain,
+            Rcode::ServFail => servfail,
+            Rcode::Other(_) => other,
+        } += 1;
+        if answer.addresses.is_empty() && answer.targets.is_empty() {
+            return;
+        }
+        counts.answers += 1;
+        counts.truncated += u64::from(answer.truncated);
+        if let Some(state) = topology.service_by_id(service)
+            && let Some(first) = answer.addresses.first()
+            && is_whole
+        {
+            let is_ipv6 = first.address.is_ipv6();
+            let is_ready = |endpoint: &&Endpoint| endpoint.state() == State::Ready;
+            let listable = state
+                .endpoints()
+                .filter(is_ready)
+                .filter(|endpoint| endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6))
+                .count();
+            let listed = answer
+                .addresses
+                .iter()
+                .filter(|record| {
+                    let mut owners = topology.owners(record.address).filter(is_ready);
+                    owners.any(|endpoint| endpoint.id().service == service)
+                })
+                .count();
+            counts.listable += listable as u64;
+            counts.listed += listed.min(listable) as u64;
+        }
+    }
+
+    /// Figures of one Service.
+    pub fn of(&self, service: ServiceId) -> AnswerCounts {
+        self.0.get(&service).cloned().unwrap_or_default()
+    }
+
+    /// Forgets Services that nobody remembers.
+    pub fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool) {
+        self.0.retain(|service, _| is_known(*service));
+    }
+}

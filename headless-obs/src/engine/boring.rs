@@ -1,0 +1,111 @@
+//! Destinations that cannot matter, so that the kernel passes over them. An address is interesting until it is proven
+//! boring: a new pod's first connection comes before anybody announces the pod.
+//!
+//! In: destinations of connections that belong to nothing. Out: [`Effects`]: addresses to put into BORING and to take
+//! out of it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// What the kernel should know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// To pass over from now on.
+    pub bore: Vec<IpAddr>,
+    /// To report again.
+    pub unbore: Vec<IpAddr>,
+}
+
+/// How sure it is that an address cannot become an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It cannot: a ClusterIP, loopback, outside of what is observed.
+    Never,
+    /// Nobody owns it, but a pod that starts may.
+    Unowned,
+    /// It may at any moment: never boring.
+    Open,
+}
+
+/// Keeps track of what is boring.
+#[derive(Debug)]
+pub struct Boring {
+    limit: usize,
+    unowned_for: Duration,
+    current: HashSet<IpAddr>,
+    unowned_since: HashMap<IpAddr, Time>,
+    effects: Effects,
+}
+
+impl Boring {
+    /// At most `limit` addresses; an address that nobody owns becomes boring after `unowned_for`.
+    pub fn new(limit: usize, unowned_for: Duration) -> Self {
+        Self {
+            limit,
+            unowned_for,
+            current: HashSet::new(),
+            unowned_since: HashMap::new(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// A connection to `address` belonged to nothing.
+    pub fn unrelated(&mut self, now: Time, address: IpAddr, prospect: Prospect) {
+        let is_boring = match prospect {
+            Prospect::Never => true,
+            Prospect::Open => false,
+            Prospect::Unowned => {
+                if self.unowned_since.len() >= self.limit && !self.unowned_since.contains_key(&address) {
+                    return;
+                }
+                now.since(*self.unowned_since.entry(address).or_insert(now)) >= self.unowned_for
+            }
+        };
+        if is_boring && self.current.len() < self.limit && self.current.insert(address) {
+            self.unowned_since.remove(&address);
+            self.effects.bore.push(address);
+        }
+    }
+
+    /// `address` is somebody's, or was named in an answer.
+    pub fn interesting(&mut self, address: IpAddr) {
+        self.unowned_since.remove(&address);
+        if self.current.remove(&address) {
+            self.effects.unbore.push(address);
+        }
+    }
+
+    /// What the kernel should know, since the last call.
+    pub fn take(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn boring_once_proven_and_interesting_again_once_it_matters() {
+        let mut boring = Boring::new(2, Duration::from_secs(600));
+        let late = Time(0).plus(Duration::from_secs(601));
+        boring.unrelated(Time(0), address(1), Prospect::Never);
+        boring.unrelated(Time(0), address(2), Prospect::Unowned);
+        boring.unrelated(Time(0), address(3), Prospect::Open);
+        assert_eq!(boring.take(), Effects { bore: vec![address(1)], unbore: vec![] });
+        boring.unrelated(late, address(2), Prospect::Unowned);
+        boring.unrelated(late, address(3), Prospect::Open);
+        boring.unrelated(late, address(4), Prospect::Never);
+        assert_eq!(boring.take(), Effects { bore: vec![address(2)], unbore: vec![] }, "no room for a third");
+        boring.interesting(address(2));
+        boring.interesting(address(3));
+        assert_eq!(boring.take(), Effects { bore: vec![], unbore: vec![address(2)] });
+    }
+}

@@ -1,0 +1,69 @@
+//! Happy eyeballs: a client that starts a connection per address family and keeps the one that is first. The attempt
+//! it gives up has not failed.
+//!
+//! In: connections that opened, in order. Out: whether an aborted attempt lost against one of them.
+
+use std::collections::VecDeque;
+
+use crate::client::ScopeId;
+use crate::time::Time;
+use crate::topology::ServiceId;
+
+/// Opened connections that are remembered. The loser is given up right after the winner opened, so few are needed.
+const REMEMBERED: usize = 1024;
+
+/// One attempt, as far as it decides which of two won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The client.
+    pub scope: ScopeId,
+    /// Its process.
+    pub process: u32,
+    /// What it dialled.
+    pub service: ServiceId,
+    /// Over IPv6.
+    pub is_ipv6: bool,
+}
+
+/// Connections that opened not long ago.
+#[derive(Debug, Default)]
+pub struct Winners(VecDeque<(Time, Attempt)>);
+
+impl Winners {
+    /// A connection was established.
+    pub fn opened(&mut self, at: Time, attempt: Attempt) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back((at, attempt));
+    }
+
+    /// Whether an attempt that was given up lost against the same process's connection to the same Service over the
+    /// other family, which opened while the attempt was under way.
+    pub fn beat(&self, started: Time, loser: Attempt) -> bool {
+        let winner = Attempt { is_ipv6: !loser.is_ipv6, ..loser };
+        self.0.iter().rev().take_while(|(opened, _)| *opened >= started).any(|(_, attempt)| *attempt == winner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_other_family_of_the_same_dial_beats_an_attempt() {
+        let attempt = |process, service, is_ipv6| Attempt {
+            scope: ScopeId(1),
+            process,
+            service: ServiceId(service),
+            is_ipv6,
+        };
+        let mut winners = Winners::default();
+        winners.opened(Time(10), attempt(1, 1, false));
+        assert!(winners.beat(Time(5), attempt(1, 1, true)));
+        assert!(!winners.beat(Time(5), attempt(1, 1, false)), "same family");
+        assert!(!winners.beat(Time(5), attempt(2, 1, true)), "another process");
+        assert!(!winners.beat(Time(5), attempt(1, 2, true)), "another Service");
+        assert!(!winners.beat(Time(11), attempt(1, 1, true)), "opened before the attempt began");
+    }
+}

@@ -1,0 +1,124 @@
+//! The cgroup2 hierarchy: its root to attach to, and the path of a cgroup id.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+use super::ProbeError;
+
+/// The root of the cgroup2 hierarchy.
+#[derive(Debug)]
+pub struct CgroupRoot {
+    /// Keeps a private mount alive; it goes with the process.
+    fd: OwnedFd,
+    path: PathBuf,
+    how: &'static str,
+}
+
+impl CgroupRoot {
+    /// Opens `path` if one is given; else what the mount table lists; else mounts cgroup2 for this process alone.
+    ///
+    /// # Errors
+    /// `path` is no cgroup2 directory, or there is no cgroup2 and it cannot be mounted.
+    pub fn find(path: Option<&Path>) -> Result<Self, ProbeError> {
+        if let Some(path) = path {
+            return Self::open(path, "option");
+        }
+        let table = fs::read_to_string("/proc/self/mountinfo")
+            .map_err(|error| ProbeError::Cgroup(format!("/proc/self/mountinfo: {error}")))?;
+        match mounted(&table) {
+            Some(path) => Self::open(&path, if path == Path::new("/sys/fs/cgroup") { "unified" } else { "hybrid" }),
+            None => Self::mount(),
+        }
+    }
+
+    fn open(path: &Path, how: &'static str) -> Result<Self, ProbeError> {
+        let failed = |why: String| ProbeError::Cgroup(format!("{}: {why}", path.display()));
+        if !path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists() {
+            return Err(failed("no cgroup2 directory; give the root of a cgroup2 mount with --cgroup".to_owned()));
+        }
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { fd: file.into(), path: path.to_owned(), how })
+    }
+
+    /// A mount without a place in the file system: seen by nobody else, gone with the process.
+    fn mount() -> Result<Self, ProbeError> {
+        let fd = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)
+            .and_then(|context| {
+                fsconfig_create(context.as_fd())?;
+                fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+            })
+            .map_err(|error| ProbeError::Cgroup(format!("none is mounted, and mounting one failed: {error}")))?;
+        let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
+        Ok(Self { fd, path: PathBuf::from(format!("/proc/self/fd/{number}")), how: "private mount" })
+    }
+
+    /// To attach programs to.
+    pub fn fd(&self) -> impl AsFd + '_ {
+        self.fd.as_fd()
+    }
+
+    /// Where it is, and how it was found: `unified`, `hybrid`, `private mount` or `option`.
+    pub fn describe(&self) -> (&Path, &'static str) {
+        (&self.path, self.how)
+    }
+
+    /// Paths, relative to the root, of those of the `wanted` cgroup ids that exist. One walk over the hierarchy.
+    pub fn paths_of(&self, wanted: &[u64]) -> Vec<(u64, String)> {
+        let mut found = Vec::new();
+        let Ok(root) = fs::metadata(&self.path) else { return found };
+        if wanted.contains(&root.ino()) {
+            found.push((root.ino(), "/".to_owned()));
+        }
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            // A cgroup may go while it is visited.
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                let path = entry.path();
+                if wanted.contains(&entry.ino())
+                    && let Ok(relative) = path.strip_prefix(&self.path)
+                {
+                    found.push((entry.ino(), format!("/{}", relative.display())));
+                    if found.len() == wanted.len() {
+                        return found;
+                    }
+                }
+                folders.push(path);
+            }
+        }
+        found
+    }
+}
+
+/// The mount point of the first whole cgroup2 hierarchy in a mount table.
+fn mounted(mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ');
+        let root = fields.nth(3)?;
+        let point = fields.next()?;
+        let is_whole = root == "/" || root.starts_with("/..");
+        (kind.starts_with("cgroup2 ") && is_whole).then(|| PathBuf::from(point))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_unified_hybrid_and_none() {
+        let check = |table: &str, expected: Option<&str>| assert_eq!(mounted(table), expected.map(PathBuf::from));
+        check("25 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw", Some("/sys/fs/cgroup"));
+        check(
+            "30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw",
+            Some("/sys/fs/cgroup/unified"),
+        );
+        check("30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu", None);
+        check("25 1 0:22 /user.slice /mnt rw - cgroup2 cgroup2 rw", None);
+    }
+}

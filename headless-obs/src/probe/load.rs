@@ -1,0 +1,236 @@
+//! Loading and attaching, feature by feature: what cannot be attached is left out and said.
+
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, TracePoint};
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use aya_log::EbpfLogger;
+use headless_obs_ebpf::names::{
+    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, SOCK_OFFSETS, SockOffsets, TCP_STATE,
+    TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
+};
+use headless_obs_ebpf::record::ExistingRecord;
+use tracing::{info, warn};
+
+use super::record::AsPod;
+use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, existing, tracefs};
+
+/// The kernel object, embedded at build time; empty if it was left out.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/headless-obs.bpf.o"));
+
+/// The kernel object's bytes.
+pub fn object() -> &'static [u8] {
+    OBJECT
+}
+
+/// The attached programs and everything to read them by. Dropping it detaches.
+pub struct Loaded {
+    /// The ring of records.
+    pub ring: Ring,
+    /// The maps.
+    pub maps: Maps,
+    /// Where cgroups are.
+    pub cgroups: CgroupRoot,
+    /// Connections that were open before.
+    pub existing: Vec<ExistingRecord>,
+    /// Probe → hook.
+    pub hooks: Hooks,
+    /// Holds programs and links.
+    _ebpf: Ebpf,
+}
+
+/// Offsets for both ways to observe connections; those of the way that is not used are zero.
+struct Offsets {
+    sock: SockOffsets,
+    tracepoint: TracepointOffsets,
+}
+
+/// Loads and attaches. Must be called within a tokio runtime.
+///
+/// # Errors
+/// BPF cannot be used at all, or neither DNS answers nor connections can be observed: both are needed for any result.
+pub fn load(options: &Options) -> Result<Loaded, ProbeError> {
+    if OBJECT.is_empty() {
+        return Err(ProbeError::NoObject);
+    }
+    let cgroups = CgroupRoot::find(options.cgroup.as_deref())?;
+    let kernel_btf = Btf::from_sys_fs().map_err(|_| ProbeError::NoBtf);
+    let sock = kernel_btf.as_ref().map_err(|_| ProbeError::NoBtf).and_then(|_| btf::sock_offsets());
+    match (options.tcp_hook, sock, kernel_btf) {
+        (TcpHook::Auto | TcpHook::TpBtf, Ok(sock), Ok(kernel_btf)) => {
+            let offsets = Offsets { sock, tracepoint: TracepointOffsets::default() };
+            let mut ebpf = open(options, &offsets)?;
+            match attach_tp_btf(&mut ebpf, &kernel_btf) {
+                Ok(()) => finish(ebpf, options, cgroups, "tp_btf", Some(&kernel_btf)),
+                Err(error) if options.tcp_hook == TcpHook::TpBtf => Err(error),
+                Err(error) => {
+                    warn!(%error, "tp_btf does not work here: using the classic tracepoint, without failure reasons");
+                    load_classic(options, cgroups, sock, Some(&kernel_btf))
+                }
+            }
+        }
+        (TcpHook::TpBtf, Err(error), _) => Err(error),
+        (TcpHook::Auto, Err(error), kernel_btf) => {
+            warn!(%error, "using the classic tracepoint, without failure reasons and bytes");
+            load_classic(options, cgroups, SockOffsets::default(), kernel_btf.ok().as_ref())
+        }
+        (_, sock, kernel_btf) => {
+            load_classic(options, cgroups, sock.unwrap_or_default(), kernel_btf.ok().as_ref())
+        }
+    }
+}
+
+fn load_classic(
+    options: &Options,
+    cgroups: CgroupRoot,
+    sock: SockOffsets,
+    kernel_btf: Option<&Btf>,
+) -> Result<Loaded, ProbeError> {
+    let ebpf = tracefs::with_tracefs(|| {
+        let offsets = Offsets { sock, tracepoint: tracefs::offsets()? };
+        let mut ebpf = open(options, &offsets)?;
+        attach_classic(&mut ebpf)?;
+        Ok(ebpf)
+    })?;
+    finish(ebpf, options, cgroups, "tracepoint", kernel_btf.filter(|_| sock != SockOffsets::default()))
+}
+
+/// Creates the maps and sets the globals; no program is loaded yet.
+fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+    let mut ports = [0_u16; MAX_DNS_PORTS];
+    for (place, port) in ports.iter_mut().zip(&options.dns_ports) {
+        *place = *port;
+    }
+    let (sock, tracepoint) = (AsPod(offsets.sock), AsPod(offsets.tracepoint));
+    let log_level = u8::from(options.kernel_log).saturating_mul(DEBUG);
+    EbpfLoader::new()
+        .override_global(DNS_PORTS, &ports, true)
+        .override_global(SOCK_OFFSETS, &sock, true)
+        .override_global(TRACEPOINT_OFFSETS, &tracepoint, true)
+        .override_global(aya_log::LEVEL, &log_level, false)
+        .map_max_entries(EVENTS, options.ring_bytes)
+        .map_max_entries(FLOWS, options.max_flows)
+        .map_max_entries(TRACKED, options.max_connections)
+        .map_max_entries(BORING, options.max_boring)
+        .load(OBJECT)
+        .map_err(explain)
+}
+
+/// aya-log's number for debug, the level the programs log at.
+const DEBUG: u8 = 4;
+
+/// The part after the attachment of connections: DNS, maps, ring, and the connections that are there already.
+fn finish(
+    mut ebpf: Ebpf,
+    options: &Options,
+    cgroups: CgroupRoot,
+    tcp: &str,
+    kernel_btf: Option<&Btf>,
+) -> Result<Loaded, ProbeError> {
+    attach_dns(&mut ebpf, &cgroups)?;
+    let mut hooks = Hooks::from([
+        ("dns".to_owned(), "cgroup_skb".to_owned()),
+        ("tcp".to_owned(), tcp.to_owned()),
+        ("existing".to_owned(), "none".to_owned()),
+    ]);
+    let mut maps = Maps::take(&mut ebpf, options)?;
+    let adopted = kernel_btf
+        .ok_or(ProbeError::NoBtf)
+        .and_then(|kernel_btf| existing::adopt(&mut ebpf, kernel_btf, &mut maps));
+    let existing = match adopted {
+        Ok(existing) => {
+            hooks.insert("existing".to_owned(), "iter/task_file".to_owned());
+            existing
+        }
+        Err(error) => {
+            warn!(%error, "connections that are open already stay unknown: figures of open connections start at zero");
+            Vec::new()
+        }
+    };
+    if options.kernel_log {
+        forward_log(&mut ebpf);
+    }
+    let ring = ebpf
+        .take_map(EVENTS)
+        .ok_or(ProbeError::Refused { what: EVENTS, why: "not in the kernel object".to_owned() })?
+        .try_into()
+        .map_err(|error: aya::maps::MapError| ProbeError::Refused { what: EVENTS, why: error.to_string() })?;
+    let (path, how) = cgroups.describe();
+    info!(tcp, cgroup = %path.display(), how, existing = existing.len(), "probes attached");
+    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, _ebpf: ebpf })
+}
+
+fn attach_dns(ebpf: &mut Ebpf, cgroups: &CgroupRoot) -> Result<(), ProbeError> {
+    let program: &mut CgroupSkb = program(ebpf, DNS_INGRESS)?;
+    let attached = program.load().and_then(|()| {
+        // `Single` passes no flags, which for links means: beside the programs of others. The other modes are refused.
+        program.attach(cgroups.fd(), CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
+    });
+    attached.map(drop).map_err(refused(DNS_INGRESS))
+}
+
+fn attach_tp_btf(ebpf: &mut Ebpf, kernel_btf: &Btf) -> Result<(), ProbeError> {
+    let program: &mut BtfTracePoint = program(ebpf, TCP_STATE)?;
+    let attached = program.load("inet_sock_set_state", kernel_btf).and_then(|()| program.attach());
+    attached.map(drop).map_err(refused(TCP_STATE))
+}
+
+fn attach_classic(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let program: &mut TracePoint = program(ebpf, TCP_STATE_CLASSIC)?;
+    let attached = program.load().and_then(|()| program.attach("sock", "inet_sock_set_state"));
+    attached.map(drop).map_err(refused(TCP_STATE_CLASSIC))
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    ebpf.program_mut(name)
+        .ok_or(ProbeError::Refused { what: name, why: "not in the kernel object".to_owned() })?
+        .try_into()
+        .map_err(refused(name))
+}
+
+/// The kernel's refusal of a program, with its reason in full.
+fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
+    move |error| match &error {
+        ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
+            ProbeError::NotPermitted(format!("{what}: {error}"))
+        }
+        _ => ProbeError::Refused { what, why: chain(&error) },
+    }
+}
+
+fn explain(error: EbpfError) -> ProbeError {
+    let mut source: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(cause) = source {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(is_permission) {
+            return ProbeError::NotPermitted(chain(&error));
+        }
+        source = cause.source();
+    }
+    ProbeError::Refused { what: "kernel object", why: chain(&error) }
+}
+
+fn is_permission(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+}
+
+/// An error and everything that caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Passes the programs' diagnostics on to the log.
+fn forward_log(ebpf: &mut Ebpf) {
+    match EbpfLogger::init(ebpf) {
+        Ok(logger) => {
+            tokio::spawn(super::ring::forward(logger));
+        }
+        Err(error) => warn!(%error, "no diagnostics from the kernel programs"),
+    }
+}

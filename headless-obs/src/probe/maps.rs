@@ -1,0 +1,103 @@
+//! The maps that user space reads and writes: FLOWS, TRACKED, BORING, COUNTERS.
+
+use std::collections::BTreeMap;
+
+use aya::Ebpf;
+use aya::maps::{HashMap, MapData, PerCpuArray};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::{Address, counters, names};
+
+use super::record::AsPod;
+use super::{Options, ProbeError};
+
+/// Fail instead of replacing.
+const BPF_NOEXIST: u64 = 1;
+
+/// A flow's key and totals.
+pub type Flow = (FlowKey, FlowTotals);
+
+/// The maps, and how large they are.
+pub struct Maps {
+    flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
+    tracked: HashMap<MapData, u64, AsPod<Tracked>>,
+    boring: HashMap<MapData, Address, u8>,
+    counters: PerCpuArray<MapData, u64>,
+    capacities: BTreeMap<&'static str, u32>,
+}
+
+impl Maps {
+    pub(super) fn take(ebpf: &mut Ebpf, options: &Options) -> Result<Self, ProbeError> {
+        let mut map = |name: &'static str| {
+            ebpf.take_map(name)
+                .ok_or(ProbeError::Refused { what: name, why: "not in the kernel object".to_owned() })
+        };
+        let refused = |what| move |error: aya::maps::MapError| ProbeError::Refused { what, why: error.to_string() };
+        Ok(Self {
+            flows: map(names::FLOWS)?.try_into().map_err(refused(names::FLOWS))?,
+            tracked: map(names::TRACKED)?.try_into().map_err(refused(names::TRACKED))?,
+            boring: map(names::BORING)?.try_into().map_err(refused(names::BORING))?,
+            counters: map(names::COUNTERS)?.try_into().map_err(refused(names::COUNTERS))?,
+            capacities: BTreeMap::from([
+                (names::FLOWS, options.max_flows),
+                (names::TRACKED, options.max_connections),
+                (names::BORING, options.max_boring),
+            ]),
+        })
+    }
+
+    /// Totals of every flow. An entry that changes while it is read may be missing or doubled for this once.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.flows.iter().filter_map(Result::ok).map(|(key, totals)| (key.0, totals.0)).collect()
+    }
+
+    /// Forgets a flow whose totals have been accounted for.
+    pub fn remove_flow(&mut self, key: FlowKey) {
+        // It may be gone already: then there is nothing to do.
+        let _ = self.flows.remove(&AsPod(key));
+    }
+
+    /// Tracks a connection that is older than the daemon; false if it is tracked already or there is no room.
+    pub(super) fn track(&mut self, socket: u64, tracked: Tracked) -> bool {
+        self.tracked.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
+    }
+
+    /// Stops tracking; false if the kernel had done so already.
+    pub(super) fn untrack(&mut self, socket: u64) -> bool {
+        self.tracked.remove(&socket).is_ok()
+    }
+
+    /// Declares a destination boring; false if there is no room.
+    pub fn bore(&mut self, address: Address) -> bool {
+        self.boring.insert(address, 1, 0).is_ok()
+    }
+
+    /// A destination matters again.
+    pub fn unbore(&mut self, address: Address) {
+        // It may not be there.
+        let _ = self.boring.remove(&address);
+    }
+
+    /// Counters by name, summed over the CPUs.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        (0_u32..)
+            .zip(counters::NAMES)
+            .map(|(number, name)| (name, self.counters.get(&number, 0).map_or(0, |values| values.iter().sum())))
+            .collect()
+    }
+
+    /// Map → entries in use and capacity. Walks the keys: not for the hot path.
+    pub fn fill(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let used = BTreeMap::from([
+            (names::FLOWS, self.flows.keys().count()),
+            (names::TRACKED, self.tracked.keys().count()),
+            (names::BORING, self.boring.keys().count()),
+        ]);
+        self.capacities
+            .iter()
+            .map(|(name, capacity)| {
+                let used = used.get(name).copied().unwrap_or(0);
+                (*name, (u64::try_from(used).unwrap_or(u64::MAX), u64::from(*capacity)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! Bytes from the kernel as the ABI's types.
+//!
+//! Invariant: a record shorter than its type, or of an unknown kind, is refused, never read past its end.
+
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::record::{
+    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
+};
+
+/// One record of the ring.
+#[derive(Debug)]
+pub enum Record<'a> {
+    /// A DNS message, or a piece of a TCP stream that carries them.
+    Dns(DnsRecord, &'a [u8]),
+    /// A change in a connection's life.
+    Tcp(TcpRecord),
+}
+
+/// A type of the ABI that any bytes are a valid value of.
+///
+/// # Safety
+/// `repr(C)`, without padding, made of integers and byte arrays only.
+unsafe trait Plain: Copy {}
+
+// SAFETY: as the ABI promises for all its types.
+unsafe impl Plain for Header {}
+// SAFETY: as above.
+unsafe impl Plain for DnsRecord {}
+// SAFETY: as above.
+unsafe impl Plain for TcpRecord {}
+// SAFETY: as above.
+unsafe impl Plain for ExistingRecord {}
+
+/// The first bytes of `bytes` as a `T`, and the rest.
+fn take<T: Plain>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(size_of::<T>())?;
+    // SAFETY: `head` has the size of `T`, the read needs no alignment, and any bytes are a valid `T`.
+    let value = unsafe { head.as_ptr().cast::<T>().read_unaligned() };
+    Some((value, rest))
+}
+
+impl<'a> Record<'a> {
+    /// A record of the ring; `None` if it is none that this version knows.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (header, _) = take::<Header>(bytes)?;
+        match header.kind {
+            KIND_DNS => {
+                let (record, room) = take::<DnsRecord>(bytes)?;
+                let length = usize::try_from(record.header.length).ok()?;
+                Some(Self::Dns(record, room.get(..length)?))
+            }
+            KIND_OPENED | KIND_FAILED | KIND_CLOSED => Some(Self::Tcp(take::<TcpRecord>(bytes)?.0)),
+            _ => None,
+        }
+    }
+}
+
+/// Everything the iterator over open sockets wrote.
+pub(super) fn existing(mut bytes: &[u8]) -> Vec<ExistingRecord> {
+    let mut records = Vec::new();
+    while let Some((record, rest)) = take(bytes) {
+        records.push(record);
+        bytes = rest;
+    }
+    records
+}
+
+/// Lets aya copy an ABI type in and out of maps and globals.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct AsPod<T: Copy>(pub(super) T);
+
+// SAFETY: no padding, any bytes are valid; as the ABI promises for all its types.
+unsafe impl aya::Pod for AsPod<FlowKey> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<FlowTotals> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<Tracked> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<SockOffsets> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<TracepointOffsets> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_unknown_and_lying_records_are_refused() {
+        let mut bytes = vec![0_u8; size_of::<DnsRecord>() + 8];
+        assert!(Record::parse(&bytes).is_none(), "kind 0");
+        bytes[..4].copy_from_slice(&KIND_DNS.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&9_u32.to_ne_bytes());
+        assert!(Record::parse(&bytes).is_none(), "claims more payload than there is");
+        bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
+        assert!(matches!(Record::parse(&bytes), Some(Record::Dns(_, payload)) if payload.len() == 8));
+        bytes[..4].copy_from_slice(&KIND_OPENED.to_ne_bytes());
+        assert!(Record::parse(&bytes[..size_of::<TcpRecord>() - 40]).is_none(), "too short");
+    }
+}

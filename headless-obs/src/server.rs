@@ -1,1 +1,0 @@
-//! HTTP: /metrics, /healthz, /readyz, /api/v1/snapshot.

@@ -1,0 +1,141 @@
+//! HTTP: /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
+//!
+//! Invariants: at most [`CONNECTIONS`] connections at a time, each with a bounded time for its head and for its
+//! answer, so that no client can use the observer up; the listening socket is bound before anything is loaded
+//! into the kernel.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+pub mod routes;
+
+/// Connections served at a time; more wait in the listening queue.
+const CONNECTIONS: usize = 64;
+/// For the head of a request; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// After this a connection is closed when its request is answered; clients connect again by themselves.
+const MAX_AGE: Duration = Duration::from_secs(300);
+/// How long requests under way may take to finish; then they are cut, as those whose client reads nothing.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Nothing can be served at the address.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else has it.
+    #[error(
+        "cannot listen on {0}: the port is in use; stop the other program (`ss -ltnp 'sport = :{port}'` shows \
+         it) or choose another address with --listen",
+        port = .0.port()
+    )]
+    InUse(SocketAddr),
+    /// No interface of this machine has it.
+    #[error("cannot listen on {0}: this machine has no such address; `--listen 0.0.0.0:{port}` means all", port = .0.port())]
+    NoSuchAddress(SocketAddr),
+    /// A port below 1024.
+    #[error("cannot listen on {0}: ports below 1024 need root; choose a higher one with --listen")]
+    Forbidden(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
+    Other(SocketAddr, io::Error),
+}
+
+impl Server {
+    /// Takes the address; port 0 takes any free port.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let bound = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        bound.await.map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse(address),
+            io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress(address),
+            io::ErrorKind::PermissionDenied => ListenError::Forbidden(address),
+            _ => ListenError::Other(address, error),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` ends, then lets requests that are under way finish.
+    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        // The value never changes: that the sender is dropped is the message.
+        let (stopping, stopped) = watch::channel(());
+        let accept = async {
+            loop {
+                let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                match self.listener.accept().await {
+                    Ok((stream, _peer)) => {
+                        let connection = connection(stream, routes.clone(), stopped.clone());
+                        tokio::spawn(async move {
+                            connection.await;
+                            drop(slot);
+                        });
+                    }
+                    // Out of file descriptors, or the peer was faster: waiting is all that helps.
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accept => {}
+            () = stop => {}
+        }
+        drop(self.listener);
+        drop(stopping);
+        // Every connection gives its slot back within DRAIN_TIMEOUT.
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let _slots = slots.acquire_many(all).await;
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<()>) {
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut serving = std::pin::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => Some(result),
+        _dropped = stopped.changed() => None,
+        () = tokio::time::sleep(MAX_AGE) => None,
+    };
+    let result = match result {
+        Some(result) => result,
+        None => {
+            serving.as_mut().graceful_shutdown();
+            tokio::time::timeout(DRAIN_TIMEOUT, serving).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Real HTTP over loopback, a fake engine behind it.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::expose::sample;
+use crate::expose::snapshot::Snapshot;
+use crate::handle::{EngineHandle, Readiness, fake};
+
+struct Running {
+    address: SocketAddr,
+    readiness: Readiness,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+async fn start(engine: EngineHandle) -> Running {
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let readiness = Readiness::waiting_for([]);
+    let routes = routes::routes(engine, readiness.clone());
+    let (stop, stopped) = oneshot::channel();
+    let address = server.address();
+    let task = tokio::spawn(server.serve(routes, async {
+        let _dropped = stopped.await;
+    }));
+    Running { address, readiness, stop, task }
+}
+
+/// Status line and headers in lower case, and the body.
+async fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_lowercase(), body.to_owned())
+}
+
+#[tokio::test]
+async fn serves_the_snapshot_and_its_metrics() {
+    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+
+    let (head, body) = get(server.address, "/api/v1/snapshot", "").await;
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: application/json"), "{head}");
+    assert_eq!(serde_json::from_str::<Snapshot>(&body).unwrap(), sample::snapshot());
+
+    let open = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1\r\n";
+    let (head, body) = get(server.address, "/metrics", open).await;
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
+    assert!(body.ends_with("# EOF\n"));
+
+    for accept in
+        ["", "Accept: text/html,*/*\r\n", "Accept: application/openmetrics-text;q=0, text/plain\r\n"]
+    {
+        let (head, body) = get(server.address, "/metrics", accept).await;
+        assert!(head.contains("content-type: text/plain; version=0.0.4"), "{accept}: {head}");
+        assert!(body.contains("# TYPE headless_connections_opened_total counter"));
+    }
+
+    let (_, index) = get(server.address, "/", "").await;
+    assert!(index.contains("/metrics"));
+    assert!(get(server.address, "/nonsense", "").await.0.starts_with("http/1.1 404"));
+}
+
+#[tokio::test]
+async fn readiness_tells_what_is_missing() {
+    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    assert!(get(server.address, "/readyz", "").await.0.starts_with("http/1.1 200"));
+    server.readiness.block("topology", "no contact with its source");
+    let (head, body) = get(server.address, "/readyz", "").await;
+    assert!(head.starts_with("http/1.1 503"), "{head}");
+    assert!(body.contains("topology: no contact with its source"), "{body}");
+    assert!(get(server.address, "/healthz", "").await.0.starts_with("http/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_is_no_health() {
+    let (engine, requests) = EngineHandle::new();
+    drop(requests);
+    let server = start(engine).await;
+    for path in ["/healthz", "/metrics", "/api/v1/snapshot"] {
+        let (head, body) = get(server.address, path, "").await;
+        assert!(head.starts_with("http/1.1 503") && body.contains("stopped"), "{path}: {head} {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_engine_is_answered_for_in_time() {
+    let (engine, _unread) = EngineHandle::new();
+    let routes = routes::routes(engine, Readiness::waiting_for([]));
+    let request = hyper::Request::get("/healthz").body(axum::body::Body::empty()).unwrap();
+    let response = hyper::service::Service::call(&TowerToHyperService::new(routes), request).await.unwrap();
+    assert_eq!(response.status(), 503);
+}
+
+#[tokio::test]
+async fn garbage_costs_nobody_anything() {
+    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    for garbage in [&b"\x16\x03\x01\x00\xff\r\n\r\n"[..], b"GET / HTTP/9\r\n\r\n", &[b'A'; 40_000]] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // The server may hang up in the middle of it.
+        let _cut = stream.write_all(garbage).await;
+        let mut answer = Vec::new();
+        let _cut = stream.read_to_end(&mut answer).await;
+    }
+    assert!(get(server.address, "/healthz", "").await.0.starts_with("http/1.1 200"));
+}
+
+#[tokio::test]
+async fn more_connections_than_slots_wait_and_stop_ends_them() {
+    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let waiting = tokio::spawn(get(server.address, "/healthz", ""));
+    // All slots are taken by connections that say nothing; one that ends lets the next in.
+    drop(idle.pop());
+    assert!(waiting.await.unwrap().0.starts_with("http/1.1 200"));
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_port_in_use_says_what_to_do() {
+    let taken = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let error = Server::bind(taken.address()).await.unwrap_err().to_string();
+    assert!(error.contains("in use") && error.contains("--listen") && error.contains("ss -ltnp"), "{error}");
+    let error = Server::bind("203.0.113.1:9464".parse().unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains("no such address"), "{error}");
+}

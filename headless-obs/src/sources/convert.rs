@@ -1,0 +1,243 @@
+//! Objects of the Kubernetes API to the topology's own. Pure.
+//!
+//! In: typed objects of any source. Out: [`Service`], [`Slice`], [`Pod`] with nil conditions resolved; nothing
+//! for an object that cannot matter; or an [`Invalid`] that names the field.
+//!
+//! Only TCP counts. A slice without ports serves any port; a slice whose ports are all of other protocols
+//! serves none, so it is passed over, and likewise a headless Service with such ports only. Slices of
+//! domain names (`addressType: FQDN`) are passed over.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::workload;
+use crate::topology::object::{
+    ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
+};
+
+/// The namespace of an object that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+/// The label that ties a slice to its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that marks slices of headless Services.
+const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The field, as in `endpoints[1].addresses[0]`.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Invalid {
+    fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// Namespace and name.
+pub fn key(meta: &ObjectMeta) -> Result<ObjectKey, Invalid> {
+    let name = meta.name.as_deref().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Invalid::new("metadata.name", "is missing"))?;
+    let namespace = meta.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    Ok(ObjectKey { namespace: namespace.unwrap_or(DEFAULT_NAMESPACE).into(), name: name.into() })
+}
+
+/// A Service.
+pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
+    let ObjectKey { namespace, name } = key(&object.metadata)?;
+    let default = core::ServiceSpec::default();
+    let spec = object.spec.as_ref().unwrap_or(&default);
+    let mut cluster_ips: Vec<_> = indexed("spec.clusterIPs", spec.cluster_ips.as_deref()).collect();
+    if cluster_ips.is_empty() {
+        cluster_ips.extend(spec.cluster_ip.as_ref().map(|address| ("spec.clusterIP".to_owned(), address)));
+    }
+    let headless = cluster_ips.iter().any(|(_, address)| *address == "None");
+    cluster_ips.retain(|(_, address)| *address != "None" && !address.is_empty());
+
+    let mut ports = Vec::new();
+    let listed = spec.ports.as_deref().unwrap_or_default();
+    for (index, entry) in listed.iter().enumerate().filter(|(_, entry)| is_tcp(entry.protocol.as_deref())) {
+        let port = port(entry.port, || format!("spec.ports[{index}].port"))?;
+        ports.push(ServicePort { name: entry.name.as_deref().unwrap_or_default().into(), port });
+    }
+    if headless && ports.is_empty() && !listed.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Service {
+        key: ServiceKey { namespace, name },
+        headless,
+        cluster_ips: cluster_ips
+            .into_iter()
+            .map(|(path, text)| address(text, || path))
+            .collect::<Result<_, _>>()?,
+        ports,
+        publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+    }))
+}
+
+/// An EndpointSlice.
+pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid> {
+    let key = key(&object.metadata)?;
+    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+    let service = label.filter(|service| !service.is_empty()).ok_or_else(|| {
+        Invalid::new(format!("metadata.labels[{SERVICE_NAME:?}]"), "is missing; it names the slice's Service")
+    })?;
+    if !["IPv4", "IPv6", "FQDN"].contains(&object.address_type.as_str()) {
+        let reason = format!("{:?} is none of \"IPv4\", \"IPv6\", \"FQDN\"", object.address_type);
+        return Err(Invalid::new("addressType", reason));
+    }
+    let listed = object.ports.as_deref().unwrap_or_default();
+    let listed = listed.iter().map(|port| (port.port, port.protocol.as_deref()));
+    let Some(ports) = target_ports("ports", listed)? else { return Ok(None) };
+    if object.address_type == "FQDN" {
+        return Ok(None);
+    }
+    let mut endpoints = Vec::with_capacity(object.endpoints.len());
+    for (index, endpoint) in object.endpoints.iter().enumerate() {
+        let path = || format!("endpoints[{index}].addresses[0]");
+        let text = endpoint.addresses.first().ok_or_else(|| Invalid::new(path(), "is missing"))?;
+        let conditions = endpoint.conditions.as_ref();
+        let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+        endpoints.push(SliceEndpoint {
+            address: address(text, path)?,
+            hostname: optional(endpoint.hostname.as_deref()),
+            pod: pod_ref(endpoint.target_ref.as_ref(), &key),
+            node: optional(endpoint.node_name.as_deref()),
+            ready,
+            serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(ready),
+            terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
+        });
+    }
+    let headless = has_headless_label(&object.metadata);
+    Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, key }))
+}
+
+/// An Endpoints object: one slice per subset, named `<name>/<number>`, which is no slice's own name.
+pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
+    let key = key(&object.metadata)?;
+    let mut slices = Vec::new();
+    for (index, subset) in object.subsets.iter().flatten().enumerate() {
+        let listed = subset.ports.as_deref().unwrap_or_default();
+        let listed = listed.iter().map(|port| (Some(port.port), port.protocol.as_deref()));
+        let Some(ports) = target_ports(&format!("subsets[{index}].ports"), listed)? else { continue };
+        let mut endpoints = Vec::new();
+        for (field, list, ready) in [
+            ("addresses", &subset.addresses, true),
+            ("notReadyAddresses", &subset.not_ready_addresses, false),
+        ] {
+            for (place, entry) in list.iter().flatten().enumerate() {
+                endpoints.push(SliceEndpoint {
+                    address: address(&entry.ip, || format!("subsets[{index}].{field}[{place}].ip"))?,
+                    hostname: optional(entry.hostname.as_deref()),
+                    pod: pod_ref(entry.target_ref.as_ref(), &key),
+                    node: optional(entry.node_name.as_deref()),
+                    ready,
+                    serving: ready,
+                    terminating: false,
+                });
+            }
+        }
+        slices.push(Slice {
+            key: ObjectKey {
+                namespace: Arc::clone(&key.namespace),
+                name: format!("{}/{index}", key.name).into(),
+            },
+            service: Arc::clone(&key.name),
+            headless: has_headless_label(&object.metadata),
+            ports,
+            endpoints,
+        });
+    }
+    Ok(slices)
+}
+
+/// A Pod.
+pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
+    let key = key(&object.metadata)?;
+    let default = core::PodStatus::default();
+    let status = object.status.as_ref().unwrap_or(&default);
+    let mut addresses = Vec::new();
+    for (index, entry) in status.pod_ips.iter().flatten().enumerate() {
+        addresses.push(address(&entry.ip, || format!("status.podIPs[{index}].ip"))?);
+    }
+    if let Some(text) = status.pod_ip.as_deref()
+        && addresses.is_empty()
+        && !text.is_empty()
+    {
+        addresses.push(address(text, || "status.podIP".to_owned())?);
+    }
+    Ok(Pod {
+        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+        addresses,
+        host_network: object.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false),
+        workload: workload::of(object, &key.name).into(),
+        finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        key,
+    })
+}
+
+/// The TCP ports of a slice: none at all is any port; nothing if there are ports, but not of TCP.
+fn target_ports<'a>(
+    path: &str,
+    listed: impl Iterator<Item = (Option<i32>, Option<&'a str>)>,
+) -> Result<Option<Vec<u16>>, Invalid> {
+    let (mut ports, mut any, mut others) = (Vec::new(), false, false);
+    for (index, (number, protocol)) in listed.enumerate() {
+        match number {
+            _ if !is_tcp(protocol) => others = true,
+            Some(number) => ports.push(port(number, || format!("{path}[{index}].port"))?),
+            None => any = true,
+        }
+    }
+    if any {
+        return Ok(Some(Vec::new()));
+    }
+    Ok(if ports.is_empty() && others { None } else { Some(ports) })
+}
+
+fn is_tcp(protocol: Option<&str>) -> bool {
+    matches!(protocol, None | Some("" | "TCP"))
+}
+
+fn port(number: i32, path: impl FnOnce() -> String) -> Result<u16, Invalid> {
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    port.ok_or_else(|| Invalid::new(path(), format!("{number} is no port number (1 to 65535)")))
+}
+
+fn address(text: &str, path: impl FnOnce() -> String) -> Result<IpAddr, Invalid> {
+    let address: Result<IpAddr, _> = text.parse();
+    Ok(address.map_err(|_| Invalid::new(path(), format!("{text:?} is no IP address")))?.to_canonical())
+}
+
+fn optional(text: Option<&str>) -> Option<Arc<str>> {
+    text.filter(|text| !text.is_empty()).map(Arc::from)
+}
+
+/// The pod that an endpoint refers to, in the endpoint's namespace unless it names another.
+fn pod_ref(target: Option<&core::ObjectReference>, endpoint: &ObjectKey) -> Option<PodRef> {
+    let target = target.filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    let namespace = optional(target.namespace.as_deref());
+    Some(PodRef {
+        key: ObjectKey {
+            namespace: namespace.unwrap_or_else(|| Arc::clone(&endpoint.namespace)),
+            name: optional(target.name.as_deref())?,
+        },
+        uid: target.uid.as_deref().unwrap_or_default().into(),
+    })
+}
+
+fn has_headless_label(meta: &ObjectMeta) -> bool {
+    meta.labels.as_ref().is_some_and(|labels| labels.contains_key(HEADLESS))
+}
+
+/// Elements with the path each has.
+fn indexed<'a, T>(path: &str, list: Option<&'a [T]>) -> impl Iterator<Item = (String, &'a T)> {
+    list.unwrap_or_default().iter().enumerate().map(move |(index, entry)| (format!("{path}[{index}]"), entry))
+}

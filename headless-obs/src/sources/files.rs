@@ -1,0 +1,189 @@
+//! The source `files`: topology from manifests in a file or a folder.
+//!
+//! [`load`] reads all of it once. [`watch`] reports it, and again whenever it changes. A state with a flaw is
+//! refused as a whole: the last good one stays, until the flaw is gone.
+//!
+//! Of a folder, the files `*.yaml`, `*.yml` and `*.json` directly in it are read, in the order of their names;
+//! names that begin with a dot are not. A file that is named itself can be called anything.
+//!
+//! Invariants: no polling; a change is never missed, since whatever changes while files are read has them read
+//! again.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::lookout::Lookout;
+use super::Update;
+use super::manifest::{Flaw, Format, Manifest};
+use crate::topology::object::Change;
+
+mod lookout;
+
+/// How the names of the files in a folder end.
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+/// Changes often come in groups: they have settled when none came for this long.
+const SETTLED: Duration = Duration::from_millis(100);
+/// How long files may go on changing before they are read all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The largest file that is read.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Why there is no topology.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// A file or folder cannot be read.
+    #[error("{}: cannot be read: {source}; check the path and its permissions", .path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is too large.
+    #[error("{}: is larger than {} MiB; leave out what is no Service, EndpointSlice or Pod", .path.display(), MAX_BYTES >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A document is invalid.
+    #[error("{}: {flaw}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        flaw: Box<Flaw>,
+    },
+    /// There is nothing to observe.
+    #[error("{}: holds no Service, EndpointSlice, Endpoints or Pod; write them with kubectl get -o yaml (a folder's files must end in .yaml, .yml or .json)", .path.display())]
+    Empty {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Changes cannot be noticed.
+    #[error("{}: cannot be watched for changes: {source}; see fs.inotify.max_user_instances and max_user_watches", .path.display())]
+    Unwatchable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: notify::Error,
+    },
+}
+
+/// Reads everything at `path`. Blocks.
+pub fn load(path: &Path) -> Result<Vec<Change>, FilesError> {
+    let mut manifest = Manifest::default();
+    for file in files(path)? {
+        let text = read(&file)?;
+        let format = if has_extension(&file, &["json"]) { Format::Json } else { Format::Yaml };
+        manifest
+            .add(&file.display().to_string(), format, &text)
+            .map_err(|flaw| FilesError::Invalid { path: file, flaw: Box::new(flaw) })?;
+    }
+    if manifest.is_empty() {
+        return Err(FilesError::Empty { path: path.to_owned() });
+    }
+    Ok(manifest.into_changes())
+}
+
+/// Reports everything at `path`, now and whenever it changes, until it is cancelled or nobody listens.
+///
+/// Fails if the first state cannot be used; later ones are refused.
+pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), FilesError> {
+    // A path that stays the same wherever the process goes.
+    let path = std::path::absolute(&path).map_err(|source| FilesError::Unreadable { path, source })?;
+    let changed = Arc::new(Notify::new());
+    let mut lookout = Lookout::at(&path, &changed)?;
+    let mut good = read_all(&path).await?;
+    let mut refused = false;
+    let mut update = Some(Update::Changes(good.clone()));
+    loop {
+        if let Some(update) = update
+            && sender.send(update).await.is_err()
+        {
+            return Ok(());
+        }
+        tokio::select! {
+            () = settle(&changed) => {}
+            () = sender.closed() => return Ok(()),
+        }
+        // What changes after this is noticed, so the reading that follows is not the last word.
+        lookout.renew()?;
+        update = match read_all(&path).await {
+            Ok(changes) if changes == good && !refused => None,
+            Ok(changes) => {
+                good.clone_from(&changes);
+                refused = false;
+                Some(Update::Changes(changes))
+            }
+            Err(error) => {
+                tracing::error!("topology refused, the last good one stays until this is repaired: {error}");
+                refused = true;
+                Some(Update::Refused(error.to_string()))
+            }
+        };
+    }
+}
+
+async fn read_all(path: &Path) -> Result<Vec<Change>, FilesError> {
+    let owned = path.to_owned();
+    match tokio::task::spawn_blocking(move || load(&owned)).await {
+        Ok(result) => result,
+        Err(error) => Err(FilesError::Unreadable { path: path.to_owned(), source: io::Error::other(error) }),
+    }
+}
+
+/// Waits for a change, and then until there are no more, or for as long as patience lasts.
+async fn settle(changed: &Notify) {
+    changed.notified().await;
+    let deadline = Instant::now() + PATIENCE;
+    let quiet = async { while timeout(SETTLED, changed.notified()).await.is_ok() {} };
+    let _: Result<(), _> = timeout_at(deadline, quiet).await;
+}
+
+/// The files that `path` stands for.
+fn files(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let file = entry.path();
+        if !hidden && has_extension(&file, &EXTENSIONS) && !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    // Opening a named pipe would wait for whoever writes to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("is no ordinary file")));
+    }
+    let mut text = String::new();
+    let mut limited = File::open(path).map_err(unreadable)?.take(MAX_BYTES + 1);
+    let length = limited.read_to_string(&mut text).map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length <= MAX_BYTES) {
+        Ok(text)
+    } else {
+        Err(FilesError::TooLarge { path: path.to_owned() })
+    }
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+}
+
+#[cfg(test)]
+mod tests;

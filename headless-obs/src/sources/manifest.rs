@@ -1,0 +1,258 @@
+//! Manifests, YAML or JSON text as `kubectl` reads and writes it, to the objects of a topology. Pure.
+//!
+//! In: texts. Out: all their objects as [`Change`]s, or the first [`Flaw`], which says where it is.
+//!
+//! Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them are read, other
+//! kinds are passed over. An object must not come twice. Endpoints count only for Services that no
+//! EndpointSlice names: a cluster keeps both for the same Service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::convert::{self, Invalid};
+use crate::topology::object::{Change, Kind, Object, ObjectKey, Slice};
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// YAML, of which JSON is nearly a part.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// What is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Number of the document in the text, from 1; empty documents do not count.
+    pub document: usize,
+    /// Kind and name of the object, as far as they are known.
+    pub object: String,
+    /// The field; empty for the document itself.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "document {}", self.document)?;
+        if !self.object.is_empty() {
+            write!(formatter, " ({})", self.object)?;
+        }
+        if !self.path.is_empty() {
+            write!(formatter, ": {}", self.path)?;
+        }
+        write!(formatter, ": {}", self.reason)
+    }
+}
+
+/// Objects of any number of texts.
+#[derive(Default)]
+pub struct Manifest {
+    /// Where each object was found.
+    places: BTreeMap<(&'static str, ObjectKey), String>,
+    services: Vec<Object>,
+    slices: Vec<Slice>,
+    /// Slices made of Endpoints.
+    endpoints: Vec<Slice>,
+    pods: Vec<Object>,
+}
+
+impl Manifest {
+    /// Adds the objects of `text`, which `source` names.
+    pub fn add(&mut self, source: &str, format: Format, text: &str) -> Result<(), Flaw> {
+        let mut number = 0;
+        let mut each = |document: Result<Value, String>| {
+            number += 1;
+            let mut place = Place { source, document: number, object: String::new(), path: String::new() };
+            match document {
+                Ok(value) => self.add_document(value, &mut place),
+                Err(reason) => Err(place.flaw("", reason)),
+            }
+        };
+        match format {
+            Format::Json => serde_json::Deserializer::from_str(text)
+                .into_iter()
+                .try_for_each(|document| each(document.map_err(|error| error.to_string()))),
+            Format::Yaml => serde_saphyr::read_with_options(&mut text.as_bytes(), yaml_options())
+                .try_for_each(|document| each(document.map_err(|error| one_line(&error)))),
+        }
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Everything there is, as a source reports it when it starts.
+    pub fn into_changes(mut self) -> Vec<Change> {
+        let named: BTreeSet<_> =
+            self.slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
+        self.endpoints.retain(|slice| !named.contains(&(slice.key.namespace.clone(), slice.service.clone())));
+        self.slices.append(&mut self.endpoints);
+        vec![
+            Change::Reset(Kind::Service, self.services),
+            Change::Reset(Kind::Slice, self.slices.into_iter().map(Object::Slice).collect()),
+            Change::Reset(Kind::Pod, self.pods),
+            Change::Synced(true),
+        ]
+    }
+
+    /// Adds an object or a list.
+    fn add_document(&mut self, mut value: Value, place: &mut Place<'_>) -> Result<(), Flaw> {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (version, kind) = (text("apiVersion"), text("kind"));
+        if kind.is_empty() {
+            return Err(place.flaw("kind", "is missing; this is no Kubernetes object"));
+        }
+        if let Some(items_kind) = kind.strip_suffix("List") {
+            return match value.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => self.add_items(items, items_kind, &version, place),
+                None | Some(Value::Null) => Ok(()),
+                Some(_) => Err(place.flaw("items", "is no list")),
+            };
+        }
+        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        place.object = format!("{kind} {name}").trim_end().to_owned();
+        match (version.as_str(), kind.as_str()) {
+            ("v1", "Service") => {
+                let object = convert::service(&parse::<Service>(value, place)?);
+                if let Some(service) = object.map_err(|invalid| place.invalid(invalid))? {
+                    let key = &service.key;
+                    let key = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
+                    self.claim("Service", key, place)?;
+                    self.services.push(Object::Service(service));
+                }
+            }
+            ("v1", "Pod") => {
+                let pod = convert::pod(&parse::<Pod>(value, place)?);
+                let pod = pod.map_err(|invalid| place.invalid(invalid))?;
+                self.claim("Pod", pod.key.clone(), place)?;
+                self.pods.push(Object::Pod(pod));
+            }
+            ("v1", "Endpoints") => {
+                let object: Endpoints = parse(value, place)?;
+                let slices = convert::endpoints(&object).map_err(|invalid| place.invalid(invalid))?;
+                let key = convert::key(&object.metadata).map_err(|invalid| place.invalid(invalid))?;
+                self.claim("Endpoints", key, place)?;
+                self.endpoints.extend(slices);
+            }
+            ("discovery.k8s.io/v1", "EndpointSlice") => {
+                let slice = convert::slice(&parse::<EndpointSlice>(value, place)?);
+                if let Some(slice) = slice.map_err(|invalid| place.invalid(invalid))? {
+                    self.claim("EndpointSlice", slice.key.clone(), place)?;
+                    self.slices.push(slice);
+                }
+            }
+            // Passing over an old version would lose endpoints without a word.
+            (_, "EndpointSlice") if version.starts_with("discovery.k8s.io/") => {
+                let reason = format!("{version:?} is not supported; write \"discovery.k8s.io/v1\"");
+                return Err(place.flaw("apiVersion", reason));
+            }
+            ("", "Service" | "Pod" | "Endpoints" | "EndpointSlice") => {
+                return Err(place.flaw("apiVersion", "is missing"));
+            }
+            _ => tracing::debug!(
+                file = place.source,
+                document = place.document,
+                object = place.object,
+                "passed over"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Adds the items of a list. Those of a typed list, as the API gives it, do not name their kind.
+    fn add_items(
+        &mut self,
+        items: Vec<Value>,
+        kind: &str,
+        version: &str,
+        place: &mut Place<'_>,
+    ) -> Result<(), Flaw> {
+        let outer = place.path.clone();
+        for (index, mut item) in items.into_iter().enumerate() {
+            place.path = format!("{outer}items[{index}].");
+            if let Value::Object(fields) = &mut item
+                && !kind.is_empty()
+            {
+                fields.entry("kind").or_insert_with(|| kind.into());
+                fields.entry("apiVersion").or_insert_with(|| version.into());
+            }
+            place.object.clear();
+            self.add_document(item, place)?;
+        }
+        place.path = outer;
+        Ok(())
+    }
+
+    /// Notes where an object was found; it must not have been found before.
+    fn claim(&mut self, kind: &'static str, key: ObjectKey, place: &Place<'_>) -> Result<(), Flaw> {
+        let here = format!("{}, document {}", place.source, place.document);
+        let namespace = key.namespace.clone();
+        match self.places.insert((kind, key), here) {
+            None => Ok(()),
+            Some(before) => {
+                let reason = format!("is in {before}, too (namespace {namespace}); remove one");
+                Err(place.flaw("metadata.name", reason))
+            }
+        }
+    }
+}
+
+/// What is being read.
+struct Place<'a> {
+    source: &'a str,
+    document: usize,
+    object: String,
+    /// The path of the object within its document, with a final dot.
+    path: String,
+}
+
+impl Place<'_> {
+    fn flaw(&self, path: &str, reason: impl Into<String>) -> Flaw {
+        Flaw {
+            document: self.document,
+            object: self.object.clone(),
+            path: format!("{}{path}", self.path).trim_end_matches('.').to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    fn invalid(&self, invalid: Invalid) -> Flaw {
+        self.flaw(&invalid.path, invalid.reason)
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: Value, place: &Place<'_>) -> Result<T, Flaw> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        place.flaw(path.trim_end_matches('.'), error.into_inner().to_string())
+    })
+}
+
+/// Limits that the manifests of a large cluster stay below, and a text that expands without end does not.
+fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 100_000,
+            max_events: 40_000_000,
+            max_nodes: 20_000_000,
+        },
+        with_snippet: false,
+    }
+}
+
+fn one_line(error: &serde_saphyr::Error) -> String {
+    let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::*;
+use crate::topology::object::{self, PodRef, ServiceKey, ServicePort, SliceEndpoint};
+
+fn arc(text: &str) -> Arc<str> {
+    Arc::from(text)
+}
+
+fn key(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey { namespace: arc(namespace), name: arc(name) }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn read(format: Format, text: &str) -> Manifest {
+    let mut manifest = Manifest::default();
+    manifest.add("test", format, text).map_err(|flaw| flaw.to_string()).unwrap();
+    manifest
+}
+
+fn objects(text: &str) -> Vec<Object> {
+    let all = |change| match change {
+        Change::Reset(_, objects) => objects,
+        _ => Vec::new(),
+    };
+    read(Format::Yaml, text).into_changes().into_iter().flat_map(all).collect()
+}
+
+fn slices(text: &str) -> Vec<Slice> {
+    let slice = |object| match object {
+        Object::Slice(slice) => Some(slice),
+        _ => None,
+    };
+    objects(text).into_iter().filter_map(slice).collect()
+}
+
+/// Slice `orders-abc` of Service `orders` with these ports and endpoints.
+fn slice(ports: &str, endpoints: &str) -> String {
+    format!(
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+         metadata: {{name: orders-abc, labels: {{kubernetes.io/service-name: orders}}}}\n\
+         ports: {ports}\nendpoints: {endpoints}\n"
+    )
+}
+
+#[test]
+fn a_service_and_its_slice_and_pod() {
+    let text = r#"# the shop
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop, creationTimestamp: 2026-01-31T10:00:00Z, annotations: {on: "yes"}}
+spec:
+  clusterIP: None
+  clusterIPs: [None]
+  publishNotReadyAddresses: true
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: dns, port: 53, protocol: UDP}, {port: 81, protocol: TCP}]
+---
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: orders-abc
+  namespace: shop
+  labels: {kubernetes.io/service-name: orders, service.kubernetes.io/headless: ""}
+addressType: IPv4
+ports: [{port: 8080, protocol: TCP}, {port: 53, protocol: UDP}]
+endpoints:
+- addresses: [10.244.1.5, 10.244.9.9]
+  hostname: orders-0
+  nodeName: n1
+  targetRef: {kind: Pod, name: orders-0, namespace: shop, uid: u-1}
+- addresses: ["::ffff:10.244.1.6"]
+  conditions: {ready: false}
+  targetRef: {kind: Node, name: n1}
+- addresses: [10.244.1.7]
+  conditions: {ready: false, serving: true, terminating: true}
+  targetRef: {kind: Pod, name: orders-2}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-6d4cf56db6-x2x4x
+  namespace: shop
+  uid: u-9
+  labels: {pod-template-hash: 6d4cf56db6}
+  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-6d4cf56db6, uid: u-8, controller: true}]
+spec: {hostNetwork: true, containers: []}
+status: {phase: Running, podIP: 10.244.1.5, podIPs: [{ip: 10.244.1.5}, {ip: "fd00::5"}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+"#;
+    let endpoint = |address, ready, serving, terminating| SliceEndpoint {
+        address: ip(address),
+        hostname: None,
+        pod: None,
+        node: None,
+        ready,
+        serving,
+        terminating,
+    };
+    let pod = |name, uid| Some(PodRef { key: key("shop", name), uid: arc(uid) });
+    let port = |name, port| ServicePort { name: arc(name), port };
+    let expected = [
+        Object::Service(object::Service {
+            key: ServiceKey { namespace: arc("shop"), name: arc("orders") },
+            headless: true,
+            cluster_ips: vec![],
+            ports: vec![port("http", 80), port("", 81)],
+            publish_not_ready: true,
+        }),
+        Object::Slice(Slice {
+            key: key("shop", "orders-abc"),
+            service: arc("orders"),
+            headless: true,
+            ports: vec![8080],
+            endpoints: vec![
+                SliceEndpoint {
+                    hostname: Some(arc("orders-0")),
+                    pod: pod("orders-0", "u-1"),
+                    node: Some(arc("n1")),
+                    ..endpoint("10.244.1.5", true, true, false)
+                },
+                endpoint("10.244.1.6", false, false, false),
+                SliceEndpoint { pod: pod("orders-2", ""), ..endpoint("10.244.1.7", false, true, true) },
+            ],
+        }),
+        Object::Pod(object::Pod {
+            key: key("shop", "web-6d4cf56db6-x2x4x"),
+            uid: arc("u-9"),
+            addresses: vec![ip("10.244.1.5"), ip("fd00::5")],
+            host_network: true,
+            workload: arc("web"),
+            finished: false,
+        }),
+    ];
+    assert_eq!(objects(text), expected);
+    let last = read(Format::Yaml, text).into_changes().pop();
+    assert_eq!(last, Some(Change::Synced(true)));
+}
+
+#[test]
+fn services_with_addresses_and_without_ports() {
+    let services = objects(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
+         spec: {clusterIP: 10.96.0.5, clusterIPs: [10.96.0.5, 'fd00::5'], ports: [{port: 80}]}\n\
+         ---\napiVersion: v1\nkind: Service\nmetadata: {name: any}\nspec: {clusterIP: None}\n\
+         ---\napiVersion: v1\nkind: Service\nmetadata: {name: udp}\nspec: {clusterIP: None, ports: [{port: 53, protocol: UDP}]}\n\
+         ---\napiVersion: v1\nkind: Service\nmetadata: {name: outside}\nspec: {type: ExternalName, externalName: x.example}\n",
+    );
+    let brief: Vec<_> = services
+        .iter()
+        .map(|object| match object {
+            Object::Service(service) => (
+                format!("{}/{}", service.key.namespace, service.key.name),
+                service.headless,
+                service.cluster_ips.len(),
+                service.ports.len(),
+            ),
+            _ => unreachable!(),
+        })
+        .collect();
+    let expected =
+        [("default/web", false, 2, 1), ("default/any", true, 0, 0), ("default/outside", false, 0, 0)];
+    assert_eq!(brief, expected.map(|(name, headless, ips, ports)| (name.to_owned(), headless, ips, ports)));
+}
+
+#[test]
+fn ports_of_slices() {
+    let ports = |ports| slices(&slice(ports, "[]")).pop().map(|slice| slice.ports);
+    assert_eq!(ports("[]"), Some(vec![]));
+    assert_eq!(ports("null"), Some(vec![]));
+    assert_eq!(ports("[{name: any}]"), Some(vec![]));
+    assert_eq!(
+        ports("[{port: 80}, {port: 81, protocol: TCP}, {port: 82, protocol: SCTP}]"),
+        Some(vec![80, 81])
+    );
+    assert_eq!(ports("[{port: 53, protocol: UDP}]"), None);
+    assert_eq!(slices(&slice("[]", "[{addresses: [x.example]}]").replace("IPv4", "FQDN")), []);
+}
+
+const ENDPOINTS: &str = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: orders}\nsubsets:\n\
+    - {addresses: [{ip: 10.0.0.1, hostname: a}], notReadyAddresses: [{ip: 10.0.0.2}], ports: [{port: 80}]}\n\
+    - {addresses: [{ip: 10.0.0.3}], ports: [{port: 53, protocol: UDP}]}\n\
+    - {addresses: [{ip: 10.0.0.4}]}\n";
+
+#[test]
+fn endpoints_become_slices_unless_there_are_some() {
+    let made = slices(ENDPOINTS);
+    let brief: Vec<_> = made
+        .iter()
+        .map(|slice| {
+            let ready: Vec<_> = slice.endpoints.iter().map(|endpoint| endpoint.ready).collect();
+            (&*slice.key.name, &*slice.service, slice.ports.clone(), ready)
+        })
+        .collect();
+    assert_eq!(
+        brief,
+        [("orders/0", "orders", vec![80], vec![true, false]), ("orders/2", "orders", vec![], vec![true])]
+    );
+
+    let text = format!("{ENDPOINTS}---\n{}", slice("[]", "[]"));
+    let names: Vec<_> = slices(&text).into_iter().map(|slice| slice.key.name).collect();
+    assert_eq!(names, [arc("orders-abc")]);
+}
+
+#[test]
+fn lists() {
+    let json = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Succeeded", "podIP": "10.0.0.1"}},
+        {"apiVersion": "v1", "kind": "ServiceList", "items": [{"metadata": {"name": "b"}}]},
+        {"apiVersion": "v1", "kind": "List"}
+    ]} {"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "c"}}]}"#;
+    let changes = read(Format::Json, json).into_changes();
+    let count = |kind| {
+        changes.iter().find_map(|change| match change {
+            Change::Reset(of, objects) if *of == kind => Some(objects.len()),
+            _ => None,
+        })
+    };
+    assert_eq!([Kind::Service, Kind::Slice, Kind::Pod].map(count), [Some(1), Some(0), Some(2)]);
+    let Change::Reset(_, pods) = &changes[2] else { unreachable!() };
+    assert!(matches!(&pods[0], Object::Pod(pod) if pod.finished && pod.addresses == [ip("10.0.0.1")]));
+}
+
+#[test]
+fn flaws_say_where_they_are() {
+    let check = |text: &str, expected: &str| {
+        let flaw = Manifest::default().add("test", Format::Yaml, text).err();
+        assert_eq!(flaw.map(|flaw| flaw.to_string()).as_deref(), Some(expected), "{text}");
+    };
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: orders}\n";
+    check(
+        &format!("{service}---\n{}", slice("[]", "[{addresses: [10.0.0.1]}, {addresses: [10.0.0.300]}]")),
+        r#"document 2 (EndpointSlice orders-abc): endpoints[1].addresses[0]: "10.0.0.300" is no IP address"#,
+    );
+    check(
+        &slice("[]", "[{addresses: []}]"),
+        "document 1 (EndpointSlice orders-abc): endpoints[0].addresses[0]: is missing",
+    );
+    check(
+        &slice("[{port: 0}]", "[]"),
+        "document 1 (EndpointSlice orders-abc): ports[0].port: 0 is no port number (1 to 65535)",
+    );
+    check(
+        &slice("[]", "[]").replace("IPv4", "IPv5"),
+        r#"document 1 (EndpointSlice orders-abc): addressType: "IPv5" is none of "IPv4", "IPv6", "FQDN""#,
+    );
+    check(
+        &slice("[]", "[]").replace("service-name", "service"),
+        "document 1 (EndpointSlice orders-abc): metadata.labels[\"kubernetes.io/service-name\"]: is missing; \
+         it names the slice's Service",
+    );
+    check(
+        &slice("[]", "[]").replace("io/v1\n", "io/v1beta1\n"),
+        "document 1 (EndpointSlice orders-abc): apiVersion: \"discovery.k8s.io/v1beta1\" is not supported; \
+         write \"discovery.k8s.io/v1\"",
+    );
+    check("apiVersion: v1\nkind: Pod\n", "document 1 (Pod): metadata.name: is missing");
+    check("kind: Pod\nmetadata: {name: a}\n", "document 1 (Pod a): apiVersion: is missing");
+    check("replicas: 3\n", "document 1: kind: is missing; this is no Kubernetes object");
+    check(
+        &format!("{service}spec: {{ports: [{{port: 80}}, {{port: http}}]}}\n"),
+        r#"document 1 (Service orders): spec.ports[1].port: invalid type: string "http", expected i32"#,
+    );
+    check(
+        &format!("{service}spec: {{clusterIPs: [10.0.0.1, none]}}\n"),
+        r#"document 1 (Service orders): spec.clusterIPs[1]: "none" is no IP address"#,
+    );
+    check(
+        &ENDPOINTS.replace("10.0.0.2", "ten"),
+        r#"document 1 (Endpoints orders): subsets[0].notReadyAddresses[0].ip: "ten" is no IP address"#,
+    );
+    check(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIPs: [{ip: x}]}\n",
+        r#"document 1 (Pod a): status.podIPs[0].ip: "x" is no IP address"#,
+    );
+    check(
+        "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {podIP: x}}]\n",
+        r#"document 1 (Pod a): items[0].status.podIP: "x" is no IP address"#,
+    );
+    check("apiVersion: v1\nkind: List\nitems: {}\n", "document 1: items: is no list");
+    check(
+        &format!("{service}---\n{service}"),
+        "document 2 (Service orders): metadata.name: is in test, document 1, too (namespace default); remove one",
+    );
+    check(&format!("{service}---\nkind: ["), "document 2: unclosed bracket '[' at line 5, column 7");
+    check(
+        "kind: Pod\nkind: Pod\n",
+        "document 1: duplicate mapping key: kind not allowed here at line 2, column 1",
+    );
+
+    let flaw = Manifest::default().add("test", Format::Json, "{\"kind\": 1,}").unwrap_err();
+    assert_eq!(flaw.to_string(), "document 1: trailing comma at line 1 column 12");
+}
+
+#[test]
+fn a_large_cluster_fits() {
+    let endpoints: Vec<_> = (0..30_000_u32)
+        .map(|number| {
+            let [_, high, middle, low] = number.to_be_bytes();
+            format!(
+                "{{addresses: [10.{high}.{middle}.{low}], conditions: {{ready: true, serving: true, terminating: false}}, \
+                 nodeName: n1, targetRef: {{kind: Pod, name: p, namespace: q, uid: u}}}}"
+            )
+        })
+        .collect();
+    let text = slice("[]", &format!("[{}]", endpoints.join(", ")));
+    assert_eq!(slices(&text)[0].endpoints.len(), 30_000);
+}
+
+#[test]
+fn a_text_that_expands_without_end_is_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let alias = format!("*a{}, ", level - 1).repeat(10);
+        text += &format!("a{level}: &a{level} [{alias}]\n");
+    }
+    assert!(Manifest::default().add("test", Format::Yaml, &text).is_err());
+}

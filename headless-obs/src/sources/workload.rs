@@ -1,0 +1,95 @@
+//! Which workload a pod belongs to.
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+/// Characters of the hashes that Kubernetes appends to names.
+const HASH: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Minutes since 1970 that a CronJob appends to its Jobs' names: from 2015, before there were CronJobs, on.
+/// Dates, such as 20260131, are below.
+const JOB_MINUTES: std::ops::Range<u64> = 24_000_000..100_000_000;
+
+/// The name of the Deployment, StatefulSet, CronJob … that `pod` belongs to, or its own.
+///
+/// Only the pod itself is looked at. A ReplicaSet stands for its Deployment and a Job for its CronJob if their
+/// names have the form that those give them.
+pub(super) fn of(pod: &Pod, name: &str) -> String {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let Some(owner) = owners.iter().find(|owner| owner.controller == Some(true)) else {
+        return name.to_owned();
+    };
+    let workload = match owner.kind.as_str() {
+        "ReplicaSet" => replica_set(owner, pod),
+        "Job" => without_suffix(&owner.name, |suffix| {
+            suffix.parse().is_ok_and(|minutes| JOB_MINUTES.contains(&minutes))
+        }),
+        // A static pod: its name ends in that of its node.
+        "Node" => name.strip_suffix(&owner.name).and_then(|rest| rest.strip_suffix('-')).unwrap_or(name),
+        _ => &owner.name,
+    };
+    workload.to_owned()
+}
+
+fn replica_set<'a>(owner: &'a OwnerReference, pod: &Pod) -> &'a str {
+    let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    match label {
+        Some(hash) => without_suffix(&owner.name, |suffix| suffix == hash),
+        None => without_suffix(&owner.name, |suffix| {
+            (5..=10).contains(&suffix.len()) && suffix.bytes().all(|byte| HASH.contains(&byte))
+        }),
+    }
+}
+
+/// `name` without what follows its last dash, if that is what `is_suffix` looks for.
+fn without_suffix(name: &str, is_suffix: impl Fn(&str) -> bool) -> &str {
+    match name.rsplit_once('-') {
+        Some((rest, suffix)) if !rest.is_empty() && is_suffix(suffix) => rest,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn check(kind: &str, owner: &str, hash: Option<&str>, expected: &str) {
+        let mut pod = Pod::default();
+        pod.metadata.labels =
+            hash.map(|hash| BTreeMap::from([("pod-template-hash".to_owned(), hash.to_owned())]));
+        let reference = |kind: &str, name: &str, controller| OwnerReference {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            controller,
+            ..OwnerReference::default()
+        };
+        pod.metadata.owner_references =
+            Some(vec![reference("Other", "bystander", None), reference(kind, owner, Some(true))]);
+        assert_eq!(of(&pod, "pod-0-node-1"), expected, "{kind} {owner}");
+    }
+
+    #[test]
+    fn owners() {
+        check("ReplicaSet", "web-6d4cf56db6", Some("6d4cf56db6"), "web");
+        check("ReplicaSet", "web-front-6d4cf56db6", Some("6d4cf56db6"), "web-front");
+        check("ReplicaSet", "web-6d4cf56db6", None, "web");
+        check("ReplicaSet", "web-frontend", None, "web-frontend");
+        check("ReplicaSet", "web", None, "web");
+        check("ReplicaSet", "web-6d4cf56db6", Some("other"), "web-6d4cf56db6");
+        check("Job", "backup-29700000", None, "backup");
+        check("Job", "backup-20260131", None, "backup-20260131");
+        check("Job", "backup-2", None, "backup-2");
+        check("Job", "backup", None, "backup");
+        check("StatefulSet", "db-6d4cf56db6", None, "db-6d4cf56db6");
+        check("DaemonSet", "agent", None, "agent");
+        check("Node", "node-1", None, "pod-0");
+        check("Node", "node-2", None, "pod-0-node-1");
+    }
+
+    #[test]
+    fn no_controller() {
+        assert_eq!(of(&Pod::default(), "alone"), "alone");
+    }
+}

@@ -1,0 +1,59 @@
+//! What the Services of a topology share: the index of addresses, the endpoints that left, the next id, the
+//! counters, and the list of addresses that the change at hand touched.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use super::{Config, Counters, EndpointId, EndpointRef};
+use crate::time::Time;
+
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) config: Config,
+    pub(super) counters: Counters,
+    /// Endpoints that left, the oldest first.
+    pub(super) removed: BTreeSet<(Time, EndpointRef)>,
+    pub(super) touched: Vec<IpAddr>,
+    addresses: HashMap<IpAddr, Vec<EndpointRef>>,
+    next_endpoint: u32,
+}
+
+impl Book {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            counters: Counters::default(),
+            removed: BTreeSet::new(),
+            touched: Vec::new(),
+            addresses: HashMap::new(),
+            next_endpoint: 0,
+        }
+    }
+
+    /// A new id; none once all are used up.
+    pub(super) fn endpoint_id(&mut self) -> Option<EndpointId> {
+        let id = EndpointId(self.next_endpoint);
+        self.next_endpoint = self.next_endpoint.checked_add(1)?;
+        Some(id)
+    }
+
+    /// Endpoints that have or had `address`.
+    pub(super) fn at(&self, address: IpAddr) -> &[EndpointRef] {
+        self.addresses.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn claim(&mut self, address: IpAddr, endpoint: EndpointRef) {
+        self.addresses.entry(address).or_insert_with(|| Vec::with_capacity(1)).push(endpoint);
+        self.touched.push(address);
+    }
+
+    pub(super) fn disclaim(&mut self, address: IpAddr, endpoint: EndpointRef) {
+        self.touched.push(address);
+        if let Some(endpoints) = self.addresses.get_mut(&address) {
+            endpoints.retain(|other| *other != endpoint);
+            if endpoints.is_empty() {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+}

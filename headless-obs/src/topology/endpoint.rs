@@ -1,0 +1,305 @@
+//! One endpoint of a Service: what it is now, and what it was at any moment that is still remembered.
+//!
+//! An endpoint is the sum of the [`Part`]s that slices contribute: one per slice and address. Without any
+//! part it has left and is only remembered.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::EndpointRef;
+use super::object::PodRef;
+use crate::time::Time;
+
+/// What an endpoint is to its Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Clients are meant to use it: it is ready, or its Service publishes endpoints that are not.
+    Ready,
+    /// It is listed but not ready.
+    NotReady,
+    /// Its pod is shutting down, whether or not it still serves.
+    Terminating,
+    /// It is no endpoint of the Service any more.
+    Removed,
+}
+
+impl State {
+    /// The name used in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not_ready",
+            Self::Terminating => "terminating",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// An endpoint's state with the detail that `Ready` hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Its pod passes its readiness probe. False with [`State::Ready`]: the Service publishes it all the same
+    /// (`publishNotReadyAddresses`).
+    pub serving: bool,
+}
+
+impl Standing {
+    pub(super) const REMOVED: Self = Self { state: State::Removed, serving: false };
+}
+
+/// What one slice says about an endpoint at one address.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) slice: u32,
+    pub(super) address: IpAddr,
+    pub(super) ready: bool,
+    pub(super) serving: bool,
+    pub(super) terminating: bool,
+    pub(super) ports: Arc<[u16]>,
+}
+
+/// An address and the time it was the endpoint's. An address that comes back counts as never lost; that the
+/// endpoint as a whole was gone meanwhile is in its history.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    address: IpAddr,
+    since: Time,
+    until: Option<Time>,
+}
+
+/// Former addresses that are remembered per endpoint. A pod gets another address only if its sandbox is made
+/// anew; endpoints without UID may change more often.
+const FORMER_ADDRESSES: usize = 4;
+
+/// What [`Endpoint::settle`] changed, for the indexes around it.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Addresses it has for the first time.
+    pub(super) gained: Vec<IpAddr>,
+    /// Addresses it has no more, or has again.
+    pub(super) moved: Vec<IpAddr>,
+    /// Addresses that were forgotten.
+    pub(super) forgotten: Vec<IpAddr>,
+    /// It left before, at this time, and is back.
+    pub(super) revived: Option<Time>,
+    /// It left just now.
+    pub(super) removed: bool,
+    /// A change of state was forgotten.
+    pub(super) history_evicted: bool,
+}
+
+/// One endpoint of a Service: a pod, or an address where there is no pod.
+#[derive(Debug)]
+pub struct Endpoint {
+    id: EndpointRef,
+    pub(super) pod: Option<PodRef>,
+    pub(super) hostname: Option<Arc<str>>,
+    pub(super) node: Option<Arc<str>>,
+    pub(super) parts: Vec<Part>,
+    ports: Arc<[u16]>,
+    addresses: Vec<Held>,
+    history: Vec<(Time, Standing)>,
+    ready_since: Option<Time>,
+}
+
+impl Endpoint {
+    pub(super) fn new(id: EndpointRef) -> Self {
+        Self {
+            id,
+            pod: None,
+            hostname: None,
+            node: None,
+            parts: Vec::new(),
+            ports: Arc::default(),
+            addresses: Vec::new(),
+            history: Vec::new(),
+            ready_since: None,
+        }
+    }
+
+    /// Its place in the topology.
+    pub fn id(&self) -> EndpointRef {
+        self.id
+    }
+
+    /// The pod it is.
+    pub fn pod(&self) -> Option<&PodRef> {
+        self.pod.as_ref()
+    }
+
+    /// Its DNS host name below the Service's name.
+    pub fn hostname(&self) -> Option<&Arc<str>> {
+        self.hostname.as_ref()
+    }
+
+    /// The node it runs on.
+    pub fn node(&self) -> Option<&Arc<str>> {
+        self.node.as_ref()
+    }
+
+    /// The pod's name; without a pod the address.
+    pub fn label(&self) -> Arc<str> {
+        match &self.pod {
+            Some(pod) => pod.key.name.clone(),
+            None => self.addresses.first().map_or_else(Arc::default, |held| held.address.to_string().into()),
+        }
+    }
+
+    /// Its ports; empty: any port.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// Whether `port` is one of its ports.
+    pub fn serves(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.contains(&port)
+    }
+
+    /// Its addresses; those it had last if it has none any more.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let last = self.addresses.iter().filter_map(|held| held.until).max();
+        let current = self.addresses.iter().any(|held| held.until.is_none());
+        self.addresses
+            .iter()
+            .filter(move |held| held.until.is_none() || (!current && held.until == last))
+            .map(|held| held.address)
+    }
+
+    /// What it is now.
+    pub fn standing(&self) -> Standing {
+        self.history.last().map_or(Standing::REMOVED, |(_, standing)| *standing)
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> State {
+        self.standing().state
+    }
+
+    /// Since when it is ready without interruption, as far as the observer saw; `None` if it is not.
+    pub fn ready_since(&self) -> Option<Time> {
+        self.ready_since
+    }
+
+    /// What it was at `at`; `None` before it was known, and where that has been forgotten.
+    pub fn standing_at(&self, at: Time) -> Option<Standing> {
+        self.history.iter().rev().find(|(since, _)| *since <= at).map(|(_, standing)| *standing)
+    }
+
+    /// What it was at `at` to somebody who dialled `address`: removed if the address was not its own any more.
+    pub fn standing_of(&self, address: IpAddr, at: Time) -> Option<Standing> {
+        let held = self.held(address)?;
+        if held.until.is_some_and(|until| until <= at) {
+            return Some(Standing::REMOVED);
+        }
+        if held.since > at { None } else { self.standing_at(at) }
+    }
+
+    /// Whether `address` is its own now.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.held(address).is_some_and(|held| held.until.is_none())
+    }
+
+    /// Whether `address` was its own at `at`.
+    pub(super) fn had(&self, address: IpAddr, at: Time) -> bool {
+        self.held(address).is_some_and(|held| held.since <= at && held.until.is_none_or(|until| at < until))
+    }
+
+    /// Since when `address` is not its own; `None` if it is, or never was.
+    pub(super) fn lost(&self, address: IpAddr) -> Option<Time> {
+        self.held(address).and_then(|held| held.until)
+    }
+
+    /// Every address it has or is remembered with.
+    pub(super) fn known_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().map(|held| held.address)
+    }
+
+    fn held(&self, address: IpAddr) -> Option<&Held> {
+        self.addresses.iter().find(|held| held.address == address)
+    }
+
+    /// Makes the parts' sum its state as of `now`.
+    pub(super) fn settle(&mut self, now: Time, publish_not_ready: bool, history: usize) -> Settled {
+        let mut settled = Settled::default();
+        let standing = self.sum(publish_not_ready);
+        if !self.parts.is_empty() {
+            self.ports = self.sum_of_ports();
+        }
+        self.settle_addresses(now, &mut settled);
+
+        let before = self.history.last().copied();
+        if before.is_some_and(|(_, before)| before == standing) {
+            return settled;
+        }
+        if let Some((since, Standing { state: State::Removed, .. })) = before {
+            settled.revived = Some(since);
+        }
+        settled.removed = standing.state == State::Removed;
+        self.ready_since = if standing.state == State::Ready { self.ready_since.or(Some(now)) } else { None };
+        match self.history.last_mut() {
+            // Two changes at one moment are one.
+            Some(last) if last.0 == now => last.1 = standing,
+            _ => self.history.push((now, standing)),
+        }
+        if self.history.len() > history.max(1) {
+            self.history.remove(0);
+            settled.history_evicted = true;
+        }
+        settled
+    }
+
+    /// Slices may disagree while an endpoint moves between them: shutting down is never undone, so one that
+    /// says so is right; otherwise one that says ready is.
+    fn sum(&self, publish_not_ready: bool) -> Standing {
+        if self.parts.is_empty() {
+            return Standing::REMOVED;
+        }
+        let serving = self.parts.iter().any(|part| part.serving);
+        let state = if self.parts.iter().any(|part| part.terminating) {
+            State::Terminating
+        } else if publish_not_ready || self.parts.iter().any(|part| part.ready) {
+            State::Ready
+        } else {
+            State::NotReady
+        };
+        Standing { state, serving }
+    }
+
+    fn sum_of_ports(&self) -> Arc<[u16]> {
+        let Some((first, rest)) = self.parts.split_first() else { return Arc::default() };
+        if rest.iter().all(|part| part.ports == first.ports) {
+            return first.ports.clone();
+        }
+        if self.parts.iter().any(|part| part.ports.is_empty()) {
+            return Arc::default();
+        }
+        let mut all: Vec<u16> = self.parts.iter().flat_map(|part| part.ports.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into()
+    }
+
+    fn settle_addresses(&mut self, now: Time, settled: &mut Settled) {
+        for held in &mut self.addresses {
+            let has = self.parts.iter().any(|part| part.address == held.address);
+            if has != held.until.is_none() {
+                held.until = if has { None } else { Some(now) };
+                settled.moved.push(held.address);
+            }
+        }
+        for part in &self.parts {
+            if !self.addresses.iter().any(|held| held.address == part.address) {
+                self.addresses.push(Held { address: part.address, since: now, until: None });
+                settled.gained.push(part.address);
+            }
+        }
+        while self.addresses.iter().filter(|held| held.until.is_some()).count() > FORMER_ADDRESSES {
+            let oldest = (0..self.addresses.len())
+                .min_by_key(|&index| self.addresses[index].until.unwrap_or(Time(u64::MAX)));
+            let Some(oldest) = oldest else { break };
+            settled.forgotten.push(self.addresses.remove(oldest).address);
+        }
+    }
+}

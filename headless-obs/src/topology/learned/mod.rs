@@ -1,0 +1,300 @@
+//! The `dns` topology: nothing is configured, Services and endpoints are what DNS answers list.
+//!
+//! In: the [`Answer`]s of all clients. Out: [`Change`]s, one slice per Service, as from any other source. A name
+//! becomes a Service once it answers with several private addresses at once ([`NameFilter`] widens and narrows
+//! that). A name in Kubernetes' form becomes namespace and name; any other has the empty namespace, and the
+//! domain name is the Service's name. An alias stands for the last name of its chain.
+//!
+//! - An endpoint **joins** when an answer lists it, and is ready from then on.
+//! - It **leaves** when answers for the same name and family no longer list it, and none has for twice its TTL
+//!   (at least 30 s): servers may show another part of a large set each time. Truncated answers and failures of
+//!   the server prove nothing, and a name that does not exist counts only if it existed before, as search lists
+//!   make up many. Without newer answers nobody knows better, and it stays.
+//! - An A and an AAAA record are two endpoints, unless both belong to one **host name** below the Service's
+//!   name (`db-0.db.shop.svc.zone`, as a name asked for or as target of an SRV record): that names a pod, and a
+//!   pod is one endpoint. An address that becomes a pod's second one after it was an endpoint of its own leaves
+//!   that endpoint behind as removed.
+//! - SRV answers add endpoints and names, and remove nothing: the addresses they carry are a courtesy.
+//!
+//! Ports are not known, so any port is the Service's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::object::{Change, Kind, Object, ObjectKey, PodRef, ServiceKey, Slice, SliceEndpoint};
+use crate::dns::{Answer, Name, QueryType, Rcode};
+use crate::time::Time;
+
+mod filter;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+pub use filter::{BadPattern, NameFilter};
+pub use subject::{Meaning, Subject};
+
+/// Bounds of what is learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnConfig {
+    /// Which names and addresses to observe.
+    pub filter: NameFilter,
+    /// The most Services.
+    pub services: usize,
+    /// The most endpoints of one Service.
+    pub endpoints_per_service: usize,
+    /// The most endpoints in all.
+    pub endpoints: usize,
+    /// The shortest time an endpoint stays after an answer listed it.
+    pub keep: Duration,
+    /// When all places are taken, a Service without answers for this long makes room for a new one.
+    pub idle: Duration,
+}
+
+impl Default for LearnConfig {
+    fn default() -> Self {
+        Self {
+            filter: NameFilter::default(),
+            services: 1000,
+            endpoints_per_service: 2000,
+            endpoints: 20_000,
+            keep: Duration::from_secs(30),
+            idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What could not be learnt, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnCounters {
+    /// Answers that would have made a new Service.
+    pub services_full: u64,
+    /// Addresses that would have become endpoints.
+    pub endpoints_full: u64,
+    /// Services without answers that made room for others.
+    pub services_evicted: u64,
+}
+
+impl LearnCounters {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.services_full + self.endpoints_full + self.services_evicted
+    }
+}
+
+/// A TTL beyond a day says nothing about how long an endpoint lives.
+const TTL_MAX: u32 = 86_400;
+/// Domain names (in several zones) that are remembered per Service.
+const NAMES_MAX: usize = 4;
+
+#[derive(Debug)]
+struct Member {
+    host: Option<Arc<str>>,
+    /// When an answer listed it last.
+    listed: Time,
+    keep: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    /// Names that have answered with addresses: those whose absence means something.
+    names: Vec<Name>,
+    members: BTreeMap<IpAddr, Member>,
+    answered: Time,
+}
+
+/// Learns Services from answers.
+#[derive(Debug)]
+pub struct Learner {
+    config: LearnConfig,
+    services: HashMap<ServiceKey, Learned>,
+    members: usize,
+    counters: LearnCounters,
+}
+
+/// An address as one answer lists it.
+struct Listed {
+    address: IpAddr,
+    ttl: u32,
+    host: Option<Arc<str>>,
+}
+
+impl Learner {
+    /// A learner that knows nothing.
+    pub fn new(config: LearnConfig) -> Self {
+        Self { config, services: HashMap::new(), members: 0, counters: LearnCounters::default() }
+    }
+
+    /// Whether an address can become an endpoint.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.config.filter.allows_address(address.to_canonical())
+    }
+
+    /// What could not be learnt.
+    pub fn counters(&self) -> &LearnCounters {
+        &self.counters
+    }
+
+    /// Takes in an answer that a client received at `now`; the changes to apply to the topology, mostly none.
+    /// `meaning` says what a name means in Kubernetes.
+    pub fn observe(
+        &mut self,
+        now: Time,
+        answer: &Answer,
+        meaning: impl for<'n> Fn(&'n str) -> Option<Meaning<'n>>,
+    ) -> Vec<Change> {
+        let subject = Subject::of(answer, &meaning);
+        if !self.config.filter.allows(&subject.name) {
+            return Vec::new();
+        }
+        let listed = self.listed(answer, &subject, &meaning);
+        let mut changes = Vec::new();
+        if !self.services.contains_key(&subject.service) && !self.admit(now, &subject, &listed, &mut changes)
+        {
+            return changes;
+        }
+        let Some(learned) = self.services.get_mut(&subject.service) else { return changes };
+        learned.answered = now;
+        if !listed.is_empty() && learned.names.len() < NAMES_MAX && !learned.names.contains(&subject.name) {
+            learned.names.push(subject.name.clone());
+        }
+        let left = leave(now, learned, answer, &subject, &listed);
+        self.members -= left;
+        if self.join(now, &subject, listed) || left > 0 {
+            changes
+                .extend(self.services.get(&subject.service).map(|learned| slice(&subject.service, learned)));
+        }
+        changes
+    }
+
+    /// Addresses of the answer that can be endpoints.
+    fn listed(
+        &self,
+        answer: &Answer,
+        subject: &Subject,
+        meaning: &impl for<'n> Fn(&'n str) -> Option<Meaning<'n>>,
+    ) -> Vec<Listed> {
+        let own = answer.addresses.iter().map(|record| (record, subject.host.clone()));
+        let targets = answer.targets.iter().flat_map(|target| {
+            let host = subject.host_of(&target.target, meaning);
+            target.addresses.iter().map(move |record| (record, host.clone()))
+        });
+        own.chain(targets)
+            .map(|(record, host)| (record.address.to_canonical(), record.ttl.min(TTL_MAX), host))
+            .filter(|(address, ..)| self.config.filter.allows_address(*address))
+            // CoreDNS calls a pod without host name by its address; that is no name.
+            .map(|(address, ttl, host)| Listed {
+                address,
+                ttl,
+                host: host.filter(|host| !is_dashed(host, address)),
+            })
+            .collect()
+    }
+
+    /// Makes a name a Service, if it is to be one and there is room.
+    fn admit(&mut self, now: Time, subject: &Subject, listed: &[Listed], changes: &mut Vec<Change>) -> bool {
+        let mut addresses: Vec<IpAddr> = listed.iter().map(|listed| listed.address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if subject.host.is_some() || !self.config.filter.selects(&subject.name, addresses.len()) {
+            return false;
+        }
+        if self.services.len() >= self.config.services {
+            let oldest = self.services.iter().min_by_key(|(_, learned)| learned.answered);
+            let idle = oldest.filter(|(_, learned)| now.since(learned.answered) >= self.config.idle);
+            let Some(key) = idle.map(|(key, _)| key.clone()) else {
+                self.counters.services_full += 1;
+                return false;
+            };
+            self.members -= self.services.remove(&key).map_or(0, |learned| learned.members.len());
+            self.counters.services_evicted += 1;
+            changes.push(Change::Delete(Kind::Slice, slice_key(&key)));
+        }
+        self.services.insert(subject.service.clone(), Learned::default());
+        true
+    }
+
+    /// Adds what is listed; whether that changed anything but times.
+    fn join(&mut self, now: Time, subject: &Subject, listed: Vec<Listed>) -> bool {
+        let Some(learned) = self.services.get_mut(&subject.service) else { return false };
+        let mut changed = false;
+        for Listed { address, ttl, host } in listed {
+            let keep = Duration::from_secs(2 * u64::from(ttl)).max(self.config.keep);
+            if let Some(member) = learned.members.get_mut(&address) {
+                (member.listed, member.keep) = (now, keep);
+                // In Kubernetes an endpoint has one name at a time. Elsewhere an address may be the target of
+                // many, and the first one stays.
+                let better = subject.kubernetes || member.host.is_none();
+                if host.is_some() && member.host != host && better {
+                    member.host = host;
+                    changed = true;
+                }
+            } else if learned.members.len() >= self.config.endpoints_per_service
+                || self.members >= self.config.endpoints
+            {
+                self.counters.endpoints_full += 1;
+            } else {
+                learned.members.insert(address, Member { host, listed: now, keep });
+                self.members += 1;
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+/// Removes what the answer proves to be gone; how many.
+fn leave(now: Time, learned: &mut Learned, answer: &Answer, subject: &Subject, listed: &[Listed]) -> usize {
+    let covers = |address: IpAddr| match (answer.rcode, answer.kind) {
+        (_, QueryType::Srv) => false,
+        (Rcode::NxDomain, _) => true,
+        (Rcode::NoError, QueryType::A) => address.is_ipv4(),
+        (Rcode::NoError, QueryType::Aaaa) => address.is_ipv6(),
+        _ => false,
+    };
+    if answer.truncated || !learned.names.contains(&subject.name) {
+        return 0;
+    }
+    let before = learned.members.len();
+    learned.members.retain(|address, member| {
+        !covers(*address)
+            || (subject.host.is_some() && member.host != subject.host)
+            || now.since(member.listed) < member.keep
+            || listed.iter().any(|listed| listed.address == *address)
+    });
+    before - learned.members.len()
+}
+
+/// Whether `host` is `address` written with dashes, as in `10-1-2-3` and `fd00--1`.
+fn is_dashed(host: &str, address: IpAddr) -> bool {
+    let dashed = address.to_string().replace([':', '.'], "-");
+    host.strip_prefix(dashed.as_str()).is_some_and(|rest| rest.is_empty() || rest == "0")
+}
+
+fn slice_key(service: &ServiceKey) -> ObjectKey {
+    ObjectKey { namespace: service.namespace.clone(), name: service.name.clone() }
+}
+
+/// A learnt Service as a source would report it.
+fn slice(service: &ServiceKey, learned: &Learned) -> Change {
+    let endpoint = |(address, member): (&IpAddr, &Member)| SliceEndpoint {
+        address: *address,
+        hostname: member.host.clone(),
+        pod: member.host.clone().map(|name| PodRef {
+            key: ObjectKey { namespace: service.namespace.clone(), name },
+            uid: Arc::default(),
+        }),
+        node: None,
+        ready: true,
+        serving: true,
+        terminating: false,
+    };
+    Change::Apply(Object::Slice(Slice {
+        key: slice_key(service),
+        service: service.name.clone(),
+        headless: true,
+        ports: Vec::new(),
+        endpoints: learned.members.iter().map(endpoint).collect(),
+    }))
+}

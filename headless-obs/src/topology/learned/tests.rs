@@ -1,0 +1,293 @@
+//! The way from answers to endpoints, through a topology. Times are whole seconds.
+
+use super::*;
+use crate::dns::{AddressRecord, SrvTarget};
+use crate::topology::build::ip;
+use crate::topology::{Config, Topology};
+
+fn s(seconds: u64) -> Time {
+    Time(seconds * 1_000_000_000)
+}
+
+/// `<host>.<service>.<namespace>.svc.<zone>`, the host or `_port._tcp` left out or not.
+fn meaning(name: &str) -> Option<Meaning<'_>> {
+    let (labels, _) = name.split_once(".svc.")?;
+    let (rest, namespace) = labels.rsplit_once('.')?;
+    let (host, service) = rest.rsplit_once('.').map_or((None, rest), |(host, service)| (Some(host), service));
+    Some(Meaning { namespace, service, host: host.filter(|host| !host.starts_with('_')) })
+}
+
+/// `name` answers with `addresses`, TTL 5; the family is that of the first address.
+fn answer(name: &str, addresses: &[&str]) -> Answer {
+    let addresses: Vec<AddressRecord> =
+        addresses.iter().map(|address| AddressRecord { address: ip(address), ttl: 5 }).collect();
+    let v6 = addresses.first().is_some_and(|record| record.address.is_ipv6());
+    Answer {
+        question: name.into(),
+        kind: if v6 { QueryType::Aaaa } else { QueryType::A },
+        rcode: Rcode::NoError,
+        truncated: false,
+        chain: vec![name.into()],
+        addresses,
+        targets: vec![],
+    }
+}
+
+fn srv(name: &str, targets: &[(&str, &[&str])]) -> Answer {
+    let target = |(target, addresses): &(&str, &[&str])| SrvTarget {
+        target: (*target).into(),
+        port: 80,
+        ttl: 5,
+        addresses: answer(target, addresses).addresses,
+    };
+    Answer { kind: QueryType::Srv, targets: targets.iter().map(target).collect(), ..answer(name, &[]) }
+}
+
+fn nxdomain(name: &str) -> Answer {
+    Answer { rcode: Rcode::NxDomain, ..answer(name, &[]) }
+}
+
+struct Test {
+    learner: Learner,
+    topology: Topology,
+}
+
+impl Test {
+    fn new() -> Self {
+        Self::with(LearnConfig::default())
+    }
+
+    fn with(config: LearnConfig) -> Self {
+        Self { learner: Learner::new(config), topology: Topology::new(Config::default()) }
+    }
+
+    fn filter(patterns: &[&str]) -> Self {
+        let filter = NameFilter::new(patterns, false).unwrap();
+        Self::with(LearnConfig { filter, ..LearnConfig::default() })
+    }
+
+    /// How many changes the answer made.
+    fn observe(&mut self, at: u64, answer: Answer) -> usize {
+        let changes = self.learner.observe(s(at), &answer, meaning);
+        let count = changes.len();
+        for change in changes {
+            let _ = self.topology.apply(s(at), change);
+        }
+        count
+    }
+
+    /// `label=state` of each endpoint, in order of appearance; empty where there is no such Service.
+    fn states(&self, namespace: &str, name: &str) -> Vec<String> {
+        let service = self.topology.find(namespace, name).and_then(|id| self.topology.service_by_id(id));
+        let state = |e: &crate::topology::Endpoint| format!("{}={}", e.label(), e.state().name());
+        service.into_iter().flat_map(|service| service.endpoints().map(state)).collect()
+    }
+}
+
+const WEB: &str = "web.prod.svc.cluster.local";
+
+#[test]
+fn a_name_with_several_private_addresses_becomes_a_service() {
+    let mut test = Test::new();
+    test.observe(1, answer("db.corp", &["10.0.0.1", "10.0.0.2"]));
+    assert_eq!(test.states("", "db.corp"), ["10.0.0.1=ready", "10.0.0.2=ready"]);
+    test.observe(1, answer(WEB, &["10.1.0.1", "10.1.0.2"]));
+    assert_eq!(test.states("prod", "web"), ["10.1.0.1=ready", "10.1.0.2=ready"]);
+    assert!(test.topology.knows(ip("10.1.0.2")));
+}
+
+#[test]
+fn what_does_not_become_a_service() {
+    let cases = [
+        ("a single address", answer("db.corp", &["10.0.0.1"])),
+        ("the same address twice", answer("db.corp", &["10.0.0.1", "10.0.0.1"])),
+        ("public addresses", answer("db.corp", &["192.0.2.1", "192.0.2.2"])),
+        ("one private, one public address", answer("db.corp", &["10.0.0.1", "192.0.2.2"])),
+        ("loopback", answer("db.corp", &["127.0.0.1", "127.0.0.2"])),
+        ("no addresses", answer("db.corp", &[])),
+        ("no such name", nxdomain("db.corp")),
+    ];
+    for (case, answer) in cases {
+        let mut test = Test::new();
+        assert_eq!(test.observe(1, answer), 0, "{case}");
+        assert_eq!(test.topology.services().count(), 0, "{case}");
+    }
+    // A pod's own name with two addresses is not a Service with two endpoints.
+    let mut test = Test::new();
+    assert_eq!(test.observe(1, answer("web-0.web.prod.svc.cluster.local", &["10.0.0.1", "10.0.0.2"])), 0);
+}
+
+#[test]
+fn a_service_grows_with_what_answers_list_and_repeating_it_changes_nothing() {
+    let mut test = Test::new();
+    assert_eq!(test.observe(1, answer(WEB, &["10.0.0.1", "10.0.0.2"])), 1);
+    assert_eq!(test.observe(2, answer(WEB, &["10.0.0.2", "10.0.0.1"])), 0);
+    assert_eq!(test.observe(3, answer(WEB, &["10.0.0.3"])), 1);
+    assert_eq!(test.observe(3, answer(WEB, &["fd00::1"])), 1);
+    let ready = test.topology.services().next().unwrap().endpoints().map(|e| e.ready_since().unwrap());
+    assert_eq!(ready.collect::<Vec<_>>(), [s(1), s(1), s(3), s(3)]);
+}
+
+#[test]
+fn an_endpoint_leaves_when_newer_answers_have_not_listed_it_for_long_enough() {
+    // The TTL of 5 s counts as 15 s of silence at least; the 30 s are the longer time.
+    let mut test = Test::new();
+    test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+    test.observe(29, answer(WEB, &["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web"), ["10.0.0.1=ready", "10.0.0.2=ready"]);
+    test.observe(30, answer(WEB, &["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web"), ["10.0.0.1=ready", "10.0.0.2=removed"]);
+    // It comes back as the same endpoint.
+    test.observe(40, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+    assert_eq!(test.states("prod", "web"), ["10.0.0.1=ready", "10.0.0.2=ready"]);
+}
+
+#[test]
+fn a_long_ttl_keeps_an_endpoint_for_twice_its_length() {
+    let mut test = Test::new();
+    let mut long = answer(WEB, &["10.0.0.1", "10.0.0.2"]);
+    long.addresses[1].ttl = 60;
+    test.observe(0, long);
+    test.observe(119, answer(WEB, &["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web")[1], "10.0.0.2=ready");
+    test.observe(120, answer(WEB, &["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web")[1], "10.0.0.2=removed");
+}
+
+#[test]
+fn a_server_that_shows_another_part_each_time_loses_nobody() {
+    let mut test = Test::new();
+    for at in 0..200 {
+        let first = at % 10;
+        let part: Vec<String> = (first..first + 2).map(|index| format!("10.0.0.{}", index % 10)).collect();
+        test.observe(at, answer(WEB, &part.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    let states = test.states("prod", "web");
+    assert_eq!(states.len(), 10);
+    assert!(states.iter().all(|state| state.ends_with("=ready")), "{states:?}");
+}
+
+#[test]
+fn what_proves_nothing_removes_nobody() {
+    let truncated = || Answer { truncated: true, ..answer(WEB, &["10.0.0.1"]) };
+    let failed = || Answer { rcode: Rcode::ServFail, ..answer(WEB, &[]) };
+    let other_family = || Answer { kind: QueryType::Aaaa, ..answer(WEB, &[]) };
+    let other_type = || Answer { kind: QueryType::Other(16), ..answer(WEB, &[]) };
+    let cases = [
+        ("truncated", truncated()),
+        ("server failure", failed()),
+        ("the other family", other_family()),
+        ("another type", other_type()),
+        ("SRV", srv(&format!("_http._tcp.{WEB}"), &[])),
+        ("no such port", Answer { rcode: Rcode::NxDomain, ..srv(&format!("_http._tcp.{WEB}"), &[]) }),
+        ("a name made up by a search list", nxdomain(&format!("{WEB}.test.svc.cluster.local"))),
+        ("another zone", nxdomain("web.prod.svc.corp")),
+        ("another pod's name", nxdomain(&format!("web-7.{WEB}"))),
+    ];
+    for (case, answer_) in cases {
+        let mut test = Test::new();
+        test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+        assert_eq!(test.observe(1000, answer_), 0, "{case}");
+    }
+}
+
+#[test]
+fn a_name_that_no_longer_exists_loses_its_endpoints_after_the_same_time() {
+    for gone in [nxdomain(WEB), Answer { kind: QueryType::A, ..answer(WEB, &[]) }] {
+        let mut test = Test::new();
+        test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+        assert_eq!(test.observe(29, gone.clone()), 0);
+        assert_eq!(test.observe(30, gone), 1);
+        assert_eq!(test.states("prod", "web"), ["10.0.0.1=removed", "10.0.0.2=removed"]);
+        // It is still observed: a single address is enough now.
+        test.observe(31, answer(WEB, &["10.0.0.3"]));
+        assert_eq!(test.states("prod", "web")[2], "10.0.0.3=ready");
+    }
+}
+
+#[test]
+fn an_alias_stands_for_the_last_name_of_its_chain() {
+    let mut test = Test::new();
+    let mut alias = answer("alias.a.svc.cluster.local", &["10.0.0.1", "10.0.0.2"]);
+    alias.chain.push("db.b.svc.cluster.local".into());
+    test.observe(0, alias);
+    assert_eq!(test.states("b", "db").len(), 2);
+    assert!(test.states("a", "alias").is_empty());
+}
+
+#[test]
+fn a_pods_own_name_names_the_endpoint_and_joins_its_families() {
+    let mut test = Test::new();
+    test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+    test.observe(1, answer(&format!("web-0.{WEB}"), &["10.0.0.1"]));
+    test.observe(1, answer(&format!("web-0.{WEB}"), &["fd00::1"]));
+    assert_eq!(test.states("prod", "web"), ["web-0=ready", "10.0.0.2=ready"]);
+    let id = test.topology.find("prod", "web").unwrap();
+    let found = test.topology.lookup(ip("fd00::1"), 80, id, s(1)).unwrap();
+    assert_eq!(found.endpoint.label().as_ref(), "web-0");
+    assert_eq!(found.endpoint.ready_since(), Some(s(0)));
+    // It is gone by its own name.
+    test.observe(60, nxdomain(&format!("web-0.{WEB}")));
+    assert_eq!(test.states("prod", "web"), ["web-0=removed", "10.0.0.2=ready"]);
+}
+
+#[test]
+fn srv_targets_are_endpoints_with_names() {
+    let mut test = Test::new();
+    let targets: [(&str, &[&str]); 3] = [
+        ("web-0.web.prod.svc.cluster.local", &["10.0.0.1", "fd00::1"]),
+        ("10-0-0-2.web.prod.svc.cluster.local", &["10.0.0.2"]),
+        ("fd00--0.web.prod.svc.cluster.local", &["fd00::"]),
+    ];
+    test.observe(0, srv(&format!("_http._tcp.{WEB}"), &targets));
+    assert_eq!(test.states("prod", "web"), ["web-0=ready", "10.0.0.2=ready", "fd00::=ready"]);
+
+    let consul: [(&str, &[&str]); 2] = [("n1.node.consul", &["10.0.1.1"]), ("n2.node.consul", &["10.0.1.2"])];
+    test.observe(0, srv("_web._tcp.service.consul", &consul));
+    assert_eq!(test.states("", "service.consul"), ["n1.node.consul=ready", "n2.node.consul=ready"]);
+    // One address, two targets: the first name stays.
+    assert_eq!(test.observe(1, srv("_web._tcp.service.consul", &[("other.node.consul", &["10.0.1.1"])])), 0);
+    assert_eq!(test.observe(1, answer("service.consul", &["10.0.1.1"])), 0);
+}
+
+#[test]
+fn filters_decide_which_names_are_observed() {
+    let mut test = Test::filter(&["*.svc.*", "single.corp", "!*.test.svc.*"]);
+    test.observe(0, answer("db.corp", &["10.0.0.1", "10.0.0.2"]));
+    test.observe(0, answer("web.test.svc.cluster.local", &["10.0.0.3", "10.0.0.4"]));
+    assert_eq!(test.topology.services().count(), 0);
+    test.observe(0, answer("single.corp", &["10.0.0.5"]));
+    test.observe(0, answer(WEB, &["10.0.0.6"]));
+    assert_eq!(test.topology.services().count(), 2);
+    // A pod's own name counts by the Service's.
+    assert_eq!(test.observe(1, answer(&format!("web-0.{WEB}"), &["10.0.0.6"])), 1);
+    assert_eq!(test.states("prod", "web"), ["web-0=ready"]);
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_idle_services_make_room() {
+    let config =
+        LearnConfig { services: 2, endpoints_per_service: 3, endpoints: 5, ..LearnConfig::default() };
+    let mut test = Test::with(config);
+    test.observe(0, answer("a.corp", &["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]));
+    test.observe(9, answer("b.corp", &["10.0.1.1", "10.0.1.2", "10.0.1.3"]));
+    assert_eq!(test.learner.counters().endpoints_full, 2);
+    assert_eq!(test.observe(3599, answer("c.corp", &["10.0.2.1", "10.0.2.2"])), 0);
+    assert_eq!(test.learner.counters().services_full, 1);
+    assert_eq!(test.observe(3600, answer("c.corp", &["10.0.2.1", "10.0.2.2"])), 2);
+    assert_eq!(test.learner.counters().services_evicted, 1);
+    assert_eq!(test.states("", "a.corp"), ["10.0.0.1=removed", "10.0.0.2=removed", "10.0.0.3=removed"]);
+    assert_eq!(test.states("", "c.corp"), ["10.0.2.1=ready", "10.0.2.2=ready"]);
+}
+
+#[test]
+fn hostile_ttls_and_mapped_addresses_do_no_harm() {
+    let mut test = Test::new();
+    let mut odd = answer(WEB, &["::ffff:10.0.0.1", "10.0.0.2"]);
+    odd.kind = QueryType::A;
+    odd.addresses[1].ttl = u32::MAX;
+    test.observe(0, odd);
+    assert_eq!(test.states("prod", "web"), ["10.0.0.1=ready", "10.0.0.2=ready"]);
+    test.observe(3 * 86_400, answer(WEB, &["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web")[1], "10.0.0.2=removed");
+}

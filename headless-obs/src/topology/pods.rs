@@ -1,0 +1,112 @@
+//! Pods: who has an address now, and whose UID a cgroup names.
+//!
+//! A pod that was deleted is no longer found by address, as the address may be another's at any moment. By
+//! UID it is found as long as removed endpoints are: its last connections may be counted after it is gone.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::object::{ObjectKey, Pod};
+use crate::time::Time;
+
+/// Addresses that nobody but this pod has.
+fn own_addresses(pod: &Pod) -> &[IpAddr] {
+    if pod.host_network || pod.finished { &[] } else { &pod.addresses }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    by_uid: HashMap<Arc<str>, Pod>,
+    by_key: HashMap<ObjectKey, Arc<str>>,
+    /// UIDs of the pods that have the address to themselves; the latest is last.
+    by_address: HashMap<IpAddr, Vec<Arc<str>>>,
+    /// UIDs of deleted pods, the oldest first.
+    deleted: VecDeque<(Time, Arc<str>)>,
+}
+
+impl Pods {
+    /// Adds or replaces; whether there is room for it.
+    pub(super) fn apply(&mut self, now: Time, mut pod: Pod, limit: usize, touched: &mut Vec<IpAddr>) -> bool {
+        if pod.uid.is_empty() {
+            // Manifests written by hand have none; a slash keeps this one apart from real UIDs.
+            pod.uid = format!("{}/{}", pod.key.namespace, pod.key.name).into();
+        }
+        // A pod of the same name with another UID is another pod, and the old one is gone.
+        if self.by_key.get(&pod.key).is_some_and(|uid| *uid != pod.uid) {
+            self.delete(now, &pod.key, touched);
+        }
+        if !self.by_uid.contains_key(&pod.uid) {
+            while self.by_uid.len() >= limit {
+                if !self.forget_oldest() {
+                    return false;
+                }
+            }
+        }
+        // A mere update must not make it the latest owner of an address that another pod has got since.
+        let old = self.by_key.get(&pod.key).and_then(|uid| self.by_uid.get(uid));
+        if old.is_none_or(|old| own_addresses(old) != own_addresses(&pod)) {
+            if old.is_some() {
+                self.leave_addresses(&pod.uid, touched);
+            }
+            for address in own_addresses(&pod) {
+                self.by_address.entry(*address).or_default().push(pod.uid.clone());
+                touched.push(*address);
+            }
+        }
+        self.by_key.insert(pod.key.clone(), pod.uid.clone());
+        self.by_uid.insert(pod.uid.clone(), pod);
+        while self.deleted.len() > limit {
+            self.forget_oldest();
+        }
+        true
+    }
+
+    pub(super) fn delete(&mut self, now: Time, key: &ObjectKey, touched: &mut Vec<IpAddr>) {
+        let Some(uid) = self.by_key.remove(key) else { return };
+        self.leave_addresses(&uid, touched);
+        self.deleted.push_back((now, uid));
+    }
+
+    /// Forgets pods that were deleted `keep` ago.
+    pub(super) fn expire(&mut self, now: Time, keep: Duration) {
+        while self.deleted.front().is_some_and(|(at, _)| at.plus(keep) <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.by_key.keys()
+    }
+
+    pub(super) fn by_uid(&self, uid: &str) -> Option<&Pod> {
+        self.by_uid.get(uid)
+    }
+
+    pub(super) fn by_address(&self, address: IpAddr) -> Option<&Pod> {
+        self.by_address.get(&address).and_then(|uids| uids.last()).and_then(|uid| self.by_uid.get(uid))
+    }
+
+    fn leave_addresses(&mut self, uid: &Arc<str>, touched: &mut Vec<IpAddr>) {
+        let Some(pod) = self.by_uid.get(uid) else { return };
+        for address in own_addresses(pod) {
+            let Some(uids) = self.by_address.get_mut(address) else { continue };
+            uids.retain(|other| other != uid);
+            if uids.is_empty() {
+                self.by_address.remove(address);
+            }
+            touched.push(*address);
+        }
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, uid)) = self.deleted.pop_front() else { return false };
+        // It may have been applied again meanwhile.
+        let back = self.by_uid.get(&uid).is_some_and(|pod| self.by_key.get(&pod.key) == Some(&uid));
+        if !back {
+            self.by_uid.remove(&uid);
+        }
+        true
+    }
+}

@@ -1,0 +1,221 @@
+//! One Service: the union of its slices as endpoints, one per pod.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::book::Book;
+use super::endpoint::{Endpoint, Part, State};
+use super::object::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
+use super::{EndpointId, EndpointRef, ServiceId};
+use crate::time::Time;
+
+/// What makes two entries of slices the same endpoint: the pod's UID, else its name, else the address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    Uid(Arc<str>),
+    Name(ObjectKey),
+    Address(IpAddr),
+}
+
+impl Identity {
+    fn of(pod: Option<&PodRef>, address: IpAddr) -> Self {
+        match pod {
+            Some(pod) if !pod.uid.is_empty() => Self::Uid(pod.uid.clone()),
+            Some(pod) => Self::Name(pod.key.clone()),
+            None => Self::Address(address),
+        }
+    }
+}
+
+/// A Service with its endpoints, those that left included while they are remembered.
+#[derive(Debug)]
+pub struct ServiceState {
+    id: ServiceId,
+    key: ServiceKey,
+    pub(super) object: Option<Service>,
+    pub(super) slices: Vec<ObjectKey>,
+    pub(super) headless: bool,
+    endpoints: BTreeMap<EndpointId, Endpoint>,
+    identities: HashMap<Identity, EndpointId>,
+}
+
+impl ServiceState {
+    pub(super) fn new(id: ServiceId, key: ServiceKey) -> Self {
+        Self {
+            id,
+            key,
+            object: None,
+            slices: Vec::new(),
+            headless: false,
+            endpoints: BTreeMap::new(),
+            identities: HashMap::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ServiceId {
+        self.id
+    }
+
+    /// Its namespace and name.
+    pub fn key(&self) -> &ServiceKey {
+        &self.key
+    }
+
+    /// Whether it is headless, so far as is known: by its own word, else by a slice's label. Only the slices
+    /// of headless Services become endpoints.
+    pub fn headless(&self) -> bool {
+        self.headless
+    }
+
+    /// Ports as the Service lists them; empty also where only slices are known.
+    pub fn ports(&self) -> &[ServicePort] {
+        self.object.as_ref().map_or(&[], |object| object.ports.as_slice())
+    }
+
+    /// Its endpoints in the order they were first seen; those that left come with [`State::Removed`].
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.values()
+    }
+
+    /// An endpoint of it.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
+        self.endpoints.get(&id)
+    }
+
+    pub(super) fn endpoint_ids(&self) -> impl Iterator<Item = EndpointId> {
+        self.endpoints.keys().copied()
+    }
+
+    pub(super) fn is_void(&self) -> bool {
+        self.object.is_none() && self.slices.is_empty() && self.endpoints.is_empty()
+    }
+
+    /// Adds what `slice` says; the endpoints it concerns, to be settled.
+    pub(super) fn contribute(&mut self, number: u32, slice: &Slice, book: &mut Book) -> Vec<EndpointId> {
+        let ports: Arc<[u16]> = slice.ports.as_slice().into();
+        let mut members = Vec::with_capacity(slice.endpoints.len());
+        for entry in &slice.endpoints {
+            let identity = Identity::of(entry.pod.as_ref(), entry.address);
+            let Some(endpoint) = self.endpoint_of(identity, entry.pod.as_ref(), entry.address, book) else {
+                book.counters.endpoints_full += 1;
+                continue;
+            };
+            endpoint.pod.clone_from(&entry.pod);
+            endpoint.hostname.clone_from(&entry.hostname);
+            endpoint.node.clone_from(&entry.node);
+            endpoint.parts.reserve_exact(1);
+            endpoint.parts.push(Part {
+                slice: number,
+                address: entry.address,
+                ready: entry.ready,
+                serving: entry.serving,
+                terminating: entry.terminating,
+                ports: ports.clone(),
+            });
+            members.push(endpoint.id().endpoint);
+        }
+        members
+    }
+
+    /// Takes back what slice `number` said about `members`.
+    pub(super) fn withdraw(&mut self, number: u32, members: &[EndpointId]) {
+        for id in members {
+            if let Some(endpoint) = self.endpoints.get_mut(id) {
+                endpoint.parts.retain(|part| part.slice != number);
+            }
+        }
+    }
+
+    /// Brings `dirty` endpoints and the indexes up to date.
+    pub(super) fn settle(&mut self, now: Time, dirty: impl IntoIterator<Item = EndpointId>, book: &mut Book) {
+        let publish = self.object.as_ref().is_some_and(|object| object.publish_not_ready);
+        for id in dirty {
+            let Some(endpoint) = self.endpoints.get_mut(&id) else { continue };
+            let settled = endpoint.settle(now, publish, book.config.history);
+            let id = endpoint.id();
+            for address in settled.gained {
+                book.claim(address, id);
+            }
+            book.touched.extend(settled.moved);
+            for address in settled.forgotten {
+                book.disclaim(address, id);
+                book.counters.addresses_evicted += 1;
+            }
+            book.counters.history_evicted += u64::from(settled.history_evicted);
+            if let Some(since) = settled.revived {
+                book.removed.remove(&(since, id));
+            }
+            if settled.removed {
+                book.removed.insert((now, id));
+            }
+        }
+    }
+
+    /// Takes back what all slices said.
+    pub(super) fn withdraw_all(&mut self) {
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.parts.clear();
+        }
+    }
+
+    /// Forgets an endpoint that left.
+    pub(super) fn forget(&mut self, id: EndpointId, book: &mut Book) {
+        let Some(endpoint) = self.endpoints.remove(&id) else { return };
+        let mut first = None;
+        for address in endpoint.known_addresses() {
+            first = first.or(Some(address));
+            book.disclaim(address, endpoint.id());
+        }
+        if let Some(address) = first {
+            let identity = Identity::of(endpoint.pod(), address);
+            if self.identities.get(&identity) == Some(&id) {
+                self.identities.remove(&identity);
+            }
+        }
+    }
+
+    /// The endpoint of this identity: known, remembered, known by a weaker identity so far, or new.
+    fn endpoint_of(
+        &mut self,
+        identity: Identity,
+        pod: Option<&PodRef>,
+        address: IpAddr,
+        book: &mut Book,
+    ) -> Option<&mut Endpoint> {
+        let id = match self.identities.get(&identity) {
+            Some(id) => *id,
+            None => {
+                let id = match self.renamed(&identity, pod, address) {
+                    Some(id) => id,
+                    None => book.endpoint_id()?,
+                };
+                self.identities.insert(identity, id);
+                id
+            }
+        };
+        let place = EndpointRef { service: self.id, endpoint: id };
+        Some(self.endpoints.entry(id).or_insert_with(|| Endpoint::new(place)))
+    }
+
+    /// An endpoint that this very update withdrew and that is now called by a better name: an address whose
+    /// pod has become known, or a pod whose UID has.
+    fn renamed(&mut self, identity: &Identity, pod: Option<&PodRef>, address: IpAddr) -> Option<EndpointId> {
+        let by_name =
+            pod.filter(|_| matches!(identity, Identity::Uid(_))).map(|pod| Identity::Name(pod.key.clone()));
+        let by_address = pod.map(|_| Identity::Address(address));
+        for weaker in by_name.into_iter().chain(by_address) {
+            let Some(id) = self.identities.get(&weaker).copied() else { continue };
+            let withdrawn = self
+                .endpoints
+                .get(&id)
+                .is_some_and(|endpoint| endpoint.parts.is_empty() && endpoint.state() != State::Removed);
+            if withdrawn {
+                self.identities.remove(&weaker);
+                return Some(id);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,222 @@
+//! What is an endpoint of which Service, with which ports.
+
+use super::*;
+
+#[test]
+fn slices_are_joined_and_an_endpoint_in_two_of_them_counts_once() {
+    let mut test = Test::new();
+    let mut whole: Vec<Slice> = ["a", "b", "c"].map(|suffix| slice("shop", "orders", suffix)).into();
+    for index in 0..250_usize {
+        let entry = ready(&format!("orders-{index}"), &format!("10.0.{}.{}", index / 100, index % 100));
+        whole[index / 100] = whole[index / 100].clone().with(entry.clone());
+        if index == 99 {
+            whole[1] = whole[1].clone().with(entry);
+        }
+    }
+    for slice in whole {
+        test.apply(slice);
+    }
+    assert_eq!(test.orders().endpoints().count(), 250);
+    assert_eq!(test.owners("10.0.0.99"), ["orders/orders-99"]);
+
+    // The move ends: it is in the second slice only, and never left.
+    let first = (0..99).fold(slice("shop", "orders", "a"), |slice, index| {
+        slice.with(ready(&format!("orders-{index}"), &format!("10.0.0.{index}")))
+    });
+    test.apply(first);
+    assert_eq!(test.dial("orders", "10.0.0.99", 80), "orders-99=ready");
+    let moved = test.topology.owners(ip("10.0.0.99")).next().unwrap();
+    assert_eq!(moved.ready_since(), Some(s(1)));
+}
+
+#[test]
+fn a_thousand_endpoints_and_more_are_no_problem() {
+    let mut test = Test::new();
+    let large = (0..1500_u32).fold(slice("shop", "orders", "a"), |slice, index| {
+        slice.with(ready(&format!("orders-{index}"), &format!("10.0.{}.{}", index / 250, index % 250)))
+    });
+    test.apply(large);
+    assert_eq!(test.orders().endpoints().filter(|e| e.state() == State::Ready).count(), 1500);
+}
+
+#[test]
+fn a_dual_stack_pod_is_one_endpoint() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "v4").with(ready("orders-0", "10.0.0.1")));
+    test.apply(slice("shop", "orders", "v6").with(ready("orders-0", "fd00::1")));
+    let endpoint = test.orders().endpoints().next().unwrap();
+    assert_eq!(test.orders().endpoints().count(), 1);
+    assert_eq!(endpoint.addresses().collect::<Vec<_>>(), [ip("10.0.0.1"), ip("fd00::1")]);
+    assert_eq!(test.dial("orders", "10.0.0.1", 80), "orders-0=ready");
+    assert_eq!(test.dial("orders", "fd00::1", 80), "orders-0=ready");
+
+    // One family goes first: the pod stays, the address does not.
+    test.delete_slice("orders-v6");
+    assert_eq!(test.states(), ["orders-0=ready"]);
+    assert_eq!(test.dial("orders", "fd00::1", 80), "orders-0=removed");
+    test.delete_slice("orders-v4");
+    assert_eq!(test.states(), ["orders-0=removed"]);
+}
+
+#[test]
+fn ipv4_mapped_addresses_are_ipv4() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").with(ready("orders-0", "::ffff:10.0.0.1")));
+    assert_eq!(test.owners("10.0.0.1"), ["orders/orders-0"]);
+}
+
+#[test]
+fn what_makes_a_service_headless() {
+    let labelled = || Change::from(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1")));
+    let unlabelled =
+        || Change::from(slice("shop", "orders", "a").unlabelled().with(ready("orders-0", "10.0.0.1")));
+    let headless = || Change::from(service("shop", "orders"));
+    let cluster_ip = || Change::from(service("shop", "orders").cluster_ip("10.96.0.9"));
+    let service_gone = || Change::Delete(Kind::Service, key("shop", "orders"));
+    let cases: [(&str, Vec<Change>, &[&str]); 9] = [
+        ("the label is enough", vec![labelled()], &["orders-0=ready"]),
+        ("no label, no Service", vec![unlabelled()], &[]),
+        ("slice before Service", vec![unlabelled(), headless()], &["orders-0=ready"]),
+        ("Service before slice", vec![headless(), unlabelled()], &["orders-0=ready"]),
+        ("ClusterIP Service", vec![unlabelled(), cluster_ip()], &[]),
+        ("ClusterIP Service first", vec![cluster_ip(), unlabelled()], &[]),
+        ("the Service's word counts", vec![labelled(), cluster_ip()], &["orders-0=removed"]),
+        ("Service gone, label left", vec![labelled(), headless(), service_gone()], &["orders-0=ready"]),
+        ("Service gone, no label", vec![unlabelled(), headless(), service_gone()], &["orders-0=removed"]),
+    ];
+    for (case, changes, expected) in cases {
+        let mut test = Test::new();
+        for change in changes {
+            test.apply(change);
+        }
+        assert_eq!(test.states(), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_cluster_ip_service_beside_a_headless_one_owns_no_endpoints() {
+    let mut test = Test::new();
+    test.apply(service("shop", "x").cluster_ip("10.96.0.9").port("http", 80));
+    test.apply(slice("shop", "x", "a").unlabelled().with(ready("x-0", "10.0.0.1")));
+    test.apply(service("shop", "x-headless"));
+    test.apply(slice("shop", "x-headless", "a").with(ready("x-0", "10.0.0.1")));
+    assert_eq!(test.owners("10.0.0.1"), ["x-headless/x-0"]);
+    assert_eq!(test.dial("x", "10.0.0.1", 80), "none");
+    assert!(test.topology.is_cluster_ip(ip("10.96.0.9")));
+    assert!(!test.topology.knows(ip("10.96.0.9")));
+    assert_eq!(test.topology.services().count(), 1);
+
+    test.apply(Change::Delete(Kind::Service, key("shop", "x")));
+    assert!(!test.topology.is_cluster_ip(ip("10.96.0.9")));
+    assert_eq!(test.touched, [ip("10.96.0.9")]);
+}
+
+#[test]
+fn a_pod_behind_two_headless_services_is_an_endpoint_of_each() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").with(ready("p", "10.0.0.1")));
+    test.apply(slice("shop", "audit", "a").with(ready("p", "10.0.0.1")));
+    let mut owners = test.owners("10.0.0.1");
+    owners.sort();
+    assert_eq!(owners, ["audit/p", "orders/p"]);
+    assert_eq!(test.dial("orders", "10.0.0.1", 80), "p=ready");
+    assert_eq!(test.dial("audit", "10.0.0.1", 80), "p=ready");
+}
+
+#[test]
+fn published_endpoints_are_ready_but_known_not_to_serve() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").with(unready("orders-0", "10.0.0.1")));
+    assert_eq!(test.states(), ["orders-0=not_ready"]);
+    test.apply(service("shop", "orders").publish_not_ready());
+    let standing = test.orders().endpoints().next().unwrap().standing();
+    assert_eq!(standing, Standing { state: State::Ready, serving: false });
+    test.apply(service("shop", "orders"));
+    assert_eq!(test.states(), ["orders-0=not_ready"]);
+}
+
+#[test]
+fn slices_that_disagree_for_a_moment_are_resolved() {
+    let cases = [
+        (ready("p", "10.0.0.1"), unready("p", "10.0.0.1"), "p=ready"),
+        (ready("p", "10.0.0.1"), terminating("p", "10.0.0.1"), "p=terminating"),
+        (unready("p", "10.0.0.1"), terminating("p", "10.0.0.1"), "p=terminating"),
+    ];
+    for (one, other, expected) in cases {
+        for (first, second) in [(one.clone(), other.clone()), (other, one)] {
+            let mut test = Test::new();
+            test.apply(slice("shop", "orders", "a").with(first));
+            test.apply(slice("shop", "orders", "b").with(second));
+            assert_eq!(test.states(), [expected]);
+        }
+    }
+}
+
+#[test]
+fn ports_are_the_endpoints_own() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").ports(&[8080]).with(ready("old", "10.0.0.1")));
+    test.apply(slice("shop", "orders", "b").ports(&[9090, 9091]).with(ready("new", "10.0.0.2")));
+    let cases = [
+        ("10.0.0.1", 8080, "old=ready"),
+        ("10.0.0.1", 9090, "old=ready!"),
+        ("10.0.0.2", 9091, "new=ready"),
+        ("10.0.0.2", 80, "new=ready!"),
+    ];
+    for (address, port, expected) in cases {
+        assert_eq!(test.dial("orders", address, port), expected);
+    }
+}
+
+#[test]
+fn ports_of_several_slices_add_up_and_none_means_any() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "http").ports(&[8080]).with(ready("p", "10.0.0.1")));
+    test.apply(slice("shop", "orders", "metrics").ports(&[9100]).with(ready("p", "10.0.0.1")));
+    assert_eq!(test.orders().endpoints().next().unwrap().ports(), [8080, 9100]);
+    assert_eq!(test.dial("orders", "10.0.0.1", 1), "p=ready!");
+    test.apply(slice("shop", "orders", "http").with(ready("p", "10.0.0.1")));
+    assert_eq!(test.dial("orders", "10.0.0.1", 1), "p=ready");
+}
+
+#[test]
+fn host_network_endpoints_that_share_an_address_are_told_apart_by_port() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").ports(&[7001]).with(ready("one", "192.168.0.1")));
+    test.apply(slice("shop", "orders", "b").ports(&[7002]).with(ready("two", "192.168.0.1")));
+    assert_eq!(test.states(), ["one=ready", "two=ready"]);
+    assert_eq!(test.dial("orders", "192.168.0.1", 7001), "one=ready");
+    assert_eq!(test.dial("orders", "192.168.0.1", 7002), "two=ready");
+    assert!(test.dial("orders", "192.168.0.1", 7003).ends_with('!'));
+    // One leaves: its port still means it, not the neighbour.
+    test.delete_slice("orders-a");
+    assert_eq!(test.dial("orders", "192.168.0.1", 7001), "one=removed");
+    assert_eq!(test.dial("orders", "192.168.0.1", 7002), "two=ready");
+}
+
+#[test]
+fn an_endpoint_without_a_pod_is_called_by_its_address() {
+    let mut test = Test::new();
+    test.apply(service("shop", "orders").port("pg", 5432));
+    test.apply(slice("shop", "orders", "a").unlabelled().ports(&[5432]).with(bare("192.0.2.10")));
+    assert_eq!(test.dial("orders", "192.0.2.10", 5432), "192.0.2.10=ready");
+    assert_eq!(test.orders().ports()[0].port, 5432);
+}
+
+#[test]
+fn an_endpoint_that_comes_to_be_known_by_a_better_name_is_the_same() {
+    let mut test = Test::new();
+    let ids = |test: &Test| test.orders().endpoints().map(Endpoint::id).collect::<Vec<_>>();
+    test.apply(slice("shop", "orders", "a").with(bare("10.0.0.1")));
+    let before = ids(&test);
+    test.apply(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1").uid("")));
+    test.apply(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1").uid("u")));
+    assert_eq!(ids(&test), before);
+    assert_eq!(test.states(), ["orders-0=ready"]);
+
+    // But an address that was left and is then a pod's is another endpoint.
+    test.apply(slice("shop", "orders", "a").with(bare("10.0.0.2")));
+    test.apply(slice("shop", "orders", "a"));
+    test.apply(slice("shop", "orders", "a").with(ready("orders-1", "10.0.0.2")));
+    assert_eq!(test.states(), ["orders-0=removed", "10.0.0.2=removed", "orders-1=ready"]);
+}

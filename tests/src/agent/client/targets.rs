@@ -1,0 +1,57 @@
+//! Which address the next connection goes to.
+//!
+//! In: lookups. Out: the targets to try, by the client's habit.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use lab::client::{ClientSpec, Lookup, Pick, Resolver};
+
+use super::resolve::look_up;
+
+/// The last lookup and how far it has been used.
+#[derive(Default)]
+pub(crate) struct Targets {
+    lookup: Option<Lookup>,
+    used: u64,
+    turn: usize,
+}
+
+/// What a connection may go to.
+pub(crate) struct Choice {
+    /// To be tried in this order, until one connects.
+    pub(crate) targets: Vec<SocketAddr>,
+    /// A target of each family, IPv6 first, for a race.
+    pub(crate) race: Option<(SocketAddr, SocketAddr)>,
+    /// The lookup made for it, if one was.
+    pub(crate) questions: Option<u64>,
+}
+
+impl Targets {
+    /// The next choice; looks up if the last lookup is used up.
+    pub(crate) fn next(&mut self, spec: &ClientSpec) -> Result<Choice> {
+        let used_up = spec.per_lookup > 0 && self.used >= spec.per_lookup;
+        let mut questions = None;
+        if used_up || self.lookup.is_none() {
+            let lookup = look_up(spec)?;
+            questions = (!matches!(spec.resolver, Resolver::Fixed(_))).then_some(lookup.questions);
+            (self.lookup, self.used) = (Some(lookup), 0);
+        }
+        self.used += 1;
+        let all = self.lookup.as_ref().map(|lookup| lookup.targets.as_slice()).unwrap_or_default();
+        let (turn, random) = (self.turn, rand::random::<u32>());
+        self.turn = self.turn.wrapping_add(1);
+        let pick = |from: &[SocketAddr]| -> Option<SocketAddr> {
+            let place = match spec.pick {
+                Pick::First | Pick::InTurn => 0,
+                Pick::RoundRobin => turn % from.len().max(1),
+                Pick::Random => usize::try_from(random).unwrap_or(0) % from.len().max(1),
+            };
+            from.get(place).copied()
+        };
+        let (v6, v4): (Vec<_>, Vec<_>) = all.iter().partition(|target| target.is_ipv6());
+        let race = spec.dial.happy_eyeballs_ms.and_then(|_| Some((pick(&v6)?, pick(&v4)?)));
+        let targets = if spec.pick == Pick::InTurn { all.to_vec() } else { pick(all).into_iter().collect() };
+        Ok(Choice { targets, race, questions })
+    }
+}

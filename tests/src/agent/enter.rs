@@ -1,0 +1,60 @@
+//! Where an agent lives: it moves itself into its pod before it opens any socket.
+//!
+//! In: paths of a cgroup and a network namespace, resolver settings. Out: the process is inside.
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nix::sched::{CloneFlags, unshare};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Where to go.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// The process that started this one.
+    pub(crate) parent: Option<i32>,
+    pub(crate) netns: Option<PathBuf>,
+    pub(crate) cgroup: Option<PathBuf>,
+    /// What the C library reads as /etc/resolv.conf.
+    pub(crate) resolv_conf: Option<String>,
+}
+
+impl Place {
+    /// Goes there. Called once, while the process has one thread.
+    pub(crate) fn enter(&self) -> Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to end with the parent")?;
+        // The parent may have died before the line above; then nobody would ever send the signal.
+        let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
+        ensure!(self.parent.is_none() || parent == self.parent, "the parent has died");
+        if let Some(path) = &self.cgroup {
+            let procs = path.join("cgroup.procs");
+            fs::write(&procs, "0").with_context(|| format!("cannot enter the cgroup by {}", procs.display()))?;
+        }
+        if let Some(path) = &self.netns {
+            let netns = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))
+                .context("cannot enter the network namespace")?;
+        }
+        self.resolv_conf.as_deref().map_or(Ok(()), replace_resolv_conf)
+    }
+}
+
+/// Puts other settings over /etc/resolv.conf, in a mount namespace of this process. The file behind it lives in a
+/// tmpfs that is unmounted at once, so no file is left anywhere.
+fn replace_resolv_conf(text: &str) -> Result<()> {
+    let target = Path::new("/etc/resolv.conf");
+    let work = std::env::temp_dir();
+    let file = work.join("resolv.conf");
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context("cannot make mounts private")?;
+    mount("lab", &work, "tmpfs", MountFlags::empty(), None).context("cannot mount a tmpfs")?;
+    fs::write(&file, text).context("cannot write resolver settings")?;
+    mount_bind(&file, target).with_context(|| format!("cannot mount over {}: does it exist?", target.display()))?;
+    unmount(&work, UnmountFlags::DETACH).context("cannot unmount the tmpfs")
+}

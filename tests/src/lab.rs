@@ -1,0 +1,170 @@
+//! The lab: what all nodes and pods of one run share, and the end of it all.
+//!
+//! In: specs of nodes. Out: [`Node`]s, a folder for files, the servers' truth. When it is dropped, also by a panic
+//! or a signal, its processes, cgroups and folder are gone; namespaces go with the last handle or the process.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+
+use crate::cgroup::{self, CgroupTree};
+use crate::link::Netlink;
+use crate::manifest::{self, ServiceSpec};
+use crate::node::{Node, NodeSpec};
+use crate::pod::Pod;
+use crate::process::{Place, Program, Spawner, lock};
+use crate::signals;
+use crate::truth::{Ledger, TruthRow};
+
+/// What nodes and pods share.
+pub(crate) struct Inner {
+    pub(crate) netlink: Arc<Netlink>,
+    pub(crate) cgroups: CgroupTree,
+    pub(crate) spawner: Spawner,
+    pub(crate) truth: Mutex<Ledger>,
+    pub(crate) nodes: Mutex<Vec<Node>>,
+    /// Addresses that some pod has had: others may remember whose they were.
+    pub(crate) used: Mutex<BTreeSet<IpAddr>>,
+    folder: PathBuf,
+    next_node: AtomicU8,
+    next_pod: AtomicU32,
+}
+
+impl Inner {
+    /// Ends all processes inside and removes cgroups and folder. What cannot be removed is an error, at the end.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let cgroups = self.cgroups.remove_all();
+        let folder = match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        cgroups.and(folder.with_context(|| format!("cannot remove {}", self.folder.display())))
+    }
+
+    /// A number no other pod of this lab has.
+    pub(crate) fn next_pod(&self) -> u32 {
+        self.next_pod.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Nodes and pods on this machine, until it is dropped.
+pub struct Lab {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Lab {
+    /// An empty lab. Removes what dead runs left behind; is removed itself on SIGINT, SIGTERM and SIGHUP.
+    pub fn new() -> Result<Self> {
+        let name = cgroup::run_name()?;
+        let folder = make_folder(&name)?;
+        let inner = Arc::new(Inner {
+            netlink: Arc::new(Netlink::new()?),
+            cgroups: CgroupTree::new(&name)?,
+            spawner: Spawner::new()?,
+            truth: Mutex::default(),
+            nodes: Mutex::default(),
+            used: Mutex::default(),
+            folder,
+            next_node: AtomicU8::new(1),
+            next_pod: AtomicU32::new(1),
+        });
+        signals::guard(Arc::downgrade(&inner))?;
+        Ok(Self { inner })
+    }
+
+    /// A node with the usual ranges: `10.244.N.0/24` and `fd00:10:244:N::/64`, N counting from 1.
+    pub fn node(&self, name: &str) -> Result<Node> {
+        self.node_with(NodeSpec::usual(name, self.inner.next_node.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// A node.
+    pub fn node_with(&self, spec: NodeSpec) -> Result<Node> {
+        let node = Node::new(&self.inner, spec)?;
+        lock(&self.inner.nodes).push(node.clone());
+        Ok(node)
+    }
+
+    /// A folder of this run, for manifests and the like.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    /// Which client connected to which pod, and how often: what all servers accepted, by the pod that had the
+    /// source address at that time. Servers of pods that left are included.
+    pub fn truth(&self) -> Result<Vec<TruthRow>> {
+        lock(&self.inner.truth).rows()
+    }
+
+    /// Who has an address now, as `namespace/name` of a pod or the name of a node.
+    #[must_use]
+    pub fn owner(&self, address: IpAddr) -> Option<String> {
+        lock(&self.inner.truth).owner(address)
+    }
+
+    /// Manifests of these Services and of all pods.
+    #[must_use]
+    pub fn manifests(&self, services: &[ServiceSpec]) -> String {
+        let nodes = lock(&self.inner.nodes).clone();
+        let pods: Vec<Pod> = nodes.iter().flat_map(Node::pods).collect();
+        manifest::manifests(services, &pods)
+    }
+
+    /// Writes [`Lab::manifests`] to a file of the run's folder, so that no reader sees half of it.
+    pub fn write_manifests(&self, file: &str, services: &[ServiceSpec]) -> Result<PathBuf> {
+        let path = self.folder().join(file);
+        // The name begins with a dot: readers of folders leave such files alone.
+        let draft = self.folder().join(format!(".{file}.draft"));
+        fs::write(&draft, self.manifests(services)).with_context(|| format!("cannot write {}", draft.display()))?;
+        fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Starts any program outside the pods, in a cgroup of this run: it ends with the lab.
+    pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
+        let place = Place { cgroup: Some(self.inner.cgroups.make("outside")?), ..Place::default() };
+        Program::new(&self.inner.spawner, &place, arguments)
+    }
+
+    /// The run's directory in the cgroup2 tree.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        self.inner.cgroups.path()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        lock(&self.inner.truth).clear();
+        for node in lock(&self.inner.nodes).drain(..) {
+            // Pods hold their node: without this neither would ever go.
+            lock(&node.inner.pods).clear();
+        }
+        if let Err(error) = self.inner.remove() {
+            // A drop cannot fail; what is left is removed by the next lab.
+            #[expect(clippy::print_stderr, reason = "nobody else can be told")]
+            {
+                eprintln!("lab: {error:#}");
+            }
+        }
+    }
+}
+
+/// Makes the run's folder, and removes those of runs that died.
+fn make_folder(name: &str) -> Result<PathBuf> {
+    let parent = std::env::temp_dir();
+    for entry in fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?.flatten() {
+        if cgroup::is_of_a_dead_run(&entry.file_name().to_string_lossy()) {
+            // Another lab that starts now may remove the same folder.
+            let _gone = fs::remove_dir_all(entry.path());
+        }
+    }
+    let folder = parent.join(name);
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}

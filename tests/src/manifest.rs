@@ -1,0 +1,234 @@
+//! The lab as Kubernetes would describe it: Services, EndpointSlices and Pods, and the names DNS would serve.
+//!
+//! In: [`ServiceSpec`]s over pods of the lab. Out: manifests (each document is JSON, which is YAML too) and DNS
+//! records. Pure: nothing here touches files or the kernel.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::dns::Data;
+use crate::pod::Pod;
+
+/// A headless Service.
+#[derive(Clone)]
+pub struct ServiceSpec {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Named ports; clients dial these numbers.
+    pub ports: Vec<(String, u16)>,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointSpec>,
+    /// Endpoints are ready whatever their pods say.
+    pub publish_not_ready: bool,
+}
+
+/// A pod behind a Service.
+#[derive(Clone)]
+pub struct EndpointSpec {
+    /// The pod.
+    pub pod: Pod,
+    /// DNS host name below the Service's.
+    pub hostname: Option<String>,
+    /// It serves.
+    pub serving: bool,
+    /// It is on its way out.
+    pub terminating: bool,
+}
+
+impl EndpointSpec {
+    /// A pod that is ready, without a host name.
+    #[must_use]
+    pub fn new(pod: &Pod) -> Self {
+        Self { pod: pod.clone(), hostname: None, serving: true, terminating: false }
+    }
+}
+
+impl ServiceSpec {
+    /// A Service with one port over these pods, each with its own name as host name.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, port: u16, pods: &[Pod]) -> Self {
+        let endpoint = |pod: &Pod| EndpointSpec { hostname: Some(pod.name().to_owned()), ..EndpointSpec::new(pod) };
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ports: vec![("main".to_owned(), port)],
+            endpoints: pods.iter().map(endpoint).collect(),
+            publish_not_ready: false,
+        }
+    }
+
+    /// Its name in DNS.
+    #[must_use]
+    pub fn domain(&self, zone: &str) -> String {
+        format!("{}.{}.svc.{zone}", self.name, self.namespace)
+    }
+
+    fn is_ready(&self, endpoint: &EndpointSpec) -> bool {
+        self.publish_not_ready || (endpoint.serving && !endpoint.terminating)
+    }
+
+    fn ready_addresses(&self) -> impl Iterator<Item = (&EndpointSpec, IpAddr)> {
+        let ready = self.endpoints.iter().filter(|endpoint| self.is_ready(endpoint));
+        ready.flat_map(|endpoint| endpoint.pod.addresses().into_iter().map(move |address| (endpoint, address)))
+    }
+
+    /// The names DNS serves for it: its own, one for each host name, one SRV name for each port.
+    #[must_use]
+    pub fn records(&self, zone: &str) -> BTreeMap<String, Vec<Data>> {
+        let domain = self.domain(zone);
+        let mut records: BTreeMap<String, Vec<Data>> = BTreeMap::new();
+        for (endpoint, address) in self.ready_addresses() {
+            records.entry(domain.clone()).or_default().push(Data::Address(address));
+            let host = endpoint.hostname.clone().unwrap_or_else(|| dashed(address));
+            let host = format!("{host}.{domain}");
+            records.entry(host.clone()).or_default().push(Data::Address(address));
+            for (port_name, port) in &self.ports {
+                let target = Data::Srv { priority: 0, weight: 1, port: *port, target: host.clone() };
+                let targets = records.entry(format!("_{port_name}._tcp.{domain}")).or_default();
+                if !targets.contains(&target) {
+                    targets.push(target);
+                }
+            }
+        }
+        records
+    }
+
+    fn service(&self) -> Value {
+        let ports: Vec<Value> = self
+            .ports
+            .iter()
+            .map(|(name, port)| json!({"name": name, "port": port, "targetPort": port, "protocol": "TCP"}))
+            .collect();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": self.namespace, "name": self.name},
+            "spec": {
+                "clusterIP": "None",
+                "clusterIPs": ["None"],
+                "selector": {"app": self.name},
+                "ports": ports,
+                "publishNotReadyAddresses": self.publish_not_ready,
+            },
+        })
+    }
+
+    /// One slice for each address family there is.
+    fn slices(&self) -> Vec<Value> {
+        let slice = |v4: bool| {
+            let endpoints: Vec<Value> = self
+                .endpoints
+                .iter()
+                .filter_map(|endpoint| Some((endpoint, endpoint.pod.ip(v4).ok()?)))
+                .map(|(endpoint, address)| self.endpoint(endpoint, address))
+                .collect();
+            let family = if v4 { "IPv4" } else { "IPv6" };
+            let ports: Vec<Value> = self
+                .ports
+                .iter()
+                .map(|(name, port)| json!({"name": name, "port": port, "protocol": "TCP"}))
+                .collect();
+            (!endpoints.is_empty()).then(|| {
+                json!({
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "metadata": {
+                        "namespace": self.namespace,
+                        "name": format!("{}-{}", self.name, family.to_lowercase()),
+                        "labels": {
+                            "kubernetes.io/service-name": self.name,
+                            "service.kubernetes.io/headless": "",
+                            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                        },
+                    },
+                    "addressType": family,
+                    "ports": ports,
+                    "endpoints": endpoints,
+                })
+            })
+        };
+        [true, false].into_iter().filter_map(slice).collect()
+    }
+
+    fn endpoint(&self, endpoint: &EndpointSpec, address: IpAddr) -> Value {
+        let pod = &endpoint.pod;
+        let mut value = json!({
+            "addresses": [address],
+            "conditions": {
+                "ready": self.is_ready(endpoint),
+                "serving": endpoint.serving,
+                "terminating": endpoint.terminating,
+            },
+            "nodeName": pod.node().name(),
+            "targetRef": {"kind": "Pod", "namespace": pod.spec().namespace, "name": pod.name(), "uid": pod.uid()},
+        });
+        if let Some(hostname) = &endpoint.hostname {
+            value["hostname"] = json!(hostname);
+        }
+        value
+    }
+}
+
+/// The host name of an address without one: `10.1.2.3` is `10-1-2-3`.
+fn dashed(address: IpAddr) -> String {
+    let text = address.to_string().replace(['.', ':'], "-");
+    if text.ends_with('-') { format!("{text}0") } else { text }
+}
+
+/// A pod as a manifest.
+fn pod(pod: &Pod) -> Value {
+    let addresses = pod.addresses();
+    let spec = pod.spec();
+    let mut value = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": spec.namespace, "name": spec.name, "uid": spec.uid},
+        "spec": {
+            "nodeName": pod.node().name(),
+            "hostNetwork": spec.host_network,
+            "containers": [{"name": "main", "image": "none"}],
+        },
+        "status": {
+            "phase": "Running",
+            "hostIP": pod.node().addresses().first(),
+            "podIP": addresses.first(),
+            "podIPs": addresses.iter().map(|address| json!({"ip": address})).collect::<Vec<_>>(),
+            "containerStatuses": [{
+                "name": "main", "ready": true, "restartCount": 0, "image": "none", "imageID": "none",
+                "containerID": format!("containerd://{}", pod.container()),
+            }],
+        },
+    });
+    if let Some(workload) = &spec.workload {
+        // A Deployment owns its pods by way of a ReplicaSet, whose name ends in a hash.
+        const HASH: &str = "5d4f8c7b96";
+        let (kind, name) = if workload.kind == "Deployment" {
+            value["metadata"]["labels"] = json!({"pod-template-hash": HASH});
+            ("ReplicaSet", format!("{}-{HASH}", workload.name))
+        } else {
+            (workload.kind.as_str(), workload.name.clone())
+        };
+        let version = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+        value["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": version, "kind": kind, "name": name, "uid": "00000000-0000-0000-0000-000000000001",
+            "controller": true,
+        }]);
+    }
+    value
+}
+
+/// Manifests of these Services and pods, as several documents.
+#[must_use]
+pub fn manifests(services: &[ServiceSpec], pods: &[Pod]) -> String {
+    let services = services.iter().flat_map(|service| {
+        let mut documents = vec![service.service()];
+        documents.extend(service.slices());
+        documents
+    });
+    let documents = services.chain(pods.iter().map(pod));
+    documents.map(|document| format!("---\n{document:#}\n")).collect()
+}

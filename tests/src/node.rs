@@ -1,0 +1,132 @@
+//! A node: a network namespace that routes, with a bridge its pods hang on.
+//!
+//! In: name, gateway addresses of the pods' ranges. Out: [`Pod`]s, and addresses that lead nowhere.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, Weak};
+
+use anyhow::{Context, Result};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::lab::Inner;
+use crate::link::Nowhere;
+use crate::netns::Netns;
+use crate::pod::{Pod, PodSpec};
+use crate::process::lock;
+
+const BRIDGE: &str = "cni0";
+
+/// A node to be made.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// Name.
+    pub name: String,
+    /// The bridge's IPv4 address and the range of the pods on it.
+    pub gateway_v4: Ipv4Net,
+    /// The bridge's IPv6 address and the range of the pods on it.
+    pub gateway_v6: Ipv6Net,
+    /// The node's own addresses, which host-network pods use.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl NodeSpec {
+    /// Node number `n` with the usual ranges and `172.18.0.N` and `fd00:172:18::N` as its own addresses.
+    #[must_use]
+    pub fn usual(name: &str, n: u8) -> Self {
+        let segment = u16::from(n);
+        Self {
+            name: name.to_owned(),
+            gateway_v4: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, n, 1), 24),
+            gateway_v6: Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0x10, 0x244, segment, 0, 0, 0, 1), 64),
+            addresses: vec![
+                Ipv4Addr::new(172, 18, 0, n).into(),
+                Ipv6Addr::new(0xfd00, 0x172, 0x18, 0, 0, 0, 0, segment).into(),
+            ],
+        }
+    }
+}
+
+pub(crate) struct NodeInner {
+    pub(crate) spec: NodeSpec,
+    pub(crate) lab: Weak<Inner>,
+    pub(crate) netns: Arc<Netns>,
+    pub(crate) bridge: u32,
+    pub(crate) pods: Mutex<Vec<Pod>>,
+}
+
+/// A node.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<NodeInner>,
+}
+
+impl Node {
+    pub(crate) fn new(lab: &Arc<Inner>, spec: NodeSpec) -> Result<Self> {
+        let netns = Netns::new(&lab.netlink, true)?;
+        let bridge = netns.links.add_bridge(BRIDGE, [0x02, 0, 0, 0, 0, 1])?;
+        netns.links.add_address(bridge, IpNet::V4(spec.gateway_v4))?;
+        netns.links.add_address(bridge, IpNet::V6(spec.gateway_v6))?;
+        for &address in &spec.addresses {
+            netns.links.add_address(bridge, IpNet::from(address))?;
+            lock(&lab.truth).own(address, &spec.name, &spec.name);
+        }
+        let inner =
+            NodeInner { spec, lab: Arc::downgrade(lab), netns: Arc::new(netns), bridge, pods: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.spec.name
+    }
+
+    /// The node's own addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.inner.spec.addresses
+    }
+
+    /// Starts a pod.
+    pub fn pod(&self, spec: PodSpec) -> Result<Pod> {
+        let pod = Pod::new(self, spec)?;
+        lock(&self.inner.pods).push(pod.clone());
+        Ok(pod)
+    }
+
+    /// The pods that have not been removed.
+    #[must_use]
+    pub fn pods(&self) -> Vec<Pod> {
+        lock(&self.inner.pods).clone()
+    }
+
+    /// From now on packets to this address are dropped without an answer. It must be reached through the gateway:
+    /// no pod's own prefix may cover it.
+    pub fn blackhole(&self, address: IpAddr) -> Result<()> {
+        self.inner.netns.links.add_nowhere_route(address, Nowhere::Blackhole)
+    }
+
+    /// From now on packets to this address are answered with ICMP unreachable; as with [`Node::blackhole`], it
+    /// must be reached through the gateway.
+    pub fn unreachable(&self, address: IpAddr) -> Result<()> {
+        self.inner.netns.links.add_nowhere_route(address, Nowhere::Unreachable)
+    }
+
+    /// Takes [`Node::blackhole`] or [`Node::unreachable`] back.
+    pub fn reachable_again(&self, address: IpAddr) -> Result<()> {
+        self.inner.netns.links.remove_host_route(address)
+    }
+
+    pub(crate) fn lab(&self) -> Result<Arc<Inner>> {
+        self.inner.lab.upgrade().context("the lab has been dropped")
+    }
+
+    /// Everyone on this node forgets which MAC an address has.
+    pub(crate) fn forget_neighbour(&self, address: IpAddr) -> Result<()> {
+        self.inner.netns.links.forget_neighbour(address)?;
+        for pod in self.pods() {
+            pod.netns().links.forget_neighbour(address)?;
+        }
+        Ok(())
+    }
+}

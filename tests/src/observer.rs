@@ -1,0 +1,203 @@
+//! The daemon under test: a child process outside all pods, asked over HTTP on loopback.
+//!
+//! In: its program (`HEADLESS_OBS_BIN`, else beside this one) and options. Out: readiness, snapshots, metrics, its
+//! log. It ends with the lab whatever happens.
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::process::{Program, lock};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// The daemon to be started.
+#[derive(Clone, Debug, Default)]
+pub struct ObserverSpec {
+    /// Its program; found by itself if it is empty.
+    pub program: PathBuf,
+    /// Options of `run`, but `--listen`.
+    pub options: Vec<String>,
+    /// How long it may take to be ready.
+    pub patience: Option<Duration>,
+}
+
+impl ObserverSpec {
+    /// The daemon with these options of `run`.
+    #[must_use]
+    pub fn new(options: &[&str]) -> Self {
+        Self { options: options.iter().map(|&option| option.to_owned()).collect(), ..Self::default() }
+    }
+}
+
+/// The program under test: `HEADLESS_OBS_BIN`, else `headless-obs` where cargo puts it.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("HEADLESS_OBS_BIN") {
+        return Ok(path.into());
+    }
+    let this = env::current_exe().context("cannot tell where this program is")?;
+    let mut candidates = this.ancestors().skip(1).take(2).map(|folder| folder.join("headless-obs"));
+    candidates.find(|path| path.is_file()).context("there is no headless-obs: build it or set HEADLESS_OBS_BIN")
+}
+
+/// A running daemon; it is killed when this is dropped.
+pub struct Observer {
+    program: Program,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Observer {
+    /// Starts it and waits until it is ready.
+    pub fn start(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
+        let path = if spec.program.as_os_str().is_empty() { program()? } else { spec.program.clone() };
+        let path = path.to_str().context("the daemon's path is not text")?;
+        let address = free_port()?;
+        let listen = address.to_string();
+        let mut arguments = vec![path, "run", "--listen", &listen];
+        arguments.extend(spec.options.iter().map(String::as_str));
+        let mut program = lab.exec(&arguments)?;
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stdout, stderr) = program.streams();
+        if let Some(stream) = stdout {
+            collect(stream, &log);
+        }
+        if let Some(stream) = stderr {
+            collect(stream, &log);
+        }
+        let mut observer = Self { program, address, log };
+        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
+        Ok(observer)
+    }
+
+    fn wait_ready(&mut self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        loop {
+            if matches!(self.get("/readyz"), Ok((200, _))) {
+                return Ok(());
+            }
+            if let Some(status) = self.program.try_wait()? {
+                bail!("the daemon ended before it was ready ({status}):\n{}", self.log());
+            }
+            if Instant::now() > end {
+                bail!("the daemon is not ready after {patience:?}:\n{}", self.log());
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// What it has written to stdout and stderr.
+    #[must_use]
+    pub fn log(&self) -> String {
+        lock(&self.log).clone()
+    }
+
+    /// Status and body of a page.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        get(self.address, path)
+    }
+
+    /// The snapshot of now.
+    pub fn snapshot(&self) -> Result<Value> {
+        match self.get("/api/v1/snapshot")? {
+            (200, body) => serde_json::from_str(&body).context("the snapshot is not JSON"),
+            (status, body) => bail!("no snapshot: HTTP {status}: {body}"),
+        }
+    }
+
+    /// The metrics of now.
+    pub fn metrics(&self) -> Result<String> {
+        match self.get("/metrics")? {
+            (200, body) => Ok(body),
+            (status, body) => bail!("no metrics: HTTP {status}: {body}"),
+        }
+    }
+
+    /// Takes snapshots until one is as wanted; the last one is the error after `patience`.
+    pub fn snapshot_when(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let end = Instant::now() + patience;
+        loop {
+            let snapshot = self.snapshot()?;
+            if wanted(&snapshot) {
+                return Ok(snapshot);
+            }
+            if Instant::now() > end {
+                bail!("no snapshot was as wanted within {patience:?}; the last one:\n{snapshot:#}");
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits; gives its status and log.
+    pub fn stop(mut self) -> Result<(ExitStatus, String)> {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
+        kill_process(pid, Signal::TERM).context("cannot signal the daemon")?;
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.program.try_wait()? {
+                return Ok((status, self.log()));
+            }
+            if Instant::now() > end {
+                bail!("the daemon did not end after SIGTERM:\n{}", self.log());
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(mut self) {
+        self.program.kill();
+    }
+}
+
+/// A port of loopback that nobody uses now.
+fn free_port() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
+    listener.local_addr().context("no free port on loopback")
+}
+
+/// Appends all that comes from a stream to the log, until it ends.
+fn collect(mut stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            lock(&log).push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    });
+}
+
+/// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
+fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let timeout = Duration::from_secs(10);
+    let mut stream = TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).with_context(|| format!("{address}{path}: no answer"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{address}{path}: no HTTP answer"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("{address}{path}: no HTTP status"))?, body.to_owned()))
+}

@@ -1,0 +1,419 @@
+//! A pod: a network namespace with a veth pair to its node's bridge, a cgroup, and programs inside both.
+//!
+//! In: a [`PodSpec`]. Out: a handle that starts servers, DNS servers, clients and any other program inside, moves
+//! addresses and takes the pod away. A host-network pod has a cgroup of its own and its node's namespace.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, ensure};
+use ipnet::IpNet;
+
+use crate::cgroup::{CgroupLayout, CgroupTree};
+use crate::client::{Client, ClientSpec};
+use crate::dns::{DnsServer, DnsSpec};
+use crate::netns::Netns;
+use crate::node::Node;
+use crate::process::{Agent, Place, Program, lock};
+use crate::server::{Server, ServerReady, ServerSpec};
+
+const LINK: &str = "eth0";
+
+/// What a pod belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job` …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The C library's resolver settings inside a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvConf {
+    /// DNS server, on port 53.
+    pub nameserver: IpAddr,
+    /// Domains to try.
+    pub search: Vec<String>,
+    /// Names with fewer dots are tried with the domains first.
+    pub ndots: u8,
+}
+
+impl ResolvConf {
+    /// As a kubelet writes it for a pod of this namespace.
+    #[must_use]
+    pub fn kubelet(nameserver: IpAddr, namespace: &str, zone: &str) -> Self {
+        let search = vec![format!("{namespace}.svc.{zone}"), format!("svc.{zone}"), zone.to_owned()];
+        Self { nameserver, search, ndots: 5 }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "nameserver {}\nsearch {}\noptions ndots:{}\n",
+            self.nameserver,
+            self.search.join(" "),
+            self.ndots
+        )
+    }
+}
+
+/// A pod to be started.
+#[derive(Clone, Debug)]
+pub struct PodSpec {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID; a random one if it is empty.
+    pub uid: String,
+    /// Addresses with the prefix the pod believes in, such as `10.244.1.5/32`.
+    pub addresses: Vec<String>,
+    /// Uses its node's network.
+    pub host_network: bool,
+    /// Where its cgroup is.
+    pub layout: CgroupLayout,
+    /// What it belongs to; nothing: itself.
+    pub workload: Option<Workload>,
+    /// Resolver settings for the C library; the machine's without.
+    pub resolv_conf: Option<ResolvConf>,
+}
+
+impl PodSpec {
+    /// A pod without addresses that belongs to nothing.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: String::new(),
+            addresses: Vec::new(),
+            host_network: false,
+            layout: CgroupLayout::default(),
+            workload: None,
+            resolv_conf: None,
+        }
+    }
+
+    /// The same with one more address, such as `10.244.1.5/24`.
+    #[must_use]
+    pub fn address(mut self, address: &str) -> Self {
+        self.addresses.push(address.to_owned());
+        self
+    }
+
+    /// The same as part of a workload.
+    #[must_use]
+    pub fn workload(mut self, kind: &str, name: &str) -> Self {
+        self.workload = Some(Workload { kind: kind.to_owned(), name: name.to_owned() });
+        self
+    }
+
+    /// The same on its node's network.
+    #[must_use]
+    pub fn host_network(mut self) -> Self {
+        self.host_network = true;
+        self
+    }
+
+    /// The same with another place of its cgroup.
+    #[must_use]
+    pub fn layout(mut self, layout: CgroupLayout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// The same with resolver settings.
+    #[must_use]
+    pub fn resolv_conf(mut self, settings: ResolvConf) -> Self {
+        self.resolv_conf = Some(settings);
+        self
+    }
+}
+
+struct PodInner {
+    spec: PodSpec,
+    node: Node,
+    container: String,
+    cgroup: PathBuf,
+    netns: Arc<Netns>,
+    /// The host's end of the veth pair and the pod's index of its own end; none for a host-network pod.
+    links: Option<(String, u32)>,
+    addresses: Mutex<Vec<IpNet>>,
+    servers: Mutex<Vec<Server>>,
+    dns: Mutex<Vec<DnsServer>>,
+    removed: AtomicBool,
+}
+
+/// A pod; it stays until it is removed or the lab ends.
+#[derive(Clone)]
+pub struct Pod {
+    inner: Arc<PodInner>,
+}
+
+impl Pod {
+    pub(crate) fn new(node: &Node, mut spec: PodSpec) -> Result<Self> {
+        let lab = node.lab()?;
+        if spec.uid.is_empty() {
+            spec.uid = random_uid();
+        }
+        let container = hex(&rand::random::<[u8; 32]>());
+        let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &container))?;
+        let (netns, links) = if spec.host_network {
+            ensure!(spec.addresses.is_empty(), "pod {}: a host-network pod has its node's addresses", spec.name);
+            (Arc::clone(&node.inner.netns), None)
+        } else {
+            let netns = Netns::new(&lab.netlink, false)?;
+            let outside = format!("veth{}", lab.next_pod());
+            node.inner.netns.links.add_veth(&outside, node.inner.bridge, LINK, netns.raw_fd())?;
+            let inside = netns.links.index(LINK)?;
+            (Arc::new(netns), Some((outside, inside)))
+        };
+        let addresses = spec.addresses.clone();
+        let pod = Self {
+            inner: Arc::new(PodInner {
+                spec,
+                node: node.clone(),
+                container,
+                cgroup,
+                netns,
+                links,
+                addresses: Mutex::default(),
+                servers: Mutex::default(),
+                dns: Mutex::default(),
+                removed: AtomicBool::new(false),
+            }),
+        };
+        for address in &addresses {
+            pod.give(address)?;
+        }
+        if pod.inner.spec.host_network {
+            // Servers see the node's address: it tells who connects only while there is one such pod.
+            let alone = !node.pods().iter().any(|other| other.spec().host_network);
+            let (owner, workload) =
+                if alone { (pod.full_name(), pod.workload()) } else { (node.name().to_owned(), node.name()) };
+            let mut truth = lock(&lab.truth);
+            truth.book()?;
+            node.addresses().iter().for_each(|&address| truth.own(address, &owner, workload));
+        }
+        Ok(pod)
+    }
+
+    /// Gives the pod one more address, such as `10.244.1.5/24`.
+    pub fn give(&self, address: &str) -> Result<()> {
+        let address: IpNet = address
+            .parse()
+            .with_context(|| format!("{address}: not an address with a prefix, such as 10.244.1.5/24"))?;
+        let (_, inside) = self.links()?;
+        let node = &self.inner.node.inner;
+        self.inner.netns.links.add_address(*inside, address)?;
+        let first = !lock(&self.inner.addresses).iter().any(|other| other.addr().is_ipv4() == address.addr().is_ipv4());
+        if first {
+            let gateway = match address {
+                IpNet::V4(_) => node.spec.gateway_v4.addr().into(),
+                IpNet::V6(_) => node.spec.gateway_v6.addr().into(),
+            };
+            self.inner.netns.links.add_default_route(*inside, gateway)?;
+        }
+        node.netns.links.add_host_route(node.bridge, address.addr())?;
+        lock(&self.inner.addresses).push(address);
+        let lab = self.inner.node.lab()?;
+        if !lock(&lab.used).insert(address.addr()) {
+            self.inner.node.forget_neighbour(address.addr())?;
+        }
+        let mut truth = lock(&lab.truth);
+        truth.book()?;
+        truth.own(address.addr(), &self.full_name(), self.workload());
+        Ok(())
+    }
+
+    /// Takes an address away from the pod. Its open connections from it come to nothing.
+    pub fn take(&self, address: IpAddr) -> Result<IpNet> {
+        let (_, inside) = self.links()?;
+        let mut addresses = lock(&self.inner.addresses);
+        let place = addresses.iter().position(|net| net.addr() == address);
+        let place = place.with_context(|| format!("pod {} does not have the address {address}", self.name()))?;
+        let lab = self.inner.node.lab()?;
+        let mut truth = lock(&lab.truth);
+        truth.book()?;
+        truth.disown(address);
+        let node = &self.inner.node.inner;
+        node.netns.links.remove_host_route(address)?;
+        self.inner.netns.links.remove_address(*inside, addresses[place])?;
+        Ok(addresses.remove(place))
+    }
+
+    /// From now on the pod hears but cannot answer: attempts to connect time out. For good.
+    pub fn silence(&self) -> Result<()> {
+        self.links()?;
+        self.inner.netns.links.remove_all_routes()
+    }
+
+    /// Starts a server.
+    pub fn serve(&self, spec: &ServerSpec) -> Result<Server> {
+        let lab = self.inner.node.lab()?;
+        let (agent, ready): (Agent, ServerReady) =
+            lab.spawner.agent(&format!("server of {}", self.name()), &self.place(), "server", spec)?;
+        let server = Server::new(agent, ready);
+        lock(&self.inner.servers).push(server.clone());
+        lock(&lab.truth).add(self.name(), &server);
+        Ok(server)
+    }
+
+    /// Starts a server on one port of all addresses of the pod that closes what it accepts.
+    pub fn serve_port(&self, port: u16) -> Result<Server> {
+        self.serve(&ServerSpec::new(self.sockets(port)))
+    }
+
+    /// Starts a DNS server.
+    pub fn dns(&self, spec: &DnsSpec) -> Result<DnsServer> {
+        let name = format!("DNS server of {}", self.name());
+        let (agent, ready): (Agent, ServerReady) =
+            self.inner.node.lab()?.spawner.agent(&name, &self.place(), "dns", spec)?;
+        let server = DnsServer::new(agent, ready.listening);
+        lock(&self.inner.dns).push(server.clone());
+        Ok(server)
+    }
+
+    /// Starts a client, which begins at once if it has connections to make.
+    pub fn client(&self, spec: &ClientSpec) -> Result<Client> {
+        let name = format!("client of {}", self.name());
+        let (agent, _): (Agent, ()) = self.inner.node.lab()?.spawner.agent(&name, &self.place(), "client", spec)?;
+        Ok(Client { agent })
+    }
+
+    /// Starts any program inside the pod.
+    pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
+        Program::new(&self.inner.node.lab()?.spawner, &self.place(), arguments)
+    }
+
+    /// Makes a setting below /proc/sys of the pod's network namespace, such as `net/ipv4/tcp_syn_retries`.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.inner.netns.set(name, value)
+    }
+
+    /// Takes the pod away with all that is in it: first its network, then its programs. Packets to its addresses
+    /// go unanswered; after a while senders learn that the host is unreachable.
+    pub fn remove(&self) -> Result<()> {
+        if self.inner.removed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let node = &self.inner.node.inner;
+        if let Some((outside, _)) = &self.inner.links {
+            node.netns.links.delete(outside)?;
+        }
+        for server in lock(&self.inner.servers).drain(..) {
+            server.kill();
+        }
+        for server in lock(&self.inner.dns).drain(..) {
+            server.kill();
+        }
+        CgroupTree::remove(&self.inner.cgroup)?;
+        let lab = self.inner.node.lab()?;
+        let mut truth = lock(&lab.truth);
+        truth.book()?;
+        for address in lock(&self.inner.addresses).drain(..) {
+            truth.disown(address.addr());
+            node.netns.links.remove_host_route(address.addr())?;
+        }
+        lock(&node.pods).retain(|pod| !Arc::ptr_eq(&pod.inner, &self.inner));
+        Ok(())
+    }
+
+    /// What it was made of; the UID is filled in.
+    #[must_use]
+    pub fn spec(&self) -> &PodSpec {
+        &self.inner.spec
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.spec.name
+    }
+
+    /// `namespace/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.inner.spec.namespace, self.inner.spec.name)
+    }
+
+    /// Its UID.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.inner.spec.uid
+    }
+
+    /// The name of its workload; its own if it belongs to nothing.
+    #[must_use]
+    pub fn workload(&self) -> &str {
+        self.inner.spec.workload.as_ref().map_or(self.name(), |workload| &workload.name)
+    }
+
+    /// Its node.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.inner.node
+    }
+
+    /// The id of its container: 64 hexadecimal digits.
+    #[must_use]
+    pub fn container(&self) -> &str {
+        &self.inner.container
+    }
+
+    /// The directory of its cgroup.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        &self.inner.cgroup
+    }
+
+    /// Its addresses; those of the node for a host-network pod.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        if self.inner.links.is_none() {
+            return self.inner.node.addresses().to_vec();
+        }
+        lock(&self.inner.addresses).iter().map(IpNet::addr).collect()
+    }
+
+    /// Its first address of a family.
+    pub fn ip(&self, v4: bool) -> Result<IpAddr> {
+        let family = if v4 { "IPv4" } else { "IPv6" };
+        let found = self.addresses().into_iter().find(|address| address.is_ipv4() == v4);
+        found.with_context(|| format!("pod {} has no {family} address", self.name()))
+    }
+
+    /// Its addresses with a port.
+    #[must_use]
+    pub fn sockets(&self, port: u16) -> Vec<SocketAddr> {
+        self.addresses().into_iter().map(|address| SocketAddr::new(address, port)).collect()
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.inner.netns
+    }
+
+    fn links(&self) -> Result<&(String, u32)> {
+        self.inner.links.as_ref().with_context(|| format!("pod {} uses its node's network", self.name()))
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            netns: Some(self.inner.netns.path()),
+            cgroup: Some(self.inner.cgroup.clone()),
+            resolv_conf: self.inner.spec.resolv_conf.as_ref().map(ResolvConf::text),
+        }
+    }
+}
+
+/// A random UID in the usual form.
+fn random_uid() -> String {
+    let digits = hex(&rand::random::<[u8; 16]>());
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

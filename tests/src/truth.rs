@@ -1,0 +1,96 @@
+//! The truth: which client connected to which pod, by what the servers accepted.
+//!
+//! In: who owns which address, and the servers' counts by source address. Out: [`TruthRow`]s.
+//!
+//! Servers know addresses only, and an address can move from pod to pod. So counts are booked whenever an address
+//! changes hands and whenever a server ends: the increase since the last time belongs to the owner until then.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::server::Server;
+
+/// Connections of one client to one pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TruthRow {
+    /// The client: its workload's name, a node's name, or an address that nobody owns.
+    pub client: String,
+    /// The pod that accepted them.
+    pub pod: String,
+    /// How many.
+    pub accepted: u64,
+}
+
+#[derive(Clone)]
+struct Owner {
+    /// `namespace/name`.
+    name: String,
+    workload: String,
+}
+
+struct Source {
+    pod: String,
+    server: Server,
+    seen: BTreeMap<IpAddr, u64>,
+}
+
+/// What has been booked so far.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    owners: BTreeMap<IpAddr, Owner>,
+    sources: Vec<Source>,
+    booked: BTreeMap<(String, String), u64>,
+}
+
+impl Ledger {
+    /// Adds a server of a pod.
+    pub(crate) fn add(&mut self, pod: &str, server: &Server) {
+        self.sources.push(Source { pod: pod.to_owned(), server: server.clone(), seen: BTreeMap::new() });
+    }
+
+    /// An address has an owner from now on. What came from it before must be booked by then.
+    pub(crate) fn own(&mut self, address: IpAddr, name: &str, workload: &str) {
+        self.owners.insert(address, Owner { name: name.to_owned(), workload: workload.to_owned() });
+    }
+
+    /// An address is free from now on. What came from it before must be booked by then.
+    pub(crate) fn disown(&mut self, address: IpAddr) {
+        self.owners.remove(&address);
+    }
+
+    /// Who has an address.
+    pub(crate) fn owner(&self, address: IpAddr) -> Option<String> {
+        self.owners.get(&address).map(|owner| owner.name.clone())
+    }
+
+    /// Books what the servers have accepted since the last time.
+    pub(crate) fn book(&mut self) -> Result<()> {
+        for source in &mut self.sources {
+            for (address, accepted) in source.server.accepted()? {
+                let before = source.seen.insert(address, accepted).unwrap_or(0);
+                let owner = self.owners.get(&address);
+                let client = owner.map_or_else(|| address.to_string(), |owner| owner.workload.clone());
+                *self.booked.entry((client, source.pod.clone())).or_default() += accepted - before;
+            }
+        }
+        self.sources.retain(|source| !source.server.has_ended());
+        Ok(())
+    }
+
+    /// The truth of now.
+    pub(crate) fn rows(&mut self) -> Result<Vec<TruthRow>> {
+        self.book()?;
+        let rows = self.booked.iter().filter(|(_, accepted)| **accepted > 0);
+        Ok(rows
+            .map(|((client, pod), &accepted)| TruthRow { client: client.clone(), pod: pod.clone(), accepted })
+            .collect())
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
