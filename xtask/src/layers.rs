@@ -15,25 +15,15 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 11] = [
-    "attribution",
-    "client",
-    "config",
-    "dns",
-    "engine",
-    "evidence",
-    "expose",
-    "ledger",
-    "spread",
-    "time",
-    "topology",
-];
+const PURE: [&str; 10] =
+    ["attribution", "client", "dns", "engine", "evidence", "expose", "ledger", "spread", "time", "topology"];
 
 /// Modules of the daemon that do IO, and which of the others each must not know.
-const SHELL: [(&str, &[&str]); 8] = [
+const SHELL: [(&str, &[&str]); 9] = [
     ("app", &[]),
     ("cli", &["app", "commands", "probe", "server", "sources"]),
     ("commands", &[]),
+    ("config", &["app", "cli", "commands", "probe", "server", "sources"]),
     ("handle", &["app", "commands", "probe", "server", "sources"]),
     ("log", &["app", "commands", "probe", "server", "sources"]),
     ("probe", &["app", "commands", "server", "sources"]),
