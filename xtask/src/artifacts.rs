@@ -31,8 +31,11 @@ pub(crate) fn build(args: &[&str]) -> Result<Vec<Program>> {
 
 /// Builds the test programs of a package, without running them.
 pub(crate) fn build_tests(package: &str) -> Result<Vec<Program>> {
-    let built = programs(process::cargo().args(["test", "--no-run", "--package", package]))?;
-    Ok(built.into_iter().filter(|program| program.is_test).collect())
+    let mut built = programs(process::cargo().args(["test", "--no-run", "--package", package]))?;
+    built.retain(|program| program.is_test);
+    // Cargo announces them as they get ready, which differs from run to run.
+    built.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(built)
 }
 
 /// The path of the binary of that name.

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Error, Result, bail};
 use crate::process;
 
 /// Variables that reach the command through sudo, by prefix.
-const KEPT: [&str; 4] = ["HEADLESS_OBS_", "RUST_", "NO_COLOR", "COLORTERM"];
+const KEPT: [&str; 5] = ["HEADLESS_OBS_", "RUST_BACKTRACE", "RUST_LOG", "NO_COLOR", "COLORTERM"];
 
 /// A command for root.
 ///
@@ -29,6 +29,12 @@ pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)
         bail!("{} needs root, and sudo is not installed: run the task as root", program.display());
     }
     Ok(through_sudo(program, args, env))
+}
+
+/// Makes sure, once and before much else is done, that sudo lets this user be root.
+pub(crate) fn check() -> Result<()> {
+    let mut nothing = as_root(Path::new("true"), &[], &[])?;
+    process::run(&mut nothing).context("sudo does not let this user be root; run the task as root")
 }
 
 fn direct(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Command {
@@ -124,6 +130,7 @@ mod tests {
             ("HEADLESS_OBS_EBPF", true),
             ("RUST_BACKTRACE", true),
             ("NO_COLOR", true),
+            ("RUST_RECURSION_COUNT", false),
             ("LD_LIBRARY_PATH", false),
             ("PATH", false),
             ("MY_RUST_LOG", false),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -39,9 +40,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{}` printed no UTF-8", describe(command)))
 }
 
-/// The command as one would type it.
+/// The command as one would type it: cargo without the folder of its toolchain.
 pub(crate) fn describe(command: &Command) -> String {
-    std::iter::once(command.get_program())
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or_default();
+    let shown = if name == "cargo" { name } else { program.as_os_str() };
+    std::iter::once(shown)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()

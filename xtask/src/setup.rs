@@ -121,6 +121,7 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
         bail!("no apt-get that could install {}", packages.join(" "));
     }
+    privilege::as_root(Path::new("apt-get"), &[], &[])?;
     let mut install = vec!["--quiet", "install", "--yes", "--no-install-recommends"];
     install.extend_from_slice(packages);
     say(&format!("installing the packages {} (a minute or two)", packages.join(" ")));

@@ -89,6 +89,7 @@ fn kernel(options: &Options) -> Result<Counts> {
     if !missing.is_empty() {
         bail!("{}", missing.join("; "));
     }
+    privilege::check()?;
     let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
     // One test at a time: they share the kernel's cgroup root and count what happens there.
