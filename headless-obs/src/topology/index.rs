@@ -89,6 +89,17 @@ impl Topology {
         self.touched()
     }
 
+    /// Whether nothing at all is held or indexed.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.services.is_empty()
+            && self.by_name.is_empty()
+            && self.slices.is_empty()
+            && self.cluster_ips.is_empty()
+            && self.entries == 0
+            && self.book.is_empty()
+    }
+
     fn touched(&mut self) -> Touched {
         Touched { addresses: std::mem::take(&mut self.book.touched) }
     }
