@@ -113,8 +113,8 @@ impl Endpoint {
             node: None,
             parts: Vec::new(),
             ports: Arc::default(),
-            addresses: Vec::new(),
-            history: Vec::new(),
+            addresses: Vec::with_capacity(1),
+            history: Vec::with_capacity(1),
             ready_since: None,
         }
     }

@@ -241,6 +241,7 @@ impl Topology {
         let room = self.book.config.endpoints.saturating_sub(self.entries + 1);
         let excess = slice.endpoints.len().saturating_sub(room);
         slice.endpoints.truncate(room);
+        slice.endpoints.shrink_to_fit();
         self.book.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
     }
 
