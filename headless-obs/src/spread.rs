@@ -100,6 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn all_on_one_is_the_worst_whatever_the_rounding() {
+        for (n, x) in (1..200_usize).flat_map(|n| (1..100_u64).map(move |x| (n, x))) {
+            let mut counts = vec![0; n];
+            counts[0] = x;
+            let (spread, n) = (of(&counts), real(u64::try_from(n).unwrap()));
+            assert!(spread.peak_to_mean <= n && close(spread.peak_to_mean, n), "{x} on one of {n}");
+            assert!(spread.cv <= (n - 1.0).sqrt() && close(spread.cv, (n - 1.0).sqrt()), "{x} on one of {n}");
+            assert!(spread.jain >= 1.0 / n && close(spread.jain, 1.0 / n), "{x} on one of {n}");
+        }
+    }
+
+    #[test]
     fn enormous_counts_do_not_overflow() {
         let spread = of(&[u64::MAX, u64::MAX, 0]);
         assert_eq!(spread.connections, u64::MAX);

@@ -65,6 +65,20 @@ mod tests {
     }
 
     #[test]
+    fn entries_that_are_all_in_use_stay_within_bounds() {
+        let mut recent = Recent::new(20);
+        for key in 0..20 {
+            recent.insert(key, ());
+        }
+        let mut forgotten = 0;
+        for key in 0..20 {
+            forgotten += recent.get(&key).1;
+            assert!(recent.young.len() <= 10 && recent.old.len() <= 10);
+        }
+        assert_eq!(forgotten, 20 - recent.young.len() - recent.old.len());
+    }
+
+    #[test]
     fn an_entry_survives_at_least_half_the_capacity() {
         let mut recent = Recent::new(20);
         recent.insert(0, ());

@@ -30,6 +30,11 @@ impl Book {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.removed.is_empty()
+    }
+
     /// A new id; none once all are used up.
     pub(super) fn endpoint_id(&mut self) -> Option<EndpointId> {
         let id = EndpointId(self.next_endpoint);

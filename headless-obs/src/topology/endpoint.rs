@@ -1,6 +1,6 @@
 //! One endpoint of a Service: what it is now, and what it was at any moment that is still remembered.
 //!
-//! An endpoint is the sum of the [`Part`]s that slices contribute: one per slice and address. Without any
+//! An endpoint is the sum of the parts that slices contribute: one per slice and address. Without any
 //! part it has left and is only remembered.
 
 use std::net::IpAddr;
@@ -113,8 +113,8 @@ impl Endpoint {
             node: None,
             parts: Vec::new(),
             ports: Arc::default(),
-            addresses: Vec::new(),
-            history: Vec::new(),
+            addresses: Vec::with_capacity(1),
+            history: Vec::with_capacity(1),
             ready_since: None,
         }
     }

@@ -89,6 +89,17 @@ impl Topology {
         self.touched()
     }
 
+    /// Whether nothing at all is held or indexed.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.services.is_empty()
+            && self.by_name.is_empty()
+            && self.slices.is_empty()
+            && self.cluster_ips.is_empty()
+            && self.entries == 0
+            && self.book.is_empty()
+    }
+
     fn touched(&mut self) -> Touched {
         Touched { addresses: std::mem::take(&mut self.book.touched) }
     }
@@ -230,6 +241,7 @@ impl Topology {
         let room = self.book.config.endpoints.saturating_sub(self.entries + 1);
         let excess = slice.endpoints.len().saturating_sub(room);
         slice.endpoints.truncate(room);
+        slice.endpoints.shrink_to_fit();
         self.book.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
     }
 

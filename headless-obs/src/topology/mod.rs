@@ -70,7 +70,8 @@ pub struct Config {
     pub history: usize,
     /// The most Services, headless or not.
     pub services: usize,
-    /// The most entries in all slices together; a slice itself counts as one more.
+    /// The most entries in all slices together; a slice itself counts as one more. An endpoint takes about
+    /// 1 KiB.
     pub endpoints: usize,
     /// The most Pods.
     pub pods: usize,

@@ -36,7 +36,8 @@ pub struct ServiceState {
     pub(super) object: Option<Service>,
     pub(super) slices: Vec<ObjectKey>,
     pub(super) headless: bool,
-    endpoints: BTreeMap<EndpointId, Endpoint>,
+    /// Boxed, as nodes of a map that grows at its end are half empty.
+    endpoints: BTreeMap<EndpointId, Box<Endpoint>>,
     identities: HashMap<Identity, EndpointId>,
 }
 
@@ -76,12 +77,12 @@ impl ServiceState {
 
     /// Its endpoints in the order they were first seen; those that left come with [`State::Removed`].
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints.values()
+        self.endpoints.values().map(Box::as_ref)
     }
 
     /// An endpoint of it.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
-        self.endpoints.get(&id)
+        self.endpoints.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn endpoint_ids(&self) -> impl Iterator<Item = EndpointId> {
@@ -196,7 +197,7 @@ impl ServiceState {
             }
         };
         let place = EndpointRef { service: self.id, endpoint: id };
-        Some(self.endpoints.entry(id).or_insert_with(|| Endpoint::new(place)))
+        Some(self.endpoints.entry(id).or_insert_with(|| Box::new(Endpoint::new(place))))
     }
 
     /// An endpoint that this very update withdrew and that is now called by a better name: an address whose

@@ -281,6 +281,16 @@ fn what_does_not_fit_is_counted_and_idle_services_make_room() {
 }
 
 #[test]
+fn endpoints_that_left_make_room() {
+    let mut test = Test::with(LearnConfig { endpoints: 2, ..LearnConfig::default() });
+    test.observe(0, answer("a.corp", &["10.0.0.1", "10.0.0.2"]));
+    test.observe(60, answer("a.corp", &["10.0.0.1"]));
+    test.observe(60, answer("b.corp", &["10.0.1.1", "10.0.1.2"]));
+    assert_eq!(test.states("", "b.corp"), ["10.0.1.1=ready"]);
+    assert_eq!(test.learner.counters().endpoints_full, 1);
+}
+
+#[test]
 fn hostile_ttls_and_mapped_addresses_do_no_harm() {
     let mut test = Test::new();
     let mut odd = answer(WEB, &["::ffff:10.0.0.1", "10.0.0.2"]);

@@ -8,6 +8,7 @@ use super::*;
 use crate::time::Time;
 
 mod pods;
+mod random;
 mod services;
 mod time;
 

@@ -56,6 +56,8 @@ fn a_dual_stack_pod_is_one_endpoint() {
     assert_eq!(test.dial("orders", "fd00::1", 80), "orders-0=removed");
     test.delete_slice("orders-v4");
     assert_eq!(test.states(), ["orders-0=removed"]);
+    let last: Vec<_> = test.orders().endpoints().next().unwrap().addresses().collect();
+    assert_eq!(last, [ip("10.0.0.1")]);
 }
 
 #[test]
@@ -131,6 +133,11 @@ fn published_endpoints_are_ready_but_known_not_to_serve() {
     test.apply(service("shop", "orders").publish_not_ready());
     let standing = test.orders().endpoints().next().unwrap().standing();
     assert_eq!(standing, Standing { state: State::Ready, serving: false });
+    // That it comes to serve changes nothing about since when clients are meant to use it.
+    test.apply(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1")));
+    let endpoint = test.orders().endpoints().next().unwrap();
+    assert_eq!((endpoint.standing().serving, endpoint.ready_since()), (true, Some(s(2))));
+    test.apply(slice("shop", "orders", "a").with(unready("orders-0", "10.0.0.1")));
     test.apply(service("shop", "orders"));
     assert_eq!(test.states(), ["orders-0=not_ready"]);
 }
