@@ -1,1 +1,3 @@
 //! Who a client is: pod, cgroup or process.
+
+pub mod cgroup;
