@@ -8,7 +8,7 @@
 //! still to come; it is booked late, with the evidence at hand. Whatever order things arrive in, nothing is booked
 //! twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
@@ -45,6 +45,9 @@ struct FlowState {
     preexisting: u64,
     /// Connections booked late that are still open, of which no detail is known.
     late_open: Vec<(Option<CellKey>, u64)>,
+    /// Connections (socket and start) that were taken to have ended when an end was lost. If one of them turns out to
+    /// have been open, it was another.
+    guessed: HashSet<(u64, u64)>,
     /// The totals when they were last read, and since when they are the same.
     last: FlowTotals,
     unchanged_since: Time,
@@ -101,7 +104,7 @@ impl Accounts {
                 if let Some(older) = other {
                     self.open.insert(record.socket, older);
                 }
-                self.close_unknown(flow, attribute)
+                self.close_unknown(flow, record, attribute)
             }
         };
         let booked = &mut self.state(flow).booked;
@@ -132,10 +135,14 @@ impl Accounts {
         mut attribute: impl FnMut(&mut Ledger, &FlowKey, &FlowTotals, u64) -> Booking,
     ) {
         let mut lost_ends: HashMap<FlowKey, u64> = HashMap::new();
+        let active = |booked: &FlowTotals, preexisting| (booked.opened + preexisting).saturating_sub(booked.closed);
         for (key, totals) in totals {
             let state = self.flows.entry(*key).or_default();
             if state.last != *totals {
                 (state.last, state.unchanged_since) = (*totals, now);
+            }
+            if active(&state.booked, state.preexisting) == 0 {
+                state.guessed.clear();
             }
             let missing = missing(totals, &state.booked);
             if missing == FlowTotals::default() {
@@ -198,14 +205,23 @@ impl Accounts {
         }
     }
 
-    /// The cell of a connection that ended and whose opening brought no record: one that was booked late, or one that
-    /// is not booked at all yet.
-    fn close_unknown(&mut self, flow: FlowKey, attribute: impl FnOnce(&mut Ledger) -> Booking) -> Option<CellKey> {
+    /// The cell of a connection that ended and has no entry: one that was booked late, or one that is not booked at all
+    /// yet.
+    fn close_unknown(
+        &mut self,
+        flow: FlowKey,
+        record: &TcpRecord,
+        attribute: impl FnOnce(&mut Ledger) -> Booking,
+    ) -> Option<CellKey> {
         let state = self.state(flow);
+        let was_guessed = state.guessed.remove(&(record.socket, record.started));
         if let Some(cell) = take_late(&mut state.late_open) {
             return cell;
         }
-        state.booked.opened += 1;
+        if was_guessed && let Some(socket) = self.oldest(flow) {
+            return self.open.remove(&socket).and_then(|other| other.cell);
+        }
+        self.state(flow).booked.opened += 1;
         let (cell, target) = attribute(&mut self.ledger)?;
         let booked = self.ledger.cell(cell);
         booked.opened += 1;
@@ -214,35 +230,31 @@ impl Accounts {
         Some(cell)
     }
 
-    /// Ends as many connections of each flow as ended without a record, those without detail first, then the oldest.
+    /// Ends as many connections of each flow as ended without a record: the oldest, then those without detail.
     fn close_lost(&mut self, lost_ends: HashMap<FlowKey, u64>) {
-        for (flow, mut left) in lost_ends {
-            let state = self.flows.entry(flow).or_default();
-            while left > 0
-                && let Some(cell) = take_late(&mut state.late_open)
-            {
+        for (flow, lost) in lost_ends {
+            for _ in 0..lost {
+                let entry = self.oldest(flow).and_then(|socket| Some((socket, self.open.remove(&socket)?)));
+                let state = self.flows.entry(flow).or_default();
                 state.booked.closed += 1;
-                left -= 1;
+                let cell = match entry {
+                    Some((socket, open)) => {
+                        state.guessed.insert((socket, open.started));
+                        open.cell
+                    }
+                    None => take_late(&mut state.late_open).flatten(),
+                };
                 if let Some(cell) = cell {
                     self.ledger.cell(cell).closed += 1;
                 }
             }
-            if left == 0 {
-                continue;
-            }
-            let mut sockets: Vec<(u64, u64)> = self
-                .open
-                .iter()
-                .filter(|(_, open)| open.flow == flow)
-                .map(|(socket, open)| (open.started, *socket))
-                .collect();
-            sockets.sort_unstable();
-            for (_, socket) in sockets.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-                if let Some(open) = self.open.remove(&socket) {
-                    self.book_end(open);
-                }
-            }
         }
+    }
+
+    /// The socket of the flow's oldest connection with detail. Only asked when records were lost.
+    fn oldest(&self, flow: FlowKey) -> Option<u64> {
+        let own = self.open.iter().filter(|(_, open)| open.flow == flow);
+        own.min_by_key(|(socket, open)| (open.started, **socket)).map(|(socket, _)| *socket)
     }
 }
 

@@ -23,6 +23,8 @@ use crate::topology::object::{
 const DEFAULT_NAMESPACE: &str = "default";
 /// The label that ties a slice to its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The annotation that gives a static pod's own UID: the object is only its mirror, with another one.
+const STATIC_UID: &str = "kubernetes.io/config.mirror";
 /// The label that marks slices of headless Services.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
@@ -173,8 +175,11 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
     {
         addresses.push(address(text, || "status.podIP".to_owned())?);
     }
+    let annotations = object.metadata.annotations.as_ref();
+    let uid =
+        annotations.and_then(|annotations| annotations.get(STATIC_UID)).or(object.metadata.uid.as_ref());
     Ok(Pod {
-        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+        uid: uid.map(String::as_str).unwrap_or_default().into(),
         addresses,
         host_network: object.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false),
         workload: workload::of(object, &key.name).into(),

@@ -31,7 +31,7 @@ pub(super) struct Flow {
     first: Option<u32>,
     /// Sequence number expected next; none: join at whatever comes.
     next: Option<u32>,
-    /// Whether `next` is known to be where `partial` says: no guess is involved.
+    /// Whether messages are known to begin where they are taken to, not only guessed.
     sure: bool,
     /// The beginning of a message, with its prefix.
     partial: Vec<u8>,

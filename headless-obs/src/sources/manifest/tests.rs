@@ -230,6 +230,14 @@ fn lists() {
 }
 
 #[test]
+fn a_static_pod_is_known_by_its_own_uid() {
+    let pods = objects(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  {name: etcd-n1, uid: mirror, annotations: {kubernetes.io/config.mirror: own}}\n",
+    );
+    assert!(matches!(&pods[0], Object::Pod(pod) if &*pod.uid == "own"));
+}
+
+#[test]
 fn flaws_say_where_they_are() {
     let check = |text: &str, expected: &str| {
         let flaw = Manifest::default().add("test", Format::Yaml, text).err();
