@@ -53,6 +53,13 @@ struct FlowState {
     unchanged_since: Time,
 }
 
+impl FlowState {
+    /// Whether any of its connections is open, by what is booked.
+    fn is_open(&self) -> bool {
+        self.booked.opened + self.preexisting > self.booked.closed
+    }
+}
+
 impl Accounts {
     /// Nothing booked yet; at most about `cells` cells in the ledger.
     pub(super) fn new(cells: usize) -> Self {
@@ -135,13 +142,12 @@ impl Accounts {
         mut attribute: impl FnMut(&mut Ledger, &FlowKey, &FlowTotals, u64) -> Booking,
     ) {
         let mut lost_ends: HashMap<FlowKey, u64> = HashMap::new();
-        let active = |booked: &FlowTotals, preexisting| (booked.opened + preexisting).saturating_sub(booked.closed);
         for (key, totals) in totals {
             let state = self.flows.entry(*key).or_default();
             if state.last != *totals {
                 (state.last, state.unchanged_since) = (*totals, now);
             }
-            if active(&state.booked, state.preexisting) == 0 {
+            if !state.is_open() {
                 state.guessed.clear();
             }
             let missing = missing(totals, &state.booked);
@@ -177,8 +183,7 @@ impl Accounts {
     pub(super) fn forget_idle(&mut self, now: Time, idle: Duration) -> Vec<FlowKey> {
         let mut forgotten = Vec::new();
         self.flows.retain(|key, state| {
-            let is_open = state.booked.opened + state.preexisting > state.booked.closed;
-            let keep = is_open || now.since(state.unchanged_since) < idle;
+            let keep = state.is_open() || now.since(state.unchanged_since) < idle;
             if !keep {
                 forgotten.push(*key);
             }
@@ -232,15 +237,21 @@ impl Accounts {
 
     /// Ends as many connections of each flow as ended without a record: the oldest, then those without detail.
     fn close_lost(&mut self, lost_ends: HashMap<FlowKey, u64>) {
+        let mut entries: HashMap<FlowKey, Vec<(u64, u64)>> = HashMap::new();
+        for (socket, open) in self.open.iter().filter(|(_, open)| lost_ends.contains_key(&open.flow)) {
+            entries.entry(open.flow).or_default().push((open.started, *socket));
+        }
         for (flow, lost) in lost_ends {
+            let mut oldest = entries.remove(&flow).unwrap_or_default();
+            oldest.sort_unstable();
+            let mut oldest = oldest.into_iter();
             for _ in 0..lost {
-                let entry = self.oldest(flow).and_then(|socket| Some((socket, self.open.remove(&socket)?)));
                 let state = self.flows.entry(flow).or_default();
                 state.booked.closed += 1;
-                let cell = match entry {
-                    Some((socket, open)) => {
-                        state.guessed.insert((socket, open.started));
-                        open.cell
+                let cell = match oldest.next() {
+                    Some((started, socket)) => {
+                        state.guessed.insert((socket, started));
+                        self.open.remove(&socket).and_then(|open| open.cell)
                     }
                     None => take_late(&mut state.late_open).flatten(),
                 };
