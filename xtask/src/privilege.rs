@@ -28,7 +28,7 @@ pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)
     if !on_path("sudo") {
         bail!("{} needs root, and sudo is not installed: run the task as root", program.display());
     }
-    Ok(through_sudo(program, args, env))
+    Ok(through_sudo(program, args, env, std::env::vars_os()))
 }
 
 /// Makes sure, once and before much else is done, that sudo lets this user be root.
@@ -43,10 +43,14 @@ fn direct(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Comman
     command
 }
 
-fn through_sudo(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Command {
+fn through_sudo(
+    program: &Path,
+    args: &[OsString],
+    env: &[(&str, OsString)],
+    inherited: impl Iterator<Item = (OsString, OsString)>,
+) -> Command {
     let given = env.iter().map(|(name, value)| (OsString::from(name), value.clone()));
-    let kept =
-        std::env::vars_os().filter(|(name, _)| is_kept(name) && env.iter().all(|(given, _)| name != given));
+    let kept = inherited.filter(|(name, _)| is_kept(name) && env.iter().all(|(given, _)| name != given));
     let env: Vec<(OsString, OsString)> = given.chain(kept).collect();
     let mut command = Command::new("sudo");
     command.args(sudo_args(program, args, &env));
@@ -147,12 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn others_run_it_through_sudo() {
-        let command =
-            through_sudo(Path::new("/t/demo"), &words(&["x"]), &[("RUST_LOG", OsString::from("b"))]);
-        let line = process::describe(&command);
-        assert!(line.starts_with("sudo -- env RUST_LOG=b "), "{line}");
-        assert!(line.ends_with(" /t/demo x"), "{line}");
-        assert_eq!(line.matches("RUST_LOG=").count(), 1, "{line}");
+    fn others_run_it_through_sudo_with_what_is_kept_of_the_environment() {
+        let inherited = [("RUST_LOG", "old"), ("HOME", "/home/u"), ("NO_COLOR", "1")];
+        let command = through_sudo(
+            Path::new("/t/demo"),
+            &words(&["x"]),
+            &[("RUST_LOG", OsString::from("new"))],
+            inherited.into_iter().map(|(name, value)| (name.into(), value.into())),
+        );
+        assert_eq!(process::describe(&command), "sudo -- env RUST_LOG=new NO_COLOR=1 /t/demo x");
     }
 }
