@@ -111,7 +111,8 @@ impl CgroupTree {
             }
         }
         let path = mount.0.join(name);
-        fs::create_dir(&path).with_context(|| format!("cannot make cgroup {}: run as root", path.display()))?;
+        fs::create_dir(&path)
+            .with_context(|| format!("cannot make cgroup {}: run as root", path.display()))?;
         Ok(Self { path, _mount: mount.1 })
     }
 
@@ -195,7 +196,9 @@ fn remove_tree(path: &Path) -> Result<()> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             // Killed processes take a moment to leave.
             Err(error) if error.kind() == ErrorKind::ResourceBusy => thread::sleep(Duration::from_millis(4)),
-            Err(error) => return Err(error).with_context(|| format!("cannot remove cgroup {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot remove cgroup {}", path.display()));
+            }
         }
     }
     bail!("cgroup {} stays busy: see its cgroup.procs for what is still inside", path.display())

@@ -120,7 +120,8 @@ impl Lab {
         let path = self.folder().join(file);
         // The name begins with a dot: readers of folders leave such files alone.
         let draft = self.folder().join(format!(".{file}.draft"));
-        fs::write(&draft, self.manifests(services)).with_context(|| format!("cannot write {}", draft.display()))?;
+        fs::write(&draft, self.manifests(services))
+            .with_context(|| format!("cannot write {}", draft.display()))?;
         fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
@@ -158,7 +159,8 @@ impl Drop for Lab {
 /// Makes the run's folder, and removes those of runs that died.
 fn make_folder(name: &str) -> Result<PathBuf> {
     let parent = std::env::temp_dir();
-    for entry in fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?.flatten() {
+    for entry in fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?.flatten()
+    {
         if cgroup::is_of_a_dead_run(&entry.file_name().to_string_lossy()) {
             // Another lab that starts now may remove the same folder.
             let _gone = fs::remove_dir_all(entry.path());

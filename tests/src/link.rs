@@ -27,7 +27,8 @@ pub(crate) struct Netlink {
 impl Netlink {
     /// Starts the driver.
     pub(crate) fn new() -> Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("lab-netlink").enable_io().build();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("lab-netlink").enable_io().build();
         Ok(Self { runtime: Some(runtime.context("cannot start the netlink thread")?) })
     }
 
@@ -95,10 +96,12 @@ impl Links {
         Ok(found.with_context(|| format!("there is no link {name}"))?.header.index)
     }
 
-    /// Brings a link up.
-    pub(crate) fn set_up_by_name(&self, name: &str) -> Result<()> {
-        let message = LinkUnspec::new_with_index(self.index(name)?).up().build();
-        self.wait(|| format!("bring up {name}"), self.handle.link().change(message).execute())
+    /// Brings a link up; gives its index.
+    pub(crate) fn set_up(&self, name: &str) -> Result<u32> {
+        let index = self.index(name)?;
+        let message = LinkUnspec::new_with_index(index).up().build();
+        self.wait(|| format!("bring up {name}"), self.handle.link().change(message).execute())?;
+        Ok(index)
     }
 
     /// Makes a bridge that is up; a given MAC, for else it would change with the ports and neighbours forget it.
@@ -108,17 +111,16 @@ impl Links {
         self.index(name)
     }
 
-    /// Makes a veth pair, both ends up: `name` here as a port of `bridge`, `peer` in the namespace of `peer_netns`.
+    /// Makes a veth pair: `name` here as a port of `bridge`, `peer` in the namespace of `peer_netns`. Both are down,
+    /// for the kernel cannot bring up an end that has no other end yet.
     pub(crate) fn add_veth(&self, name: &str, bridge: u32, peer: &str, peer_netns: i32) -> Result<()> {
         let there = LinkMessageBuilder::<LinkUnspec>::new()
             .name(peer.to_owned())
             .append_extra_attribute(LinkAttribute::NetNsFd(peer_netns))
-            .up()
             .build();
         let here = LinkVeth::new(name, peer)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(there)))
             .controller(bridge)
-            .up()
             .build();
         self.wait(|| format!("make veth pair {name}"), self.handle.link().add(here).execute())
     }
@@ -152,7 +154,8 @@ impl Links {
 
     /// The default route by a gateway on this link, whatever the link's own prefix.
     pub(crate) fn add_default_route(&self, link: u32, gateway: IpAddr) -> Result<()> {
-        let any: IpAddr = if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any: IpAddr =
+            if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let route = RouteMessageBuilder::<IpAddr>::new()
             .destination_prefix(any, 0)
             .and_then(|route| route.gateway(gateway))
@@ -232,7 +235,8 @@ impl Links {
         let all: Vec<_> = self.wait(|| "list neighbours".to_owned(), request.try_collect())?;
         for entry in all.into_iter().filter(|entry| entry.attributes.contains(&wanted)) {
             // An entry may expire between the listing and here: gone is what was wanted.
-            let _gone = self.wait(|| format!("forget {address}"), self.handle.neighbours().del(entry).execute());
+            let _gone =
+                self.wait(|| format!("forget {address}"), self.handle.neighbours().del(entry).execute());
         }
         Ok(())
     }

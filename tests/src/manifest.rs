@@ -51,7 +51,8 @@ impl ServiceSpec {
     /// A Service with one port over these pods, each with its own name as host name.
     #[must_use]
     pub fn new(namespace: &str, name: &str, port: u16, pods: &[Pod]) -> Self {
-        let endpoint = |pod: &Pod| EndpointSpec { hostname: Some(pod.name().to_owned()), ..EndpointSpec::new(pod) };
+        let endpoint =
+            |pod: &Pod| EndpointSpec { hostname: Some(pod.name().to_owned()), ..EndpointSpec::new(pod) };
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -73,7 +74,8 @@ impl ServiceSpec {
 
     fn ready_addresses(&self) -> impl Iterator<Item = (&EndpointSpec, IpAddr)> {
         let ready = self.endpoints.iter().filter(|endpoint| self.is_ready(endpoint));
-        ready.flat_map(|endpoint| endpoint.pod.addresses().into_iter().map(move |address| (endpoint, address)))
+        ready
+            .flat_map(|endpoint| endpoint.pod.addresses().into_iter().map(move |address| (endpoint, address)))
     }
 
     /// The names DNS serves for it: its own, one for each host name, one SRV name for each port.

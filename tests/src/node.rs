@@ -64,15 +64,33 @@ impl Node {
     pub(crate) fn new(lab: &Arc<Inner>, spec: NodeSpec) -> Result<Self> {
         let netns = Netns::new(&lab.netlink, true)?;
         let bridge = netns.links.add_bridge(BRIDGE, [0x02, 0, 0, 0, 0, 1])?;
+        netns.hasten_neighbours(BRIDGE)?;
         netns.links.add_address(bridge, IpNet::V4(spec.gateway_v4))?;
         netns.links.add_address(bridge, IpNet::V6(spec.gateway_v6))?;
         for &address in &spec.addresses {
             netns.links.add_address(bridge, IpNet::from(address))?;
-            lock(&lab.truth).own(address, &spec.name, &spec.name);
         }
-        let inner =
-            NodeInner { spec, lab: Arc::downgrade(lab), netns: Arc::new(netns), bridge, pods: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = NodeInner {
+            spec,
+            lab: Arc::downgrade(lab),
+            netns: Arc::new(netns),
+            bridge,
+            pods: Mutex::default(),
+        };
+        let node = Self { inner: Arc::new(inner) };
+        node.own(lab, node.name(), node.name())?;
+        Ok(node)
+    }
+
+    /// Connections from the node itself belong to this owner from now on. To its own pods the node speaks from the
+    /// bridge's addresses, elsewhere from its own.
+    pub(crate) fn own(&self, lab: &Inner, owner: &str, workload: &str) -> Result<()> {
+        let spec = &self.inner.spec;
+        let gateways = [spec.gateway_v4.addr().into(), spec.gateway_v6.addr().into()];
+        let mut truth = lock(&lab.truth);
+        truth.book()?;
+        gateways.iter().chain(&spec.addresses).for_each(|&address| truth.own(address, owner, workload));
+        Ok(())
     }
 
     /// The node's name.

@@ -47,7 +47,9 @@ pub fn program() -> Result<PathBuf> {
     }
     let this = env::current_exe().context("cannot tell where this program is")?;
     let mut candidates = this.ancestors().skip(1).take(2).map(|folder| folder.join("headless-obs"));
-    candidates.find(|path| path.is_file()).context("there is no headless-obs: build it or set HEADLESS_OBS_BIN")
+    candidates
+        .find(|path| path.is_file())
+        .context("there is no headless-obs: build it or set HEADLESS_OBS_BIN")
 }
 
 /// A running daemon; it is killed when this is dropped.
@@ -152,7 +154,8 @@ impl Observer {
 
     /// Asks it to end (SIGTERM) and waits; gives its status and log.
     pub fn stop(mut self) -> Result<(ExitStatus, String)> {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
+        let pid =
+            i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
         kill_process(pid, Signal::TERM).context("cannot signal the daemon")?;
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -192,12 +195,14 @@ fn collect(mut stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let timeout = Duration::from_secs(10);
-    let mut stream = TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
     stream.set_read_timeout(Some(timeout))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).with_context(|| format!("{address}{path}: no answer"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{address}{path}: no HTTP answer"))?;
+    let (head, body) =
+        answer.split_once("\r\n\r\n").with_context(|| format!("{address}{path}: no HTTP answer"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok((status.with_context(|| format!("{address}{path}: no HTTP status"))?, body.to_owned()))
 }

@@ -161,13 +161,19 @@ impl Pod {
         let container = hex(&rand::random::<[u8; 32]>());
         let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &container))?;
         let (netns, links) = if spec.host_network {
-            ensure!(spec.addresses.is_empty(), "pod {}: a host-network pod has its node's addresses", spec.name);
+            ensure!(
+                spec.addresses.is_empty(),
+                "pod {}: a host-network pod has its node's addresses",
+                spec.name
+            );
             (Arc::clone(&node.inner.netns), None)
         } else {
             let netns = Netns::new(&lab.netlink, false)?;
             let outside = format!("veth{}", lab.next_pod());
             node.inner.netns.links.add_veth(&outside, node.inner.bridge, LINK, netns.raw_fd())?;
-            let inside = netns.links.index(LINK)?;
+            let inside = netns.links.set_up(LINK)?;
+            node.inner.netns.links.set_up(&outside)?;
+            netns.hasten_neighbours(LINK)?;
             (Arc::new(netns), Some((outside, inside)))
         };
         let addresses = spec.addresses.clone();
@@ -193,9 +199,7 @@ impl Pod {
             let alone = !node.pods().iter().any(|other| other.spec().host_network);
             let (owner, workload) =
                 if alone { (pod.full_name(), pod.workload()) } else { (node.name().to_owned(), node.name()) };
-            let mut truth = lock(&lab.truth);
-            truth.book()?;
-            node.addresses().iter().for_each(|&address| truth.own(address, &owner, workload));
+            node.own(&lab, &owner, workload)?;
         }
         Ok(pod)
     }
@@ -208,7 +212,9 @@ impl Pod {
         let (_, inside) = self.links()?;
         let node = &self.inner.node.inner;
         self.inner.netns.links.add_address(*inside, address)?;
-        let first = !lock(&self.inner.addresses).iter().any(|other| other.addr().is_ipv4() == address.addr().is_ipv4());
+        let first = !lock(&self.inner.addresses)
+            .iter()
+            .any(|other| other.addr().is_ipv4() == address.addr().is_ipv4());
         if first {
             let gateway = match address {
                 IpNet::V4(_) => node.spec.gateway_v4.addr().into(),
@@ -233,7 +239,8 @@ impl Pod {
         let (_, inside) = self.links()?;
         let mut addresses = lock(&self.inner.addresses);
         let place = addresses.iter().position(|net| net.addr() == address);
-        let place = place.with_context(|| format!("pod {} does not have the address {address}", self.name()))?;
+        let place =
+            place.with_context(|| format!("pod {} does not have the address {address}", self.name()))?;
         let lab = self.inner.node.lab()?;
         let mut truth = lock(&lab.truth);
         truth.book()?;
@@ -279,7 +286,8 @@ impl Pod {
     /// Starts a client, which begins at once if it has connections to make.
     pub fn client(&self, spec: &ClientSpec) -> Result<Client> {
         let name = format!("client of {}", self.name());
-        let (agent, _): (Agent, ()) = self.inner.node.lab()?.spawner.agent(&name, &self.place(), "client", spec)?;
+        let (agent, _): (Agent, ()) =
+            self.inner.node.lab()?.spawner.agent(&name, &self.place(), "client", spec)?;
         Ok(Client { agent })
     }
 
@@ -293,8 +301,8 @@ impl Pod {
         self.inner.netns.set(name, value)
     }
 
-    /// Takes the pod away with all that is in it: first its network, then its programs. Packets to its addresses
-    /// go unanswered; after a while senders learn that the host is unreachable.
+    /// Takes the pod away with all that is in it: first its network, then its programs. Nobody
+    /// answers for its addresses: senders soon learn that the host is unreachable.
     pub fn remove(&self) -> Result<()> {
         if self.inner.removed.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -313,11 +321,12 @@ impl Pod {
         let lab = self.inner.node.lab()?;
         let mut truth = lock(&lab.truth);
         truth.book()?;
+        lock(&node.pods).retain(|pod| !Arc::ptr_eq(&pod.inner, &self.inner));
         for address in lock(&self.inner.addresses).drain(..) {
             truth.disown(address.addr());
             node.netns.links.remove_host_route(address.addr())?;
+            self.inner.node.forget_neighbour(address.addr())?;
         }
-        lock(&node.pods).retain(|pod| !Arc::ptr_eq(&pod.inner, &self.inner));
         Ok(())
     }
 

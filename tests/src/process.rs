@@ -52,7 +52,10 @@ impl Spawner {
                 let _asker = answer.send(command.spawn());
             }
         };
-        thread::Builder::new().name("lab-spawner".to_owned()).spawn(serve).context("cannot start a thread")?;
+        thread::Builder::new()
+            .name("lab-spawner".to_owned())
+            .spawn(serve)
+            .context("cannot start a thread")?;
         Ok(Self { jobs, agent: agent_path()? })
     }
 
@@ -60,8 +63,9 @@ impl Spawner {
     pub(crate) fn start(&self, place: &Place, role: &[OsString], stderr: Stdio) -> Result<Child> {
         let mut command = Command::new(&self.agent);
         command.arg("--parent").arg(std::process::id().to_string());
-        let options =
-            [("--netns", &place.netns), ("--cgroup", &place.cgroup)].into_iter().filter_map(|(o, p)| Some((o, p.as_ref()?)));
+        let options = [("--netns", &place.netns), ("--cgroup", &place.cgroup)]
+            .into_iter()
+            .filter_map(|(o, p)| Some((o, p.as_ref()?)));
         for (option, path) in options {
             command.arg(option).arg(path);
         }
@@ -98,7 +102,10 @@ fn agent_path() -> Result<PathBuf> {
     let this = env::current_exe().context("cannot tell where this program is")?;
     let mut candidates = this.ancestors().skip(1).take(2).map(|folder| folder.join("lab-agent"));
     candidates.find(|path| path.is_file()).with_context(|| {
-        format!("lab-agent is not beside {}: `cargo build -p headless-obs-tests --bin lab-agent`", this.display())
+        format!(
+            "lab-agent is not beside {}: `cargo build -p headless-obs-tests --bin lab-agent`",
+            this.display()
+        )
     })
 }
 

@@ -18,7 +18,10 @@ static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
 /// Has a lab removed when the process is told to end.
 pub(crate) fn guard(lab: Weak<Inner>) -> Result<()> {
-    INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))?;
+    INSTALLED
+        .get_or_init(|| install().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(|error| anyhow!(error))?;
     let mut living = lock(&LIVING);
     living.retain(|lab| lab.strong_count() > 0);
     living.push(lab);

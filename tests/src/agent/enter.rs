@@ -34,7 +34,8 @@ impl Place {
         ensure!(self.parent.is_none() || parent == self.parent, "the parent has died");
         if let Some(path) = &self.cgroup {
             let procs = path.join("cgroup.procs");
-            fs::write(&procs, "0").with_context(|| format!("cannot enter the cgroup by {}", procs.display()))?;
+            fs::write(&procs, "0")
+                .with_context(|| format!("cannot enter the cgroup by {}", procs.display()))?;
         }
         if let Some(path) = &self.netns {
             let netns = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -52,9 +53,11 @@ fn replace_resolv_conf(text: &str) -> Result<()> {
     let work = std::env::temp_dir();
     let file = work.join("resolv.conf");
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context("cannot make mounts private")?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .context("cannot make mounts private")?;
     mount("lab", &work, "tmpfs", MountFlags::empty(), None).context("cannot mount a tmpfs")?;
     fs::write(&file, text).context("cannot write resolver settings")?;
-    mount_bind(&file, target).with_context(|| format!("cannot mount over {}: does it exist?", target.display()))?;
+    mount_bind(&file, target)
+        .with_context(|| format!("cannot mount over {}: does it exist?", target.display()))?;
     unmount(&work, UnmountFlags::DETACH).context("cannot unmount the tmpfs")
 }

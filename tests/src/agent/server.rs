@@ -226,7 +226,8 @@ fn half_open(ports: &[u16]) -> Result<usize> {
         let Ok(text) = fs::read_to_string(table) else { continue };
         let rows = text.lines().skip(1).filter(|line| {
             let mut fields = line.split_whitespace().skip(1);
-            let port = fields.next().and_then(|local| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok());
+            let port =
+                fields.next().and_then(|local| u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok());
             port.is_some_and(|port| ports.contains(&port)) && fields.nth(1) == Some(SYN_RECV)
         });
         found += rows.count();

@@ -39,7 +39,11 @@ impl Dialled {
         let mut unusual = None;
         match error {
             None => outcomes.connected = 1,
-            Some(error) => *reason(&mut outcomes, error, &mut unusual) = 1,
+            Some(error) => {
+                *reason(&mut outcomes, error, &mut unusual) = 1;
+                // A reset answers an established connection; one that answers the first packet is a refusal.
+                outcomes.connected = outcomes.reset;
+            }
         }
         self.attempts.push(Attempt { address: to.ip(), outcomes, error: unusual });
     }
@@ -56,7 +60,7 @@ fn reason<'a>(
         Some(Errno::CONNREFUSED) => &mut outcomes.refused,
         Some(Errno::TIMEDOUT) => &mut outcomes.timeout,
         Some(Errno::HOSTUNREACH | Errno::NETUNREACH) => &mut outcomes.unreachable,
-        Some(Errno::CONNRESET) => &mut outcomes.reset,
+        Some(Errno::CONNRESET | Errno::PIPE) => &mut outcomes.reset,
         _ => {
             *unusual = Some(error.to_string());
             &mut outcomes.other

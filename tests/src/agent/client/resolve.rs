@@ -52,7 +52,8 @@ impl Session<'_> {
         if name.ends_with('.') || dots >= self.stub.ndots {
             return vec![name.to_owned()];
         }
-        let mut candidates: Vec<_> = self.stub.search.iter().map(|domain| format!("{name}.{domain}")).collect();
+        let mut candidates: Vec<_> =
+            self.stub.search.iter().map(|domain| format!("{name}.{domain}")).collect();
         candidates.push(name.to_owned());
         candidates
     }
@@ -136,8 +137,11 @@ impl Session<'_> {
     }
 
     fn over_udp(&mut self, query: &[u8], id: u16) -> Result<Message> {
-        let any: IpAddr =
-            if self.stub.server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any: IpAddr = if self.stub.server.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
         let socket = UdpSocket::bind((any, 0)).context("cannot open a UDP socket")?;
         socket.connect(self.stub.server).context("the DNS server is unreachable")?;
         socket.set_read_timeout(Some(self.timeout()))?;

@@ -122,7 +122,10 @@ async fn converse(mut stream: TcpStream, _client: SocketAddr, state: Shared) -> 
 /// The answer to a query, if there is to be one.
 fn answer(query: &[u8], state: &Shared, over_tcp: bool) -> Result<Option<Vec<u8>>> {
     let message = Message::from_vec(query).context("unreadable query")?;
-    ensure!(message.metadata.message_type == MessageType::Query && message.queries.len() == 1, "not one question");
+    ensure!(
+        message.metadata.message_type == MessageType::Query && message.queries.len() == 1,
+        "not one question"
+    );
     let asked = wire::text_of(query, 12)?;
     // Root name: its single zero byte; else each label with its length, and the end. Then type and class.
     let name_length = if asked.is_empty() { 1 } else { asked.len() + 2 };
@@ -148,7 +151,8 @@ fn answer(query: &[u8], state: &Shared, over_tcp: bool) -> Result<Option<Vec<u8>
         None => NXDOMAIN,
     };
     let edns = options.edns && message.edns.is_some();
-    let announced = message.edns.as_ref().map_or(512, |edns| usize::from(edns.max_payload().clamp(512, 1232)));
+    let announced =
+        message.edns.as_ref().map_or(512, |edns| usize::from(edns.max_payload().clamp(512, 1232)));
     let limit = if over_tcp { 65535 } else { options.udp_limit.unwrap_or(announced) };
     let (bytes, truncated) = Answer {
         id: message.metadata.id,

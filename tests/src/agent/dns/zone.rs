@@ -49,7 +49,9 @@ impl Zone {
         for _ in 0..LONGEST_CHAIN {
             let Some(records) = self.names.get(&key(&owner)) else { break };
             let cname = records.data.iter().find_map(|data| match data {
-                Data::Cname(target) if wanted != types::CNAME => Some(target.trim_end_matches('.').to_owned()),
+                Data::Cname(target) if wanted != types::CNAME => {
+                    Some(target.trim_end_matches('.').to_owned())
+                }
                 _ => None,
             });
             let ttl = records.ttl;
@@ -59,7 +61,8 @@ impl Zone {
                 continue;
             }
             found.exists = true;
-            let data: Vec<Data> = records.data.iter().filter(|data| type_of(data) == wanted).cloned().collect();
+            let data: Vec<Data> =
+                records.data.iter().filter(|data| type_of(data) == wanted).cloned().collect();
             for data in self.ordered(data, options.order) {
                 if let (Data::Srv { target, .. }, true) = (&data, options.srv_additional) {
                     found.additionals.extend(self.addresses(target));
@@ -75,7 +78,9 @@ impl Zone {
         let owner = name.trim_end_matches('.');
         let Some(records) = self.names.get(&key(owner)) else { return Vec::new() };
         let addresses = records.data.iter().filter(|data| matches!(data, Data::Address(_)));
-        addresses.map(|data| Record { owner: owner.to_owned(), ttl: records.ttl, data: data.clone() }).collect()
+        addresses
+            .map(|data| Record { owner: owner.to_owned(), ttl: records.ttl, data: data.clone() })
+            .collect()
     }
 
     fn ordered(&mut self, mut data: Vec<Data>, order: Order) -> Vec<Data> {

@@ -1,0 +1,101 @@
+//! DNS servers answer as told, seen by a client with a decoder of its own.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lab::client::{Families, Lookup, SrvHabit};
+use lab::dns::{Data, Order};
+use lab::*;
+
+use crate::{NAME, ZONE, dns_server, ip, pod};
+
+#[test]
+fn dns_answers_as_told() {
+    let lab = Lab::new().unwrap();
+    let node = lab.node("n1").unwrap();
+    let (dns, resolver) = dns_server(&node);
+    let web = pod(&node, "web", &["10.244.1.20/24"]);
+    let addresses: Vec<IpAddr> = (1..=40).map(|n| ip(&format!("10.244.2.{n}"))).collect();
+    dns.set_addresses(NAME, &addresses).unwrap();
+    let spec = ClientSpec::new(NAME, 80, resolver, 0);
+    let resolve = |spec: &ClientSpec, options: DnsOptions| -> Lookup {
+        dns.set_options(&options).unwrap();
+        let client = web.client(spec).unwrap();
+        let lookup = client.resolve().unwrap();
+        assert_eq!(lookup.targets.len(), 40);
+        lookup
+    };
+    let in_order: Vec<SocketAddr> = addresses.iter().map(|&address| SocketAddr::new(address, 80)).collect();
+    let usual = DnsOptions::default();
+
+    // 40 records do not fit 512 bytes: cut, then asked again over TCP.
+    let lookup = resolve(&spec, usual.clone());
+    assert_eq!((lookup.truncated, lookup.over_tcp, lookup.questions), (1, 1, 2));
+    assert_eq!(lookup.targets, in_order);
+    let compressed = lookup.bytes;
+    let lookup = resolve(&spec, DnsOptions { compress: false, ..usual.clone() });
+    assert_eq!(lookup.bytes - compressed, 40 * (NAME.len() + 2 - 2), "a pointer is two bytes");
+    // With EDNS they fit one packet.
+    let lookup = resolve(&spec.clone().stub(|stub| stub.edns = Some(4096)), usual.clone());
+    assert_eq!((lookup.truncated, lookup.over_tcp, lookup.edns), (0, 0, true));
+    let mute = DnsOptions { edns: false, ..usual.clone() };
+    assert!(!resolve(&spec.clone().stub(|stub| stub.edns = Some(4096)), mute).edns);
+    let lookup = resolve(&spec, DnsOptions { udp_limit: Some(4096), ..usual.clone() });
+    assert_eq!(lookup.truncated, 0);
+    // Over TCP only, in pieces of 100 bytes, each read by itself.
+    let pieces = DnsOptions { tcp_only: true, tcp_piece: Some(100), ..usual.clone() };
+    let lookup = resolve(&spec, pieces);
+    assert_eq!((lookup.truncated, lookup.over_tcp), (1, 1));
+    assert_eq!(lookup.tcp_reads, (lookup.bytes as u64 + 2).div_ceil(100), "{} bytes", lookup.bytes);
+    let lookup = resolve(&spec.clone().stub(|stub| stub.tcp = true), usual.clone());
+    assert_eq!((lookup.truncated, lookup.over_tcp, lookup.questions), (0, 1, 1));
+    // Order.
+    let shuffled = resolve(&spec, DnsOptions { order: Order::Shuffle, ..usual.clone() });
+    assert_ne!(shuffled.targets, in_order);
+    // Letter case.
+    let mixed = spec.clone().stub(|stub| stub.random_case = true);
+    let lookup = resolve(&mixed, usual.clone());
+    assert!(lookup.owner.bytes().any(|byte| byte.is_ascii_uppercase()), "{}", lookup.owner);
+    let lookup = resolve(&mixed, DnsOptions { echo_case: false, ..usual.clone() });
+    assert_eq!(lookup.owner.trim_end_matches('.'), NAME);
+    // An answer that is cut keeps what fits, or nothing.
+    let counts = dns.counts().unwrap();
+    assert!(counts.truncated > 0 && counts.tcp > 0 && counts.udp > 0, "{counts:?}");
+}
+
+#[test]
+fn dns_follows_aliases_services_and_search_domains() {
+    let lab = Lab::new().unwrap();
+    let node = lab.node("n1").unwrap();
+    let (dns, resolver) = dns_server(&node);
+    let web = pod(&node, "web", &["10.244.1.20/24"]);
+    let pods = [pod(&node, "orders-0", &["10.244.1.10/24", "fd00:10:244:1::10/64"])];
+    for (name, data) in ServiceSpec::new("shop", "orders", 9042, &pods).records(ZONE) {
+        dns.set(&name, 30, data).unwrap();
+    }
+    dns.set("alias.other.svc.cluster.local", 5, vec![Data::Cname(NAME.to_owned())]).unwrap();
+    let both: Vec<SocketAddr> = pods[0].sockets(9042);
+    let resolve = |spec: &ClientSpec| web.client(spec).unwrap().resolve().unwrap();
+    let spec =
+        |name: &str| ClientSpec::new(name, 9042, resolver, 0).stub(|stub| stub.families = Families::Both);
+
+    assert_eq!(resolve(&spec(NAME)).targets, both);
+    assert_eq!(resolve(&spec(NAME)).ttl, 30);
+    assert_eq!(resolve(&spec("orders-0.orders.shop.svc.cluster.local")).targets, both);
+    let alias = resolve(&spec("alias.other.svc.cluster.local"));
+    assert_eq!((alias.targets, alias.owner.trim_end_matches('.')), (both.clone(), NAME));
+    let searching = spec("orders").stub(|stub| {
+        stub.search = vec!["other.svc.cluster.local".to_owned(), "shop.svc.cluster.local".to_owned()];
+    });
+    let found = resolve(&searching);
+    assert_eq!((found.targets, found.questions), (both.clone(), 4), "two questions for each of two names");
+    for (habit, questions) in [(SrvHabit::Additional, 1), (SrvHabit::LookUpTargets, 3)] {
+        let srv = spec("_main._tcp.orders.shop.svc.cluster.local").stub(|stub| stub.srv = Some(habit));
+        let found = resolve(&srv);
+        assert_eq!((found.targets, found.questions), (both.clone(), questions), "{habit:?}");
+    }
+    dns.set_options(&DnsOptions { srv_additional: false, ..DnsOptions::default() }).unwrap();
+    let srv = spec("_main._tcp.orders.shop.svc.cluster.local").stub(|s| s.srv = Some(SrvHabit::Additional));
+    web.client(&srv).unwrap().resolve().expect_err("nothing rides along");
+    dns.remove(NAME).unwrap();
+    web.client(&spec(NAME)).unwrap().resolve().expect_err("the name does not exist any more");
+}

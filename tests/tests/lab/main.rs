@@ -1,0 +1,43 @@
+//! Tests of the lab itself, as root: what other tests take for the truth must be true.
+
+mod dns;
+mod end;
+mod network;
+mod outcomes;
+mod traffic;
+
+use std::net::{IpAddr, SocketAddr};
+
+use lab::{DnsServer, DnsSpec, Node, Pod, PodSpec};
+
+const ZONE: &str = "cluster.local";
+const NAME: &str = "orders.shop.svc.cluster.local";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A pod of the namespace `shop` that belongs to nothing.
+fn pod(node: &Node, name: &str, addresses: &[&str]) -> Pod {
+    let spec = addresses.iter().fold(PodSpec::new("shop", name), |spec, address| spec.address(address));
+    node.pod(spec).unwrap()
+}
+
+/// Three pods that accept on port 80, and their addresses.
+fn orders(node: &Node) -> (Vec<Pod>, Vec<IpAddr>) {
+    let pods: Vec<Pod> =
+        (0..3).map(|n| pod(node, &format!("orders-{n}"), &[&format!("10.244.1.1{n}/24")])).collect();
+    for pod in &pods {
+        pod.serve_port(80).unwrap();
+    }
+    let addresses = pods.iter().flat_map(Pod::addresses).collect();
+    (pods, addresses)
+}
+
+/// A DNS server in a pod of its own, on the usual port.
+fn dns_server(node: &Node) -> (DnsServer, SocketAddr) {
+    let pod = pod(node, "dns", &["10.244.1.2/24", "fd00:10:244:1::2/64"]);
+    let server = pod.dns(&DnsSpec::new(pod.sockets(53))).unwrap();
+    let address = server.addresses()[0];
+    (server, address)
+}
