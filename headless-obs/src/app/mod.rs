@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
 
+mod checks;
 mod clock;
 mod paths;
 mod work;
@@ -18,6 +19,7 @@ use crate::topology::learned::Learner;
 use crate::topology::object::Change;
 use crate::{client, dns, evidence, probe, topology};
 
+pub use checks::checks;
 use clock::now;
 use work::Work;
 
