@@ -1,0 +1,68 @@
+//! The report equals what the servers accepted, connection by connection, whatever the ring loses.
+
+use lab::dns::Order;
+use lab::*;
+
+use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
+
+/// The pods of three clients. Made before the daemon starts, so that the manifests name them.
+fn client_pods(scene: &Scene) -> [Pod; 3] {
+    [("first", 20), ("robin", 21), ("random", 22)].map(|(name, last)| scene.pod(name, &format!("10.244.1.{last}/24")))
+}
+
+/// Starts clients of three habits, `each` connections each, and waits for them.
+fn run_clients(scene: &Scene, [first, robin, random]: &[Pod; 3], each: u64, threads: usize) {
+    let spec = ClientSpec::new(ORDERS, PORT, scene.resolver, each).threads(threads);
+    let clients = [
+        first.client(&ClientSpec { per_lookup: 10, ..spec.clone() }).unwrap(),
+        robin.client(&spec.clone().round_robin(50)).unwrap(),
+        random.client(&ClientSpec { per_lookup: 20, ..spec.random() }).unwrap(),
+    ];
+    for client in clients {
+        let report = client.wait().unwrap();
+        assert_eq!(report.total().connected, each, "{report:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
+    for hook in ["tp_btf", "tracepoint"] {
+        let scene = Scene::new();
+        scene.dns.set_options(&DnsOptions { order: Order::Shuffle, ..DnsOptions::default() }).unwrap();
+        let (service, _servers) = scene.orders(5, &ServerMode::Close);
+        let pods = client_pods(&scene);
+        let observer = scene.observe(&[service], &["--tcp-hook", hook]);
+        run_clients(&scene, &pods, 3_334, 1);
+        let snapshot =
+            observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 10_002).unwrap();
+        let orders = orders(&snapshot);
+        assert_eq!(opened(orders), accepted(&scene.lab), "{hook}: {orders:#}");
+        assert_eq!((sum(orders, "opened"), sum(orders, "closed"), sum(orders, "active")), (10_002, 10_002, 0));
+        assert_eq!(snapshot["quality"]["probes"]["tcp"], hook);
+        assert_eq!(snapshot["quality"]["events_lost"]["ring_full"], 0);
+        assert_eq!(snapshot["quality"]["late"], 0);
+        let counted = sum(orders, "counted");
+        assert_eq!((counted, &orders["spread"]["connections"]), (10_002, &counted.into()), "all by the Service's name");
+    }
+}
+
+#[test]
+fn a_ring_that_overflows_loses_detail_and_no_connection() {
+    let scene = Scene::new();
+    scene.dns.set_options(&DnsOptions { order: Order::Shuffle, ..DnsOptions::default() }).unwrap();
+    let (service, _servers) = scene.orders(5, &ServerMode::Close);
+    let pods = client_pods(&scene);
+    let observer = scene.observe(&[service], &["--ring-size", "64KiB"]);
+    run_clients(&scene, &pods, 33_334, 2);
+    let snapshot =
+        observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 100_002).unwrap();
+    let orders = orders(&snapshot);
+    let quality = &snapshot["quality"];
+    assert_eq!(opened(orders), accepted(&scene.lab), "{quality:#}");
+    assert_eq!((sum(orders, "opened"), sum(orders, "active")), (100_002, 0));
+    assert!(quality["events_lost"]["ring_full"].as_u64().unwrap() > 0, "{quality:#}");
+    let late = quality["late"].as_u64().unwrap();
+    assert!(late > 0 && late < 100_002, "{quality:#}");
+    assert_eq!(quality["late_share"].as_f64().unwrap(), late as f64 / 100_002.0);
+    eprintln!("{quality:#}");
+}
