@@ -17,7 +17,8 @@ use crate::link::Netlink;
 use crate::manifest::{self, ServiceSpec};
 use crate::node::{Node, NodeSpec};
 use crate::pod::Pod;
-use crate::process::{Place, Program, Spawner, lock};
+use crate::process::{Place, Spawner, lock};
+use crate::program::Program;
 use crate::signals;
 use crate::truth::{Ledger, TruthRow};
 
