@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::server::{ServerCommand, ServerMode, ServerReady, ServerSpec, SourceCount, SourceCounts};
+use lab::server::{ServerCommand, ServerMode, ServerReady, ServerSpec, SourceCounts};
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -165,7 +165,7 @@ impl Server {
                     drop(stream);
                     let mut state = server.state();
                     state.open -= 1;
-                    state.counts.entry(source).or_insert_with(SourceCount::default).bytes += received;
+                    state.counts.entry(source).or_default().bytes += received;
                 });
             }
         }

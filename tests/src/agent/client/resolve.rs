@@ -114,6 +114,7 @@ impl Session<'_> {
                 return self.noted(answer);
             }
             self.lookup.truncated += 1;
+            self.lookup.cut_records += answer.answers.len();
         }
         let answer = self.over_tcp(&bytes, id)?;
         self.noted(answer)
