@@ -248,9 +248,7 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
         // SAFETY: `record` is the reserved entry.
         let payload = unsafe { (&raw mut (*record).payload).cast() };
         // SAFETY: the helper writes `length` bytes, at most the N that are reserved.
-        let result = unsafe {
-            bpf_skb_load_bytes(ctx.skb.skb.cast(), offset as u32, payload, length as u32)
-        };
+        let result = unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset as u32, payload, length as u32) };
         if result != 0 {
             entry.discard(0);
             count(DNS_COPY_FAILED);

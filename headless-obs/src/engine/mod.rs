@@ -248,7 +248,8 @@ impl Engine {
     /// Connections that are older than the observer.
     pub fn adopt(&mut self, now: Time, existing: &[ExistingRecord]) {
         for record in existing {
-            let client = self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
+            let client =
+                self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let dial = Dial { address: ip(record.destination), port: record.port, started: None, now };
             let (_, booking) = self.book(dial, client, 1);
             let flow = FlowKey {
