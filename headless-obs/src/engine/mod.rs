@@ -278,20 +278,31 @@ impl Engine {
         });
     }
 
-    /// Forgets what is too old; returns the flows whose totals the kernel can forget.
-    pub fn expire(&mut self, now: Time) -> Vec<FlowKey> {
+    /// Forgets what is too old.
+    pub fn expire(&mut self, now: Time) {
         let touched = self.topology.expire(now);
         self.touch(&touched);
         let given_up = self.pending.expire(now);
         count(&mut self.unattributed, Unattributed::NotEndpoint, given_up);
         self.evidence.expire(now);
         self.streams.expire(now);
-        let Self { accounts, answers, topology, .. } = self;
+        let Self { accounts, answers, topology, pending, .. } = self;
         accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
-        let used: HashSet<_> = accounts.ledger.cells().filter_map(|(key, _)| key.client).collect();
+        let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
+        let used: HashSet<_> = in_cells.chain(pending.clients().map(|client| client.workload)).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(|service| topology.service_by_id(service).is_some());
-        accounts.forget_idle(now, self.idle_flow)
+    }
+
+    /// Flows of which nothing is open and whose totals have not changed for long, with those totals: the kernel can
+    /// forget them unless they have changed since.
+    pub fn idle_flows(&self, now: Time) -> Vec<(FlowKey, FlowTotals)> {
+        self.accounts.idle(now, self.idle_flow)
+    }
+
+    /// Forgets a flow that the kernel has forgotten.
+    pub fn forget_flow(&mut self, flow: FlowKey) {
+        self.accounts.forget(flow);
     }
 
     /// What the kernel should know about destinations.
