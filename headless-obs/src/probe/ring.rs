@@ -63,7 +63,9 @@ impl Ring {
 /// Hands the programs' diagnostics to the log, until the runtime ends.
 pub(super) async fn forward(logger: aya_log::EbpfLogger<&'static dyn log::Log>) {
     // SAFETY: the logger owns its ring's file descriptor and neither closes nor replaces it while it lives.
-    let Ok(mut logger) = (unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }) else { return };
+    let Ok(mut logger) = (unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }) else {
+        return;
+    };
     while let Ok(mut guard) = logger.readable_mut().await {
         guard.get_inner_mut().flush();
         guard.clear_ready();
