@@ -3,6 +3,8 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+mod failures;
+mod figures;
 mod totals;
 
 use std::collections::BTreeMap;
