@@ -4,7 +4,9 @@
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
 mod dns;
+mod failures;
 mod families;
+mod figures;
 mod learned;
 mod totals;
 mod ways;
