@@ -215,7 +215,7 @@ impl Engine {
         let dial = dial(record);
         let (outcome, booking) = self.book(dial, client, 1);
         let is_superseded = match (outcome, dial.started) {
-            (Outcome::To(target), Some(started)) if record.reason == reason::ABORTED => {
+            (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
                 self.winners.beat(started, attempt(record, client, target.endpoint.service))
             }
             _ => false,
@@ -370,6 +370,12 @@ impl Engine {
             None => Prospect::Unowned,
         }
     }
+}
+
+/// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
+/// failure may.
+fn may_be_given_up(why: u8) -> bool {
+    matches!(why, reason::ABORTED | reason::OTHER)
 }
 
 /// Attribution with the client's evidence.
