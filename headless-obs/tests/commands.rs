@@ -1,5 +1,7 @@
 //! The program as a user starts it, against a server that gives a snapshot from a file: no root, no probes.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
