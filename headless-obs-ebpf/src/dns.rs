@@ -249,14 +249,14 @@ fn opaque(mut number: usize) -> usize {
 
 /// A record with room for `N` bytes of payload.
 #[repr(C)]
-struct Sized<const N: usize> {
+struct Room<const N: usize> {
     head: DnsRecord,
     payload: [u8; N],
 }
 
 #[inline(always)]
 fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize, length: usize) {
-    let Some(mut entry) = EVENTS.reserve::<Sized<N>>(0) else {
+    let Some(mut entry) = EVENTS.reserve::<Room<N>>(0) else {
         count(DNS_RING_FULL);
         debug!(ctx, "ring full: a DNS payload of {} bytes is lost", length);
         return;

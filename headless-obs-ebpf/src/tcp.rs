@@ -4,6 +4,9 @@
 //! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
 //! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
 //! new request.
+//!
+//! The kernel may leave out a run, where the program would interrupt itself on the same CPU. What that hides shows
+//! later, and is counted then: an opening when the connection ends, an end when its socket is used again.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
@@ -61,9 +64,33 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         established: 0,
     };
-    if TRACKED.insert(&socket.id(), &tracked, BPF_ANY).is_err() {
+    if TRACKED.insert(&socket.id(), &tracked, BPF_NOEXIST).is_ok() {
+        return;
+    }
+    let is_tracked = match TRACKED.get_ptr(&socket.id()) {
+        Some(older) => {
+            // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
+            ended_unseen(unsafe { &*older });
+            TRACKED.insert(&socket.id(), &tracked, BPF_ANY).is_ok()
+        }
+        None => false,
+    };
+    if !is_tracked {
         count(TRACKED_FULL);
         debug!(ctx, "no room to track a connection to port {}", ends.port);
+    }
+}
+
+/// The socket's older connection has ended, and nobody saw when and how.
+#[inline(always)]
+fn ended_unseen(older: &Tracked) {
+    if older.established == 0 {
+        return;
+    }
+    match totals_of(older) {
+        // SAFETY: a live value of FLOWS.
+        Some(totals) => unsafe { add(&raw mut (*totals).closed, 1) },
+        None => count(FLOWS_FULL),
     }
 }
 
@@ -73,12 +100,7 @@ fn established(socket: &impl Socket) {
     // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
     let tracked = unsafe { &mut *tracked };
     tracked.established = 1;
-    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), |totals| {
-        // SAFETY: `totals` is a live value of FLOWS.
-        let opened = unsafe { &raw mut (*totals).opened };
-        // SAFETY: as above.
-        unsafe { add(opened, 1) };
-    });
+    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), add_opened);
 }
 
 #[inline(always)]
@@ -103,12 +125,16 @@ fn ended(socket: &impl Socket, new: i32) {
         why if new == CLOSE && why == reason::RESET => why,
         _ => reason::NONE,
     };
+    let was_opened = tracked.established != 0;
     let (sent, mut received) = socket.bytes();
     // The kernel counts the peer's FIN as a byte.
     if new == CLOSE_WAIT {
         received = received.saturating_sub(1);
     }
     report(KIND_CLOSED, socket, tracked, why, (sent, received), |totals| {
+        if !was_opened {
+            add_opened(totals);
+        }
         // SAFETY: `totals` is a live value of FLOWS.
         let (closed, to, from) = unsafe {
             (&raw mut (*totals).closed, &raw mut (*totals).bytes_sent, &raw mut (*totals).bytes_received)
@@ -124,6 +150,14 @@ fn ended(socket: &impl Socket, new: i32) {
         }
     });
     forget(socket);
+}
+
+#[inline(always)]
+fn add_opened(totals: *mut FlowTotals) {
+    // SAFETY: `totals` is a live value of FLOWS.
+    let opened = unsafe { &raw mut (*totals).opened };
+    // SAFETY: as above.
+    unsafe { add(opened, 1) };
 }
 
 #[inline(always)]

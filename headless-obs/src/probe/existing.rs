@@ -52,8 +52,8 @@ fn walk(program: &mut Iter) -> Result<Vec<ExistingRecord>, ProbeError> {
     Ok(record::existing(&bytes))
 }
 
-/// The established sockets that were not accepted: their own port is listened on by nobody in their cgroup or at
-/// their address. A socket held by several tasks counts once.
+/// The established sockets that were not accepted: their own port is listened on by nobody in their cgroup. A socket
+/// held by several tasks counts once.
 fn clients(records: &[ExistingRecord]) -> Vec<ExistingRecord> {
     let listening: HashSet<(u64, u16)> = records
         .iter()

@@ -66,9 +66,11 @@ impl Maps {
         self.tracked.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
     }
 
-    /// Stops tracking; false if the kernel had done so already.
+    /// Stops tracking what [`track`](Self::track) started; false if the kernel had done so already, or tracks another
+    /// connection of this socket by now.
     pub(super) fn untrack(&mut self, socket: u64) -> bool {
-        self.tracked.remove(&socket).is_ok()
+        let is_ours = self.tracked.get(&socket, 0).is_ok_and(|tracked| tracked.0.started == 0);
+        is_ours && self.tracked.remove(&socket).is_ok()
     }
 
     /// Declares a destination boring; false if there is no room.

@@ -59,6 +59,10 @@ impl Ring {
         for taken in 0..limit {
             let Some(item) = ring.next() else {
                 self.is_unfinished = false;
+                // Whoever came to read before the wake-up for these has taken that away as well.
+                if taken > 0 {
+                    self.again = Some(Instant::now() + AGAIN);
+                }
                 return taken;
             };
             match Record::parse(&item) {
