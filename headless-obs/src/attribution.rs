@@ -105,17 +105,20 @@ pub enum Unattributed {
     Ambiguous,
     /// The port is not one of the Service's.
     OtherPort,
+    /// The client was told the address by a Service's name, but it is no endpoint of the Service and never was.
+    NotEndpoint,
 }
 
 impl Unattributed {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::Ambiguous, Self::OtherPort];
+    pub const ALL: [Self; 3] = [Self::Ambiguous, Self::OtherPort, Self::NotEndpoint];
 
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
             Self::OtherPort => "other_port",
+            Self::NotEndpoint => "not_endpoint",
         }
     }
 }
@@ -132,12 +135,19 @@ pub enum Outcome {
 }
 
 /// Finds out whom a connection belongs to. `sightings` are the client's own, best first.
-pub fn attribute<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
+pub fn attribute<'a>(
+    dial: Dial,
+    topology: &Topology,
+    sightings: impl Iterator<Item = &'a Sighting>,
+) -> Outcome {
     let at = dial.started.unwrap_or(dial.now);
     let mut refused = None;
     for sighting in sightings {
         let Some((service, asked)) = service_of(&sighting.name, topology) else { continue };
-        let Some(found) = topology.lookup(dial.address, dial.port, service, at) else { continue };
+        let Some(found) = topology.lookup(dial.address, dial.port, service, at) else {
+            refused = refused.or(Some(Unattributed::NotEndpoint));
+            continue;
+        };
         if !found.serves_port {
             refused = Some(Unattributed::OtherPort);
             continue;
@@ -146,10 +156,11 @@ pub fn attribute<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<I
         let position = dial.started.map(|_| sighting.position);
         return Outcome::To(target(&found, resolution, position, dial, topology));
     }
-    if let Some(reason) = refused {
-        return Outcome::ToNobody(reason);
+    match (refused, by_address(dial, topology)) {
+        (Some(Unattributed::NotEndpoint), Outcome::Unrelated) => Outcome::ToNobody(Unattributed::NotEndpoint),
+        (None | Some(Unattributed::NotEndpoint), outcome) => outcome,
+        (Some(reason), _) => Outcome::ToNobody(reason),
     }
-    by_address(dial, topology)
 }
 
 /// The headless Service that a name means, if the topology has one, and what part of it was asked for.
@@ -212,7 +223,8 @@ fn target(
 /// Whether the address belongs to another pod now.
 fn is_others(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
     let uid = |endpoint: &Endpoint| endpoint.pod().map(|pod| pod.uid.clone());
-    let by_endpoint = topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
+    let by_endpoint =
+        topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
     let by_pod = topology
         .pod_by_address(address)
         .is_some_and(|pod| endpoint.pod().is_none_or(|own| own.uid != pod.uid));

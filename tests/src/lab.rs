@@ -17,7 +17,8 @@ use crate::link::Netlink;
 use crate::manifest::{self, ServiceSpec};
 use crate::node::{Node, NodeSpec};
 use crate::pod::Pod;
-use crate::process::{Place, Program, Spawner, lock};
+use crate::process::{Place, Spawner, lock};
+use crate::program::Program;
 use crate::signals;
 use crate::truth::{Ledger, TruthRow};
 
@@ -61,11 +62,15 @@ impl Lab {
     /// An empty lab. Removes what dead runs left behind; is removed itself on SIGINT, SIGTERM and SIGHUP.
     pub fn new() -> Result<Self> {
         let name = cgroup::run_name()?;
-        let folder = make_folder(&name)?;
+        let netlink = Arc::new(Netlink::new()?);
+        let spawner = Spawner::new()?;
+        // What can be left behind comes last.
+        let cgroups = CgroupTree::new(&name)?;
+        let folder = make_folder(&name).inspect_err(|_| drop(cgroups.remove_all()))?;
         let inner = Arc::new(Inner {
-            netlink: Arc::new(Netlink::new()?),
-            cgroups: CgroupTree::new(&name)?,
-            spawner: Spawner::new()?,
+            netlink,
+            cgroups,
+            spawner,
             truth: Mutex::default(),
             nodes: Mutex::default(),
             used: Mutex::default(),

@@ -17,7 +17,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::process::{Program, lock};
+use crate::process::lock;
+use crate::program::Program;
 
 const POLL: Duration = Duration::from_millis(20);
 

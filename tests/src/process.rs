@@ -9,7 +9,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -190,66 +190,4 @@ fn read_lines(stdout: ChildStdout, sender: &mpsc::Sender<String>) {
             return;
         }
     }
-}
-
-/// A program of any kind inside a pod, with its output.
-pub struct Program {
-    child: Child,
-}
-
-impl Program {
-    pub(crate) fn new(spawner: &Spawner, place: &Place, arguments: &[&str]) -> Result<Self> {
-        let mut role = vec![OsString::from("exec")];
-        role.extend(arguments.iter().map(OsString::from));
-        Ok(Self { child: spawner.start(place, &role, Stdio::piped())? })
-    }
-
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its stdout and stderr, once.
-    pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
-        (self.child.stdout.take(), self.child.stderr.take())
-    }
-
-    /// Whether and how it has ended.
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().context("cannot wait for a program")
-    }
-
-    /// Ends it at once.
-    pub fn kill(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.child.kill();
-        let _status = self.child.wait();
-    }
-
-    /// Waits for the end; gives its status, stdout and stderr.
-    pub fn output(mut self) -> Result<std::process::Output> {
-        drop(self.child.stdin.take());
-        let stdout = self.child.stdout.take();
-        let stderr = self.child.stderr.take();
-        let errors = thread::spawn(move || read_all(stderr));
-        let stdout = read_all(stdout);
-        let status = self.child.wait().context("cannot wait for a program")?;
-        let stderr = errors.join().map_err(|_| anyhow!("the reader of stderr died"))?;
-        Ok(std::process::Output { status, stdout, stderr })
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn read_all(stream: Option<impl std::io::Read>) -> Vec<u8> {
-    let mut all = Vec::new();
-    if let Some(mut stream) = stream {
-        // What was read before an error is still worth showing.
-        let _partial = stream.read_to_end(&mut all);
-    }
-    all
 }

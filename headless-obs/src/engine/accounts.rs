@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
-use headless_obs_ebpf::record::TcpRecord;
+use headless_obs_ebpf::record::{KIND_FAILED, TcpRecord};
 
 use crate::attribution::Target;
 use crate::ledger::{CellKey, Ledger};
@@ -129,6 +129,36 @@ impl Accounts {
             cell.bytes_received += record.bytes_received;
             if was_reset {
                 add(&mut cell.failed, usize::from(record.reason), 1);
+            }
+        }
+    }
+
+    /// Books a connection that was booked nowhere when it opened or failed; `closed` if it has ended since.
+    pub(super) fn book_later(
+        &mut self,
+        record: &TcpRecord,
+        closed: Option<&TcpRecord>,
+        key: CellKey,
+        target: &Target,
+    ) {
+        let open = self.open.get_mut(&record.socket).filter(|open| open.started == record.started);
+        let is_open = open.is_some();
+        if let Some(open) = open {
+            open.cell = Some(key);
+        }
+        let cell = self.ledger.cell(key);
+        cell.note(target, 1);
+        if record.header.kind == KIND_FAILED {
+            add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
+            return;
+        }
+        cell.opened += 1;
+        cell.closed += u64::from(!is_open);
+        if let Some(closed) = closed {
+            cell.bytes_sent += closed.bytes_sent;
+            cell.bytes_received += closed.bytes_received;
+            if usize::from(closed.reason) < reason::COUNT {
+                add(&mut cell.failed, usize::from(closed.reason), 1);
             }
         }
     }

@@ -16,6 +16,7 @@ mod accounts;
 mod answers;
 mod boring;
 mod eyeballs;
+mod pending;
 mod report;
 mod trace;
 
@@ -42,6 +43,7 @@ use accounts::{Accounts, Booking};
 use answers::Answers;
 use boring::{Boring, Prospect};
 use eyeballs::{Attempt, Winners};
+use pending::Pending;
 
 /// Bounds and modes of the engine.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub struct Engine {
     answers: Answers,
     boring: Boring,
     winners: Winners,
+    pending: Pending,
     unattributed: [u64; Unattributed::ALL.len()],
     dns_rejected: Counts,
     idle_flow: Duration,
@@ -100,6 +103,7 @@ impl Engine {
             answers: Answers::default(),
             boring: Boring::new(config.boring, UNOWNED),
             winners: Winners::default(),
+            pending: Pending::default(),
             unattributed: [0; Unattributed::ALL.len()],
             dns_rejected: Counts::new(),
             idle_flow: config.idle_flow,
@@ -112,6 +116,7 @@ impl Engine {
     pub fn apply(&mut self, now: Time, change: Change) {
         let touched = self.topology.apply(now, change);
         self.touch(&touched);
+        self.book_pending(&touched);
     }
 
     /// Whether the topology is complete and in touch.
@@ -200,6 +205,7 @@ impl Engine {
             self.winners.opened(dial.now, attempt(record, client, target.endpoint.service));
         }
         self.accounts.opened(record, booking);
+        self.wait_if_ahead(record, client, outcome);
         self.trace_tcp(record, client, outcome, None);
     }
 
@@ -207,17 +213,19 @@ impl Engine {
         let dial = dial(record);
         let (outcome, booking) = self.book(dial, client, 1);
         let is_superseded = match (outcome, dial.started) {
-            (Outcome::To(target), Some(started)) if record.reason == reason::ABORTED => {
+            (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
                 self.winners.beat(started, attempt(record, client, target.endpoint.service))
             }
             _ => false,
         };
         self.accounts.failed(record, booking, is_superseded);
+        self.wait_if_ahead(record, client, outcome);
         let why = if is_superseded { "superseded" } else { reason_name(record.reason) };
         self.trace_tcp(record, client, outcome, Some(why));
     }
 
     fn on_closed(&mut self, record: &TcpRecord, client: Client) {
+        self.pending.closed(record);
         let dial = dial(record);
         let Self { accounts, topology, evidence, unattributed, .. } = self;
         let mut outcome = Outcome::Unrelated;
@@ -240,7 +248,8 @@ impl Engine {
     /// Connections that are older than the observer.
     pub fn adopt(&mut self, now: Time, existing: &[ExistingRecord]) {
         for record in existing {
-            let client = self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
+            let client =
+                self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let dial = Dial { address: ip(record.destination), port: record.port, started: None, now };
             let (_, booking) = self.book(dial, client, 1);
             let flow = FlowKey {
@@ -273,6 +282,8 @@ impl Engine {
     pub fn expire(&mut self, now: Time) -> Vec<FlowKey> {
         let touched = self.topology.expire(now);
         self.touch(&touched);
+        let given_up = self.pending.expire(now);
+        count(&mut self.unattributed, Unattributed::NotEndpoint, given_up);
         self.evidence.expire(now);
         self.streams.expire(now);
         let Self { accounts, answers, topology, .. } = self;
@@ -296,11 +307,33 @@ impl Engine {
         self.clients.identify(&self.topology, record.header.cgroup, ip(record.source), &record.comm)
     }
 
+    /// Keeps a connection to what may become an endpoint any moment.
+    fn wait_if_ahead(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) {
+        let is_ahead = outcome == Outcome::ToNobody(Unattributed::NotEndpoint);
+        if is_ahead && !self.pending.add(Time(record.header.time), record, client) {
+            count(&mut self.unattributed, Unattributed::NotEndpoint, 1);
+        }
+    }
+
+    /// Books the connections that were ahead of what has become known.
+    fn book_pending(&mut self, touched: &Touched) {
+        for waiting in self.pending.of(&touched.addresses) {
+            let dial = dial(&waiting.record);
+            let outcome = find(&self.topology, &self.evidence, dial, waiting.client);
+            if let Some((key, target)) = booking_of(outcome, waiting.client, dial.port) {
+                let key = self.accounts.ledger.admit(key);
+                self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &target);
+                self.pending.remove(&waiting.record);
+            }
+        }
+    }
+
     /// Attributes a connection, and counts it where it belongs to no Service.
     fn book(&mut self, dial: Dial, client: Client, connections: u64) -> (Outcome, Booking) {
         let outcome = find(&self.topology, &self.evidence, dial, client);
         match outcome {
-            Outcome::To(_) => {}
+            // `wait_if_ahead` counts those that are no endpoint.
+            Outcome::To(_) | Outcome::ToNobody(Unattributed::NotEndpoint) => {}
             Outcome::ToNobody(reason) => count(&mut self.unattributed, reason, connections),
             Outcome::Unrelated => {
                 let prospect = self.prospect(dial.address);
@@ -321,6 +354,12 @@ impl Engine {
             None => Prospect::Unowned,
         }
     }
+}
+
+/// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
+/// failure may.
+fn may_be_given_up(why: u8) -> bool {
+    matches!(why, reason::ABORTED | reason::OTHER)
 }
 
 /// What a name means in Kubernetes, at first sight.

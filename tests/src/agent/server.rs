@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::server::{ServerCommand, ServerMode, ServerReady, ServerSpec, SourceCount, SourceCounts};
+use lab::server::{ServerCommand, ServerMode, ServerReady, ServerSpec, SourceCounts};
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,8 +155,9 @@ impl Server {
             ServerMode::Echo | ServerMode::Hold | ServerMode::Send(_) => {
                 self.state().open += 1;
                 let server = self.clone();
+                // Before the task runs: a reset of all that comes first must not pass this one by.
+                let mut resets = self.resets.subscribe();
                 tokio::spawn(async move {
-                    let mut resets = server.resets.subscribe();
                     let mut stream = stream;
                     let received = tokio::select! {
                         received = converse(&mut stream, mode) => received,
@@ -165,7 +166,7 @@ impl Server {
                     drop(stream);
                     let mut state = server.state();
                     state.open -= 1;
-                    state.counts.entry(source).or_insert_with(SourceCount::default).bytes += received;
+                    state.counts.entry(source).or_default().bytes += received;
                 });
             }
         }

@@ -92,6 +92,8 @@ pub struct Lookup {
     pub ttl: u32,
     /// Answers with TC set.
     pub truncated: u64,
+    /// Records that came in those all the same.
+    pub cut_records: usize,
     /// Answers that came over TCP.
     pub over_tcp: u64,
     /// Reads it took to get the answers over TCP.

@@ -57,7 +57,11 @@ fn dns_answers_as_told() {
     assert!(lookup.owner.bytes().any(|byte| byte.is_ascii_uppercase()), "{}", lookup.owner);
     let lookup = resolve(&mixed, DnsOptions { echo_case: false, ..usual.clone() });
     assert_eq!(lookup.owner.trim_end_matches('.'), NAME);
-    // An answer that is cut keeps what fits, or nothing.
+    // An answer that is cut keeps what fits, or nothing: header and question, then 16 bytes for each record.
+    let lookup = resolve(&spec, DnsOptions { udp_limit: Some(300), ..usual.clone() });
+    assert_eq!(lookup.cut_records, (300 - 12 - (NAME.len() + 2 + 4)) / 16);
+    let nothing = DnsOptions { udp_limit: Some(300), truncate_to_nothing: true, ..usual.clone() };
+    assert_eq!(resolve(&spec, nothing).cut_records, 0);
     let counts = dns.counts().unwrap();
     assert!(counts.truncated > 0 && counts.tcp > 0 && counts.udp > 0, "{counts:?}");
 }
@@ -98,4 +102,51 @@ fn dns_follows_aliases_services_and_search_domains() {
     web.client(&srv).unwrap().resolve().expect_err("nothing rides along");
     dns.remove(NAME).unwrap();
     web.client(&spec(NAME)).unwrap().resolve().expect_err("the name does not exist any more");
+}
+
+#[test]
+fn dns_fails_as_told_and_serves_any_address_and_port() {
+    let lab = Lab::new().unwrap();
+    let node = lab.node("n1").unwrap();
+    let home = pod(&node, "dns", &["10.244.1.2/24", "fd00:10:244:1::2/64"]);
+    let listen = [home.sockets(53), home.sockets(5353)].concat();
+    let dns = home.dns(&DnsSpec::new(listen.clone())).unwrap();
+    dns.set_addresses(NAME, &[ip("10.244.2.1")]).unwrap();
+    let web = pod(&node, "web", &["10.244.1.20/24", "fd00:10:244:1::20/64"]);
+    let quick = |server| ClientSpec::new(NAME, 80, server, 0).stub(|stub| stub.timeout_ms = 50);
+    assert_eq!(dns.addresses(), listen);
+    for &server in &listen {
+        let lookup = web.client(&ClientSpec::new(NAME, 80, server, 0)).unwrap().resolve().unwrap();
+        assert_eq!(lookup.targets, [SocketAddr::new(ip("10.244.2.1"), 80)], "{server}");
+    }
+    let error = |options: &DnsOptions| {
+        dns.set_options(options).unwrap();
+        web.client(&quick(listen[0])).unwrap().resolve().unwrap_err().to_string()
+    };
+    let servfail = error(&DnsOptions { rcode: Some(2), ..DnsOptions::default() });
+    assert!(servfail.contains("Server Failure"), "{servfail}");
+    let silent = error(&DnsOptions { silent: true, ..DnsOptions::default() });
+    assert!(silent.contains("no answer"), "{silent}");
+    dns.set_options(&DnsOptions::default()).unwrap();
+    dns.kill();
+    let gone = web.client(&quick(listen[0])).unwrap().resolve().unwrap_err().to_string();
+    assert!(gone.contains("no answer"), "{gone}");
+}
+
+#[test]
+fn getaddrinfo_gets_forty_addresses_and_connects_to_none() {
+    let lab = Lab::new().unwrap();
+    let node = lab.node("n1").unwrap();
+    let (dns, resolver) = dns_server(&node);
+    let addresses: Vec<IpAddr> = (1..=40).map(|n| ip(&format!("10.244.2.{n}"))).collect();
+    dns.set_addresses(NAME, &addresses).unwrap();
+    let settings = ResolvConf::kubelet(resolver.ip(), "shop", ZONE);
+    let web = node.pod(PodSpec::new("shop", "web").address("10.244.1.20/24").resolv_conf(settings)).unwrap();
+    let client = web.client(&ClientSpec::libc("orders.shop", 80, 0)).unwrap();
+    assert_eq!(client.resolve().unwrap().targets.len(), 40);
+    assert_eq!(client.report().unwrap().addresses.len(), 0);
+    let counts = dns.counts().unwrap();
+    assert!(counts.truncated > 0 && counts.tcp > 0, "cut over UDP, then asked over TCP: {counts:?}");
+    assert!(counts.nxdomain > 0, "the search domains were tried: {counts:?}");
+    assert_eq!(counts.names.keys().next().unwrap(), "orders.shop.shop.svc.cluster.local");
 }

@@ -1,5 +1,7 @@
 //! Tests of the lab itself, as root: what other tests take for the truth must be true.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
+
 mod dns;
 mod end;
 mod network;

@@ -4,7 +4,9 @@
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
 mod dns;
+mod failures;
 mod families;
+mod figures;
 mod learned;
 mod totals;
 mod ways;
@@ -37,7 +39,9 @@ impl Scene {
     fn new() -> Self {
         let lab = Lab::new().unwrap();
         let node = lab.node("n1").unwrap();
-        let server = node.pod(PodSpec::new("kube-system", "dns").address("10.244.1.53/24").address("fd00:10:244:1::53/64"));
+        let server = node.pod(
+            PodSpec::new("kube-system", "dns").address("10.244.1.53/24").address("fd00:10:244:1::53/64"),
+        );
         let server = server.unwrap();
         let dns = server.dns(&DnsSpec::new(server.sockets(53))).unwrap();
         let resolver = dns.addresses()[0];
@@ -51,7 +55,9 @@ impl Scene {
 
     /// `count` pods `orders-N` at 10.244.1.100 and up, each with a server.
     fn orders(&self, count: u8, mode: &ServerMode) -> (ServiceSpec, Vec<Server>) {
-        let pods: Vec<Pod> = (0..count).map(|n| self.pod(&format!("orders-{n}"), &format!("10.244.1.{}/24", 100 + n))).collect();
+        let pods: Vec<Pod> = (0..count)
+            .map(|n| self.pod(&format!("orders-{n}"), &format!("10.244.1.{}/24", 100 + n)))
+            .collect();
         let servers = pods
             .iter()
             .map(|pod| pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(mode.clone())).unwrap())
@@ -78,7 +84,11 @@ fn orders(snapshot: &Value) -> &Value {
 
 /// A Service of namespace `shop`.
 fn service<'a>(snapshot: &'a Value, name: &str) -> &'a Value {
-    let found = snapshot["services"].as_array().unwrap().iter().find(|service| service["namespace"] == "shop" && service["name"] == name);
+    let found = snapshot["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|service| service["namespace"] == "shop" && service["name"] == name);
     found.unwrap_or_else(|| panic!("no Service shop/{name} in {snapshot:#}"))
 }
 

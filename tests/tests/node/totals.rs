@@ -7,7 +7,8 @@ use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
 
 /// The pods of three clients. Made before the daemon starts, so that the manifests name them.
 fn client_pods(scene: &Scene) -> [Pod; 3] {
-    [("first", 20), ("robin", 21), ("random", 22)].map(|(name, last)| scene.pod(name, &format!("10.244.1.{last}/24")))
+    [("first", 20), ("robin", 21), ("random", 22)]
+        .map(|(name, last)| scene.pod(name, &format!("10.244.1.{last}/24")))
 }
 
 /// Starts clients of three habits, `each` connections each, and waits for them.
@@ -37,12 +38,19 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
             observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 10_002).unwrap();
         let orders = orders(&snapshot);
         assert_eq!(opened(orders), accepted(&scene.lab), "{hook}: {orders:#}");
-        assert_eq!((sum(orders, "opened"), sum(orders, "closed"), sum(orders, "active")), (10_002, 10_002, 0));
+        assert_eq!(
+            (sum(orders, "opened"), sum(orders, "closed"), sum(orders, "active")),
+            (10_002, 10_002, 0)
+        );
         assert_eq!(snapshot["quality"]["probes"]["tcp"], hook);
         assert_eq!(snapshot["quality"]["events_lost"]["ring_full"], 0);
         assert_eq!(snapshot["quality"]["late"], 0);
         let counted = sum(orders, "counted");
-        assert_eq!((counted, &orders["spread"]["connections"]), (10_002, &counted.into()), "all by the Service's name");
+        assert_eq!(
+            (counted, &orders["spread"]["connections"]),
+            (10_002, &counted.into()),
+            "all by the Service's name"
+        );
     }
 }
 

@@ -11,126 +11,20 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 
-use crate::cgroup::{CgroupLayout, CgroupTree};
+pub use self::spec::{PodSpec, ResolvConf, Workload};
+use crate::cgroup::CgroupTree;
 use crate::client::{Client, ClientSpec};
 use crate::dns::{DnsServer, DnsSpec};
 use crate::netns::Netns;
 use crate::node::Node;
-use crate::process::{Agent, Place, Program, lock};
+use crate::process::{Agent, Place, lock};
+use crate::program::Program;
 use crate::server::{Server, ServerReady, ServerSpec};
 
+mod spec;
+
+/// A pod's own end of its veth pair.
 const LINK: &str = "eth0";
-
-/// What a pod belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job` …
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// The C library's resolver settings inside a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvConf {
-    /// DNS server, on port 53.
-    pub nameserver: IpAddr,
-    /// Domains to try.
-    pub search: Vec<String>,
-    /// Names with fewer dots are tried with the domains first.
-    pub ndots: u8,
-}
-
-impl ResolvConf {
-    /// As a kubelet writes it for a pod of this namespace.
-    #[must_use]
-    pub fn kubelet(nameserver: IpAddr, namespace: &str, zone: &str) -> Self {
-        let search = vec![format!("{namespace}.svc.{zone}"), format!("svc.{zone}"), zone.to_owned()];
-        Self { nameserver, search, ndots: 5 }
-    }
-
-    fn text(&self) -> String {
-        format!(
-            "nameserver {}\nsearch {}\noptions ndots:{}\n",
-            self.nameserver,
-            self.search.join(" "),
-            self.ndots
-        )
-    }
-}
-
-/// A pod to be started.
-#[derive(Clone, Debug)]
-pub struct PodSpec {
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-    /// UID; a random one if it is empty.
-    pub uid: String,
-    /// Addresses with the prefix the pod believes in, such as `10.244.1.5/32`.
-    pub addresses: Vec<String>,
-    /// Uses its node's network.
-    pub host_network: bool,
-    /// Where its cgroup is.
-    pub layout: CgroupLayout,
-    /// What it belongs to; nothing: itself.
-    pub workload: Option<Workload>,
-    /// Resolver settings for the C library; the machine's without.
-    pub resolv_conf: Option<ResolvConf>,
-}
-
-impl PodSpec {
-    /// A pod without addresses that belongs to nothing.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: String::new(),
-            addresses: Vec::new(),
-            host_network: false,
-            layout: CgroupLayout::default(),
-            workload: None,
-            resolv_conf: None,
-        }
-    }
-
-    /// The same with one more address, such as `10.244.1.5/24`.
-    #[must_use]
-    pub fn address(mut self, address: &str) -> Self {
-        self.addresses.push(address.to_owned());
-        self
-    }
-
-    /// The same as part of a workload.
-    #[must_use]
-    pub fn workload(mut self, kind: &str, name: &str) -> Self {
-        self.workload = Some(Workload { kind: kind.to_owned(), name: name.to_owned() });
-        self
-    }
-
-    /// The same on its node's network.
-    #[must_use]
-    pub fn host_network(mut self) -> Self {
-        self.host_network = true;
-        self
-    }
-
-    /// The same with another place of its cgroup.
-    #[must_use]
-    pub fn layout(mut self, layout: CgroupLayout) -> Self {
-        self.layout = layout;
-        self
-    }
-
-    /// The same with resolver settings.
-    #[must_use]
-    pub fn resolv_conf(mut self, settings: ResolvConf) -> Self {
-        self.resolv_conf = Some(settings);
-        self
-    }
-}
 
 struct PodInner {
     spec: PodSpec,
@@ -291,7 +185,7 @@ impl Pod {
         Ok(Client { agent })
     }
 
-    /// Starts any program inside the pod.
+    /// Starts any program inside the pod. Unlike an agent it may not have moved there yet when this returns.
     pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
         Program::new(&self.inner.node.lab()?.spawner, &self.place(), arguments)
     }

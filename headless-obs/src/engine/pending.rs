@@ -1,0 +1,87 @@
+//! Connections that are ahead of the topology: the client was told the address by the name of a headless Service, but
+//! the Service has no such endpoint yet, because the topology's source is behind the DNS server.
+//!
+//! In: connections that were dialled so, and their ends. Out: the same once the address becomes somebody's, or once it
+//! has not for too long.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use headless_obs_ebpf::record::TcpRecord;
+
+use super::ip;
+use crate::client::Client;
+use crate::time::Time;
+
+/// How far a topology may be behind.
+const LAG: Duration = Duration::from_secs(30);
+/// The most connections that wait.
+const LIMIT: usize = 4096;
+
+/// A connection that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    /// That it opened or failed.
+    pub(super) record: TcpRecord,
+    /// Who made it.
+    pub(super) client: Client,
+    /// That it ended, if it has.
+    pub(super) closed: Option<TcpRecord>,
+}
+
+/// Socket and start.
+type Key = (u64, u64);
+
+/// All that wait.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    waiting: HashMap<Key, Waiting>,
+    by_age: VecDeque<(Time, Key)>,
+}
+
+impl Pending {
+    /// Lets a connection wait; false if there is no room.
+    pub(super) fn add(&mut self, now: Time, record: &TcpRecord, client: Client) -> bool {
+        if self.waiting.len() >= LIMIT {
+            return false;
+        }
+        self.waiting.insert(key(record), Waiting { record: *record, client, closed: None });
+        self.by_age.push_back((now, key(record)));
+        true
+    }
+
+    /// A connection ended; nothing happens if it does not wait.
+    pub(super) fn closed(&mut self, record: &TcpRecord) {
+        if let Some(waiting) = self.waiting.get_mut(&key(record)) {
+            waiting.closed = Some(*record);
+        }
+    }
+
+    /// Those that dialled one of these addresses.
+    pub(super) fn of(&self, addresses: &[IpAddr]) -> Vec<Waiting> {
+        let to_them = |waiting: &&Waiting| addresses.contains(&ip(waiting.record.destination));
+        self.waiting.values().filter(to_them).copied().collect()
+    }
+
+    /// It need not wait any more.
+    pub(super) fn remove(&mut self, record: &TcpRecord) {
+        self.waiting.remove(&key(record));
+    }
+
+    /// Gives up on those that have waited for too long; how many.
+    pub(super) fn expire(&mut self, now: Time) -> u64 {
+        let mut expired = 0;
+        while let Some((since, key)) = self.by_age.front()
+            && now.since(*since) >= LAG
+        {
+            expired += u64::from(self.waiting.remove(key).is_some());
+            self.by_age.pop_front();
+        }
+        expired
+    }
+}
+
+fn key(record: &TcpRecord) -> Key {
+    (record.socket, record.started)
+}

@@ -1,0 +1,81 @@
+//! The daemon's report beside the servers' truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use lab::TruthRow;
+use serde_json::Value;
+
+/// (client, pod) → connections.
+type Matrix = BTreeMap<(String, String), u64>;
+
+/// Connections opened in all.
+pub(crate) fn opened(snapshot: &Value) -> u64 {
+    reported(snapshot).values().sum()
+}
+
+/// Whether both say the same of every client and pod.
+pub(crate) fn is_equal(snapshot: &Value, truth: &[TruthRow]) -> bool {
+    reported(snapshot) == accepted(truth)
+}
+
+/// One line per client, one column per pod: what was reported, and what was accepted where that differs.
+pub(crate) fn table(snapshot: &Value, truth: &[TruthRow]) -> String {
+    let (reported, accepted) = (reported(snapshot), accepted(truth));
+    let keys = || reported.keys().chain(accepted.keys());
+    let clients: BTreeSet<&String> = keys().map(|(client, _)| client).collect();
+    let pods: BTreeSet<&String> = keys().map(|(_, pod)| pod).collect();
+    let width = clients.iter().map(|client| client.len()).max().unwrap_or(0);
+    let mut text = format!("{:width$}", "accepted");
+    for pod in &pods {
+        let _infallible = write!(text, "  {pod:>9}");
+    }
+    text.push('\n');
+    for client in clients {
+        let _infallible = write!(text, "{client:width$}");
+        for pod in &pods {
+            let key = (client.clone(), (*pod).clone());
+            let count = |matrix: &Matrix| matrix.get(&key).copied().unwrap_or(0);
+            let (seen, true_count) = (count(&reported), count(&accepted));
+            let cell =
+                if seen == true_count { true_count.to_string() } else { format!("{true_count}≠{seen}") };
+            let _infallible = write!(text, "  {cell:>9}");
+        }
+        text.push('\n');
+    }
+    let connections: u64 = accepted.values().sum();
+    let verdict = if reported == accepted {
+        format!("the report equals what the servers accepted: {connections} connections")
+    } else {
+        format!(
+            "the report DIFFERS from what the servers accepted ({connections} connections): accepted≠reported"
+        )
+    };
+    let _infallible = writeln!(text, "{verdict}");
+    text
+}
+
+fn accepted(truth: &[TruthRow]) -> Matrix {
+    truth
+        .iter()
+        .filter(|row| row.accepted > 0)
+        .map(|row| ((row.client.clone(), row.pod.clone()), row.accepted))
+        .collect()
+}
+
+fn reported(snapshot: &Value) -> Matrix {
+    let list =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut matrix = Matrix::new();
+    for client in list(snapshot, "services").iter().flat_map(|service| list(service, "clients")) {
+        for endpoint in list(&client, "endpoints") {
+            let opened = endpoint.get("opened").and_then(Value::as_u64).unwrap_or(0);
+            if opened > 0 {
+                *matrix.entry((text(&client, "workload"), text(&endpoint, "pod"))).or_default() += opened;
+            }
+        }
+    }
+    matrix
+}

@@ -1,0 +1,113 @@
+//! The demonstration: six pods behind a headless Service, a seventh half way, clients of different habits, and what the
+//! real daemon reports beside what the servers counted.
+//!
+//! Standard output has the report and nothing else; progress goes to standard error. Leaves nothing behind.
+
+#![deny(unsafe_code)]
+
+mod compare;
+mod progress;
+mod scene;
+
+use std::io::{Write as _, stdout};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use lab::{Observer, TruthRow, program};
+use serde_json::{Value, json};
+
+use compare::{is_equal, table};
+use progress::Progress;
+use scene::Scene;
+
+/// Shows how clients of different habits spread over the pods of a headless Service.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask demo")]
+struct Options {
+    /// Seconds that the clients run
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    seconds: u64,
+    /// Leave lab and daemon running, for `headless-obs top --from URL` and curl, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// The daemon's report, and the servers' counts beside it
+    Table,
+    /// `{"snapshot": …, "truth": [{"client", "pod", "accepted"}]}`
+    Json,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            progress::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether report and truth agree.
+fn run(options: &Options) -> Result<bool> {
+    let duration = Duration::from_secs(options.seconds);
+    let progress = Progress::new();
+    progress.say("building a node, its pods and its DNS server");
+    let mut scene = Scene::new()?;
+    progress.say("starting the daemon");
+    let observer = scene.observe()?;
+    let url = format!("http://{}", observer.address());
+    scene.start_clients(duration)?;
+    progress.say(&format!(
+        "six clients of different habits connect to six pods, for {} s; {url}",
+        options.seconds
+    ));
+    progress.pass(duration / 2);
+    scene.add_pod()?;
+    progress.say("a seventh pod is ready: who will use it?");
+    progress.pass(duration - duration / 2);
+    scene.wait_for_clients()?;
+
+    let truth = scene.truth()?;
+    let expected: u64 = truth.iter().map(|row| row.accepted).sum();
+    let snapshot =
+        observer.snapshot_when(Duration::from_secs(10), |snapshot| compare::opened(snapshot) == expected);
+    // What differs is shown, not hidden behind an error.
+    let snapshot = snapshot.or_else(|_differs| observer.snapshot())?;
+    drop(progress);
+    print(options.output, &observer, &snapshot, &truth)?;
+    if options.keep {
+        progress::note(&format!(
+            "\nstill running; try\n  {} top --from {url}\n  curl {url}/metrics\nCtrl-C ends it",
+            program()?.display()
+        ));
+        loop {
+            std::thread::park();
+        }
+    }
+    let agrees = is_equal(&snapshot, &truth);
+    observer.stop()?;
+    Ok(agrees)
+}
+
+fn print(output: Output, observer: &Observer, snapshot: &Value, truth: &[TruthRow]) -> Result<()> {
+    let mut out = stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{:#}", json!({"snapshot": snapshot, "truth": truth}))?,
+        Output::Table => {
+            let url = format!("http://{}", observer.address());
+            let status = Command::new(program()?).args(["report", "--from", &url]).status();
+            status.context("cannot run `headless-obs report`")?;
+            write!(out, "\n{}", table(snapshot, truth))?;
+        }
+    }
+    out.flush().context("cannot write to standard output")
+}

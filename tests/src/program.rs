@@ -1,0 +1,75 @@
+//! Programs that are no agents: real clients, real servers, the daemon under test.
+//!
+//! In: where to run, a command line. Out: a [`Program`] with its output. The agent puts itself into the place and
+//! then becomes the program, so it ends with this process like an agent.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Output, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::process::{Place, Spawner};
+
+/// A program of any kind inside a pod, with its output.
+pub struct Program {
+    child: Child,
+}
+
+impl Program {
+    pub(crate) fn new(spawner: &Spawner, place: &Place, arguments: &[&str]) -> Result<Self> {
+        let mut role = vec![OsString::from("exec")];
+        role.extend(arguments.iter().map(OsString::from));
+        Ok(Self { child: spawner.start(place, &role, Stdio::piped())? })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its stdout and stderr, once.
+    pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+        (self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// Whether and how it has ended.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("cannot wait for a program")
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+
+    /// Waits for the end; gives its status, stdout and stderr.
+    pub fn output(mut self) -> Result<Output> {
+        drop(self.child.stdin.take());
+        let stdout = self.child.stdout.take();
+        let stderr = self.child.stderr.take();
+        let errors = thread::spawn(move || read_all(stderr));
+        let stdout = read_all(stdout);
+        let status = self.child.wait().context("cannot wait for a program")?;
+        let stderr = errors.join().map_err(|_| anyhow!("the reader of stderr died"))?;
+        Ok(Output { status, stdout, stderr })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn read_all(stream: Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(mut stream) = stream {
+        // What was read before an error is still worth showing.
+        let _partial = stream.read_to_end(&mut all);
+    }
+    all
+}
