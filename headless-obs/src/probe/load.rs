@@ -6,8 +6,8 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use headless_obs_ebpf::names::{
-    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS, SockOffsets, TCP_STATE,
-    TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
+    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS, SockOffsets,
+    TCP_STATE, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
 };
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};

@@ -38,7 +38,10 @@ fn resolving_is_not_connecting() {
     assert_eq!(service["clients"], json!([]), "nothing is booked for anybody");
     // A snapshot books what the kernel counted, noticed or not: nothing late means that it counted nothing.
     assert_eq!(snapshot["quality"]["late"], 0);
-    assert_eq!(snapshot["quality"]["unattributed"], json!({"no_dns": 0, "ambiguous": 0, "other_port": 0}));
+    assert_eq!(
+        snapshot["quality"]["unattributed"],
+        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0})
+    );
 
     libc.open(1).unwrap();
     let snapshot = observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "opened") > 0).unwrap();

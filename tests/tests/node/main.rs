@@ -3,7 +3,12 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
 
 mod dns;
 mod failures;
