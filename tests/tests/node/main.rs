@@ -3,8 +3,12 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+mod attribution;
 mod failures;
 mod figures;
+mod identity;
+mod restart;
+mod stale;
 mod totals;
 
 use std::collections::BTreeMap;
