@@ -10,11 +10,15 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+mod attribution;
 mod dns;
 mod failures;
 mod families;
 mod figures;
+mod identity;
 mod learned;
+mod restart;
+mod stale;
 mod totals;
 mod ways;
 
