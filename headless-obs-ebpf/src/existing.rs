@@ -65,13 +65,7 @@ extern "C" fn existing(ctx: *const Context) -> c_int {
         _pad: 0,
     };
     // SAFETY: `meta` is valid, and `record` is plain bytes without padding.
-    unsafe {
-        bpf_seq_write(
-            (*meta).seq,
-            (&raw const record).cast(),
-            size_of::<ExistingRecord>() as u32,
-        )
-    };
+    unsafe { bpf_seq_write((*meta).seq, (&raw const record).cast(), size_of::<ExistingRecord>() as u32) };
     0
 }
 
@@ -92,8 +86,6 @@ fn cgroup_of(sk: *const c_void) -> u64 {
 fn read(base: *const c_void, offset: usize) -> u64 {
     let mut word = 0_u64;
     // SAFETY: the helper writes the eight bytes of `word`, and fails instead of faulting.
-    unsafe {
-        bpf_probe_read_kernel((&raw mut word).cast(), 8, base.wrapping_byte_add(offset))
-    };
+    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, base.wrapping_byte_add(offset)) };
     word
 }

@@ -45,7 +45,8 @@ pub(crate) trait Socket {
 /// through it is a plain load of a field of `struct sock`.
 macro_rules! offset {
     ($field:ident) => {{
-        let offsets = (&raw const $crate::maps::SOCK_OFFSETS).cast::<::headless_obs_ebpf::names::SockOffsets>();
+        let offsets =
+            (&raw const $crate::maps::SOCK_OFFSETS).cast::<::headless_obs_ebpf::names::SockOffsets>();
         // SAFETY: `Global` is transparent, so this is the live global; it is read-only while programs run.
         unsafe { (&raw const (*offsets).$field).read_volatile() as usize }
     }};
@@ -132,11 +133,7 @@ impl Socket for Btf {
         }
         let source: u32 = load!(self.sk, saddr);
         let destination: u32 = load!(self.sk, daddr);
-        Some(Ends {
-            source: bytes(mapped(source)),
-            destination: bytes(mapped(destination)),
-            port,
-        })
+        Some(Ends { source: bytes(mapped(source)), destination: bytes(mapped(destination)), port })
     }
 
     #[inline(always)]

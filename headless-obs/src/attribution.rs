@@ -135,7 +135,11 @@ pub enum Outcome {
 }
 
 /// Finds out whom a connection belongs to. `sightings` are the client's own, best first.
-pub fn attribute<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
+pub fn attribute<'a>(
+    dial: Dial,
+    topology: &Topology,
+    sightings: impl Iterator<Item = &'a Sighting>,
+) -> Outcome {
     let at = dial.started.unwrap_or(dial.now);
     let mut refused = None;
     for sighting in sightings {
@@ -219,7 +223,8 @@ fn target(
 /// Whether the address belongs to another pod now.
 fn is_others(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
     let uid = |endpoint: &Endpoint| endpoint.pod().map(|pod| pod.uid.clone());
-    let by_endpoint = topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
+    let by_endpoint =
+        topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
     let by_pod = topology
         .pod_by_address(address)
         .is_some_and(|pod| endpoint.pod().is_none_or(|own| own.uid != pod.uid));

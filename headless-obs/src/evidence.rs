@@ -73,14 +73,21 @@ impl Evidence {
     }
 
     /// Takes an answer in. `is_relevant` tells whether a name can mean a Service; the others are not kept.
-    pub fn observe(&mut self, now: Time, scope: ScopeId, answer: &Answer, is_relevant: impl Fn(&str) -> bool) {
+    pub fn observe(
+        &mut self,
+        now: Time,
+        scope: ScopeId,
+        answer: &Answer,
+        is_relevant: impl Fn(&str) -> bool,
+    ) {
         let evidence = self.scopes.entry(scope).or_default();
         evidence.last = now;
         let before = evidence.sightings;
         if !answer.addresses.is_empty() {
             // The last owner is the service; an alias in front of it is only a way to it.
             let owner = answer.chain.iter().rev().find(|name| is_relevant(name)).unwrap_or(&answer.question);
-            let name = answer.chain.iter().rev().find_map(|name| evidence.srv_hosts.get(name)).unwrap_or(owner);
+            let name =
+                answer.chain.iter().rev().find_map(|name| evidence.srv_hosts.get(name)).unwrap_or(owner);
             if is_relevant(name) {
                 let name = name.clone();
                 let records = answer.addresses.iter().map(|record| (record.address, record.ttl));
@@ -94,7 +101,12 @@ impl Evidence {
                 }
             }
             let records = answer.targets.iter().flat_map(|target| &target.addresses);
-            evidence.add(&self.config, now, &answer.question, records.map(|record| (record.address, record.ttl)));
+            evidence.add(
+                &self.config,
+                now,
+                &answer.question,
+                records.map(|record| (record.address, record.ttl)),
+            );
         }
         self.sightings += evidence.sightings - before;
         self.make_room(scope);
@@ -150,7 +162,13 @@ impl Evidence {
 }
 
 impl ScopeEvidence {
-    fn add(&mut self, config: &Config, at: Time, name: &Name, records: impl Iterator<Item = (IpAddr, u32)> + Clone) {
+    fn add(
+        &mut self,
+        config: &Config,
+        at: Time,
+        name: &Name,
+        records: impl Iterator<Item = (IpAddr, u32)> + Clone,
+    ) {
         let listed = u16::try_from(records.clone().count()).unwrap_or(u16::MAX);
         for (position, (address, ttl)) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
@@ -222,7 +240,12 @@ mod tests {
     fn an_alias_counts_for_what_it_leads_to_and_other_names_are_not_kept() {
         let mut evidence = Evidence::default();
         evidence.observe(Time(1), ScopeId(1), &answer(&["alias.a.svc.z", "db.b.svc.z"], &[1]), is_service);
-        evidence.observe(Time(1), ScopeId(1), &answer(&["alias.a.svc.z", "db.example.org"], &[2]), is_service);
+        evidence.observe(
+            Time(1),
+            ScopeId(1),
+            &answer(&["alias.a.svc.z", "db.example.org"], &[2]),
+            is_service,
+        );
         evidence.observe(Time(1), ScopeId(1), &answer(&["www.example.org"], &[3]), is_service);
         assert_eq!(seen(&evidence, 1, 1, 1), [name("db.b.svc.z", 0)]);
         assert_eq!(seen(&evidence, 1, 2, 1), [name("alias.a.svc.z", 0)]);

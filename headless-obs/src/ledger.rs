@@ -71,7 +71,8 @@ impl Cell {
     /// Adds connections that were opened or that failed to what is known of the choice of their target.
     pub fn note(&mut self, target: &Target, connections: u64) {
         if let Some(stale) = target.stale
-            && let Some(count) = Stale::ALL.iter().position(|kind| *kind == stale).and_then(|at| self.stale.get_mut(at))
+            && let Some(count) =
+                Stale::ALL.iter().position(|kind| *kind == stale).and_then(|at| self.stale.get_mut(at))
         {
             *count += connections;
         }
@@ -173,14 +174,20 @@ mod tests {
     fn late_places_share_a_bucket() {
         let mut cell = Cell::default();
         for position in [0, 31, 32, 900] {
-            cell.note(&Target {
-                endpoint: key(1, 1).endpoint,
-                resolution: Resolution::Service,
-                position: Some(position),
-                stale: Some(Stale::IpReused),
-            }, 1);
+            cell.note(
+                &Target {
+                    endpoint: key(1, 1).endpoint,
+                    resolution: Resolution::Service,
+                    position: Some(position),
+                    stale: Some(Stale::IpReused),
+                },
+                1,
+            );
         }
-        assert_eq!((cell.positions.len(), cell.positions[0], cell.positions[31], cell.positions[32]), (33, 1, 1, 2));
+        assert_eq!(
+            (cell.positions.len(), cell.positions[0], cell.positions[31], cell.positions[32]),
+            (33, 1, 1, 2)
+        );
         assert_eq!(cell.stale, [0, 0, 0, 4]);
     }
 }

@@ -27,10 +27,14 @@ fn hook(name: &str, loaded: &Result<Loaded, ProbeError>, is_one_enough: bool) ->
             let hooks: Vec<_> = loaded.hooks.iter().map(|(probe, hook)| format!("{probe}: {hook}")).collect();
             Check::ok(name, format!("attached ({})", hooks.join(", ")))
         }
-        Err(error) if is_one_enough => {
-            Check::warn(name, error.to_string(), "nothing, unless the other one is missing something you need")
+        Err(error) if is_one_enough => Check::warn(
+            name,
+            error.to_string(),
+            "nothing, unless the other one is missing something you need",
+        ),
+        Err(error) => {
+            Check::fail(name, error.to_string(), "do what the message says; one of the two must work")
         }
-        Err(error) => Check::fail(name, error.to_string(), "do what the message says; one of the two must work"),
     }
 }
 

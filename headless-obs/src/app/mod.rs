@@ -54,7 +54,8 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     for change in source.first() {
         engine.apply(now(), change);
     }
-    let mut loaded = probe::load(&probe_options(&observe)).context("cannot observe this machine; `headless-obs doctor` checks it")?;
+    let mut loaded = probe::load(&probe_options(&observe))
+        .context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let existing = std::mem::take(&mut loaded.existing);
     readiness.clear("probes");
 

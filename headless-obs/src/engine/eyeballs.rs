@@ -42,7 +42,11 @@ impl Winners {
     /// other family, which opened while the attempt was under way.
     pub(super) fn beat(&self, started: Time, loser: Attempt) -> bool {
         let winner = Attempt { is_ipv6: !loser.is_ipv6, ..loser };
-        self.0.iter().rev().take_while(|(opened, _)| *opened >= started).any(|(_, attempt)| *attempt == winner)
+        self.0
+            .iter()
+            .rev()
+            .take_while(|(opened, _)| *opened >= started)
+            .any(|(_, attempt)| *attempt == winner)
     }
 }
 

@@ -213,7 +213,7 @@ impl Engine {
         let dial = dial(record);
         let (outcome, booking) = self.book(dial, client, 1);
         let is_superseded = match (outcome, dial.started) {
-            (Outcome::To(target), Some(started)) if record.reason == reason::ABORTED => {
+            (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
                 self.winners.beat(started, attempt(record, client, target.endpoint.service))
             }
             _ => false,
@@ -248,7 +248,8 @@ impl Engine {
     /// Connections that are older than the observer.
     pub fn adopt(&mut self, now: Time, existing: &[ExistingRecord]) {
         for record in existing {
-            let client = self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
+            let client =
+                self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let dial = Dial { address: ip(record.destination), port: record.port, started: None, now };
             let (_, booking) = self.book(dial, client, 1);
             let flow = FlowKey {
@@ -353,6 +354,12 @@ impl Engine {
             None => Prospect::Unowned,
         }
     }
+}
+
+/// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
+/// failure may.
+fn may_be_given_up(why: u8) -> bool {
+    matches!(why, reason::ABORTED | reason::OTHER)
 }
 
 /// What a name means in Kubernetes, at first sight.

@@ -70,10 +70,14 @@ impl Engine {
         let cells = || self.accounts.ledger.cells();
         let opened: u64 = cells().map(|(_, cell)| cell.opened).sum();
         let late: u64 = cells().map(|(_, cell)| cell.late).sum();
-        let no_dns = cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
+        let no_dns =
+            cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
         unattributed.extend(
-            Unattributed::ALL.iter().zip(self.unattributed).map(|(reason, count)| (reason.as_str().to_owned(), count)),
+            Unattributed::ALL
+                .iter()
+                .zip(self.unattributed)
+                .map(|(reason, count)| (reason.as_str().to_owned(), count)),
         );
         let boring = kernel.counters.get("boring").copied().unwrap_or(0);
         Quality {
@@ -108,7 +112,10 @@ impl Engine {
             ("clients_full", clients.workloads_full),
             ("clients_folded", self.accounts.ledger.folded()),
             ("topology_full", topology.services_full + topology.endpoints_full + topology.pods_full),
-            ("topology_evicted", topology.removed_evicted + topology.history_evicted + topology.addresses_evicted),
+            (
+                "topology_evicted",
+                topology.removed_evicted + topology.history_evicted + topology.addresses_evicted,
+            ),
             ("learner_full", self.learner.as_ref().map_or(0, |learner| learner.counters().total())),
         ];
         losses.extend(own.map(|(name, count)| (name.to_owned(), count)));

@@ -26,7 +26,13 @@ impl Engine {
     }
 
     /// `reason`: why it failed.
-    pub(super) fn trace_tcp(&mut self, record: &TcpRecord, client: Client, outcome: Outcome, why: Option<&str>) {
+    pub(super) fn trace_tcp(
+        &mut self,
+        record: &TcpRecord,
+        client: Client,
+        outcome: Outcome,
+        why: Option<&str>,
+    ) {
         if self.trace.is_none() {
             return;
         }
@@ -99,7 +105,8 @@ impl Engine {
         let event = TraceEvent {
             time: self.wall(at),
             client: ClientName { namespace: namespace.to_owned(), workload: workload.to_owned() },
-            service: key.map(|key| ServiceName { namespace: key.namespace.to_string(), name: key.name.to_string() }),
+            service: key
+                .map(|key| ServiceName { namespace: key.namespace.to_string(), name: key.name.to_string() }),
             what,
         };
         if let Some(events) = &mut self.trace {

@@ -30,7 +30,9 @@ impl CgroupRoot {
         let table = fs::read_to_string("/proc/self/mountinfo")
             .map_err(|error| ProbeError::Cgroup(format!("/proc/self/mountinfo: {error}")))?;
         match mounted(&table) {
-            Some(path) => Self::open(&path, if path == Path::new("/sys/fs/cgroup") { "unified" } else { "hybrid" }),
+            Some(path) => {
+                Self::open(&path, if path == Path::new("/sys/fs/cgroup") { "unified" } else { "hybrid" })
+            }
             None => Self::mount(),
         }
     }
@@ -38,7 +40,9 @@ impl CgroupRoot {
     fn open(path: &Path, how: &'static str) -> Result<Self, ProbeError> {
         let failed = |why: String| ProbeError::Cgroup(format!("{}: {why}", path.display()));
         if !path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists() {
-            return Err(failed("no cgroup2 directory; give the root of a cgroup2 mount with --cgroup".to_owned()));
+            return Err(failed(
+                "no cgroup2 directory; give the root of a cgroup2 mount with --cgroup".to_owned(),
+            ));
         }
         let file = File::open(path).map_err(|error| failed(error.to_string()))?;
         Ok(Self { fd: file.into(), path: path.to_owned(), how })
@@ -51,7 +55,9 @@ impl CgroupRoot {
                 fsconfig_create(context.as_fd())?;
                 fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
             })
-            .map_err(|error| ProbeError::Cgroup(format!("none is mounted, and mounting one failed: {error}")))?;
+            .map_err(|error| {
+                ProbeError::Cgroup(format!("none is mounted, and mounting one failed: {error}"))
+            })?;
         let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         Ok(Self { fd, path: PathBuf::from(format!("/proc/self/fd/{number}")), how: "private mount" })
     }
@@ -112,7 +118,8 @@ mod tests {
 
     #[test]
     fn finds_unified_hybrid_and_none() {
-        let check = |table: &str, expected: Option<&str>| assert_eq!(mounted(table), expected.map(PathBuf::from));
+        let check =
+            |table: &str, expected: Option<&str>| assert_eq!(mounted(table), expected.map(PathBuf::from));
         check("25 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw", Some("/sys/fs/cgroup"));
         check(
             "30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw",

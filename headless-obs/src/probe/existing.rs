@@ -20,7 +20,8 @@ const LISTEN: u32 = 10;
 /// A connection that ends between the walk and its entry in TRACKED would stay there for ever, so a second walk
 /// confirms each entry.
 pub(super) fn adopt(ebpf: &mut Ebpf, btf: &Btf, maps: &mut Maps) -> Result<Vec<ExistingRecord>, ProbeError> {
-    let refused = |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
+    let refused =
+        |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
     let program: &mut Iter = ebpf
         .program_mut(EXISTING)
         .ok_or_else(|| refused(&"not in the kernel object"))?
@@ -32,13 +33,15 @@ pub(super) fn adopt(ebpf: &mut Ebpf, btf: &Btf, maps: &mut Maps) -> Result<Vec<E
         .into_iter()
         .filter(|connection| maps.track(connection.socket, tracked(connection)))
         .collect();
-    let still_open: HashSet<u64> = clients(&walk(program)?).iter().map(|connection| connection.socket).collect();
+    let still_open: HashSet<u64> =
+        clients(&walk(program)?).iter().map(|connection| connection.socket).collect();
     adopted.retain(|connection| still_open.contains(&connection.socket) || !maps.untrack(connection.socket));
     Ok(adopted)
 }
 
 fn walk(program: &mut Iter) -> Result<Vec<ExistingRecord>, ProbeError> {
-    let refused = |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
+    let refused =
+        |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
     let link = program.attach().map_err(|error| refused(&error))?;
     let link = program.take_link(link).map_err(|error| refused(&error))?;
     let mut bytes = Vec::new();

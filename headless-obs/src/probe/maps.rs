@@ -31,7 +31,8 @@ impl Maps {
             ebpf.take_map(name)
                 .ok_or(ProbeError::Refused { what: name, why: "not in the kernel object".to_owned() })
         };
-        let refused = |what| move |error: aya::maps::MapError| ProbeError::Refused { what, why: error.to_string() };
+        let refused =
+            |what| move |error: aya::maps::MapError| ProbeError::Refused { what, why: error.to_string() };
         Ok(Self {
             flows: map(names::FLOWS)?.try_into().map_err(refused(names::FLOWS))?,
             tracked: map(names::TRACKED)?.try_into().map_err(refused(names::TRACKED))?,
@@ -81,7 +82,9 @@ impl Maps {
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         (0_u32..)
             .zip(counters::NAMES)
-            .map(|(number, name)| (name, self.counters.get(&number, 0).map_or(0, |values| values.iter().sum())))
+            .map(|(number, name)| {
+                (name, self.counters.get(&number, 0).map_or(0, |values| values.iter().sum()))
+            })
             .collect()
     }
 

@@ -6,7 +6,10 @@
 //! Invariants: everything is held by file descriptors, so the kernel removes programs, maps and private mounts when
 //! the process ends, however it ends. A probe that cannot be attached is reported with the reason; the rest goes on.
 
-#![expect(unsafe_code, reason = "the boundary to the kernel: plain types from bytes, and raw system interfaces")]
+#![expect(
+    unsafe_code,
+    reason = "the boundary to the kernel: plain types from bytes, and raw system interfaces"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -83,7 +86,9 @@ pub type Hooks = BTreeMap<String, String>;
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// Built without the kernel object.
-    #[error("this binary was built without the kernel programs: build it with `cargo xtask build-ebpf` first")]
+    #[error(
+        "this binary was built without the kernel programs: build it with `cargo xtask build-ebpf` first"
+    )]
     NoObject,
     /// Missing privileges.
     #[error(
@@ -101,10 +106,14 @@ pub enum ProbeError {
     #[error("the kernel's BTF cannot be used ({0}): try --tcp-hook tracepoint")]
     Btf(String),
     /// No tracefs.
-    #[error("tracefs is needed for the classic tracepoint: {0}; mount it with `mount -t tracefs tracefs /sys/kernel/tracing`")]
+    #[error(
+        "tracefs is needed for the classic tracepoint: {0}; mount it with `mount -t tracefs tracefs /sys/kernel/tracing`"
+    )]
     Tracefs(String),
     /// No cgroup2.
-    #[error("cgroup2 is needed to see DNS answers: {0}; mount it with `mount -t cgroup2 none DIR` and give --cgroup DIR")]
+    #[error(
+        "cgroup2 is needed to see DNS answers: {0}; mount it with `mount -t cgroup2 none DIR` and give --cgroup DIR"
+    )]
     Cgroup(String),
     /// A program or map was refused.
     #[error("{what}: {why}")]

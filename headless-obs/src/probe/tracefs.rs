@@ -18,7 +18,9 @@ const FORMAT: &str = "events/sock/inet_sock_set_state/format";
 
 /// Runs `work` with tracefs at its place. Where it is not mounted, that is in a thread with a mount namespace of its
 /// own, so that the mount is seen by nobody else and goes with the thread.
-pub(super) fn with_tracefs<T: Send>(work: impl FnOnce() -> Result<T, ProbeError> + Send) -> Result<T, ProbeError> {
+pub(super) fn with_tracefs<T: Send>(
+    work: impl FnOnce() -> Result<T, ProbeError> + Send,
+) -> Result<T, ProbeError> {
     if is_mounted() {
         return work();
     }

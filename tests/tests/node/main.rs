@@ -3,7 +3,13 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+mod dns;
+mod failures;
+mod families;
+mod figures;
+mod learned;
 mod totals;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
