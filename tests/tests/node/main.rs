@@ -3,7 +3,11 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+mod commands;
+mod refusals;
+mod shop;
 mod totals;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
