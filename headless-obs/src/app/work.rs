@@ -170,7 +170,10 @@ impl Work {
         let counters = self.loaded.maps.counters();
         for (reason, option) in FULL {
             if counters.get(reason).is_some_and(|count| *count > 0) && self.told.insert(reason) {
-                warn!(reason, "a kernel map is full, so connections are missing from the totals: raise {option}");
+                warn!(
+                    reason,
+                    "a kernel map is full, so connections are missing from the totals: raise {option}"
+                );
             }
         }
     }
