@@ -10,13 +10,21 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+mod attribution;
+mod commands;
 mod dns;
 mod failures;
 mod families;
 mod figures;
+mod identity;
 mod learned;
+mod refusals;
+mod restart;
+mod shop;
+mod stale;
 mod totals;
 mod ways;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
