@@ -122,7 +122,8 @@ fn messages_of_every_form_are_understood() {
 
     scene.dns.set_options(&ways[5].options).unwrap();
     let lookup = pods[5].client(&ways[5].spec).unwrap().resolve().unwrap();
-    assert_eq!(lookup.tcp_reads, lookup.bytes as u64 + 2, "each byte in a segment of its own");
+    // Segments that arrive while the client is busy are read together: how many reads, nobody can promise.
+    assert!(lookup.tcp_reads > 2, "not even the length came by itself: {lookup:?}");
 }
 
 #[test]
