@@ -15,6 +15,7 @@ use headless_obs_ebpf::record::{DNS_CHUNKS, DNS_CLASSES, DNS_MAX, DnsRecord, Hea
 
 use crate::count::count;
 use crate::maps::{DNS_PORTS, EVENTS};
+use crate::ring::submit;
 use crate::socket::{bytes, mapped};
 use crate::tcp::now;
 
@@ -276,5 +277,5 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
     }
     // SAFETY: `record` is the reserved entry. Bytes after `length` stay as they are: user space reads no further.
     unsafe { (&raw mut (*record).head).write(head) };
-    entry.submit(0);
+    submit(entry, head.header.time);
 }

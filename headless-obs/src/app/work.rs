@@ -156,8 +156,11 @@ impl Work {
         }
         if is_time_to_expire {
             self.settle().await;
-            for flow in self.engine.expire(now()) {
-                self.loaded.maps.remove_flow(flow);
+            self.engine.expire(now());
+            for (flow, totals) in self.engine.idle_flows(now()) {
+                if self.loaded.maps.remove_flow(flow, &totals) {
+                    self.engine.forget_flow(flow);
+                }
             }
         }
     }

@@ -21,7 +21,8 @@
 //! `orders` in `shop` (left `svc`), which is what the client looks for; the right `svc` has too many labels
 //! before it to be a Service, so the `local` in `shop` that it seems to name does not come up.
 //! `orders.shop.shop.svc.cluster.local` has the form of a hostname, `orders` of `shop`, and cannot be told from
-//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them.
+//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them. Once the
+//! cluster's zone is known from a name that exists, [`ServiceName::zone`] tells most of them.
 
 /// What a name could mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ pub struct ServiceName<'a> {
     pub service: &'a str,
     /// What of the Service.
     pub asked: Asked<'a>,
+    /// All that follows `svc`: the cluster's zone, and for a name that a search list made the domain tried, too.
+    pub zone: &'a str,
 }
 
 /// What of a Service a name asks for.
@@ -58,8 +61,17 @@ pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
     })
 }
 
+/// A name without the labels of a port and protocol in front: those that start with an underscore.
+pub fn without_port(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((_, below)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
+        rest = below;
+    }
+    rest
+}
+
 /// What the labels before `.svc.<zone>` mean.
-fn meaning<'a>(labels: &'a str, zone: &str) -> Option<ServiceName<'a>> {
+fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     let (rest, namespace) = labels.rsplit_once('.')?;
     let (prefix, service) = match rest.rsplit_once('.') {
         Some((prefix, service)) => (Some(prefix), service),
@@ -72,7 +84,7 @@ fn meaning<'a>(labels: &'a str, zone: &str) -> Option<ServiceName<'a>> {
         None => Asked::Service,
         Some(prefix) => asked(prefix, zone)?,
     };
-    Some(ServiceName { namespace, service, asked })
+    Some(ServiceName { namespace, service, asked, zone })
 }
 
 /// What the labels before the Service's name ask for.
@@ -111,7 +123,7 @@ mod tests {
     /// `namespace/service`, and what is asked, of every candidate.
     fn check(name: &str, expected: &[&str]) {
         let found: Vec<_> = candidates(name)
-            .map(|ServiceName { namespace, service, asked }| match asked {
+            .map(|ServiceName { namespace, service, asked, .. }| match asked {
                 Asked::Service => format!("{namespace}/{service}"),
                 Asked::Hostname(host) => format!("{namespace}/{service} host {host}"),
                 Asked::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),
@@ -191,6 +203,14 @@ mod tests {
         check("a.b.svc.shop.svc.cluster.local", &["b/a"]);
         check("svc.svc.svc.svc.zone", &["svc/svc host svc", "svc/svc"]);
         check("_http._tcp.orders.svc.svc.zone", &["svc/orders port http/tcp"]);
+    }
+
+    #[test]
+    fn ports_in_front_of_any_name() {
+        assert_eq!(without_port("_web._tcp.service.consul"), "service.consul");
+        assert_eq!(without_port("service.consul"), "service.consul");
+        assert_eq!(without_port("_web._tcp"), "_tcp");
+        assert_eq!(without_port(""), "");
     }
 
     #[test]

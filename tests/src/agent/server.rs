@@ -155,8 +155,9 @@ impl Server {
             ServerMode::Echo | ServerMode::Hold | ServerMode::Send(_) => {
                 self.state().open += 1;
                 let server = self.clone();
+                // Before the task runs: a reset of all that comes first must not pass this one by.
+                let mut resets = self.resets.subscribe();
                 tokio::spawn(async move {
-                    let mut resets = server.resets.subscribe();
                     let mut stream = stream;
                     let received = tokio::select! {
                         received = converse(&mut stream, mode) => received,

@@ -140,6 +140,9 @@ pub struct Dial {
 pub struct ClientSpec {
     /// Name to look up.
     pub name: String,
+    /// Further names: lookups take turns.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// Port to dial, where SRV does not tell one.
     pub port: u16,
     /// Where addresses come from.
@@ -164,6 +167,7 @@ impl ClientSpec {
     pub fn new(name: &str, port: u16, dns: SocketAddr, connections: u64) -> Self {
         Self {
             name: name.to_owned(),
+            also: Vec::new(),
             port,
             resolver: Resolver::Stub(Stub { server: dns, ..Stub::default() }),
             pick: Pick::First,
@@ -180,6 +184,7 @@ impl ClientSpec {
     pub fn fixed(addresses: &[IpAddr], port: u16, connections: u64) -> Self {
         Self {
             name: String::new(),
+            also: Vec::new(),
             port,
             resolver: Resolver::Fixed(addresses.to_vec()),
             pick: Pick::RoundRobin,
@@ -218,6 +223,13 @@ impl ClientSpec {
     #[must_use]
     pub fn never_again(mut self) -> Self {
         self.per_lookup = 0;
+        self
+    }
+
+    /// Takes turns with one more name, lookup by lookup.
+    #[must_use]
+    pub fn also(mut self, name: &str) -> Self {
+        self.also.push(name.to_owned());
         self
     }
 

@@ -72,7 +72,9 @@ impl Shared {
         threads: &mut Vec<JoinHandle<()>>,
     ) -> Result<Value> {
         match *command {
-            ClientCommand::Resolve => return Ok(serde_json::to_value(resolve::look_up(&self.spec)?)?),
+            ClientCommand::Resolve => {
+                return Ok(serde_json::to_value(resolve::look_up(&self.spec, &self.spec.name)?)?);
+            }
             ClientCommand::Report => {}
             ClientCommand::Stop | ClientCommand::Wait => {
                 if matches!(command, ClientCommand::Stop) {

@@ -11,13 +11,13 @@ use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use lab::client::{ClientSpec, Families, Lookup, Resolver, SrvHabit, Stub};
 
-/// Looks up the name of a spec.
-pub(crate) fn look_up(spec: &ClientSpec) -> Result<Lookup> {
+/// Looks up a name as a spec says.
+pub(crate) fn look_up(spec: &ClientSpec, name: &str) -> Result<Lookup> {
     match &spec.resolver {
-        Resolver::Stub(stub) => Session { stub, lookup: Lookup::default() }.run(&spec.name, spec.port),
+        Resolver::Stub(stub) => Session { stub, lookup: Lookup::default() }.run(name, spec.port),
         Resolver::Libc => {
-            let found = (spec.name.as_str(), spec.port).to_socket_addrs();
-            let targets = found.with_context(|| format!("getaddrinfo of {}", spec.name))?.collect();
+            let found = (name, spec.port).to_socket_addrs();
+            let targets = found.with_context(|| format!("getaddrinfo of {name}"))?.collect();
             Ok(Lookup { targets, ..Lookup::default() })
         }
         Resolver::Fixed(addresses) => {

@@ -14,6 +14,7 @@ use super::resolve::look_up;
 pub(crate) struct Targets {
     lookup: Option<Lookup>,
     used: u64,
+    lookups: usize,
     turn: usize,
 }
 
@@ -33,7 +34,9 @@ impl Targets {
         let used_up = spec.per_lookup > 0 && self.used >= spec.per_lookup;
         let mut questions = None;
         if used_up || self.lookup.is_none() {
-            let lookup = look_up(spec)?;
+            let names: Vec<&String> = std::iter::once(&spec.name).chain(&spec.also).collect();
+            let lookup = look_up(spec, names[self.lookups % names.len()])?;
+            self.lookups += 1;
             questions = (!matches!(spec.resolver, Resolver::Fixed(_))).then_some(lookup.questions);
             (self.lookup, self.used) = (Some(lookup), 0);
         }
