@@ -35,7 +35,7 @@ fn report_observes_and_prints_what_the_servers_counted() {
     let table = shop.live(&options);
     let raw = shop.live(&[&options[..], &["-o", "json"]].concat());
     for report in [&table, &raw] {
-        report.wait_for("observing for 10m; Ctrl-C ends it and prints what was seen");
+        report.wait_for("observing for 10 min; Ctrl-C ends it and prints what was seen");
     }
     shop.connect(60);
     let (table, raw) = (table.end(Signal::INT), raw.end(Signal::INT));
@@ -240,13 +240,13 @@ fn a_running_daemon_is_asked_and_colours_are_for_terminals() {
     assert!(one.out.contains("5 connections by its name") && !one.out.contains(ESCAPE), "{one:?}");
 
     let program = program().unwrap();
-    let command = format!("{} report --from {address}", program.display());
+    let command = format!("{} report --from {address} 2>/dev/null", program.display());
     let on_terminal = |environment: &[&str]| {
         let words = [&["env"], environment, &["script", "-qec", &command, "/dev/null"]].concat();
         let output = shop.scene.lab.exec(&words).unwrap().output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let coloured = on_terminal(&["TERM=xterm", "-u", "NO_COLOR"]);
+    let coloured = on_terminal(&["-u", "NO_COLOR", "TERM=xterm"]);
     assert!(coloured.contains("\u{1b}[1mshop/orders\u{1b}[0m"), "{coloured}");
     let plain = on_terminal(&["TERM=xterm", "NO_COLOR=1"]);
     assert!(plain.contains("shop/orders") && !plain.contains(ESCAPE), "{plain}");
@@ -255,7 +255,9 @@ fn a_running_daemon_is_asked_and_colours_are_for_terminals() {
 #[test]
 fn doctor_finds_nothing_wrong_here() {
     let shop = Shop::open();
-    let options = ["doctor", "--listen", "127.0.0.1:0", "--topology", &shop.topology];
+    // Pods of the lab are where a kubelet would put them below its folder.
+    let root = shop.scene.lab.cgroup().to_str().unwrap().to_owned();
+    let options = ["doctor", "--listen", "127.0.0.1:0", "--topology", &shop.topology, "--cgroup", &root];
     let raw = shop.run(&[], &[&options[..], &["-o", "json"]].concat());
     let report = json(&raw.out);
     assert_eq!((raw.code, &report["ok"]), (Some(0), &true.into()), "{report:#}");
@@ -283,8 +285,10 @@ fn completions_complete_and_the_manual_is_a_manual() {
     assert_eq!((script.code, script.err.as_str()), (Some(0), ""));
     let path = shop.scene.lab.folder().join("completions");
     std::fs::write(&path, script.out).unwrap();
+    // What pressing Tab after `headless-obs re` does.
     let ask = format!(
-        "source {}; COMP_WORDS=(headless-obs re); COMP_CWORD=1; _headless-obs headless-obs re headless-obs; \
+        "source {}; COMP_WORDS=(headless-obs re); COMP_CWORD=1; \
+         $(complete -p headless-obs | sed 's/.*-F \\([^ ]*\\).*/\\1/') headless-obs re headless-obs; \
          echo \"${{COMPREPLY[@]}}\"",
         path.display()
     );
