@@ -15,14 +15,17 @@ use headless_obs_ebpf::record::{DNS_CHUNKS, DNS_CLASSES, DNS_MAX, DnsRecord, Hea
 
 use crate::count::count;
 use crate::maps::{DNS_PORTS, EVENTS};
+use crate::ring::submit;
 use crate::socket::{bytes, mapped};
 use crate::tcp::now;
 
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
 /// IPv6 extension headers that may stand between the IP and the transport header.
-const MAX_EXTENSIONS: usize = 4;
-const FIN_SYN_RST: u8 = 0b111;
+const MAX_EXTENSIONS: usize = 3;
+const FIN: u8 = 0b001;
+const SYN: u8 = 0b010;
+const RST: u8 = 0b100;
 
 /// Where a packet comes from and where its transport header is.
 struct Network {
@@ -110,10 +113,10 @@ fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
                 next = ctx.load(offset).ok()?;
                 offset += 8;
             }
-            _ => return Some((next, offset)),
+            _ => break,
         }
     }
-    None
+    Some((next, offset))
 }
 
 #[inline(always)]
@@ -134,8 +137,11 @@ fn udp(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
 #[inline(always)]
 fn tcp(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
     let [server_port, client_port] = ports(ctx, network)?;
+    let Ok([data_offset, tcp_flags]) = ctx.load::<[u8; 2]>(network.transport + 12) else {
+        count(DNS_NOT_ANSWER);
+        return None;
+    };
     let sequence: [u8; 4] = ctx.load(network.transport + 4).ok()?;
-    let [data_offset, tcp_flags]: [u8; 2] = ctx.load(network.transport + 12).ok()?;
     Some(Transport {
         server_port,
         client_port,
@@ -165,14 +171,29 @@ fn emit(ctx: &SkBuffContext, network: &Network, transport: &Transport) {
         }
         let left = left(ctx, transport.payload + skip);
         // An empty segment is of interest only where a stream begins or ends.
-        if left == 0 && (chunk > 0 || (is_tcp && transport.tcp_flags & FIN_SYN_RST == 0)) {
+        if left == 0 && (chunk > 0 || (is_tcp && transport.tcp_flags & (FIN | SYN | RST) == 0)) {
             return;
         }
         let cut = if chunk + 1 == most { left.saturating_sub(DNS_MAX) } else { 0 };
         if cut > 0 {
             count(DNS_CUT);
         }
-        send(ctx, network, transport, skip, left, cut);
+        let is_last = chunk + 1 == most || left <= DNS_MAX;
+        send(ctx, network, &piece(transport, skip, is_last), left, cut);
+    }
+}
+
+/// A part of a segment as a segment of its own: the stream begins with the first and ends after the last one.
+#[inline(always)]
+fn piece(whole: &Transport, skip: usize, is_last: bool) -> Transport {
+    let not_here = if skip > 0 { SYN } else { 0 } | if is_last { 0 } else { FIN | RST };
+    // A SYN takes a place in the sequence, before the payload.
+    let after_syn = u32::from(skip > 0 && whole.tcp_flags & SYN != 0);
+    Transport {
+        tcp_flags: whole.tcp_flags & !not_here,
+        sequence: whole.sequence.wrapping_add(skip as u32).wrapping_add(after_syn),
+        payload: whole.payload + skip,
+        ..*whole
     }
 }
 
@@ -185,11 +206,10 @@ fn left(ctx: &SkBuffContext, offset: usize) -> usize {
     (length as usize).saturating_sub(offset)
 }
 
-/// One record with up to [`DNS_MAX`] bytes of the payload from `skip` on.
+/// One record with up to [`DNS_MAX`] bytes of the payload.
 #[inline(always)]
-fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, skip: usize, left: usize, cut: usize) {
+fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, left: usize, cut: usize) {
     let [small, medium, large] = DNS_CLASSES;
-    // A SYN takes a place in the sequence, before the payload.
     let head = DnsRecord {
         header: Header {
             kind: KIND_DNS,
@@ -205,10 +225,10 @@ fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, skip: usi
         protocol: network.protocol,
         tcp_flags: transport.tcp_flags,
         cut: cut.min(u16::MAX as usize) as u16,
-        sequence: transport.sequence.wrapping_add(skip as u32),
+        sequence: transport.sequence,
         _pad: 0,
     };
-    let offset = transport.payload + skip;
+    let offset = transport.payload;
     if left <= small {
         copy::<{ DNS_CLASSES[0] }>(ctx, head, offset, left);
     } else if left <= medium {
@@ -257,5 +277,5 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
     }
     // SAFETY: `record` is the reserved entry. Bytes after `length` stay as they are: user space reads no further.
     unsafe { (&raw mut (*record).head).write(head) };
-    entry.submit(0);
+    submit(entry, head.header.time);
 }

@@ -12,6 +12,7 @@ mod count;
 mod dns;
 mod existing;
 mod maps;
+mod ring;
 mod socket;
 mod tcp;
 

@@ -7,13 +7,14 @@
 //! | TRACKED | socket → tracked connection | the connection is lost and counted |
 //! | BORING | address → 1 | written by user space alone |
 //! | COUNTERS | number → count, per CPU | never |
+//! | WOKEN | 0 → when user space was woken last | never |
 //!
 //! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
 //! fail.
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
@@ -33,6 +34,12 @@ pub(crate) static BORING: HashMap<Address, u8> = HashMap::with_max_entries(1 << 
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
+
+#[map]
+pub(crate) static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
+
+#[unsafe(no_mangle)]
+pub(crate) static RING_WATERMARK: Global<u32> = Global::new(1 << 18);
 
 #[unsafe(no_mangle)]
 pub(crate) static DNS_PORTS: Global<[u16; MAX_DNS_PORTS]> = Global::new([0; MAX_DNS_PORTS]);

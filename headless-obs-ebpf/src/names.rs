@@ -24,6 +24,8 @@ pub const EXISTING: &str = "existing";
 pub const DNS_PORTS: &str = "DNS_PORTS";
 /// How many DNS ports can be set.
 pub const MAX_DNS_PORTS: usize = 8;
+/// `u32`: bytes in the ring from which on every record wakes user space.
+pub const RING_WATERMARK: &str = "RING_WATERMARK";
 /// [`SockOffsets`]: where the fields of the kernel's socket structures are.
 pub const SOCK_OFFSETS: &str = "SOCK_OFFSETS";
 /// [`TracepointOffsets`]: where the fields of the classic tracepoint's record are.

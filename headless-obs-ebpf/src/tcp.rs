@@ -14,6 +14,7 @@ use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, T
 
 use crate::count::{add, count};
 use crate::maps::{BORING, EVENTS, FLOWS, TRACKED};
+use crate::ring::submit;
 use crate::socket::Socket;
 
 const ESTABLISHED: i32 = 1;
@@ -165,7 +166,7 @@ fn report(
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
             entry.write(record);
-            entry.submit(0);
+            submit(entry, record.header.time);
         }
         None => count(TCP_RING_FULL),
     }

@@ -6,8 +6,8 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use headless_obs_ebpf::names::{
-    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, SOCK_OFFSETS, SockOffsets, TCP_STATE,
-    TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
+    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS, SockOffsets,
+    TCP_STATE, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
 };
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
@@ -102,9 +102,11 @@ fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
         *place = *port;
     }
     let (sock, tracepoint) = (AsPod(offsets.sock), AsPod(offsets.tracepoint));
+    let watermark = options.ring_bytes / 4;
     let log_level = u8::from(options.kernel_log).saturating_mul(DEBUG);
     EbpfLoader::new()
         .override_global(DNS_PORTS, &ports, true)
+        .override_global(RING_WATERMARK, &watermark, true)
         .override_global(SOCK_OFFSETS, &sock, true)
         .override_global(TRACEPOINT_OFFSETS, &tracepoint, true)
         .override_global(aya_log::LEVEL, &log_level, false)

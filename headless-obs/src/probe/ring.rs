@@ -1,8 +1,12 @@
 //! Reading the ring: wait until there is something, then take it in bounded batches.
 
+use std::time::Duration;
+
 use aya::maps::{MapData, RingBuf};
+use headless_obs_ebpf::record::WAKE_PERIOD;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
 
 use super::{ProbeError, Record};
 
@@ -11,9 +15,14 @@ pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
     /// The last batch ended before the ring was empty: the kernel will not wake us for what is left.
     is_unfinished: bool,
+    /// When to read again although nobody wakes us: the kernel does so once per period.
+    again: Option<Instant>,
     /// Records that this version cannot read.
     unknown: u64,
 }
+
+/// A period, and the time it takes to write a record.
+const AGAIN: Duration = Duration::from_nanos(WAKE_PERIOD + 1_000_000);
 
 impl Ring {
     /// Must be called within a tokio runtime.
@@ -21,7 +30,7 @@ impl Ring {
         // SAFETY: `ring` owns its file descriptor and neither closes nor replaces it while it lives.
         let fd = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
             .map_err(|error| ProbeError::Ring(error.into()))?;
-        Ok(Self { fd, is_unfinished: false, unknown: 0 })
+        Ok(Self { fd, is_unfinished: false, again: None, unknown: 0 })
     }
 
     /// Waits until there may be records. Cancel-safe.
@@ -29,10 +38,17 @@ impl Ring {
     /// # Errors
     /// The runtime's own; none is expected.
     pub async fn readable(&mut self) -> Result<(), ProbeError> {
-        if !self.is_unfinished {
-            let mut guard = self.fd.readable_mut().await.map_err(ProbeError::Ring)?;
-            // Before reading: a record that arrives while we read wakes us again.
-            guard.clear_ready();
+        if self.is_unfinished {
+            return Ok(());
+        }
+        let again = self.again;
+        tokio::select! {
+            guard = self.fd.readable_mut() => {
+                // Before reading: a record that arrives while we read wakes us again.
+                guard.map_err(ProbeError::Ring)?.clear_ready();
+                self.again = Some(Instant::now() + AGAIN);
+            }
+            () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => self.again = None,
         }
         Ok(())
     }

@@ -3,13 +3,24 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
 mod attribution;
+mod dns;
 mod failures;
+mod families;
 mod figures;
 mod identity;
+mod learned;
 mod restart;
 mod stale;
 mod totals;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

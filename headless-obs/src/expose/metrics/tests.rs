@@ -63,6 +63,31 @@ fn plain_text_names_counters_as_their_samples() {
     assert_eq!(values(&text), values(&openmetrics(Arc::new(sample::snapshot())).unwrap()));
 }
 
+/// The table of docs/metrics.md: name, type and labels of each metric, in the order of [`METRICS`].
+#[test]
+fn the_documentation_lists_exactly_these_metrics() {
+    let document = include_str!("../../../../docs/metrics.md");
+    let listed: Vec<[String; 3]> = document
+        .lines()
+        .filter(|line| line.starts_with("| `headless_"))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+            [cells[1].clone(), cells[2].clone(), cells[3].clone()]
+        })
+        .collect();
+    let expected: Vec<[String; 3]> = METRICS
+        .iter()
+        .map(|metric| {
+            let (suffix, kind) = match metric.kind {
+                Kind::Counter => ("_total", "counter"),
+                Kind::Gauge => ("", "gauge"),
+            };
+            [metric.family() + suffix, kind.to_owned(), metric.labels.join(", ")]
+        })
+        .collect();
+    assert_eq!(listed, expected, "bring docs/metrics.md up to date");
+}
+
 /// A strict reader of the OpenMetrics text format, as far as counters and gauges need it.
 struct Exposition {
     samples: Vec<(String, HashMap<String, String>, String)>,
