@@ -71,7 +71,7 @@ impl Scene {
             .collect();
         let servers = pods
             .iter()
-            .map(|pod| pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(mode.clone())).unwrap())
+            .map(|pod| pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(*mode)).unwrap())
             .collect();
         (ServiceSpec::new("shop", "orders", PORT, &pods), servers)
     }
