@@ -6,9 +6,11 @@
 
 use std::net::IpAddr;
 
-use crate::dns::name::{Asked, candidates};
+use crate::dns::name::{Asked, candidates, without_port};
+use crate::dns::{Answer, Name};
 use crate::evidence::Sighting;
 use crate::time::Time;
+use crate::topology::object::{ObjectKey, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
 
 /// A connection as the client started it.
@@ -57,14 +59,14 @@ impl Resolution {
     }
 }
 
-/// The address was no ready endpoint when it was dialled.
+/// The address was no endpoint that serves when it was dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stale {
     /// The endpoint had left.
     Removed,
     /// It was shutting down.
     Terminating,
-    /// It was not ready.
+    /// Its pod was not ready, whether or not the Service publishes it all the same.
     NotReady,
     /// It had left, and the address was another pod's by then.
     IpReused,
@@ -94,7 +96,8 @@ pub struct Target {
     pub resolution: Resolution,
     /// Place of the address in the answer.
     pub position: Option<u16>,
-    /// Set if the address was no ready endpoint.
+    /// Set if the address was no endpoint that serves. An endpoint that was not known yet counts as one: the topology
+    /// may be behind DNS.
     pub stale: Option<Stale>,
 }
 
@@ -163,23 +166,34 @@ pub fn attribute<'a>(
     }
 }
 
+/// The name of an answer that says which headless Service was meant, and what part of it was asked for. An alias is
+/// only a way to what it leads to, so the last name that means one counts.
+pub fn meant<'a>(answer: &'a Answer, topology: &Topology) -> Option<(&'a Name, ServiceId, Resolution)> {
+    answer.chain.iter().rev().find_map(|name| {
+        let (service, resolution) = service_of(name, topology)?;
+        Some((name, service, resolution))
+    })
+}
+
 /// The headless Service that a name means, if the topology has one, and what part of it was asked for.
 pub fn service_of(name: &str, topology: &Topology) -> Option<(ServiceId, Resolution)> {
     let headless = |namespace: &str, service: &str| {
         let id = topology.find(namespace, service)?;
         topology.service_by_id(id).is_some_and(|state| state.headless()).then_some(id)
     };
-    candidates(name)
-        .into_iter()
-        .find_map(|candidate| {
-            let resolution = match candidate.asked {
-                Asked::Service => Resolution::Service,
-                Asked::Hostname(_) => Resolution::Hostname,
-                Asked::Port { .. } => Resolution::Srv,
-            };
-            headless(candidate.namespace, candidate.service).map(|id| (id, resolution))
-        })
-        .or_else(|| headless("", name).map(|id| (id, Resolution::Service)))
+    let in_kubernetes = candidates(name).find_map(|candidate| {
+        let resolution = match candidate.asked {
+            Asked::Service => Resolution::Service,
+            Asked::Hostname(_) => Resolution::Hostname,
+            Asked::Port { .. } => Resolution::Srv,
+        };
+        headless(candidate.namespace, candidate.service).map(|id| (id, resolution))
+    });
+    // Outside of Kubernetes a Service is called by its domain name.
+    in_kubernetes.or_else(|| match without_port(name) {
+        whole if whole.len() == name.len() => headless("", whole).map(|id| (id, Resolution::Service)),
+        below => headless("", below).map(|id| (id, Resolution::Srv)),
+    })
 }
 
 /// Without evidence: the one Service that has the address, if there is just one.
@@ -209,24 +223,30 @@ fn target(
     dial: Dial,
     topology: &Topology,
 ) -> Target {
-    let stale = match found.standing.map(|standing| standing.state) {
-        // Not known at that moment: DNS may be ahead of the topology.
-        None | Some(State::Ready) => None,
-        Some(State::NotReady) => Some(Stale::NotReady),
-        Some(State::Terminating) => Some(Stale::Terminating),
-        Some(State::Removed) if is_others(dial.address, found.endpoint, topology) => Some(Stale::IpReused),
-        Some(State::Removed) => Some(Stale::Removed),
-    };
+    let stale = found.standing.and_then(|standing| match standing.state {
+        State::Ready => (!standing.serving).then_some(Stale::NotReady),
+        State::NotReady => Some(Stale::NotReady),
+        State::Terminating => Some(Stale::Terminating),
+        State::Removed if is_others(dial.address, found.endpoint, topology) => Some(Stale::IpReused),
+        State::Removed => Some(Stale::Removed),
+    });
     Target { endpoint: found.endpoint.id(), resolution, position, stale }
 }
 
-/// Whether the address belongs to another pod now.
+/// Whether the address that `endpoint` had is known to be another pod's now.
 fn is_others(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
-    let uid = |endpoint: &Endpoint| endpoint.pod().map(|pod| pod.uid.clone());
-    let by_endpoint =
-        topology.owners(address).any(|owner| uid(owner) != uid(endpoint) || owner.pod().is_none());
-    let by_pod = topology
-        .pod_by_address(address)
-        .is_some_and(|pod| endpoint.pod().is_none_or(|own| own.uid != pod.uid));
-    by_endpoint || by_pod
+    let is_same = |pod: &PodRef| endpoint.pod().is_some_and(|own| same_pod(own, &pod.key, &pod.uid));
+    let mut owners = topology.owners(address).filter_map(Endpoint::pod);
+    owners.any(|pod| !is_same(pod))
+        || topology
+            .pod_by_address(address)
+            .is_some_and(|pod| endpoint.pod().is_none_or(|own| !same_pod(own, &pod.key, &pod.uid)))
 }
+
+/// The UID tells, where the source gives any: a pod that is made anew has its old name.
+fn same_pod(pod: &PodRef, key: &ObjectKey, uid: &str) -> bool {
+    if pod.uid.is_empty() || uid.is_empty() { pod.key == *key } else { *pod.uid == *uid }
+}
+
+#[cfg(test)]
+mod tests;

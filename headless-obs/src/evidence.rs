@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::client::ScopeId;
-use crate::dns::{Answer, Name};
+use crate::dns::{AddressRecord, Answer, Name};
 use crate::time::Time;
 
 /// The last time an answer for one name listed an address.
@@ -33,7 +33,7 @@ pub struct Sighting {
 /// Bounds of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most sightings of all clients together.
+    /// The most sightings of all clients together; a host that an SRV record named counts as one.
     pub sightings: usize,
     /// The most names under which one client's address is remembered; the newest stay.
     pub names_per_address: usize,
@@ -52,17 +52,20 @@ impl Default for Config {
 pub struct Evidence {
     config: Config,
     scopes: HashMap<ScopeId, ScopeEvidence>,
-    sightings: usize,
+    /// Sightings and hosts of all.
+    held: usize,
     evicted: u64,
 }
 
 #[derive(Debug, Default)]
 struct ScopeEvidence {
+    /// The newest first.
     by_address: HashMap<IpAddr, Vec<Sighting>>,
     /// Host that an SRV answer pointed at → the SRV name. Clients that ignore the additional section look the
     /// host up next; it is still the SRV name that they follow.
     srv_hosts: HashMap<Name, Name>,
-    sightings: usize,
+    /// Sightings and hosts.
+    held: usize,
     last: Time,
 }
 
@@ -72,58 +75,38 @@ impl Evidence {
         Self { config, ..Self::default() }
     }
 
-    /// Takes an answer in. `is_relevant` tells whether a name can mean a Service; the others are not kept.
-    pub fn observe(
-        &mut self,
-        now: Time,
-        scope: ScopeId,
-        answer: &Answer,
-        is_relevant: impl Fn(&str) -> bool,
-    ) {
+    /// Takes an answer in. `name` is the one of its names that says which Service was meant; without one, it is kept
+    /// only if an SRV answer led to it.
+    pub fn observe(&mut self, now: Time, scope: ScopeId, answer: &Answer, name: Option<&Name>) {
+        if answer.addresses.is_empty() && answer.targets.is_empty() {
+            return self.touch(now, scope);
+        }
+        let hosts = self.scopes.get(&scope).map(|evidence| &evidence.srv_hosts);
+        let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
+        let Some(name) = srv.or(name).cloned() else { return self.touch(now, scope) };
+
         let evidence = self.scopes.entry(scope).or_default();
         evidence.last = now;
-        let before = evidence.sightings;
-        if !answer.addresses.is_empty() {
-            // The last owner is the service; an alias in front of it is only a way to it.
-            let owner = answer.chain.iter().rev().find(|name| is_relevant(name)).unwrap_or(&answer.question);
-            let name =
-                answer.chain.iter().rev().find_map(|name| evidence.srv_hosts.get(name)).unwrap_or(owner);
-            if is_relevant(name) {
-                let name = name.clone();
-                let records = answer.addresses.iter().map(|record| (record.address, record.ttl));
-                evidence.add(&self.config, now, &name, records);
-            }
+        let before = evidence.held;
+        evidence.add(&self.config, now, &name, answer.addresses.iter());
+        for target in &answer.targets {
+            let known = evidence.srv_hosts.insert(target.target.clone(), name.clone());
+            evidence.held += usize::from(known.is_none());
         }
-        if !answer.targets.is_empty() && is_relevant(&answer.question) {
-            for target in &answer.targets {
-                if evidence.srv_hosts.len() < self.config.sightings / 4 {
-                    evidence.srv_hosts.insert(target.target.clone(), answer.question.clone());
-                }
-            }
-            let records = answer.targets.iter().flat_map(|target| &target.addresses);
-            evidence.add(
-                &self.config,
-                now,
-                &answer.question,
-                records.map(|record| (record.address, record.ttl)),
-            );
+        evidence.add(&self.config, now, &name, answer.targets.iter().flat_map(|target| &target.addresses));
+        self.held += evidence.held - before;
+        if self.held > self.config.sightings {
+            self.make_room(scope);
         }
-        self.sightings += evidence.sightings - before;
-        self.make_room(scope);
     }
 
-    /// What `scope` was told about an address, the newest at or before `at` first.
+    /// What `scope` was told about an address: the newest at or before `at` first, then those from after it, since a
+    /// later answer may have replaced the one that was used.
     pub fn sightings(&self, scope: ScopeId, address: IpAddr, at: Time) -> impl Iterator<Item = &Sighting> {
-        let mut found: Vec<&Sighting> = self
-            .scopes
-            .get(&scope)
-            .and_then(|evidence| evidence.by_address.get(&address))
-            .into_iter()
-            .flatten()
-            .collect();
-        // A later answer may have replaced the one that was used: better than none, worse than any before.
-        found.sort_by_key(|sighting| (sighting.at > at, std::cmp::Reverse(sighting.at)));
-        found.into_iter()
+        let known = self.scopes.get(&scope).and_then(|evidence| evidence.by_address.get(&address));
+        let known = known.map_or(&[][..], Vec::as_slice);
+        let before = known.iter().filter(move |sighting| sighting.at <= at);
+        before.chain(known.iter().rev().filter(move |sighting| sighting.at > at))
     }
 
     /// Notes that a client is alive although it asks nothing.
@@ -137,7 +120,7 @@ impl Evidence {
     pub fn expire(&mut self, now: Time) {
         let keep = self.config.keep;
         self.scopes.retain(|_, evidence| now.since(evidence.last) < keep);
-        self.sightings = self.scopes.values().map(|evidence| evidence.sightings).sum();
+        self.held = self.scopes.values().map(|evidence| evidence.held).sum();
     }
 
     /// Sightings that were forgotten because there was no room.
@@ -146,46 +129,48 @@ impl Evidence {
     }
 
     /// Forgets the clients that have been silent for longest, but not the `current` one unless it alone is too much.
+    /// An eighth of the room is made at once, as the search looks at every client.
     fn make_room(&mut self, current: ScopeId) {
-        while self.sightings > self.config.sightings {
-            let oldest = self
-                .scopes
-                .iter()
-                .filter(|(scope, _)| **scope != current)
-                .min_by_key(|(_, evidence)| evidence.last)
-                .map_or(current, |(scope, _)| *scope);
-            let Some(gone) = self.scopes.remove(&oldest) else { return };
-            self.sightings -= gone.sightings;
-            self.evicted += gone.sightings as u64;
+        let mut others: Vec<_> = self.scopes.iter().filter(|(scope, _)| **scope != current).collect();
+        others.sort_unstable_by_key(|(_, evidence)| evidence.last);
+        let oldest_first: Vec<ScopeId> =
+            others.into_iter().map(|(scope, _)| *scope).chain([current]).collect();
+        let mut most = self.config.sightings - self.config.sightings / 8;
+        for scope in oldest_first {
+            if scope == current {
+                most = self.config.sightings;
+            }
+            if self.held <= most {
+                return;
+            }
+            let gone = self.scopes.remove(&scope).map_or(0, |evidence| evidence.held);
+            self.held -= gone;
+            self.evicted += u64::try_from(gone).unwrap_or(u64::MAX);
         }
     }
 }
 
 impl ScopeEvidence {
-    fn add(
+    fn add<'a>(
         &mut self,
         config: &Config,
         at: Time,
         name: &Name,
-        records: impl Iterator<Item = (IpAddr, u32)> + Clone,
+        records: impl Iterator<Item = &'a AddressRecord> + Clone,
     ) {
         let listed = u16::try_from(records.clone().count()).unwrap_or(u16::MAX);
-        for (position, (address, ttl)) in records.enumerate() {
+        for (position, record) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
-            let sighting = Sighting { name: name.clone(), position, listed, at, ttl };
-            let known = self.by_address.entry(address).or_default();
-            if let Some(same) = known.iter_mut().find(|known| known.name == *name) {
-                *same = sighting;
-                continue;
+            let sighting = Sighting { name: name.clone(), position, listed, at, ttl: record.ttl };
+            let known = self.by_address.entry(record.address).or_default();
+            if let Some(same) = known.iter().position(|known| known.name == *name) {
+                known.remove(same);
+            } else if known.len() >= config.names_per_address {
+                known.pop();
+            } else {
+                self.held += 1;
             }
-            if known.len() == config.names_per_address
-                && let Some(oldest) = known.iter_mut().min_by_key(|known| known.at)
-            {
-                *oldest = sighting;
-                continue;
-            }
-            known.push(sighting);
-            self.sightings += 1;
+            known.insert(0, sighting);
         }
     }
 }
@@ -193,7 +178,7 @@ impl ScopeEvidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{AddressRecord, QueryType, Rcode, SrvTarget};
+    use crate::dns::{QueryType, Rcode, SrvTarget};
 
     fn records(last: &[u8]) -> Vec<AddressRecord> {
         last.iter().map(|last| AddressRecord { address: IpAddr::from([10, 0, 0, *last]), ttl: 30 }).collect()
@@ -211,8 +196,10 @@ mod tests {
         }
     }
 
-    fn is_service(name: &str) -> bool {
-        name.contains(".svc.")
+    /// The last name that is one of a Service.
+    fn observe(evidence: &mut Evidence, at: u64, scope: u32, answer: &Answer) {
+        let name = answer.chain.iter().rev().find(|name| name.contains(".svc."));
+        evidence.observe(Time(at), ScopeId(scope), answer, name);
     }
 
     fn seen(evidence: &Evidence, scope: u32, last: u8, at: u64) -> Vec<(String, u16)> {
@@ -229,8 +216,8 @@ mod tests {
     #[test]
     fn the_last_name_asked_for_goes_first_and_clients_do_not_share() {
         let mut evidence = Evidence::default();
-        evidence.observe(Time(1), ScopeId(1), &answer(&["a.x.svc.z"], &[1, 2]), is_service);
-        evidence.observe(Time(2), ScopeId(1), &answer(&["b.x.svc.z"], &[2]), is_service);
+        observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
+        observe(&mut evidence, 2, 1, &answer(&["b.x.svc.z"], &[2]));
         assert_eq!(seen(&evidence, 1, 2, 9), [name("b.x.svc.z", 0), name("a.x.svc.z", 1)]);
         assert_eq!(seen(&evidence, 1, 2, 1), [name("a.x.svc.z", 1), name("b.x.svc.z", 0)], "as it was at 1");
         assert_eq!(seen(&evidence, 2, 2, 9), []);
@@ -239,14 +226,9 @@ mod tests {
     #[test]
     fn an_alias_counts_for_what_it_leads_to_and_other_names_are_not_kept() {
         let mut evidence = Evidence::default();
-        evidence.observe(Time(1), ScopeId(1), &answer(&["alias.a.svc.z", "db.b.svc.z"], &[1]), is_service);
-        evidence.observe(
-            Time(1),
-            ScopeId(1),
-            &answer(&["alias.a.svc.z", "db.example.org"], &[2]),
-            is_service,
-        );
-        evidence.observe(Time(1), ScopeId(1), &answer(&["www.example.org"], &[3]), is_service);
+        observe(&mut evidence, 1, 1, &answer(&["alias.a.svc.z", "db.b.svc.z"], &[1]));
+        observe(&mut evidence, 1, 1, &answer(&["alias.a.svc.z", "db.example.org"], &[2]));
+        observe(&mut evidence, 1, 1, &answer(&["www.example.org"], &[3]));
         assert_eq!(seen(&evidence, 1, 1, 1), [name("db.b.svc.z", 0)]);
         assert_eq!(seen(&evidence, 1, 2, 1), [name("alias.a.svc.z", 0)]);
         assert_eq!(seen(&evidence, 1, 3, 1), []);
@@ -261,8 +243,8 @@ mod tests {
             .zip([records(&[1]), Vec::new()])
             .map(|(target, addresses)| SrvTarget { target: (*target).into(), port: 80, ttl: 5, addresses })
             .collect();
-        evidence.observe(Time(1), ScopeId(1), &srv, is_service);
-        evidence.observe(Time(2), ScopeId(1), &answer(&["w1.web.x.svc.z"], &[2]), is_service);
+        observe(&mut evidence, 1, 1, &srv);
+        observe(&mut evidence, 2, 1, &answer(&["w1.web.x.svc.z"], &[2]));
         assert_eq!(seen(&evidence, 1, 1, 9), [name("_http._tcp.web.x.svc.z", 0)]);
         assert_eq!(seen(&evidence, 1, 2, 9), [name("_http._tcp.web.x.svc.z", 0)]);
     }
@@ -270,13 +252,13 @@ mod tests {
     #[test]
     fn without_room_the_client_that_was_silent_for_longest_goes_and_is_counted() {
         let mut evidence = Evidence::new(Config { sightings: 4, ..Config::default() });
-        evidence.observe(Time(1), ScopeId(1), &answer(&["a.x.svc.z"], &[1, 2]), is_service);
-        evidence.observe(Time(2), ScopeId(2), &answer(&["a.x.svc.z"], &[1, 2]), is_service);
+        observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
+        observe(&mut evidence, 2, 2, &answer(&["a.x.svc.z"], &[1, 2]));
         evidence.touch(Time(3), ScopeId(1));
-        evidence.observe(Time(4), ScopeId(3), &answer(&["a.x.svc.z"], &[1]), is_service);
+        observe(&mut evidence, 4, 3, &answer(&["a.x.svc.z"], &[1]));
         assert_eq!((seen(&evidence, 1, 1, 9).len(), seen(&evidence, 2, 1, 9).len()), (1, 0));
         assert_eq!(evidence.evicted(), 2);
         evidence.expire(Time(0).plus(Duration::from_secs(48 * 3600)));
-        assert_eq!((seen(&evidence, 1, 1, 9).len(), evidence.sightings), (0, 0));
+        assert_eq!((seen(&evidence, 1, 1, 9).len(), evidence.held), (0, 0));
     }
 }

@@ -61,6 +61,15 @@ pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
     })
 }
 
+/// A name without the labels of a port and protocol in front: those that start with an underscore.
+pub fn without_port(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((_, below)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
+        rest = below;
+    }
+    rest
+}
+
 /// What the labels before `.svc.<zone>` mean.
 fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     let (rest, namespace) = labels.rsplit_once('.')?;
@@ -194,6 +203,14 @@ mod tests {
         check("a.b.svc.shop.svc.cluster.local", &["b/a"]);
         check("svc.svc.svc.svc.zone", &["svc/svc host svc", "svc/svc"]);
         check("_http._tcp.orders.svc.svc.zone", &["svc/orders port http/tcp"]);
+    }
+
+    #[test]
+    fn ports_in_front_of_any_name() {
+        assert_eq!(without_port("_web._tcp.service.consul"), "service.consul");
+        assert_eq!(without_port("service.consul"), "service.consul");
+        assert_eq!(without_port("_web._tcp"), "_tcp");
+        assert_eq!(without_port(""), "");
     }
 
     #[test]

@@ -134,6 +134,12 @@ pub struct Streams {
     stats: StreamStats,
 }
 
+impl Default for Streams {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Streams {
     /// No streams yet.
     pub fn new(limits: Limits) -> Self {

@@ -4,21 +4,25 @@
 //! In: records in ring order, and from time to time the totals of FLOWS. Out: bookings in the [`Ledger`].
 //!
 //! Invariants: the kernel submits a record before it bumps the totals. So once the ring has been read up to the
-//! moment the totals were read, what the totals have and the accounts do not is lost detail, never detail that is
-//! still to come; it is booked late, with the evidence at hand. Whatever order things arrive in, nothing is booked
-//! twice.
+//! moment the totals were read, what the totals have and the accounts do not is lost detail; it is booked late, with
+//! the evidence at hand. Should a record from before that moment show up all the same (a processor was held up in
+//! the middle of writing one), it adds its detail to what is booked, and nothing is booked twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::record::{KIND_FAILED, TcpRecord};
 
+mod flow;
+
 use crate::attribution::Target;
 use crate::ledger::{CellKey, Ledger};
 use crate::time::Time;
 
-/// Where a connection is booked: nowhere if it belongs to no headless Service.
+use flow::{Ended, Flow, Id, Place, add, missing};
+
+/// Where a connection is booked, and what is known of it: nowhere if it belongs to no headless Service.
 pub(super) type Booking = Option<(CellKey, Target)>;
 
 /// Bookings, and what of the kernel's totals they cover.
@@ -26,51 +30,42 @@ pub(super) type Booking = Option<(CellKey, Target)>;
 pub(super) struct Accounts {
     /// The bookings.
     pub ledger: Ledger,
-    flows: HashMap<FlowKey, FlowState>,
-    open: HashMap<u64, Open>,
-}
-
-/// An open connection.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    started: u64,
-    flow: FlowKey,
-    cell: Option<CellKey>,
-}
-
-/// How far a flow's totals are booked.
-#[derive(Debug, Default)]
-struct FlowState {
-    booked: FlowTotals,
-    preexisting: u64,
-    /// Connections booked late that are still open, of which no detail is known.
-    late_open: Vec<(Option<CellKey>, u64)>,
-    /// Connections (socket and start) that were taken to have ended when an end was lost. If one of them turns out to
-    /// have been open, it was another.
-    guessed: HashSet<(u64, u64)>,
-    /// The totals when they were last read, and since when they are the same.
-    last: FlowTotals,
-    unchanged_since: Time,
-}
-
-impl FlowState {
-    /// Whether any of its connections is open, by what is booked.
-    fn is_open(&self) -> bool {
-        self.booked.opened + self.preexisting > self.booked.closed
-    }
+    flows: HashMap<FlowKey, Flow>,
+    /// The connection that each socket was seen with last, unless a record told of its end.
+    sockets: HashMap<u64, (FlowKey, Id)>,
+    /// Open connections that FLOWS had no room for: no totals tell of them.
+    uncounted: HashMap<u64, (Id, Place)>,
+    /// When the totals were read last.
+    read_at: Time,
 }
 
 impl Accounts {
     /// Nothing booked yet; at most about `cells` cells in the ledger.
     pub(super) fn new(cells: usize) -> Self {
-        Self { ledger: Ledger::new(cells), flows: HashMap::new(), open: HashMap::new() }
+        Self {
+            ledger: Ledger::new(cells),
+            flows: HashMap::new(),
+            sockets: HashMap::new(),
+            uncounted: HashMap::new(),
+            read_at: Time::default(),
+        }
     }
 
     /// A connection was established.
     pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
-        let flow = flow_of(record);
-        self.replace(record.socket, record.started, flow, booking.map(|(cell, _)| cell));
-        self.state(flow).booked.opened += 1;
+        let (key, id) = (flow_of(record), id_of(record));
+        let place = booking.map(|(cell, _)| cell);
+        self.replace(key, id);
+        if record.counted == 0 {
+            self.uncounted.insert(record.socket, (id, place));
+        } else {
+            self.sockets.insert(record.socket, (key, id));
+            let flow = self.flows.entry(key).or_default();
+            if !flow.opened(id, place, was_read(self.read_at, record)) {
+                return;
+            }
+            flow.booked.opened += 1;
+        }
         if let Some((cell, target)) = booking {
             let cell = self.ledger.cell(cell);
             cell.opened += 1;
@@ -79,10 +74,14 @@ impl Accounts {
     }
 
     /// A connection is older than the observer.
-    pub(super) fn adopted(&mut self, socket: u64, flow: FlowKey, booking: Booking) {
-        self.replace(socket, 0, flow, booking.map(|(cell, _)| cell));
-        self.state(flow).preexisting += 1;
-        if let Some((cell, _)) = booking {
+    pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
+        let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
+        self.replace(key, id);
+        self.sockets.insert(socket, (key, id));
+        let flow = self.flows.entry(key).or_default();
+        flow.opened(id, place, false);
+        flow.preexisting += 1;
+        if let Some(cell) = place {
             self.ledger.cell(cell).preexisting += 1;
         }
     }
@@ -90,7 +89,16 @@ impl Accounts {
     /// An attempt failed; `superseded` if it only lost against one to another address family.
     pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
-        add(&mut self.state(flow_of(record)).booked.failed, why, 1);
+        if record.counted != 0 {
+            let flow = self.flows.entry(flow_of(record)).or_default();
+            if was_read(self.read_at, record)
+                && let Some(late) = flow.failed_late.get_mut(why).filter(|late| **late > 0)
+            {
+                *late -= 1;
+                return;
+            }
+            add(&mut flow.booked.failed, why, 1);
+        }
         let Some((cell, target)) = booking else { return };
         let cell = self.ledger.cell(cell);
         if superseded {
@@ -103,26 +111,36 @@ impl Accounts {
 
     /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
     pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
-        let flow = flow_of(record);
-        let cell = match self.open.remove(&record.socket) {
-            Some(open) if open.started == record.started => open.cell,
-            other => {
-                // The entry is an older connection's whose end was lost: the totals will tell.
-                if let Some(older) = other {
-                    self.open.insert(record.socket, older);
+        let (key, id) = (flow_of(record), id_of(record));
+        if self.sockets.get(&record.socket) == Some(&(key, id)) {
+            self.sockets.remove(&record.socket);
+        }
+        let place = match self.uncounted.get(&record.socket) {
+            Some((known, place)) if *known == id => {
+                let place = *place;
+                self.uncounted.remove(&record.socket);
+                place
+            }
+            _ => {
+                let flow = self.flows.entry(key).or_default();
+                match flow.ended(id, was_read(self.read_at, record)) {
+                    Ended::Open(place) => place,
+                    Ended::Booked => return,
+                    Ended::Unknown => self.open_unknown(key, record, attribute),
                 }
-                self.close_unknown(flow, record, attribute)
             }
         };
-        let booked = &mut self.state(flow).booked;
-        booked.closed += 1;
-        booked.bytes_sent += record.bytes_sent;
-        booked.bytes_received += record.bytes_received;
         let was_reset = usize::from(record.reason) < reason::COUNT;
-        if was_reset {
-            add(&mut booked.failed, usize::from(record.reason), 1);
+        if record.counted != 0 {
+            let booked = &mut self.flows.entry(key).or_default().booked;
+            booked.closed += 1;
+            booked.bytes_sent += record.bytes_sent;
+            booked.bytes_received += record.bytes_received;
+            if was_reset {
+                add(&mut booked.failed, usize::from(record.reason), 1);
+            }
         }
-        if let Some(cell) = cell {
+        if let Some(cell) = place {
             let cell = self.ledger.cell(cell);
             cell.closed += 1;
             cell.bytes_sent += record.bytes_sent;
@@ -141,11 +159,14 @@ impl Accounts {
         key: CellKey,
         target: &Target,
     ) {
-        let open = self.open.get_mut(&record.socket).filter(|open| open.started == record.started);
-        let is_open = open.is_some();
-        if let Some(open) = open {
-            open.cell = Some(key);
-        }
+        let id = id_of(record);
+        let is_open = match self.uncounted.get_mut(&record.socket).filter(|(known, _)| *known == id) {
+            Some((_, place)) => {
+                *place = Some(key);
+                true
+            }
+            None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
+        };
         let cell = self.ledger.cell(key);
         cell.note(target, 1);
         if record.header.kind == KIND_FAILED {
@@ -163,36 +184,46 @@ impl Accounts {
         }
     }
 
-    /// Books what the totals have and the records did not bring. `attribute` is asked with the flow and its totals,
-    /// and how many connections or failures it is about.
+    /// Books what the totals, read at `read_at`, have and the records did not bring. `attribute` is asked with the
+    /// flow and its totals, and how many connections and failed attempts it is about.
     pub(super) fn reconcile(
         &mut self,
-        now: Time,
+        read_at: Time,
         totals: &[(FlowKey, FlowTotals)],
         mut attribute: impl FnMut(&mut Ledger, &FlowKey, &FlowTotals, u64) -> Booking,
     ) {
-        let mut lost_ends: HashMap<FlowKey, u64> = HashMap::new();
+        self.read_at = read_at;
         for (key, totals) in totals {
-            let state = self.flows.entry(*key).or_default();
-            if state.last != *totals {
-                (state.last, state.unchanged_since) = (*totals, now);
-            }
-            if !state.is_open() {
-                state.guessed.clear();
-            }
-            let missing = missing(totals, &state.booked);
+            let flow = self.flows.entry(*key).or_default();
+            flow.read(read_at, totals);
+            let missing = missing(totals, &flow.booked);
             if missing == FlowTotals::default() {
+                if flow.is_over() {
+                    forget(&mut self.sockets, *key, flow.forget_guessed());
+                }
                 continue;
             }
-            let connections = missing.opened + missing.failed.iter().sum::<u64>();
+            // A reset is no attempt of its own.
+            let attempts = missing.failed.iter().sum::<u64>() - reset(&missing);
+            let connections = missing.opened + attempts;
             let booking = attribute(&mut self.ledger, key, totals, connections);
-            if missing.opened > 0 {
-                state.late_open.push((booking.map(|(cell, _)| cell), missing.opened));
+            let place = booking.map(|(cell, _)| cell);
+            flow.booked.opened += missing.opened;
+            flow.booked.bytes_sent += missing.bytes_sent;
+            flow.booked.bytes_received += missing.bytes_received;
+            for (booked, more) in flow.booked.failed.iter_mut().zip(missing.failed) {
+                *booked += more;
             }
-            if missing.closed > 0 {
-                lost_ends.insert(*key, missing.closed);
+            for (late, more) in flow.failed_late.iter_mut().zip(missing.failed) {
+                *late += more;
             }
-            add_all(&mut state.booked, &FlowTotals { closed: 0, ..missing });
+            flow.opened_unseen(place, missing.opened);
+            let ledger = &mut self.ledger;
+            flow.ended_unseen(missing.closed, |place| {
+                if let Some(cell) = place {
+                    ledger.cell(cell).closed += 1;
+                }
+            });
             if let Some((cell, target)) = booking {
                 let cell = self.ledger.cell(cell);
                 cell.opened += missing.opened;
@@ -205,98 +236,89 @@ impl Accounts {
                 cell.note(&target, connections);
             }
         }
-        self.close_lost(lost_ends);
     }
 
-    /// Forgets the flows that have nothing open and have not changed for `idle`, and returns them: the kernel's
-    /// entries can go too.
-    pub(super) fn forget_idle(&mut self, now: Time, idle: Duration) -> Vec<FlowKey> {
-        let mut forgotten = Vec::new();
-        self.flows.retain(|key, state| {
-            let keep = state.is_open() || now.since(state.unchanged_since) < idle;
-            if !keep {
-                forgotten.push(*key);
-            }
-            keep
-        });
-        forgotten
+    /// The flows that have nothing open and have not changed for `idle`, with the totals they had when they were read.
+    pub(super) fn idle(&self, now: Time, idle: Duration) -> Vec<(FlowKey, FlowTotals)> {
+        self.flows
+            .iter()
+            .filter(|(_, flow)| !flow.is_open() && now.since(flow.unchanged_since) >= idle)
+            .map(|(key, flow)| (*key, flow.last))
+            .collect()
     }
 
-    fn state(&mut self, flow: FlowKey) -> &mut FlowState {
-        self.flows.entry(flow).or_default()
-    }
-
-    /// Enters an open connection. If its socket has an entry, that connection ended and the record of it was lost.
-    fn replace(&mut self, socket: u64, started: u64, flow: FlowKey, cell: Option<CellKey>) {
-        if let Some(older) = self.open.insert(socket, Open { started, flow, cell }) {
-            self.book_end(older);
+    /// Forgets a flow whose totals the kernel has forgotten.
+    pub(super) fn forget(&mut self, key: FlowKey) {
+        if let Some(mut flow) = self.flows.remove(&key) {
+            forget(&mut self.sockets, key, flow.forget_guessed());
         }
     }
 
-    fn book_end(&mut self, open: Open) {
-        self.state(open.flow).booked.closed += 1;
-        if let Some(cell) = open.cell {
+    /// A socket has a connection. If it is known with another, that ended and the record of it was lost.
+    fn replace(&mut self, key: FlowKey, id: Id) {
+        let (_, socket) = id;
+        let place = match self.sockets.get(&socket) {
+            Some(older) if *older != (key, id) => {
+                let (key, id) = *older;
+                self.sockets.remove(&socket);
+                self.flows.get_mut(&key).and_then(|flow| {
+                    let place = flow.replaced(id);
+                    flow.booked.closed += u64::from(place.is_some());
+                    place
+                })
+            }
+            _ => self.uncounted.remove(&socket).map(|(_, place)| place),
+        };
+        if let Some(cell) = place.flatten() {
             self.ledger.cell(cell).closed += 1;
         }
     }
 
-    /// The cell of a connection that ended and has no entry: one that was booked late, or one that is not booked at all
-    /// yet.
-    fn close_unknown(
+    /// Books the opening of a connection of which nothing was known until it ended.
+    fn open_unknown(
         &mut self,
-        flow: FlowKey,
+        key: FlowKey,
         record: &TcpRecord,
         attribute: impl FnOnce(&mut Ledger) -> Booking,
-    ) -> Option<CellKey> {
-        let state = self.state(flow);
-        let was_guessed = state.guessed.remove(&(record.socket, record.started));
-        if let Some(cell) = take_late(&mut state.late_open) {
-            return cell;
+    ) -> Place {
+        let booking = attribute(&mut self.ledger);
+        let is_older = record.started == 0;
+        if record.counted != 0 {
+            let flow = self.flows.entry(key).or_default();
+            *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
         }
-        if was_guessed && let Some(socket) = self.oldest(flow) {
-            return self.open.remove(&socket).and_then(|other| other.cell);
-        }
-        self.state(flow).booked.opened += 1;
-        let (cell, target) = attribute(&mut self.ledger)?;
+        let (cell, target) = booking?;
         let booked = self.ledger.cell(cell);
-        booked.opened += 1;
-        booked.late += 1;
-        booked.note(&target, 1);
+        if is_older {
+            booked.preexisting += 1;
+        } else {
+            booked.opened += 1;
+            booked.late += 1;
+            booked.note(&target, 1);
+        }
         Some(cell)
     }
+}
 
-    /// Ends as many connections of each flow as ended without a record: the oldest, then those without detail.
-    fn close_lost(&mut self, lost_ends: HashMap<FlowKey, u64>) {
-        let mut entries: HashMap<FlowKey, Vec<(u64, u64)>> = HashMap::new();
-        for (socket, open) in self.open.iter().filter(|(_, open)| lost_ends.contains_key(&open.flow)) {
-            entries.entry(open.flow).or_default().push((open.started, *socket));
-        }
-        for (flow, lost) in lost_ends {
-            let mut oldest = entries.remove(&flow).unwrap_or_default();
-            oldest.sort_unstable();
-            let mut oldest = oldest.into_iter();
-            for _ in 0..lost {
-                let state = self.flows.entry(flow).or_default();
-                state.booked.closed += 1;
-                let cell = match oldest.next() {
-                    Some((started, socket)) => {
-                        state.guessed.insert((socket, started));
-                        self.open.remove(&socket).and_then(|open| open.cell)
-                    }
-                    None => take_late(&mut state.late_open).flatten(),
-                };
-                if let Some(cell) = cell {
-                    self.ledger.cell(cell).closed += 1;
-                }
-            }
+/// Forgets which connections of a flow sockets were seen with.
+fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Iterator<Item = Id>) {
+    for id in ids {
+        if sockets.get(&id.1) == Some(&(key, id)) {
+            sockets.remove(&id.1);
         }
     }
+}
 
-    /// The socket of the flow's oldest connection with detail. Only asked when records were lost.
-    fn oldest(&self, flow: FlowKey) -> Option<u64> {
-        let own = self.open.iter().filter(|(_, open)| open.flow == flow);
-        own.min_by_key(|(socket, open)| (open.started, **socket)).map(|(socket, _)| *socket)
-    }
+fn reset(totals: &FlowTotals) -> u64 {
+    totals.failed.get(usize::from(reason::RESET)).copied().unwrap_or(0)
+}
+
+fn was_read(read_at: Time, record: &TcpRecord) -> bool {
+    Time(record.header.time) <= read_at
+}
+
+fn id_of(record: &TcpRecord) -> Id {
+    (record.started, record.socket)
 }
 
 fn flow_of(record: &TcpRecord) -> FlowKey {
@@ -309,49 +331,5 @@ fn flow_of(record: &TcpRecord) -> FlowKey {
     }
 }
 
-/// What `totals` has more than `booked`. Records may be ahead of totals that were read before them: then nothing.
-fn missing(totals: &FlowTotals, booked: &FlowTotals) -> FlowTotals {
-    let mut failed = [0; reason::COUNT];
-    for ((missing, total), booked) in failed.iter_mut().zip(totals.failed).zip(booked.failed) {
-        *missing = total.saturating_sub(booked);
-    }
-    FlowTotals {
-        opened: totals.opened.saturating_sub(booked.opened),
-        closed: totals.closed.saturating_sub(booked.closed),
-        failed,
-        bytes_sent: totals.bytes_sent.saturating_sub(booked.bytes_sent),
-        bytes_received: totals.bytes_received.saturating_sub(booked.bytes_received),
-        ..FlowTotals::default()
-    }
-}
-
-fn add_all(booked: &mut FlowTotals, more: &FlowTotals) {
-    booked.opened += more.opened;
-    booked.closed += more.closed;
-    booked.bytes_sent += more.bytes_sent;
-    booked.bytes_received += more.bytes_received;
-    for (booked, more) in booked.failed.iter_mut().zip(more.failed) {
-        *booked += more;
-    }
-}
-
-fn add(counts: &mut [u64], place: usize, more: u64) {
-    if let Some(count) = counts.get_mut(place) {
-        *count += more;
-    }
-}
-
-/// One connection of those booked late and still open; the outer `None` if there is none.
-fn take_late(late: &mut Vec<(Option<CellKey>, u64)>) -> Option<Option<CellKey>> {
-    let (cell, count) = late.first_mut()?;
-    let cell = *cell;
-    *count -= 1;
-    if *count == 0 {
-        late.remove(0);
-    }
-    Some(cell)
-}
-
 #[cfg(test)]
-#[path = "accounts_tests.rs"]
 mod tests;

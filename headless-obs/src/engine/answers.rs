@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::dns::name::candidates;
 use crate::dns::{Answer, Rcode};
-use crate::topology::{Endpoint, ServiceId, State, Topology};
+use crate::topology::{ServiceId, State, Topology};
 
 /// How an answer travelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,18 +104,13 @@ impl Answers {
             && is_whole
         {
             let is_ipv6 = first.address.is_ipv6();
-            let is_ready = |endpoint: &&Endpoint| endpoint.state() == State::Ready;
-            let listable = state
-                .endpoints()
-                .filter(is_ready)
-                .filter(|endpoint| endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6))
-                .count();
+            let listable = state.ready(is_ipv6);
             let listed = answer
                 .addresses
                 .iter()
                 .filter(|record| {
-                    let mut owners = topology.owners(record.address).filter(is_ready);
-                    owners.any(|endpoint| endpoint.id().service == service)
+                    let mut owners = topology.owners(record.address);
+                    owners.any(|owner| owner.id().service == service && owner.state() == State::Ready)
                 })
                 .count();
             counts.listable += listable as u64;

@@ -78,6 +78,12 @@ impl Boring {
         }
     }
 
+    /// Starts anew with addresses that were dialled once and hardly again: they only take the place of others.
+    pub(super) fn expire(&mut self, now: Time) {
+        let keep = self.unowned_for.saturating_mul(2);
+        self.unowned_since.retain(|_, since| now.since(*since) < keep);
+    }
+
     /// What the kernel should know, since the last call.
     pub(super) fn take(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
@@ -107,5 +113,16 @@ mod tests {
         boring.interesting(address(2));
         boring.interesting(address(3));
         assert_eq!(boring.take(), Effects { bore: vec![], unbore: vec![address(2)] });
+    }
+
+    #[test]
+    fn addresses_that_were_dialled_once_do_not_take_the_place_of_others() {
+        let mut boring = Boring::new(1, Duration::from_secs(600));
+        let at = |seconds| Time(0).plus(Duration::from_secs(seconds));
+        boring.unrelated(at(0), address(1), Prospect::Unowned);
+        boring.expire(at(1200));
+        boring.unrelated(at(1200), address(2), Prospect::Unowned);
+        boring.unrelated(at(1800), address(2), Prospect::Unowned);
+        assert_eq!(boring.take().bore, [address(2)]);
     }
 }

@@ -24,18 +24,17 @@ pub use answers::Transport;
 pub use boring::Effects;
 pub use report::KernelState;
 
-use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute, service_of};
+use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute, meant};
 use crate::client::{Client, Clients};
-use crate::dns::message::decode;
-use crate::dns::name::{Asked, candidates};
+use crate::dns::message::{Reject, decode};
+use crate::dns::name::candidates;
 use crate::dns::stream::{Segment, StreamKey, Streams};
 use crate::dns::{self, Answer, Rcode};
 use crate::evidence::Evidence;
-use crate::expose::snapshot::Counts;
 use crate::expose::trace::TraceEvent;
 use crate::ledger::CellKey;
 use crate::time::Time;
-use crate::topology::learned::{Learner, Meaning};
+use crate::topology::learned::Learner;
 use crate::topology::object::Change;
 use crate::topology::{Topology, Touched};
 
@@ -82,7 +81,7 @@ pub struct Engine {
     winners: Winners,
     pending: Pending,
     unattributed: [u64; Unattributed::ALL.len()],
-    dns_rejected: Counts,
+    dns_rejected: [u64; Reject::ALL.len()],
     idle_flow: Duration,
     /// Events since the last call of `take_trace`; `None`: nobody follows.
     trace: Option<Vec<TraceEvent>>,
@@ -105,7 +104,7 @@ impl Engine {
             winners: Winners::default(),
             pending: Pending::default(),
             unattributed: [0; Unattributed::ALL.len()],
-            dns_rejected: Counts::new(),
+            dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,
             trace: None,
             wall_offset: 0,
@@ -116,7 +115,6 @@ impl Engine {
     pub fn apply(&mut self, now: Time, change: Change) {
         let touched = self.topology.apply(now, change);
         self.touch(&touched);
-        self.book_pending(&touched);
     }
 
     /// Whether the topology is complete and in touch.
@@ -143,48 +141,52 @@ impl Engine {
         };
         let segment =
             Segment { sequence: record.sequence, flags: record.tcp_flags, cut: record.cut, payload };
-        let mut messages = Vec::new();
-        self.streams.push(Time(record.header.time), key, segment, |message| messages.push(message.to_vec()));
-        for message in messages {
-            self.on_message(record, &message, Transport::Tcp);
-        }
+        // Taken out for as long as it hands messages to the engine that it is part of.
+        let mut streams = std::mem::take(&mut self.streams);
+        streams.push(Time(record.header.time), key, segment, |message| {
+            self.on_message(record, message, Transport::Tcp);
+        });
+        self.streams = streams;
     }
 
     fn on_message(&mut self, record: &DnsRecord, message: &[u8], transport: Transport) {
         match decode(message) {
             Ok(answer) => self.on_answer(record, &answer, transport),
-            Err(reject) => *self.dns_rejected.entry(reject.as_str().to_owned()).or_default() += 1,
+            Err(reject) => {
+                let rejected = Reject::ALL.iter().position(|known| *known == reject);
+                if let Some(count) = rejected.and_then(|place| self.dns_rejected.get_mut(place)) {
+                    *count += 1;
+                }
+            }
         }
     }
 
     fn on_answer(&mut self, record: &DnsRecord, answer: &Answer, transport: Transport) {
         let now = Time(record.header.time);
         if let Some(learner) = &mut self.learner {
-            for change in learner.observe(now, answer, kubernetes_meaning) {
+            for change in learner.observe(now, answer) {
                 let touched = self.topology.apply(now, change);
-                touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
+                self.touch(&touched);
             }
         }
         let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
-        let Self { evidence, topology, answers, boring, .. } = self;
-        let mut meant = None;
-        for name in answer.chain.iter().rev().chain([&answer.question]) {
-            meant = meant.or_else(|| service_of(name, topology));
-        }
-        if let Some((service, resolution)) = meant {
+        let meant = meant(answer, &self.topology);
+        if let Some((_, service, resolution)) = meant {
             let is_whole = resolution == Resolution::Service;
-            answers.count(service, answer, transport, is_whole, topology);
+            self.answers.count(service, answer, transport, is_whole, &self.topology);
         }
         if answer.rcode == Rcode::NoError {
-            // Names that can mean a Service count before the topology knows it: it may lag behind DNS.
-            evidence.observe(now, client.scope, answer, |name| {
-                candidates(name).next().is_some() || topology.find("", name).is_some()
-            });
+            // A name that can mean a Service counts before the topology knows it: that may be behind DNS.
+            let likely = || answer.chain.iter().rev().find(|name| candidates(name).next().is_some());
+            let name = meant.map(|(name, ..)| name).or_else(likely);
+            self.evidence.observe(now, client.scope, answer, name);
             if meant.is_some() {
-                answer.addresses.iter().for_each(|record| boring.interesting(record.address));
+                let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
+                let listed = answer.addresses.iter().chain(of_targets);
+                listed.for_each(|record| self.boring.interesting(record.address));
             }
         }
-        self.trace_dns(now, client, meant.map(|(service, _)| service), answer, transport);
+        self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);
     }
 
     /// A change in a connection's life.
@@ -278,20 +280,32 @@ impl Engine {
         });
     }
 
-    /// Forgets what is too old; returns the flows whose totals the kernel can forget.
-    pub fn expire(&mut self, now: Time) -> Vec<FlowKey> {
+    /// Forgets what is too old.
+    pub fn expire(&mut self, now: Time) {
         let touched = self.topology.expire(now);
         self.touch(&touched);
         let given_up = self.pending.expire(now);
         count(&mut self.unattributed, Unattributed::NotEndpoint, given_up);
         self.evidence.expire(now);
         self.streams.expire(now);
-        let Self { accounts, answers, topology, .. } = self;
+        self.boring.expire(now);
+        let Self { accounts, answers, topology, pending, .. } = self;
         accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
-        let used: HashSet<_> = accounts.ledger.cells().filter_map(|(key, _)| key.client).collect();
+        let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
+        let used: HashSet<_> = in_cells.chain(pending.clients().map(|client| client.workload)).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(|service| topology.service_by_id(service).is_some());
-        accounts.forget_idle(now, self.idle_flow)
+    }
+
+    /// Flows of which nothing is open and whose totals have not changed for long, with those totals: the kernel can
+    /// forget them unless they have changed since.
+    pub fn idle_flows(&self, now: Time) -> Vec<(FlowKey, FlowTotals)> {
+        self.accounts.idle(now, self.idle_flow)
+    }
+
+    /// Forgets a flow that the kernel has forgotten.
+    pub fn forget_flow(&mut self, flow: FlowKey) {
+        self.accounts.forget(flow);
     }
 
     /// What the kernel should know about destinations.
@@ -299,8 +313,10 @@ impl Engine {
         self.boring.take()
     }
 
+    /// Looks anew at addresses whose owners changed.
     fn touch(&mut self, touched: &Touched) {
         touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
+        self.book_pending(touched);
     }
 
     fn identify(&mut self, record: &TcpRecord) -> Client {
@@ -360,16 +376,6 @@ impl Engine {
 /// failure may.
 fn may_be_given_up(why: u8) -> bool {
     matches!(why, reason::ABORTED | reason::OTHER)
-}
-
-/// What a name means in Kubernetes, at first sight.
-fn kubernetes_meaning(name: &str) -> Option<Meaning<'_>> {
-    let likely = candidates(name).next()?;
-    let host = match likely.asked {
-        Asked::Hostname(host) => Some(host),
-        Asked::Service | Asked::Port { .. } => None,
-    };
-    Some(Meaning { namespace: likely.namespace, service: likely.service, host })
 }
 
 /// Attribution with the client's evidence.

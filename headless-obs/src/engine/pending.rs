@@ -4,7 +4,7 @@
 //! In: connections that were dialled so, and their ends. Out: the same once the address becomes somebody's, or once it
 //! has not for too long.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) struct Pending {
 impl Pending {
     /// Lets a connection wait; false if there is no room.
     pub(super) fn add(&mut self, now: Time, record: &TcpRecord, client: Client) -> bool {
-        if self.waiting.len() >= LIMIT {
+        if self.by_age.len() >= LIMIT {
             return false;
         }
         self.waiting.insert(key(record), Waiting { record: *record, client, closed: None });
@@ -60,8 +60,17 @@ impl Pending {
 
     /// Those that dialled one of these addresses.
     pub(super) fn of(&self, addresses: &[IpAddr]) -> Vec<Waiting> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let addresses: HashSet<&IpAddr> = addresses.iter().collect();
         let to_them = |waiting: &&Waiting| addresses.contains(&ip(waiting.record.destination));
         self.waiting.values().filter(to_them).copied().collect()
+    }
+
+    /// Who waits.
+    pub(super) fn clients(&self) -> impl Iterator<Item = Client> {
+        self.waiting.values().map(|waiting| waiting.client)
     }
 
     /// It need not wait any more.

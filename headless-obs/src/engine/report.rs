@@ -9,6 +9,7 @@ use super::Engine;
 use super::answers::{AnswerCounts, RCODES, Transport};
 use crate::attribution::{Resolution, Stale, Unattributed};
 use crate::client::WorkloadId;
+use crate::dns::message::Reject;
 use crate::expose::snapshot::{
     Client, ClientEndpoint, Counts, Dns, Endpoint, MapFill, Quality, SCHEMA, Service, Snapshot, TopologyState,
 };
@@ -82,7 +83,13 @@ impl Engine {
         let boring = kernel.counters.get("boring").copied().unwrap_or(0);
         Quality {
             events_lost: self.losses(kernel),
-            dns_rejected: self.dns_rejected.clone(),
+            dns_rejected: nonzero(
+                Reject::ALL
+                    .iter()
+                    .zip(self.dns_rejected)
+                    .map(|(reject, count)| (reject.as_str().to_owned(), count))
+                    .collect(),
+            ),
             late,
             late_share: ratio(late, opened),
             unattributed,

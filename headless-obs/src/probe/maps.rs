@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, PerCpuArray};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
 use headless_obs_ebpf::{Address, counters, names};
 
@@ -31,8 +31,7 @@ impl Maps {
             ebpf.take_map(name)
                 .ok_or(ProbeError::Refused { what: name, why: "not in the kernel object".to_owned() })
         };
-        let refused =
-            |what| move |error: aya::maps::MapError| ProbeError::Refused { what, why: error.to_string() };
+        let refused = |what| move |error: MapError| ProbeError::Refused { what, why: error.to_string() };
         Ok(Self {
             flows: map(names::FLOWS)?.try_into().map_err(refused(names::FLOWS))?,
             tracked: map(names::TRACKED)?.try_into().map_err(refused(names::TRACKED))?,
@@ -51,10 +50,15 @@ impl Maps {
         self.flows.iter().filter_map(Result::ok).map(|(key, totals)| (key.0, totals.0)).collect()
     }
 
-    /// Forgets a flow whose totals have been accounted for.
-    pub fn remove_flow(&mut self, key: FlowKey) {
-        // It may be gone already: then there is nothing to do.
-        let _ = self.flows.remove(&AsPod(key));
+    /// Forgets a flow whose totals have been accounted for, unless they have changed since; whether it is gone. What
+    /// changes between the look and the removal would be missed, so only flows that are long idle should be removed.
+    pub fn remove_flow(&mut self, key: FlowKey, accounted: &FlowTotals) -> bool {
+        match self.flows.get(&AsPod(key), 0) {
+            Ok(totals) if totals.0 != *accounted => false,
+            Err(MapError::KeyNotFound) => true,
+            Ok(_) => self.flows.remove(&AsPod(key)).is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Tracks a connection that is older than the daemon; false if it is tracked already or there is no room.

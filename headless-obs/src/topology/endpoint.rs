@@ -177,6 +177,13 @@ impl Endpoint {
         self.standing().state
     }
 
+    /// Whether it is ready and has an address of the family: IPv4, IPv6.
+    pub(super) fn ready_families(&self) -> [bool; 2] {
+        let is_ready = self.state() == State::Ready;
+        let has = |is_ipv6| is_ready && self.addresses().any(|address| address.is_ipv6() == is_ipv6);
+        [has(false), has(true)]
+    }
+
     /// Since when it is ready without interruption, as far as the observer saw; `None` if it is not.
     pub fn ready_since(&self) -> Option<Time> {
         self.ready_since

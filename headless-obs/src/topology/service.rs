@@ -39,6 +39,8 @@ pub struct ServiceState {
     /// Boxed, as nodes of a map that grows at its end are half empty.
     endpoints: BTreeMap<EndpointId, Box<Endpoint>>,
     identities: HashMap<Identity, EndpointId>,
+    /// Ready endpoints with an address of the family: IPv4, IPv6.
+    ready: [usize; 2],
 }
 
 impl ServiceState {
@@ -51,6 +53,7 @@ impl ServiceState {
             headless: false,
             endpoints: BTreeMap::new(),
             identities: HashMap::new(),
+            ready: [0; 2],
         }
     }
 
@@ -78,6 +81,12 @@ impl ServiceState {
     /// Its endpoints in the order they were first seen; those that left come with [`State::Removed`].
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values().map(Box::as_ref)
+    }
+
+    /// How many of its endpoints are ready and have an address of this family.
+    pub fn ready(&self, is_ipv6: bool) -> usize {
+        let [v4, v6] = self.ready;
+        if is_ipv6 { v6 } else { v4 }
     }
 
     /// An endpoint of it.
@@ -134,7 +143,11 @@ impl ServiceState {
         let publish = self.object.as_ref().is_some_and(|object| object.publish_not_ready);
         for id in dirty {
             let Some(endpoint) = self.endpoints.get_mut(&id) else { continue };
+            let before = endpoint.ready_families();
             let settled = endpoint.settle(now, publish, book.config.history);
+            for ((ready, after), before) in self.ready.iter_mut().zip(endpoint.ready_families()).zip(before) {
+                *ready = *ready + usize::from(after) - usize::from(before);
+            }
             let id = endpoint.id();
             for address in settled.gained {
                 book.claim(address, id);

@@ -11,16 +11,20 @@
 )]
 
 mod attribution;
+mod commands;
 mod dns;
 mod failures;
 mod families;
 mod figures;
 mod identity;
 mod learned;
+mod refusals;
 mod restart;
+mod shop;
 mod stale;
 mod totals;
 mod ways;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -45,14 +45,12 @@ fn endpoints_on_their_way_out_are_told_from_ready_ones() {
     let observer = scene.observe(std::slice::from_ref(&ready), &[]);
     let client = loyal(&scene, &web, 1);
     let mut expected = Vec::new();
-    let mut dial = |service: ServiceSpec, state: &'static str, connections| {
+    let mut dial = |service: ServiceSpec, state: &'static str, connections, expect| {
         reload(&scene, &observer, &[service], "orders-0", state);
         let before = after(&observer, 1);
         client.open(connections).unwrap();
         let made = sum(orders(&before), "opened") + connections;
-        if state != "ready" {
-            expected.push((state, connections));
-        }
+        expected.push(expect);
         let snapshot = after(&observer, made);
         assert_eq!(orders(&snapshot)["stale"], stale(&expected), "{state}");
         assert_eq!(endpoint(orders(&snapshot), "orders-0")["opened"], made, "{state}");
@@ -62,11 +60,13 @@ fn endpoints_on_their_way_out_are_told_from_ready_ones() {
         change(&mut service.endpoints[0]);
         service
     };
-    dial(with(&|endpoint| endpoint.serving = false), "not_ready", 2);
+    dial(with(&|endpoint| endpoint.serving = false), "not_ready", 2, ("not_ready", 2));
+    // Published all the same: an endpoint like others, whose pod is not ready.
     let published = ServiceSpec { publish_not_ready: true, ..with(&|endpoint| endpoint.serving = false) };
-    dial(published, "ready", 1);
-    dial(with(&|endpoint| endpoint.terminating = true), "terminating", 3);
-    dial(ServiceSpec { endpoints: ready.endpoints[1..].to_vec(), ..ready.clone() }, "removed", 4);
+    dial(published, "ready", 1, ("not_ready", 3));
+    dial(with(&|endpoint| endpoint.terminating = true), "terminating", 3, ("terminating", 3));
+    let gone = ServiceSpec { endpoints: ready.endpoints[1..].to_vec(), ..ready.clone() };
+    dial(gone, "removed", 4, ("removed", 4));
 
     // At last the pod itself goes: an attempt that fails is as stale as one that succeeds.
     let pod = &ready.endpoints[0].pod;
@@ -74,7 +74,7 @@ fn endpoints_on_their_way_out_are_told_from_ready_ones() {
     assert_eq!(client.open(5).unwrap().total().unreachable, 5);
     let snapshot = after(&observer, 16);
     let orders = orders(&snapshot);
-    assert_eq!(orders["stale"], stale(&[("not_ready", 2), ("terminating", 3), ("removed", 9)]));
+    assert_eq!(orders["stale"], stale(&[("not_ready", 3), ("terminating", 3), ("removed", 9)]));
     assert_eq!(endpoint(orders, "orders-0")["failed"], failed(&[("unreachable", 5)]));
     assert_eq!(orders["spread"]["endpoints"], 1);
     assert_eq!(cell(orders, "web", "orders-1")["opened"], 0);
@@ -90,6 +90,8 @@ fn an_address_that_goes_to_another_service_is_not_confused() {
     let client_of_orders = loyal(&scene, &web, 1);
     let old = &before.endpoints[0].pod;
     let address = old.ip(true).unwrap();
+    // The server's end of the first connection must have arrived before its pod goes.
+    observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 1).unwrap();
     old.remove().unwrap();
 
     // The same address, another pod, another Service.

@@ -9,6 +9,8 @@ use crate::expose::sample::{self, client, endpoint, part};
 fn exposition_of_the_sample() {
     let text = openmetrics(Arc::new(sample::snapshot())).unwrap();
     let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let revision = option_env!("HEADLESS_OBS_REVISION").unwrap_or("unknown");
+    let text = text.replace(&format!("revision=\"{revision}\""), "revision=\"REVISION\"");
     crate::testing::golden("metrics.txt", &text);
     Exposition::parse(&text);
 }

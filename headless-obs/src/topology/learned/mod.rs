@@ -33,7 +33,7 @@ mod subject;
 mod tests;
 
 pub use filter::{BadPattern, NameFilter};
-pub use subject::{Meaning, Subject};
+pub use subject::Subject;
 
 /// Bounds of what is learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,18 +137,12 @@ impl Learner {
     }
 
     /// Takes in an answer that a client received at `now`; the changes to apply to the topology, mostly none.
-    /// `meaning` says what a name means in Kubernetes.
-    pub fn observe(
-        &mut self,
-        now: Time,
-        answer: &Answer,
-        meaning: impl for<'n> Fn(&'n str) -> Option<Meaning<'n>>,
-    ) -> Vec<Change> {
-        let subject = Subject::of(answer, &meaning);
+    pub fn observe(&mut self, now: Time, answer: &Answer) -> Vec<Change> {
+        let subject = Subject::of(answer);
         if !self.config.filter.allows(&subject.name) {
             return Vec::new();
         }
-        let listed = self.listed(answer, &subject, &meaning);
+        let listed = self.listed(answer, &subject);
         let mut changes = Vec::new();
         if !self.services.contains_key(&subject.service) && !self.admit(now, &subject, &listed, &mut changes)
         {
@@ -169,15 +163,10 @@ impl Learner {
     }
 
     /// Addresses of the answer that can be endpoints.
-    fn listed(
-        &self,
-        answer: &Answer,
-        subject: &Subject,
-        meaning: &impl for<'n> Fn(&'n str) -> Option<Meaning<'n>>,
-    ) -> Vec<Listed> {
+    fn listed(&self, answer: &Answer, subject: &Subject) -> Vec<Listed> {
         let own = answer.addresses.iter().map(|record| (record, subject.host.clone()));
         let targets = answer.targets.iter().flat_map(|target| {
-            let host = subject.host_of(&target.target, meaning);
+            let host = subject.host_of(&target.target);
             target.addresses.iter().map(move |record| (record, host.clone()))
         });
         own.chain(targets)
@@ -256,12 +245,17 @@ fn leave(now: Time, learned: &mut Learned, answer: &Answer, subject: &Subject, l
     if answer.truncated || !learned.names.contains(&subject.name) {
         return 0;
     }
+    for listed in listed {
+        if let Some(member) = learned.members.get_mut(&listed.address) {
+            member.listed = now;
+        }
+    }
     let before = learned.members.len();
     learned.members.retain(|address, member| {
         !covers(*address)
             || (subject.host.is_some() && member.host != subject.host)
+            || member.listed == now
             || now.since(member.listed) < member.keep
-            || listed.iter().any(|listed| listed.address == *address)
     });
     before - learned.members.len()
 }

@@ -9,14 +9,6 @@ fn s(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
 }
 
-/// `<host>.<service>.<namespace>.svc.<zone>`, the host or `_port._tcp` left out or not.
-fn meaning(name: &str) -> Option<Meaning<'_>> {
-    let (labels, _) = name.split_once(".svc.")?;
-    let (rest, namespace) = labels.rsplit_once('.')?;
-    let (host, service) = rest.rsplit_once('.').map_or((None, rest), |(host, service)| (Some(host), service));
-    Some(Meaning { namespace, service, host: host.filter(|host| !host.starts_with('_')) })
-}
-
 /// `name` answers with `addresses`, TTL 5; the family is that of the first address.
 fn answer(name: &str, addresses: &[&str]) -> Answer {
     let addresses: Vec<AddressRecord> =
@@ -68,7 +60,7 @@ impl Test {
 
     /// How many changes the answer made.
     fn observe(&mut self, at: u64, answer: Answer) -> usize {
-        let changes = self.learner.observe(s(at), &answer, meaning);
+        let changes = self.learner.observe(s(at), &answer);
         let count = changes.len();
         for change in changes {
             let _ = self.topology.apply(s(at), change);

@@ -1,0 +1,228 @@
+//! Whom connections belong to, with and without evidence. Times are seconds.
+
+use super::*;
+use crate::dns::{QueryType, Rcode};
+use crate::topology::build::{bare, ip, key, pod, ready, service, slice, terminating, unready};
+use crate::topology::object::{Change, Kind, SliceEndpoint};
+use crate::topology::{Config, Topology};
+
+fn s(seconds: u64) -> Time {
+    Time(seconds * 1_000_000_000)
+}
+
+/// A topology of slices in namespace `shop`, port 80, as of second 10.
+fn topology(services: &[(&str, &[SliceEndpoint])]) -> Topology {
+    let mut topology = Topology::new(Config::default());
+    for (name, endpoints) in services {
+        apply(&mut topology, 10, name, endpoints);
+    }
+    topology
+}
+
+fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoint]) {
+    let slice =
+        endpoints.iter().cloned().fold(slice("shop", name, "a").ports(&[80]), |slice, one| slice.with(one));
+    let _ = topology.apply(s(at), slice.into());
+}
+
+fn sighting(name: &str, at: u64) -> Sighting {
+    Sighting { name: name.into(), position: 3, listed: 5, at: s(at), ttl: 5 }
+}
+
+/// Dials `address:80` at second `at`; the names are the client's evidence, best first.
+fn dial(topology: &Topology, address: &str, at: u64, names: &[&str]) -> Outcome {
+    dial_port(topology, address, 80, at, names)
+}
+
+fn dial_port(topology: &Topology, address: &str, port: u16, at: u64, names: &[&str]) -> Outcome {
+    let dial = Dial { address: ip(address), port, started: Some(s(at)), now: s(at + 1) };
+    let sightings: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
+    attribute(dial, topology, sightings.iter())
+}
+
+/// `service/endpoint resolution position stale` of an outcome, or why it is none.
+fn text(topology: &Topology, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::To(target) => {
+            let service = topology.service_by_id(target.endpoint.service).unwrap();
+            let endpoint = topology.endpoint(target.endpoint).unwrap();
+            let position = target.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+            let stale = target.stale.map_or("fresh", Stale::as_str);
+            let resolution = target.resolution.as_str();
+            format!("{}/{} {resolution} {position} {stale}", service.key().name, endpoint.label())
+        }
+        Outcome::ToNobody(why) => why.as_str().to_owned(),
+        Outcome::Unrelated => "unrelated".to_owned(),
+    }
+}
+
+const ORDERS: &str = "orders.shop.svc.cluster.local";
+const BACKUP: &str = "backup.shop.svc.cluster.local";
+
+#[test]
+fn the_name_that_was_asked_for_decides_between_services_that_share_a_pod() {
+    let both = [ready("p-0", "10.0.0.1")];
+    let topology = topology(&[("orders", &both), ("backup", &both)]);
+    let check = |names: &[&str], expected| {
+        assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, names)), expected);
+    };
+    check(&[ORDERS], "orders/p-0 service 3 fresh");
+    check(&[BACKUP, ORDERS], "backup/p-0 service 3 fresh");
+    check(&["www.example.org", "nothing.shop.svc.cluster.local", ORDERS], "orders/p-0 service 3 fresh");
+    check(&[], "ambiguous");
+    check(&["nothing.shop.svc.cluster.local"], "ambiguous");
+}
+
+#[test]
+fn what_of_the_service_was_asked_for() {
+    let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+    let check = |name: &str, expected| {
+        assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[name])), expected, "{name}");
+    };
+    check("orders.shop.svc.corp.example", "orders/p-0 service 3 fresh");
+    check("p-0.orders.shop.svc.cluster.local", "orders/p-0 hostname 3 fresh");
+    check("_http._tcp.orders.shop.svc.cluster.local", "orders/p-0 srv 3 fresh");
+    assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[])), "orders/p-0 none - fresh");
+}
+
+#[test]
+fn outside_of_kubernetes_a_service_is_its_domain_name() {
+    let mut topology = Topology::new(Config::default());
+    let _ = topology.apply(s(1), slice("", "service.consul", "a").with(bare("10.0.0.1")).into());
+    for (name, expected) in [
+        ("service.consul", "service.consul/10.0.0.1 service 3 fresh"),
+        ("_web._tcp.service.consul", "service.consul/10.0.0.1 srv 3 fresh"),
+        ("other.consul", "service.consul/10.0.0.1 none - fresh"),
+    ] {
+        assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[name])), expected, "{name}");
+    }
+}
+
+#[test]
+fn another_port_is_not_the_services() {
+    let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+    for names in [&[ORDERS][..], &[]] {
+        let outcome = dial_port(&topology, "10.0.0.1", 8080, 20, names);
+        assert_eq!(outcome, Outcome::ToNobody(Unattributed::OtherPort));
+    }
+}
+
+#[test]
+fn an_older_answer_counts_where_the_newest_names_a_service_without_that_port_or_address() {
+    let mut topology =
+        topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-1", "10.0.0.2")])]);
+    assert_eq!(
+        text(&topology, dial(&topology, "10.0.0.1", 20, &[BACKUP, ORDERS])),
+        "orders/p-0 service 3 fresh"
+    );
+    let other = slice("shop", "backup", "b").ports(&[9]).with(ready("p-0", "10.0.0.1"));
+    let _ = topology.apply(s(11), other.into());
+    assert_eq!(
+        text(&topology, dial(&topology, "10.0.0.1", 20, &[BACKUP, ORDERS])),
+        "orders/p-0 service 3 fresh"
+    );
+    assert_eq!(dial(&topology, "10.0.0.1", 20, &[BACKUP]), Outcome::ToNobody(Unattributed::OtherPort));
+}
+
+#[test]
+fn an_address_that_dns_told_of_before_the_topology() {
+    let mut topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+    assert_eq!(dial(&topology, "10.0.0.9", 20, &[ORDERS]), Outcome::ToNobody(Unattributed::NotEndpoint));
+    assert_eq!(dial(&topology, "10.0.0.9", 20, &[]), Outcome::Unrelated);
+    apply(&mut topology, 21, "orders", &[ready("p-0", "10.0.0.1"), ready("p-9", "10.0.0.9")]);
+    assert_eq!(text(&topology, dial(&topology, "10.0.0.9", 20, &[ORDERS])), "orders/p-9 service 3 fresh");
+}
+
+#[test]
+fn staleness_is_what_the_endpoint_was_when_it_was_dialled() {
+    let pods = [ready("p-0", "10.0.0.1"), unready("p-1", "10.0.0.2"), terminating("p-2", "10.0.0.3")];
+    let mut topology = topology(&[("orders", &pods)]);
+    let check = |topology: &Topology, address, at, expected| {
+        assert_eq!(text(topology, dial(topology, address, at, &[ORDERS])), expected);
+    };
+    check(&topology, "10.0.0.1", 20, "orders/p-0 service 3 fresh");
+    check(&topology, "10.0.0.2", 20, "orders/p-1 service 3 not_ready");
+    check(&topology, "10.0.0.3", 20, "orders/p-2 service 3 terminating");
+
+    let _ = topology.apply(s(30), service("shop", "orders").publish_not_ready().into());
+    check(&topology, "10.0.0.2", 31, "orders/p-1 service 3 not_ready");
+
+    apply(&mut topology, 40, "orders", &[ready("p-1", "10.0.0.2")]);
+    check(&topology, "10.0.0.1", 39, "orders/p-0 service 3 fresh");
+    check(&topology, "10.0.0.1", 40, "orders/p-0 service 3 removed");
+    check(&topology, "10.0.0.2", 40, "orders/p-1 service 3 fresh");
+}
+
+#[test]
+fn an_address_that_is_another_pods_by_now() {
+    let left = |also: &[(&str, SliceEndpoint)]| {
+        let mut topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+        apply(&mut topology, 30, "orders", &[]);
+        for (name, endpoint) in also {
+            apply(&mut topology, 30, name, std::slice::from_ref(endpoint));
+        }
+        topology
+    };
+    let check = |topology: &Topology, expected| {
+        assert_eq!(text(topology, dial(topology, "10.0.0.1", 40, &[ORDERS])), expected);
+    };
+    check(&left(&[]), "orders/p-0 service 3 removed");
+    check(&left(&[("backup", ready("q-0", "10.0.0.1"))]), "orders/p-0 service 3 ip_reused");
+    check(&left(&[("backup", ready("p-0", "10.0.0.1"))]), "orders/p-0 service 3 removed");
+    check(&left(&[("backup", ready("p-0", "10.0.0.1").uid("made-anew"))]), "orders/p-0 service 3 ip_reused");
+    check(&left(&[("backup", bare("10.0.0.1"))]), "orders/p-0 service 3 removed");
+    // A pod that is no endpoint of anything.
+    let mut topology = left(&[]);
+    let _ = topology.apply(s(31), pod("shop", "p-0", &["10.0.0.1"]).into());
+    check(&topology, "orders/p-0 service 3 removed");
+    let _ = topology.apply(s(32), Change::Delete(Kind::Pod, key("shop", "p-0")));
+    let _ = topology.apply(s(32), pod("shop", "batch", &["10.0.0.1"]).into());
+    check(&topology, "orders/p-0 service 3 ip_reused");
+}
+
+#[test]
+fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
+    let mut topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+    apply(&mut topology, 30, "orders", &[ready("p-0", "10.0.0.1").uid("made-anew")]);
+    let at = |at| match dial(&topology, "10.0.0.1", at, &[ORDERS]) {
+        Outcome::To(target) => {
+            (topology.endpoint(target.endpoint).unwrap().pod().unwrap().uid.clone(), target.stale)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(at(29), ("uid-p-0".into(), None));
+    assert_eq!(at(31), ("made-anew".into(), None));
+}
+
+#[test]
+fn connections_older_than_the_observer_are_preexisting_whatever_the_evidence() {
+    let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
+    let dial = Dial { address: ip("10.0.0.1"), port: 80, started: None, now: s(20) };
+    for sightings in [vec![], vec![sighting(ORDERS, 19)]] {
+        let outcome = attribute(dial, &topology, sightings.iter());
+        assert_eq!(text(&topology, outcome), "orders/p-0 preexisting - fresh");
+    }
+}
+
+#[test]
+fn an_answer_means_the_last_service_of_its_chain() {
+    let topology =
+        topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-1", "10.0.0.2")])]);
+    let answer = |chain: &[&str]| Answer {
+        question: chain[0].into(),
+        kind: QueryType::A,
+        rcode: Rcode::NoError,
+        truncated: false,
+        chain: chain.iter().map(|name| Name::from(*name)).collect(),
+        addresses: vec![],
+        targets: vec![],
+    };
+    let check = |chain: &[&str], expected: Option<&str>| {
+        let answer = answer(chain);
+        assert_eq!(meant(&answer, &topology).map(|(name, ..)| &**name), expected);
+    };
+    check(&[ORDERS], Some(ORDERS));
+    check(&["db.example.org", ORDERS, BACKUP], Some(BACKUP));
+    check(&[ORDERS, "unknown.shop.svc.cluster.local", "db.example.org"], Some(ORDERS));
+    check(&["unknown.shop.svc.cluster.local"], None);
+}
