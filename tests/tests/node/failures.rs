@@ -188,8 +188,8 @@ fn bytes_and_open_connections_are_what_client_and_server_know() {
     assert_eq!(client.report().unwrap().open, 6, "the client still holds what the servers have closed");
 }
 
-/// One client's four connections, all at once, with these figures at the end.
-fn exchange(mode: ServerMode, change: impl Fn(&mut Dial)) -> ([u64; 4], Vec<Server>) {
+/// One client's four connections, all at once: what the report says of them is what their server received, and this.
+fn exchange(mode: ServerMode, sent: u64, received: u64, change: impl Fn(&mut Dial)) {
     let scene = Scene::new();
     let web = scene.pod("web", "10.244.1.20/24");
     let (service, servers) = scene.orders(1, &mode);
@@ -198,24 +198,21 @@ fn exchange(mode: ServerMode, change: impl Fn(&mut Dial)) -> ([u64; 4], Vec<Serv
     assert_eq!(web.client(&spec).unwrap().wait().unwrap().total().connected, 4);
     let snapshot = closed(&observer, 4);
     let figures = ["opened", "active", "bytes_sent", "bytes_received"];
-    (figures.map(|figure| sum(orders(&snapshot), figure)), servers)
+    let figures = figures.map(|figure| sum(orders(&snapshot), figure));
+    assert_eq!(figures, [4, 0, 4 * sent, 4 * received]);
+    // The server counts a connection's bytes at its end.
+    while servers[0].open().unwrap() > 0 {}
+    let at_server: u64 = servers[0].counts().unwrap().values().map(|source| source.bytes).sum();
+    assert_eq!(at_server, 4 * sent);
 }
 
 #[test]
 fn bytes_that_wait_when_the_client_closes_are_sent_all_the_same() {
-    const LENGTH: usize = 4 << 20;
-    let (figures, servers) = exchange(ServerMode::Hold, |dial| dial.send = LENGTH);
-    assert_eq!(figures, [4, 0, 4 * LENGTH as u64, 0]);
-    // The server counts a connection's bytes at its end.
-    while servers[0].open().unwrap() > 0 {}
-    let received: u64 = servers[0].counts().unwrap().values().map(|source| source.bytes).sum();
-    assert_eq!(received, 4 * LENGTH as u64);
+    exchange(ServerMode::Hold, 4 << 20, 0, |dial| dial.send = 4 << 20);
 }
 
 #[test]
 fn a_connection_that_the_client_closes_halfway_is_open_until_the_server_has_answered() {
-    const LENGTH: usize = 4 << 20;
-    let (figures, _servers) =
-        exchange(ServerMode::Send(LENGTH), |dial| (dial.send, dial.receive) = (1000, Receive::Close));
-    assert_eq!(figures, [4, 0, 4000, 4 * LENGTH as u64]);
+    let halfway = |dial: &mut Dial| (dial.send, dial.receive) = (1000, Receive::Close);
+    exchange(ServerMode::Send(4 << 20), 1000, 4 << 20, halfway);
 }
