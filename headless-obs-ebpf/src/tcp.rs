@@ -3,7 +3,7 @@
 //! A socket enters TRACKED when its SYN is sent, in the context of the task that connects: only there is the client
 //! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
 //! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
-//! new request.
+//! new request. Only a client that closes its sending side alone has it open until the server has answered.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
@@ -20,8 +20,10 @@ use crate::socket::Socket;
 const ESTABLISHED: i32 = 1;
 const SYN_SENT: i32 = 2;
 const SYN_RECV: i32 = 3;
+const FIN_WAIT1: i32 = 4;
+const FIN_WAIT2: i32 = 5;
 const CLOSE: i32 = 7;
-const CLOSE_WAIT: i32 = 8;
+const CLOSING: i32 = 11;
 
 const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;
@@ -34,7 +36,10 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
         // SYN_RECV: both ends connected to each other at once.
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
+        (ESTABLISHED, FIN_WAIT1) if socket.is_half_closed() => {}
         (ESTABLISHED, _) => ended(socket, new),
+        // Half closed until now; any other has ended already.
+        (FIN_WAIT1, CLOSING | CLOSE) | (FIN_WAIT2, CLOSE) => ended(socket, new),
         (SYN_RECV, new) if new != ESTABLISHED => ended(socket, new),
         _ => {}
     }
@@ -103,11 +108,7 @@ fn ended(socket: &impl Socket, new: i32) {
         why if new == CLOSE && why == reason::RESET => why,
         _ => reason::NONE,
     };
-    let (sent, mut received) = socket.bytes();
-    // The kernel counts the peer's FIN as a byte.
-    if new == CLOSE_WAIT {
-        received = received.saturating_sub(1);
-    }
+    let (sent, received) = socket.bytes(new != CLOSE);
     report(KIND_CLOSED, socket, tracked, why, (sent, received), |totals| {
         // SAFETY: `totals` is a live value of FLOWS.
         let (closed, to, from) = unsafe {

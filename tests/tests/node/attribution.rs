@@ -157,7 +157,10 @@ fn the_port_tells_services_apart_and_none_means_any() {
     let ([orders, audit], addresses) = two_services(&scene);
     let audit = ServiceSpec { ports: vec![("main".to_owned(), OTHER)], ..audit };
     let peer = scene.pod("peer-0", "10.244.1.110/24");
-    let peers = ServiceSpec { ports: Vec::new(), ..ServiceSpec::new("shop", "peers", PORT, &[peer.clone()]) };
+    let peers = ServiceSpec {
+        ports: Vec::new(),
+        ..ServiceSpec::new("shop", "peers", PORT, std::slice::from_ref(&peer))
+    };
     for pod in orders.endpoints.iter().map(|endpoint| &endpoint.pod).chain([&peer]) {
         pod.serve_port(OTHER).unwrap();
     }

@@ -140,7 +140,10 @@ fn connections_older_than_the_daemon_are_counted_down() {
     let server = service_of_orders.endpoints[1].pod.clone();
     // The client is an endpoint itself, at any port: a socket that a server accepted from it would count here if it
     // were taken for a client's.
-    let peers = ServiceSpec { ports: Vec::new(), ..ServiceSpec::new("shop", "peers", PORT, &[web.clone()]) };
+    let peers = ServiceSpec {
+        ports: Vec::new(),
+        ..ServiceSpec::new("shop", "peers", PORT, std::slice::from_ref(&web))
+    };
     let services = [service_of_orders, peers];
     // Names are served before the daemon starts, for the client to ask.
     drop(scene.observe(&services, &[]));
