@@ -3,7 +3,7 @@
 //! In: what happened to attributed connections. Out: [`Cell`]s to sum over.
 //!
 //! Invariants: totals only grow, open connections excepted. The number of cells is bounded: what would exceed it is
-//! added under [`FOLDED`], so sums over clients stay exact, and is counted.
+//! added under [`FOLDED`] and port 0, so sums over clients and ports stay exact, and is counted.
 
 use std::collections::HashMap;
 
@@ -102,13 +102,13 @@ impl Ledger {
         Self { cells: HashMap::new(), limit, folded: 0 }
     }
 
-    /// The key to book under: `key` itself, or without its client if there is no room for one more.
+    /// The key to book under: `key` itself, or without its client and port if there is no room for one more.
     pub fn admit(&mut self, key: CellKey) -> CellKey {
         if self.cells.len() < self.limit || self.cells.contains_key(&key) {
             return key;
         }
         self.folded += 1;
-        CellKey { client: FOLDED, ..key }
+        CellKey { client: FOLDED, port: 0, ..key }
     }
 
     /// The cell of an admitted key, made if need be.

@@ -192,19 +192,25 @@ impl Engine {
     ) -> Client {
         let name = client.and_then(|id| self.clients.workload(id));
         let (namespace, workload) = name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name));
+        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
+        for (key, cell) in cells {
+            by_endpoint.entry(key.endpoint.endpoint).or_default().push((key, cell));
+        }
         let endpoints: Vec<_> = order
             .iter()
             .map(|(id, row)| {
-                let own: Cells<'_> =
-                    cells.iter().filter(|(key, _)| key.endpoint.endpoint == *id).copied().collect();
+                let pod = row.pod.clone();
+                let Some(own) = by_endpoint.get(id) else {
+                    return ClientEndpoint { pod, ..ClientEndpoint::default() };
+                };
                 ClientEndpoint {
-                    pod: row.pod.clone(),
+                    pod,
                     opened: own.iter().map(|(_, cell)| cell.opened).sum(),
-                    counted: counted(&own),
+                    counted: counted(own),
                     failed: own.iter().map(|(_, cell)| cell.failures()).sum(),
                     active: own.iter().map(|(_, cell)| cell.active()).sum(),
-                    resolution: resolutions(&own),
-                    reasons: nonzero(failures(&own)),
+                    resolution: resolutions(own),
+                    reasons: nonzero(failures(own)),
                 }
             })
             .collect();

@@ -1,1 +1,278 @@
-//! tmp
+//! The engine as the shell drives it: records as the kernel writes them in, snapshots out.
+//!
+//! Each file is one subject. A [`World`] is an engine, a clock that moves with every event, and the clients: number n
+//! has cgroup n, address 10.9.0.n and a process called `client-n`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use headless_obs_ebpf::record::{Header, KIND_DNS, KIND_FAILED};
+use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
+use jiff::Timestamp;
+
+use super::*;
+use crate::expose::snapshot::{Client as ClientRow, Counts, Service as ServiceRow, Snapshot};
+use crate::topology::build::{ip, ready, slice};
+use crate::topology::object::{Slice, SliceEndpoint};
+
+mod answers;
+mod balance;
+mod bounds;
+mod life;
+mod names;
+mod stale;
+mod trace;
+
+const PORT: u16 = 8080;
+const ORDERS: &str = "orders.shop.svc.cluster.local";
+
+/// An engine and its clock.
+struct World {
+    engine: Engine,
+    /// Milliseconds.
+    now: u64,
+    last_socket: u64,
+}
+
+/// A connection that is under way.
+#[derive(Clone, Copy)]
+struct Dialled(TcpRecord);
+
+fn config() -> Config {
+    Config {
+        topology: crate::topology::Config::default(),
+        learner: None,
+        clients: crate::client::Config::default(),
+        evidence: crate::evidence::Config::default(),
+        streams: dns::stream::Limits::default(),
+        cells: 1000,
+        boring: 100,
+        idle_flow: Duration::from_secs(600),
+    }
+}
+
+/// `orders` in `shop` with these endpoints, port [`PORT`].
+fn orders(endpoints: &[SliceEndpoint]) -> Slice {
+    service("orders", endpoints)
+}
+
+fn service(name: &str, endpoints: &[SliceEndpoint]) -> Slice {
+    endpoints.iter().cloned().fold(slice("shop", name, "a").ports(&[PORT]), |slice, one| slice.with(one))
+}
+
+/// Pods `orders-0` and up, at 10.0.0.1 and up.
+fn pods(count: u8) -> Vec<SliceEndpoint> {
+    (0..count).map(|n| ready(&format!("orders-{n}"), &format!("10.0.0.{}", n + 1))).collect()
+}
+
+impl World {
+    fn new(slices: impl IntoIterator<Item = Slice>) -> Self {
+        Self::with(config(), slices)
+    }
+
+    fn with(config: Config, slices: impl IntoIterator<Item = Slice>) -> Self {
+        let mut world = Self { engine: Engine::new(config), now: 1000, last_socket: 0 };
+        slices.into_iter().for_each(|slice| world.apply(slice));
+        world
+    }
+
+    fn time(&self) -> Time {
+        Time(self.now * 1_000_000)
+    }
+
+    fn tick(&mut self) -> Time {
+        self.now += 1;
+        self.time()
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += u64::try_from(time.as_millis()).unwrap();
+    }
+
+    fn apply(&mut self, change: impl Into<Change>) {
+        let now = self.tick();
+        self.engine.apply(now, change.into());
+    }
+
+    fn dns_record(&mut self, client: u8, protocol: u8, length: usize) -> DnsRecord {
+        let time = self.tick().0;
+        DnsRecord {
+            header: Header {
+                kind: KIND_DNS,
+                length: u32::try_from(length).unwrap(),
+                time,
+                cgroup: client.into(),
+            },
+            client: address_of(client),
+            server: abi(ip("10.96.0.10")),
+            client_port: 40_000,
+            server_port: 53,
+            protocol,
+            tcp_flags: 0,
+            cut: 0,
+            sequence: 0,
+            _pad: 0,
+        }
+    }
+
+    /// A client receives a message in a datagram.
+    fn answer(&mut self, client: u8, message: &Message) {
+        let payload = message.to_bytes().unwrap();
+        let record = self.dns_record(client, 17, payload.len());
+        self.engine.on_dns(&record, &payload);
+    }
+
+    /// A client receives a part of a stream.
+    fn segment(&mut self, client: u8, sequence: u32, payload: &[u8]) {
+        let record = DnsRecord { sequence, ..self.dns_record(client, 6, payload.len()) };
+        self.engine.on_dns(&record, payload);
+    }
+
+    /// A client looks a name up and gets these addresses.
+    fn resolve(&mut self, client: u8, name: &str, addresses: &[&str]) {
+        self.answer(client, &addresses_of(name, addresses));
+    }
+
+    /// A client sends its SYN.
+    fn dial(&mut self, client: u8, address: &str) -> Dialled {
+        self.last_socket += 1;
+        let started = self.tick().0;
+        let mut comm = [0; 16];
+        comm.iter_mut().zip(format!("client-{client}").bytes()).for_each(|(to, from)| *to = from);
+        Dialled(TcpRecord {
+            header: Header { kind: 0, length: 0, time: started, cgroup: client.into() },
+            socket: self.last_socket,
+            started,
+            source: address_of(client),
+            destination: abi(ip(address)),
+            bytes_sent: 0,
+            bytes_received: 0,
+            comm,
+            tgid: client.into(),
+            port: PORT,
+            reason: reason::NONE,
+            counted: 1,
+        })
+    }
+
+    fn submit(&mut self, kind: u32, dialled: Dialled) {
+        let Dialled(record) = dialled;
+        let header = Header { kind, time: self.tick().0, ..record.header };
+        self.engine.on_tcp(&TcpRecord { header, ..record });
+    }
+
+    fn open(&mut self, dialled: Dialled) -> Dialled {
+        self.submit(KIND_OPENED, dialled);
+        dialled
+    }
+
+    /// Dials and is let in.
+    fn connect(&mut self, client: u8, address: &str) -> Dialled {
+        let dialled = self.dial(client, address);
+        self.open(dialled)
+    }
+
+    fn fail(&mut self, Dialled(record): Dialled, why: u8) {
+        self.submit(KIND_FAILED, Dialled(TcpRecord { reason: why, ..record }));
+    }
+
+    /// The client sent 10 bytes and received 20.
+    fn close(&mut self, Dialled(record): Dialled) {
+        self.submit(KIND_CLOSED, Dialled(TcpRecord { bytes_sent: 10, bytes_received: 20, ..record }));
+    }
+
+    fn reset(&mut self, Dialled(record): Dialled) {
+        self.submit(KIND_CLOSED, Dialled(TcpRecord { reason: reason::RESET, ..record }));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut counters: BTreeMap<_, _> = headless_obs_ebpf::counters::NAMES.map(|name| (name, 0)).into();
+        counters.insert("boring", 5);
+        counters.insert("ring_full", 6);
+        counters.insert("dns_not_answer", 7);
+        self.engine.snapshot(&KernelState {
+            node: "n1".to_owned(),
+            from: Timestamp::UNIX_EPOCH,
+            to: Timestamp::UNIX_EPOCH,
+            source: "files",
+            counters,
+            maps: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            unknown_records: 8,
+        })
+    }
+
+    /// A Service of the snapshot.
+    fn service(&self, name: &str) -> ServiceRow {
+        let found = self.snapshot().services.into_iter().find(|service| service.name == name);
+        found.unwrap_or_else(|| panic!("no Service {name}"))
+    }
+
+    /// `pod opened/counted/failed/active` of the endpoints of a Service that have any figures.
+    fn rows(&self, name: &str) -> Vec<String> {
+        let endpoints = self.service(name).endpoints.into_iter();
+        let rows = endpoints.map(|row| {
+            let failed: u64 = row.failed.values().sum();
+            (row.pod, [row.opened, row.counted, failed, row.active])
+        });
+        rows.filter(|(_, figures)| *figures != [0; 4])
+            .map(|(pod, [opened, counted, failed, active])| {
+                format!("{pod} {opened}/{counted}/{failed}/{active}")
+            })
+            .collect()
+    }
+
+    /// `client resolution=count …` of the clients of a Service.
+    fn clients(&self, name: &str) -> Vec<String> {
+        let text = |client: ClientRow| {
+            let resolution = client.resolution.iter().map(|(name, count)| format!(" {name}={count}"));
+            client.workload + &resolution.collect::<String>()
+        };
+        self.service(name).clients.into_iter().map(text).collect()
+    }
+
+    fn unattributed(&self, why: &str) -> u64 {
+        self.snapshot().quality.unattributed[why]
+    }
+}
+
+fn address_of(client: u8) -> Address {
+    abi(IpAddr::from([10, 9, 0, client]))
+}
+
+fn abi(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_str(&format!("{text}.")).unwrap()
+}
+
+fn response(question: &str, kind: RecordType, answers: Vec<Record>) -> Message {
+    let mut message = Message::response(7, OpCode::Query);
+    message.add_query(Query::query(name(question), kind));
+    message.add_answers(answers);
+    message
+}
+
+fn record(owner: &str, address: &str) -> Record {
+    let data = match ip(address) {
+        IpAddr::V4(address) => RData::A(A(address)),
+        IpAddr::V6(address) => RData::AAAA(AAAA(address)),
+    };
+    Record::from_rdata(name(owner), 30, data)
+}
+
+/// A or AAAA records, as the first address is.
+fn addresses_of(owner: &str, addresses: &[&str]) -> Message {
+    let is_ipv6 = addresses.first().is_some_and(|address| ip(address).is_ipv6());
+    let kind = if is_ipv6 { RecordType::AAAA } else { RecordType::A };
+    response(owner, kind, addresses.iter().map(|address| record(owner, address)).collect())
+}

@@ -33,9 +33,14 @@ pub struct Snapshot {
 /// How much of the truth the snapshot shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// What was lost, by reason: `ring_full` (detail of connections; totals are exact all the same),
-    /// `dns_ring_full`, `dns_copy_failed`, `dns_cut`, `tracked_full`, `flows_full` (connections missing from
-    /// the totals), and the engine's own bounds (`tcp_gap`, `evidence_evicted`, …).
+    /// What was lost, by reason:
+    /// - in the kernel: `ring_full` (detail of connections; totals are exact all the same), `tracked_full`
+    ///   (connections nobody saw), `flows_full` (changes that would not be noticed if their records were lost
+    ///   too), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
+    /// - on the way: `record_unknown`, and of DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
+    ///   `tcp_unsynced`, `tcp_incomplete`;
+    /// - by the observer's own bounds: `evidence_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
+    ///   `topology_full`, `topology_evicted`, `learner_full`.
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
     pub dns_rejected: Counts,
@@ -43,9 +48,13 @@ pub struct Quality {
     pub late: u64,
     /// `late` as a share of all connections that were attributed, 0 to 1.
     pub late_share: f64,
-    /// Connections to endpoints that belong to no Service here, by reason: `no_dns`, `ambiguous`, `other_port`.
+    /// Connections that the client's DNS answers do not explain, by reason: `no_dns` (established, and attributed
+    /// by the address alone), and, failed attempts included, those that are nobody's: `ambiguous` (several
+    /// Services have the address), `other_port`, `not_endpoint` (the Service that the client was told the address
+    /// for does not have it).
     pub unattributed: Counts,
-    /// Connections left out of the headline on purpose, by reason: `probe`, `boring`.
+    /// Connections left out on purpose, by reason: `boring` (to destinations that cannot be endpoints), `probe`
+    /// (health checks; none are told apart yet, so 0).
     pub excluded: Counts,
     /// Probe → the hook it runs on: `dns`, `tcp`, `existing`; `none` where it could not be attached.
     pub probes: BTreeMap<String, String>,
@@ -58,9 +67,9 @@ pub struct Quality {
 /// How full a kernel map is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapFill {
-    /// Entries in use (for the ring: bytes not yet read).
+    /// Entries in use.
     pub entries: u64,
-    /// Room in all (for the ring: bytes).
+    /// Room in all.
     pub capacity: u64,
 }
 
@@ -85,8 +94,8 @@ pub struct Service {
     /// How evenly connections spread over the endpoints that are ready; connections that were
     /// resolved by the Service's name (`service`, `srv`) only.
     pub spread: Spread,
-    /// Connections to addresses that were no ready endpoint at that moment, by kind: `removed`,
-    /// `terminating`, `not_ready`, `ip_reused`.
+    /// Connections and failed attempts to addresses that were no endpoint that serves when they were dialled, by
+    /// kind: `removed`, `terminating`, `not_ready` (published or not), `ip_reused`.
     pub stale: Counts,
     /// Answers for the Service's names.
     pub dns: Dns,
@@ -112,7 +121,7 @@ pub struct Endpoint {
     pub counted: u64,
     /// Failures by reason; `reset` had been opened.
     pub failed: Counts,
-    /// Attempts given up because one to the pod's other address family won; no failures.
+    /// Attempts given up because the client's attempt over the other address family won; no failures.
     pub superseded: u64,
     /// Connections open now.
     pub active: u64,
@@ -178,7 +187,8 @@ pub struct Client {
     pub late: u64,
     /// Share of ready endpoints with at least one of this client's counted connections, 0 to 1.
     pub coverage: f64,
-    /// Place of the chosen address in the answer → connections; `32+` for all later places.
+    /// Place of the chosen address in the answer, from 0 → connections and failed attempts that count in the
+    /// spread; `32+` for all later places.
     pub answer_index: Counts,
     /// This client's figures per endpoint, zero-filled over the Service's endpoints.
     pub endpoints: Vec<ClientEndpoint>,

@@ -258,6 +258,44 @@ fn a_record_that_was_held_up_adds_detail_and_nothing_else() {
 }
 
 #[test]
+fn a_record_that_was_held_up_may_take_the_wrong_one_for_open() {
+    let mut accounts = Accounts::new(1000);
+    reconcile(&mut accounts, 9, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
+    // The one that ended is taken for the one that is open.
+    accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
+    accounts.closed(&record(KIND_CLOSED, 2, 7, 0, 20), |_| panic!("its opening is booked"));
+    let found = cell(&mut accounts, 0);
+    assert_eq!((found.opened, found.closed, accounts.flows[&flow(0)].open()), (2, 2, 0));
+}
+
+#[test]
+fn what_is_taken_to_have_ended_is_remembered_while_something_unread_may_be_open() {
+    let mut accounts = Accounts::new(1000);
+    accounts.adopted(1, flow(0), booking(0));
+    let totals = FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() };
+    // The end was another's, and so are the one that arrives now and an opening that no reading has brought yet.
+    reconcile(&mut accounts, 9, totals);
+    accounts.closed(&record(KIND_CLOSED, 2, 10, 0, 20), |_| None);
+    reconcile(&mut accounts, 9, totals);
+    accounts.closed(&record(KIND_CLOSED, 1, 0, 0, 30), |_| panic!("it was adopted"));
+    reconcile(&mut accounts, 31, FlowTotals { opened: 2, closed: 3, ..FlowTotals::default() });
+    let found = cell(&mut accounts, 0);
+    assert_eq!((found.opened, found.preexisting, found.closed), (2, 1, 3));
+}
+
+#[test]
+fn an_end_that_was_held_up_over_two_readings_is_booked_once() {
+    let mut accounts = Accounts::new(1000);
+    accounts.adopted(1, flow(0), booking(0));
+    for read_at in [9, 10] {
+        reconcile(&mut accounts, read_at, FlowTotals { closed: 1, ..FlowTotals::default() });
+    }
+    accounts.closed(&record(KIND_CLOSED, 1, 0, 0, 8), |_| panic!("it was adopted"));
+    let found = cell(&mut accounts, 0);
+    assert_eq!((found.preexisting, found.closed), (1, 1));
+}
+
+#[test]
 fn what_flows_had_no_room_for_hides_no_loss_later() {
     let mut accounts = Accounts::new(1000);
     let uncounted = |record: TcpRecord| TcpRecord { counted: 0, ..record };

@@ -177,8 +177,8 @@ pub const METRICS: &[Metric] = &[
         name: "headless_observer_events_lost",
         unit: None,
         kind: Kind::Counter,
-        help: "What the observer lost. ring_full costs detail, totals stay exact; tracked_full and flows_full \
-               are missing from the totals.",
+        help: "What the observer lost. ring_full costs detail, totals stay exact; tracked_full connections are \
+               missing; flows_full ones are if the ring loses them too.",
         labels: &["reason"],
         collect: |snapshot, series| by_name(series, &snapshot.quality.events_lost),
     },
@@ -202,7 +202,8 @@ pub const METRICS: &[Metric] = &[
         name: "headless_observer_unattributed_connections",
         unit: None,
         kind: Kind::Counter,
-        help: "Connections to endpoints of headless Services that could not be said to be for one of them.",
+        help: "Connections to endpoints of headless Services that no DNS answer explains (no_dns: attributed by \
+               the address alone), or that are for none of them (other reasons).",
         labels: &["reason"],
         collect: |snapshot, series| by_name(series, &snapshot.quality.unattributed),
     },
@@ -218,7 +219,7 @@ pub const METRICS: &[Metric] = &[
         name: "headless_observer_map_entries",
         unit: None,
         kind: Kind::Gauge,
-        help: "Entries in use of a kernel map (ring: bytes not yet read).",
+        help: "Entries in use of a kernel map.",
         labels: &["map"],
         collect: |snapshot, series| {
             for (map, fill) in &snapshot.quality.maps {
@@ -230,7 +231,7 @@ pub const METRICS: &[Metric] = &[
         name: "headless_observer_map_capacity",
         unit: None,
         kind: Kind::Gauge,
-        help: "Room of a kernel map (ring: bytes).",
+        help: "Room of a kernel map.",
         labels: &["map"],
         collect: |snapshot, series| {
             for (map, fill) in &snapshot.quality.maps {
