@@ -69,7 +69,7 @@ fn is_dns_port(port: u16) -> bool {
     let ports = (&raw const DNS_PORTS).cast::<u16>();
     for index in 0..MAX_DNS_PORTS {
         // SAFETY: `Global` is transparent over an array of MAX_DNS_PORTS, read-only while programs run.
-        let listed = unsafe { ports.add(index).read_volatile() };
+        let listed = unsafe { ports.wrapping_add(index).read_volatile() };
         if port == listed && port != 0 {
             return true;
         }
@@ -202,7 +202,9 @@ fn piece(whole: &Transport, skip: usize, is_last: bool) -> Transport {
 #[inline(always)]
 fn left(ctx: &SkBuffContext, offset: usize) -> usize {
     // SAFETY: the context is valid for the program's run.
-    let length = unsafe { (&raw const (*ctx.skb.skb).len).read_volatile() };
+    let length = unsafe { &raw const (*ctx.skb.skb).len };
+    // SAFETY: as above.
+    let length = unsafe { length.read_volatile() };
     (length as usize).saturating_sub(offset)
 }
 
@@ -275,7 +277,9 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
             return;
         }
     }
-    // SAFETY: `record` is the reserved entry. Bytes after `length` stay as they are: user space reads no further.
-    unsafe { (&raw mut (*record).head).write(head) };
+    // SAFETY: `record` is the reserved entry.
+    let place = unsafe { &raw mut (*record).head };
+    // SAFETY: as above. Bytes after `length` stay as they are: user space reads no further.
+    unsafe { place.write(head) };
     submit(entry, head.header.time);
 }

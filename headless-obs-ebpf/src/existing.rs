@@ -33,7 +33,7 @@ struct Context {
 #[unsafe(link_section = "iter/task_file")]
 extern "C" fn existing(ctx: *const Context) -> c_int {
     // SAFETY: the kernel passes a valid context; its pointers may be null at the end of the walk.
-    let (meta, task, file) = unsafe { ((*ctx).meta, (*ctx).task, (*ctx).file) };
+    let &Context { meta, task, file, .. } = unsafe { &*ctx };
     if task.is_null() || file.is_null() {
         return 0;
     }
@@ -61,11 +61,13 @@ extern "C" fn existing(ctx: *const Context) -> c_int {
         tgid: load!(task, task_tgid),
         port: ends.port,
         source_port: socket.source_port(),
-        state: state as u32,
+        state: u32::from(state),
         _pad: 0,
     };
-    // SAFETY: `meta` is valid, and `record` is plain bytes without padding.
-    unsafe { bpf_seq_write((*meta).seq, (&raw const record).cast(), size_of::<ExistingRecord>() as u32) };
+    // SAFETY: `meta` is valid.
+    let seq = unsafe { (*meta).seq };
+    // SAFETY: `record` is plain bytes without padding.
+    unsafe { bpf_seq_write(seq, (&raw const record).cast(), size_of::<ExistingRecord>() as u32) };
     0
 }
 

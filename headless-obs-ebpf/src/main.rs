@@ -7,6 +7,11 @@
 #![no_main]
 // Inline assembly for BPF; aya-ebpf needs an unstable compiler as it is.
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a checked conversion is a branch that the verifier walks; what is cast is a length of a packet, a half of \
+              a word, or cut down on purpose"
+)]
 
 mod count;
 mod dns;

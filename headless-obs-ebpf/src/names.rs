@@ -55,6 +55,14 @@ pub struct SockOffsets {
     pub protocol: u32,
     /// `sk.sk_err`
     pub err: u32,
+    /// `sk.__sk_common.skc_flags`
+    pub flags: u32,
+    /// `sk.sk_shutdown`
+    pub shutdown: u32,
+    /// `((struct tcp_sock *)sk)->write_seq`
+    pub write_seq: u32,
+    /// `((struct tcp_sock *)sk)->snd_nxt`
+    pub snd_nxt: u32,
     /// `((struct tcp_sock *)sk)->bytes_sent`, retransmissions included
     pub bytes_sent: u32,
     /// `((struct tcp_sock *)sk)->bytes_retrans`
@@ -74,7 +82,7 @@ pub struct SockOffsets {
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,
 }
-const _: () = assert!(size_of::<SockOffsets>() == 76);
+const _: () = assert!(size_of::<SockOffsets>() == 92);
 
 /// Byte offsets in the classic tracepoint's record, parsed from its tracefs `format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

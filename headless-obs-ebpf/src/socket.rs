@@ -15,6 +15,11 @@ const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 pub(crate) const IPPROTO_TCP: u16 = 6;
 
+/// In `sk_shutdown`: nothing more is sent, but still received.
+const SEND_SHUTDOWN: u8 = 2;
+/// The bit in `sk_flags` that says that the peer's FIN has arrived.
+const SOCK_DONE: u32 = 1;
+
 const ENETUNREACH: i32 = 101;
 const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
@@ -37,8 +42,10 @@ pub(crate) trait Socket {
     fn ends(&self) -> Option<Ends>;
     /// Why it failed; [`reason::NONE`] if there is no error.
     fn failure(&self) -> u8;
-    /// Bytes sent (each once) and received so far.
-    fn bytes(&self) -> (u64, u64);
+    /// Whether the program behind it has closed only its sending side: it waits for the answer.
+    fn is_half_closed(&self) -> bool;
+    /// Bytes written and received so far, each once. `delivers`: what has not been sent yet will be.
+    fn bytes(&self, delivers: bool) -> (u64, u64);
 }
 
 /// The address of one field of [`SOCK_OFFSETS`]. Read one by one, each is a constant to the verifier, so that a load
@@ -67,7 +74,7 @@ pub(crate) use load;
 /// IPv4 (bytes as in the packet) as IPv4-mapped IPv6, in words: bytes one by one would cost four times as much.
 #[inline(always)]
 pub(crate) fn mapped(address: u32) -> [u64; 2] {
-    [0, ((address as u64) << 32) | 0xffff_0000]
+    [0, (u64::from(address) << 32) | 0xffff_0000]
 }
 
 /// Bytes of two words in memory order.
@@ -150,7 +157,13 @@ impl Socket for Btf {
     }
 
     #[inline(always)]
-    fn bytes(&self) -> (u64, u64) {
+    fn is_half_closed(&self) -> bool {
+        let shutdown: u8 = load!(self.sk, shutdown);
+        shutdown == SEND_SHUTDOWN
+    }
+
+    #[inline(always)]
+    fn bytes(&self, delivers: bool) -> (u64, u64) {
         // SAFETY: the helper checks that the pointer is a full TCP socket.
         let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
         if tcp.is_null() {
@@ -159,7 +172,13 @@ impl Socket for Btf {
         let sent: u64 = load!(tcp, bytes_sent);
         let again: u64 = load!(tcp, bytes_retrans);
         let received: u64 = load!(tcp, bytes_received);
-        (sent.saturating_sub(again), received)
+        let sent = sent.saturating_sub(again);
+        let (end, next): (u32, u32) = (load!(tcp, write_seq), load!(tcp, snd_nxt));
+        let waiting = if delivers { u64::from(end.wrapping_sub(next)) } else { 0 };
+        // The kernel counts the peer's FIN as a byte.
+        let flags: u64 = load!(self.sk, flags);
+        let fin = (flags >> SOCK_DONE) & 1;
+        (sent + waiting, received.saturating_sub(fin))
     }
 }
 
@@ -219,7 +238,12 @@ impl Socket for Classic<'_> {
     }
 
     #[inline(always)]
-    fn bytes(&self) -> (u64, u64) {
+    fn is_half_closed(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn bytes(&self, _delivers: bool) -> (u64, u64) {
         (0, 0)
     }
 }

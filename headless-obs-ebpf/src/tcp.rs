@@ -3,7 +3,7 @@
 //! A socket enters TRACKED when its SYN is sent, in the context of the task that connects: only there is the client
 //! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
 //! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
-//! new request.
+//! new request. Only a client that closes its sending side alone has it open until the server has answered.
 //!
 //! The kernel may leave out a run, where the program would interrupt itself on the same CPU. What that hides shows
 //! later, and is counted then: an opening when the connection ends, an end when its socket is used again.
@@ -23,11 +23,23 @@ use crate::socket::Socket;
 const ESTABLISHED: i32 = 1;
 const SYN_SENT: i32 = 2;
 const SYN_RECV: i32 = 3;
+const FIN_WAIT1: i32 = 4;
+const FIN_WAIT2: i32 = 5;
 const CLOSE: i32 = 7;
-const CLOSE_WAIT: i32 = 8;
+const CLOSING: i32 = 11;
 
 const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;
+
+/// Adds to a field of a live value of FLOWS.
+macro_rules! bump {
+    ($totals:expr, $field:ident, $amount:expr) => {{
+        // SAFETY: a pointer that the map gave out in this run.
+        let place = unsafe { &raw mut (*$totals).$field };
+        // SAFETY: as above.
+        unsafe { add(place, $amount) }
+    }};
+}
 
 /// A socket goes from state `old` to `new`.
 #[inline(always)]
@@ -37,7 +49,10 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
         // SYN_RECV: both ends connected to each other at once.
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
+        (ESTABLISHED, FIN_WAIT1) if socket.is_half_closed() => {}
         (ESTABLISHED, _) => ended(socket, new),
+        // Half closed until now; any other has ended already.
+        (FIN_WAIT1, CLOSING | CLOSE) | (FIN_WAIT2, CLOSE) => ended(socket, new),
         (SYN_RECV, new) if new != ESTABLISHED => ended(socket, new),
         _ => {}
     }
@@ -46,7 +61,7 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
 #[inline(always)]
 fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
     let Some(ends) = socket.ends() else { return };
-    if BORING.get_ptr(&ends.destination).is_some() {
+    if BORING.get_ptr(ends.destination).is_some() {
         return count(BORING_SKIPPED);
     }
     // SAFETY: helper without arguments.
@@ -64,14 +79,14 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         established: 0,
     };
-    if TRACKED.insert(&socket.id(), &tracked, BPF_NOEXIST).is_ok() {
+    if TRACKED.insert(socket.id(), tracked, BPF_NOEXIST).is_ok() {
         return;
     }
-    let is_tracked = match TRACKED.get_ptr(&socket.id()) {
+    let is_tracked = match TRACKED.get_ptr(socket.id()) {
         Some(older) => {
             // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
             ended_unseen(unsafe { &*older });
-            TRACKED.insert(&socket.id(), &tracked, BPF_ANY).is_ok()
+            TRACKED.insert(socket.id(), tracked, BPF_ANY).is_ok()
         }
         None => false,
     };
@@ -88,24 +103,23 @@ fn ended_unseen(older: &Tracked) {
         return;
     }
     match totals_of(older) {
-        // SAFETY: a live value of FLOWS.
-        Some(totals) => unsafe { add(&raw mut (*totals).closed, 1) },
+        Some(totals) => bump!(totals, closed, 1),
         None => count(FLOWS_FULL),
     }
 }
 
 #[inline(always)]
 fn established(socket: &impl Socket) {
-    let Some(tracked) = TRACKED.get_ptr_mut(&socket.id()) else { return };
+    let Some(tracked) = TRACKED.get_ptr_mut(socket.id()) else { return };
     // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
     let tracked = unsafe { &mut *tracked };
     tracked.established = 1;
-    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), add_opened);
+    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), |totals| bump!(totals, opened, 1));
 }
 
 #[inline(always)]
 fn failed(socket: &impl Socket) {
-    let Some(tracked) = TRACKED.get_ptr(&socket.id()) else { return };
+    let Some(tracked) = TRACKED.get_ptr(socket.id()) else { return };
     // SAFETY: as in `established`.
     let tracked = unsafe { &*tracked };
     let why = match socket.failure() {
@@ -118,7 +132,7 @@ fn failed(socket: &impl Socket) {
 
 #[inline(always)]
 fn ended(socket: &impl Socket, new: i32) {
-    let Some(tracked) = TRACKED.get_ptr(&socket.id()) else { return };
+    let Some(tracked) = TRACKED.get_ptr(socket.id()) else { return };
     // SAFETY: as in `established`.
     let tracked = unsafe { &*tracked };
     let why = match socket.failure() {
@@ -126,25 +140,14 @@ fn ended(socket: &impl Socket, new: i32) {
         _ => reason::NONE,
     };
     let was_opened = tracked.established != 0;
-    let (sent, mut received) = socket.bytes();
-    // The kernel counts the peer's FIN as a byte.
-    if new == CLOSE_WAIT {
-        received = received.saturating_sub(1);
-    }
+    let (sent, received) = socket.bytes(new != CLOSE);
     report(KIND_CLOSED, socket, tracked, why, (sent, received), |totals| {
         if !was_opened {
-            add_opened(totals);
+            bump!(totals, opened, 1);
         }
-        // SAFETY: `totals` is a live value of FLOWS.
-        let (closed, to, from) = unsafe {
-            (&raw mut (*totals).closed, &raw mut (*totals).bytes_sent, &raw mut (*totals).bytes_received)
-        };
-        // SAFETY: as above.
-        unsafe { add(closed, 1) };
-        // SAFETY: as above.
-        unsafe { add(to, sent) };
-        // SAFETY: as above.
-        unsafe { add(from, received) };
+        bump!(totals, closed, 1);
+        bump!(totals, bytes_sent, sent);
+        bump!(totals, bytes_received, received);
         if why != reason::NONE {
             add_failure(totals, why);
         }
@@ -153,21 +156,13 @@ fn ended(socket: &impl Socket, new: i32) {
 }
 
 #[inline(always)]
-fn add_opened(totals: *mut FlowTotals) {
-    // SAFETY: `totals` is a live value of FLOWS.
-    let opened = unsafe { &raw mut (*totals).opened };
-    // SAFETY: as above.
-    unsafe { add(opened, 1) };
-}
-
-#[inline(always)]
 fn add_failure(totals: *mut FlowTotals, why: u8) {
     let why = why as usize;
     if why < reason::COUNT {
-        // SAFETY: `totals` is a live value of FLOWS and `why` is in bounds.
-        let failed = unsafe { (&raw mut (*totals).failed).cast::<u64>().add(why) };
-        // SAFETY: as above.
-        unsafe { add(failed, 1) };
+        // SAFETY: `totals` is a live value of FLOWS.
+        let failed = unsafe { &raw mut (*totals).failed };
+        // SAFETY: `why` is in bounds.
+        unsafe { add(failed.cast::<u64>().wrapping_add(why), 1) };
     }
 }
 
@@ -195,7 +190,7 @@ fn report(
         tgid: tracked.tgid,
         port: tracked.flow.port,
         reason: why,
-        counted: totals.is_some() as u8,
+        counted: u8::from(totals.is_some()),
     };
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
@@ -213,7 +208,7 @@ fn report(
 /// The flow's totals, made at its first connection.
 #[inline(always)]
 fn totals_of(tracked: &Tracked) -> Option<*mut FlowTotals> {
-    if let Some(totals) = FLOWS.get_ptr_mut(&tracked.flow) {
+    if let Some(totals) = FLOWS.get_ptr_mut(tracked.flow) {
         return Some(totals);
     }
     let zero = FlowTotals {
@@ -225,13 +220,13 @@ fn totals_of(tracked: &Tracked) -> Option<*mut FlowTotals> {
         comm: tracked.comm,
     };
     // Another CPU may have been faster: then its entry is the one to use.
-    let _ = FLOWS.insert(&tracked.flow, &zero, BPF_NOEXIST);
-    FLOWS.get_ptr_mut(&tracked.flow)
+    let _ = FLOWS.insert(tracked.flow, zero, BPF_NOEXIST);
+    FLOWS.get_ptr_mut(tracked.flow)
 }
 
 #[inline(always)]
 fn forget(socket: &impl Socket) {
-    let _ = TRACKED.remove(&socket.id());
+    let _ = TRACKED.remove(socket.id());
 }
 
 #[inline(always)]

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
+use crate::alone;
 use crate::cgroup::{self, CgroupTree};
 use crate::link::Netlink;
 use crate::manifest::{self, ServiceSpec};
@@ -61,6 +62,7 @@ pub struct Lab {
 impl Lab {
     /// An empty lab. Removes what dead runs left behind; is removed itself on SIGINT, SIGTERM and SIGHUP.
     pub fn new() -> Result<Self> {
+        alone::wait_until_alone()?;
         let name = cgroup::run_name()?;
         let netlink = Arc::new(Netlink::new()?);
         let spawner = Spawner::new()?;

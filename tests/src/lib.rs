@@ -14,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod alone;
 mod cgroup;
 pub mod client;
 pub mod dns;

@@ -29,6 +29,8 @@ pub struct ObserverSpec {
     pub program: PathBuf,
     /// Options of `run`, but `--listen`.
     pub options: Vec<String>,
+    /// Words before the program, such as `setpriv --no-new-privs`.
+    pub wrapper: Vec<String>,
     /// How long it may take to be ready.
     pub patience: Option<Duration>,
 }
@@ -67,7 +69,8 @@ impl Observer {
         let path = path.to_str().context("the daemon's path is not text")?;
         let address = free_port()?;
         let listen = address.to_string();
-        let mut arguments = vec![path, "run", "--listen", &listen];
+        let mut arguments: Vec<&str> = spec.wrapper.iter().map(String::as_str).collect();
+        arguments.extend([path, "run", "--listen", &listen]);
         arguments.extend(spec.options.iter().map(String::as_str));
         let mut program = lab.exec(&arguments)?;
         let log = Arc::new(Mutex::new(String::new()));

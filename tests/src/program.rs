@@ -30,7 +30,7 @@ impl Program {
     }
 
     /// Its stdout and stderr, once.
-    pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+    pub fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 

@@ -1,5 +1,6 @@
 //! The observer at work: one task that owns engine and probes and does one thing after another.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,6 +23,8 @@ const BATCH: usize = 4096;
 const SETTLE: Duration = Duration::from_millis(2);
 /// How often the kernel's loss counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Losses that are missing from the totals, and the option that prevents them.
+const FULL: [(&str, &str); 2] = [("tracked_full", "--max-connections"), ("flows_full", "--max-flows")];
 /// How often what is old is forgotten, in ticks.
 const EXPIRE_TICKS: u64 = 60;
 
@@ -37,6 +40,8 @@ pub(super) struct Work {
     taps: Vec<TraceTap>,
     /// Ring losses that have been reconciled.
     settled_losses: u64,
+    /// Losses that the log has.
+    told: BTreeSet<&'static str>,
 }
 
 impl Work {
@@ -57,6 +62,7 @@ impl Work {
             readiness,
             taps: Vec::new(),
             settled_losses: 0,
+            told: BTreeSet::new(),
         }
     }
 
@@ -144,6 +150,7 @@ impl Work {
 
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
+        self.warn_of_full_maps();
         if self.ring_losses() > self.settled_losses {
             self.settle().await;
         }
@@ -154,6 +161,19 @@ impl Work {
                 if self.loaded.maps.remove_flow(flow, &totals) {
                     self.engine.forget_flow(flow);
                 }
+            }
+        }
+    }
+
+    /// Once for each: how much is lost is in the snapshot.
+    fn warn_of_full_maps(&mut self) {
+        let counters = self.loaded.maps.counters();
+        for (reason, option) in FULL {
+            if counters.get(reason).is_some_and(|count| *count > 0) && self.told.insert(reason) {
+                warn!(
+                    reason,
+                    "a kernel map is full, so connections are missing from the totals: raise {option}"
+                );
             }
         }
     }

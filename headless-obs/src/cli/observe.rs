@@ -62,19 +62,19 @@ pub struct ObserveArgs {
         help_heading = "Kernel"
     )]
     ring_bytes: u32,
-    /// Room for combinations of client, source, destination and port; about 200 bytes of kernel memory each
+    /// Room for combinations of client, source, destination and port; 208 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
     max_flows: u32,
-    /// Room for connections that are open at the same time; about 140 bytes of kernel memory each
+    /// Room for connections that are open at the same time; 152 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
     max_connections: u32,
-    /// Room for destinations that are passed over because they cannot matter; about 80 bytes of kernel memory
+    /// Room for destinations that are passed over because they cannot matter; 88 bytes of kernel memory
     /// each
     #[arg(
         long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),

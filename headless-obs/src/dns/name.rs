@@ -21,7 +21,8 @@
 //! `orders` in `shop` (left `svc`), which is what the client looks for; the right `svc` has too many labels
 //! before it to be a Service, so the `local` in `shop` that it seems to name does not come up.
 //! `orders.shop.shop.svc.cluster.local` has the form of a hostname, `orders` of `shop`, and cannot be told from
-//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them.
+//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them. Once the
+//! cluster's zone is known from a name that exists, [`ServiceName::zone`] tells most of them.
 
 /// What a name could mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ pub struct ServiceName<'a> {
     pub service: &'a str,
     /// What of the Service.
     pub asked: Asked<'a>,
+    /// All that follows `svc`: the cluster's zone, and for a name that a search list made the domain tried, too.
+    pub zone: &'a str,
 }
 
 /// What of a Service a name asks for.
@@ -68,7 +71,7 @@ pub fn without_port(name: &str) -> &str {
 }
 
 /// What the labels before `.svc.<zone>` mean.
-fn meaning<'a>(labels: &'a str, zone: &str) -> Option<ServiceName<'a>> {
+fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     let (rest, namespace) = labels.rsplit_once('.')?;
     let (prefix, service) = match rest.rsplit_once('.') {
         Some((prefix, service)) => (Some(prefix), service),
@@ -81,7 +84,7 @@ fn meaning<'a>(labels: &'a str, zone: &str) -> Option<ServiceName<'a>> {
         None => Asked::Service,
         Some(prefix) => asked(prefix, zone)?,
     };
-    Some(ServiceName { namespace, service, asked })
+    Some(ServiceName { namespace, service, asked, zone })
 }
 
 /// What the labels before the Service's name ask for.
@@ -120,7 +123,7 @@ mod tests {
     /// `namespace/service`, and what is asked, of every candidate.
     fn check(name: &str, expected: &[&str]) {
         let found: Vec<_> = candidates(name)
-            .map(|ServiceName { namespace, service, asked }| match asked {
+            .map(|ServiceName { namespace, service, asked, .. }| match asked {
                 Asked::Service => format!("{namespace}/{service}"),
                 Asked::Hostname(host) => format!("{namespace}/{service} host {host}"),
                 Asked::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),

@@ -1,7 +1,9 @@
-//! Figures of the DNS answers for each Service's names.
+//! Figures of the DNS answers for each Service's names. What search lists make of those names is none of them: every
+//! lookup by the whole name would else look like a row of failures.
 
 use std::collections::HashMap;
 
+use crate::dns::name::candidates;
 use crate::dns::{Answer, Rcode};
 use crate::topology::{ServiceId, State, Topology};
 
@@ -30,7 +32,7 @@ pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"
 /// Answers for one Service's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AnswerCounts {
-    /// Answers with addresses or SRV records.
+    /// Answers with addresses or SRV records, or cut so that none are left.
     pub answers: u64,
     /// Those with TC set.
     pub truncated: u64,
@@ -51,9 +53,16 @@ impl AnswerCounts {
     }
 }
 
+/// The most zones that are remembered; a cluster has one, rarely a few.
+const ZONES: usize = 16;
+
 /// Answers by Service.
 #[derive(Debug, Default)]
-pub(super) struct Answers(HashMap<ServiceId, AnswerCounts>);
+pub(super) struct Answers {
+    services: HashMap<ServiceId, AnswerCounts>,
+    /// Zones of names that had records.
+    zones: Vec<Box<str>>,
+}
 
 impl Answers {
     /// Counts an answer for one of the Service's names; `is_whole` if it was for the Service's own name.
@@ -65,7 +74,13 @@ impl Answers {
         is_whole: bool,
         topology: &Topology,
     ) {
-        let counts = self.0.entry(service).or_default();
+        let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+        if !is_empty {
+            self.learn_zone(&answer.question);
+        } else if answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question) {
+            return;
+        }
+        let counts = self.services.entry(service).or_default();
         let [udp, tcp] = &mut counts.transports;
         *match transport {
             Transport::Udp => udp,
@@ -78,7 +93,8 @@ impl Answers {
             Rcode::ServFail => servfail,
             Rcode::Other(_) => other,
         } += 1;
-        if answer.addresses.is_empty() && answer.targets.is_empty() {
+        // An answer that was cut can have lost all of its records.
+        if is_empty && !answer.truncated {
             return;
         }
         counts.answers += 1;
@@ -104,11 +120,27 @@ impl Answers {
 
     /// Figures of one Service.
     pub(super) fn of(&self, service: ServiceId) -> AnswerCounts {
-        self.0.get(&service).cloned().unwrap_or_default()
+        self.services.get(&service).cloned().unwrap_or_default()
     }
 
     /// Forgets Services that nobody remembers.
     pub(super) fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool) {
-        self.0.retain(|service, _| is_known(*service));
+        self.services.retain(|service, _| is_known(*service));
+    }
+
+    fn learn_zone(&mut self, name: &str) {
+        if self.zones.len() < ZONES
+            && let Some(meant) = candidates(name).next()
+            && !self.zones.iter().any(|zone| **zone == *meant.zone)
+        {
+            self.zones.push(meant.zone.into());
+        }
+    }
+
+    /// Whether a search list made the name: something follows the zone of a name that is whole already.
+    fn is_searched(&self, name: &str) -> bool {
+        let goes_on =
+            |zone: &str, whole: &str| zone.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.'));
+        candidates(name).any(|meant| self.zones.iter().any(|whole| goes_on(meant.zone, whole)))
     }
 }

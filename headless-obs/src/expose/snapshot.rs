@@ -153,14 +153,15 @@ pub struct Spread {
 /// DNS answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dns {
-    /// Answers with addresses or SRV records.
+    /// Answers with addresses or SRV records, or cut so that none are left.
     pub answers: u64,
     /// Those with TC set.
     pub truncated: u64,
     /// Ready endpoints that answers for the Service's name listed, over those they could have listed, 0 to 1;
     /// 1 where there was no answer.
     pub completeness: f64,
-    /// Answers by response code: `noerror`, `nxdomain`, `servfail`, `other`.
+    /// Answers by response code: `noerror`, `nxdomain`, `servfail`, `other`; without those for names that only search
+    /// lists made.
     pub rcodes: Counts,
     /// Answers by transport: `udp`, `tcp`.
     pub transports: Counts,

@@ -197,7 +197,7 @@ where
 fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
     move |error| match &error {
         ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
-            ProbeError::NotPermitted(format!("{what}: {error}"))
+            ProbeError::NotPermitted(format!("{what}: {}", chain(&error)))
         }
         _ => ProbeError::Refused { what, why: chain(&error) },
     }
@@ -218,12 +218,15 @@ fn is_permission(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
-/// An error and everything that caused it, in one line.
+/// An error and everything that caused it, in one line. Some errors name their cause themselves.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let why = cause.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
         source = cause.source();
     }
     text

@@ -41,7 +41,10 @@ pub fn is_mounted() -> bool {
 }
 
 fn mount_privately() -> Result<(), ProbeError> {
-    let failed = |error: rustix::io::Errno| ProbeError::Tracefs(error.to_string());
+    let failed = |error: rustix::io::Errno| match error {
+        rustix::io::Errno::PERM => ProbeError::NotPermitted(format!("tracefs cannot be mounted: {error}")),
+        _ => ProbeError::Tracefs(error.to_string()),
+    };
     // SAFETY: file descriptors stay shared: only the mount namespace (and with it the working directory) is this
     // thread's own.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.map_err(failed)?;

@@ -38,12 +38,12 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file or folder cannot be read.
-    #[error("{}: cannot be read: {source}; check the path and its permissions", .path.display())]
+    #[error("{}: cannot be read: {reason}; check the path and its permissions", .path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file is too large.
     #[error("{}: is larger than {} MiB; leave out what is no Service, EndpointSlice or Pod", .path.display(), MAX_BYTES >> 20)]
@@ -66,12 +66,12 @@ pub enum FilesError {
         path: PathBuf,
     },
     /// Changes cannot be noticed.
-    #[error("{}: cannot be watched for changes: {source}; see fs.inotify.max_user_instances and max_user_watches", .path.display())]
+    #[error("{}: cannot be watched for changes: {reason}; see fs.inotify.max_user_instances and max_user_watches", .path.display())]
     Unwatchable {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: notify::Error,
+        reason: notify::Error,
     },
 }
 
@@ -96,7 +96,7 @@ pub fn load(path: &Path) -> Result<Vec<Change>, FilesError> {
 /// Fails if the first state cannot be used; later ones are refused.
 pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), FilesError> {
     // A path that stays the same wherever the process goes.
-    let path = std::path::absolute(&path).map_err(|source| FilesError::Unreadable { path, source })?;
+    let path = std::path::absolute(&path).map_err(|reason| FilesError::Unreadable { path, reason })?;
     let changed = Arc::new(Notify::new());
     let mut lookout = Lookout::at(&path, &changed)?;
     let mut good = read_all(&path).await?;
@@ -134,7 +134,7 @@ async fn read_all(path: &Path) -> Result<Vec<Change>, FilesError> {
     let owned = path.to_owned();
     match tokio::task::spawn_blocking(move || load(&owned)).await {
         Ok(result) => result,
-        Err(error) => Err(FilesError::Unreadable { path: path.to_owned(), source: io::Error::other(error) }),
+        Err(error) => Err(FilesError::Unreadable { path: path.to_owned(), reason: io::Error::other(error) }),
     }
 }
 
@@ -148,7 +148,7 @@ async fn settle(changed: &Notify) {
 
 /// The files that `path` stands for.
 fn files(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
-    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |reason| FilesError::Unreadable { path: path.to_owned(), reason };
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -166,7 +166,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
 }
 
 fn read(path: &Path) -> Result<String, FilesError> {
-    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |reason| FilesError::Unreadable { path: path.to_owned(), reason };
     // Opening a named pipe would wait for whoever writes to it.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(unreadable(io::Error::other("is no ordinary file")));

@@ -65,6 +65,7 @@ fn start(how: &str) -> (Child, Parts) {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "end::child", "--ignored", "--nocapture"])
         .env(HOW, how)
+        .env(lab::alone::SHARED, "1")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -16,7 +16,7 @@ fn resolving_is_not_connecting() {
     let scene = Scene::new();
     // One datagram has room for all, so that not even DNS makes a connection.
     scene.dns.set_options(&DnsOptions { udp_limit: Some(4096), ..DnsOptions::default() }).unwrap();
-    let (service, _servers) = scene.orders(MANY, &ServerMode::Close);
+    let (service, _servers) = scene.orders(MANY, &ServerMode::Hold);
     let settings = ResolvConf::kubelet(scene.resolver.ip(), "shop", ZONE);
     let pod = PodSpec::new("shop", "web").address("10.244.1.20/24").resolv_conf(settings);
     let web = scene.node.pod(pod).unwrap();
@@ -24,10 +24,11 @@ fn resolving_is_not_connecting() {
     // The C library finds out by a UDP connect to each address and this port which of them it prefers.
     let libc = web.client(&ClientSpec::libc("orders", PORT, 0)).unwrap();
     assert_eq!(libc.resolve().unwrap().targets.len(), usize::from(MANY));
-    assert_eq!(scene.dns.counts().unwrap().tcp, 0);
+    let counts = scene.dns.counts().unwrap();
+    assert_eq!(counts.tcp, 0, "{counts:?}");
 
-    let answered = |count| move |snapshot: &_| orders(snapshot)["dns"]["answers"] == count;
-    let snapshot = observer.snapshot_when(PATIENCE, answered(1)).unwrap();
+    let answered = |snapshot: &_| orders(snapshot)["dns"]["answers"] == counts.with_records;
+    let snapshot = observer.snapshot_when(PATIENCE, answered).unwrap();
     let service = orders(&snapshot);
     for endpoint in service["endpoints"].as_array().unwrap() {
         assert_eq!((&endpoint["opened"], &endpoint["active"]), (&json!(0), &json!(0)), "{endpoint:#}");
@@ -37,10 +38,13 @@ fn resolving_is_not_connecting() {
     assert_eq!(service["clients"], json!([]), "nothing is booked for anybody");
     // A snapshot books what the kernel counted, noticed or not: nothing late means that it counted nothing.
     assert_eq!(snapshot["quality"]["late"], 0);
-    assert_eq!(snapshot["quality"]["unattributed"], json!({"no_dns": 0, "ambiguous": 0, "other_port": 0}));
+    assert_eq!(
+        snapshot["quality"]["unattributed"],
+        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0})
+    );
 
     libc.open(1).unwrap();
-    let snapshot = observer.snapshot_when(PATIENCE, answered(2)).unwrap();
+    let snapshot = observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "opened") > 0).unwrap();
     assert_eq!((sum(orders(&snapshot), "opened"), sum(orders(&snapshot), "active")), (1, 1));
 }
 
@@ -118,7 +122,8 @@ fn messages_of_every_form_are_understood() {
 
     scene.dns.set_options(&ways[5].options).unwrap();
     let lookup = pods[5].client(&ways[5].spec).unwrap().resolve().unwrap();
-    assert_eq!(lookup.tcp_reads, lookup.bytes as u64 + 2, "each byte in a segment of its own");
+    // Segments that arrive while the client is busy are read together: how many reads, nobody can promise.
+    assert!(lookup.tcp_reads > 2, "not even the length came by itself: {lookup:?}");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use lab::client::{Dial, Outcomes, Receive};
 use lab::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::figures::{cell, client, endpoint, failed, failures};
-use crate::{PATIENCE, PORT, Scene, orders, sum};
+use crate::{ORDERS, PATIENCE, PORT, Scene, orders, sum};
 
 /// A pod with an address of each family.
 fn pod(scene: &Scene, name: &str, last: u8) -> Pod {
@@ -149,14 +149,9 @@ fn the_loser_of_happy_eyeballs_has_not_failed() {
     }
 }
 
-/// What `n` connections have sent and received, whoever closes them.
-fn check_bytes(what: &str, scene: &Scene, observer: &Observer, n: u64, (sent, received): (u64, u64)) {
-    let snapshot = observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == n).unwrap();
-    let orders = orders(&snapshot);
-    let figures = ["opened", "active", "bytes_sent", "bytes_received"].map(|figure| sum(orders, figure));
-    assert_eq!(figures, [n, 0, sent, received], "{what}: {orders:#}");
-    let accepted: u64 = scene.lab.truth().unwrap().iter().map(|row| row.accepted).sum();
-    assert_eq!(accepted, n);
+/// The snapshot once so many connections have ended.
+fn closed(observer: &Observer, connections: u64) -> Value {
+    observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == connections).unwrap()
 }
 
 #[test]
@@ -166,7 +161,7 @@ fn bytes_and_open_connections_are_what_client_and_server_know() {
     let web = scene.pod("web", "10.244.1.20/24");
     let (service, servers) = scene.orders(2, &ServerMode::Echo);
     let observer = scene.observe(&[service], &[]);
-    let spec = ClientSpec::new(crate::ORDERS, PORT, scene.resolver, 0)
+    let spec = ClientSpec::new(ORDERS, PORT, scene.resolver, 0)
         .round_robin(2)
         .dial(|dial| (dial.send, dial.receive) = (LENGTH, Receive::Bytes(LENGTH)));
     let client = web.client(&spec).unwrap();
@@ -180,13 +175,44 @@ fn bytes_and_open_connections_are_what_client_and_server_know() {
 
     // Four are closed by the client, by its habit two to each pod; the rest by the servers' end.
     client.close(4).unwrap();
-    let less = observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 4).unwrap();
+    let less = closed(&observer, 4);
     assert_eq!(cell(orders(&less), "web", "orders-0")["active"], 3);
     assert_eq!(sum(orders(&less), "active"), 6);
     assert_eq!(sum(orders(&less), "bytes_sent"), 40_000);
     servers.iter().for_each(Server::kill);
-    check_bytes("both close", &scene, &observer, 10, (100_000, 100_000));
-    let snapshot = observer.snapshot().unwrap();
-    assert_eq!(failures(orders(&snapshot)), 0, "{:#}", orders(&snapshot));
+    let snapshot = closed(&observer, 10);
+    let figures =
+        ["opened", "active", "bytes_sent", "bytes_received"].map(|figure| sum(orders(&snapshot), figure));
+    assert_eq!(figures, [10, 0, 100_000, 100_000], "{:#}", orders(&snapshot));
+    assert_eq!(failures(orders(&snapshot)), 0);
     assert_eq!(client.report().unwrap().open, 6, "the client still holds what the servers have closed");
+}
+
+/// One client's four connections, all at once: what the report says of them is what their server received, and this.
+fn exchange(mode: ServerMode, sent: u64, received: u64, change: impl Fn(&mut Dial)) {
+    let scene = Scene::new();
+    let web = scene.pod("web", "10.244.1.20/24");
+    let (service, servers) = scene.orders(1, &mode);
+    let observer = scene.observe(&[service], &[]);
+    let spec = ClientSpec::new(ORDERS, PORT, scene.resolver, 4).threads(4).dial(change);
+    assert_eq!(web.client(&spec).unwrap().wait().unwrap().total().connected, 4);
+    let snapshot = closed(&observer, 4);
+    let figures = ["opened", "active", "bytes_sent", "bytes_received"];
+    let figures = figures.map(|figure| sum(orders(&snapshot), figure));
+    assert_eq!(figures, [4, 0, 4 * sent, 4 * received]);
+    // The server counts a connection's bytes at its end.
+    while servers[0].open().unwrap() > 0 {}
+    let at_server: u64 = servers[0].counts().unwrap().values().map(|source| source.bytes).sum();
+    assert_eq!(at_server, 4 * sent);
+}
+
+#[test]
+fn bytes_that_wait_when_the_client_closes_are_sent_all_the_same() {
+    exchange(ServerMode::Hold, 4 << 20, 0, |dial| dial.send = 4 << 20);
+}
+
+#[test]
+fn a_connection_that_the_client_closes_halfway_is_open_until_the_server_has_answered() {
+    let halfway = |dial: &mut Dial| (dial.send, dial.receive) = (1000, Receive::Close);
+    exchange(ServerMode::Send(4 << 20), 1000, 4 << 20, halfway);
 }

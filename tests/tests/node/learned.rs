@@ -46,8 +46,8 @@ fn find<'a>(snapshot: &'a Value, namespace: &str, name: &str) -> Option<&'a Valu
     services.find(|service| service["namespace"] == namespace && service["name"] == name)
 }
 
-/// Waits until as many connections of a Service have ended; its endpoints must be these pods by their addresses, with
-/// as many connections as their servers accepted.
+/// Waits until as many connections of a Service have ended; its endpoints must be these pods by their
+/// addresses, with as many connections as their servers accepted.
 fn check(observer: &Observer, namespace: &str, name: &str, servers: &[(Pod, Server)], closed: u64) -> Value {
     let done =
         |snapshot: &_| find(snapshot, namespace, name).is_some_and(|found| sum(found, "closed") == closed);

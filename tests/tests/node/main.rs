@@ -3,13 +3,28 @@
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
 //! `shop`; the daemon runs beside it on this machine's kernel.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
+mod attribution;
+mod commands;
 mod dns;
 mod failures;
 mod families;
 mod figures;
+mod identity;
 mod learned;
+mod refusals;
+mod restart;
+mod shop;
+mod stale;
 mod totals;
 mod ways;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -60,7 +75,7 @@ impl Scene {
             .collect();
         let servers = pods
             .iter()
-            .map(|pod| pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(mode.clone())).unwrap())
+            .map(|pod| pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(*mode)).unwrap())
             .collect();
         (ServiceSpec::new("shop", "orders", PORT, &pods), servers)
     }

@@ -1,4 +1,5 @@
-//! Ways to reach the Service `shop/orders`: one client pod for each, so that none profits from another's answers.
+//! Ways to reach the Service `shop/orders`: one client pod for each, so that none profits from another's
+//! answers.
 //!
 //! In: [`Way`]s. Out: a snapshot in which each of them was checked against what the servers counted.
 
@@ -55,8 +56,8 @@ impl Way {
     }
 }
 
-/// The pods of the clients, with addresses of both families and a kubelet's resolver settings. To be made before the
-/// daemon starts, so that the manifests name them.
+/// The pods of the clients, with addresses of both families and a kubelet's resolver settings. To be made before
+/// the daemon starts, so that the manifests name them.
 pub(crate) fn pods(scene: &Scene, ways: &[Way]) -> Vec<Pod> {
     let pod = |(n, way): (usize, &Way)| {
         let spec = PodSpec::new("shop", way.pod)
@@ -68,8 +69,8 @@ pub(crate) fn pods(scene: &Scene, ways: &[Way]) -> Vec<Pod> {
     ways.iter().enumerate().map(pod).collect()
 }
 
-/// Lets one client after the other make its connections, and checks that each is booked once, for the pod that
-/// accepted it, and resolved as it must be.
+/// Lets one client after the other make its connections, and checks that each is booked once, for the pod
+/// that accepted it, and resolved as it must be.
 pub(crate) fn check(scene: &Scene, observer: &Observer, ways: &[Way], pods: &[Pod]) -> Value {
     for (way, pod) in ways.iter().zip(pods) {
         scene.dns.set_options(&way.options).unwrap();

@@ -1,10 +1,11 @@
 //! The report's last lines: how much of the truth it shows.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::super::text::{clean, counted, percent, thousands, total, wrap};
 use super::{Look, Paint, paint};
-use crate::expose::snapshot::{Quality, Snapshot};
+use crate::expose::snapshot::{Counts, Quality, Snapshot};
 
 /// A map that is this full soon loses something.
 const NEARLY_FULL: f64 = 0.9;
@@ -22,7 +23,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
 /// Quality in a few lines, the worst first; the live view shows the first.
 pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
     let mut lines = Vec::new();
-    let lost = counted(&quality.events_lost);
+    let lost = counted(&quality.events_lost) + &remedies(&quality.events_lost);
     if lost.is_empty() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
     } else if totals_are_exact(quality) {
@@ -38,7 +39,8 @@ pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
         // Only a share is shown: precision above 2^52 does not matter.
         let share = fill.entries as f64 / fill.capacity.max(1) as f64;
         if share >= NEARLY_FULL && map != "ring" {
-            let line = format!("Kernel map {} is {} full; give it more room.", clean(map), percent(share));
+            let room = option(map).map_or("give it more room".to_owned(), |option| format!("raise {option}"));
+            let line = format!("Kernel map {} is {} full; {room}.", clean(map), percent(share));
             lines.push((Paint::Warn, line));
         }
     }
@@ -72,6 +74,25 @@ pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
     let source = clean(&quality.topology.source);
     lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
     lines
+}
+
+/// The options that give more room to what was lost.
+fn remedies(lost: &Counts) -> String {
+    let happened = lost.iter().filter(|(_, count)| **count > 0);
+    let options: BTreeSet<_> = happened.filter_map(|(reason, _)| option(reason)).collect();
+    let options: Vec<_> = options.into_iter().collect();
+    if options.is_empty() { String::new() } else { format!("; raise {}", options.join(", ")) }
+}
+
+/// The option for the size of a kernel map, by its name or by what is counted when it is full.
+fn option(name: &str) -> Option<&'static str> {
+    match name {
+        "tracked_full" | "TRACKED" => Some("--max-connections"),
+        "flows_full" | "FLOWS" => Some("--max-flows"),
+        "BORING" => Some("--max-boring"),
+        "ring_full" | "dns_ring_full" => Some("--ring-size"),
+        _ => None,
+    }
 }
 
 /// What is missing from the totals, not only from the detail.

@@ -18,6 +18,7 @@ use crate::expose::snapshot::Snapshot;
 use crate::handle::Observer;
 
 mod model;
+mod paint;
 mod panes;
 mod view;
 

@@ -10,7 +10,7 @@ use super::super::bars::{bar, columns};
 use super::super::table::Paint;
 use super::super::text::{clean, fit, fit_middle, full_name, percent, thousands, total};
 use super::model::{Model, Pane, Part, total_opened};
-use super::view::style;
+use super::paint::style;
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
 /// Services, the selected one marked.

@@ -2,13 +2,14 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
-use ratatui::style::{Color, Style, Stylize};
+use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::table::{Paint, quality};
 use super::super::text::{between, clean, length, plural};
 use super::model::Model;
+use super::paint::style;
 use super::panes;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
@@ -106,15 +107,4 @@ fn draw_help(frame: &mut Frame<'_>) {
     let area = frame.area().centered(Constraint::Max(68), Constraint::Max(lines.saturating_add(2)));
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title(" help ")), area);
-}
-
-/// The colour of a meaning.
-pub(super) fn style(paint: Paint) -> Style {
-    match paint {
-        Paint::Bold => Style::new().bold(),
-        Paint::Dim => Style::new().dim(),
-        Paint::Good => Style::new().fg(Color::Green),
-        Paint::Warn => Style::new().fg(Color::Yellow),
-        Paint::Bad => Style::new().fg(Color::Red),
-    }
 }

@@ -1,3 +1,5 @@
+//! Messages of every form, cut, mutated and random, decoded.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Streams split, shuffled, repeated and broken, put together again.
+
 use proptest::prelude::*;
 
 use super::flags::{FIN, RST, SYN};

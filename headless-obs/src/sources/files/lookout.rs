@@ -43,7 +43,7 @@ impl Lookout {
 
 fn watcher(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWatcher, FilesError> {
     let trail = Trail::to(path);
-    let unwatchable = |path: &Path, source| FilesError::Unwatchable { path: path.to_owned(), source };
+    let unwatchable = |path: &Path, reason| FilesError::Unwatchable { path: path.to_owned(), reason };
     let names = trail.names;
     let handler = move |event: notify::Result<notify::Event>| {
         // Errors and events without a path say that events were lost.

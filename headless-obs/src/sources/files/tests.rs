@@ -1,3 +1,5 @@
+//! Files and folders on disk, read and followed.
+
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,3 +1,5 @@
+//! Documents, valid and not, turned into changes.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -1,0 +1,172 @@
+//! What the tests of commands and refusals share: a Service of three pods, a client that takes any of them, and the
+//! program as a user starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::dns::Order;
+use lab::*;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
+
+/// The Service `shop/orders` and its client `shop/web`.
+pub(crate) struct Shop {
+    pub(crate) scene: Scene,
+    pub(crate) service: ServiceSpec,
+    pub(crate) web: Pod,
+    /// The option's value: `files:PATH`.
+    pub(crate) topology: String,
+    pub(crate) servers: Vec<Server>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Shop {
+    pub(crate) fn open() -> Self {
+        let scene = Scene::new();
+        scene.dns.set_options(&DnsOptions { order: Order::Shuffle, ..DnsOptions::default() }).unwrap();
+        let (service, servers) = scene.orders(3, &ServerMode::Hold);
+        let web = scene.pod("web", "10.244.1.20/24");
+        let mut shop = Self { scene, service, web, topology: String::new(), servers };
+        shop.publish(&[shop.service.clone()]);
+        shop
+    }
+
+    /// Puts Services into DNS and into the manifests.
+    pub(crate) fn publish(&mut self, services: &[ServiceSpec]) {
+        for (name, data) in services.iter().flat_map(|service| service.records(ZONE)) {
+            self.scene.dns.set(&name, 30, data).unwrap();
+        }
+        let path = self.scene.lab.write_manifests("services.yaml", services).unwrap();
+        self.topology = format!("files:{}", path.display());
+    }
+
+    /// Starts the daemon, with these words before it.
+    pub(crate) fn observe(&self, wrapper: &[&str], options: &[&str]) -> Observer {
+        let options = [&["--topology", self.topology.as_str()], options].concat();
+        let wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        let spec = ObserverSpec { wrapper, ..ObserverSpec::new(&options) };
+        Observer::start(&self.scene.lab, &spec).unwrap()
+    }
+
+    /// A client that makes connections by the Service's name.
+    pub(crate) fn client(&self, connections: u64) -> ClientSpec {
+        ClientSpec {
+            per_lookup: 5,
+            ..ClientSpec::new(ORDERS, PORT, self.scene.resolver, connections).random()
+        }
+    }
+
+    /// Makes that many connections, one after the other, and closes them.
+    pub(crate) fn connect(&self, connections: u64) {
+        let report = self.web.client(&self.client(connections)).unwrap().wait().unwrap();
+        assert_eq!(report.total().connected, connections, "{report:?}");
+    }
+
+    /// Waits until the daemon has seen that many connections of `shop/orders` come and go; they must be the servers'.
+    pub(crate) fn settled(&self, observer: &Observer, connections: u64) -> Value {
+        let all = |snapshot: &Value| sum(orders(snapshot), "closed") == connections;
+        let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
+        assert_eq!(opened(orders(&snapshot)), accepted(&self.scene.lab), "{snapshot:#}");
+        snapshot
+    }
+
+    /// Starts the program, with words before it.
+    pub(crate) fn start(&self, wrapper: &[&str], words: &[&str]) -> Program {
+        let path = program().unwrap();
+        let words = [wrapper, &[path.to_str().unwrap()], words].concat();
+        self.scene.lab.exec(&words).unwrap()
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, wrapper: &[&str], words: &[&str]) -> Ran {
+        ran(self.start(wrapper, words).output().unwrap())
+    }
+
+    /// The program as it runs.
+    pub(crate) fn live(&self, words: &[&str]) -> Live {
+        Live::new(self.start(&[], words))
+    }
+}
+
+fn ran(output: std::process::Output) -> Ran {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A running program whose output is read line by line.
+pub(crate) struct Live {
+    program: Program,
+    out: mpsc::Receiver<String>,
+    err: mpsc::Receiver<String>,
+}
+
+impl Live {
+    fn new(mut program: Program) -> Self {
+        let (out, err) = program.streams();
+        Self { program, out: lines(out.unwrap()), err: lines(err.unwrap()) }
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&self) -> String {
+        self.out.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits for a line of standard error that holds `text`.
+    pub(crate) fn wait_for(&self, text: &str) {
+        while !self.err.recv_timeout(PATIENCE).unwrap().contains(text) {}
+    }
+
+    /// Sends a signal, waits for the end and gives what is left of its output.
+    pub(crate) fn end(mut self, signal: Signal) -> Ran {
+        let pid = i32::try_from(self.program.pid()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        // Both streams end with the program.
+        let (out, err) = (self.out.iter().collect(), self.err.iter().collect());
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.program.try_wait().unwrap() {
+                return Ran { code: status.code(), out, err };
+            }
+            assert!(Instant::now() < until, "it closed its output and goes on");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+            if sender.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Waits until the daemon has written this to its log.
+pub(crate) fn log_when(observer: &Observer, text: &str) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let log = observer.log();
+        if log.contains(text) {
+            return log;
+        }
+        assert!(Instant::now() < until, "no {text:?} in the log:\n{log}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
