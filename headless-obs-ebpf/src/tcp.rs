@@ -26,6 +26,7 @@ const SYN_RECV: i32 = 3;
 const FIN_WAIT1: i32 = 4;
 const FIN_WAIT2: i32 = 5;
 const CLOSE: i32 = 7;
+const CLOSE_WAIT: i32 = 8;
 const CLOSING: i32 = 11;
 
 const BPF_ANY: u64 = 0;
@@ -50,10 +51,11 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
         (ESTABLISHED, FIN_WAIT1) if socket.is_half_closed() => {}
-        (ESTABLISHED, _) => ended(socket, new),
-        // Half closed until now; any other has ended already.
-        (FIN_WAIT1, CLOSING | CLOSE) | (FIN_WAIT2, CLOSE) => ended(socket, new),
-        (SYN_RECV, new) if new != ESTABLISHED => ended(socket, new),
+        // From FIN_WAIT: half closed until now; any other has ended already.
+        (ESTABLISHED, _)
+        | (FIN_WAIT1, CLOSING | CLOSE)
+        | (FIN_WAIT2, CLOSE)
+        | (SYN_RECV, FIN_WAIT1 | CLOSE_WAIT | CLOSE) => ended(socket, new),
         _ => {}
     }
 }

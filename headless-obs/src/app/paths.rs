@@ -26,25 +26,25 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// Looks a cgroup up that the directory does not know, if the budget allows. One that is not found now is asked for
-    /// again later.
+    /// Looks a cgroup up that the directory does not know, if the budget allows. One that is not found is asked for
+    /// again later, one that there was no budget for with its next record.
     pub(super) fn find(&mut self, now: Time, cgroup: u64, root: &CgroupRoot, clients: &mut Clients) {
-        if !clients.wants(now, cgroup) || !self.spend(now) {
+        self.refill(now);
+        if self.left == 0 || !clients.wants(now, cgroup) {
             return;
         }
+        self.left -= 1;
         if let Some((_, path)) = root.paths_of(&[cgroup]).pop() {
             clients.cgroup(cgroup, &path);
         }
     }
 
-    fn spend(&mut self, now: Time) -> bool {
-        let gained = now.since(self.refilled).as_nanos() / REFILL.as_nanos();
-        if gained > 0 {
+    fn refill(&mut self, now: Time) {
+        let passed = now.since(self.refilled);
+        if passed >= REFILL {
+            let gained = passed.as_nanos() / REFILL.as_nanos();
             self.left = self.left.saturating_add(u32::try_from(gained).unwrap_or(BURST)).min(BURST);
             self.refilled = now;
         }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
     }
 }

@@ -218,20 +218,29 @@ impl Accounts {
                 *late += more;
             }
             flow.opened_unseen(place, missing.opened);
+            // Bytes and resets are those of connections that ended, and so where those are.
+            let mut of_ends = None;
             let ledger = &mut self.ledger;
             flow.ended_unseen(missing.closed, |place| {
+                of_ends.get_or_insert(place);
                 if let Some(cell) = place {
                     ledger.cell(cell).closed += 1;
                 }
             });
+            if let Some(cell) = of_ends.unwrap_or(place) {
+                let cell = self.ledger.cell(cell);
+                cell.bytes_sent += missing.bytes_sent;
+                cell.bytes_received += missing.bytes_received;
+                add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
+            }
             if let Some((cell, target)) = booking {
                 let cell = self.ledger.cell(cell);
                 cell.opened += missing.opened;
                 cell.late += missing.opened;
-                cell.bytes_sent += missing.bytes_sent;
-                cell.bytes_received += missing.bytes_received;
-                for (failed, more) in cell.failed.iter_mut().zip(missing.failed) {
-                    *failed += more;
+                for (why, more) in missing.failed.into_iter().enumerate() {
+                    if why != usize::from(reason::RESET) {
+                        add(&mut cell.failed, why, more);
+                    }
                 }
                 cell.note(&target, connections);
             }

@@ -158,6 +158,21 @@ fn an_end_whose_opening_was_lost_opens_late() {
 }
 
 #[test]
+fn what_a_lost_end_brings_is_booked_where_the_connection_is() {
+    let shared = [ready("p-0", "10.0.0.1")];
+    let mut world = World::new([service("backup", &shared)]);
+    let dialled = world.connect(1, "10.0.0.1");
+    world.apply(orders(&shared));
+    let mut lost = FlowTotals { bytes_sent: 10, ..totals(1, 1) };
+    lost.failed[usize::from(reason::RESET)] = 1;
+    let now = world.tick();
+    world.engine.reconcile(now, &[(flow(dialled), lost)]);
+    let endpoint = &world.service("backup").endpoints[0];
+    assert_eq!((endpoint.closed, endpoint.bytes_sent, endpoint.failed["reset"]), (1, 10, 1));
+    assert_eq!(world.unattributed("ambiguous"), 0, "by now it would be, but it was not when it was dialled");
+}
+
+#[test]
 fn flows_that_are_idle_for_long_can_be_forgotten_and_counts_stay() {
     let mut world = World::new([orders(&pods(1))]);
     let (open, over) = (world.connect(1, "10.0.0.1"), world.connect(2, "10.0.0.1"));
