@@ -231,11 +231,9 @@ impl Engine {
         let dial = dial(record);
         let Self { accounts, topology, evidence, unattributed, .. } = self;
         let mut outcome = Outcome::Unrelated;
-        let mut late = None;
         accounts.closed(record, |ledger| {
             outcome = find(topology, evidence, dial, client);
-            late = booking_of(outcome, client, dial.port).map(|(key, target)| (ledger.admit(key), target));
-            late
+            booking_of(outcome, client, dial.port).map(|(key, target)| (ledger.admit(key), target))
         });
         if let Outcome::ToNobody(reason) = outcome {
             count(unattributed, reason, 1);
