@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 use lab::*;
 use rustix::process::Signal;
@@ -208,9 +209,11 @@ fn wait_for_drawing(mut program: Program, wanted: &[&str]) {
             }
         }
     });
+    let end = Instant::now() + PATIENCE;
     let mut all = Vec::new();
     while !wanted.iter().all(|text| String::from_utf8_lossy(&all).contains(text)) {
-        all.extend(drawn.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}: {all:?}")));
+        let left = end.saturating_duration_since(Instant::now());
+        all.extend(drawn.recv_timeout(left).unwrap_or_else(|error| panic!("{error}: {all:?}")));
     }
 }
 
