@@ -10,6 +10,7 @@
 //! again.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,18 +78,32 @@ pub enum FilesError {
 
 /// Reads everything at `path`. Blocks.
 pub fn load(path: &Path) -> Result<Vec<Change>, FilesError> {
-    let mut manifest = Manifest::default();
-    for file in files(path)? {
-        let text = read(&file)?;
-        let format = if has_extension(&file, &["json"]) { Format::Json } else { Format::Yaml };
-        manifest
-            .add(&file.display().to_string(), format, &text)
-            .map_err(|flaw| FilesError::Invalid { path: file, flaw: Box::new(flaw) })?;
+    State::read(path).map(|state| state.changes)
+}
+
+/// A reading of everything at a path.
+struct State {
+    changes: Vec<Change>,
+    /// The hash of all that was read: tells two readings apart without keeping either.
+    fingerprint: u64,
+}
+
+impl State {
+    fn read(path: &Path) -> Result<Self, FilesError> {
+        let (mut manifest, mut hasher) = (Manifest::default(), DefaultHasher::new());
+        for file in files(path)? {
+            let text = read(&file)?;
+            (&file, &text).hash(&mut hasher);
+            let format = if has_extension(&file, &["json"]) { Format::Json } else { Format::Yaml };
+            manifest
+                .add(&file.display().to_string(), format, &text)
+                .map_err(|flaw| FilesError::Invalid { path: file, flaw: Box::new(flaw) })?;
+        }
+        if manifest.is_empty() {
+            return Err(FilesError::Empty { path: path.to_owned() });
+        }
+        Ok(Self { changes: manifest.into_changes(), fingerprint: hasher.finish() })
     }
-    if manifest.is_empty() {
-        return Err(FilesError::Empty { path: path.to_owned() });
-    }
-    Ok(manifest.into_changes())
 }
 
 /// Reports everything at `path`, now and whenever it changes, until it is cancelled or nobody listens.
@@ -99,9 +114,10 @@ pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), Fi
     let path = std::path::absolute(&path).map_err(|reason| FilesError::Unreadable { path, reason })?;
     let changed = Arc::new(Notify::new());
     let mut lookout = Lookout::at(&path, &changed)?;
-    let mut good = read_all(&path).await?;
-    let mut refused = false;
-    let mut update = Some(Update::Changes(good.clone()));
+    let first = read_all(&path).await?;
+    // What the last good state was read from; none: news is whatever comes next.
+    let mut good = Some(first.fingerprint);
+    let mut update = Some(Update::Changes(first.changes));
     loop {
         if let Some(update) = update
             && sender.send(update).await.is_err()
@@ -115,24 +131,22 @@ pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), Fi
         // What changes after this is noticed, so the reading that follows is not the last word.
         lookout.renew()?;
         update = match read_all(&path).await {
-            Ok(changes) if changes == good && !refused => None,
-            Ok(changes) => {
-                good.clone_from(&changes);
-                refused = false;
-                Some(Update::Changes(changes))
+            Ok(state) if good == Some(state.fingerprint) => None,
+            Ok(state) => {
+                good = Some(state.fingerprint);
+                Some(Update::Changes(state.changes))
             }
             Err(error) => {
-                tracing::error!("topology refused, the last good one stays until this is repaired: {error}");
-                refused = true;
+                good = None;
                 Some(Update::Refused(error.to_string()))
             }
         };
     }
 }
 
-async fn read_all(path: &Path) -> Result<Vec<Change>, FilesError> {
+async fn read_all(path: &Path) -> Result<State, FilesError> {
     let owned = path.to_owned();
-    match tokio::task::spawn_blocking(move || load(&owned)).await {
+    match tokio::task::spawn_blocking(move || State::read(&owned)).await {
         Ok(result) => result,
         Err(error) => Err(FilesError::Unreadable { path: path.to_owned(), reason: io::Error::other(error) }),
     }
