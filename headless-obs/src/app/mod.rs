@@ -39,7 +39,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         ("probes", "being attached"),
         ("topology", "has not been read completely yet"),
     ]);
-    let source = Source::open(&observe)?;
+    let source = Source::open(&observe).await?;
     let mut engine = Engine::new(engine::Config {
         topology: topology::Config::default(),
         learner: source.learner(&observe),
@@ -95,9 +95,15 @@ enum Source {
 }
 
 impl Source {
-    fn open(observe: &Observe) -> anyhow::Result<Self> {
+    async fn open(observe: &Observe) -> anyhow::Result<Self> {
         Ok(match &observe.topology {
-            config::Topology::Files(path) => Self::Files(path.clone(), sources::files::load(path)?),
+            config::Topology::Files(path) => {
+                // In another thread, which has an arena of its own: what is copied from there lies close together,
+                // not between the remains of reading.
+                let file = path.clone();
+                let changes = tokio::task::spawn_blocking(move || sources::files::load(&file)).await??;
+                Self::Files(path.clone(), changes)
+            }
             config::Topology::Dns => Self::Dns,
         })
     }

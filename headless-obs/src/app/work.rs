@@ -12,7 +12,7 @@ use super::clock::{now, wall_offset};
 use super::paths::Paths;
 use crate::engine::{Engine, KernelState};
 use crate::handle::{Readiness, Request, TraceTap};
-use crate::probe::{Loaded, Record};
+use crate::probe::{Loaded, Record, give_back};
 use crate::sources::Update;
 use crate::time::Time;
 use headless_obs_ebpf::record::ExistingRecord;
@@ -40,6 +40,8 @@ pub(super) struct Work {
     taps: Vec<TraceTap>,
     /// Ring losses that have been reconciled.
     settled_losses: u64,
+    /// A snapshot was taken since the last tick.
+    has_shown: bool,
     /// Losses that the log has.
     told: BTreeSet<&'static str>,
 }
@@ -62,6 +64,7 @@ impl Work {
             readiness,
             taps: Vec::new(),
             settled_losses: 0,
+            has_shown: false,
             told: BTreeSet::new(),
         }
     }
@@ -84,6 +87,7 @@ impl Work {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
+        give_back();
         self.report_synced();
         loop {
             tokio::select! {
@@ -163,6 +167,9 @@ impl Work {
                 }
             }
         }
+        if std::mem::take(&mut self.has_shown) {
+            give_back();
+        }
     }
 
     /// Once for each: how much is lost is in the snapshot.
@@ -184,9 +191,12 @@ impl Work {
                 for change in changes {
                     self.engine.apply(now(), change);
                 }
+                give_back();
                 self.report_synced();
             }
-            Update::Refused(reason) => error!(reason, "the last good topology stays in force"),
+            Update::Refused(reason) => {
+                error!("topology refused, the last good one stays until this is repaired: {reason}")
+            }
         }
     }
 
@@ -208,6 +218,7 @@ impl Work {
                 self.settle().await;
                 self.engine.set_wall_offset(wall_offset());
                 let snapshot = self.engine.snapshot(&self.kernel_state());
+                self.has_shown = true;
                 let _gone = reply.send(snapshot);
             }
             Request::Trace(tap) => {
