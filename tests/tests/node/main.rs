@@ -21,6 +21,7 @@ mod learned;
 mod refusals;
 mod restart;
 mod shop;
+mod size;
 mod stale;
 mod totals;
 mod ways;

@@ -1,0 +1,81 @@
+//! How much memory the daemon keeps where there are many endpoints.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::*;
+use serde_json::{Value, json};
+
+use crate::PATIENCE;
+
+const SERVICES: u32 = 500;
+const ENDPOINTS: u32 = 20;
+/// The design allows 30 MiB in all; the program's own pages take up to half of that.
+const MOST_KIB: u64 = 18 << 10;
+
+/// A Service with its endpoints, as two documents.
+fn manifest(number: u32) -> [Value; 2] {
+    let (namespace, name) = (format!("team-{}", number % 25), format!("service-{number}"));
+    let endpoint = |place: u32| {
+        let pod = format!("{name}-{place}");
+        let [_, a, b, c] = (number * ENDPOINTS + place).to_be_bytes();
+        json!({
+            "addresses": [format!("10.{}.{b}.{c}", 100 + a)],
+            "conditions": {"ready": true},
+            "hostname": pod,
+            "nodeName": format!("node-{}", place % 100),
+            "targetRef": {"kind": "Pod", "namespace": namespace, "name": pod, "uid": format!("{number:08}-0000-4000-8000-{place:012}")},
+        })
+    };
+    let endpoints: Vec<Value> = (0..ENDPOINTS).map(endpoint).collect();
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"clusterIP": "None", "ports": [{"name": "main", "port": 8080}]},
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"namespace": namespace, "name": format!("{name}-a"), "labels": {"kubernetes.io/service-name": name}},
+        "ports": [{"name": "main", "port": 8080}], "endpoints": endpoints,
+    });
+    [service, slice]
+}
+
+/// Memory of its own that a process has in RAM, in KiB.
+fn own_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Waits until a daemon has given back what it needed for a moment.
+fn becomes_small(observer: &Observer) {
+    let until = Instant::now() + PATIENCE;
+    while own_memory(observer.pid()) > MOST_KIB {
+        assert!(
+            Instant::now() < until,
+            "{} KiB, at most {MOST_KIB} are expected",
+            own_memory(observer.pid())
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn ten_thousand_endpoints_take_little_memory() {
+    let lab = Lab::new().unwrap();
+    let path = lab.folder().join("services.yaml");
+    let documents = (0..SERVICES).flat_map(manifest).map(|document| format!("---\n{document}\n"));
+    fs::write(&path, documents.collect::<String>()).unwrap();
+    let topology = format!("files:{}", path.display());
+    let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
+    becomes_small(&observer);
+    let snapshot = observer.snapshot().unwrap();
+    let services = snapshot["services"].as_array().unwrap();
+    let endpoints: usize =
+        services.iter().map(|service| service["endpoints"].as_array().unwrap().len()).sum();
+    assert_eq!((services.len(), endpoints), (500, 10_000));
+    // Also after everything was asked for.
+    assert!(observer.metrics().unwrap().contains("pod=\"service-499-19\""));
+    becomes_small(&observer);
+}
