@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use headless_obs_ebpf::record::{Header, KIND_DNS, KIND_FAILED};
+use headless_obs_ebpf::flow::reason;
+use headless_obs_ebpf::record::{
+    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
+};
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};

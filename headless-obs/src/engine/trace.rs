@@ -2,7 +2,8 @@
 
 use headless_obs_ebpf::record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 
-use super::{Engine, Outcome, Transport, ip};
+use super::{Engine, Transport, ip};
+use crate::attribution::Outcome;
 use crate::client::Client;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::trace::{ClientName, Connection, DnsAnswer, ServiceName, TraceEvent, What};

@@ -1,0 +1,208 @@
+//! Connections as they open, fail and end, and the kernel's totals of them: attributed, and booked.
+
+use std::net::IpAddr;
+
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
+use headless_obs_ebpf::record::{ExistingRecord, KIND_CLOSED, KIND_OPENED, TcpRecord};
+
+use super::accounts::Booking;
+use super::boring::Prospect;
+use super::eyeballs::Attempt;
+use super::{Engine, ip};
+use crate::attribution::{Dial, Outcome, Unattributed, attribute};
+use crate::client::Client;
+use crate::evidence::Evidence;
+use crate::ledger::CellKey;
+use crate::time::Time;
+use crate::topology::{ServiceId, Topology, Touched};
+
+impl Engine {
+    /// A change in a connection's life.
+    pub fn on_tcp(&mut self, record: &TcpRecord) {
+        let client = self.identify(record);
+        match record.header.kind {
+            KIND_OPENED => self.on_opened(record, client),
+            KIND_CLOSED => self.on_closed(record, client),
+            _ => self.on_failed(record, client),
+        }
+    }
+
+    fn on_opened(&mut self, record: &TcpRecord, client: Client) {
+        let dial = dial(record);
+        let (outcome, booking) = self.book(dial, client, 1);
+        self.evidence.touch(dial.now, client.scope);
+        if let Outcome::To(target) = outcome {
+            self.winners.opened(dial.now, attempt(record, client, target.endpoint.service));
+        }
+        self.accounts.opened(record, booking);
+        self.wait_if_ahead(record, client, outcome);
+        self.trace_tcp(record, client, outcome, None);
+    }
+
+    fn on_failed(&mut self, record: &TcpRecord, client: Client) {
+        let dial = dial(record);
+        let (outcome, booking) = self.book(dial, client, 1);
+        let is_superseded = match (outcome, dial.started) {
+            (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
+                self.winners.beat(started, attempt(record, client, target.endpoint.service))
+            }
+            _ => false,
+        };
+        self.accounts.failed(record, booking, is_superseded);
+        self.wait_if_ahead(record, client, outcome);
+        let why = if is_superseded { "superseded" } else { reason_name(record.reason) };
+        self.trace_tcp(record, client, outcome, Some(why));
+    }
+
+    fn on_closed(&mut self, record: &TcpRecord, client: Client) {
+        self.pending.closed(record);
+        let dial = dial(record);
+        let Self { accounts, topology, evidence, unattributed, .. } = self;
+        let mut outcome = Outcome::Unrelated;
+        accounts.closed(record, |ledger| {
+            outcome = find(topology, evidence, dial, client);
+            booking_of(outcome, client, dial.port).map(|(key, target)| (ledger.admit(key), target))
+        });
+        if let Outcome::ToNobody(reason) = outcome {
+            count(unattributed, reason, 1);
+        }
+        if self.trace.is_some() {
+            let outcome = find(&self.topology, &self.evidence, dial, client);
+            let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
+            self.trace_tcp(record, client, outcome, why);
+        }
+    }
+
+    /// Connections that are older than the observer.
+    pub fn adopt(&mut self, now: Time, existing: &[ExistingRecord]) {
+        for record in existing {
+            let client =
+                self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
+            let dial = Dial { address: ip(record.destination), port: record.port, started: None, now };
+            let (_, booking) = self.book(dial, client, 1);
+            let flow = FlowKey {
+                cgroup: record.cgroup,
+                source: record.source,
+                destination: record.destination,
+                port: record.port,
+                _pad: [0; 6],
+            };
+            self.accounts.adopted(record.socket, flow, booking);
+        }
+    }
+
+    /// Books what the kernel's totals have and the ring lost. The ring must have been read up to the moment they were
+    /// read.
+    pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
+        let Self { accounts, topology, evidence, clients, unattributed, .. } = self;
+        accounts.reconcile(now, totals, |ledger, flow, totals, connections| {
+            let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
+            let dial = Dial { address: ip(flow.destination), port: flow.port, started: Some(now), now };
+            let outcome = find(topology, evidence, dial, client);
+            if let Outcome::ToNobody(reason) = outcome {
+                count(unattributed, reason, connections);
+            }
+            booking_of(outcome, client, flow.port).map(|(key, target)| (ledger.admit(key), target))
+        });
+    }
+
+    fn identify(&mut self, record: &TcpRecord) -> Client {
+        self.clients.identify(&self.topology, record.header.cgroup, ip(record.source), &record.comm)
+    }
+
+    /// Keeps a connection to what may become an endpoint any moment.
+    fn wait_if_ahead(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) {
+        let is_ahead = outcome == Outcome::ToNobody(Unattributed::NotEndpoint);
+        if is_ahead && !self.pending.add(Time(record.header.time), record, client) {
+            count(&mut self.unattributed, Unattributed::NotEndpoint, 1);
+        }
+    }
+
+    /// Books the connections that were ahead of what has become known.
+    pub(super) fn book_pending(&mut self, touched: &Touched) {
+        for waiting in self.pending.of(&touched.addresses) {
+            let dial = dial(&waiting.record);
+            let outcome = find(&self.topology, &self.evidence, dial, waiting.client);
+            if let Some((key, target)) = booking_of(outcome, waiting.client, dial.port) {
+                let key = self.accounts.ledger.admit(key);
+                self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &target);
+                self.pending.remove(&waiting.record);
+            }
+        }
+    }
+
+    /// Attributes a connection, and counts it where it belongs to no Service.
+    fn book(&mut self, dial: Dial, client: Client, connections: u64) -> (Outcome, Booking) {
+        let outcome = find(&self.topology, &self.evidence, dial, client);
+        match outcome {
+            // `wait_if_ahead` counts those that are no endpoint.
+            Outcome::To(_) | Outcome::ToNobody(Unattributed::NotEndpoint) => {}
+            Outcome::ToNobody(reason) => count(&mut self.unattributed, reason, connections),
+            Outcome::Unrelated => {
+                let prospect = self.prospect(dial.address);
+                self.boring.unrelated(dial.now, dial.address, prospect);
+            }
+        }
+        let booking = booking_of(outcome, client, dial.port);
+        (outcome, booking.map(|(key, target)| (self.accounts.ledger.admit(key), target)))
+    }
+
+    /// What can become of an address that no Service has.
+    fn prospect(&self, address: IpAddr) -> Prospect {
+        let is_local = address.is_loopback() || address.is_multicast() || address.is_unspecified();
+        match &self.learner {
+            Some(learner) if learner.admits(address) => Prospect::Open,
+            Some(_) => Prospect::Never,
+            None if is_local || self.topology.is_cluster_ip(address) => Prospect::Never,
+            None => Prospect::Unowned,
+        }
+    }
+}
+
+/// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
+/// failure may.
+fn may_be_given_up(why: u8) -> bool {
+    matches!(why, reason::ABORTED | reason::OTHER)
+}
+
+/// Attribution with the client's evidence.
+fn find(topology: &Topology, evidence: &Evidence, dial: Dial, client: Client) -> Outcome {
+    let at = dial.started.unwrap_or(dial.now);
+    attribute(dial, topology, evidence.sightings(client.scope, dial.address, at))
+}
+
+fn booking_of(outcome: Outcome, client: Client, port: u16) -> Booking {
+    let Outcome::To(target) = outcome else { return None };
+    let key = CellKey {
+        endpoint: target.endpoint,
+        client: Some(client.workload),
+        port,
+        resolution: target.resolution,
+    };
+    Some((key, target))
+}
+
+pub(super) fn count(unattributed: &mut [u64], reason: Unattributed, connections: u64) {
+    if let Some(place) = Unattributed::ALL.iter().position(|kind| *kind == reason)
+        && let Some(count) = unattributed.get_mut(place)
+    {
+        *count += connections;
+    }
+}
+
+fn dial(record: &TcpRecord) -> Dial {
+    Dial {
+        address: ip(record.destination),
+        port: record.port,
+        started: (record.started > 0).then_some(Time(record.started)),
+        now: Time(record.header.time),
+    }
+}
+
+fn attempt(record: &TcpRecord, client: Client, service: ServiceId) -> Attempt {
+    Attempt { scope: client.scope, process: record.tgid, service, is_ipv6: ip(record.destination).is_ipv6() }
+}
+
+fn reason_name(why: u8) -> &'static str {
+    reason::NAMES.get(usize::from(why)).copied().unwrap_or("other")
+}
