@@ -71,6 +71,7 @@ fn a_ring_that_overflows_loses_detail_and_no_connection() {
     assert!(quality["events_lost"]["ring_full"].as_u64().unwrap() > 0, "{quality:#}");
     let late = quality["late"].as_u64().unwrap();
     assert!(late > 0 && late < 100_002, "{quality:#}");
-    assert_eq!(quality["late_share"].as_f64().unwrap(), late as f64 / 100_002.0);
-    eprintln!("{quality:#}");
+    // Read back from JSON, the last digit of a float may differ.
+    let share = quality["late_share"].as_f64().unwrap();
+    assert!((share - late as f64 / 100_002.0).abs() < 1e-12, "{quality:#}");
 }
