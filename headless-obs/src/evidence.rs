@@ -22,8 +22,6 @@ pub struct Sighting {
     pub name: Name,
     /// Place of the address in the answer, from 0.
     pub position: u16,
-    /// Addresses that the answer listed.
-    pub listed: u16,
     /// When the answer arrived.
     pub at: Time,
     /// Seconds the record could be kept.
@@ -156,12 +154,11 @@ impl ScopeEvidence {
         config: &Config,
         at: Time,
         name: &Name,
-        records: impl Iterator<Item = &'a AddressRecord> + Clone,
+        records: impl Iterator<Item = &'a AddressRecord>,
     ) {
-        let listed = u16::try_from(records.clone().count()).unwrap_or(u16::MAX);
         for (position, record) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
-            let sighting = Sighting { name: name.clone(), position, listed, at, ttl: record.ttl };
+            let sighting = Sighting { name: name.clone(), position, at, ttl: record.ttl };
             let known = self.by_address.entry(record.address).or_default();
             if let Some(same) = known.iter().position(|known| known.name == *name) {
                 known.remove(same);

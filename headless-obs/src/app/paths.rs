@@ -34,7 +34,7 @@ impl Paths {
             return;
         }
         self.left -= 1;
-        if let Some((_, path)) = root.paths_of(&[cgroup]).pop() {
+        if let Some(path) = root.path_of(cgroup) {
             clients.cgroup(cgroup, &path);
         }
     }

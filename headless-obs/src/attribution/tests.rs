@@ -26,7 +26,7 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
 }
 
 fn sighting(name: &str, at: u64) -> Sighting {
-    Sighting { name: name.into(), position: 3, listed: 5, at: s(at), ttl: 5 }
+    Sighting { name: name.into(), position: 3, at: s(at), ttl: 5 }
 }
 
 /// Dials `address:80` at second `at`; the names are the client's evidence, best first.

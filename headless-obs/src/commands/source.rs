@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;

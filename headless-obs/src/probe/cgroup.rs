@@ -72,12 +72,10 @@ impl CgroupRoot {
         (&self.path, self.how)
     }
 
-    /// Paths, relative to the root, of those of the `wanted` cgroup ids that exist. One walk over the hierarchy.
-    pub fn paths_of(&self, wanted: &[u64]) -> Vec<(u64, String)> {
-        let mut found = Vec::new();
-        let Ok(root) = fs::metadata(&self.path) else { return found };
-        if wanted.contains(&root.ino()) {
-            found.push((root.ino(), "/".to_owned()));
+    /// The path of a cgroup, relative to the root; `None` if there is none with this id. Walks the hierarchy.
+    pub fn path_of(&self, id: u64) -> Option<String> {
+        if fs::metadata(&self.path).ok()?.ino() == id {
+            return Some("/".to_owned());
         }
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
@@ -85,18 +83,13 @@ impl CgroupRoot {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 let path = entry.path();
-                if wanted.contains(&entry.ino())
-                    && let Ok(relative) = path.strip_prefix(&self.path)
-                {
-                    found.push((entry.ino(), format!("/{}", relative.display())));
-                    if found.len() == wanted.len() {
-                        return found;
-                    }
+                if entry.ino() == id {
+                    return Some(format!("/{}", path.strip_prefix(&self.path).ok()?.display()));
                 }
                 folders.push(path);
             }
         }
-        found
+        None
     }
 }
 
