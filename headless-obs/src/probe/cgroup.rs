@@ -72,21 +72,34 @@ impl CgroupRoot {
         (&self.path, self.how)
     }
 
+    /// Whether it is the root of all cgroups, not only of those of a node that is itself a container.
+    pub fn is_whole(&self) -> bool {
+        const ROOT: u64 = 1;
+        fs::metadata(&self.path).is_ok_and(|root| root.ino() == ROOT)
+    }
+
     /// The path of a cgroup, relative to the root; `None` if there is none with this id. Walks the hierarchy.
     pub fn path_of(&self, id: u64) -> Option<String> {
         if fs::metadata(&self.path).ok()?.ino() == id {
             return Some("/".to_owned());
         }
+        self.find_path(|found, _path| found == id)
+    }
+
+    /// The path, relative to the root, of the first cgroup below it for whose id and path `is_it` holds. Walks the
+    /// hierarchy.
+    pub fn find_path(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<String> {
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
             // A cgroup may go while it is visited.
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-                let path = entry.path();
-                if entry.ino() == id {
-                    return Some(format!("/{}", path.strip_prefix(&self.path).ok()?.display()));
+                let full = entry.path();
+                let path = format!("/{}", full.strip_prefix(&self.path).ok()?.display());
+                if is_it(entry.ino(), &path) {
+                    return Some(path);
                 }
-                folders.push(path);
+                folders.push(full);
             }
         }
         None

@@ -9,6 +9,7 @@ use crate::topology::object::Change;
 pub mod convert;
 pub mod files;
 pub mod manifest;
+mod mesh;
 mod workload;
 
 /// What a source reports.
