@@ -18,6 +18,7 @@ mod families;
 mod figures;
 mod identity;
 mod learned;
+mod mesh;
 mod refusals;
 mod restart;
 mod shop;
