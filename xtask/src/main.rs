@@ -16,6 +16,8 @@ mod ci;
 mod console;
 mod daemon;
 mod demo;
+mod dist;
+mod elf;
 mod kernel;
 mod layers;
 mod libtest;
@@ -47,6 +49,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
+    Dist(dist::Options),
     /// Build headless-obs and run it with root
     #[command(disable_help_flag = true)]
     Run {
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Test(options) => test::run(&options),
         Task::Demo { args } => demo::run(&args),
+        Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Ci => ci::run(),
     };

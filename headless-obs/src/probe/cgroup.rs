@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::ProbeError;
+use super::mounts::{View, widest_cgroup2};
 
 /// The root of the cgroup2 hierarchy.
 #[derive(Debug)]
@@ -19,22 +20,23 @@ pub struct CgroupRoot {
 }
 
 impl CgroupRoot {
-    /// Opens `path` if one is given; else what the mount table lists; else mounts cgroup2 for this process alone.
+    /// Opens `path` if one is given; else the widest view that the mount table lists; else mounts cgroup2 for this
+    /// process alone.
     ///
     /// # Errors
-    /// `path` is no cgroup2 directory, or there is no cgroup2 and it cannot be mounted.
+    /// `path` is no cgroup2 directory, all that can be seen is this container itself, or there is no cgroup2 and it
+    /// cannot be mounted.
     pub fn find(path: Option<&Path>) -> Result<Self, ProbeError> {
         if let Some(path) = path {
             return Self::open(path, "option");
         }
         let table = fs::read_to_string("/proc/self/mountinfo")
             .map_err(|error| ProbeError::Cgroup(format!("/proc/self/mountinfo: {error}")))?;
-        match mounted(&table) {
-            Some(path) => {
-                Self::open(&path, if path == Path::new("/sys/fs/cgroup") { "unified" } else { "hybrid" })
-            }
-            None => Self::mount(),
+        let Some(view) = widest_cgroup2(&table) else { return Self::mount() };
+        if is_own_container(&view) {
+            return Err(ProbeError::OwnCgroup(view.point));
         }
+        Self::open(&view.point, if view.point.ends_with("unified") { "hybrid" } else { "unified" })
     }
 
     fn open(path: &Path, how: &'static str) -> Result<Self, ProbeError> {
@@ -106,32 +108,10 @@ impl CgroupRoot {
     }
 }
 
-/// The mount point of the first whole cgroup2 hierarchy in a mount table.
-fn mounted(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ');
-        let root = fields.nth(3)?;
-        let point = fields.next()?;
-        let is_whole = root == "/" || root.starts_with("/..");
-        (kind.starts_with("cgroup2 ") && is_whole).then(|| PathBuf::from(point))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_unified_hybrid_and_none() {
-        let check =
-            |table: &str, expected: Option<&str>| assert_eq!(mounted(table), expected.map(PathBuf::from));
-        check("25 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw", Some("/sys/fs/cgroup"));
-        check(
-            "30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw",
-            Some("/sys/fs/cgroup/unified"),
-        );
-        check("30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu", None);
-        check("25 1 0:22 /user.slice /mnt rw - cgroup2 cgroup2 rw", None);
-    }
+/// Whether a view shows nothing but the container that this process is in: the view begins at the process's own
+/// cgroup, and that is not the top of the machine's hierarchy, which alone has no type.
+pub fn is_own_container(view: &View) -> bool {
+    view.above == 0
+        && view.point.join("cgroup.type").exists()
+        && fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.lines().any(|line| line == "0::/"))
 }

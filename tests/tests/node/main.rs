@@ -12,6 +12,7 @@
 
 mod attribution;
 mod commands;
+mod container;
 mod dns;
 mod failures;
 mod families;
