@@ -39,6 +39,7 @@ mod http;
 mod keys;
 mod lookup;
 mod namespace;
+pub mod nodes;
 mod part;
 mod plane;
 mod runtime;
