@@ -16,9 +16,11 @@ mod ci;
 mod console;
 mod daemon;
 mod demo;
+mod e2e;
 mod kernel;
 mod layers;
 mod libtest;
+mod parts;
 mod privilege;
 mod process;
 mod setup;
@@ -40,6 +42,9 @@ enum Task {
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
+    /// Run the tests that need a Kubernetes cluster; the last line is `N passed, N failed`
+    #[command(subcommand)]
+    E2e(e2e::Kind),
     /// Run the demonstration: a lab with clients of different habits, observed by the real daemon
     #[command(disable_help_flag = true)]
     Demo {
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run(),
         Task::Check => check::run(),
         Task::Test(options) => test::run(&options),
+        Task::E2e(kind) => e2e::run(&kind),
         Task::Demo { args } => demo::run(&args),
         Task::Run { args } => daemon::run(&args),
         Task::Ci => ci::run(),
