@@ -17,6 +17,7 @@
 pub mod alone;
 mod cgroup;
 pub mod client;
+pub mod cluster;
 pub mod dns;
 mod lab;
 mod link;
