@@ -22,6 +22,7 @@ pub mod dns;
 mod lab;
 mod link;
 pub mod manifest;
+pub mod mesh;
 mod netns;
 mod node;
 mod observer;

@@ -13,13 +13,16 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, kernel, parts, privilege, process};
+use crate::{artifacts, build_ebpf, check, kernel, parts, privilege, process, setup};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 3] = ["headless-obs", "headless-obs-ebpf", "xtask"];
 
 /// The package of the tests that need both.
 const KERNEL: &str = "headless-obs-tests";
+
+/// Programs that the kernel tests start, and the packages that have them.
+const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
 
 /// The test program that needs a Kubernetes control plane as well.
 pub(crate) const CLUSTER: &str = "cluster";
@@ -108,6 +111,7 @@ fn kernel(options: &Options) -> Result<Counts> {
         bail!("{}", missing.join("; "));
     }
     privilege::check()?;
+    setup::ensure_programs(&PROGRAMS)?;
     let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
     // One test at a time: they share the kernel's cgroup root and count what happens there.
