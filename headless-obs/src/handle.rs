@@ -147,6 +147,11 @@ impl Readiness {
         self.parts().remove(part);
     }
 
+    /// Why this part stands in the way, if it does.
+    pub fn of(&self, part: &'static str) -> Option<String> {
+        self.parts().get(part).cloned()
+    }
+
     /// What stands in the way, one line per part; empty when ready.
     pub fn reasons(&self) -> Vec<String> {
         self.parts().iter().map(|(part, reason)| format!("{part}: {reason}")).collect()

@@ -17,7 +17,8 @@ pub fn start(cli: &Cli) -> anyhow::Result<()> {
         _ => LevelFilter::WARN,
     };
     let filter = EnvFilter::builder().with_default_directive(usual.into());
-    let filter = match cli.common.log_level.as_deref() {
+    let wanted = cli.common.log_level.as_deref();
+    let mut filter = match wanted {
         Some(wanted) if usual != LevelFilter::OFF => filter.parse(wanted).map_err(|error| {
             anyhow::anyhow!(
                 "--log-level {wanted}: {error}; write a level, or filters such as warn,headless_obs=debug"
@@ -25,6 +26,12 @@ pub fn start(cli: &Cli) -> anyhow::Result<()> {
         })?,
         _ => filter.parse_lossy(""),
     };
+    // kube logs every failure of every try; what is worth saying is said once, and better, by the source.
+    if !wanted.is_some_and(|wanted| wanted.contains("kube")) {
+        for quiet in ["kube_client=off", "kube_runtime=off"] {
+            filter = filter.add_directive(quiet.parse()?);
+        }
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match cli.common.log_format {
         LogFormat::Text => {

@@ -15,6 +15,9 @@ use headless_obs::expose::snapshot::Snapshot;
 
 const SNAPSHOT: &str = include_str!("../src/golden/snapshot.json");
 
+/// Two contexts, none of them current; the servers are nobody.
+const KUBECONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubeconfig.yaml");
+
 /// Answers every request with the snapshot, for as long as the test runs.
 fn daemon() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -34,7 +37,10 @@ fn daemon() -> SocketAddr {
 
 fn program(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headless-obs"));
-    command.args(words).env_remove("RUST_LOG").env_remove("NODE_NAME").env("COLUMNS", "80");
+    command.args(words).env("COLUMNS", "80").env("HOME", "/none");
+    for surroundings in ["RUST_LOG", "NODE_NAME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"] {
+        command.env_remove(surroundings);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -67,7 +73,10 @@ fn errors_end_with_a_code_and_say_what_to_do() {
     for (words, expected, hint) in [
         (&["report", "--from", "127.0.0.1:1"][..], 1, "is `headless-obs run` listening there?"),
         (&["run", "--dns-port", "1,2,3,4,5,6,7,8,9"], 2, "leave some out"),
-        (&["run", "--topology", "kubernetes"], 2, "files:cluster.yaml"),
+        (&["run", "--topology", "kubernetes", "--listen", "127.0.0.1:0"], 1, "give --kubeconfig FILE"),
+        (&["report", "--kubeconfig", "/none"], 1, "kubeconfig /none: failed to read"),
+        (&["report", "--kubeconfig", KUBECONFIG, "--context", "x"], 1, "choose one with --context: a, b"),
+        (&["report", "--kubeconfig", KUBECONFIG], 1, "has no current context; choose one"),
         (&["report", "--log-level", "=="], 1, "write a level"),
         (&["top", "--from", "127.0.0.1:1"], 1, "`top -o json`"),
         (&["top", "--from", "127.0.0.1:1", "-o", "json"], 1, "is `headless-obs run` listening there?"),
@@ -92,6 +101,16 @@ fn doctor_as_json() {
     let failed = |check: &&serde_json::Value| check["name"] == "topology" && check["status"] == "fail";
     assert!(report["checks"].as_array().unwrap().iter().find(failed).is_some(), "{out}");
     assert_eq!((code, &report["ok"]), (Some(1), &serde_json::json!(false)));
+}
+
+#[test]
+fn doctor_says_when_the_api_server_is_not_there() {
+    let (code, out, _) = run(&["doctor", "--kubeconfig", KUBECONFIG, "--context", "a", "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let check = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "Kubernetes API");
+    let found = check.unwrap()["found"].as_str().unwrap();
+    assert!(found.contains("https://127.0.0.1:1 refuses connections"), "{out}");
+    assert_eq!(code, Some(1));
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn install_compiler() -> Result<()> {
 }
 
 /// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
-fn install_packages(packages: &[&str]) -> Result<()> {
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
         bail!("no apt-get that could install {}", packages.join(" "));
     }

@@ -5,23 +5,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 mod checks;
 mod clock;
 mod paths;
+mod scene;
 mod work;
 
 use crate::config::{self, Observe};
 use crate::engine::{self, Engine};
 use crate::handle::{EngineHandle, Observer, Readiness};
+use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
 use crate::topology::object::Change;
 use crate::{client, dns, evidence, probe, topology};
 
 pub use checks::checks;
-use clock::now;
+use scene::{Scene, take_in};
 use work::Work;
 
 /// Topology updates that may wait for the engine.
@@ -31,13 +34,14 @@ const CELLS: usize = 100_000;
 /// How long a flow's totals are kept in the kernel after they stopped changing.
 const IDLE_FLOW: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Starts to observe. Returns once the probes are attached and the topology's source is started.
+/// Starts to observe. Where all of the topology is at hand, the probes are attached when this returns; where it has
+/// to be asked for, that follows once it is complete, and the observer answers meanwhile.
 ///
 /// # Errors
 /// The probes cannot be attached, or the topology cannot be read; with what to do about it.
 pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let readiness = Readiness::waiting_for([
-        ("probes", "being attached"),
+        ("probes", "are attached when the topology is complete"),
         ("topology", "has not been read completely yet"),
     ]);
     let source = Source::open(&observe).await?;
@@ -51,24 +55,50 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         boring: usize::try_from(observe.max_boring)?,
         idle_flow: IDLE_FLOW,
     });
-    // Before the probes: connections that are open already are attributed by the topology.
-    for change in source.first() {
-        engine.apply(now(), change);
-    }
-    let mut loaded = probe::load(&probe_options(&observe))
-        .context("cannot observe this machine; `headless-obs doctor` checks it")?;
+    let scene = Scene {
+        node: observe.node.clone(),
+        source: source.name(),
+        status: source.status(),
+        from: Timestamp::now(),
+    };
+    take_in(&mut engine, &readiness, Update::Changes(source.first()));
+    let (sender, mut updates) = mpsc::channel(UPDATES);
+    let (handle, mut requests) = EngineHandle::new();
+    let (stop, mut stopped) = oneshot::channel();
+    let probes = probe_options(&observe);
+    let readied = readiness.clone();
+    let task = if engine.synced() {
+        let work = attach(scene, engine, &probes, readied)?;
+        source.follow(sender);
+        tokio::spawn(async move { work.run(updates, requests, &mut stopped).await })
+    } else {
+        source.follow(sender);
+        tokio::spawn(async move {
+            let waited = scene.wait(&mut engine, &readied, &mut updates, &mut requests, &mut stopped).await;
+            let Some(taps) = waited else { return Ok(()) };
+            let mut work = attach(scene, engine, &probes, readied)?;
+            work.follow(taps);
+            work.run(updates, requests, &mut stopped).await
+        })
+    };
+    Ok(Observer::new(handle, readiness, stop, task))
+}
+
+/// Loads the probes. The topology comes first: connections that are open already are attributed by it.
+fn attach(
+    scene: Scene,
+    engine: Engine,
+    probes: &probe::Options,
+    readiness: Readiness,
+) -> anyhow::Result<Work> {
+    let mut loaded =
+        probe::load(probes).context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let existing = std::mem::take(&mut loaded.existing);
     readiness.clear("probes");
-
-    let (sender, updates) = mpsc::channel(UPDATES);
-    let name = source.name();
-    source.follow(sender);
-    let (handle, requests) = EngineHandle::new();
-    let (stop, stopped) = oneshot::channel();
-    let mut work = Work::new(observe.node, name, engine, loaded, readiness.clone());
+    let scene = Scene { from: Timestamp::now(), ..scene };
+    let mut work = Work::new(scene, engine, loaded, readiness);
     work.adopt(&existing);
-    let task = tokio::spawn(work.run(updates, requests, stopped));
-    Ok(Observer::new(handle, readiness, stop, task))
+    Ok(work)
 }
 
 fn probe_options(observe: &Observe) -> probe::Options {
@@ -93,6 +123,7 @@ fn probe_options(observe: &Observe) -> probe::Options {
 enum Source {
     Files(PathBuf, Vec<Change>),
     Dns,
+    Kubernetes(Kubernetes),
 }
 
 impl Source {
@@ -106,6 +137,9 @@ impl Source {
                 Self::Files(path.clone(), changes)
             }
             config::Topology::Dns => Self::Dns,
+            config::Topology::Kubernetes(options) => {
+                Self::Kubernetes(Kubernetes::open(options, &observe.node).await?)
+            }
         })
     }
 
@@ -113,20 +147,28 @@ impl Source {
         match self {
             Self::Files(..) => "files",
             Self::Dns => "dns",
+            Self::Kubernetes(_) => kubernetes::NAME,
+        }
+    }
+
+    fn status(&self) -> Option<kubernetes::Status> {
+        match self {
+            Self::Kubernetes(source) => Some(source.status()),
+            Self::Files(..) | Self::Dns => None,
         }
     }
 
     /// The node observed, if endpoints say where they are.
     fn node(&self, observe: &Observe) -> Option<Arc<str>> {
         match self {
-            Self::Files(..) => Some(observe.node.as_str().into()),
+            Self::Files(..) | Self::Kubernetes(_) => Some(observe.node.as_str().into()),
             Self::Dns => None,
         }
     }
 
     fn learner(&self, observe: &Observe) -> Option<Learner> {
         match self {
-            Self::Files(..) => None,
+            Self::Files(..) | Self::Kubernetes(_) => None,
             Self::Dns => Some(Learner::new(topology::learned::LearnConfig {
                 filter: observe.dns_names.clone(),
                 ..Default::default()
@@ -139,17 +181,20 @@ impl Source {
         match self {
             Self::Files(_, changes) => changes.clone(),
             Self::Dns => vec![Change::Synced(true)],
+            Self::Kubernetes(_) => Vec::new(),
         }
     }
 
     /// Sends what changes from now on.
     fn follow(self, sender: mpsc::Sender<Update>) {
-        if let Self::Files(path, _) = self {
-            tokio::spawn(async move {
+        match self {
+            Self::Files(path, _) => drop(tokio::spawn(async move {
                 if let Err(error) = sources::files::watch(path, sender).await {
                     tracing::error!(%error, "changes of the manifests are no longer seen");
                 }
-            });
+            })),
+            Self::Kubernetes(source) => drop(tokio::spawn(source.watch(sender))),
+            Self::Dns => {}
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::clock::{now, wall_offset};
-use super::paths::Paths;
+use super::paths::{Paths, find_part};
+use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
 use crate::handle::{Readiness, Request, TraceTap};
 use crate::probe::{Loaded, Record, give_back};
@@ -30,9 +30,7 @@ const EXPIRE_TICKS: u64 = 60;
 
 /// Everything the task owns.
 pub(super) struct Work {
-    node: String,
-    source: &'static str,
-    from: Timestamp,
+    scene: Scene,
     engine: Engine,
     loaded: Loaded,
     paths: Paths,
@@ -47,17 +45,9 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(
-        node: String,
-        source: &'static str,
-        engine: Engine,
-        loaded: Loaded,
-        readiness: Readiness,
-    ) -> Self {
+    pub(super) fn new(scene: Scene, engine: Engine, loaded: Loaded, readiness: Readiness) -> Self {
         Self {
-            node,
-            source,
-            from: Timestamp::now(),
+            scene,
             engine,
             loaded,
             paths: Paths::default(),
@@ -71,10 +61,24 @@ impl Work {
 
     /// Takes in the connections that were open before.
     pub(super) fn adopt(&mut self, existing: &[ExistingRecord]) {
+        self.find_part();
         for record in existing {
             self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
         }
         self.engine.adopt(now(), existing);
+    }
+
+    /// Finds out which cgroups are this node's, as soon as a pod of it runs.
+    fn find_part(&mut self) {
+        if self.scene.pods_are_own() && !self.engine.clients().knows_part() {
+            find_part(&self.loaded.cgroups, &mut self.engine);
+        }
+    }
+
+    /// Hands events to those who asked for them before the probes were there.
+    pub(super) fn follow(&mut self, taps: Vec<TraceTap>) {
+        self.engine.follow(!taps.is_empty());
+        self.taps = taps;
     }
 
     /// Runs until `stop` is sent or dropped.
@@ -82,21 +86,20 @@ impl Work {
         mut self,
         mut updates: mpsc::Receiver<Update>,
         mut requests: mpsc::Receiver<Request>,
-        mut stop: oneshot::Receiver<()>,
+        stop: &mut oneshot::Receiver<()>,
     ) -> anyhow::Result<()> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
         give_back();
-        self.report_synced();
         loop {
             tokio::select! {
-                _stopped = &mut stop => return Ok(()),
+                _stopped = &mut *stop => return Ok(()),
                 readable = self.loaded.ring.readable() => {
                     readable?;
                     self.drain();
                 }
-                Some(update) = updates.recv() => self.update(update),
+                Some(update) = updates.recv() => take_in(&mut self.engine, &self.readiness, update),
                 Some(request) = requests.recv() => self.answer(request).await,
                 _time = tick.tick() => {
                     ticks += 1;
@@ -155,6 +158,7 @@ impl Work {
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
         self.warn_of_full_maps();
+        self.find_part();
         if self.ring_losses() > self.settled_losses {
             self.settle().await;
         }
@@ -185,29 +189,6 @@ impl Work {
         }
     }
 
-    fn update(&mut self, update: Update) {
-        match update {
-            Update::Changes(changes) => {
-                for change in changes {
-                    self.engine.apply(now(), change);
-                }
-                give_back();
-                self.report_synced();
-            }
-            Update::Refused(reason) => {
-                error!("topology refused, the last good one stays until this is repaired: {reason}")
-            }
-        }
-    }
-
-    fn report_synced(&self) {
-        if self.engine.synced() {
-            self.readiness.clear("topology");
-        } else {
-            self.readiness.block("topology", "has not been read completely yet");
-        }
-    }
-
     async fn answer(&mut self, request: Request) {
         match request {
             Request::Ping(reply) => {
@@ -230,14 +211,11 @@ impl Work {
 
     fn kernel_state(&self) -> KernelState {
         KernelState {
-            node: self.node.clone(),
-            from: self.from,
-            to: Timestamp::now(),
-            source: self.source,
             counters: self.loaded.maps.counters(),
             maps: self.loaded.maps.fill(),
             hooks: self.loaded.hooks.clone(),
             unknown_records: self.loaded.ring.unknown(),
+            ..self.scene.kernel_state()
         }
     }
 

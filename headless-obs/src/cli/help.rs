@@ -14,7 +14,8 @@ pub(super) const RUN: &str = "\
 Examples:
   sudo headless-obs run
   sudo headless-obs run --topology files:/etc/headless-obs/ --listen 0.0.0.0:9464
-  sudo headless-obs run -o json                   prints {\"url\": …} once it observes
+  headless-obs run --node \"$NODE_NAME\"            in a pod: Services and pods from the cluster's API server
+  sudo headless-obs run -o json                   prints {\"url\": …} once it answers
   curl -s localhost:9464/readyz                   whether it sees all it should, and if not, why
 
 SIGTERM and Ctrl-C end it; nothing stays behind in the kernel.";
@@ -23,6 +24,7 @@ pub(super) const REPORT: &str = "\
 Examples:
   sudo headless-obs report --for 1m
   sudo headless-obs report --topology files:cluster.yaml --service shop/orders
+  sudo headless-obs report --kubeconfig ~/.kube/config --node node-1
   headless-obs report --from http://127.0.0.1:9464
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'";
 
@@ -45,6 +47,7 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   sudo headless-obs doctor
   sudo headless-obs doctor --topology files:cluster.yaml --listen 0.0.0.0:9464
+  sudo headless-obs doctor --topology kubernetes  also what the API server allows
   sudo headless-obs doctor -o json | jq '.checks[] | select(.status != \"ok\")'
 
 The exit code is 1 if any check failed.";

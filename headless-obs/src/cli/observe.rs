@@ -1,18 +1,22 @@
 //! Options about what is observed and how, shared by the commands that observe.
 
-use std::path::PathBuf;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
-use crate::config::values::ring_size;
-use crate::config::{DNS_PORTS, Observe, TcpHook, Topology};
+use crate::config::values::{namespace, ring_size};
+use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology};
 use crate::topology::learned::{BadPattern, NameFilter};
 
-/// Options that make no sense where a daemon is asked instead; all but `node`, whose environment variable may
-/// be set anyway.
-pub(super) const OBSERVING: [&str; 11] = [
+/// Options that make no sense where a daemon is asked instead; all but `node` and `kubeconfig`, whose environment
+/// variables may be set anyway.
+pub(super) const OBSERVING: [&str; 13] = [
     "topology",
+    "context",
+    "namespaces",
     "dns_names",
     "dns_public",
     "dns_ports",
@@ -29,11 +33,23 @@ pub(super) const OBSERVING: [&str; 11] = [
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to observe")]
 pub struct ObserveArgs {
-    /// Where Services and Pods come from: dns (any name that answers with several private addresses is a
-    /// service; needs no configuration), or files:PATH (manifests of Services, EndpointSlices and Pods; a file
-    /// or a folder, read again when it changes)
-    #[arg(long, value_name = "SOURCE", default_value = "dns")]
-    topology: Topology,
+    /// Where Services and Pods come from: kubernetes (the API server), dns (any name that answers with several
+    /// private addresses is a service; needs no configuration), or files:PATH (manifests of Services, EndpointSlices
+    /// and Pods; a file or a folder, read again when it changes) [default: kubernetes in a pod with a ServiceAccount or
+    /// with a kubeconfig, else dns]
+    #[arg(long, value_name = "SOURCE")]
+    topology: Option<Topology>,
+    /// With --topology kubernetes: how to reach the API server [default: the cluster this is a pod of, else
+    /// ~/.kube/config]
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    kubeconfig: Option<OsString>,
+    /// With --topology kubernetes: the kubeconfig's context [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// With --topology kubernetes: look only at this namespace, for which a Role is enough; can be given several
+    /// times [default: all]
+    #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = namespace)]
+    namespaces: Vec<String>,
     /// With --topology dns: observe only names that match, even if they answer with one address; !GLOB leaves
     /// names out; can be given several times
     #[arg(long, value_name = "GLOB", value_parser = name_pattern)]
@@ -47,7 +63,7 @@ pub struct ObserveArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     dns_ports: Vec<u16>,
-    /// Name of this node [default: the host name]
+    /// Name of this node, in a cluster the one that `kubectl get nodes` shows [default: the host name]
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: Option<String>,
     /// Root of the cgroup2 hierarchy [default: from the mount table]
@@ -94,9 +110,16 @@ pub enum Misfit {
     /// Too many ports.
     #[error("--dns-port can be given {MAX_DNS_PORTS} times, here are {0}; leave some out")]
     TooManyPorts(usize),
-    /// A filter of DNS names without the topology it belongs to.
-    #[error("{0} is about --topology dns, but the topology is files; leave one of them out")]
-    NotDns(&'static str),
+    /// An option without the topology it belongs to.
+    #[error("{option} is about --topology {wanted}, but the topology is {chosen}; leave one of them out")]
+    OtherTopology {
+        /// The option.
+        option: &'static str,
+        /// What it is about.
+        wanted: &'static str,
+        /// What it is.
+        chosen: &'static str,
+    },
     /// A pattern that no name can match.
     #[error(transparent)]
     Pattern(#[from] BadPattern),
@@ -110,19 +133,20 @@ impl TryFrom<ObserveArgs> for Observe {
     type Error = Misfit;
 
     fn try_from(args: ObserveArgs) -> Result<Self, Misfit> {
-        if args.topology != Topology::Dns {
-            if !args.dns_names.is_empty() {
-                return Err(Misfit::NotDns("--dns-names"));
-            }
-            if args.dns_public {
-                return Err(Misfit::NotDns("--dns-public"));
-            }
-        }
+        args.check(is_in_cluster())
+    }
+}
+
+impl ObserveArgs {
+    /// All options together; without a topology it depends on the surroundings.
+    pub(super) fn check(self, is_in_cluster: bool) -> Result<Observe, Misfit> {
+        let args = self;
+        let topology = args.topology(is_in_cluster)?;
         let given = if args.dns_ports.is_empty() { DNS_PORTS.to_vec() } else { args.dns_ports };
         let mut dns_ports = [0; MAX_DNS_PORTS];
         dns_ports.get_mut(..given.len()).ok_or(Misfit::TooManyPorts(given.len()))?.copy_from_slice(&given);
-        Ok(Self {
-            topology: args.topology,
+        Ok(Observe {
+            topology,
             dns_names: NameFilter::new(args.dns_names, args.dns_public)?,
             dns_ports,
             tcp_hook: args.tcp_hook,
@@ -135,6 +159,56 @@ impl TryFrom<ObserveArgs> for Observe {
             kernel_log: args.kernel_log,
         })
     }
+
+    /// Where Services and Pods come from, with the options about it.
+    fn topology(&self, is_in_cluster: bool) -> Result<Topology, Misfit> {
+        let about_dns = [("--dns-names", !self.dns_names.is_empty()), ("--dns-public", self.dns_public)];
+        let about_kubernetes =
+            [("--context", self.context.is_some()), ("--namespace", !self.namespaces.is_empty())];
+        let given = |options: [(&'static str, bool); 2]| {
+            options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        };
+        // The kubeconfig's environment variable may be set for other programs, so it is no misfit.
+        let files = self.kubeconfig.iter().flat_map(env::split_paths);
+        let kubernetes = Kubernetes {
+            kubeconfig: files.filter(|file| !file.as_os_str().is_empty()).collect(),
+            context: self.context.clone(),
+            namespaces: self.namespaces.clone(),
+        };
+        let topology = match &self.topology {
+            Some(Topology::Kubernetes(_)) => Topology::Kubernetes(kubernetes),
+            Some(other) => other.clone(),
+            None if given(about_dns).is_some() => Topology::Dns,
+            None if is_in_cluster || kubernetes != Kubernetes::default() => Topology::Kubernetes(kubernetes),
+            None => Topology::Dns,
+        };
+        let (misfit, wanted) = match &topology {
+            Topology::Dns => (given(about_kubernetes), "kubernetes"),
+            Topology::Kubernetes(_) => (given(about_dns), "dns"),
+            Topology::Files(_) => match given(about_dns) {
+                Some(option) => (Some(option), "dns"),
+                None => (given(about_kubernetes), "kubernetes"),
+            },
+        };
+        match misfit {
+            Some(option) => Err(Misfit::OtherTopology { option, wanted, chosen: name(&topology) }),
+            None => Ok(topology),
+        }
+    }
+}
+
+fn name(topology: &Topology) -> &'static str {
+    match topology {
+        Topology::Files(_) => "files",
+        Topology::Dns => "dns",
+        Topology::Kubernetes(_) => "kubernetes",
+    }
+}
+
+/// Whether this is a pod with a ServiceAccount.
+fn is_in_cluster() -> bool {
+    env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        && Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 }
 
 fn host_name() -> String {

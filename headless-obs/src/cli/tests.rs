@@ -3,7 +3,7 @@
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
-use crate::config::{Observe, TcpHook, Topology};
+use crate::config::{Kubernetes, Observe, TcpHook, Topology};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     let words = std::iter::once("headless-obs").chain(line.split_whitespace());
@@ -18,7 +18,7 @@ fn error(line: &str) -> String {
 
 fn observe(line: &str) -> Result<Observe, observe::Misfit> {
     match parse(line).unwrap().command {
-        Command::Run(args) => args.observe.try_into(),
+        Command::Run(args) => args.observe.check(false),
         other => panic!("{other:?}"),
     }
 }
@@ -63,7 +63,8 @@ fn the_output_is_chosen_before_or_after_the_command() {
 #[test]
 fn errors_say_what_to_do() {
     for (line, hint) in [
-        ("run --topology kubernetes", "files:cluster.yaml"),
+        ("run --topology kubernetes:x", "give kubernetes, dns, or files:PATH"),
+        ("run --namespace Shop", "lower case"),
         ("run --listen 9464", "127.0.0.1:9464 for this machine"),
         ("run --ring-size 100KiB", "65536 or 131072"),
         ("run --dns-port 0", "1..=65535"),
@@ -82,9 +83,42 @@ fn errors_say_what_to_do() {
         observe("run --dns-port 1,2,3,4,5,6,7,8,9").unwrap_err().to_string(),
         "--dns-port can be given 8 times, here are 9; leave some out"
     );
+    for (line, told) in [
+        (
+            "run --topology files:x --dns-public",
+            "--dns-public is about --topology dns, but the topology is files",
+        ),
+        ("run --topology files:x --context y", "--context is about --topology kubernetes"),
+        ("run --topology dns --namespace y", "--namespace is about --topology kubernetes"),
+        ("run --kubeconfig x --topology kubernetes --dns-names y", "but the topology is kubernetes"),
+        ("run --dns-names y --namespace x", "but the topology is dns"),
+    ] {
+        let error = observe(line).unwrap_err().to_string();
+        assert!(error.starts_with(told) || error.contains(told), "{line}: {error}");
+    }
+}
+
+#[test]
+fn the_topology_follows_from_the_surroundings() {
+    let topology = |line: &str, is_in_cluster| match parse(line).unwrap().command {
+        Command::Run(args) => args.observe.check(is_in_cluster).unwrap().topology,
+        other => panic!("{other:?}"),
+    };
+    let kubernetes = |kubeconfig: &[&str], context: Option<&str>, namespaces: &[&str]| {
+        Topology::Kubernetes(Kubernetes {
+            kubeconfig: kubeconfig.iter().map(Into::into).collect(),
+            context: context.map(ToOwned::to_owned),
+            namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
+        })
+    };
+    assert_eq!(topology("run", true), kubernetes(&[], None, &[]));
+    assert_eq!(topology("run --topology dns", true), Topology::Dns);
+    assert_eq!(topology("run --dns-public", true), Topology::Dns);
+    assert_eq!(topology("run --kubeconfig a:b", false), kubernetes(&["a", "b"], None, &[]));
+    assert_eq!(topology("run --kubeconfig a --topology dns", false), Topology::Dns);
     assert_eq!(
-        observe("run --topology files:x --dns-public").unwrap_err(),
-        observe::Misfit::NotDns("--dns-public")
+        topology("run --topology kubernetes --context c --namespace x --namespace y", false),
+        kubernetes(&[], Some("c"), &["x", "y"])
     );
 }
 
@@ -93,7 +127,7 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     let mut observing: Vec<&str> = run.get_arguments().map(|arg| arg.get_id().as_str()).collect();
-    observing.retain(|id| !["listen", "node"].contains(id));
+    observing.retain(|id| !["listen", "node", "kubeconfig"].contains(id));
     let mut listed = observe::OBSERVING.to_vec();
     listed.sort_unstable();
     observing.sort_unstable();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::note;
-use super::text::length;
+use super::signal::Stop;
+use super::text::{clean, length};
+use crate::handle::Observer;
 
 /// How often a bar moves.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -41,10 +43,42 @@ impl Progress {
         Self(Some(bar))
     }
 
+    /// It is something else now; silent where nobody watches.
+    fn set(&self, what: String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(what);
+        }
+    }
+
     /// So much of it has passed.
     pub(super) fn passed(&self, time: Duration) {
         if let Some(bar) = &self.0 {
             bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// Waits until the probes are attached, and says what that takes. False: the user has had enough.
+pub(super) async fn begun(observer: &mut Observer, stop: &mut Stop) -> anyhow::Result<bool> {
+    if observer.readiness.of("probes").is_none() {
+        return Ok(true);
+    }
+    let progress = Progress::waiting("waiting for the topology");
+    let mut ticks = tokio::time::interval(TICK);
+    let mut told = String::new();
+    loop {
+        tokio::select! {
+            _tick = ticks.tick() => {}
+            () = stop.recv() => return Ok(false),
+            error = observer.ended() => return Err(error),
+        }
+        if observer.readiness.of("probes").is_none() {
+            return Ok(true);
+        }
+        let reason = observer.readiness.of("topology").unwrap_or_default();
+        if reason != told {
+            progress.set(clean(&reason));
+            told = reason;
         }
     }
 }

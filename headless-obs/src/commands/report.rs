@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::progress::{Progress, TICK};
+use super::progress::{Progress, TICK, begun};
 use super::signal::Stop;
 use super::source::SnapshotSource;
 use super::text::full_name;
@@ -20,7 +20,13 @@ pub(super) async fn run(args: ReportArgs, format: Output, start: impl Start) -> 
             let _progress = Progress::waiting(format!("asking {url}"));
             SnapshotSource::Daemon(url).snapshot().await?
         }
-        None => observe(args.observe.try_into()?, args.duration.unwrap_or(REPORT_FOR), start).await?,
+        None => {
+            let duration = args.duration.unwrap_or(REPORT_FOR);
+            match observe(args.observe.try_into()?, duration, start).await? {
+                Some(snapshot) => snapshot,
+                None => return Ok(()),
+            }
+        }
     };
     if let Some(filter) = &args.service {
         only(&mut snapshot, filter)?;
@@ -32,13 +38,17 @@ pub(super) async fn run(args: ReportArgs, format: Output, start: impl Start) -> 
     Ok(output::write(text).await?)
 }
 
-/// Observes until the time is over or the user has seen enough.
-async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyhow::Result<Snapshot> {
+/// Observes until the time is over or the user has seen enough. Nothing: the user had enough before it began.
+async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyhow::Result<Option<Snapshot>> {
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let mut observer = {
         let _progress = Progress::waiting("attaching probes");
         start(config).await?
     };
+    if !begun(&mut observer, &mut stop).await? {
+        observer.stop().await?;
+        return Ok(None);
+    }
     let progress = Progress::observing(duration);
     let began = tokio::time::Instant::now();
     let mut ticks = tokio::time::interval(TICK);
@@ -55,7 +65,7 @@ async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyh
     drop(progress);
     let snapshot = observer.engine.snapshot().await?;
     observer.stop().await?;
-    Ok(snapshot)
+    Ok(Some(snapshot))
 }
 
 fn only(snapshot: &mut Snapshot, filter: &ServiceFilter) -> anyhow::Result<()> {
@@ -86,7 +96,7 @@ mod tests {
         let start = async |_config| Ok(fake::observer(sample::snapshot(), Vec::new()));
         let snapshot =
             observe(run.observe.try_into().unwrap(), Duration::from_secs(90), start).await.unwrap();
-        assert_eq!(snapshot, sample::snapshot());
+        assert_eq!(snapshot, Some(sample::snapshot()));
         assert_eq!(began.elapsed().as_secs(), 90);
     }
 

@@ -26,6 +26,9 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         let _dropped = ended.await;
     }));
     let announcement = match format {
+        Output::Table if observer.readiness.of("probes").is_some() => {
+            format!("headless-obs will observe node {node} once it knows its Services: {url}\n")
+        }
         Output::Table => format!("headless-obs observes node {node}: {url}\n"),
         Output::Json => {
             json!({"url": url, "node": node, "version": env!("CARGO_PKG_VERSION")}).to_string() + "\n"

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 
 use anyhow::Context;
 
+use super::progress::begun;
 use super::signal::Stop;
 use super::text::{clean, fit_middle, full_name};
 use super::{Start, output};
@@ -16,6 +17,9 @@ use crate::handle::TraceReader;
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let mut observer = start(args.observe.try_into()?).await?;
+    if !begun(&mut observer, &mut stop).await? {
+        return observer.stop().await;
+    }
     let reader = observer.engine.trace().await?;
     output::note("tracing; Ctrl-C ends it");
     let colours = output::look().colours;

@@ -45,6 +45,19 @@ pub enum Topology {
     Files(PathBuf),
     /// What DNS answers list.
     Dns,
+    /// The API server of a cluster.
+    Kubernetes(Kubernetes),
+}
+
+/// Which API server, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Files that make up the kubeconfig; empty: the cluster this is a pod of, else the usual place.
+    pub kubeconfig: Vec<PathBuf>,
+    /// Its context; the current one unless told otherwise.
+    pub context: Option<String>,
+    /// The only namespaces to look at; empty: all.
+    pub namespaces: Vec<String>,
 }
 
 /// How connections are seen.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use super::Topology;
+use super::{Kubernetes, Topology};
 use crate::expose::snapshot::Snapshot;
 
 /// A record of 4 KiB must fit several times.
@@ -71,12 +71,18 @@ impl FromStr for Topology {
         match text.split_once(':') {
             Some(("files", path)) if !path.is_empty() => Ok(Self::Files(PathBuf::from(path))),
             None if text == "dns" => Ok(Self::Dns),
-            None if text == "kubernetes" => Err("reading from the Kubernetes API comes with a later release; \
-                until then write `kubectl get services,endpointslices,pods -A -o yaml > cluster.yaml` and give \
-                files:cluster.yaml, or give dns"
-                .to_owned()),
-            _ => Err("give dns, or files:PATH with a manifest or a folder of them".to_owned()),
+            None if text == "kubernetes" => Ok(Self::Kubernetes(Kubernetes::default())),
+            _ => Err("give kubernetes, dns, or files:PATH with a manifest or a folder of them".to_owned()),
         }
+    }
+}
+
+/// The name of a namespace.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match text.chars().all(is_name) && (1..=63).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("write the name of a namespace: lower case letters, digits and dashes".to_owned()),
     }
 }
 
@@ -205,10 +211,9 @@ mod tests {
     fn topologies() {
         assert_eq!("dns".parse(), Ok(Topology::Dns));
         assert_eq!("files:/a:b".parse(), Ok(Topology::Files("/a:b".into())));
-        for (wrong, hint) in
-            [("kubernetes", "later release"), ("files:", "PATH"), ("dns:", "PATH"), ("", "PATH")]
-        {
-            assert!(wrong.parse::<Topology>().unwrap_err().contains(hint), "{wrong}");
+        assert_eq!("kubernetes".parse(), Ok(Topology::Kubernetes(Kubernetes::default())));
+        for wrong in ["kubernetes:", "files:", "dns:", ""] {
+            assert!(wrong.parse::<Topology>().unwrap_err().contains("files:PATH"), "{wrong}");
         }
     }
 

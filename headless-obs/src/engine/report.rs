@@ -27,8 +27,8 @@ pub struct KernelState {
     pub from: Timestamp,
     /// Now.
     pub to: Timestamp,
-    /// Name of the topology's source.
-    pub source: &'static str,
+    /// The topology's source; the engine itself knows whether it is synced.
+    pub topology: TopologyState,
     /// Counters by name.
     pub counters: BTreeMap<&'static str, u64>,
     /// Map → entries and capacity.
@@ -99,7 +99,7 @@ impl Engine {
                     ((*name).to_owned(), MapFill { entries: *entries, capacity: *capacity })
                 })
                 .collect(),
-            topology: TopologyState { source: kernel.source.to_owned(), synced: self.synced() },
+            topology: TopologyState { synced: self.synced(), ..kernel.topology.clone() },
         }
     }
 

@@ -18,7 +18,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use jiff::Timestamp;
 
 use super::*;
-use crate::expose::snapshot::{Client as ClientRow, Counts, Service as ServiceRow, Snapshot};
+use crate::expose::snapshot::{Client as ClientRow, Counts, Service as ServiceRow, Snapshot, TopologyState};
 use crate::topology::build::{ip, ready, slice};
 use crate::topology::object::{Slice, SliceEndpoint};
 
@@ -201,7 +201,7 @@ impl World {
             node: "n1".to_owned(),
             from: Timestamp::UNIX_EPOCH,
             to: Timestamp::UNIX_EPOCH,
-            source: "files",
+            topology: TopologyState { source: "files".to_owned(), ..TopologyState::default() },
             counters,
             maps: BTreeMap::new(),
             hooks: BTreeMap::new(),

@@ -145,7 +145,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 .map(|(probe, hook)| (probe.to_owned(), hook.to_owned()))
                 .into(),
             maps: [("flows".to_owned(), MapFill { entries: 8, capacity: 65_536 })].into(),
-            topology: TopologyState { source: "dns".into(), synced: true },
+            topology: TopologyState { source: "dns".into(), synced: true, ..TopologyState::default() },
         },
         services: vec![orders(), even],
     }

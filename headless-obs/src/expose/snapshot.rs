@@ -82,6 +82,41 @@ pub struct TopologyState {
     pub source: String,
     /// Whether everything that exists has been seen and the source is in touch.
     pub synced: bool,
+    /// Since when the source has been out of touch: the topology is what it was then. Nothing while it is in touch, or
+    /// was never complete.
+    #[serde(default)]
+    pub stale_since: Option<Timestamp>,
+    /// What the API server does not allow, and what is lost by that.
+    #[serde(default)]
+    pub refused: Vec<Refusal>,
+    /// Requests to the API server.
+    #[serde(default)]
+    pub requests: u64,
+    /// Bytes that the API server sent, without headers.
+    #[serde(default)]
+    pub received_bytes: u64,
+    /// Watches that were opened again: the server ends each after some minutes, and failures do.
+    #[serde(default)]
+    pub watch_restarts: u64,
+    /// Watches whose objects were listed again, because the server had forgotten what happened meanwhile.
+    #[serde(default)]
+    pub relists: u64,
+    /// Objects that could not be read. Each stays as it was when it last could.
+    #[serde(default)]
+    pub rejected_objects: u64,
+}
+
+/// Something that the API server does not allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// `list` or `watch`.
+    pub verb: String,
+    /// `endpointslices`, `services` or `pods`.
+    pub resource: String,
+    /// Where; empty is everywhere.
+    pub namespace: String,
+    /// What is missing without it.
+    pub lost: String,
 }
 
 /// A headless Service.

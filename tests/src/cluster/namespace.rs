@@ -138,12 +138,12 @@ impl Namespace<'_> {
         }
     }
 
-    /// Waits until DNS answers a name with exactly these addresses.
-    pub fn resolves(&self, name: &str, wanted: &[IpAddr]) -> Result<()> {
-        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+    /// Waits until DNS answers the name of a Service, or a name below it, with exactly these addresses.
+    pub fn resolves<'b>(&self, name: &str, wanted: impl IntoIterator<Item = &'b IpAddr>) -> Result<()> {
+        let (name, wanted) = (self.domain(name), wanted.into_iter().copied().collect());
         let mut last = BTreeSet::new();
         let found = until(PATIENCE, &format!("answer {wanted:?} for {name}"), || {
-            last = self.cluster.look_up(name)?;
+            last = self.cluster.look_up(&name)?;
             Ok((last == wanted).then_some(()))
         });
         found.with_context(|| format!("the last answer was {last:?}"))

@@ -168,7 +168,7 @@ impl Pod {
             lab.spawner.agent(&format!("server of {}", self.name()), &self.place(), "server", spec)?;
         let server = Server::new(agent, ready);
         lock(&self.inner.servers).push(server.clone());
-        lock(&lab.truth).add(self.name(), &server);
+        lock(&lab.truth).add(&self.inner.spec.namespace, self.name(), &server);
         Ok(server)
     }
 

@@ -7,6 +7,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use headless_obs::dns::message::{Reject, decode};
 use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams};
 use headless_obs::engine::{self, Engine, KernelState};
+use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
 use headless_obs::{client, evidence, topology};
 use headless_obs_ebpf::record::DnsRecord;
@@ -130,7 +131,7 @@ fn state(kernel: &Kernel) -> KernelState {
         node: "n1".to_owned(),
         from: jiff::Timestamp::UNIX_EPOCH,
         to: jiff::Timestamp::UNIX_EPOCH,
-        source: "files",
+        topology: TopologyState::default(),
         counters: kernel.seen.clone(),
         maps: BTreeMap::new(),
         hooks: BTreeMap::new(),

@@ -10,9 +10,10 @@ use super::output;
 use super::table::{Look, Paint, paint};
 use super::text::{clean, width, wrap};
 use crate::cli::{DoctorArgs, Output};
-use crate::config::Observe;
+use crate::config::{Observe, Topology};
 use crate::expose::check::{Check, Status};
 use crate::probe;
+use crate::sources::kubernetes;
 
 mod kernel;
 mod machine;
@@ -25,6 +26,9 @@ pub(super) async fn run(
     let listen = args.listen;
     let config: Observe = args.observe.try_into()?;
     let mut checks = look_around(&config);
+    if let Topology::Kubernetes(options) = &config.topology {
+        checks.extend(kubernetes::checks(options, &config.node).await);
+    }
     checks.push(machine::port(listen));
     checks.extend(probe_checks(&config));
     let failed = checks.iter().any(|check| check.status == Status::Fail);

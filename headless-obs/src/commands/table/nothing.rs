@@ -47,6 +47,9 @@ fn reasons(snapshot: &Snapshot) -> Vec<String> {
             "dns" => "With --topology dns a name becomes a Service when it answers with several private addresses: \
                       name others with --dns-names, or take public addresses with --dns-public."
                 .to_owned(),
+            "kubernetes" => "The API server has no Service with `clusterIP: None`, or only in namespaces that \
+                             --namespace leaves out."
+                .to_owned(),
             _ => "The topology lists no Service with `clusterIP: None`: check what it was made of.".to_owned(),
         });
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::text::{clean, counted, percent, thousands, total, wrap};
 use super::{Look, Paint, paint};
-use crate::expose::snapshot::{Counts, Quality, Snapshot};
+use crate::expose::snapshot::{Counts, Quality, Refusal, Snapshot, TopologyState};
 
 /// A map that is this full soon loses something.
 const NEARLY_FULL: f64 = 0.9;
@@ -22,7 +22,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
 
 /// Quality in a few lines, the worst first; the live view shows the first.
 pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<_> = topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)).collect();
     let lost = counted(&quality.events_lost) + &remedies(&quality.events_lost);
     if lost.is_empty() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
@@ -43,10 +43,6 @@ pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
             let line = format!("Kernel map {} is {} full; {room}.", clean(map), percent(share));
             lines.push((Paint::Warn, line));
         }
-    }
-    if !quality.topology.synced {
-        let source = clean(&quality.topology.source);
-        lines.push((Paint::Warn, format!("Services and pods from {source} are not complete yet.")));
     }
     let missing: Vec<_> =
         quality.probes.iter().filter(|(_, hook)| *hook == "none").map(|(probe, _)| clean(probe)).collect();
@@ -73,6 +69,33 @@ pub(in crate::commands) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
     }
     let source = clean(&quality.topology.source);
     lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
+    lines
+}
+
+/// What is wrong with Services and pods.
+fn topology(topology: &TopologyState) -> Vec<String> {
+    let source = clean(&topology.source);
+    let mut lines = Vec::new();
+    match topology.stale_since {
+        Some(since) => {
+            let since = since.strftime("%F %T UTC");
+            lines.push(format!("Services and pods are as of {since}: {source} is out of touch since then."));
+        }
+        None if !topology.synced => {
+            lines.push(format!("Services and pods from {source} are not complete yet."));
+        }
+        None => {}
+    }
+    for refusal in &topology.refused {
+        let Refusal { verb, resource, namespace, lost } = refusal;
+        let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
+        let line = format!("{source} does not allow to {verb} {resource}{place}; lost: {lost}.");
+        lines.push(clean(&line));
+    }
+    if topology.rejected_objects > 0 {
+        let count = thousands(topology.rejected_objects);
+        lines.push(format!("Objects from {source} that could not be read: {count}; the log says why."));
+    }
     lines
 }
 

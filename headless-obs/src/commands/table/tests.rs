@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::expose::sample::{self, client, counts, endpoint, part};
-use crate::expose::snapshot::{Counts, MapFill, Spread};
+use crate::expose::snapshot::{Counts, MapFill, Refusal, Spread, TopologyState};
 use crate::testing::golden;
 
 const PLAIN_80: Look = Look { width: 80, colours: false };
@@ -36,6 +36,33 @@ fn nothing_seen_says_why_that_may_be() {
     snapshot.quality.probes.insert("dns".into(), "none".into());
     snapshot.quality.topology.synced = false;
     golden("report-nothing.txt", &render(&snapshot, PLAIN_80));
+}
+
+#[test]
+fn a_topology_that_is_old_or_incomplete() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services.truncate(1);
+    snapshot.quality.topology = TopologyState {
+        source: "kubernetes".into(),
+        stale_since: Some(sample::at(-90)),
+        refused: vec![
+            Refusal {
+                verb: "watch".into(),
+                resource: "services".into(),
+                lost: "ports of Services".into(),
+                ..Refusal::default()
+            },
+            Refusal {
+                verb: "list".into(),
+                resource: "pods".into(),
+                namespace: "shop\u{1b}[31m".into(),
+                lost: "names of clients".into(),
+            },
+        ],
+        rejected_objects: 2,
+        ..TopologyState::default()
+    };
+    golden("report-stale.txt", &render(&snapshot, PLAIN_80));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{self, Event};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::progress::Progress;
+use super::progress::{Progress, begun};
 use super::signal::Stop;
 use super::source::{SnapshotSource, SourceError};
 use super::{Start, output};
@@ -34,8 +34,13 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
     let (source, mut observer) = match args.from {
         Some(url) => (SnapshotSource::Daemon(url), None),
         None => {
-            let _progress = Progress::waiting("attaching probes");
-            let observer = start(args.observe.try_into()?).await?;
+            let mut observer = {
+                let _progress = Progress::waiting("attaching probes");
+                start(args.observe.try_into()?).await?
+            };
+            if !begun(&mut observer, &mut stop).await? {
+                return observer.stop().await;
+            }
             (SnapshotSource::Engine(observer.engine.clone()), Some(observer))
         }
     };

@@ -263,6 +263,71 @@ pub const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "headless_observer_topology_stale",
+        unit: Some(Unit::Seconds),
+        kind: Kind::Gauge,
+        help: "For how long the topology's source has been out of touch; 0 while it is in touch.",
+        labels: &["source"],
+        collect: |snapshot, series| {
+            let topology = &snapshot.quality.topology;
+            let since = topology.stale_since.unwrap_or(snapshot.to);
+            let seconds = snapshot.to.duration_since(since).as_secs();
+            series.add([topology.source.as_str()], u64::try_from(seconds).unwrap_or(0));
+        },
+    },
+    Metric {
+        name: "headless_observer_topology_refused",
+        unit: None,
+        kind: Kind::Gauge,
+        help: "What the API server does not allow: 1 for each verb, resource and namespace (empty: all).",
+        labels: &["verb", "resource", "namespace"],
+        collect: |snapshot, series| {
+            for refusal in &snapshot.quality.topology.refused {
+                series.add([refusal.verb.as_str(), &refusal.resource, &refusal.namespace], 1);
+            }
+        },
+    },
+    Metric {
+        name: "headless_observer_topology_requests",
+        unit: None,
+        kind: Kind::Counter,
+        help: "Requests to the API server.",
+        labels: &[],
+        collect: |snapshot, series| series.add([], snapshot.quality.topology.requests),
+    },
+    Metric {
+        name: "headless_observer_topology_received",
+        unit: Some(Unit::Bytes),
+        kind: Kind::Counter,
+        help: "Bytes that the API server sent, without headers.",
+        labels: &[],
+        collect: |snapshot, series| series.add([], snapshot.quality.topology.received_bytes),
+    },
+    Metric {
+        name: "headless_observer_topology_watch_restarts",
+        unit: None,
+        kind: Kind::Counter,
+        help: "Watches that were opened again; the server ends each after some minutes.",
+        labels: &[],
+        collect: |snapshot, series| series.add([], snapshot.quality.topology.watch_restarts),
+    },
+    Metric {
+        name: "headless_observer_topology_relists",
+        unit: None,
+        kind: Kind::Counter,
+        help: "Watches whose objects were listed again, because the server had forgotten what happened meanwhile.",
+        labels: &[],
+        collect: |snapshot, series| series.add([], snapshot.quality.topology.relists),
+    },
+    Metric {
+        name: "headless_observer_topology_rejected_objects",
+        unit: None,
+        kind: Kind::Counter,
+        help: "Objects that could not be read; each stays as it was when it last could.",
+        labels: &[],
+        collect: |snapshot, series| series.add([], snapshot.quality.topology.rejected_objects),
+    },
+    Metric {
         name: "headless_observer_build_info",
         unit: None,
         kind: Kind::Gauge,

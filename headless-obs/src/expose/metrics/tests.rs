@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::expose::sample::{self, client, endpoint, part};
+use crate::expose::snapshot::Refusal;
 
 #[test]
 fn exposition_of_the_sample() {
@@ -50,6 +51,28 @@ fn a_pod_that_came_back_under_its_name_is_one_series() {
     };
     assert_eq!(value("headless_connections_opened_total"), "12");
     assert_eq!(value("headless_endpoint_ready"), "1");
+}
+
+#[test]
+fn a_topology_out_of_touch_and_what_is_refused() {
+    let mut snapshot = sample::snapshot();
+    snapshot.quality.topology.stale_since = Some(sample::at(-90));
+    let refusal = |namespace: &str| Refusal {
+        verb: "watch".into(),
+        resource: "pods".into(),
+        namespace: namespace.into(),
+        lost: "names".into(),
+    };
+    snapshot.quality.topology.refused = vec![refusal("bank"), refusal("shop")];
+    let samples = Exposition::parse(&openmetrics(Arc::new(snapshot)).unwrap()).samples;
+    let of = |name: &str| {
+        let of = samples.iter().filter(|(n, _, _)| n == name);
+        of.map(|(_, labels, value)| (labels.clone(), value.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(of("headless_observer_topology_stale_seconds")[0].1, "120");
+    let refused = of("headless_observer_topology_refused");
+    assert_eq!(refused.len(), 2);
+    assert_eq!((refused[1].0["namespace"].as_str(), refused[1].1.as_str()), ("shop", "1"));
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Watched {
                 assert_eq!(changes.len(), 4);
                 assert_eq!(changes.last(), Some(&Change::Synced(true)));
             }
-            Update::Refused(reason) => panic!("refused: {reason}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -89,6 +89,7 @@ impl Watched {
         match self.next().await {
             Update::Changes(changes) => panic!("taken: {changes:?}"),
             Update::Refused(reason) => reason,
+            other @ Update::OutOfTouch(_) => panic!("{other:?}"),
         }
     }
 }

@@ -1,0 +1,105 @@
+//! Where the observer is and where its topology comes from; and what it does before the probes are loaded: it takes
+//! the topology in, and answers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::clock::{now, wall_offset};
+use crate::engine::{Engine, KernelState};
+use crate::expose::snapshot::TopologyState;
+use crate::handle::{Readiness, Request, TraceTap};
+use crate::probe::give_back;
+use crate::sources::{Update, kubernetes};
+use crate::topology::object::Change;
+
+/// Changes after which memory that was needed for them is given back.
+const MANY: usize = 256;
+
+/// Node, source, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    pub(super) node: String,
+    pub(super) source: &'static str,
+    /// Of a source that has something to say about itself.
+    pub(super) status: Option<kubernetes::Status>,
+    pub(super) from: Timestamp,
+}
+
+impl Scene {
+    /// Whether the topology has this node's Pods and no others.
+    pub(super) fn pods_are_own(&self) -> bool {
+        self.source == kubernetes::NAME
+    }
+
+    /// What there is to say without probes.
+    pub(super) fn kernel_state(&self) -> KernelState {
+        let nameless = self.status.as_ref().map(kubernetes::Status::topology).unwrap_or_default();
+        KernelState {
+            node: self.node.clone(),
+            from: self.from,
+            to: Timestamp::now(),
+            topology: TopologyState { source: self.source.to_owned(), ..nameless },
+            counters: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            unknown_records: 0,
+        }
+    }
+
+    /// Takes the topology in and answers until the topology is complete; returns those who want to follow events.
+    /// Nothing: somebody stopped it.
+    pub(super) async fn wait(
+        &self,
+        engine: &mut Engine,
+        readiness: &Readiness,
+        updates: &mut mpsc::Receiver<Update>,
+        requests: &mut mpsc::Receiver<Request>,
+        stop: &mut oneshot::Receiver<()>,
+    ) -> Option<Vec<TraceTap>> {
+        let mut taps = Vec::new();
+        while !engine.synced() {
+            tokio::select! {
+                _stopped = &mut *stop => return None,
+                Some(update) = updates.recv() => take_in(engine, readiness, update),
+                Some(request) = requests.recv() => match request {
+                    // Whoever asked may have gone.
+                    Request::Ping(reply) => drop(reply.send(())),
+                    Request::Snapshot(reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        drop(reply.send(engine.snapshot(&self.kernel_state())));
+                    }
+                    Request::Trace(tap) => taps.push(tap),
+                },
+            }
+        }
+        Some(taps)
+    }
+}
+
+/// Takes in what the topology's source reports.
+pub(super) fn take_in(engine: &mut Engine, readiness: &Readiness, update: Update) {
+    match update {
+        Update::Changes(changes) => {
+            let is_much = changes.len() >= MANY;
+            for change in changes {
+                engine.apply(now(), change);
+            }
+            if is_much {
+                give_back();
+            }
+            if engine.synced() {
+                readiness.clear("topology");
+            }
+        }
+        Update::Refused(reason) => {
+            error!("topology refused, the last good one stays until this is repaired: {reason}");
+        }
+        Update::OutOfTouch(reason) => {
+            engine.apply(now(), Change::Synced(false));
+            readiness.block("topology", reason);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The line to the API server: sees every request and every byte, which kube's watcher keeps to itself.
+//!
+//! In: requests of one watch. Out: their responses, and in [`Line`] whether the watch's stream is open, how often
+//! it was opened, how many requests were made and how many bytes came.
+//!
+//! It also ends what would never end (an answer that does not come), and keeps a server that closes each watch
+//! at once from being asked without pause.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::{Request, Response, StatusCode};
+use kube::client::Body;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tower::{BoxError, Service, ServiceExt};
+
+use super::connect::Transport;
+
+/// From a request to the head of its answer. A list of everything is made before its head is sent.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Time between two openings of a watch, at least.
+const PACE: Duration = Duration::from_secs(1);
+
+/// What is known of one watch's line.
+#[derive(Debug)]
+pub(super) struct Line {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    opened: AtomicU64,
+    is_open: AtomicBool,
+    last_opened: Mutex<Option<Instant>>,
+    /// Whom to wake when the stream opens or ends.
+    changed: Arc<Notify>,
+}
+
+impl Line {
+    pub(super) fn new(changed: Arc<Notify>) -> Self {
+        Self {
+            requests: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            is_open: AtomicBool::new(false),
+            last_opened: Mutex::new(None),
+            changed,
+        }
+    }
+
+    /// Whether the watch's stream is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Requests made.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes received in answers' bodies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often the stream was opened again.
+    pub(super) fn restarts(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        *self.last_opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.is_open.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    fn ended(&self) {
+        self.is_open.store(false, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Waits if the stream was opened a moment ago.
+    async fn pace(&self) {
+        let last = *self.last_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last {
+            sleep_until(last + PACE).await;
+        }
+    }
+}
+
+/// Sends the requests of one watch.
+#[derive(Clone, Debug)]
+pub(super) struct Monitored {
+    pub(super) transport: Arc<Transport>,
+    pub(super) line: Arc<Line>,
+}
+
+/// The API server does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", ANSWER.as_secs())]
+pub(super) struct Silent;
+
+impl Service<Request<Body>> for Monitored {
+    type Response = Response<Counted>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { transport, line } = self.clone();
+        Box::pin(async move {
+            let is_watch =
+                request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+            if is_watch {
+                line.pace().await;
+            }
+            line.requests.fetch_add(1, Ordering::Relaxed);
+            let answer = async { transport.service().await?.oneshot(request).await };
+            let response = timeout(ANSWER, answer).await.map_err(|_elapsed| Silent)??;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                transport.renew();
+            }
+            let is_stream = is_watch && response.status().is_success();
+            if is_stream {
+                line.opened();
+            }
+            Ok(response.map(|body| Counted { body, line, is_stream }))
+        })
+    }
+}
+
+/// A body that is counted, and noticed when it ends.
+#[derive(Debug)]
+pub(super) struct Counted {
+    body: Incoming,
+    line: Arc<Line>,
+    is_stream: bool,
+}
+
+impl Counted {
+    fn end(&mut self) {
+        if std::mem::take(&mut self.is_stream) {
+            self.line.ended();
+        }
+    }
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.line.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Poll::Ready(Some(Err(_)) | None) => self.end(),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,165 @@
+//! What is watched: which objects, chosen how, and what each of them is good for. Pure.
+
+use std::fmt;
+
+use kube::runtime::watcher;
+
+use crate::expose::snapshot::Refusal;
+use crate::topology::object::Kind;
+
+/// Which objects a watch is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum What {
+    /// Slices that the EndpointSlice controller made for headless Services: the server leaves all others out.
+    HeadlessSlices,
+    /// Slices that somebody else made, by hand or mirrored from Endpoints. The label for headless ones is the
+    /// controller's own, so here the Service decides.
+    OtherSlices,
+    /// Headless Services.
+    Services,
+    /// Pods of this node.
+    Pods,
+}
+
+/// One watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Watch {
+    pub(super) what: What,
+    /// Where; none is everywhere.
+    pub(super) namespace: Option<String>,
+}
+
+/// All watches for these namespaces; for all of them where none is given.
+pub(super) fn watches(namespaces: &[String]) -> Vec<Watch> {
+    let mut scopes: Vec<_> = namespaces.iter().cloned().map(Some).collect();
+    scopes.sort();
+    scopes.dedup();
+    if scopes.is_empty() {
+        scopes.push(None);
+    }
+    let all = [What::HeadlessSlices, What::OtherSlices, What::Services, What::Pods];
+    let of = |namespace: Option<String>| all.map(|what| Watch { what, namespace: namespace.clone() });
+    scopes.into_iter().flat_map(of).collect()
+}
+
+impl What {
+    /// Name of the resource, as in a Role.
+    pub(super) fn resource(self) -> &'static str {
+        match self {
+            Self::HeadlessSlices | Self::OtherSlices => "endpointslices",
+            Self::Services => "services",
+            Self::Pods => "pods",
+        }
+    }
+
+    /// Its API group, as in a Role.
+    pub(super) fn group(self) -> &'static str {
+        match self {
+            Self::HeadlessSlices | Self::OtherSlices => "discovery.k8s.io",
+            Self::Services | Self::Pods => "",
+        }
+    }
+
+    /// What the objects become.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::HeadlessSlices | Self::OtherSlices => Kind::Slice,
+            Self::Services => Kind::Service,
+            Self::Pods => Kind::Pod,
+        }
+    }
+
+    /// Which objects of the resource the server sends.
+    pub(super) fn selected(self, node: &str) -> watcher::Config {
+        let config = watcher::Config::default();
+        match self {
+            Self::HeadlessSlices => config.labels("service.kubernetes.io/headless"),
+            Self::OtherSlices => config.labels(
+                "kubernetes.io/service-name,!service.kubernetes.io/headless,\
+                 endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io",
+            ),
+            Self::Services => config.fields("spec.clusterIP=None"),
+            Self::Pods => config.fields(&format!("spec.nodeName={node}")),
+        }
+    }
+
+    /// Whether nothing can be said without it.
+    pub(super) fn is_vital(self) -> bool {
+        self.kind() == Kind::Slice
+    }
+
+    /// What is missing without it.
+    pub(super) fn lost(self) -> &'static str {
+        match self {
+            Self::HeadlessSlices | Self::OtherSlices => "all endpoints, so nothing can be reported",
+            Self::Services => {
+                "ports and publishNotReadyAddresses of Services, and endpoints of Services without a selector"
+            }
+            Self::Pods => "names of client pods and workloads; clients are named by cgroup or address",
+        }
+    }
+}
+
+impl Watch {
+    /// What is lost when `verb` is refused.
+    pub(super) fn refusal(&self, verb: &str) -> Refusal {
+        Refusal {
+            verb: verb.to_owned(),
+            resource: self.what.resource().to_owned(),
+            namespace: self.namespace.clone().unwrap_or_default(),
+            lost: self.what.lost().to_owned(),
+        }
+    }
+
+    /// What makes the server allow it.
+    pub(super) fn grant(&self) -> String {
+        let role = match &self.namespace {
+            Some(namespace) => format!("Role in namespace {namespace}"),
+            None => "ClusterRole".to_owned(),
+        };
+        format!(
+            "grant list and watch with a {role}: apiGroups [{:?}], resources [{:?}], verbs [list, watch]",
+            self.what.group(),
+            self.what.resource(),
+        )
+    }
+}
+
+/// `endpointslices`, `pods in namespace shop`
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what.resource())?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everywhere_or_in_some_namespaces() {
+        assert_eq!(watches(&[]).len(), 4);
+        let some = watches(&["shop".to_owned(), "bank".to_owned(), "shop".to_owned()]);
+        let names: Vec<_> = some.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), 8, "{names:?}");
+        assert_eq!(names[3], "pods in namespace bank");
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_grant() {
+        let [slices, _, services, pods] = &watches(&[])[..] else { panic!() };
+        assert_eq!(slices.refusal("watch").resource, "endpointslices");
+        assert!(slices.what.is_vital() && !services.what.is_vital() && !pods.what.is_vital());
+        assert_eq!(
+            slices.grant(),
+            "grant list and watch with a ClusterRole: apiGroups [\"discovery.k8s.io\"], \
+             resources [\"endpointslices\"], verbs [list, watch]"
+        );
+        let pods = Watch { namespace: Some("shop".to_owned()), ..pods.clone() };
+        assert!(pods.grant().contains("Role in namespace shop: apiGroups [\"\"]"), "{}", pods.grant());
+    }
+}

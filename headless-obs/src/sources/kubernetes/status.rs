@@ -1,0 +1,58 @@
+//! What the snapshot says about the source: shared between the source, which knows, and whoever shows it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::line::Line;
+use crate::expose::snapshot::{Refusal, TopologyState};
+
+/// How the source does; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Status(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    lines: Vec<Arc<Line>>,
+    said: Mutex<Said>,
+}
+
+/// What the source says of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    pub(super) stale_since: Option<Timestamp>,
+    pub(super) refused: Vec<Refusal>,
+    pub(super) relists: u64,
+    pub(super) rejected: u64,
+}
+
+impl Status {
+    pub(super) fn new(lines: Vec<Arc<Line>>) -> Self {
+        Self(Arc::new(Shared { lines, said: Mutex::default() }))
+    }
+
+    pub(super) fn lines(&self) -> &[Arc<Line>] {
+        &self.0.lines
+    }
+
+    pub(super) fn say(&self, said: Said) {
+        *self.0.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    /// All but whether it is synced, which the engine knows.
+    pub fn topology(&self) -> TopologyState {
+        let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sum = |figure: fn(&Line) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
+        TopologyState {
+            source: super::NAME.to_owned(),
+            synced: false,
+            stale_since: said.stale_since,
+            refused: said.refused,
+            requests: sum(Line::requests),
+            received_bytes: sum(Line::bytes),
+            watch_restarts: sum(Line::restarts),
+            relists: said.relists,
+            rejected_objects: said.rejected,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether the topology is complete and in touch with the API server. Pure; time is an argument.
+//!
+//! In: of each watch, whether its stream is open, whether its list is complete, and its trouble. Out: [`State`].
+//!
+//! Invariants: a watch that was refused is not waited for, except where nothing can be said without it. A stream
+//! that ends and is opened again within [`GRACE`] is no loss: the server ends each now and then, and nothing is
+//! missed in between.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::Watch;
+use crate::expose::snapshot::Refusal;
+
+/// How long a watch may be down before what is known counts as old.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether the topology can be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is not complete yet, and why.
+    Waiting(Reason),
+    /// It is what it is now.
+    InTouch,
+    /// It is what it was then, and why.
+    Lost(Instant, Reason),
+}
+
+/// Why the topology cannot be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Nothing is wrong, it only takes its time.
+    Wait(String),
+    /// Something is wrong.
+    Trouble(String),
+}
+
+impl Reason {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Wait(text) | Self::Trouble(text) => text,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Part {
+    watch: Watch,
+    is_open: bool,
+    is_listed: bool,
+    /// Since when it is not current; none while it is.
+    down_since: Option<Instant>,
+    /// The verb that is refused.
+    refused: Option<&'static str>,
+    trouble: Option<String>,
+}
+
+/// All watches together.
+#[derive(Debug)]
+pub(super) struct Touch {
+    url: String,
+    parts: Vec<Part>,
+    was_synced: bool,
+}
+
+impl Touch {
+    pub(super) fn new(url: &str, watches: &[Watch], now: Instant) -> Self {
+        let part = |watch: &Watch| Part {
+            watch: watch.clone(),
+            is_open: false,
+            is_listed: false,
+            down_since: Some(now),
+            refused: None,
+            trouble: None,
+        };
+        Self { url: url.to_owned(), parts: watches.iter().map(part).collect(), was_synced: false }
+    }
+
+    /// Its stream is open or not.
+    pub(super) fn set_open(&mut self, watch: usize, is_open: bool, now: Instant) {
+        self.change(watch, now, |part| part.is_open = is_open);
+    }
+
+    /// All its objects are known, or about to be listed again.
+    pub(super) fn set_listed(&mut self, watch: usize, is_listed: bool, now: Instant) {
+        self.change(watch, now, |part| part.is_listed = is_listed);
+    }
+
+    /// Something went wrong.
+    pub(super) fn set_trouble(&mut self, watch: usize, trouble: String, now: Instant) {
+        self.change(watch, now, |part| part.trouble = Some(trouble));
+    }
+
+    /// The server does not allow `verb`. True: this is news.
+    pub(super) fn refuse(&mut self, watch: usize, verb: &'static str, now: Instant) -> bool {
+        let mut is_news = false;
+        self.change(watch, now, |part| {
+            is_news = part.refused.replace(verb) != Some(verb);
+            part.trouble = None;
+        });
+        is_news
+    }
+
+    fn change(&mut self, watch: usize, now: Instant, change: impl FnOnce(&mut Part)) {
+        let Some(part) = self.parts.get_mut(watch) else { return };
+        change(part);
+        if part.is_open {
+            part.refused = None;
+        }
+        if part.is_open && part.is_listed {
+            part.down_since = None;
+            part.trouble = None;
+        } else {
+            part.down_since.get_or_insert(now);
+        }
+    }
+
+    /// What is refused, each once.
+    pub(super) fn refusals(&self) -> Vec<Refusal> {
+        let refused = |part: &Part| Some(part.watch.refusal(part.refused?));
+        let mut refusals: Vec<_> = self.parts.iter().filter_map(refused).collect();
+        refusals.dedup();
+        refusals
+    }
+
+    /// Whether the topology can be relied on.
+    pub(super) fn state(&mut self, now: Instant) -> State {
+        let vital = |part: &&Part| part.refused.is_none() || part.watch.what.is_vital();
+        let down: Vec<_> = self.parts.iter().filter(vital).filter(|part| part.down_since.is_some()).collect();
+        let Some(since) = down.iter().filter_map(|part| part.down_since).min() else {
+            self.was_synced = true;
+            return State::InTouch;
+        };
+        let is_refused = down.iter().any(|part| part.refused.is_some());
+        match self.was_synced {
+            false => State::Waiting(self.reason(&down)),
+            true if !is_refused && now < since + GRACE => State::InTouch,
+            true => State::Lost(since, self.reason(&down)),
+        }
+    }
+
+    /// When the state changes although nothing happens.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let due = self.parts.iter().filter_map(|part| part.down_since).map(|since| since + GRACE);
+        due.filter(|due| *due > now).min()
+    }
+
+    /// Why it cannot be relied on; the gravest reason of these watches.
+    fn reason(&self, down: &[&Part]) -> Reason {
+        if let Some((verb, watch)) = down.iter().find_map(|part| Some((part.refused?, &part.watch))) {
+            return Reason::Trouble(format!(
+                "{} does not allow to {verb} {watch}, without which nothing can be reported; {}",
+                self.url,
+                watch.grant()
+            ));
+        }
+        if let Some(trouble) = down.iter().find_map(|part| part.trouble.as_ref()) {
+            return Reason::Trouble(trouble.clone());
+        }
+        let mut names: Vec<_> = down.iter().map(|part| part.watch.to_string()).collect();
+        names.dedup();
+        Reason::Wait(format!("waiting for {} from {}", names.join(", "), self.url))
+    }
+}
+
+#[cfg(test)]
+mod tests;

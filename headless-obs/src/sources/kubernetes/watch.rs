@@ -1,0 +1,206 @@
+//! One watch: kube's watcher, asked until it is cancelled.
+//!
+//! In: an API, and which of its objects. Out: [`Heard`], in order. Objects become the topology's own the moment
+//! they arrive; the rest of them is dropped here.
+//!
+//! Everything is listed by a stream where the server can, else page by page, from the server's memory either way.
+
+use std::fmt::Debug;
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event, InitialListStrategy, ListSemantic};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::super::convert::{self, Invalid};
+use super::merge::{Item, Word, version};
+use super::words::{Trouble, trouble};
+use crate::topology::object::Object;
+
+/// Watches begin within this time of each other, so that the daemons of a cluster that start together do not ask
+/// together.
+const SPREAD: Duration = Duration::from_secs(1);
+/// Pauses after failures: the first, and the longest. A server that was away is asked within this time of its
+/// return.
+const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Time after which something that was refused is tried again: it may have been granted.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+/// A server that streams a list sends something within this time, or does not know how it is done.
+const STREAMED: Duration = Duration::from_secs(30);
+/// Seconds after which the server ends a watch: a little different for each.
+const LIFETIME: std::ops::Range<u32> = 240..290;
+
+/// What a watch reports: something for the topology, or that it is in trouble.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Word(Word),
+    Trouble(Trouble),
+}
+
+/// Kubernetes objects that the topology has something from.
+pub(super) trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static
+{
+    /// What it means; nothing if it cannot matter.
+    fn content(&self) -> Result<Option<Object>, Invalid>;
+}
+
+impl Watched for EndpointSlice {
+    fn content(&self) -> Result<Option<Object>, Invalid> {
+        Ok(convert::slice(self)?.map(Object::Slice))
+    }
+}
+
+impl Watched for Service {
+    fn content(&self) -> Result<Option<Object>, Invalid> {
+        Ok(convert::service(self)?.map(Object::Service))
+    }
+}
+
+impl Watched for Pod {
+    fn content(&self) -> Result<Option<Object>, Invalid> {
+        Ok(Some(Object::Pod(convert::pod(self)?)))
+    }
+}
+
+/// Watches; `place` tells this watch from the others. Ends when nobody listens.
+pub(super) async fn run<K: Watched>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    url: String,
+    place: usize,
+    listener: mpsc::Sender<(usize, Heard)>,
+) {
+    let lifetime = LIFETIME.start + chance(u64::from(LIFETIME.end - LIFETIME.start));
+    let config = config.timeout(lifetime).list_semantic(ListSemantic::Any);
+    let streamed =
+        watcher::Config { initial_list_strategy: InitialListStrategy::StreamingList, ..config.clone() };
+    sleep(jittered(SPREAD, 0)).await;
+    let watch = async |config| follow(&api, config, &url, place, &listener).await;
+    watch(streamed).await;
+    tracing::debug!(place, "the server does not stream lists: they are read page by page");
+    watch(config).await;
+}
+
+/// Watches one way; ends when that way does not work with this server.
+async fn follow<K: Watched>(
+    api: &Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    url: &str,
+    place: usize,
+    listener: &mpsc::Sender<(usize, Heard)>,
+) {
+    let is_streamed = config.initial_list_strategy == InitialListStrategy::StreamingList;
+    let mut events = pin!(watcher::watcher(api.clone(), config));
+    let mut is_listing = false;
+    let mut pause = PAUSE;
+    loop {
+        let event = match is_streamed && is_listing {
+            true => match timeout(STREAMED, events.next()).await {
+                Ok(event) => event,
+                Err(_elapsed) => return,
+            },
+            false => events.next().await,
+        };
+        // The stream has no end of its own.
+        let Some(event) = event else { return };
+        let heard = match event {
+            Ok(event) => {
+                is_listing = matches!(event, Event::Init | Event::InitApply(_));
+                // Where lists are read page by page, this one only says that a try begins.
+                if !matches!(event, Event::Init) {
+                    pause = PAUSE;
+                }
+                word(event).map(Heard::Word)
+            }
+            Err(error) => match trouble(&error, url) {
+                Trouble::NoStreamingLists if is_streamed => return,
+                trouble => {
+                    tracing::debug!(place, %error, "trouble with a watch");
+                    Some(Heard::Trouble(trouble))
+                }
+            },
+        };
+        let Some(heard) = heard else { continue };
+        let rest = match &heard {
+            Heard::Word(_) => None,
+            Heard::Trouble(Trouble::Refused(_)) => Some(jittered(REFUSED_PAUSE, 80)),
+            Heard::Trouble(_) => {
+                let rest = jittered(pause, 50);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                Some(rest)
+            }
+        };
+        if listener.send((place, heard)).await.is_err() {
+            // The source is about to end this task.
+            pending::<()>().await;
+        }
+        if let Some(rest) = rest {
+            sleep(rest).await;
+        }
+    }
+}
+
+fn word<K: Watched>(event: Event<DeserializeGuard<K>>) -> Option<Word> {
+    Some(match event {
+        Event::Init => Word::Begin,
+        Event::InitApply(object) => Word::Listed(item(&object)?),
+        Event::InitDone => Word::Complete,
+        Event::Apply(object) => Word::Apply(item(&object)?),
+        Event::Delete(object) => Word::Delete(convert::key(object.meta()).ok()?),
+    })
+}
+
+/// Nothing for an object without a name, which no server sends.
+fn item<K: Watched>(object: &DeserializeGuard<K>) -> Option<Item> {
+    let content = match &object.0 {
+        Ok(object) => object.content(),
+        Err(broken) => Err(Invalid { path: "object".to_owned(), reason: broken.error.clone() }),
+    };
+    Some(Item { key: convert::key(object.meta()).ok()?, version: version(object), content })
+}
+
+/// A number below `bound`, another one each time.
+fn chance(bound: u64) -> u32 {
+    u32::try_from(RandomState::new().hash_one(0) % bound.max(1)).unwrap_or(0)
+}
+
+/// Between this share of `time`, in percent, and all of it.
+fn jittered(time: Duration, percent: u32) -> Duration {
+    time * (percent + chance(u64::from(101 - percent.min(100)))) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_in_its_bounds_and_varies() {
+        let second = Duration::from_secs(1);
+        let times: Vec<_> = (0..100).map(|_| jittered(second, 50)).collect();
+        assert!(times.iter().all(|time| (second / 2..=second).contains(time)), "{times:?}");
+        assert!(times.iter().any(|time| *time != times[0]));
+        assert_eq!(jittered(second, 100), second);
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_keeps_its_name() {
+        let text =
+            r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"}, "endpoints": 1}"#;
+        let object: DeserializeGuard<EndpointSlice> = serde_json::from_str(text).unwrap();
+        let item = item(&object).unwrap();
+        assert_eq!((&*item.key.name, item.version), ("a", Some(7)));
+        assert!(item.content.unwrap_err().reason.contains("sequence"), "{object:?}");
+    }
+}
