@@ -149,6 +149,13 @@ impl Namespace<'_> {
         found.with_context(|| format!("the last answer was {last:?}"))
     }
 
+    /// Waits until a pod's object is on its way out, because a controller wants it to be.
+    pub fn terminating(&self, pod: &HandPod) -> Result<()> {
+        let path = format!("{}/{}", self.path("pods"), pod.name());
+        let is_going = |object: &Value| !object["metadata"]["deletionTimestamp"].is_null();
+        self.api().when(&path, PATIENCE, is_going).map(drop)
+    }
+
     /// The cluster.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {

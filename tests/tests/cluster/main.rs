@@ -12,8 +12,13 @@
 )]
 
 mod end;
+#[path = "../node/figures.rs"]
+mod figures;
 mod harness;
+mod life;
 mod plane;
+mod scene;
+mod services;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,10 +44,25 @@ fn main() -> ExitCode {
     harness::run(&tests![
         end::a_cluster_leaves_nothing,
         end::what_sigkill_leaves_the_next_lab_removes,
+        life::a_deployment_rolls,
+        life::a_pod_comes_back_under_its_name,
+        life::a_stateful_set_grows_and_shrinks,
+        life::an_address_goes_to_a_pod_of_another_service,
+        life::states_of_a_pod_are_told_apart,
         plane::a_gate_passes_stalls_resets_and_refuses,
         plane::a_token_may_what_its_account_may,
         plane::names_are_resolved_by_libc_in_a_pod,
         plane::slices_of_headless_services_are_labelled,
         plane::who_watches_from_before_a_compaction_must_list_again,
+        services::a_pod_with_two_addresses_is_one_endpoint,
+        services::connections_without_dns_are_shown_beside_the_others,
+        services::endpoints_without_pods_are_known_by_their_addresses,
+        services::named_target_ports_may_differ_from_pod_to_pod,
+        services::pods_on_one_host_address_are_told_apart_by_port,
+        services::the_cluster_ip_of_the_same_pods_is_not_headless,
+        services::the_services_port_is_not_its_targets,
+        services::two_headless_services_are_told_apart_by_the_name_asked,
+        services::two_hundred_and_fifty_endpoints_in_several_slices,
+        services::without_ports_any_port_is_the_services,
     ])
 }
