@@ -25,5 +25,6 @@ fn nodes_become_ready() {
         eprintln!("{}", lab.folder().display());
         std::thread::sleep(std::time::Duration::from_secs(seconds.parse().unwrap()));
     }
-    one.unwrap(); two.unwrap();
+    one.unwrap();
+    two.unwrap();
 }
