@@ -202,6 +202,10 @@ fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
         ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
             not_permitted(format!("{what}: {}", chain(&error)))
         }
+        // The verifier's own refusals have another number and a log.
+        ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
+            not_permitted(format!("{what}: {io_error}"))
+        }
         _ => ProbeError::Refused { what, why: chain(&error) },
     }
 }

@@ -19,6 +19,7 @@ mod life;
 mod plane;
 mod scene;
 mod services;
+mod shared;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -81,7 +81,7 @@ impl RealNode {
             images,
             kubelet: config.kubelet(&program()?)?,
         };
-        let mut running = start(lab, &node, &spec)?;
+        let mut running = start(lab, &name, &node, &spec)?;
         let log = Log::of(&mut running);
         let node = Self { name, node, running: Mutex::new(running), log };
         node.when_ready(cluster)?;
@@ -126,10 +126,11 @@ pub fn is_ready(object: &Value) -> bool {
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-fn start(lab: &Lab, node: &Node, spec: &InitSpec) -> Result<Program> {
+fn start(lab: &Lab, name: &str, node: &Node, spec: &InitSpec) -> Result<Program> {
     let place = Place {
         netns: Some(node.netns_path()),
-        cgroup: Some(lab.inner.cgroups.make("outside")?),
+        // The kubelet is on the same node as its pods, and a cgroup with cgroups below it has no processes.
+        cgroup: Some(lab.inner.cgroups.make(&format!("{name}/system"))?),
         ..Place::default()
     };
     Program::of_role(&lab.inner.spawner, &place, "node", spec)
