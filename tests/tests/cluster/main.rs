@@ -11,6 +11,8 @@
     reason = "a test that cannot go on fails, and says where; a harness prints results"
 )]
 
+mod access;
+mod clients;
 mod end;
 #[path = "../node/figures.rs"]
 mod figures;
@@ -19,6 +21,7 @@ mod life;
 mod plane;
 mod scene;
 mod services;
+mod sources;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +45,14 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     harness::run(&tests![
+        access::a_role_in_one_namespace_is_enough_for_that_namespace,
+        access::the_shipped_rights_allow_no_more_than_is_asked,
+        access::without_pods_clients_have_no_names,
+        access::without_services_what_only_they_say_is_missing,
+        access::without_slices_it_is_not_ready_and_says_why,
+        clients::clients_have_the_names_of_their_workloads,
+        clients::each_node_counts_its_own_pods,
+        clients::probes_and_scrapes_change_no_headline,
         end::a_cluster_leaves_nothing,
         end::what_sigkill_leaves_the_next_lab_removes,
         life::a_deployment_rolls,
@@ -64,5 +75,6 @@ fn main() -> ExitCode {
         services::two_headless_services_are_told_apart_by_the_name_asked,
         services::two_hundred_and_fifty_endpoints_in_several_slices,
         services::without_ports_any_port_is_the_services,
+        sources::all_sources_give_the_same_report,
     ])
 }
