@@ -14,6 +14,7 @@
 mod access;
 mod clients;
 mod end;
+mod faults;
 #[path = "../node/figures.rs"]
 mod figures;
 mod harness;
@@ -55,6 +56,12 @@ fn main() -> ExitCode {
         clients::probes_and_scrapes_change_no_headline,
         end::a_cluster_leaves_nothing,
         end::what_sigkill_leaves_the_next_lab_removes,
+        faults::a_server_that_is_silent_is_noticed,
+        faults::a_token_that_ended_is_read_again_from_its_file,
+        faults::an_api_server_that_is_away_at_the_start_is_waited_for,
+        faults::history_that_goes_during_churn_loses_nothing,
+        faults::what_changed_behind_its_back_is_right_again_soon,
+        faults::what_was_known_stays_while_the_api_server_is_away,
         life::a_deployment_rolls,
         life::a_pod_comes_back_under_its_name,
         life::a_stateful_set_grows_and_shrinks,

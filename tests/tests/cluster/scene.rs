@@ -96,6 +96,12 @@ impl<'a> Scene<'a> {
         assert_eq!(opened(&service), accepted, "{service:#}");
         service
     }
+
+    /// Waits until all connections to the servers are a Service's, but so many.
+    pub(crate) fn settled_without(&self, observed: &Observed, name: &str, others: u64) -> Value {
+        let all: u64 = self.accepted().values().sum();
+        self.when(observed, name, |service| sum(service, "closed") == all - others)
+    }
 }
 
 /// A daemon and its way to the API server.
