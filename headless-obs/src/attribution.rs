@@ -2,10 +2,12 @@
 //! was still the endpoint's.
 //!
 //! In: a [`Dial`], the [`Topology`], the client's [`Sighting`]s. Out: an [`Outcome`]. The client's own DNS answers
-//! decide; only without any does the address alone, if it leaves no choice.
+//! decide; only without any does the address alone, if it leaves no choice. What is no client's choice at all, or is
+//! counted elsewhere, is [`Excluded`].
 
 use std::net::IpAddr;
 
+use crate::client::Role;
 use crate::dns::name::{Asked, candidates, without_port};
 use crate::dns::{Answer, Name};
 use crate::evidence::Sighting;
@@ -20,6 +22,8 @@ pub struct Dial {
     pub address: IpAddr,
     /// Destination port.
     pub port: u16,
+    /// What the client is.
+    pub by: Role,
     /// When it was started; `None` if before the observer.
     pub started: Option<Time>,
     /// Now.
@@ -126,6 +130,31 @@ impl Unattributed {
     }
 }
 
+/// Why a connection that could be attributed is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Excluded {
+    /// The node itself dialled a pod on it, without asking DNS: kubelet's probes.
+    Probe,
+    /// A service mesh's proxy made it for others, whose own connection counts.
+    Proxy,
+    /// It was made on another node, whose observer counts it.
+    OtherNode,
+}
+
+impl Excluded {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Probe, Self::Proxy, Self::OtherNode];
+
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Proxy => "proxy",
+            Self::OtherNode => "other_node",
+        }
+    }
+}
+
 /// What attribution finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -133,6 +162,8 @@ pub enum Outcome {
     To(Target),
     /// It goes to an endpoint but belongs to no Service.
     ToNobody(Unattributed),
+    /// It goes to an endpoint and is left out on purpose.
+    LeftOut(Excluded),
     /// Nothing to do with any headless Service.
     Unrelated,
 }
@@ -143,6 +174,25 @@ pub fn attribute<'a>(
     topology: &Topology,
     sightings: impl Iterator<Item = &'a Sighting>,
 ) -> Outcome {
+    let outcome = owner(dial, topology, sightings);
+    excluded(dial, outcome, topology).map_or(outcome, Outcome::LeftOut)
+}
+
+/// Why a connection with this outcome is left out.
+fn excluded(dial: Dial, outcome: Outcome, topology: &Topology) -> Option<Excluded> {
+    match (dial.by, outcome) {
+        (_, Outcome::Unrelated) => None,
+        (Role::Elsewhere, _) => Some(Excluded::OtherNode),
+        (Role::Proxy, _) => Some(Excluded::Proxy),
+        (Role::Host, Outcome::To(target)) if target.resolution == Resolution::None => {
+            let endpoint = topology.endpoint(target.endpoint)?;
+            (topology.is_here(endpoint)?).then_some(Excluded::Probe)
+        }
+        _ => None,
+    }
+}
+
+fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
     let at = dial.started.unwrap_or(dial.now);
     let mut refused = None;
     for sighting in sightings {

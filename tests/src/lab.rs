@@ -48,6 +48,10 @@ impl Inner {
         cgroups.and(folder.with_context(|| format!("cannot remove {}", self.folder.display())))
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A number no other pod of this lab has.
     pub(crate) fn next_pod(&self) -> u32 {
         self.next_pod.fetch_add(1, Ordering::Relaxed)

@@ -17,10 +17,12 @@
 pub mod alone;
 mod cgroup;
 pub mod client;
+pub mod cluster;
 pub mod dns;
 mod lab;
 mod link;
 pub mod manifest;
+pub mod mesh;
 mod netns;
 mod node;
 mod observer;

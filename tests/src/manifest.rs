@@ -185,6 +185,17 @@ fn dashed(address: IpAddr) -> String {
 fn pod(pod: &Pod) -> Value {
     let addresses = pod.addresses();
     let spec = pod.spec();
+    let ids =
+        [(Some(spec.container.as_str()), Some(pod.container())), (spec.sidecar.as_deref(), pod.sidecar())];
+    let containers = || ids.iter().filter_map(|(name, id)| Some(((*name)?, (*id)?)));
+    let statuses: Vec<Value> = containers()
+        .map(|(name, id)| {
+            json!({
+                "name": name, "ready": true, "restartCount": 0, "image": "none", "imageID": "none",
+                "containerID": format!("containerd://{id}"),
+            })
+        })
+        .collect();
     let mut value = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -192,24 +203,24 @@ fn pod(pod: &Pod) -> Value {
         "spec": {
             "nodeName": pod.node().name(),
             "hostNetwork": spec.host_network,
-            "containers": [{"name": "main", "image": "none"}],
+            "containers": containers().map(|(name, _)| json!({"name": name, "image": "none"})).collect::<Vec<_>>(),
         },
         "status": {
             "phase": "Running",
             "hostIP": pod.node().addresses().first(),
             "podIP": addresses.first(),
             "podIPs": addresses.iter().map(|address| json!({"ip": address})).collect::<Vec<_>>(),
-            "containerStatuses": [{
-                "name": "main", "ready": true, "restartCount": 0, "image": "none", "imageID": "none",
-                "containerID": format!("containerd://{}", pod.container()),
-            }],
+            "containerStatuses": statuses,
         },
     });
+    if let Some(app) = &spec.app {
+        value["metadata"]["labels"] = json!({"app": app});
+    }
     if let Some(workload) = &spec.workload {
         // A Deployment owns its pods by way of a ReplicaSet, whose name ends in a hash.
         const HASH: &str = "5d4f8c7b96";
         let (kind, name) = if workload.kind == "Deployment" {
-            value["metadata"]["labels"] = json!({"pod-template-hash": HASH});
+            value["metadata"]["labels"]["pod-template-hash"] = json!(HASH);
             ("ReplicaSet", format!("{}-{HASH}", workload.name))
         } else {
             (workload.kind.as_str(), workload.name.clone())

@@ -3,6 +3,7 @@
 //! In: name, gateway addresses of the pods' ranges. Out: [`Pod`]s, and addresses that lead nowhere.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::{Context, Result};
@@ -12,7 +13,8 @@ use crate::lab::Inner;
 use crate::link::Nowhere;
 use crate::netns::Netns;
 use crate::pod::{Pod, PodSpec};
-use crate::process::lock;
+use crate::process::{Place, lock};
+use crate::program::Program;
 
 const BRIDGE: &str = "cni0";
 
@@ -110,6 +112,31 @@ impl Node {
         let pod = Pod::new(self, spec)?;
         lock(&self.inner.pods).push(pod.clone());
         Ok(pod)
+    }
+
+    /// Starts any program in the node's network, outside of all pods.
+    pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
+        let lab = self.lab()?;
+        let cgroup = Some(lab.cgroups.make("outside")?);
+        let place = Place { netns: Some(self.netns_path()), cgroup, ..Place::default() };
+        Program::new(&lab.spawner, &place, arguments)
+    }
+
+    /// Runs `f` in the node's network, in a thread of its own.
+    pub fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.inner.netns.run(f)
+    }
+
+    /// The path by which a process enters the node's network, valid while the lab lives.
+    #[must_use]
+    pub fn netns_path(&self) -> PathBuf {
+        self.inner.netns.path()
+    }
+
+    /// Gives the node's loopback one more address, such as that of a Service.
+    pub fn give(&self, address: IpAddr) -> Result<()> {
+        let links = &self.inner.netns.links;
+        links.add_address(links.index("lo")?, IpNet::from(address))
     }
 
     /// The pods that have not been removed.

@@ -8,7 +8,6 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::process::lock;
-use crate::program::Program;
+use crate::program::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -59,7 +57,7 @@ pub fn program() -> Result<PathBuf> {
 pub struct Observer {
     program: Program,
     address: SocketAddr,
-    log: Arc<Mutex<String>>,
+    log: Log,
 }
 
 impl Observer {
@@ -73,14 +71,7 @@ impl Observer {
         arguments.extend([path, "run", "--listen", &listen]);
         arguments.extend(spec.options.iter().map(String::as_str));
         let mut program = lab.exec(&arguments)?;
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stdout, stderr) = program.streams();
-        if let Some(stream) = stdout {
-            collect(stream, &log);
-        }
-        if let Some(stream) = stderr {
-            collect(stream, &log);
-        }
+        let log = Log::of(&mut program);
         let mut observer = Self { program, address, log };
         observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
         Ok(observer)
@@ -117,7 +108,7 @@ impl Observer {
     /// What it has written to stdout and stderr.
     #[must_use]
     pub fn log(&self) -> String {
-        lock(&self.log).clone()
+        self.log.text()
     }
 
     /// Status and body of a page.
@@ -183,17 +174,6 @@ impl Observer {
 fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
     listener.local_addr().context("no free port on loopback")
-}
-
-/// Appends all that comes from a stream to the log, until it ends.
-fn collect(mut stream: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
-    let log = Arc::clone(log);
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = stream.read(&mut buffer) {
-            lock(&log).push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-    });
 }
 
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.

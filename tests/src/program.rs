@@ -6,11 +6,12 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::process::{Place, Spawner};
+use crate::process::{Place, Spawner, lock};
 
 /// A program of any kind inside a pod, with its output.
 pub struct Program {
@@ -56,6 +57,40 @@ impl Program {
         let status = self.child.wait().context("cannot wait for a program")?;
         let stderr = errors.join().map_err(|_| anyhow!("the reader of stderr died"))?;
         Ok(Output { status, stdout, stderr })
+    }
+}
+
+/// What a program writes to stdout and stderr, as it comes.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    /// Reads both streams until they end.
+    pub(crate) fn of(program: &mut Program) -> Self {
+        let log = Self::default();
+        let (stdout, stderr) = program.streams();
+        if let Some(stream) = stdout {
+            log.collect(stream);
+        }
+        if let Some(stream) = stderr {
+            log.collect(stream);
+        }
+        log
+    }
+
+    fn collect(&self, mut stream: impl Read + Send + 'static) {
+        let log = Arc::clone(&self.0);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                lock(&log).push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        });
+    }
+
+    /// All so far.
+    pub(crate) fn text(&self) -> String {
+        lock(&self.0).clone()
     }
 }
 

@@ -26,12 +26,12 @@ pub(crate) const DAEMON: &str = "headless-obs";
 
 /// Builds binaries: `--package NAME --bin NAME` pairs and the like.
 pub(crate) fn build(args: &[&str]) -> Result<Vec<Program>> {
-    programs(process::cargo().arg("build").args(args))
+    run(process::cargo().arg("build").args(args))
 }
 
 /// Builds the test programs of a package, without running them.
 pub(crate) fn build_tests(package: &str) -> Result<Vec<Program>> {
-    let mut built = programs(process::cargo().args(["test", "--no-run", "--package", package]))?;
+    let mut built = run(process::cargo().args(["test", "--no-run", "--package", package]))?;
     built.retain(|program| program.is_test);
     // Cargo announces them as they get ready, which differs from run to run.
     built.sort_by(|one, other| one.name.cmp(&other.name));
@@ -47,7 +47,8 @@ pub(crate) fn binary(programs: &[Program], name: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo built no program `{name}`"))
 }
 
-fn programs(command: &mut Command) -> Result<Vec<Program>> {
+/// Runs cargo; gives the programs that it built.
+pub(crate) fn run(command: &mut Command) -> Result<Vec<Program>> {
     let messages = process::output(command.arg("--message-format=json-render-diagnostics"))?;
     Ok(messages.lines().filter_map(program).collect())
 }

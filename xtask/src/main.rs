@@ -10,15 +10,20 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod artifacts;
+mod bench;
 mod build_ebpf;
 mod check;
 mod ci;
 mod console;
 mod daemon;
 mod demo;
+mod dist;
+mod e2e;
+mod elf;
 mod kernel;
 mod layers;
 mod libtest;
+mod parts;
 mod privilege;
 mod process;
 mod setup;
@@ -40,6 +45,12 @@ enum Task {
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
+    /// Run the tests that need a Kubernetes cluster; the last line is `N passed, N failed`
+    #[command(subcommand)]
+    E2e(e2e::Kind),
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Kind),
     /// Run the demonstration: a lab with clients of different habits, observed by the real daemon
     #[command(disable_help_flag = true)]
     Demo {
@@ -47,6 +58,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
+    Dist(dist::Options),
     /// Build headless-obs and run it with root
     #[command(disable_help_flag = true)]
     Run {
@@ -64,7 +77,10 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run(),
         Task::Check => check::run(),
         Task::Test(options) => test::run(&options),
+        Task::E2e(kind) => e2e::run(&kind),
+        Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
+        Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Ci => ci::run(),
     };

@@ -112,12 +112,22 @@ fn add_rust_src() -> Result<()> {
     added
 }
 
+/// Finds the programs that the tests start beside our own, or installs the packages that have them.
+pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
+    // Tools of the administrator are on root's path alone.
+    let is_there =
+        |program: &str| privilege::on_path(program) || Path::new("/usr/sbin").join(program).is_file();
+    let missing: Vec<_> =
+        programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
+}
+
 fn install_compiler() -> Result<()> {
     install_packages(&COMPILER_PACKAGES)
 }
 
 /// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
-fn install_packages(packages: &[&str]) -> Result<()> {
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
         bail!("no apt-get that could install {}", packages.join(" "));
     }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,13 +13,19 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, kernel, privilege, process};
+use crate::{artifacts, build_ebpf, check, kernel, parts, privilege, process, setup};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 3] = ["headless-obs", "headless-obs-ebpf", "xtask"];
 
 /// The package of the tests that need both.
 const KERNEL: &str = "headless-obs-tests";
+
+/// Programs that the kernel tests start, and the packages that have them.
+const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
+
+/// The test program that needs a Kubernetes control plane as well.
+pub(crate) const CLUSTER: &str = "cluster";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
@@ -31,6 +38,9 @@ pub(crate) struct Options {
     /// More options of the test programs, for example `-- --nocapture`
     #[arg(last = true)]
     libtest: Vec<String>,
+    /// Of the tests that need root, only this program's
+    #[arg(skip)]
+    only: Option<&'static str>,
 }
 
 impl Options {
@@ -56,6 +66,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     counts.add(pure(options, object.is_ok()).unwrap_or_else(|error| not_run("the pure tests", &error)));
     let kernel = object.and_then(|()| kernel(options));
     counts.add(kernel.unwrap_or_else(|error| not_run("the kernel tests", &error)));
+    Ok(conclude(counts))
+}
+
+/// Some of the tests that need root, and nothing else.
+pub(crate) fn only(program: &'static str, filter: &[String]) -> Result<ExitCode> {
+    build_ebpf::build()?;
+    let options = Options { only: Some(program), filter: filter.to_vec(), ..Options::default() };
+    Ok(conclude(kernel(&options)?))
+}
+
+fn conclude(mut counts: Counts) -> ExitCode {
     if counts.passed + counts.failed == 0 {
         counts.add(Counts::failure("no test has such a name".to_owned()));
     }
@@ -64,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         say(&format!("failed: {failure}"));
     }
     result(&counts.summary());
-    Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn not_run(part: &str, error: &anyhow::Error) -> Counts {
@@ -90,6 +111,7 @@ fn kernel(options: &Options) -> Result<Counts> {
         bail!("{}", missing.join("; "));
     }
     privilege::check()?;
+    setup::ensure_programs(&PROGRAMS)?;
     let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
     // One test at a time: they share the kernel's cgroup root and count what happens there.
@@ -98,15 +120,32 @@ fn kernel(options: &Options) -> Result<Counts> {
 
     let mut counts = Counts::default();
     for test in artifacts::build_tests(KERNEL)? {
+        if options.only.is_some_and(|only| only != test.name) {
+            continue;
+        }
         say(&format!("running {}", test.name));
-        let env = [
+        let mut env = vec![
             ("HEADLESS_OBS_BIN", daemon.clone().into_os_string()),
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
         ];
+        if test.name == CLUSTER && has_any(&test.path, &options.filter)? {
+            match parts::variable() {
+                Ok(variable) => env.push(variable),
+                Err(error) => {
+                    counts.add(not_run("the tests on a cluster", &error));
+                    continue;
+                }
+            }
+        }
         let mut command = privilege::as_root(&test.path, &args, &env)?;
         counts.add(count(command.current_dir(&test.package), &mut io::stdout())?);
     }
     Ok(counts)
+}
+
+/// Whether a test program has tests of such names: building what it needs takes long.
+fn has_any(program: &Path, filter: &[String]) -> Result<bool> {
+    Ok(process::output(Command::new(program).arg("--list").args(filter))?.contains(": test"))
 }
 
 /// Runs test programs, shows their output as it comes and counts what it says.

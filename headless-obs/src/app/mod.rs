@@ -2,6 +2,7 @@
 //! that knows both the core and the shell.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -45,7 +46,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     ]);
     let source = Source::open(&observe).await?;
     let mut engine = Engine::new(engine::Config {
-        topology: topology::Config::default(),
+        topology: topology::Config { node: source.node(&observe), ..Default::default() },
         learner: source.learner(&observe),
         clients: client::Config::default(),
         evidence: evidence::Config::default(),
@@ -154,6 +155,14 @@ impl Source {
         match self {
             Self::Kubernetes(source) => Some(source.status()),
             Self::Files(..) | Self::Dns => None,
+        }
+    }
+
+    /// The node observed, if endpoints say where they are.
+    fn node(&self, observe: &Observe) -> Option<Arc<str>> {
+        match self {
+            Self::Files(..) | Self::Kubernetes(_) => Some(observe.node.as_str().into()),
+            Self::Dns => None,
         }
     }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::client::Clients;
+use crate::client::{Clients, cgroup};
+use crate::engine::Engine;
 use crate::probe::CgroupRoot;
 use crate::time::Time;
 
@@ -11,6 +12,18 @@ use crate::time::Time;
 const BURST: u32 = 50;
 /// Time that gives one more walk.
 const REFILL: Duration = Duration::from_millis(100);
+
+/// Finds the part of the hierarchy that this node has to itself, by one of its pods: those of the topology must all be on
+/// this node.
+#[expect(dead_code, reason = "the source that knows only own pods comes next")]
+pub(super) fn find_part(root: &CgroupRoot, engine: &mut Engine) {
+    let topology = engine.topology();
+    let is_of_own_pod =
+        |_id, path: &str| cgroup::parse(path).pod_uid.is_some_and(|uid| topology.pod_by_uid(&uid).is_some());
+    if let Some(part) = root.find_path(is_of_own_pod).as_deref().and_then(cgroup::part_of_node) {
+        engine.clients().part(part);
+    }
+}
 
 /// The walks left.
 #[derive(Debug)]
@@ -34,8 +47,10 @@ impl Paths {
             return;
         }
         self.left -= 1;
-        if let Some(path) = root.path_of(cgroup) {
-            clients.cgroup(cgroup, &path);
+        match root.path_of(cgroup) {
+            Some(path) => clients.cgroup(cgroup, &path),
+            None if !root.is_whole() => clients.cgroup_elsewhere(cgroup),
+            None => {}
         }
     }
 

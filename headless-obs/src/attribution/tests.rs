@@ -35,7 +35,11 @@ fn dial(topology: &Topology, address: &str, at: u64, names: &[&str]) -> Outcome 
 }
 
 fn dial_port(topology: &Topology, address: &str, port: u16, at: u64, names: &[&str]) -> Outcome {
-    let dial = Dial { address: ip(address), port, started: Some(s(at)), now: s(at + 1) };
+    dial_by(topology, Role::Pod, address, port, at, names)
+}
+
+fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, names: &[&str]) -> Outcome {
+    let dial = Dial { address: ip(address), port, by, started: Some(s(at)), now: s(at + 1) };
     let sightings: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
     attribute(dial, topology, sightings.iter())
 }
@@ -52,6 +56,7 @@ fn text(topology: &Topology, outcome: Outcome) -> String {
             format!("{}/{} {resolution} {position} {stale}", service.key().name, endpoint.label())
         }
         Outcome::ToNobody(why) => why.as_str().to_owned(),
+        Outcome::LeftOut(why) => why.as_str().to_owned(),
         Outcome::Unrelated => "unrelated".to_owned(),
     }
 }
@@ -197,7 +202,7 @@ fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
 #[test]
 fn connections_older_than_the_observer_are_preexisting_whatever_the_evidence() {
     let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
-    let dial = Dial { address: ip("10.0.0.1"), port: 80, started: None, now: s(20) };
+    let dial = Dial { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: None, now: s(20) };
     for sightings in [vec![], vec![sighting(ORDERS, 19)]] {
         let outcome = attribute(dial, &topology, sightings.iter());
         assert_eq!(text(&topology, outcome), "orders/p-0 preexisting - fresh");
@@ -225,4 +230,36 @@ fn an_answer_means_the_last_service_of_its_chain() {
     check(&["db.example.org", ORDERS, BACKUP], Some(BACKUP));
     check(&[ORDERS, "unknown.shop.svc.cluster.local", "db.example.org"], Some(ORDERS));
     check(&["unknown.shop.svc.cluster.local"], None);
+}
+
+#[test]
+fn what_is_no_clients_choice_is_left_out() {
+    let on = |node: &str, endpoint: SliceEndpoint| SliceEndpoint { node: Some(node.into()), ..endpoint };
+    let mut topology = Topology::new(Config { node: Some("node-1".into()), ..Config::default() });
+    apply(
+        &mut topology,
+        10,
+        "orders",
+        &[
+            on("node-1", ready("orders-0", "10.0.0.1")),
+            on("node-2", ready("orders-1", "10.0.0.2")),
+            bare("10.0.0.3"),
+        ],
+    );
+    let by =
+        |by, address: &str, names: &[&str]| text(&topology, dial_by(&topology, by, address, 80, 20, names));
+    assert_eq!(by(Role::Host, "10.0.0.1", &[]), "probe");
+    assert_eq!(by(Role::Host, "10.0.0.1", &[ORDERS]), "orders/orders-0 service 3 fresh", "it asked DNS");
+    assert_eq!(
+        by(Role::Host, "10.0.0.2", &[]),
+        "orders/orders-1 none - fresh",
+        "kubelet probes its own pods only"
+    );
+    assert_eq!(by(Role::Host, "10.0.0.3", &[]), "orders/10.0.0.3 none - fresh", "nobody knows where it is");
+    assert_eq!(by(Role::Pod, "10.0.0.1", &[]), "orders/orders-0 none - fresh");
+    for (role, why) in [(Role::Proxy, "proxy"), (Role::Elsewhere, "other_node")] {
+        assert_eq!(by(role, "10.0.0.1", &[ORDERS]), why);
+        assert_eq!(by(role, "10.0.0.1", &[]), why);
+        assert_eq!(by(role, "10.9.9.9", &[]), "unrelated");
+    }
 }

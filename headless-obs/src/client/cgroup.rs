@@ -9,7 +9,8 @@
 //! | cgroupfs | `pod<uid>` | `<id>`, `crio-<id>` |
 //! | systemd | `<parents>-pod<uid>.slice`, dashes of the UID as `_` | `<runtime>-<id>.scope` |
 //!
-//! What comes before does not matter, since nodes themselves can be containers: the innermost pod counts.
+//! What comes before may be anything, since nodes themselves can be containers: the innermost pod counts. Nodes that
+//! share a kernel are told apart by it ([`part_of_node`]).
 
 /// What a cgroup path says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,26 @@ pub fn parse(path: &str) -> CgroupIdentity<'_> {
         container: container.map(|(_, id)| id.to_owned()),
         name: unit_name(inner),
     }
+}
+
+/// The part of the hierarchy that a node has to itself, from the path of one of its pods: what the kubelet keeps its
+/// pods in. Empty where that is the root, as on a node with a kernel of its own.
+pub fn part_of_node(path: &str) -> Option<String> {
+    let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    let pod = steps.iter().rposition(|step| pod_uid(step).is_some())?;
+    // The runtime's own place, not the kubelet's.
+    if steps.get(pod)?.contains(':') {
+        return None;
+    }
+    let above = steps.get(..pod)?;
+    let end = above.iter().rposition(|step| !is_kubelets(step)).map_or(0, |last| last + 1);
+    Some(above.get(..end)?.iter().map(|step| format!("/{step}")).collect())
+}
+
+/// A step that the kubelet makes, or is in itself: `kubepods`, a class of service, `kubelet.slice`.
+fn is_kubelets(step: &str) -> bool {
+    let name = step.strip_suffix(".slice").unwrap_or(step);
+    ["kubelet", "burstable", "besteffort"].contains(&name) || name.split('-').any(|word| word == "kubepods")
 }
 
 /// The UID in the name of a pod's cgroup.
@@ -155,6 +176,40 @@ mod tests {
         }
         check("/kubepods/burstable/pod{H}/{I}", Some(HASH), Some(ID), None);
         check("/kubepods.slice/kubepods-pod{H}.slice/crio-{I}.scope", Some(HASH), Some(ID), None);
+    }
+
+    #[test]
+    fn parts_of_nodes() {
+        for (path, part) in [
+            ("/kubepods/burstable/pod{U}/{I}", Some("")),
+            (
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{V}.slice/crio-{I}.scope",
+                Some(""),
+            ),
+            (
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{V}.slice/cri-containerd-{I}.scope",
+                Some(""),
+            ),
+            ("/node-1/kubepods/pod{U}/{I}", Some("/node-1")),
+            ("/docker/{N}/kubelet/kubepods/besteffort/pod{U}", Some("/docker/{N}")),
+            (
+                "/system.slice/docker-{N}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{V}.slice/{I}",
+                Some("/system.slice/docker-{N}.scope"),
+            ),
+            // A node within a pod.
+            ("/kubepods/pod{H}/{N}/kubepods/pod{U}/{I}", Some("/kubepods/pod{H}/{N}")),
+            ("/pods/pod{U}/{I}", Some("/pods")),
+            ("/system.slice/containerd.service/kubepods-pod{V}.slice:cri-containerd:{I}", None),
+            ("/system.slice/kubelet.service", None),
+            ("/", None),
+        ] {
+            let filled = |text: &str| {
+                [("{U}", UID), ("{V}", UID_), ("{H}", HASH), ("{I}", ID), ("{N}", NODE)]
+                    .iter()
+                    .fold(text.to_owned(), |text, (mark, value)| text.replace(mark, value))
+            };
+            assert_eq!(part_of_node(&filled(path)), part.map(filled), "{path}");
+        }
     }
 
     #[test]

@@ -13,6 +13,11 @@
 //! The path goes before the address where both name a pod: it is right while an address changes hands, and is
 //! all there is for pods on the host's network. Loopback and link-local addresses identify nobody.
 //!
+//! Not every client's connections are counted ([`Role`]). What a service mesh's proxy does for the other containers of
+//! its pod, or for the pods of its node, is the same connection a second time. And where nodes share a kernel, as
+//! in kind, events of all of them arrive: those from outside the node's own part of the cgroup hierarchy, or from an
+//! address that is another node's endpoint, are that node's observer's.
+//!
 //! A client is identified at each event, by what is known then. So a pod that becomes known after its first
 //! connections has those under a name of 2 to 5, and its own name from then on. To keep that rare, look up
 //! a cgroup's path when [`Clients::wants`] asks for it, *before* its event is identified; a scope that changed
@@ -61,6 +66,21 @@ pub struct Client {
     pub scope: ScopeId,
     /// What it is called.
     pub workload: WorkloadId,
+    /// What it is to this observer.
+    pub role: Role,
+}
+
+/// What a client is to this observer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A pod.
+    Pod,
+    /// Something that runs on the node itself.
+    Host,
+    /// A service mesh's proxy: what it does is done for others, whose own connections are seen.
+    Proxy,
+    /// On another node, which shares the kernel.
+    Elsewhere,
 }
 
 /// Bounds of the directory.
@@ -97,7 +117,17 @@ pub struct Counters {
 #[derive(Debug)]
 enum Cgroup {
     Asked(Time),
-    Known { pod_uid: Option<Arc<str>>, name: Option<Arc<str>> },
+    Known(Known),
+}
+
+/// What the path of a cgroup says.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    pod_uid: Option<Arc<str>>,
+    /// Only of pods.
+    container: Option<Box<str>>,
+    name: Option<Arc<str>>,
+    is_elsewhere: bool,
 }
 
 /// The directory of clients.
@@ -108,6 +138,8 @@ pub struct Clients {
     scopes: Recent<Scope, ScopeId>,
     workloads: Workloads,
     next_scope: u32,
+    /// The node's own part of the hierarchy.
+    part: Option<String>,
     counters: Counters,
 }
 
@@ -120,6 +152,7 @@ impl Clients {
             scopes: Recent::new(config.scopes),
             workloads: Workloads::new(config.workloads),
             next_scope: 0,
+            part: None,
             counters: Counters::default(),
         }
     }
@@ -137,7 +170,7 @@ impl Clients {
         }
         let asked_lately = match self.cgroups.peek(&cgroup) {
             None => false,
-            Some(Cgroup::Known { .. }) => true,
+            Some(Cgroup::Known(_)) => true,
             Some(Cgroup::Asked(at)) => now.since(*at) < self.config.ask_again,
         };
         if !asked_lately {
@@ -154,36 +187,73 @@ impl Clients {
             CgroupIdentity { container: Some(id), .. } => Some(format!("container-{}", first(id, 12))),
             CgroupIdentity { name, .. } => name.map(|name| text::clean(name).into_owned()),
         };
-        let known = Cgroup::Known { pod_uid: identity.pod_uid.map(Arc::from), name: name.map(Arc::from) };
-        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, known));
+        let is_inside =
+            |part: &String| path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let known = Known {
+            container: identity.container.filter(|_| identity.pod_uid.is_some()).map(Box::from),
+            pod_uid: identity.pod_uid.map(Arc::from),
+            name: name.map(Arc::from),
+            is_elsewhere: self.part.as_ref().is_some_and(|part| !is_inside(part)),
+        };
+        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
+    }
+
+    /// A cgroup is in no part of the hierarchy that this node can see, so it is another's.
+    pub fn cgroup_elsewhere(&mut self, id: u64) {
+        let known = Known { is_elsewhere: true, ..Known::default() };
+        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
+    }
+
+    /// Whether the node's own part of the hierarchy is known.
+    pub fn knows_part(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Takes in the node's own part of the hierarchy ([`cgroup::part_of_node`]). Paths have to be asked for again.
+    pub fn part(&mut self, part: String) {
+        self.part = Some(part);
+        self.cgroups = Recent::new(self.config.cgroups);
     }
 
     /// Who is behind an event of `cgroup` (0: not known) with this local address and `comm`.
     pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
         let (known, evicted) = self.cgroups.get(&cgroup);
         self.counters.cgroups_evicted += wide(evicted);
-        let (uid, name) = match known {
-            Some(Cgroup::Known { pod_uid, name }) => (pod_uid.clone(), name.clone()),
-            _ => (None, None),
+        let known = match known {
+            Some(Cgroup::Known(known)) => Some(known.clone()),
+            _ => None,
         };
+        // Once both are known the place of the cgroup decides; until then the address has to.
+        let is_placed = known.is_some() && self.part.is_some();
+        let Known { pod_uid, container, name, is_elsewhere } = known.unwrap_or_default();
         let local = Some(local.to_canonical()).filter(|local| identifies(*local));
-        let by_path = uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
+        let by_path = pod_uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
         let by_address = || local.and_then(|local| topology.pod_by_address(local));
         if let Some(pod) = by_path.or_else(by_address) {
             let workload = self.workloads.id(&pod.key.namespace, &pod.workload);
-            return Client { scope: self.scope(Scope::Pod(pod.uid.clone())), workload };
+            let is_proxy = container.is_some_and(|container| pod.proxies.include(&container));
+            let role = if is_proxy { Role::Proxy } else { Role::Pod };
+            return Client { scope: self.scope(Scope::Pod(pod.uid.clone())), workload, role };
         }
+        let is_elsewheres =
+            |local| topology.owners(local).any(|endpoint| topology.is_here(endpoint) == Some(false));
+        let is_elsewhere = is_elsewhere || !is_placed && local.is_some_and(is_elsewheres);
+        let role = match &pod_uid {
+            _ if is_elsewhere => Role::Elsewhere,
+            Some(_) => Role::Pod,
+            None => Role::Host,
+        };
         let workload = match name {
             Some(name) => self.workloads.id("", &name),
             None => self.workloads.id("", &text::comm(comm)),
         };
-        let scope = match (uid, cgroup, local) {
+        let scope = match (pod_uid, cgroup, local) {
             (Some(uid), ..) => Scope::Pod(uid),
             (None, 0, Some(local)) => Scope::Address(local),
             (None, 0, None) => Scope::Host,
             (None, cgroup, _) => Scope::Cgroup(cgroup),
         };
-        Client { scope: self.scope(scope), workload }
+        Client { scope: self.scope(scope), workload, role }
     }
 
     /// The name behind an id.

@@ -188,3 +188,93 @@ fn hostile_names_are_made_harmless() {
     let name = &test.clients.workload(client.workload).unwrap().name;
     assert_eq!(name.as_ref(), "\u{fffd}\u{fffd}\u{fffd}");
 }
+
+/// `role` of the client.
+fn role(test: &mut Test, cgroup: u64, local: &str) -> Role {
+    test.client(cgroup, local).role
+}
+
+#[test]
+fn nodes_that_share_a_kernel_are_told_apart_by_their_part_of_the_cgroups() {
+    let (own, other) =
+        (format!("/node-1/kubepods/pod{UID}/{}", "1".repeat(64)), "ffffffff-0000-1111-2222-333333333333");
+    let mut test = Test::new();
+    test.pod(web(&["10.1.0.1"]));
+    for round in ["unknown", "known"] {
+        test.path(1, &own);
+        test.path(2, &format!("/node-2/kubepods/pod{other}/{}", "2".repeat(64)));
+        test.path(3, &format!("/node-1/kubepods/pod{other}/{}", "3".repeat(64)));
+        test.path(4, "/node-1/kubelet");
+        test.path(5, "/node-11/kubelet");
+        let roles: Vec<_> = (1..=5).map(|cgroup| role(&mut test, cgroup, "10.9.0.1")).collect();
+        let expected = match round {
+            "unknown" => [Role::Pod, Role::Pod, Role::Pod, Role::Host, Role::Host],
+            _ => [Role::Pod, Role::Elsewhere, Role::Pod, Role::Host, Role::Elsewhere],
+        };
+        assert_eq!(roles, expected, "the part is {round}");
+        test.clients.part(cgroup::part_of_node(&own).unwrap());
+    }
+    // A cgroup that this node cannot see, unless the address says whose it is.
+    test.clients.cgroup_elsewhere(6);
+    assert_eq!(role(&mut test, 6, "10.9.0.1"), Role::Elsewhere);
+    assert_eq!(role(&mut test, 6, "10.1.0.1"), Role::Pod);
+}
+
+#[test]
+fn a_node_with_a_kernel_of_its_own_has_all_cgroups() {
+    let own = format!("/kubepods/burstable/pod{UID}/{}", "1".repeat(64));
+    let mut test = Test::new();
+    test.pod(web(&["10.1.0.1"]));
+    test.clients.part(cgroup::part_of_node(&own).unwrap());
+    test.path(1, &own);
+    test.path(2, "/system.slice/nginx.service");
+    test.path(3, "/");
+    assert_eq!(
+        [1, 2, 3].map(|cgroup| role(&mut test, cgroup, "10.9.0.1")),
+        [Role::Pod, Role::Host, Role::Host]
+    );
+}
+
+#[test]
+fn an_address_of_another_nodes_endpoint_is_elsewhere_until_the_cgroup_says_better() {
+    use crate::topology::build::{ready, slice};
+    let mut test = Test::new();
+    test.topology =
+        Topology::new(crate::topology::Config { node: Some("node-1".into()), ..Default::default() });
+    let on =
+        |node: &str, endpoint| crate::topology::object::SliceEndpoint { node: Some(node.into()), ..endpoint };
+    let slice = slice("shop", "orders", "a")
+        .with(on("node-1", ready("orders-0", "10.1.0.8")))
+        .with(on("node-2", ready("orders-1", "10.2.0.8")));
+    let _ = test.topology.apply(Time(0), slice.into());
+    assert_eq!(
+        [role(&mut test, 7, "10.1.0.8"), role(&mut test, 7, "10.2.0.8")],
+        [Role::Host, Role::Elsewhere]
+    );
+    test.clients.part(String::new());
+    test.path(7, &format!("/kubepods/pod{UID}"));
+    assert_eq!(role(&mut test, 7, "10.2.0.8"), Role::Pod, "a pod of this node that got the address just now");
+}
+
+#[test]
+fn proxies_are_containers_of_pods() {
+    use crate::topology::object::Proxies;
+    let (web_container, proxy) = ("a".repeat(64), "b".repeat(64));
+    let mut test = Test::new();
+    test.pod(Pod { proxies: Proxies::Sidecars([proxy.as_str().into()].into()), ..web(&["10.1.0.1"]) });
+    test.path(1, &format!("/kubepods/pod{UID}/{web_container}"));
+    test.path(2, &format!("/kubepods/pod{UID}/{proxy}"));
+    let (application, sidecar) = (test.client(1, "10.1.0.1"), test.client(2, "127.0.0.6"));
+    assert_eq!([application.role, sidecar.role], [Role::Pod, Role::Proxy]);
+    assert_eq!(application.scope, sidecar.scope, "they share their DNS answers");
+    assert_eq!(role(&mut test, 0, "10.1.0.1"), Role::Pod, "no cgroup, no container");
+
+    let ztunnel = "ffffffff-0000-1111-2222-333333333333";
+    test.pod(Pod {
+        uid: ztunnel.into(),
+        proxies: Proxies::All,
+        ..pod("istio-system", "ztunnel-x", &["10.1.0.2"])
+    });
+    test.path(3, &format!("/kubepods/pod{ztunnel}/{}", "c".repeat(64)));
+    assert_eq!(role(&mut test, 3, "10.1.0.1"), Role::Proxy, "a socket within the pod that it serves");
+}

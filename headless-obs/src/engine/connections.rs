@@ -28,7 +28,7 @@ impl Engine {
     }
 
     fn on_opened(&mut self, record: &TcpRecord, client: Client) {
-        let dial = dial(record);
+        let dial = dial(record, client);
         let (outcome, booking) = self.book(dial, client, 1);
         self.evidence.touch(dial.now, client.scope);
         if let Outcome::To(target) = outcome {
@@ -40,7 +40,7 @@ impl Engine {
     }
 
     fn on_failed(&mut self, record: &TcpRecord, client: Client) {
-        let dial = dial(record);
+        let dial = dial(record, client);
         let (outcome, booking) = self.book(dial, client, 1);
         let is_superseded = match (outcome, dial.started) {
             (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
@@ -56,16 +56,13 @@ impl Engine {
 
     fn on_closed(&mut self, record: &TcpRecord, client: Client) {
         self.pending.closed(record);
-        let dial = dial(record);
-        let Self { accounts, topology, evidence, unattributed, .. } = self;
-        let mut outcome = Outcome::Unrelated;
+        let dial = dial(record, client);
+        let Self { accounts, topology, evidence, tally, .. } = self;
         accounts.closed(record, |ledger| {
-            outcome = find(topology, evidence, dial, client);
+            let outcome = find(topology, evidence, dial, client);
+            tally.add(outcome, 1);
             booking_of(outcome, client, dial.port).map(|(key, target)| (ledger.admit(key), target))
         });
-        if let Outcome::ToNobody(reason) = outcome {
-            count(unattributed, reason, 1);
-        }
         if self.trace.is_some() {
             let outcome = find(&self.topology, &self.evidence, dial, client);
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
@@ -78,7 +75,8 @@ impl Engine {
         for record in existing {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
-            let dial = Dial { address: ip(record.destination), port: record.port, started: None, now };
+            let address = ip(record.destination);
+            let dial = Dial { address, port: record.port, by: client.role, started: None, now };
             let (_, booking) = self.book(dial, client, 1);
             let flow = FlowKey {
                 cgroup: record.cgroup,
@@ -94,14 +92,13 @@ impl Engine {
     /// Books what the kernel's totals have and the ring lost. The ring must have been read up to the moment they were
     /// read.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
-        let Self { accounts, topology, evidence, clients, unattributed, .. } = self;
+        let Self { accounts, topology, evidence, clients, tally, .. } = self;
         accounts.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
-            let dial = Dial { address: ip(flow.destination), port: flow.port, started: Some(now), now };
+            let address = ip(flow.destination);
+            let dial = Dial { address, port: flow.port, by: client.role, started: Some(now), now };
             let outcome = find(topology, evidence, dial, client);
-            if let Outcome::ToNobody(reason) = outcome {
-                count(unattributed, reason, connections);
-            }
+            tally.add(outcome, connections);
             booking_of(outcome, client, flow.port).map(|(key, target)| (ledger.admit(key), target))
         });
     }
@@ -114,14 +111,14 @@ impl Engine {
     fn wait_if_ahead(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) {
         let is_ahead = outcome == Outcome::ToNobody(Unattributed::NotEndpoint);
         if is_ahead && !self.pending.add(Time(record.header.time), record, client) {
-            count(&mut self.unattributed, Unattributed::NotEndpoint, 1);
+            self.tally.add(outcome, 1);
         }
     }
 
     /// Books the connections that were ahead of what has become known.
     pub(super) fn book_pending(&mut self, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
-            let dial = dial(&waiting.record);
+            let dial = dial(&waiting.record, waiting.client);
             let outcome = find(&self.topology, &self.evidence, dial, waiting.client);
             if let Some((key, target)) = booking_of(outcome, waiting.client, dial.port) {
                 let key = self.accounts.ledger.admit(key);
@@ -136,8 +133,10 @@ impl Engine {
         let outcome = find(&self.topology, &self.evidence, dial, client);
         match outcome {
             // `wait_if_ahead` counts those that are no endpoint.
-            Outcome::To(_) | Outcome::ToNobody(Unattributed::NotEndpoint) => {}
-            Outcome::ToNobody(reason) => count(&mut self.unattributed, reason, connections),
+            Outcome::ToNobody(Unattributed::NotEndpoint) => {}
+            Outcome::To(_) | Outcome::ToNobody(_) | Outcome::LeftOut(_) => {
+                self.tally.add(outcome, connections)
+            }
             Outcome::Unrelated => {
                 let prospect = self.prospect(dial.address);
                 self.boring.unrelated(dial.now, dial.address, prospect);
@@ -182,18 +181,11 @@ fn booking_of(outcome: Outcome, client: Client, port: u16) -> Booking {
     Some((key, target))
 }
 
-pub(super) fn count(unattributed: &mut [u64], reason: Unattributed, connections: u64) {
-    if let Some(place) = Unattributed::ALL.iter().position(|kind| *kind == reason)
-        && let Some(count) = unattributed.get_mut(place)
-    {
-        *count += connections;
-    }
-}
-
-fn dial(record: &TcpRecord) -> Dial {
+fn dial(record: &TcpRecord, client: Client) -> Dial {
     Dial {
         address: ip(record.destination),
         port: record.port,
+        by: client.role,
         started: (record.started > 0).then_some(Time(record.started)),
         now: Time(record.header.time),
     }

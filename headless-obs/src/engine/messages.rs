@@ -6,6 +6,7 @@ use headless_obs_ebpf::record::DnsRecord;
 
 use super::{Engine, Transport, ip};
 use crate::attribution::{Resolution, meant};
+use crate::client::Role;
 use crate::dns::message::{Reject, decode};
 use crate::dns::name::candidates;
 use crate::dns::stream::{Segment, StreamKey};
@@ -56,6 +57,9 @@ impl Engine {
             }
         }
         let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
+        if client.role == Role::Elsewhere {
+            return;
+        }
         let meant = meant(answer, &self.topology);
         if let Some((_, service, resolution)) = meant {
             let is_whole = resolution == Resolution::Service;

@@ -19,13 +19,14 @@ mod eyeballs;
 mod messages;
 mod pending;
 mod report;
+mod tally;
 mod trace;
 
 pub use answers::Transport;
 pub use boring::Effects;
 pub use report::KernelState;
 
-use crate::attribution::Unattributed;
+use crate::attribution::{Outcome, Unattributed};
 use crate::client::Clients;
 use crate::dns;
 use crate::dns::message::Reject;
@@ -40,9 +41,9 @@ use crate::topology::{Topology, Touched};
 use accounts::Accounts;
 use answers::Answers;
 use boring::Boring;
-use connections::count;
 use eyeballs::Winners;
 use pending::Pending;
+use tally::Tally;
 
 /// Bounds and modes of the engine.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ pub struct Engine {
     boring: Boring,
     winners: Winners,
     pending: Pending,
-    unattributed: [u64; Unattributed::ALL.len()],
+    tally: Tally,
     dns_rejected: [u64; Reject::ALL.len()],
     idle_flow: Duration,
     /// Events since the last call of `take_trace`; `None`: nobody follows.
@@ -103,7 +104,7 @@ impl Engine {
             boring: Boring::new(config.boring, UNOWNED),
             winners: Winners::default(),
             pending: Pending::default(),
-            unattributed: [0; Unattributed::ALL.len()],
+            tally: Tally::default(),
             dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,
             trace: None,
@@ -122,6 +123,11 @@ impl Engine {
         self.topology.synced()
     }
 
+    /// What is known of Services and Pods.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// The directory of clients, to tell it the paths of cgroups.
     pub fn clients(&mut self) -> &mut Clients {
         &mut self.clients
@@ -132,7 +138,7 @@ impl Engine {
         let touched = self.topology.expire(now);
         self.touch(&touched);
         let given_up = self.pending.expire(now);
-        count(&mut self.unattributed, Unattributed::NotEndpoint, given_up);
+        self.tally.add(Outcome::ToNobody(Unattributed::NotEndpoint), given_up);
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);

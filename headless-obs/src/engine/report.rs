@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use super::answers::{AnswerCounts, RCODES, Transport};
-use crate::attribution::{Resolution, Stale, Unattributed};
+use crate::attribution::{Resolution, Stale};
 use crate::client::WorkloadId;
 use crate::dns::message::Reject;
 use crate::expose::snapshot::{
@@ -74,13 +74,10 @@ impl Engine {
         let no_dns =
             cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
-        unattributed.extend(
-            Unattributed::ALL
-                .iter()
-                .zip(self.unattributed)
-                .map(|(reason, count)| (reason.as_str().to_owned(), count)),
-        );
+        unattributed.extend(self.tally.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
         let boring = kernel.counters.get("boring").copied().unwrap_or(0);
+        let mut excluded = Counts::from([("boring".to_owned(), boring)]);
+        excluded.extend(self.tally.excluded().map(|(reason, count)| (reason.to_owned(), count)));
         Quality {
             events_lost: self.losses(kernel),
             dns_rejected: nonzero(
@@ -93,7 +90,7 @@ impl Engine {
             late,
             late_share: ratio(late, opened),
             unattributed,
-            excluded: Counts::from([("probe".to_owned(), 0), ("boring".to_owned(), boring)]),
+            excluded,
             probes: kernel.hooks.clone(),
             maps: kernel
                 .maps

@@ -39,12 +39,13 @@ impl Engine {
         }
         let target = match outcome {
             Outcome::To(target) => Some(target),
-            Outcome::ToNobody(_) => None,
+            Outcome::ToNobody(_) | Outcome::LeftOut(_) => None,
             // Nobody's business: a node has many such connections.
             Outcome::Unrelated => return,
         };
         let reason = match outcome {
             Outcome::ToNobody(reason) => Some(reason.as_str()),
+            Outcome::LeftOut(reason) => Some(reason.as_str()),
             _ => why,
         };
         let endpoint = target.and_then(|target| self.topology.endpoint(target.endpoint));

@@ -53,8 +53,10 @@ pub struct Quality {
     /// Services have the address), `other_port`, `not_endpoint` (the Service that the client was told the address
     /// for does not have it).
     pub unattributed: Counts,
-    /// Connections left out on purpose, by reason: `boring` (to destinations that cannot be endpoints), `probe`
-    /// (health checks; none are told apart yet, so 0).
+    /// Connections left out on purpose, by reason: `boring` (to destinations that cannot be endpoints), and, failed
+    /// attempts included, `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made
+    /// by a service mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares
+    /// the kernel).
     pub excluded: Counts,
     /// Probe → the hook it runs on: `dns`, `tcp`, `existing`; `none` where it could not be attached.
     pub probes: BTreeMap<String, String>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::ProbeError;
+use super::mounts::{View, widest_cgroup2};
 
 /// The root of the cgroup2 hierarchy.
 #[derive(Debug)]
@@ -19,22 +20,23 @@ pub struct CgroupRoot {
 }
 
 impl CgroupRoot {
-    /// Opens `path` if one is given; else what the mount table lists; else mounts cgroup2 for this process alone.
+    /// Opens `path` if one is given; else the widest view that the mount table lists; else mounts cgroup2 for this
+    /// process alone.
     ///
     /// # Errors
-    /// `path` is no cgroup2 directory, or there is no cgroup2 and it cannot be mounted.
+    /// `path` is no cgroup2 directory, all that can be seen is this container itself, or there is no cgroup2 and it
+    /// cannot be mounted.
     pub fn find(path: Option<&Path>) -> Result<Self, ProbeError> {
         if let Some(path) = path {
             return Self::open(path, "option");
         }
         let table = fs::read_to_string("/proc/self/mountinfo")
             .map_err(|error| ProbeError::Cgroup(format!("/proc/self/mountinfo: {error}")))?;
-        match mounted(&table) {
-            Some(path) => {
-                Self::open(&path, if path == Path::new("/sys/fs/cgroup") { "unified" } else { "hybrid" })
-            }
-            None => Self::mount(),
+        let Some(view) = widest_cgroup2(&table) else { return Self::mount() };
+        if is_own_container(&view) {
+            return Err(ProbeError::OwnCgroup(view.point));
         }
+        Self::open(&view.point, if view.point.ends_with("unified") { "hybrid" } else { "unified" })
     }
 
     fn open(path: &Path, how: &'static str) -> Result<Self, ProbeError> {
@@ -72,53 +74,44 @@ impl CgroupRoot {
         (&self.path, self.how)
     }
 
+    /// Whether it is the root of all cgroups, not only of those of a node that is itself a container.
+    pub fn is_whole(&self) -> bool {
+        const ROOT: u64 = 1;
+        fs::metadata(&self.path).is_ok_and(|root| root.ino() == ROOT)
+    }
+
     /// The path of a cgroup, relative to the root; `None` if there is none with this id. Walks the hierarchy.
     pub fn path_of(&self, id: u64) -> Option<String> {
         if fs::metadata(&self.path).ok()?.ino() == id {
             return Some("/".to_owned());
         }
+        self.find_path(|found, _path| found == id)
+    }
+
+    /// The path, relative to the root, of the first cgroup below it for whose id and path `is_it` holds. Walks the
+    /// hierarchy.
+    pub fn find_path(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<String> {
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
             // A cgroup may go while it is visited.
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-                let path = entry.path();
-                if entry.ino() == id {
-                    return Some(format!("/{}", path.strip_prefix(&self.path).ok()?.display()));
+                let full = entry.path();
+                let path = format!("/{}", full.strip_prefix(&self.path).ok()?.display());
+                if is_it(entry.ino(), &path) {
+                    return Some(path);
                 }
-                folders.push(path);
+                folders.push(full);
             }
         }
         None
     }
 }
 
-/// The mount point of the first whole cgroup2 hierarchy in a mount table.
-fn mounted(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ');
-        let root = fields.nth(3)?;
-        let point = fields.next()?;
-        let is_whole = root == "/" || root.starts_with("/..");
-        (kind.starts_with("cgroup2 ") && is_whole).then(|| PathBuf::from(point))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_unified_hybrid_and_none() {
-        let check =
-            |table: &str, expected: Option<&str>| assert_eq!(mounted(table), expected.map(PathBuf::from));
-        check("25 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw", Some("/sys/fs/cgroup"));
-        check(
-            "30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw",
-            Some("/sys/fs/cgroup/unified"),
-        );
-        check("30 25 0:25 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu", None);
-        check("25 1 0:22 /user.slice /mnt rw - cgroup2 cgroup2 rw", None);
-    }
+/// Whether a view shows nothing but the container that this process is in: the view begins at the process's own
+/// cgroup, and that is not the top of the machine's hierarchy, which alone has no type.
+pub fn is_own_container(view: &View) -> bool {
+    view.above == 0
+        && view.point.join("cgroup.type").exists()
+        && fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.lines().any(|line| line == "0::/"))
 }

@@ -20,15 +20,17 @@ mod existing;
 mod load;
 mod maps;
 mod memory;
+mod mounts;
 mod record;
 mod ring;
 mod tracefs;
 
 pub use btf::VMLINUX;
-pub use cgroup::CgroupRoot;
+pub use cgroup::{CgroupRoot, is_own_container};
 pub use load::{Loaded, load, object};
 pub use maps::{Flow, Maps};
 pub use memory::give_back;
+pub use mounts::{View, widest_cgroup2};
 pub use record::Record;
 pub use ring::Ring;
 pub use tracefs::is_mounted as tracefs_is_mounted;
@@ -117,6 +119,12 @@ pub enum ProbeError {
         "cgroup2 is needed to see DNS answers: {0}; mount it with `mount -t cgroup2 none DIR` and give --cgroup DIR"
     )]
     Cgroup(String),
+    /// Only a container's own cgroup.
+    #[error(
+        "{} shows this container alone, so no other's DNS answers would be seen: mount the node's /sys/fs/cgroup into \
+         it, at any place (a hostPath volume, or docker's -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro)", .0.display()
+    )]
+    OwnCgroup(PathBuf),
     /// A program or map was refused.
     #[error("{what}: {why}")]
     Refused {

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::workload;
+use super::{mesh, workload};
 use crate::topology::object::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
@@ -184,6 +184,7 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
         host_network: object.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false),
         workload: workload::of(object, &key.name).into(),
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        proxies: mesh::proxies(object),
         key,
     })
 }

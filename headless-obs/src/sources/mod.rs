@@ -10,6 +10,7 @@ pub mod convert;
 pub mod files;
 pub mod kubernetes;
 pub mod manifest;
+mod mesh;
 mod workload;
 
 /// What a source reports.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::object::{
-    Change, Object, ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
+    Change, Object, ObjectKey, Pod, PodRef, Proxies, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
 
 pub(crate) fn ip(address: &str) -> IpAddr {
@@ -129,6 +129,7 @@ pub(crate) fn pod(namespace: &str, name: &str, addresses: &[&str]) -> Pod {
         host_network: false,
         workload: Arc::from("web"),
         finished: false,
+        proxies: Proxies::None,
     }
 }
 

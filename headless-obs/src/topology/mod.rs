@@ -20,6 +20,7 @@
 //! (its state then is `None`) and shortly after it left. What to make of that is the caller's decision.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod book;
@@ -59,9 +60,11 @@ pub struct EndpointRef {
     pub endpoint: EndpointId,
 }
 
-/// Bounds of the topology.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bounds of the topology, and where it is looked at from.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The node observed, where nodes have names.
+    pub node: Option<Arc<str>>,
     /// How long an endpoint is remembered after it left.
     pub keep_removed: Duration,
     /// The most endpoints that are remembered after they left; the oldest are forgotten first.
@@ -80,6 +83,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            node: None,
             keep_removed: Duration::from_secs(3600),
             removed: 20_000,
             history: 16,

@@ -104,6 +104,31 @@ pub struct Pod {
     pub workload: Arc<str>,
     /// It ran to its end (Succeeded or Failed): its addresses are no longer its own.
     pub finished: bool,
+    /// Which of its containers are proxies of a service mesh.
+    pub proxies: Proxies,
+}
+
+/// Containers that make connections for others, whose own connections are seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxies {
+    /// None of them.
+    #[default]
+    None,
+    /// These, by id, beside others.
+    Sidecars(Box<[Box<str>]>),
+    /// All: the pod serves the pods of its node.
+    All,
+}
+
+impl Proxies {
+    /// Whether the container with this id is one.
+    pub fn include(&self, container: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Sidecars(ids) => ids.iter().any(|id| **id == *container),
+            Self::All => true,
+        }
+    }
 }
 
 /// Any object of the topology.

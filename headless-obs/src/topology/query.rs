@@ -88,6 +88,11 @@ impl Topology {
             .filter(move |endpoint| endpoint.has(address))
     }
 
+    /// Whether an endpoint is on the node observed; `None` where that is not known.
+    pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
+        Some(endpoint.node()? == self.book.config.node.as_ref()?)
+    }
+
     /// The pod that has `address` to itself: not one on the host's network, not one that ran to its end.
     pub fn pod_by_address(&self, address: IpAddr) -> Option<&Pod> {
         self.pods.by_address(address)

@@ -10,6 +10,7 @@ mod client;
 mod control;
 mod dns;
 mod enter;
+mod proxy;
 mod server;
 
 use std::ffi::OsString;
@@ -52,6 +53,7 @@ fn run() -> Result<()> {
         }
         Some("server") => server::run(spec(arguments.next())?),
         Some("dns") => dns::run(spec(arguments.next())?),
+        Some("proxy") => proxy::run(spec(arguments.next())?),
         Some("client") => client::run(spec(arguments.next())?),
         _ => bail!("{}: no such role", role.display()),
     }

@@ -31,6 +31,8 @@ struct PodInner {
     node: Node,
     container: String,
     cgroup: PathBuf,
+    /// Id and cgroup of the sidecar.
+    sidecar: Option<(String, PathBuf)>,
     netns: Arc<Netns>,
     /// The host's end of the veth pair and the pod's index of its own end; none for a host-network pod.
     links: Option<(String, u32)>,
@@ -54,6 +56,13 @@ impl Pod {
         }
         let container = hex(&rand::random::<[u8; 32]>());
         let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &container))?;
+        let sidecar = if spec.sidecar.is_some() {
+            let id = hex(&rand::random::<[u8; 32]>());
+            let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &id))?;
+            Some((id, cgroup))
+        } else {
+            None
+        };
         let (netns, links) = if spec.host_network {
             ensure!(
                 spec.addresses.is_empty(),
@@ -77,6 +86,7 @@ impl Pod {
                 node: node.clone(),
                 container,
                 cgroup,
+                sidecar,
                 netns,
                 links,
                 addresses: Mutex::default(),
@@ -211,7 +221,8 @@ impl Pod {
         for server in lock(&self.inner.dns).drain(..) {
             server.kill();
         }
-        CgroupTree::remove(&self.inner.cgroup)?;
+        let mut cgroups = self.inner.sidecar.iter().map(|(_, cgroup)| cgroup).chain([&self.inner.cgroup]);
+        cgroups.try_for_each(|cgroup| CgroupTree::remove(cgroup))?;
         let lab = self.inner.node.lab()?;
         let mut truth = lock(&lab.truth);
         truth.book()?;
@@ -266,6 +277,18 @@ impl Pod {
         &self.inner.container
     }
 
+    /// The id of its sidecar, if it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&str> {
+        self.inner.sidecar.as_ref().map(|(id, _)| id.as_str())
+    }
+
+    pub(crate) fn sidecar_cgroup(&self) -> Result<PathBuf> {
+        let sidecar = self.inner.sidecar.as_ref();
+        let (_, cgroup) = sidecar.with_context(|| format!("pod {} has no sidecar", self.name()))?;
+        Ok(cgroup.clone())
+    }
+
     /// The directory of its cgroup.
     #[must_use]
     pub fn cgroup(&self) -> &Path {
@@ -303,9 +326,14 @@ impl Pod {
     }
 
     fn place(&self) -> Place {
+        self.place_in(self.inner.cgroup.clone())
+    }
+
+    /// The pod's network, seen from another cgroup.
+    pub(crate) fn place_in(&self, cgroup: PathBuf) -> Place {
         Place {
             netns: Some(self.inner.netns.path()),
-            cgroup: Some(self.inner.cgroup.clone()),
+            cgroup: Some(cgroup),
             resolv_conf: self.inner.spec.resolv_conf.as_ref().map(ResolvConf::text),
         }
     }

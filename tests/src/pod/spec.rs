@@ -61,6 +61,12 @@ pub struct PodSpec {
     pub workload: Option<Workload>,
     /// Resolver settings for the C library; the machine's without.
     pub resolv_conf: Option<ResolvConf>,
+    /// The name of a second container beside `main`, a proxy.
+    pub sidecar: Option<String>,
+    /// The name of its container.
+    pub container: String,
+    /// Its label `app`.
+    pub app: Option<String>,
 }
 
 impl PodSpec {
@@ -76,6 +82,9 @@ impl PodSpec {
             layout: CgroupLayout::default(),
             workload: None,
             resolv_conf: None,
+            sidecar: None,
+            container: "main".to_owned(),
+            app: None,
         }
     }
 
@@ -104,6 +113,21 @@ impl PodSpec {
     #[must_use]
     pub fn layout(mut self, layout: CgroupLayout) -> Self {
         self.layout = layout;
+        self
+    }
+
+    /// The same with a second container, for [`Pod::mesh`](crate::Pod::mesh).
+    #[must_use]
+    pub fn sidecar(mut self, name: &str) -> Self {
+        self.sidecar = Some(name.to_owned());
+        self
+    }
+
+    /// The same with another container and the label `app`.
+    #[must_use]
+    pub fn known_as(mut self, container: &str, app: &str) -> Self {
+        self.container = container.to_owned();
+        self.app = Some(app.to_owned());
         self
     }
 

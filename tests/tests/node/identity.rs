@@ -145,3 +145,23 @@ fn who_is_no_pod_has_the_name_of_its_cgroup_or_process() {
     assert_eq!(clients(orders(&snapshot)), expected);
     assert_eq!(sum(orders(&snapshot), "counted"), 21, "answers are told apart, too");
 }
+
+#[test]
+fn the_nodes_own_health_checks_are_left_out() {
+    let scene = Scene::new();
+    let host = scene.node.pod(PodSpec::new("shop", "host").host_network()).unwrap();
+    let (orders_service, _servers) = scene.orders(2, &ServerMode::Hold);
+    let addresses = orders_service.endpoints[0].pod.addresses();
+    let observer = scene.observe(&[orders_service], &["--node", "n1"]);
+    let kubelet = scene.lab.cgroup().join("system.slice/kubelet.service");
+    // Probes know the pod's address; who asks DNS for one is a client.
+    let prober = client_in(&host, &kubelet, &ClientSpec::fixed(&addresses, PORT, 0));
+    open(&prober, 5);
+    let backup = scene.lab.cgroup().join("system.slice/backup.service");
+    let asker = client_in(&host, &backup, &ClientSpec::new(ORDERS, PORT, scene.resolver, 0));
+    open(&asker, 2);
+    let snapshot = after(&observer, 2);
+    assert_eq!(clients(orders(&snapshot)), [("", "backup", 2)]);
+    assert_eq!(snapshot["quality"]["excluded"]["probe"], 5);
+    assert_eq!(snapshot["quality"]["unattributed"]["no_dns"], 0);
+}

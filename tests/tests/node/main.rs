@@ -12,12 +12,14 @@
 
 mod attribution;
 mod commands;
+mod container;
 mod dns;
 mod failures;
 mod families;
 mod figures;
 mod identity;
 mod learned;
+mod mesh;
 mod refusals;
 mod restart;
 mod shop;

@@ -1,10 +1,10 @@
 //! What the kernel offers, judged from what its files say. Pure.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
 use crate::config::TcpHook;
 use crate::expose::check::Check;
+use crate::probe::View;
 
 /// Types of the running kernel.
 pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -113,13 +113,20 @@ pub(super) fn lockdown(modes: &str) -> Check {
     Check::ok(name, if modes.contains("[integrity]") { "integrity, which is no obstacle" } else { "none" })
 }
 
-/// The cgroup2 hierarchy, from the mount table.
-pub(super) fn cgroup(mounts: &str, filesystems: &str) -> Check {
+/// The cgroup2 hierarchy, from the mount table. `view` is what is seen most of, if anything, and whether it is no more
+/// than the container that this runs in.
+pub(super) fn cgroup(view: Option<(&View, bool)>, mounts: &str, filesystems: &str) -> Check {
     let name = "cgroup2";
-    let v1 = mounted(mounts, "cgroup").next().is_some();
-    match cgroup_root(mounts) {
-        Some(root) if v1 => Check::ok(name, format!("{}, beside version 1", root.display())),
-        Some(root) => Check::ok(name, root.display().to_string()),
+    match view {
+        Some((view, true)) => Check::fail(
+            name,
+            format!("{} shows this container alone", view.point.display()),
+            "mount the node's /sys/fs/cgroup into it, at any place, such as /host/sys/fs/cgroup",
+        ),
+        Some((view, false)) if mounts.contains(" - cgroup ") => {
+            Check::ok(name, format!("{}, beside version 1", view.point.display()))
+        }
+        Some((view, false)) => Check::ok(name, view.point.display().to_string()),
         None if has_filesystem(filesystems, "cgroup2") => Check::warn(
             name,
             "not mounted; it is mounted privately while observing",
@@ -133,23 +140,6 @@ pub(super) fn cgroup(mounts: &str, filesystems: &str) -> Check {
     }
 }
 
-/// Where cgroup2 is mounted as a whole.
-pub(super) fn cgroup_root(mounts: &str) -> Option<PathBuf> {
-    mounted(mounts, "cgroup2").next().map(PathBuf::from)
-}
-
-/// Mount points of file systems of a type, those that show a part only left out; from /proc/self/mountinfo.
-fn mounted<'a>(mounts: &'a str, kind: &'a str) -> impl Iterator<Item = String> + 'a {
-    mounts.lines().filter_map(move |line| {
-        let (mount, source) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        // Blanks and the like are written as octal numbers.
-        let plain = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
-        (source.split(' ').next()? == kind && root == "/").then_some(plain)
-    })
-}
-
 fn has_filesystem(filesystems: &str, name: &str) -> bool {
     filesystems.lines().any(|line| line.split_whitespace().last() == Some(name))
 }
@@ -159,10 +149,6 @@ mod tests {
     use super::*;
     use crate::expose::check::Status::{self, Fail, Ok, Warn};
 
-    const UNIFIED: &str = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
-    const HYBRID: &str = "31 29 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
-                          32 29 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
-    const PART: &str = "29 23 0:26 /pod1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
     const SYSTEMS: &str = "nodev\ttracefs\nnodev\tcgroup2\n\text4\n";
 
     #[track_caller]
@@ -207,12 +193,12 @@ mod tests {
 
     #[test]
     fn cgroups() {
-        check(cgroup(UNIFIED, SYSTEMS), Ok, "/sys/fs/cgroup");
-        check(cgroup(HYBRID, SYSTEMS), Ok, "/sys/fs/cgroup/unified, beside version 1");
-        check(cgroup(PART, SYSTEMS), Warn, "privately");
-        check(cgroup("", SYSTEMS), Warn, "privately");
-        check(cgroup("garbage - \n -  - x\n", ""), Fail, "none");
-        let odd = "1 1 0:1 / /a\\040b rw - cgroup2 c rw\n";
-        assert_eq!(cgroup_root(odd), Some("/a b".into()));
+        let view = View { point: "/sys/fs/cgroup".into(), above: 0 };
+        check(cgroup(Some((&view, false)), "", SYSTEMS), Ok, "/sys/fs/cgroup");
+        let v1 = "32 29 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        check(cgroup(Some((&view, false)), v1, SYSTEMS), Ok, "/sys/fs/cgroup, beside version 1");
+        check(cgroup(Some((&view, true)), "", SYSTEMS), Fail, "this container alone");
+        check(cgroup(None, "", SYSTEMS), Warn, "privately");
+        check(cgroup(None, "", ""), Fail, "none");
     }
 }

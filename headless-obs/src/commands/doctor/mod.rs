@@ -12,6 +12,7 @@ use super::text::{clean, width, wrap};
 use crate::cli::{DoctorArgs, Output};
 use crate::config::{Observe, Topology};
 use crate::expose::check::{Check, Status};
+use crate::probe;
 use crate::sources::kubernetes;
 
 mod kernel;
@@ -47,7 +48,7 @@ fn look_around(config: &Observe) -> Vec<Check> {
     let mounts = read("/proc/self/mountinfo");
     let filesystems = read("/proc/filesystems");
     let btf = fs::File::open(kernel::BTF).map_err(|error| error.kind());
-    let cgroup = kernel::cgroup_root(&mounts);
+    let cgroup = probe::widest_cgroup2(&mounts);
     let mut checks = vec![
         kernel::privileges(&read("/proc/self/status")),
         kernel::version(&release),
@@ -60,12 +61,15 @@ fn look_around(config: &Observe) -> Vec<Check> {
         kernel::lockdown(&read("/sys/kernel/security/lockdown")),
         match &config.cgroup {
             Some(path) => machine::given_cgroup(path),
-            None => kernel::cgroup(&mounts, &filesystems),
+            None => {
+                let view = cgroup.as_ref().map(|view| (view, probe::is_own_container(view)));
+                kernel::cgroup(view, &mounts, &filesystems)
+            }
         },
         machine::memlock(&release),
         machine::topology(&config.topology),
     ];
-    checks.extend(config.cgroup.clone().or(cgroup).map(|root| machine::pods(&root)));
+    checks.extend(config.cgroup.clone().or(cgroup.map(|view| view.point)).map(|root| machine::pods(&root)));
     checks
 }
 

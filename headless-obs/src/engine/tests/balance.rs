@@ -152,7 +152,7 @@ proptest! {
         steps.into_iter().for_each(|step| kernel.step(step));
         kernel.reconcile();
 
-        let nobodys: u64 = kernel.world.engine.unattributed.iter().sum();
+        let nobodys: u64 = kernel.world.engine.tally.unattributed().map(|(_, count)| count).sum();
         let cells = || kernel.world.engine.accounts.ledger.cells().map(|(_, cell)| cell);
         let sum = |figure: fn(&FlowTotals) -> u64| kernel.totals.values().map(|(_, totals)| figure(totals)).sum::<u64>();
         let refused = cells().map(|cell| cell.failed[usize::from(reason::REFUSED)]).sum::<u64>();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::topology::object::{self, PodRef, ServiceKey, ServicePort, SliceEndpoint};
+use crate::topology::object::{self, PodRef, Proxies, ServiceKey, ServicePort, SliceEndpoint};
 
 fn arc(text: &str) -> Arc<str> {
     Arc::from(text)
@@ -140,6 +140,7 @@ metadata: {name: web}
             host_network: true,
             workload: arc("web"),
             finished: false,
+            proxies: Proxies::None,
         }),
     ];
     assert_eq!(objects(text), expected);

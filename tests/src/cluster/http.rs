@@ -1,0 +1,42 @@
+//! Plain HTTP inside a node's network: what parts offer beside the API.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::node::Node;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Status and body of a page.
+pub(crate) fn get(node: &Node, at: SocketAddr, path: &str) -> Result<(u16, String)> {
+    request(node, at, &format!("GET {path} HTTP/1.0\r\nHost: {at}\r\n\r\n"))
+}
+
+/// Status and body of the answer.
+pub(crate) fn post(node: &Node, at: SocketAddr, path: &str, body: &Value) -> Result<(u16, String)> {
+    let body = body.to_string();
+    let length = body.len();
+    request(
+        node,
+        at,
+        &format!("POST {path} HTTP/1.0\r\nHost: {at}\r\nContent-Length: {length}\r\n\r\n{body}"),
+    )
+}
+
+/// By HTTP/1.0: the end of the connection is the end of the body.
+fn request(node: &Node, at: SocketAddr, request: &str) -> Result<(u16, String)> {
+    node.run(|| {
+        let mut stream = TcpStream::connect_timeout(&at, LIMIT).with_context(|| format!("nobody at {at}"))?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).with_context(|| format!("{at}: no answer"))?;
+        let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{at}: no HTTP answer"))?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.with_context(|| format!("{at}: no HTTP status"))?, body.to_owned()))
+    })
+}

@@ -1,0 +1,331 @@
+//! A Kubernetes control plane on a node of the lab: real etcd, API server, controllers and DNS, as processes.
+//!
+//! In: a lab and a [`ClusterSpec`]. Out: a [`Cluster`] whose API server and DNS pods of its node reach at the usual
+//! Service addresses, an [`Api`] client for the harness, [`Gate`]s for daemons under test, kubeconfigs for any
+//! [`Identity`]. No kubelet runs: a [`Namespace`] makes pods by hand, each a pod of the lab with a Pod object.
+//!
+//! All of it ends with the lab, however that ends.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde_json::{Value, json};
+
+pub use self::api::Api;
+pub use self::gate::Gate;
+pub use self::hand::{Draft, HandPod};
+pub use self::keys::Identity;
+pub use self::namespace::Namespace;
+pub use self::part::program;
+pub use self::plane::{API, DNS, DnsPlugins, ZONE};
+pub use self::wait::until;
+use crate::lab::Lab;
+use crate::node::{Node, NodeSpec};
+use crate::process::lock;
+use keys::Keys;
+use part::Part;
+use runtime::Runtime;
+
+mod api;
+mod gate;
+mod hand;
+mod http;
+mod keys;
+mod lookup;
+mod namespace;
+mod part;
+mod plane;
+mod runtime;
+mod wait;
+
+/// How long a part may take to start, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A control plane to be started.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterSpec {
+    /// More flags of the API server, such as `--feature-gates=WatchList=false`.
+    pub api_server: Vec<String>,
+    /// What CoreDNS is told.
+    pub dns: DnsPlugins,
+    /// Kubelets will run: a scheduler places pods, and a node that is silent is not ready.
+    pub real_nodes: bool,
+}
+
+struct Parts {
+    etcd: Part,
+    api_server: Part,
+    controllers: Part,
+    scheduler: Option<Part>,
+    dns: Part,
+}
+
+impl Parts {
+    fn all(&mut self) -> impl Iterator<Item = &mut Part> {
+        let scheduler = self.scheduler.as_mut();
+        [&mut self.etcd, &mut self.api_server, &mut self.controllers, &mut self.dns]
+            .into_iter()
+            .chain(scheduler)
+    }
+}
+
+/// A control plane; its processes end when it is dropped.
+pub struct Cluster {
+    node: Node,
+    folder: PathBuf,
+    keys: Keys,
+    runtime: Runtime,
+    parts: Mutex<Parts>,
+    /// The harness's own way to the API server.
+    gate: Gate,
+    api: Api,
+    /// Addresses given to pods so far.
+    addresses: AtomicU16,
+}
+
+impl Cluster {
+    /// The usual control plane.
+    pub fn new(lab: &Lab) -> Result<Self> {
+        Self::start(lab, &ClusterSpec::default())
+    }
+
+    /// A control plane on a node of its own, once everything is up.
+    pub fn start(lab: &Lab, spec: &ClusterSpec) -> Result<Self> {
+        let node = lab.node_with(node_spec()?)?;
+        [API, DNS].into_iter().try_for_each(|address| node.give(address))?;
+        let gateway = IpAddr::V4(node.inner.spec.gateway_v4.addr());
+        let folder = lab.folder().join("cluster");
+        let mut addresses = vec![API, gateway, IpAddr::from([127, 0, 0, 1])];
+        addresses.extend(node.addresses());
+        let keys = Keys::new(&folder.join("keys"), &addresses, &plane::NAMES)?;
+        let runtime = Runtime::new()?;
+        let gate = Gate::new(&runtime, &node, plane::API_SOCKET)?;
+
+        let config = |name: &str, server: &str, identity: &Identity| -> Result<PathBuf> {
+            write_config(&folder, name, &keys.kubeconfig(server, identity)?)
+        };
+        let inside = format!("https://{}", plane::API_SOCKET);
+        let outside = config("harness", &gate.url(), &Identity::admin())?;
+        config("admin", &inside, &Identity::admin())?;
+        let controllers = config("controllers", &inside, &plane::user("kube-controller-manager"))?;
+        let scheduler = config("scheduler", &inside, &plane::user("kube-scheduler"))?;
+        let api = Api::new(&runtime, &outside)?;
+
+        let part = |name, flags: Result<Vec<String>>| Part::new(&node, name, &flags?);
+        let parts = Parts {
+            etcd: part("etcd", plane::etcd(&folder))?,
+            api_server: part("kube-apiserver", plane::api_server(&keys, gateway, spec))?,
+            controllers: part("kube-controller-manager", plane::controllers(&keys, &controllers, spec))?,
+            scheduler: spec
+                .real_nodes
+                .then(|| part("kube-scheduler", plane::scheduler(&scheduler)))
+                .transpose()?,
+            dns: part("coredns", plane::dns(&folder, &folder.join("coredns.kubeconfig"), &spec.dns))?,
+        };
+        let cluster = Self {
+            node,
+            folder,
+            keys,
+            runtime,
+            parts: Mutex::new(parts),
+            gate,
+            api,
+            addresses: AtomicU16::new(0),
+        };
+        cluster.bring_up()?;
+        Ok(cluster)
+    }
+
+    fn bring_up(&self) -> Result<()> {
+        {
+            let mut parts = lock(&self.parts);
+            parts.etcd.start()?;
+            parts.api_server.start()?;
+        }
+        self.api_server_when_ready()?;
+        {
+            let mut parts = lock(&self.parts);
+            parts.controllers.start()?;
+            if let Some(scheduler) = &mut parts.scheduler {
+                scheduler.start()?;
+            }
+        }
+        self.api.apply(plane::DNS_ACCOUNT)?;
+        let account = Identity::Token(self.token("kube-system", "coredns", &Value::Null)?);
+        let config = self.keys.kubeconfig(&format!("https://{}", plane::API_SOCKET), &account)?;
+        write_config(&self.folder, "coredns", &config)?;
+        lock(&self.parts).dns.start()?;
+        self.when("CoreDNS that is ready", || {
+            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
+            Ok((status == 200).then_some(()))
+        })?;
+        self.add_node(self.node.name())?;
+        // Without it no pod can be made.
+        self.default_account("default")
+    }
+
+    /// Makes a Node object. In the lab all nodes of pods made by hand are one.
+    pub fn add_node(&self, name: &str) -> Result<()> {
+        let labels = format!("{{kubernetes.io/hostname: {name}, topology.kubernetes.io/zone: zone-{name}}}");
+        self.api
+            .apply(&format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"))
+    }
+
+    /// Addresses that no pod has had: nothing on this network is remembered wrongly by accident. A prefix of its own
+    /// for each pod, as many network plugins have it, keeps the C library from preferring near ones.
+    fn next_addresses(&self, dual_stack: bool) -> Vec<String> {
+        let n = self.addresses.fetch_add(1, Ordering::Relaxed);
+        let mut addresses = vec![format!("10.244.{}.{}/32", 1 + n / 250, 1 + n % 250)];
+        if dual_stack {
+            addresses.push(format!("fd00:10:244::1:{n:x}/128"));
+        }
+        addresses
+    }
+
+    /// Waits for something that needs the control plane; a part that ends is an error at once.
+    fn when<T>(&self, what: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        until(PATIENCE, what, || {
+            let dead = lock(&self.parts).all().find_map(|part| part.check().err());
+            match dead {
+                // An end to the waiting, not one more reason to wait.
+                Some(error) => Ok(Some(Err(error))),
+                None => Ok(poll()?.map(Ok)),
+            }
+        })?
+    }
+
+    /// Waits until the default ServiceAccount of a namespace exists.
+    fn default_account(&self, namespace: &str) -> Result<()> {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
+        self.when(&format!("ServiceAccount {namespace}/default"), || self.api.find(&path)).map(drop)
+    }
+
+    fn api_server_when_ready(&self) -> Result<()> {
+        self.when("API server that is ready", || self.api.get("/readyz").map(Some)).map(drop)
+    }
+
+    /// The node all of it runs on: pods on it reach the API server and DNS.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The folder of kubeconfigs, keys and data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The API client of the harness: it may do everything.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// An API client by a kubeconfig.
+    pub fn api_by(&self, kubeconfig: &Path) -> Result<Api> {
+        Api::new(&self.runtime, kubeconfig)
+    }
+
+    /// The kubeconfig of who may do everything, for use in the node's network.
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    /// The way of one more client outside of the node's network.
+    pub fn gate(&self) -> Result<Gate> {
+        Gate::new(&self.runtime, &self.node, plane::API_SOCKET)
+    }
+
+    /// Writes a kubeconfig by which `identity` reaches `server`, such as a gate's URL.
+    pub fn kubeconfig(&self, name: &str, server: &str, identity: &Identity) -> Result<PathBuf> {
+        write_config(&self.folder, name, &self.keys.kubeconfig(server, identity)?)
+    }
+
+    /// A token of a ServiceAccount. Bound to an object, it ends with that: `{"kind", "name", "apiVersion", "uid"}`.
+    pub fn token(&self, namespace: &str, account: &str, bound: &Value) -> Result<String> {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let mut request = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 7200},
+        });
+        if !bound.is_null() {
+            request["spec"]["boundObjectRef"] = bound.clone();
+        }
+        let answer = self.api.create(&path, &request)?;
+        answer["status"]["token"].as_str().map(str::to_owned).context("a TokenRequest gave no token")
+    }
+
+    /// Ends the API server at once.
+    pub fn stop_api_server(&self) {
+        lock(&self.parts).api_server.stop();
+    }
+
+    /// Starts the API server, if it does not run, and waits until it is ready.
+    pub fn start_api_server(&self) -> Result<()> {
+        lock(&self.parts).api_server.start()?;
+        self.gate.open()?;
+        self.api_server_when_ready()
+    }
+
+    /// Makes etcd forget everything but the present: who watches from an older revision must list again. The API
+    /// server keeps a history of its own, which ends with its process.
+    pub fn compact(&self) -> Result<()> {
+        let now = self.api.get("/api/v1/namespaces?limit=1")?;
+        let revision = now["metadata"]["resourceVersion"].clone();
+        let body = json!({"revision": revision, "physical": true});
+        let (status, answer) = http::post(&self.node, plane::ETCD, "/v3/kv/compaction", &body)?;
+        anyhow::ensure!(status == 200, "etcd does not compact: HTTP {status}: {answer}");
+        Ok(())
+    }
+
+    /// Restarts CoreDNS with other options.
+    pub fn set_dns(&self, options: &DnsPlugins) -> Result<()> {
+        let config = self.folder.join("coredns.kubeconfig");
+        plane::dns(&self.folder, &config, options)?;
+        {
+            let mut parts = lock(&self.parts);
+            parts.dns.stop();
+            parts.dns.start()?;
+        }
+        self.when("CoreDNS that is ready", || {
+            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
+            Ok((status == 200).then_some(()))
+        })
+    }
+
+    /// What the parts have written, each under its name.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        lock(&self.parts).all().map(|part| part.log()).collect()
+    }
+
+    /// The process ids of the parts that run.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        lock(&self.parts).all().filter_map(|part| part.pid()).collect()
+    }
+}
+
+/// A node whose pods have room for more addresses than one pod range of 256.
+fn node_spec() -> Result<NodeSpec> {
+    Ok(NodeSpec {
+        gateway_v4: Ipv4Net::new([10, 244, 0, 1].into(), 16)?,
+        gateway_v6: Ipv6Net::new([0xfd00, 0x10, 0x244, 0, 0, 0, 0, 1].into(), 64)?,
+        ..NodeSpec::usual("n1", 1)
+    })
+}
+
+fn write_config(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.join(format!("{name}.kubeconfig"));
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,183 @@
+//! A namespace of the cluster, and its pods made by hand.
+//!
+//! In: YAML documents, and [`Draft`]s of pods or the selector of pods that a controller made. Out: [`HandPod`]s. This
+//! is what a scheduler, a network plugin and a kubelet would do: bind the Pod object, give it addresses, start its
+//! network and cgroup under the object's UID, and write its status.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cluster::hand::{Draft, HandPod};
+use crate::cluster::wait::until;
+use crate::cluster::{Api, Cluster, DNS, ZONE};
+use crate::pod::{PodSpec, ResolvConf, Workload};
+
+/// How long a controller may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A namespace; it is deleted with all its pods when this is dropped.
+pub struct Namespace<'a> {
+    cluster: &'a Cluster,
+    name: String,
+    pods: Vec<HandPod>,
+}
+
+impl Cluster {
+    /// Makes a namespace.
+    pub fn namespace(&self, name: &str) -> Result<Namespace<'_>> {
+        self.api().create(
+            "/api/v1/namespaces",
+            &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+        )?;
+        let namespace = Namespace { cluster: self, name: name.to_owned(), pods: Vec::new() };
+        self.default_account(name)?;
+        Ok(namespace)
+    }
+}
+
+impl Namespace<'_> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path of its list of objects of a kind, such as `pods` or `apps/v1/deployments`.
+    #[must_use]
+    pub fn path(&self, kind: &str) -> String {
+        match kind.rsplit_once('/') {
+            Some((group, plural)) => format!("/apis/{group}/namespaces/{}/{plural}", self.name),
+            None => format!("/api/v1/namespaces/{}/{kind}", self.name),
+        }
+    }
+
+    /// The DNS name of one of its Services.
+    #[must_use]
+    pub fn domain(&self, service: &str) -> String {
+        format!("{service}.{}.svc.{ZONE}", self.name)
+    }
+
+    /// Applies YAML documents; objects that name no namespace are of this one.
+    pub fn apply(&self, documents: &str) -> Result<Vec<Value>> {
+        self.cluster.api().apply_in(&self.name, documents)
+    }
+
+    /// Makes a pod that nobody else makes.
+    pub fn pod(&mut self, draft: &Draft) -> Result<HandPod> {
+        let object =
+            self.cluster.api().create(&self.path("pods"), &draft.object(&self.name, self.cluster.node()))?;
+        self.run(&object, draft)
+    }
+
+    /// Waits until controllers have made `count` pods with these labels that nobody runs, and runs each as soon as it is there: some
+    /// controllers wait for one before they make the next. Each is as the draft says, whose name is not used.
+    pub fn adopt(&mut self, selector: &str, count: usize, draft: &Draft) -> Result<Vec<HandPod>> {
+        let path = format!("{}?labelSelector={}", self.path("pods"), selector.replace('=', "%3D"));
+        let mut adopted = Vec::new();
+        until(PATIENCE, &format!("{count} pods of {selector} to be run"), || {
+            for object in self.api().list(&path)? {
+                let ours = |pod: &HandPod| object["metadata"]["uid"] == pod.uid();
+                if !self.pods.iter().any(ours) && object["metadata"]["deletionTimestamp"].is_null() {
+                    adopted.push(self.run(&object, draft)?);
+                }
+            }
+            Ok((adopted.len() >= count).then_some(()))
+        })?;
+        Ok(adopted)
+    }
+
+    /// Binds a Pod object, makes what it stands for, and says that it runs.
+    fn run(&mut self, object: &Value, draft: &Draft) -> Result<HandPod> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let name = text(&object["metadata"]["name"]).context("a Pod without a name")?;
+        if object["spec"]["nodeName"].is_null() {
+            let node = draft.node.as_deref().unwrap_or_else(|| self.cluster.node().name());
+            let binding = json!({
+                "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+            });
+            self.api().create(&format!("{}/{name}/binding", self.path("pods")), &binding)?;
+        }
+        let mut spec = PodSpec::new(&self.name, &name);
+        spec.uid = text(&object["metadata"]["uid"]).context("a Pod without a UID")?;
+        spec.host_network = object["spec"]["hostNetwork"] == true;
+        spec.layout = draft.layout;
+        spec.resolv_conf = Some(ResolvConf::kubelet(DNS, &self.name, ZONE));
+        spec.workload = self.workload(object)?;
+        if !spec.host_network {
+            spec.addresses.clone_from(&draft.addresses);
+            if draft.addresses.is_empty() {
+                spec.addresses = self.cluster.next_addresses(draft.dual_stack);
+            }
+        }
+        let pod = HandPod::new(self.cluster.node().pod(spec)?, self.api());
+        self.pods.push(pod.clone());
+        pod.set_ready(draft.ready)?;
+        Ok(pod)
+    }
+
+    /// What a Pod belongs to, as the owners themselves say.
+    fn workload(&self, object: &Value) -> Result<Option<Workload>> {
+        let mut owned = object.clone();
+        let mut workload = None;
+        loop {
+            let owners = owned["metadata"]["ownerReferences"].as_array();
+            let controller =
+                owners.and_then(|owners| owners.iter().find(|owner| owner["controller"] == true));
+            let Some(owner) = controller else { return Ok(workload) };
+            let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
+            let (kind, name) = (text("kind"), text("name"));
+            let list = crate::cluster::api::list_of(&self.name, owner)?;
+            workload = Some(Workload { kind, name: name.clone() });
+            // An owner of a kind that the API server does not know is the last.
+            owned = self.api().find(&format!("{list}/{name}"))?.unwrap_or_default();
+        }
+    }
+
+    /// Waits until DNS answers a name with exactly these addresses.
+    pub fn resolves(&self, name: &str, wanted: &[IpAddr]) -> Result<()> {
+        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+        let mut last = BTreeSet::new();
+        let found = until(PATIENCE, &format!("answer {wanted:?} for {name}"), || {
+            last = self.cluster.look_up(name)?;
+            Ok((last == wanted).then_some(()))
+        });
+        found.with_context(|| format!("the last answer was {last:?}"))
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        self.cluster
+    }
+
+    fn api(&self) -> &Api {
+        self.cluster.api()
+    }
+
+    fn remove(&self) -> Result<()> {
+        self.cluster.start_api_server()?;
+        // From now on nobody can make a pod in it. What else is in it goes on its own, in some seconds.
+        self.api().delete(&format!("/api/v1/namespaces/{}", self.name), None)?;
+        self.pods.iter().try_for_each(HandPod::remove)?;
+        self.api().delete(&self.path("pods"), Some(0))
+    }
+}
+
+impl Drop for Namespace<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            #[expect(
+                clippy::print_stderr,
+                reason = "a drop cannot fail, and the next test should not suffer unexplained"
+            )]
+            {
+                eprintln!("lab: namespace {}: {error:#}", self.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A service mesh around a pod: its firewall redirects what it sends and receives to a proxy, as Istio, Linkerd and
+//! ambient meshes do, with real rules of the kernel.
+//!
+//! In: the pod, and the pod whose container the proxy is: itself, with a sidecar, or one that serves its node. Out:
+//! an agent that passes on.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::pod::Pod;
+use crate::process::Agent;
+
+/// Where the proxy takes what the pod sends.
+pub const OUTBOUND: u16 = 15001;
+/// Where it takes what others send to the pod.
+pub const INBOUND: u16 = 15006;
+/// The mark of its own packets, which are not redirected.
+pub const MARK: u32 = 1337;
+
+/// A proxy to be started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeshSpec {
+    /// The address it delivers from.
+    pub delivers_from: Ipv4Addr,
+}
+
+/// Everything but the proxy's own, and DNS.
+const RULES: &str = "
+table ip mesh {
+    chain sent {
+        type nat hook output priority -100;
+        meta mark 1337 accept
+        ip daddr 127.0.0.0/8 accept
+        tcp dport 53 accept
+        meta l4proto tcp redirect to :15001
+    }
+    chain received {
+        type nat hook prerouting priority -100;
+        iifname \"lo\" accept
+        meta l4proto tcp redirect to :15006
+    }
+}
+";
+
+impl Pod {
+    /// From now on a proxy in a container of `by` connects in this pod's place: in its own sidecar, or in a pod that serves
+    /// the node. It ends with the handle.
+    pub fn mesh(&self, by: &Pod) -> Result<Agent> {
+        let lab = self.node().lab()?;
+        let is_own = by.uid() == self.uid();
+        let cgroup = if is_own { self.sidecar_cgroup()? } else { by.cgroup().to_owned() };
+        let spec = MeshSpec { delivers_from: Ipv4Addr::new(127, 0, 0, 6) };
+        let name = format!("proxy of {}", self.name());
+        let (agent, ()) = lab.spawner.agent(&name, &self.place_in(cgroup), "proxy", &spec)?;
+
+        let rules = lab.folder().join(format!("mesh-{}.nft", self.uid()));
+        std::fs::write(&rules, RULES).with_context(|| format!("cannot write {}", rules.display()))?;
+        let output = self.exec(&["nft", "-f", &rules.display().to_string()])?.output()?;
+        ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(agent)
+    }
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask bench scale`: what a large cluster that never rests costs the daemon, and how far behind it is.
+//!
+//! A real API server holds thousands of headless Services, as many ordinary ones, and the Pods of other nodes. Slices of
+//! both change all the time. Measured side by side, in the same minute: the daemon (memory, processor time, bytes it
+//! received), somebody who watches the same kinds without selectors (bytes), and, between the write of an endpoint and the
+//! first connection that is attributed to it, the daemon's lag.
+//!
+//! Standard output has the figures and nothing else; progress goes to standard error. Leaves nothing behind.
+
+#![deny(unsafe_code)]
+
+mod churn;
+mod lag;
+mod population;
+mod usage;
+mod watcher;
+
+use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use lab::cluster::{Cluster, Gate, Identity};
+use lab::{Lab, Observer, ObserverSpec};
+use serde_json::{Value, json};
+
+use churn::Churn;
+use population::Population;
+use usage::Usage;
+use watcher::Watcher;
+
+/// Measures the daemon against a large cluster that changes all the time.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench scale")]
+struct Options {
+    /// Headless Services, and as many ordinary ones
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    services: usize,
+    /// Endpoints of each kind, in all
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    endpoints: usize,
+    /// Pods, a twentieth of them on the node observed
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pods: usize,
+    /// Changes a second of headless Services' slices, and as many of others'
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    rate: u32,
+    /// Seconds of changes
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    seconds: u64,
+}
+
+/// How long the daemon may take to read everything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let figures = run(&Options::parse());
+    let shown = figures.and_then(|figures| Ok(writeln!(stdout(), "{figures:#}")?));
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<Value> {
+    let lab = Lab::new()?;
+    note("starting the control plane");
+    let cluster = Cluster::new(&lab)?;
+    note("filling it");
+    let begun = Instant::now();
+    let population = Population::make(&cluster, options.services, options.endpoints, options.pods)?;
+    note(&format!("{population}, in {:.0} s", begun.elapsed().as_secs_f64()));
+
+    let unfiltered_gate = cluster.gate()?;
+    let unfiltered = Watcher::start(&kubeconfig(&cluster, "unfiltered", &unfiltered_gate)?)?;
+    let gate = cluster.gate()?;
+    let started = Instant::now();
+    let spec = ObserverSpec {
+        patience: Some(PATIENCE),
+        ..ObserverSpec::new(
+            &source(&kubeconfig(&cluster, "daemon", &gate)?, cluster.node().name())
+                .each_ref()
+                .map(String::as_str),
+        )
+    };
+    let observer = Observer::start(&lab, &spec)?;
+    let ready_after = started.elapsed();
+    unfiltered.when_listed(PATIENCE)?;
+    note(&format!("the daemon is ready after {:.1} s", ready_after.as_secs_f64()));
+    let at_rest = Usage::of(observer.pid())?;
+    let listed = (gate.received(), unfiltered_gate.received());
+
+    note(&format!("changing {} slices a second for {} s", 2 * options.rate, options.seconds));
+    let churn = Churn::start(&cluster, &population, options.rate)?;
+    let begun = Instant::now();
+    let lags = lag::measure(&lab, &cluster, Duration::from_secs(options.seconds))?;
+    let passed = begun.elapsed();
+    let changes = churn.stop()?;
+    let in_motion = Usage::of(observer.pid())?;
+    let received = (gate.received() - listed.0, unfiltered_gate.received() - listed.1);
+    let snapshot = observer.snapshot()?;
+
+    let seconds = passed.as_secs_f64();
+    let ratio = |daemon: u64, other: u64| f64_of(daemon) / f64_of(other.max(1));
+    Ok(json!({
+        "cluster": {
+            "headless_services": options.services, "other_services": options.services,
+            "headless_endpoints": options.endpoints, "other_endpoints": options.endpoints, "pods": options.pods,
+        },
+        "changes": { "headless": changes.headless, "other": changes.other, "seconds": seconds,
+            "late": changes.late },
+        "daemon": {
+            "ready_after_seconds": ready_after.as_secs_f64(),
+            "resident_mib_at_rest": at_rest.resident_mib, "resident_mib": in_motion.resident_mib,
+            "cpu_percent": (in_motion.cpu_seconds - at_rest.cpu_seconds) / seconds * 100.0,
+            "topology": snapshot["quality"]["topology"],
+            "topology_lost": snapshot["quality"]["events_lost"]["topology_full"],
+        },
+        "received_bytes": {
+            "listed": { "daemon": listed.0, "unfiltered": listed.1, "ratio": ratio(listed.0, listed.1) },
+            "changes": { "daemon": received.0, "unfiltered": received.1, "ratio": ratio(received.0, received.1) },
+        },
+        "lag_ms": lag::summary(lags),
+    }))
+}
+
+/// The options by which a daemon reads the cluster.
+fn source(kubeconfig: &str, node: &str) -> [String; 6] {
+    ["--topology", "kubernetes", "--kubeconfig", kubeconfig, "--node", node].map(str::to_owned)
+}
+
+fn kubeconfig(cluster: &Cluster, name: &str, gate: &Gate) -> Result<String> {
+    let path = cluster.kubeconfig(name, &gate.url(), &Identity::admin())?;
+    Ok(path.to_str().context("the kubeconfig's path is not text")?.to_owned())
+}
+
+fn note(text: &str) {
+    // Nobody to tell if standard error has gone.
+    let _gone = writeln!(stderr(), "scale: {text}");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures to be read")]
+fn f64_of(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,97 @@
+//! What is in an archive, read back with `tar` and `gzip` from the machine.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::*;
+
+fn image() -> Image {
+    let entries = [
+        ("/bin/agent", Entry::Program(b"#!".to_vec())),
+        ("etc/hosts", Entry::File(b"127.0.0.1 localhost\n".to_vec())),
+        ("/sbin", Entry::Link("bin".to_owned())),
+        ("/tmp", Entry::Shared),
+    ];
+    Image {
+        name: "localhost/agent:1".to_owned(),
+        entrypoint: vec!["/bin/agent".to_owned()],
+        entries: entries.into_iter().map(|(path, entry)| (path.to_owned(), entry)).collect(),
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+    }
+}
+
+fn archive() -> (Vec<u8>, String) {
+    let mut out = Vec::new();
+    let digest = image().write(&mut out).unwrap();
+    (out, digest)
+}
+
+/// The output of a program that is given some input.
+fn pipe(program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}");
+    output.stdout
+}
+
+fn file(archive: &[u8], path: &str) -> Vec<u8> {
+    pipe("tar", &["-xOf", "-", path], archive)
+}
+
+fn value(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// What a descriptor points to; checked as an importer does.
+fn follow(archive: &[u8], descriptor: &Value) -> Vec<u8> {
+    let found = file(archive, &format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/")));
+    assert_eq!(descriptor["digest"], digest(&found));
+    assert_eq!(descriptor["size"], found.len());
+    found
+}
+
+#[test]
+fn everything_is_reached_from_the_index() {
+    let (archive, image_digest) = archive();
+    let index = value(&file(&archive, "index.json"));
+    assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "localhost/agent:1");
+    assert_eq!(index["manifests"][0]["digest"], image_digest);
+    let manifest = value(&follow(&archive, &index["manifests"][0]));
+    let config = value(&follow(&archive, &manifest["config"]));
+    assert_eq!(config["config"]["Entrypoint"], json!(["/bin/agent"]));
+    assert_eq!(config["config"]["Labels"], json!({"a": "b"}));
+    assert_eq!(config["architecture"], architecture());
+    let layer = pipe("gzip", &["-dc"], &follow(&archive, &manifest["layers"][0]));
+    assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
+    let listed = String::from_utf8(pipe("tar", &["-tvf", "-", "--numeric-owner", "--utc"], &layer)).unwrap();
+    let columns = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        listed.lines().map(columns).collect::<Vec<_>>(),
+        [
+            "drwxr-xr-x 0/0 0 1970-01-01 00:00 bin",
+            "-rwxr-xr-x 0/0 2 1970-01-01 00:00 bin/agent",
+            "drwxr-xr-x 0/0 0 1970-01-01 00:00 etc",
+            "-rw-r--r-- 0/0 20 1970-01-01 00:00 etc/hosts",
+            "lrwxrwxrwx 0/0 0 1970-01-01 00:00 sbin -> bin",
+            "drwxrwxrwt 0/0 0 1970-01-01 00:00 tmp",
+        ]
+    );
+}
+
+#[test]
+fn docker_before_25_finds_its_own_manifest() {
+    let (archive, _) = archive();
+    let manifest = value(&file(&archive, "manifest.json"));
+    assert_eq!(manifest[0]["RepoTags"], json!(["localhost/agent:1"]));
+    for path in [&manifest[0]["Config"], &manifest[0]["Layers"][0]] {
+        let path = path.as_str().unwrap();
+        assert!(path.ends_with(&hash(&file(&archive, path))), "{path}");
+    }
+}
+
+#[test]
+fn the_same_image_gives_the_same_bytes() {
+    assert_eq!(archive(), archive());
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask dist`: what is shipped, under `target/dist`: the static program, its image, the manifests.
+//!
+//! The image is written without a container engine, and the same sources give the same image. The manifests are those
+//! of `deploy/`: they name the image of this version.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use image::{Entry, Image};
+
+use crate::console::say;
+use crate::{artifacts, build_ebpf, elf, process, workspace};
+
+/// Repository of the image; `localhost` is looked up in no registry.
+const REPOSITORY: &str = "localhost/headless-obs";
+/// Manifests, and the folders they are in.
+const MANIFESTS: [&str; 2] = ["manifests", "namespaced"];
+
+/// What is built.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Cargo profile of the program; `dev` is built faster, runs slower and is larger
+    #[arg(long, default_value = "dist")]
+    profile: String,
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let made = make(&options.profile)?;
+    for path in [&made.program, &made.image] {
+        let size = fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
+        say(&format!("{} ({:.1} MiB)", path.display(), mebibytes(size)));
+    }
+    say(&format!("{} of digest {}", made.name, made.digest));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was made.
+pub(crate) struct Made {
+    /// The static program.
+    pub(crate) program: PathBuf,
+    /// The archive with the image.
+    pub(crate) image: PathBuf,
+    /// The image's name.
+    name: String,
+    /// The image's digest.
+    digest: String,
+}
+
+/// Builds everything with a cargo profile.
+pub(crate) fn make(profile: &str) -> Result<Made> {
+    let built = build(profile)?;
+    let folder = workspace::target().join("dist");
+    replace_folder(&folder)?;
+    for name in MANIFESTS {
+        copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
+    }
+    let program = folder.join(artifacts::DAEMON);
+    fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("{REPOSITORY}:{version}");
+    let image = Image {
+        name: name.clone(),
+        entrypoint: vec![format!("/{}", artifacts::DAEMON)],
+        entries: BTreeMap::from([(artifacts::DAEMON.to_owned(), Entry::Program(fs::read(&program)?))]),
+        labels: labels(version)?,
+    };
+    let path = folder.join(format!("headless-obs-{version}-linux-{}.tar", image::architecture()));
+    let file = fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let digest = image.write(BufWriter::new(file))?;
+    Ok(Made { program, image: path, name, digest })
+}
+
+/// The daemon, linked with everything it needs.
+fn build(profile: &str) -> Result<PathBuf> {
+    build_ebpf::build()?;
+    let host = host()?;
+    // Named as a target, so that the flag is not for build scripts and procedural macros, which cannot be static.
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let mut cargo = process::cargo();
+    cargo.env(flags, "-C target-feature=+crt-static").args(["build", "--target", &host]);
+    cargo.args(["--profile", profile, "--package", "headless-obs", "--bin", artifacts::DAEMON]);
+    let program = artifacts::binary(&artifacts::run(&mut cargo)?, artifacts::DAEMON)?;
+    let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    if let Some(interpreter) = elf::interpreter(&bytes)? {
+        bail!("{} is not static: it needs {interpreter}", program.display());
+    }
+    Ok(program)
+}
+
+/// This machine, as rustc calls it.
+fn host() -> Result<String> {
+    let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not name its host")
+}
+
+fn labels(version: &str) -> Result<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::from([
+        ("title", "headless-obs".to_owned()),
+        (
+            "description",
+            "How clients spread their connections over the pods behind headless Services".to_owned(),
+        ),
+        ("version", version.to_owned()),
+        ("licenses", "(MIT OR Apache-2.0) AND GPL-2.0-only".to_owned()),
+    ]);
+    // A source archive has no history.
+    if workspace::root().join(".git").exists() {
+        let git =
+            |args: &[&str]| process::output(Command::new("git").args(args).current_dir(workspace::root()));
+        let dirty = !git(&["status", "--porcelain"])?.is_empty();
+        let commit = git(&["rev-parse", "HEAD"])?;
+        labels.insert("revision", format!("{}{}", commit.trim(), if dirty { "-dirty" } else { "" }));
+    }
+    let full = |(name, value)| (format!("org.opencontainers.image.{name}"), value);
+    Ok(labels.into_iter().map(full).collect())
+}
+
+/// Makes a folder anew: nothing of an older version stays in what is shipped.
+fn replace_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().context("a file without a name")?;
+        ensure!(path.is_file(), "{} is no file", path.display());
+        fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifests_name_the_image_of_this_version() {
+        let path = workspace::root().join("deploy/manifests/3-daemonset.yaml");
+        let image = format!("image: {REPOSITORY}:{}\n", env!("CARGO_PKG_VERSION"));
+        assert!(fs::read_to_string(path).unwrap().contains(&image), "{image}");
+    }
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask e2e`: the tests on a cluster alone. `cargo xtask test` runs them too, as part of everything.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::test;
+
+/// Which cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Kind {
+    /// A real control plane, with pods made by hand
+    Cluster {
+        /// Run only tests whose name contains one of these
+        filter: Vec<String>,
+    },
+}
+
+/// The task.
+pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
+    match kind {
+        Kind::Cluster { filter } => test::only(test::CLUSTER, filter),
+    }
+}
