@@ -147,7 +147,7 @@ impl Source {
         match self {
             Self::Files(..) => "files",
             Self::Dns => "dns",
-            Self::Kubernetes(_) => "kubernetes",
+            Self::Kubernetes(_) => kubernetes::NAME,
         }
     }
 

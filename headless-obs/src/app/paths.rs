@@ -15,7 +15,6 @@ const REFILL: Duration = Duration::from_millis(100);
 
 /// Finds the part of the hierarchy that this node has to itself, by one of its pods: those of the topology must all be on
 /// this node.
-#[expect(dead_code, reason = "the source that knows only own pods comes next")]
 pub(super) fn find_part(root: &CgroupRoot, engine: &mut Engine) {
     let topology = engine.topology();
     let is_of_own_pod =

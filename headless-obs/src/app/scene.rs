@@ -29,6 +29,11 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    /// Whether the topology has this node's Pods and no others.
+    pub(super) fn pods_are_own(&self) -> bool {
+        self.source == kubernetes::NAME
+    }
+
     /// What there is to say without probes.
     pub(super) fn kernel_state(&self) -> KernelState {
         let nameless = self.status.as_ref().map(kubernetes::Status::topology).unwrap_or_default();

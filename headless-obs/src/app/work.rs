@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::warn;
 
 use super::clock::{now, wall_offset};
-use super::paths::Paths;
+use super::paths::{Paths, find_part};
 use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
 use crate::handle::{Readiness, Request, TraceTap};
@@ -61,10 +61,18 @@ impl Work {
 
     /// Takes in the connections that were open before.
     pub(super) fn adopt(&mut self, existing: &[ExistingRecord]) {
+        self.find_part();
         for record in existing {
             self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
         }
         self.engine.adopt(now(), existing);
+    }
+
+    /// Finds out which cgroups are this node's, as soon as a pod of it runs.
+    fn find_part(&mut self) {
+        if self.scene.pods_are_own() && !self.engine.clients().knows_part() {
+            find_part(&self.loaded.cgroups, &mut self.engine);
+        }
     }
 
     /// Hands events to those who asked for them before the probes were there.
@@ -150,6 +158,7 @@ impl Work {
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
         self.warn_of_full_maps();
+        self.find_part();
         if self.ring_losses() > self.settled_losses {
             self.settle().await;
         }

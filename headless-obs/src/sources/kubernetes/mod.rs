@@ -55,7 +55,7 @@ use watch::{Heard, Watched};
 use words::Trouble;
 
 /// What the source is called.
-const NAME: &str = "kubernetes";
+pub const NAME: &str = "kubernetes";
 /// Words that may wait; then the server does.
 const HEARD: usize = 256;
 
