@@ -29,8 +29,6 @@ pub struct ObserverSpec {
     pub options: Vec<String>,
     /// Words before the program, such as `setpriv --no-new-privs`.
     pub wrapper: Vec<String>,
-    /// It is not waited for longer than until it answers: it may never be ready.
-    pub unready: bool,
     /// How long it may take to be ready.
     pub patience: Option<Duration>,
 }
@@ -65,6 +63,13 @@ pub struct Observer {
 impl Observer {
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
+        let mut observer = Self::launch(lab, spec)?;
+        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
+        Ok(observer)
+    }
+
+    /// Starts it, ready or not.
+    pub fn launch(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
         let path = if spec.program.as_os_str().is_empty() { program()? } else { spec.program.clone() };
         let path = path.to_str().context("the daemon's path is not text")?;
         let address = free_port()?;
@@ -74,23 +79,21 @@ impl Observer {
         arguments.extend(spec.options.iter().map(String::as_str));
         let mut program = lab.exec(&arguments)?;
         let log = Log::of(&mut program);
-        let mut observer = Self { program, address, log };
-        let path = if spec.unready { "/healthz" } else { "/readyz" };
-        observer.wait_for(path, spec.patience.unwrap_or(Duration::from_secs(20)))?;
-        Ok(observer)
+        Ok(Self { program, address, log })
     }
 
-    fn wait_for(&mut self, path: &str, patience: Duration) -> Result<()> {
+    /// Waits until it is ready.
+    pub fn wait_ready(&mut self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
         loop {
-            if matches!(self.get(path), Ok((200, _))) {
+            if matches!(self.get("/readyz"), Ok((200, _))) {
                 return Ok(());
             }
             if let Some(status) = self.program.try_wait()? {
                 bail!("the daemon ended before it was ready ({status}):\n{}", self.log());
             }
             if Instant::now() > end {
-                bail!("the daemon is not ready after {patience:?} ({path}):\n{}", self.log());
+                bail!("the daemon is not ready after {patience:?}:\n{}", self.log());
             }
             thread::sleep(POLL);
         }

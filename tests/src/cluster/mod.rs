@@ -284,6 +284,18 @@ impl Cluster {
         self.api_server_when_ready()
     }
 
+    /// Restarts the API server with these flags beside the usual; without any it is as it was.
+    pub fn set_api_server(&self, more: &[&str]) -> Result<()> {
+        let spec = ClusterSpec {
+            api_server: more.iter().map(|&flag| flag.to_owned()).collect(),
+            ..ClusterSpec::default()
+        };
+        let gateway = IpAddr::V4(self.node.inner.spec.gateway_v4.addr());
+        let flags = plane::api_server(&self.keys, gateway, &spec)?;
+        lock(&self.parts).api_server = Part::new(&self.node, "kube-apiserver", &flags)?;
+        self.start_api_server()
+    }
+
     /// Makes etcd forget everything but the present: who watches from an older revision must list again. The API
     /// server keeps a history of its own, which ends with its process.
     pub fn compact(&self) -> Result<()> {

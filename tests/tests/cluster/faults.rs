@@ -1,17 +1,16 @@
 //! The API server is away, forgets, or does not answer: what was known stays, is marked as old, and is right again soon
 //! after. Traffic goes on all the time.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use lab::cluster::*;
-use lab::*;
+use lab::cluster::Draft;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::figures::endpoint;
 use crate::harness::Shared;
-use crate::scene::{Observed, Scene, addresses, opened, spec, stale, sum};
+use crate::observed::Observed;
+use crate::scene::{Scene, addresses, opened, stale, sum};
 
 /// How long the API server is away: longer than anything waits for it. `--five-minutes` on the test program's command
 /// line makes it as long as it says.
@@ -40,26 +39,6 @@ fn told(observed: &Observed, old: bool) -> Value {
 /// How often watches have been listed again.
 fn relists(observed: &Observed) -> u64 {
     observed.snapshot().unwrap()["quality"]["topology"]["relists"].as_u64().unwrap()
-}
-
-pub(crate) fn an_api_server_that_is_away_at_the_start_is_waited_for(shared: &Shared) {
-    let mut scene = Scene::new(shared, "late-start");
-    scene.orders(2);
-    let web = scene.client("web");
-    let account = shared.cluster.token("headless-obs", "headless-obs", &Value::Null).unwrap();
-    let gate = shared.cluster.gate().unwrap();
-    gate.close().unwrap();
-    let spec = spec(shared, &gate, "n1", "late-start", &Identity::Token(account), &[]);
-    let observer = Observer::start(&shared.lab, &ObserverSpec { unready: true, ..spec }).unwrap();
-    let reason = until(PATIENCE, "reason", || {
-        let (status, body) = observer.get("/readyz")?;
-        Ok((status == 503 && body.contains("refuses connections")).then_some(body))
-    });
-    reason.unwrap();
-    gate.open().unwrap();
-    until(PATIENCE, "readiness", || Ok((observer.get("/readyz")?.0 == 200).then_some(()))).unwrap();
-    scene.connect(&web, "orders", 10);
-    scene.settled(&Observed { observer, gate }, "orders");
 }
 
 pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared) {
@@ -179,46 +158,4 @@ pub(crate) fn a_server_that_is_silent_is_noticed(shared: &Shared) {
     observed.gate.open().unwrap();
     let orders = scene.settled(&observed, "orders");
     assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
-}
-
-pub(crate) fn a_token_that_ended_is_read_again_from_its_file(shared: &Shared) {
-    let mut scene = Scene::new(shared, "token");
-    let pods = scene.orders(2);
-    let web = scene.client("web");
-    // As a projected token: it ends with the object it is bound to, and the file holds the next one by then.
-    let holder = scene.client("holder");
-    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": holder.name(), "uid": holder.uid()});
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "headless-obs"}});
-    scene.namespace.apply(&account.to_string()).unwrap();
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "lab-token"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "headless-obs"},
-        "subjects": [{"kind": "ServiceAccount", "name": "headless-obs", "namespace": scene.namespace.name()}],
-    });
-    scene.namespace.apply(&binding.to_string()).unwrap();
-    let token = |bound: &Value| shared.cluster.token(scene.namespace.name(), "headless-obs", bound).unwrap();
-    let file = shared.lab.folder().join("token");
-    let first = token(&bound);
-    fs::write(&file, &first).unwrap();
-    let observed = Observed::start_as(shared, "n1", "token", &Identity::TokenFile(file.clone()), &[]);
-
-    holder.remove().unwrap();
-    let gate = shared.cluster.gate().unwrap();
-    let config = shared.cluster.kubeconfig("ended", &gate.url(), &Identity::Token(first)).unwrap();
-    let by_first = shared.cluster.api_by(&config).unwrap();
-    // The server remembers a token for some seconds.
-    let ended = || Ok((by_first.status("GET", "/version", &Value::Null)? == 401).then_some(()));
-    until(Duration::from_secs(30), "end of the token", ended).unwrap();
-    observed.gate.reset();
-    let snapshot = told(&observed, true);
-    assert!(snapshot["quality"]["topology"]["refused"].as_array().unwrap().is_empty());
-    let (_, reason) = observed.get("/readyz").unwrap();
-    assert!(reason.contains("401 Unauthorized"), "{reason}");
-
-    fs::write(&file, token(&Value::Null)).unwrap();
-    told(&observed, false);
-    let more = scene.server(&Draft::new("orders-2").app("orders"));
-    scene.namespace.resolves("orders", &[addresses(&pods), more.addresses()].concat()).unwrap();
-    scene.connect(&web, "orders", 9);
-    assert_eq!(scene.settled(&observed, "orders")["spread"]["endpoints"], 3);
 }
