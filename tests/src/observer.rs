@@ -63,6 +63,13 @@ pub struct Observer {
 impl Observer {
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
+        let mut observer = Self::launch(lab, spec)?;
+        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
+        Ok(observer)
+    }
+
+    /// Starts it, ready or not.
+    pub fn launch(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
         let path = if spec.program.as_os_str().is_empty() { program()? } else { spec.program.clone() };
         let path = path.to_str().context("the daemon's path is not text")?;
         let address = free_port()?;
@@ -72,12 +79,11 @@ impl Observer {
         arguments.extend(spec.options.iter().map(String::as_str));
         let mut program = lab.exec(&arguments)?;
         let log = Log::of(&mut program);
-        let mut observer = Self { program, address, log };
-        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
-        Ok(observer)
+        Ok(Self { program, address, log })
     }
 
-    fn wait_ready(&mut self, patience: Duration) -> Result<()> {
+    /// Waits until it is ready.
+    pub fn wait_ready(&mut self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
         loop {
             if matches!(self.get("/readyz"), Ok((200, _))) {

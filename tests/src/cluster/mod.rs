@@ -140,6 +140,9 @@ impl Cluster {
             addresses: AtomicU16::new(0),
         };
         cluster.bring_up()?;
+        if !spec.real_nodes {
+            cluster.add_node(cluster.node.name())?;
+        }
         Ok(cluster)
     }
 
@@ -166,16 +169,21 @@ impl Cluster {
             let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
             Ok((status == 200).then_some(()))
         })?;
-        self.add_node(self.node.name())?;
         // Without it no pod can be made.
         self.default_account("default")
     }
 
-    /// Makes a Node object. In the lab all nodes of pods made by hand are one.
+    /// Makes a Node object that is ready. In the lab all nodes of pods made by hand are one.
     pub fn add_node(&self, name: &str) -> Result<()> {
         let labels = format!("{{kubernetes.io/hostname: {name}, topology.kubernetes.io/zone: zone-{name}}}");
-        self.api
-            .apply(&format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"))
+        self.api.apply(&format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"
+        ))?;
+        // A new node is tainted until somebody says that it is ready; then nobody is here to take that back.
+        let path = format!("/api/v1/nodes/{name}");
+        self.api.patch(&path, &json!({"spec": {"taints": null}}))?;
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Lab", "message": "made by hand"});
+        self.api.patch(&format!("{path}/status"), &json!({"status": {"conditions": [ready]}})).map(drop)
     }
 
     /// Addresses that no pod has had: nothing on this network is remembered wrongly by accident. A prefix of its own
@@ -275,6 +283,18 @@ impl Cluster {
         lock(&self.parts).api_server.start()?;
         self.gate.open()?;
         self.api_server_when_ready()
+    }
+
+    /// Restarts the API server with these flags beside the usual; without any it is as it was.
+    pub fn set_api_server(&self, more: &[&str]) -> Result<()> {
+        let spec = ClusterSpec {
+            api_server: more.iter().map(|&flag| flag.to_owned()).collect(),
+            ..ClusterSpec::default()
+        };
+        let gateway = IpAddr::V4(self.node.inner.spec.gateway_v4.addr());
+        let flags = plane::api_server(&self.keys, gateway, &spec)?;
+        lock(&self.parts).api_server = Part::new(&self.node, "kube-apiserver", &flags)?;
+        self.start_api_server()
     }
 
     /// Makes etcd forget everything but the present: who watches from an older revision must list again. The API

@@ -106,6 +106,9 @@ impl Namespace<'_> {
         spec.uid = text(&object["metadata"]["uid"]).context("a Pod without a UID")?;
         spec.host_network = object["spec"]["hostNetwork"] == true;
         spec.layout = draft.layout;
+        // A node of its own to the daemon, though all are one in the lab.
+        let node = object["spec"]["nodeName"].as_str().or(draft.node.as_deref());
+        node.unwrap_or_else(|| self.cluster.node().name()).clone_into(&mut spec.part);
         spec.resolv_conf = Some(ResolvConf::kubelet(DNS, &self.name, ZONE));
         spec.workload = self.workload(object)?;
         if !spec.host_network {

@@ -52,7 +52,7 @@ pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
 }
 
 async fn allowed(client: &Client, watch: &Watch, url: &str) -> Check {
-    let name = watch.to_string();
+    let name = format!("access to {watch}");
     let mut refused = Vec::new();
     for verb in VERBS {
         match may(client, watch, verb).await {

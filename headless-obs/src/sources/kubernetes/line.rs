@@ -3,8 +3,8 @@
 //! In: requests of one watch. Out: their responses, and in [`Line`] whether the watch's stream is open, how often
 //! it was opened, how many requests were made and how many bytes came.
 //!
-//! It also ends what would never end (an answer that does not come), and keeps a server that closes each watch
-//! at once from being asked without pause.
+//! It also ends what would never end: an answer that does not come, a stream that says nothing for longer than the
+//! server's bookmarks let it. And it keeps a server that closes each watch at once from being asked without pause.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,13 +17,16 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::{Request, Response, StatusCode};
 use kube::client::Body;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tower::{BoxError, Service, ServiceExt};
 
 use super::connect::Transport;
 
 /// From a request to the head of its answer. A list of everything is made before its head is sent.
 const ANSWER: Duration = Duration::from_secs(20);
+/// Silence after which a stream is ended. The server sends a bookmark about once a minute where nothing else happens;
+/// one that does not is only asked again a little more often.
+const SILENCE: Duration = Duration::from_secs(150);
 /// Time between two openings of a watch, at least.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -99,10 +102,10 @@ pub(super) struct Monitored {
     pub(super) line: Arc<Line>,
 }
 
-/// The API server does not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer within {} s", ANSWER.as_secs())]
-pub(super) struct Silent;
+/// The API server does not answer, or no longer.
+#[derive(Debug, Default, thiserror::Error)]
+#[error("nothing came for {} s", .0.as_secs())]
+pub(super) struct Silent(Duration);
 
 impl Service<Request<Body>> for Monitored {
     type Response = Response<Counted>;
@@ -123,7 +126,7 @@ impl Service<Request<Body>> for Monitored {
             }
             line.requests.fetch_add(1, Ordering::Relaxed);
             let answer = async { transport.service().await?.oneshot(request).await };
-            let response = timeout(ANSWER, answer).await.map_err(|_elapsed| Silent)??;
+            let response = timeout(ANSWER, answer).await.map_err(|_elapsed| Silent(ANSWER))??;
             if response.status() == StatusCode::UNAUTHORIZED {
                 transport.renew();
             }
@@ -131,7 +134,8 @@ impl Service<Request<Body>> for Monitored {
             if is_stream {
                 line.opened();
             }
-            Ok(response.map(|body| Counted { body, line, is_stream }))
+            let silence = Box::pin(sleep(SILENCE));
+            Ok(response.map(|body| Counted { body, line, is_stream, silence }))
         })
     }
 }
@@ -142,6 +146,7 @@ pub(super) struct Counted {
     body: Incoming,
     line: Arc<Line>,
     is_stream: bool,
+    silence: Pin<Box<Sleep>>,
 }
 
 impl Counted {
@@ -154,17 +159,22 @@ impl Counted {
 
 impl HttpBody for Counted {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context).map_err(BoxError::from);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.line.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                self.silence.as_mut().reset(Instant::now() + SILENCE);
+            }
+            Poll::Pending if self.silence.as_mut().poll(context).is_ready() => {
+                self.end();
+                return Poll::Ready(Some(Err(Silent(SILENCE).into())));
             }
             Poll::Ready(Some(Err(_)) | None) => self.end(),
             Poll::Pending => {}

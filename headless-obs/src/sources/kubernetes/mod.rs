@@ -233,7 +233,8 @@ impl<'a> Listening<'a> {
     fn tell(&self, state: &State) {
         match state {
             State::Waiting(Reason::Wait(reason)) if self.state.is_none() => info!("{reason}"),
-            State::Waiting(Reason::Wait(_)) => {}
+            // What is refused has been told.
+            State::Waiting(Reason::Wait(_) | Reason::Refused(_)) => {}
             State::Waiting(Reason::Trouble(reason)) => warn!("no topology yet: {reason}"),
             State::Lost(_, reason) => warn!("the topology stays as it was: {}", reason.text()),
             State::InTouch => {

@@ -34,12 +34,14 @@ pub(super) enum Reason {
     Wait(String),
     /// Something is wrong.
     Trouble(String),
+    /// The server does not allow it.
+    Refused(String),
 }
 
 impl Reason {
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Wait(text) | Self::Trouble(text) => text,
+            Self::Wait(text) | Self::Trouble(text) | Self::Refused(text) => text,
         }
     }
 }
@@ -92,14 +94,14 @@ impl Touch {
         self.change(watch, now, |part| part.trouble = Some(trouble));
     }
 
-    /// The server does not allow `verb`. True: this is news.
+    /// The server does not allow `verb`. True: this is news, also from other watches.
     pub(super) fn refuse(&mut self, watch: usize, verb: &'static str, now: Instant) -> bool {
-        let mut is_news = false;
+        let before = self.refusals();
         self.change(watch, now, |part| {
-            is_news = part.refused.replace(verb) != Some(verb);
+            part.refused = Some(verb);
             part.trouble = None;
         });
-        is_news
+        self.refusals().iter().any(|refusal| !before.contains(refusal))
     }
 
     fn change(&mut self, watch: usize, now: Instant, change: impl FnOnce(&mut Part)) {
@@ -149,7 +151,7 @@ impl Touch {
     /// Why it cannot be relied on; the gravest reason of these watches.
     fn reason(&self, down: &[&Part]) -> Reason {
         if let Some((verb, watch)) = down.iter().find_map(|part| Some((part.refused?, &part.watch))) {
-            return Reason::Trouble(format!(
+            return Reason::Refused(format!(
                 "{} does not allow to {verb} {watch}, without which nothing can be reported; {}",
                 self.url,
                 watch.grant()

@@ -144,7 +144,7 @@ mod tests {
         let io = |kind| io::Error::from(kind);
         assert!(failed(io(io::ErrorKind::ConnectionRefused)).contains("https://api refuses connections"));
         assert!(failed(io(io::ErrorKind::TimedOut)).contains("does not answer"));
-        assert!(failed(Silent).contains("does not answer"));
+        assert!(failed(Silent::default()).contains("does not answer"));
         assert!(failed(io(io::ErrorKind::NetworkUnreachable)).contains("cannot be reached"));
         assert!(failed("invalid peer certificate: UnknownIssuer").contains("certificate-authority"));
         assert!(failed("dns error: failed to lookup address").contains("cannot be resolved"));

@@ -91,11 +91,11 @@ fn what_is_refused_is_not_waited_for_if_it_can_be_done_without() {
 fn without_slices_there_is_nothing() {
     let now = Instant::now();
     let mut touch = touch(now, &[SLICES, OTHERS]);
-    touch.refuse(SLICES, "list", now);
-    touch.refuse(OTHERS, "list", now);
+    assert!(touch.refuse(SLICES, "list", now));
+    assert!(!touch.refuse(OTHERS, "list", now), "both are endpointslices");
     assert_eq!(touch.refusals().len(), 1);
     let state = touch.state(now);
-    assert!(matches!(state, State::Waiting(Reason::Trouble(_))));
+    assert!(matches!(state, State::Waiting(Reason::Refused(_))));
     assert!(
         text(&state).contains("list endpointslices") && text(&state).contains("discovery.k8s.io"),
         "{state:?}"
