@@ -21,11 +21,14 @@ const REPOSITORY: &str = "localhost/headless-obs";
 /// Manifests, and the folders they are in.
 const MANIFESTS: [&str; 2] = ["manifests", "namespaced"];
 
+/// The cargo profile of what is shipped.
+pub(crate) const SHIPPED: &str = "shipped";
+
 /// What is built.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Cargo profile of the program; `dev` is built faster, runs slower and is larger
-    #[arg(long, default_value = "dist")]
+    #[arg(long, default_value = SHIPPED)]
     profile: String,
 }
 
