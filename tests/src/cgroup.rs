@@ -118,7 +118,7 @@ impl CgroupTree {
 
     /// Makes a directory below the run's and gives its path.
     pub(crate) fn make(&self, below: &str) -> Result<PathBuf> {
-        let path = self.path.join(below);
+        let path = self.path.join(below.trim_start_matches('/'));
         fs::create_dir_all(&path).with_context(|| format!("cannot make cgroup {}", path.display()))?;
         Ok(path)
     }

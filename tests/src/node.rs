@@ -114,10 +114,10 @@ impl Node {
         Ok(pod)
     }
 
-    /// Starts any program in the node's network, outside of all pods.
+    /// Starts any program in the node's network and its part of the cgroups, outside of all pods.
     pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
         let lab = self.lab()?;
-        let cgroup = Some(lab.cgroups.make("outside")?);
+        let cgroup = Some(lab.cgroups.make(&format!("{}/outside", self.name()))?);
         let place = Place { netns: Some(self.netns_path()), cgroup, ..Place::default() };
         Program::new(&lab.spawner, &place, arguments)
     }

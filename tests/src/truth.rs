@@ -18,7 +18,9 @@ use crate::server::Server;
 pub struct TruthRow {
     /// The client: its workload's name, a node's name, or an address that nobody owns.
     pub client: String,
-    /// The pod that accepted them.
+    /// The namespace of the pod that accepted them.
+    pub namespace: String,
+    /// That pod's name.
     pub pod: String,
     /// How many.
     pub accepted: u64,
@@ -32,6 +34,7 @@ struct Owner {
 }
 
 struct Source {
+    namespace: String,
     pod: String,
     server: Server,
     seen: BTreeMap<IpAddr, u64>,
@@ -42,13 +45,15 @@ struct Source {
 pub(crate) struct Ledger {
     owners: BTreeMap<IpAddr, Owner>,
     sources: Vec<Source>,
-    booked: BTreeMap<(String, String), u64>,
+    /// By client, and namespace and name of the pod.
+    booked: BTreeMap<(String, String, String), u64>,
 }
 
 impl Ledger {
     /// Adds a server of a pod.
-    pub(crate) fn add(&mut self, pod: &str, server: &Server) {
-        self.sources.push(Source { pod: pod.to_owned(), server: server.clone(), seen: BTreeMap::new() });
+    pub(crate) fn add(&mut self, namespace: &str, pod: &str, server: &Server) {
+        let (namespace, pod) = (namespace.to_owned(), pod.to_owned());
+        self.sources.push(Source { namespace, pod, server: server.clone(), seen: BTreeMap::new() });
     }
 
     /// An address has an owner from now on. What came from it before must be booked by then.
@@ -73,7 +78,8 @@ impl Ledger {
                 let before = source.seen.insert(address, accepted).unwrap_or(0);
                 let owner = self.owners.get(&address);
                 let client = owner.map_or_else(|| address.to_string(), |owner| owner.workload.clone());
-                *self.booked.entry((client, source.pod.clone())).or_default() += accepted - before;
+                let key = (client, source.namespace.clone(), source.pod.clone());
+                *self.booked.entry(key).or_default() += accepted - before;
             }
         }
         self.sources.retain(|source| !source.server.has_ended());
@@ -85,7 +91,12 @@ impl Ledger {
         self.book()?;
         let rows = self.booked.iter().filter(|(_, accepted)| **accepted > 0);
         Ok(rows
-            .map(|((client, pod), &accepted)| TruthRow { client: client.clone(), pod: pod.clone(), accepted })
+            .map(|((client, namespace, pod), &accepted)| TruthRow {
+                client: client.clone(),
+                namespace: namespace.clone(),
+                pod: pod.clone(),
+                accepted,
+            })
             .collect())
     }
 

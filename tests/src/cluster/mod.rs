@@ -170,11 +170,17 @@ impl Cluster {
         self.default_account("default")
     }
 
-    /// Makes a Node object. In the lab all nodes of pods made by hand are one.
+    /// Makes a Node object that is ready. In the lab all nodes of pods made by hand are one.
     pub fn add_node(&self, name: &str) -> Result<()> {
         let labels = format!("{{kubernetes.io/hostname: {name}, topology.kubernetes.io/zone: zone-{name}}}");
-        self.api
-            .apply(&format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"))
+        self.api.apply(&format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"
+        ))?;
+        // A new node is tainted until somebody says that it is ready; then nobody is here to take that back.
+        let path = format!("/api/v1/nodes/{name}");
+        self.api.patch(&path, &json!({"spec": {"taints": null}}))?;
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Lab", "message": "made by hand"});
+        self.api.patch(&format!("{path}/status"), &json!({"status": {"conditions": [ready]}})).map(drop)
     }
 
     /// Addresses that no pod has had: nothing on this network is remembered wrongly by accident. A prefix of its own

@@ -106,6 +106,9 @@ impl Namespace<'_> {
         spec.uid = text(&object["metadata"]["uid"]).context("a Pod without a UID")?;
         spec.host_network = object["spec"]["hostNetwork"] == true;
         spec.layout = draft.layout;
+        // A node of its own to the daemon, though all are one in the lab.
+        let node = object["spec"]["nodeName"].as_str().or(draft.node.as_deref());
+        node.unwrap_or_else(|| self.cluster.node().name()).clone_into(&mut spec.part);
         spec.resolv_conf = Some(ResolvConf::kubelet(DNS, &self.name, ZONE));
         spec.workload = self.workload(object)?;
         if !spec.host_network {
@@ -138,15 +141,22 @@ impl Namespace<'_> {
         }
     }
 
-    /// Waits until DNS answers a name with exactly these addresses.
-    pub fn resolves(&self, name: &str, wanted: &[IpAddr]) -> Result<()> {
-        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+    /// Waits until DNS answers the name of a Service, or a name below it, with exactly these addresses.
+    pub fn resolves<'b>(&self, name: &str, wanted: impl IntoIterator<Item = &'b IpAddr>) -> Result<()> {
+        let (name, wanted) = (self.domain(name), wanted.into_iter().copied().collect());
         let mut last = BTreeSet::new();
         let found = until(PATIENCE, &format!("answer {wanted:?} for {name}"), || {
-            last = self.cluster.look_up(name)?;
+            last = self.cluster.look_up(&name)?;
             Ok((last == wanted).then_some(()))
         });
         found.with_context(|| format!("the last answer was {last:?}"))
+    }
+
+    /// Waits until a pod's object is on its way out, because a controller wants it to be.
+    pub fn terminating(&self, pod: &HandPod) -> Result<()> {
+        let path = format!("{}/{}", self.path("pods"), pod.name());
+        let is_going = |object: &Value| !object["metadata"]["deletionTimestamp"].is_null();
+        self.api().when(&path, PATIENCE, is_going).map(drop)
     }
 
     /// The cluster.

@@ -55,7 +55,8 @@ impl Pod {
             spec.uid = random_uid();
         }
         let container = hex(&rand::random::<[u8; 32]>());
-        let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &container))?;
+        let cgroup =
+            lab.cgroups.make(&format!("{}/{}", spec.part, spec.layout.path(&spec.uid, &container)))?;
         let sidecar = if spec.sidecar.is_some() {
             let id = hex(&rand::random::<[u8; 32]>());
             let cgroup = lab.cgroups.make(&spec.layout.path(&spec.uid, &id))?;
@@ -168,7 +169,7 @@ impl Pod {
             lab.spawner.agent(&format!("server of {}", self.name()), &self.place(), "server", spec)?;
         let server = Server::new(agent, ready);
         lock(&self.inner.servers).push(server.clone());
-        lock(&lab.truth).add(self.name(), &server);
+        lock(&lab.truth).add(&self.inner.spec.namespace, self.name(), &server);
         Ok(server)
     }
 

@@ -57,6 +57,8 @@ pub struct PodSpec {
     pub host_network: bool,
     /// Where its cgroup is.
     pub layout: CgroupLayout,
+    /// The part of the hierarchy that its node has to itself, where nodes share a kernel; empty: all of it.
+    pub part: String,
     /// What it belongs to; nothing: itself.
     pub workload: Option<Workload>,
     /// Resolver settings for the C library; the machine's without.
@@ -80,6 +82,7 @@ impl PodSpec {
             addresses: Vec::new(),
             host_network: false,
             layout: CgroupLayout::default(),
+            part: String::new(),
             workload: None,
             resolv_conf: None,
             sidecar: None,

@@ -1,4 +1,4 @@
-//! A real control plane, hand-made pods and real traffic between them.
+//! The daemon in a Kubernetes cluster: a real control plane, hand-made pods and real traffic between them.
 //!
 //! Each file is one subject. All tests share one cluster, and each has a namespace of its own; so this is no harness
 //! of libtest's, which could not end the cluster after the last test.
@@ -11,19 +11,61 @@
     reason = "a test that cannot go on fails, and says where; a harness prints results"
 )]
 
+mod access;
 mod away;
+mod clients;
+mod end;
+#[path = "../node/figures.rs"]
+mod figures;
 mod harness;
+mod life;
 mod observed;
 mod plane;
 mod rights;
+mod scene;
+mod services;
 mod source;
+mod sources;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use harness::tests;
 
+/// How long a change may take from the API server to wherever it shows.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The port of everything.
+const PORT: u16 = 8080;
+/// The headless Service `orders`.
+const ORDERS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: orders}
+spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080}]}
+";
+
 fn main() -> ExitCode {
+    if end::child() {
+        return ExitCode::SUCCESS;
+    }
     harness::run(&tests![
+        access::a_role_in_one_namespace_is_enough_for_that_namespace,
+        access::the_shipped_rights_allow_no_more_than_is_asked,
+        access::without_pods_clients_have_no_names,
+        access::without_services_what_only_they_say_is_missing,
+        access::without_slices_it_is_not_ready_and_says_why,
+        clients::clients_have_the_names_of_their_workloads,
+        clients::each_node_counts_its_own_pods,
+        clients::probes_and_scrapes_change_no_headline,
+        end::a_cluster_leaves_nothing,
+        end::what_sigkill_leaves_the_next_lab_removes,
+        life::a_deployment_rolls,
+        life::a_pod_comes_back_under_its_name,
+        life::a_stateful_set_grows_and_shrinks,
+        life::an_address_goes_to_a_pod_of_another_service,
+        life::states_of_a_pod_are_told_apart,
+        plane::a_gate_passes_stalls_resets_and_refuses,
+        plane::a_token_may_what_its_account_may,
         plane::names_are_resolved_by_libc_in_a_pod,
         plane::slices_of_headless_services_are_labelled,
         source::clients_and_endpoints_have_their_names,
@@ -39,5 +81,17 @@ fn main() -> ExitCode {
         away::a_stream_that_breaks_is_no_loss,
         away::forgotten_history_is_listed_again,
         away::a_server_that_does_not_stream_lists,
+        plane::who_watches_from_before_a_compaction_must_list_again,
+        services::a_pod_with_two_addresses_is_one_endpoint,
+        services::connections_without_dns_are_shown_beside_the_others,
+        services::endpoints_without_pods_are_known_by_their_addresses,
+        services::named_target_ports_may_differ_from_pod_to_pod,
+        services::pods_on_one_host_address_are_told_apart_by_port,
+        services::the_cluster_ip_of_the_same_pods_is_not_headless,
+        services::the_services_port_is_not_its_targets,
+        services::two_headless_services_are_told_apart_by_the_name_asked,
+        services::two_hundred_and_fifty_endpoints_in_several_slices,
+        services::without_ports_any_port_is_the_services,
+        sources::all_sources_give_the_same_report,
     ])
 }

@@ -10,7 +10,7 @@ mod traffic;
 
 use std::net::{IpAddr, SocketAddr};
 
-use lab::{DnsServer, DnsSpec, Node, Pod, PodSpec};
+use lab::{DnsServer, DnsSpec, Node, Pod, PodSpec, TruthRow};
 
 const ZONE: &str = "cluster.local";
 const NAME: &str = "orders.shop.svc.cluster.local";
@@ -23,6 +23,12 @@ fn ip(text: &str) -> IpAddr {
 fn pod(node: &Node, name: &str, addresses: &[&str]) -> Pod {
     let spec = addresses.iter().fold(PodSpec::new("shop", name), |spec, address| spec.address(address));
     node.pod(spec).unwrap()
+}
+
+/// What a pod of `shop` accepted from a client.
+fn row(client: &str, pod: &str, accepted: u64) -> TruthRow {
+    let [client, namespace, pod] = [client, "shop", pod].map(str::to_owned);
+    TruthRow { client, namespace, pod, accepted }
 }
 
 /// Three pods that accept on port 80, and their addresses.

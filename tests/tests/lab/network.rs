@@ -7,7 +7,7 @@ use std::time::Instant;
 use lab::client::Receive;
 use lab::*;
 
-use crate::{ZONE, ip, pod};
+use crate::{ZONE, ip, pod, row};
 
 #[test]
 fn dual_stack_pods_of_any_prefix_reach_each_other_and_counts_agree() {
@@ -66,11 +66,6 @@ fn a_removed_pod_is_unreachable_and_its_truth_stays() {
     batch.give("10.244.1.20/24").unwrap();
     let report = batch.client(&ClientSpec::fixed(&[address], 80, 2)).unwrap().wait().unwrap();
     assert_eq!(report.total().connected, 2);
-    let row = |client: &str, pod: &str, accepted| TruthRow {
-        client: client.to_owned(),
-        pod: pod.to_owned(),
-        accepted,
-    };
     let expected = vec![row("batch", "new", 2), row("web", "new", 7), row("web", "old", 5)];
     assert_eq!(lab.truth().unwrap(), expected);
 }
@@ -95,10 +90,7 @@ fn host_network_workloads_and_cgroups() {
     let uid = agent.uid().replace('-', "_");
     let end = format!("kubepods-burstable-pod{uid}.slice/crio-{}.scope", agent.container());
     assert!(path.ends_with(&end), "{path}");
-    assert_eq!(
-        lab.truth().unwrap(),
-        [TruthRow { client: "agent".to_owned(), pod: "server".to_owned(), accepted: 4 }]
-    );
+    assert_eq!(lab.truth().unwrap(), [row("agent", "server", 4)]);
     let output = agent.exec(&["cat", "/proc/self/cgroup"]).unwrap().output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains(path));
 }

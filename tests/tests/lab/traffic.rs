@@ -7,7 +7,7 @@ use lab::client::{Pick, Receive};
 use lab::dns::Order;
 use lab::*;
 
-use crate::{NAME, ZONE, dns_server, orders, pod};
+use crate::{NAME, ZONE, dns_server, orders, pod, row};
 
 #[test]
 fn a_thousand_connections_are_a_thousand_accepted() {
@@ -22,16 +22,9 @@ fn a_thousand_connections_are_a_thousand_accepted() {
     assert_eq!((report.total().connected, report.lookups), (1000, 1000), "{report:?}");
     let truth = lab.truth().unwrap();
     for (pod, address) in servers.iter().zip(addresses) {
-        let row = truth.iter().find(|row| row.pod == pod.name()).unwrap();
-        assert_eq!(
-            row,
-            &TruthRow {
-                client: "web".to_owned(),
-                pod: pod.name().to_owned(),
-                accepted: report.connected(address)
-            }
-        );
-        assert!(row.accepted > 200, "a shuffled order spreads the first address: {truth:?}");
+        let found = truth.iter().find(|row| row.pod == pod.name()).unwrap();
+        assert_eq!(found, &row("web", pod.name(), report.connected(address)));
+        assert!(found.accepted > 200, "a shuffled order spreads the first address: {truth:?}");
     }
 }
 
@@ -124,12 +117,7 @@ fn a_hundred_thousand_connections_as_fast_as_they_go() {
         let report = client.wait().unwrap();
         assert_eq!(report.total().connected, 50_000, "{report:?}");
         for (server, &address) in servers.iter().zip(&addresses) {
-            let accepted = report.connected(address);
-            expected.push(TruthRow {
-                client: pod.name().to_owned(),
-                pod: server.name().to_owned(),
-                accepted,
-            });
+            expected.push(row(pod.name(), server.name(), report.connected(address)));
         }
     }
     let took = started.elapsed();
