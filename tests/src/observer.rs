@@ -29,8 +29,6 @@ pub struct ObserverSpec {
     pub options: Vec<String>,
     /// Words before the program, such as `setpriv --no-new-privs`.
     pub wrapper: Vec<String>,
-    /// It is not waited for longer than until it answers: it may never be ready.
-    pub unready: bool,
     /// How long it may take to be ready.
     pub patience: Option<Duration>,
 }
@@ -66,8 +64,7 @@ impl Observer {
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
         let mut observer = Self::launch(lab, spec)?;
-        let path = if spec.unready { "/healthz" } else { "/readyz" };
-        observer.wait_for(path, spec.patience.unwrap_or(Duration::from_secs(20)))?;
+        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
         Ok(observer)
     }
 
@@ -87,20 +84,16 @@ impl Observer {
 
     /// Waits until it is ready.
     pub fn wait_ready(&mut self, patience: Duration) -> Result<()> {
-        self.wait_for("/readyz", patience)
-    }
-
-    fn wait_for(&mut self, path: &str, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
         loop {
-            if matches!(self.get(path), Ok((200, _))) {
+            if matches!(self.get("/readyz"), Ok((200, _))) {
                 return Ok(());
             }
             if let Some(status) = self.program.try_wait()? {
                 bail!("the daemon ended before it was ready ({status}):\n{}", self.log());
             }
             if Instant::now() > end {
-                bail!("the daemon is not ready after {patience:?} ({path}):\n{}", self.log());
+                bail!("the daemon is not ready after {patience:?}:\n{}", self.log());
             }
             thread::sleep(POLL);
         }

@@ -9,7 +9,7 @@ use super::accounts::Booking;
 use super::boring::Prospect;
 use super::eyeballs::Attempt;
 use super::{Engine, ip};
-use crate::attribution::{Dial, Outcome, Unattributed, attribute};
+use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute};
 use crate::client::Client;
 use crate::evidence::Evidence;
 use crate::ledger::CellKey;
@@ -115,11 +115,15 @@ impl Engine {
         }
     }
 
-    /// Books the connections that were ahead of what has become known.
+    /// Books the connections that were ahead of what has become known. Each was dialled by the name of a Service: that
+    /// another one turns out to have the address first decides nothing.
     pub(super) fn book_pending(&mut self, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let dial = dial(&waiting.record, waiting.client);
             let outcome = find(&self.topology, &self.evidence, dial, waiting.client);
+            if matches!(outcome, Outcome::To(target) if target.resolution == Resolution::None) {
+                continue;
+            }
             if let Some((key, target)) = booking_of(outcome, waiting.client, dial.port) {
                 let key = self.accounts.ledger.admit(key);
                 self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &target);

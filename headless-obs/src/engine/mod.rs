@@ -137,8 +137,11 @@ impl Engine {
     pub fn expire(&mut self, now: Time) {
         let touched = self.topology.expire(now);
         self.touch(&touched);
-        let given_up = self.pending.expire(now);
-        self.tally.add(Outcome::ToNobody(Unattributed::NotEndpoint), given_up);
+        // A source that is out of touch cannot be late: what is waited for may have been there for long.
+        if self.synced() {
+            let given_up = self.pending.expire(now);
+            self.tally.add(Outcome::ToNobody(Unattributed::NotEndpoint), given_up);
+        }
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);

@@ -139,6 +139,9 @@ impl Cluster {
             addresses: AtomicU16::new(0),
         };
         cluster.bring_up()?;
+        if !spec.real_nodes {
+            cluster.add_node(cluster.node.name())?;
+        }
         Ok(cluster)
     }
 
@@ -165,7 +168,6 @@ impl Cluster {
             let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
             Ok((status == 200).then_some(()))
         })?;
-        self.add_node(self.node.name())?;
         // Without it no pod can be made.
         self.default_account("default")
     }

@@ -1,41 +1,18 @@
 //! What the daemon may ask: the shipped rights are enough, none of them is too much, and what is lost without one is
 //! what the documentation says.
 
-use std::time::Duration;
-
 use lab::cluster::*;
-use lab::*;
 use serde_json::{Value, json};
 
-use crate::PATIENCE;
 use crate::figures::client;
 use crate::harness::Shared;
-use crate::scene::{Observed, Scene, spec, sum};
-
-/// The rules of the shipped ClusterRole.
-const RULES: [(&str, &str); 3] = [("discovery.k8s.io", "endpointslices"), ("", "services"), ("", "pods")];
+use crate::observed::{Observed, RULES, account};
+use crate::scene::{Scene, sum};
 
 /// A ServiceAccount of the scene's namespace that may list and watch all but one of the resources.
 fn account_without(scene: &Scene, resource: &str) -> Identity {
-    let name = format!("without-{resource}");
-    let rules = RULES.iter().filter(|(_, other)| *other != resource);
-    let rules: Vec<Value> = rules
-        .map(|(group, resource)| json!({"apiGroups": [group], "resources": [resource], "verbs": ["list", "watch"]}))
-        .collect();
-    let namespace = scene.namespace.name();
-    let group = "rbac.authorization.k8s.io";
-    for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
-        json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        }),
-    ] {
-        scene.namespace.apply(&object.to_string()).unwrap();
-    }
-    Identity::Token(scene.shared.cluster.token(namespace, &name, &Value::Null).unwrap())
+    let rules: Vec<_> = RULES.into_iter().filter(|[_, of]| *of != resource).collect();
+    Identity::Token(account(scene.shared, scene.namespace.name(), resource, &rules))
 }
 
 /// What a snapshot says is refused: resources, each with what is lost.
@@ -50,7 +27,7 @@ pub(crate) fn the_shipped_rights_allow_no_more_than_is_asked(shared: &Shared) {
     let config = shared.cluster.kubeconfig("shipped", &gate.url(), &Identity::Token(token)).unwrap();
     let api = shared.cluster.api_by(&config).unwrap();
     let status = |method: &str, path: &str| api.status(method, path, &Value::Null).unwrap();
-    for (group, resource) in RULES {
+    for [group, resource] in RULES {
         let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
         assert_eq!(status("GET", &format!("{root}/{resource}?limit=1")), 200, "{resource}");
         for method in ["POST", "DELETE"] {
@@ -80,7 +57,7 @@ pub(crate) fn without_pods_clients_have_no_names(shared: &Shared) {
     scene.orders(2);
     let web = scene.client("web");
     let who = account_without(&scene, "pods");
-    let observed = Observed::start_as(shared, "n1", "no-pods", &who, &[]);
+    let observed = Observed::ready(shared, "no-pods", &who, &[]);
     scene.connect(&web, "orders", 10);
     let orders = scene.when(&observed, "orders", |service| sum(service, "closed") == 10);
     let rows = orders["clients"].as_array().unwrap();
@@ -117,7 +94,7 @@ endpoints: [{addresses: [192.0.2.30]}]
         .unwrap();
     let web = scene.client("web");
     let who = account_without(&scene, "services");
-    let observed = Observed::start_as(shared, "n1", "no-services", &who, &[]);
+    let observed = Observed::ready(shared, "no-services", &who, &[]);
     scene.connect(&web, "orders", 10);
     let orders = scene.settled(&observed, "orders");
     assert_eq!(client(&orders, "web")["resolution"], json!({"service": 10}));
@@ -125,32 +102,6 @@ endpoints: [{addresses: [192.0.2.30]}]
     let lost = "ports and publishNotReadyAddresses of Services, and endpoints of Services without a selector";
     assert_eq!(refused(&snapshot), [("services", lost)]);
     assert!(scene.find(&snapshot, "outside").is_none(), "{snapshot:#}");
-}
-
-pub(crate) fn without_slices_it_is_not_ready_and_says_why(shared: &Shared) {
-    let scene = Scene::new(shared, "no-slices");
-    let who = account_without(&scene, "endpointslices");
-    let gate = shared.cluster.gate().unwrap();
-    let spec = ObserverSpec { unready: true, ..spec(shared, &gate, "n1", "no-slices", &who, &[]) };
-    let observer = Observer::start(&shared.lab, &spec).unwrap();
-    let said = until(PATIENCE, "reason for not being ready", || {
-        let (status, body) = observer.get("/readyz")?;
-        Ok((status == 503 && body.contains("grant")).then_some(body))
-    });
-    let said = said.unwrap();
-    assert!(said.contains("does not allow to watch endpointslices"), "{said}");
-    assert_eq!(
-        refused(&observer.snapshot().unwrap()),
-        [("endpointslices", "all endpoints, so nothing can be reported")]
-    );
-
-    // Once it is granted, the daemon goes on by itself.
-    let rule = json!({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]});
-    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/without-endpointslices";
-    shared.cluster.api().patch(path, &json!({"rules": [rule]})).unwrap();
-    // What was refused is asked again every half minute.
-    until(Duration::from_secs(45), "readiness", || Ok((observer.get("/readyz")?.0 == 200).then_some(())))
-        .unwrap();
 }
 
 pub(crate) fn a_role_in_one_namespace_is_enough_for_that_namespace(shared: &Shared) {
@@ -162,7 +113,7 @@ pub(crate) fn a_role_in_one_namespace_is_enough_for_that_namespace(shared: &Shar
         .replace("name: headless-obs\n", "name: narrow\n");
     shared.cluster.api().apply(&shipped).unwrap();
     let who = Identity::Token(shared.cluster.token("headless-obs", "narrow", &Value::Null).unwrap());
-    let observed = Observed::start_as(shared, "n1", "narrow", &who, &["--namespace", "shop"]);
+    let observed = Observed::ready(shared, "narrow", &who, &["--namespace=shop"]);
     scene.connect(&web, "orders", 10);
     scene.settled(&observed, "orders");
     let snapshot = observed.snapshot().unwrap();

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::PATIENCE;
 use crate::figures::client;
 use crate::harness::Shared;
-use crate::scene::{Observed, Scene, addresses, by_client, opened, sum};
+use crate::observed::Observed;
+use crate::scene::{Scene, addresses, by_client, observe, opened, sum};
 
 const WORKLOADS: &str = "
 apiVersion: apps/v1
@@ -102,7 +103,7 @@ pub(crate) fn each_node_counts_its_own_pods(shared: &Shared) {
     scene.orders(3);
     let here = scene.client("here");
     let there = scene.namespace.pod(&Draft::new("there").node("n2")).unwrap();
-    let [first, second] = ["n1", "n2"].map(|node| Observed::start(shared, node, "two-nodes"));
+    let [first, second] = ["n1", "n2"].map(|node| observe(shared, "two-nodes", node));
     scene.connect(&here, "orders", 20);
     scene.connect(&there, "orders", 30);
     // One kernel shows both daemons everything.

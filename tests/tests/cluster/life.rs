@@ -6,9 +6,10 @@ use lab::cluster::*;
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{cell, client, endpoint};
+use crate::figures::{cell, client, endpoint, failed};
 use crate::harness::Shared;
-use crate::scene::{Observed, RESOLVER, Scene, addresses, serve, stale, sum};
+use crate::observed::Observed;
+use crate::scene::{RESOLVER, Scene, addresses, serve, stale, sum};
 use crate::{ORDERS, PATIENCE, PORT};
 
 const STATEFUL_SET: &str = "
@@ -136,6 +137,7 @@ pub(crate) fn a_deployment_rolls(shared: &Shared) {
         service["stale"]["removed"] == 3 && sum(service, "opened") == 27
     });
     assert_eq!(crate::scene::opened(&orders), scene.accepted());
+    assert_eq!(endpoint(&orders, left.name())["failed"], failed(&[("unreachable", 3)]));
     assert_eq!(orders["spread"]["endpoints"], 2);
     let used: BTreeSet<&str> = new.iter().map(|pod| pod.name()).collect();
     let ready = orders["endpoints"].as_array().unwrap().iter().filter(|row| row["state"] == "ready");

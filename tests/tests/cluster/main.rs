@@ -12,9 +12,11 @@
 )]
 
 mod access;
+mod agree;
 mod away;
 mod clients;
 mod end;
+mod faults;
 #[path = "../node/figures.rs"]
 mod figures;
 mod harness;
@@ -25,7 +27,6 @@ mod rights;
 mod scene;
 mod services;
 mod source;
-mod sources;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,12 +54,21 @@ fn main() -> ExitCode {
         access::the_shipped_rights_allow_no_more_than_is_asked,
         access::without_pods_clients_have_no_names,
         access::without_services_what_only_they_say_is_missing,
-        access::without_slices_it_is_not_ready_and_says_why,
+        agree::all_sources_give_the_same_report,
+        away::a_server_that_does_not_stream_lists,
+        away::a_stream_that_breaks_is_no_loss,
+        away::away_at_the_start,
+        away::away_for_a_while,
+        away::forgotten_history_is_listed_again,
         clients::clients_have_the_names_of_their_workloads,
         clients::each_node_counts_its_own_pods,
         clients::probes_and_scrapes_change_no_headline,
         end::a_cluster_leaves_nothing,
         end::what_sigkill_leaves_the_next_lab_removes,
+        faults::a_server_that_is_silent_is_noticed,
+        faults::history_that_goes_during_churn_loses_nothing,
+        faults::what_changed_behind_its_back_is_right_again_soon,
+        faults::what_was_known_stays_while_the_api_server_is_away,
         life::a_deployment_rolls,
         life::a_pod_comes_back_under_its_name,
         life::a_stateful_set_grows_and_shrinks,
@@ -68,20 +78,10 @@ fn main() -> ExitCode {
         plane::a_token_may_what_its_account_may,
         plane::names_are_resolved_by_libc_in_a_pod,
         plane::slices_of_headless_services_are_labelled,
-        source::clients_and_endpoints_have_their_names,
-        source::slices_made_by_hand_count,
-        source::an_object_that_cannot_be_read_costs_no_other,
-        source::a_slice_may_change_who_watches_it,
-        source::only_the_namespaces_asked_for,
-        rights::each_rule_that_is_missing_costs_what_is_said,
+        plane::who_watches_from_before_a_compaction_must_list_again,
         rights::a_token_is_read_again_when_it_is_refused,
         rights::doctor_names_what_is_missing,
-        away::away_at_the_start,
-        away::away_for_a_while,
-        away::a_stream_that_breaks_is_no_loss,
-        away::forgotten_history_is_listed_again,
-        away::a_server_that_does_not_stream_lists,
-        plane::who_watches_from_before_a_compaction_must_list_again,
+        rights::each_rule_that_is_missing_costs_what_is_said,
         services::a_pod_with_two_addresses_is_one_endpoint,
         services::connections_without_dns_are_shown_beside_the_others,
         services::endpoints_without_pods_are_known_by_their_addresses,
@@ -92,6 +92,10 @@ fn main() -> ExitCode {
         services::two_headless_services_are_told_apart_by_the_name_asked,
         services::two_hundred_and_fifty_endpoints_in_several_slices,
         services::without_ports_any_port_is_the_services,
-        sources::all_sources_give_the_same_report,
+        source::a_slice_may_change_who_watches_it,
+        source::an_object_that_cannot_be_read_costs_no_other,
+        source::clients_and_endpoints_have_their_names,
+        source::only_the_namespaces_asked_for,
+        source::slices_made_by_hand_count,
     ])
 }

@@ -1,5 +1,6 @@
 //! A daemon that watches the cluster through a gate of its own, and what its snapshots say.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use lab::cluster::*;
@@ -15,6 +16,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Observed {
     pub(crate) observer: Observer,
     pub(crate) gate: Gate,
+}
+
+impl Deref for Observed {
+    type Target = Observer;
+
+    fn deref(&self) -> &Observer {
+        &self.observer
+    }
 }
 
 impl Observed {
@@ -35,15 +44,23 @@ impl Observed {
         let kubeconfig = shared.cluster.kubeconfig(name, &gate.url(), identity).unwrap();
         let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
         let node = format!("--node={}", shared.cluster.node().name());
-        let options: Vec<&str> = [&[kubeconfig.as_str(), &node][..], options].concat();
+        let mut options: Vec<&str> = [&[kubeconfig.as_str()][..], options].concat();
+        if !options.iter().any(|option| option.starts_with("--node=")) {
+            options.push(&node);
+        }
         let observer = Observer::launch(&shared.lab, &ObserverSpec::new(&options)).unwrap();
         Self { observer, gate }
     }
 
     /// A daemon that may do everything, once it is ready.
     pub(crate) fn start(shared: &Shared, name: &str) -> Self {
-        let mut observed = Self::launch(shared, name, &Identity::admin(), &[]);
-        observed.observer.wait_ready(PATIENCE).unwrap();
+        Self::ready(shared, name, &Identity::admin(), &[])
+    }
+
+    /// A daemon with these rights, once it is ready.
+    pub(crate) fn ready(shared: &Shared, name: &str, identity: &Identity, options: &[&str]) -> Self {
+        let mut observed = Self::launch(shared, name, identity, options);
+        observed.wait_ready();
         observed
     }
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Deref;
 
 use lab::cluster::*;
 use lab::*;
 use serde_json::Value;
 
 use crate::harness::Shared;
+use crate::observed::Observed;
 use crate::{ORDERS, PATIENCE, PORT};
 
 /// The cluster's DNS.
@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
 
     /// The daemon of node `n1`.
     pub(crate) fn observe(&self) -> Observed {
-        Observed::start(self.shared, "n1", self.namespace.name())
+        observe(self.shared, self.namespace.name(), "n1")
     }
 
     /// Makes connections by a Service's name, as the C library resolves it, and closes them.
@@ -96,56 +96,19 @@ impl<'a> Scene<'a> {
         assert_eq!(opened(&service), accepted, "{service:#}");
         service
     }
-}
 
-/// A daemon and its way to the API server.
-pub(crate) struct Observed {
-    pub(crate) observer: Observer,
-    pub(crate) gate: Gate,
-}
-
-impl Deref for Observed {
-    type Target = Observer;
-
-    fn deref(&self) -> &Observer {
-        &self.observer
+    /// Waits until all connections to the servers are a Service's, but so many.
+    pub(crate) fn settled_without(&self, observed: &Observed, name: &str, others: u64) -> Value {
+        let all: u64 = self.accepted().values().sum();
+        self.when(observed, name, |service| sum(service, "closed") == all - others)
     }
 }
 
-impl Observed {
-    /// A daemon with the shipped rights, once it is ready. `name` is that of its files.
-    pub(crate) fn start(shared: &Shared, node: &str, name: &str) -> Self {
-        let account =
-            Identity::Token(shared.cluster.token("headless-obs", "headless-obs", &Value::Null).unwrap());
-        Self::start_as(shared, node, name, &account, &[])
-    }
-
-    /// A daemon by any identity, with more options.
-    pub(crate) fn start_as(
-        shared: &Shared,
-        node: &str,
-        name: &str,
-        who: &Identity,
-        options: &[&str],
-    ) -> Self {
-        let gate = shared.cluster.gate().unwrap();
-        let spec = spec(shared, &gate, node, name, who, options);
-        Self { observer: Observer::start(&shared.lab, &spec).unwrap(), gate }
-    }
-}
-
-/// A daemon to be started.
-pub(crate) fn spec(
-    shared: &Shared,
-    gate: &Gate,
-    node: &str,
-    name: &str,
-    who: &Identity,
-    options: &[&str],
-) -> ObserverSpec {
-    let config = shared.cluster.kubeconfig(&format!("{name}-{node}"), &gate.url(), who).unwrap();
-    let fixed = ["--topology", "kubernetes", "--kubeconfig", config.to_str().unwrap(), "--node", node];
-    ObserverSpec::new(&[&fixed, options].concat())
+/// A daemon of this node with the shipped rights, once it is ready. `name` is that of its files.
+pub(crate) fn observe(shared: &Shared, name: &str, node: &str) -> Observed {
+    let token = shared.cluster.token("headless-obs", "headless-obs", &Value::Null).unwrap();
+    let name = format!("{name}-{node}");
+    Observed::ready(shared, &name, &Identity::Token(token), &[&format!("--node={node}")])
 }
 
 /// Serves on the usual port of all addresses; holds what it accepts.

@@ -18,7 +18,7 @@ spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080
     shop.apply(service).unwrap();
     let pods = ["orders-0", "orders-1"].map(|name| shop.pod(&Draft::new(name).app("orders")).unwrap());
     let wanted: Vec<_> = pods.iter().flat_map(|pod| pod.addresses()).collect();
-    shop.resolves(&shop.domain("orders"), &wanted).unwrap();
+    shop.resolves("orders", &wanted).unwrap();
     for pod in &pods {
         let listen = pod.addresses().iter().map(|address| (*address, 8080).into()).collect();
         pod.serve(&ServerSpec::new(listen)).unwrap();

@@ -97,6 +97,7 @@ fn connections_that_are_ahead_of_the_topology_wait_for_it() {
 #[test]
 fn connections_that_wait_for_too_long_are_counted_and_keep_their_clients_name_until_then() {
     let mut world = World::new([orders(&pods(1))]);
+    world.apply(Change::Synced(true));
     world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     world.connect(1, "10.0.0.2");
     world.pass(Duration::from_secs(29));
@@ -108,6 +109,31 @@ fn connections_that_wait_for_too_long_are_counted_and_keep_their_clients_name_un
     world.apply(orders(&pods(3)));
     assert_eq!(world.rows("orders"), ["orders-2 1/1/0/1"]);
     assert_eq!(world.clients("orders"), ["client-1 service=1"]);
+}
+
+#[test]
+fn connections_wait_for_a_source_that_is_out_of_touch_however_long_that_takes() {
+    let mut world = World::new([orders(&pods(1))]);
+    world.apply(Change::Synced(false));
+    world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
+    world.connect(1, "10.0.0.2");
+    world.pass(Duration::from_secs(300));
+    let now = world.time();
+    world.engine.expire(now);
+    assert_eq!(world.unattributed("not_endpoint"), 0);
+    world.apply(orders(&pods(2)));
+    assert_eq!(world.clients("orders"), ["client-1 service=1"]);
+}
+
+#[test]
+fn who_waits_for_a_service_is_not_taken_for_another_ones_that_becomes_known_first() {
+    let mut world = World::new([orders(&pods(1))]);
+    world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
+    world.connect(1, "10.0.0.2");
+    world.apply(service("audit", &pods(2)));
+    world.apply(orders(&pods(2)));
+    assert_eq!(world.clients("orders"), ["client-1 service=1"]);
+    assert_eq!(world.clients("audit"), [""; 0]);
 }
 
 #[test]

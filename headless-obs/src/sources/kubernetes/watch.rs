@@ -34,7 +34,8 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// return.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Time after which something that was refused is tried again: it may have been granted.
+/// Time after which something that is refused for good is tried again: it may have been granted. A server that has just
+/// started refuses everything until it has read the roles, so the first pauses are the usual ones.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// A server that streams a list sends something within this time, or does not know how it is done.
 const STREAMED: Duration = Duration::from_secs(30);
@@ -135,7 +136,9 @@ async fn follow<K: Watched>(
         let Some(heard) = heard else { continue };
         let rest = match &heard {
             Heard::Word(_) => None,
-            Heard::Trouble(Trouble::Refused(_)) => Some(jittered(REFUSED_PAUSE, 80)),
+            Heard::Trouble(Trouble::Refused(_)) if pause == LONGEST_PAUSE => {
+                Some(jittered(REFUSED_PAUSE, 80))
+            }
             Heard::Trouble(_) => {
                 let rest = jittered(pause, 50);
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -1,0 +1,161 @@
+//! The API server is away, forgets, or does not answer: what was known stays, is marked as old, and is right again soon
+//! after. Traffic goes on all the time.
+
+use std::time::{Duration, Instant};
+
+use lab::cluster::Draft;
+use serde_json::{Value, json};
+
+use crate::PATIENCE;
+use crate::figures::endpoint;
+use crate::harness::Shared;
+use crate::observed::Observed;
+use crate::scene::{Scene, addresses, opened, stale, sum};
+
+/// How long the API server is away: longer than anything waits for it. `--five-minutes` on the test program's command
+/// line makes it as long as it says.
+fn absence() -> Duration {
+    let minutes = std::env::args().any(|argument| argument == "--five-minutes");
+    Duration::from_secs(if minutes { 300 } else { 30 })
+}
+
+/// Waits until the daemon says that its topology is old, or is no more.
+fn told(observed: &Observed, old: bool) -> Value {
+    let fits = |snapshot: &Value| {
+        let topology = &snapshot["quality"]["topology"];
+        topology["synced"] == !old && topology["stale_since"].is_null() != old
+    };
+    let snapshot = observed.snapshot_when(PATIENCE, fits).unwrap();
+    let (status, body) = observed.get("/readyz").unwrap();
+    assert_eq!(status, if old { 503 } else { 200 }, "{body}");
+    let metrics = observed.metrics().unwrap();
+    let gauge = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("headless_observer_topology_synced{source=\"kubernetes\"} "));
+    assert_eq!(gauge, Some(if old { "0" } else { "1" }));
+    snapshot
+}
+
+/// How often watches have been listed again.
+fn relists(observed: &Observed) -> u64 {
+    observed.snapshot().unwrap()["quality"]["topology"]["relists"].as_u64().unwrap()
+}
+
+pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared) {
+    let mut scene = Scene::new(shared, "away");
+    let pods = scene.orders(2);
+    let web = scene.client("web");
+    let observed = scene.observe();
+    scene.connect(&web, "orders", 10);
+    scene.settled(&observed, "orders");
+
+    shared.cluster.stop_api_server();
+    told(&observed, true);
+    let end = Instant::now() + absence();
+    let mut rounds = 0;
+    while Instant::now() < end {
+        scene.connect(&web, "orders", 10);
+        let orders = scene.settled(&observed, "orders");
+        // Not one that is idle, gone or stale only because nobody says otherwise.
+        assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(2)));
+        for pod in &pods {
+            assert_eq!(endpoint(&orders, pod.name())["state"], "ready");
+        }
+        rounds += 1;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    told(&observed, true);
+    shared.cluster.start_api_server().unwrap();
+    let back = Instant::now();
+    told(&observed, false);
+    println!(
+        "in touch {:?} after the API server was ready, {rounds} rounds of traffic while it was away",
+        back.elapsed()
+    );
+
+    let more = scene.server(&Draft::new("orders-2").app("orders"));
+    scene.namespace.resolves("orders", &[addresses(&pods), more.addresses()].concat()).unwrap();
+    scene.connect(&web, "orders", 30);
+    let orders = scene.settled(&observed, "orders");
+    assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
+}
+
+/// Everything changes while the daemon is cut off, and history is gone when it is back.
+pub(crate) fn what_changed_behind_its_back_is_right_again_soon(shared: &Shared) {
+    let mut scene = Scene::new(shared, "compacted");
+    let mut pods = scene.orders(3);
+    let web = scene.client("web");
+    let observed = scene.observe();
+    scene.connect(&web, "orders", 12);
+    scene.settled(&observed, "orders");
+    let before = relists(&observed);
+
+    observed.gate.close().unwrap();
+    told(&observed, true);
+    // A pod goes, another one comes, and there is a new Service.
+    pods.remove(0).remove().unwrap();
+    pods.push(scene.server(&Draft::new("orders-3").app("orders")));
+    scene.namespace.apply(&crate::ORDERS.replace("name: orders", "name: audit")).unwrap();
+    scene.namespace.resolves("orders", &addresses(&pods)).unwrap();
+    scene.namespace.resolves("audit", &addresses(&pods)).unwrap();
+    scene.connect(&web, "orders", 20);
+    shared.cluster.compact().unwrap();
+    shared.cluster.stop_api_server();
+    shared.cluster.start_api_server().unwrap();
+    observed.gate.open().unwrap();
+    told(&observed, false);
+
+    let orders = scene.settled(&observed, "orders");
+    assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)), "{orders:#}");
+    assert_eq!(endpoint(&orders, "orders-0")["state"], "removed");
+    assert!(relists(&observed) > before, "the history before the compaction was not gone");
+    scene.when(&observed, "audit", |audit| audit["spread"]["endpoints"] == 3);
+    scene.connect(&web, "audit", 6);
+    let audit = scene.when(&observed, "audit", |audit| sum(audit, "closed") == 6);
+    let mut together = opened(&scene.settled_without(&observed, "orders", 6));
+    opened(&audit).into_iter().for_each(|(cell, count)| *together.entry(cell).or_default() += count);
+    assert_eq!(together, scene.accepted());
+}
+
+/// History goes again and again while pods come and go.
+pub(crate) fn history_that_goes_during_churn_loses_nothing(shared: &Shared) {
+    let mut scene = Scene::new(shared, "churn");
+    let mut pods = scene.orders(2);
+    let web = scene.client("web");
+    let observed = scene.observe();
+    let before = relists(&observed);
+    for round in 0..3 {
+        observed.gate.close().unwrap();
+        pods.push(scene.server(&Draft::new(&format!("more-{round}")).app("orders")));
+        pods.remove(0).remove().unwrap();
+        shared.cluster.compact().unwrap();
+        shared.cluster.stop_api_server();
+        shared.cluster.start_api_server().unwrap();
+        observed.gate.open().unwrap();
+        scene.namespace.resolves("orders", &addresses(&pods)).unwrap();
+        scene.connect(&web, "orders", 8);
+        let orders = scene.settled(&observed, "orders");
+        assert_eq!(orders["stale"], stale(&[]), "round {round}: {orders:#}");
+        let right =
+            |orders: &Value| orders["spread"]["endpoints"] == 2 && sum(orders, "opened") == 8 * (round + 1);
+        scene.when(&observed, "orders", right);
+    }
+    told(&observed, false);
+    assert!(relists(&observed) > before);
+}
+
+pub(crate) fn a_server_that_is_silent_is_noticed(shared: &Shared) {
+    let mut scene = Scene::new(shared, "silent");
+    scene.orders(2);
+    let web = scene.client("web");
+    let observed = scene.observe();
+    // What is new while nothing passes is told when it does, on the same connections.
+    observed.gate.stall().unwrap();
+    let more = scene.server(&Draft::new("orders-2").app("orders"));
+    let known = scene.namespace.cluster().look_up(&scene.namespace.domain("orders")).unwrap();
+    scene.namespace.resolves("orders", known.iter().chain(&more.addresses())).unwrap();
+    scene.connect(&web, "orders", 30);
+    observed.gate.open().unwrap();
+    let orders = scene.settled(&observed, "orders");
+    assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
+}
