@@ -47,6 +47,12 @@ mod wait;
 /// How long a part may take to start, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where the daemon belongs to, and what it may.
+const SHIPPED: [&str; 2] = [
+    include_str!("../../../deploy/manifests/1-namespace.yaml"),
+    include_str!("../../../deploy/manifests/2-rbac.yaml"),
+];
+
 /// A control plane to be started.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSpec {
@@ -274,6 +280,16 @@ impl Cluster {
         }
         let answer = self.api.create(&path, &request)?;
         answer["status"]["token"].as_str().map(str::to_owned).context("a TokenRequest gave no token")
+    }
+
+    /// Applies what is shipped of namespace and rights for the daemon.
+    pub fn install(&self) -> Result<()> {
+        SHIPPED.iter().try_for_each(|manifest| self.api.apply(manifest))
+    }
+
+    /// A token of the daemon's ServiceAccount, once it is installed.
+    pub fn daemon_token(&self) -> Result<String> {
+        self.token("headless-obs", "headless-obs", &Value::Null)
     }
 
     /// Ends the API server at once.

@@ -16,12 +16,6 @@ pub(crate) struct Shared {
     pub(crate) lab: Lab,
 }
 
-/// Where daemons belong to, and what they may.
-const SHIPPED: [&str; 2] = [
-    include_str!("../../../deploy/manifests/1-namespace.yaml"),
-    include_str!("../../../deploy/manifests/2-rbac.yaml"),
-];
-
 /// A test and its name.
 pub(crate) type Test = (&'static str, fn(&Shared));
 
@@ -64,9 +58,7 @@ fn run_all(tests: &[Test]) -> usize {
     let shared = catch_unwind(|| {
         let lab = Lab::new().unwrap();
         let cluster = Cluster::new(&lab).unwrap();
-        for manifest in SHIPPED {
-            cluster.api().apply(manifest).unwrap();
-        }
+        cluster.install().unwrap();
         Shared { cluster, lab }
     });
     let run = |(name, test): &&Test| {
