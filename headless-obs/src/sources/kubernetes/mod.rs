@@ -242,7 +242,15 @@ impl<'a> Listening<'a> {
             State::Waiting(Reason::Wait(reason)) if self.state.is_none() => info!("{reason}"),
             State::Waiting(Reason::Wait(_)) => {}
             State::Waiting(Reason::Trouble(reason)) => warn!("no topology yet: {reason}"),
-            State::Lost(_, reason) => warn!("the topology stays as it was: {}", reason.text()),
+            State::Lost(_, reason) => {
+                let is_new = match &self.state {
+                    Some(State::Lost(_, before)) => matches!(reason, Reason::Trouble(_)) && before != reason,
+                    _ => true,
+                };
+                if is_new {
+                    warn!("the topology stays as it was: {}", reason.text());
+                }
+            }
             State::InTouch => {
                 let count = |kind| self.merger.count(kind);
                 let (services, slices, pods) = (count(Kind::Service), count(Kind::Slice), count(Kind::Pod));
