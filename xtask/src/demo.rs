@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{artifacts, build_ebpf, privilege};
+use crate::{artifacts, build_ebpf, parts, privilege};
 
 /// The demonstration's binary, of the package of the lab.
 const DEMO: &str = "headless-obs-demo";
@@ -27,5 +27,9 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     ])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?.into_os_string();
     let demo = artifacts::binary(&built, DEMO)?;
-    Err(privilege::exec(privilege::as_root(&demo, args, &[("HEADLESS_OBS_BIN", daemon)])?))
+    let mut env = vec![("HEADLESS_OBS_BIN", daemon)];
+    if args.iter().any(|argument| argument == "--kubernetes") {
+        env.push(parts::variable()?);
+    }
+    Err(privilege::exec(privilege::as_root(&demo, args, &env)?))
 }

@@ -14,12 +14,18 @@ pub(crate) enum Kind {
     Cluster {
         /// Run only tests whose name contains one of these
         filter: Vec<String>,
+        /// The API server is away for five minutes, not half a minute
+        #[arg(long)]
+        five_minutes: bool,
     },
 }
 
 /// The task.
 pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
     match kind {
-        Kind::Cluster { filter } => test::only(test::CLUSTER, filter),
+        Kind::Cluster { filter, five_minutes } => {
+            let options: &[&str] = if *five_minutes { &["--five-minutes"] } else { &[] };
+            test::only(test::CLUSTER, filter, options)
+        }
     }
 }

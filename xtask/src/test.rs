@@ -70,9 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Some of the tests that need root, and nothing else.
-pub(crate) fn only(program: &'static str, filter: &[String]) -> Result<ExitCode> {
+pub(crate) fn only(program: &'static str, filter: &[String], options: &[&str]) -> Result<ExitCode> {
     build_ebpf::build()?;
-    let options = Options { only: Some(program), filter: filter.to_vec(), ..Options::default() };
+    let libtest = options.iter().map(|&option| option.to_owned()).collect();
+    let options = Options { only: Some(program), filter: filter.to_vec(), libtest, ..Options::default() };
     Ok(conclude(kernel(&options)?))
 }
 

@@ -48,6 +48,12 @@ mod wait;
 /// How long a part may take to start, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where the daemon belongs to, and what it may.
+const SHIPPED: [&str; 2] = [
+    include_str!("../../../deploy/manifests/1-namespace.yaml"),
+    include_str!("../../../deploy/manifests/2-rbac.yaml"),
+];
+
 /// A control plane to be started.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSpec {
@@ -165,10 +171,7 @@ impl Cluster {
         let config = self.keys.kubeconfig(&format!("https://{}", plane::API_SOCKET), &account)?;
         write_config(&self.folder, "coredns", &config)?;
         lock(&self.parts).dns.start()?;
-        self.when("CoreDNS that is ready", || {
-            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
-            Ok((status == 200).then_some(()))
-        })?;
+        self.dns_when_ready()?;
         // Without it no pod can be made.
         self.default_account("default")
     }
@@ -217,6 +220,13 @@ impl Cluster {
 
     fn api_server_when_ready(&self) -> Result<()> {
         self.when("API server that is ready", || self.api.get("/readyz").map(Some)).map(drop)
+    }
+
+    fn dns_when_ready(&self) -> Result<()> {
+        self.when("CoreDNS that is ready", || {
+            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
+            Ok((status == 200).then_some(()))
+        })
     }
 
     /// The node all of it runs on: pods on it reach the API server and DNS.
@@ -273,16 +283,40 @@ impl Cluster {
         answer["status"]["token"].as_str().map(str::to_owned).context("a TokenRequest gave no token")
     }
 
+    /// Applies what is shipped of namespace and rights for the daemon.
+    pub fn install(&self) -> Result<()> {
+        SHIPPED.iter().try_for_each(|manifest| self.api.apply(manifest))
+    }
+
+    /// A token of the daemon's ServiceAccount, once it is installed.
+    pub fn daemon_token(&self) -> Result<String> {
+        self.token("headless-obs", "headless-obs", &Value::Null)
+    }
+
     /// Ends the API server at once.
     pub fn stop_api_server(&self) {
         lock(&self.parts).api_server.stop();
     }
 
-    /// Starts the API server, if it does not run, and waits until it is ready.
+    /// Starts the API server, if it does not run, and waits until it is ready, and those who serve by what it says are.
     pub fn start_api_server(&self) -> Result<()> {
-        lock(&self.parts).api_server.start()?;
+        let was_away = {
+            let mut parts = lock(&self.parts);
+            let was_away = parts.api_server.pid().is_none();
+            parts.api_server.start()?;
+            was_away
+        };
         self.gate.open()?;
-        self.api_server_when_ready()
+        self.api_server_when_ready()?;
+        if was_away {
+            // After failures each would wait for up to half a minute before it asks again.
+            let Parts { controllers, dns, .. } = &mut *lock(&self.parts);
+            for part in [controllers, dns] {
+                part.stop();
+                part.start()?;
+            }
+        }
+        self.dns_when_ready()
     }
 
     /// Restarts the API server with these flags beside the usual; without any it is as it was.
@@ -317,10 +351,7 @@ impl Cluster {
             parts.dns.stop();
             parts.dns.start()?;
         }
-        self.when("CoreDNS that is ready", || {
-            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
-            Ok((status == 200).then_some(()))
-        })
+        self.dns_when_ready()
     }
 
     /// Status and body of a page inside the cluster's network, such as a pod's.

@@ -6,6 +6,8 @@
 #![deny(unsafe_code)]
 
 mod compare;
+mod kubernetes;
+mod plain;
 mod progress;
 mod scene;
 
@@ -15,12 +17,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use lab::{Observer, TruthRow, program};
+use lab::cluster::Cluster;
+use lab::{Lab, Observer, TruthRow, program};
 use serde_json::{Value, json};
 
 use compare::{is_equal, table};
+use kubernetes::Kubernetes;
+use plain::Plain;
 use progress::Progress;
-use scene::Scene;
+use scene::{Scene, start_clients};
 
 /// Shows how clients of different habits spread over the pods of a headless Service.
 #[derive(Debug, Parser)]
@@ -29,6 +34,9 @@ struct Options {
     /// Seconds that the clients run
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
+    /// On a real Kubernetes control plane: the daemon learns Services and pods from its API server
+    #[arg(long)]
+    kubernetes: bool,
     /// Leave lab and daemon running, for `headless-obs top --from URL` and curl, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -58,14 +66,25 @@ fn main() -> ExitCode {
 
 /// Whether report and truth agree.
 fn run(options: &Options) -> Result<bool> {
-    let duration = Duration::from_secs(options.seconds);
     let progress = Progress::new();
-    progress.say("building a node, its pods and its DNS server");
-    let mut scene = Scene::new()?;
+    if !options.kubernetes {
+        progress.say("building a node, its pods and its DNS server");
+        return show(options, progress, &mut Plain::new()?);
+    }
+    progress.say("starting etcd, a Kubernetes API server, its controllers and CoreDNS");
+    let lab = Lab::new()?;
+    let cluster = Cluster::new(&lab)?;
+    progress.say("a StatefulSet, a headless Service, and a Deployment for each client");
+    show(options, progress, &mut Kubernetes::new(&lab, &cluster)?)
+}
+
+/// The same, on a stage that is set.
+fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<bool> {
+    let duration = Duration::from_secs(options.seconds);
     progress.say("starting the daemon");
     let observer = scene.observe()?;
     let url = format!("http://{}", observer.address());
-    scene.start_clients(duration)?;
+    let clients = start_clients(scene, duration)?;
     progress.say(&format!(
         "six clients of different habits connect to six pods, for {} s; {url}",
         options.seconds
@@ -74,7 +93,8 @@ fn run(options: &Options) -> Result<bool> {
     scene.add_pod()?;
     progress.say("a seventh pod is ready: who will use it?");
     progress.pass(duration - duration / 2);
-    scene.wait_for_clients()?;
+    // They keep what they hold open.
+    clients.iter().try_for_each(|client| client.wait().map(drop))?;
 
     let truth = scene.truth()?;
     let expected: u64 = truth.iter().map(|row| row.accepted).sum();

@@ -22,7 +22,7 @@ fn refused(snapshot: &Value) -> Vec<(&str, &str)> {
 }
 
 pub(crate) fn the_shipped_rights_allow_no_more_than_is_asked(shared: &Shared) {
-    let token = shared.cluster.token("headless-obs", "headless-obs", &Value::Null).unwrap();
+    let token = shared.cluster.daemon_token().unwrap();
     let gate = shared.cluster.gate().unwrap();
     let config = shared.cluster.kubeconfig("shipped", &gate.url(), &Identity::Token(token)).unwrap();
     let api = shared.cluster.api_by(&config).unwrap();

@@ -1,6 +1,7 @@
 //! The API server is away, forgets, or does not answer: what was known stays, is marked as old, and is right again soon
 //! after. Traffic goes on all the time.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lab::cluster::Draft;
@@ -10,7 +11,7 @@ use crate::PATIENCE;
 use crate::figures::endpoint;
 use crate::harness::Shared;
 use crate::observed::Observed;
-use crate::scene::{Scene, addresses, opened, stale, sum};
+use crate::scene::{Scene, addresses, observe, opened, stale, sum};
 
 /// How long the API server is away: longer than anything waits for it. `--five-minutes` on the test program's command
 /// line makes it as long as it says.
@@ -45,39 +46,50 @@ pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared)
     let mut scene = Scene::new(shared, "away");
     let pods = scene.orders(2);
     let web = scene.client("web");
-    let observed = scene.observe();
+    // One that is cut off a little earlier does not know the third pod when it is used.
+    let [observed, cut_off] = ["away", "away-earlier"].map(|name| observe(shared, name, "n1"));
     scene.connect(&web, "orders", 10);
     scene.settled(&observed, "orders");
+    scene.settled(&cut_off, "orders");
+    cut_off.gate.close().unwrap();
+    told(&cut_off, true);
+    let more = scene.server(&Draft::new("orders-2").app("orders"));
+    scene.namespace.resolves("orders", &[addresses(&pods), more.addresses()].concat()).unwrap();
+    scene.when(&observed, "orders", |orders| orders["spread"]["endpoints"] == 3);
 
     shared.cluster.stop_api_server();
     told(&observed, true);
     let end = Instant::now() + absence();
     let mut rounds = 0;
     while Instant::now() < end {
-        scene.connect(&web, "orders", 10);
+        scene.connect(&web, "orders", 12);
         let orders = scene.settled(&observed, "orders");
         // Not one that is idle, gone or stale only because nobody says otherwise.
-        assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(2)));
-        for pod in &pods {
-            assert_eq!(endpoint(&orders, pod.name())["state"], "ready");
-        }
+        assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
+        let rows = orders["endpoints"].as_array().unwrap();
+        assert!(rows.iter().all(|row| row["state"] == "ready"), "{orders:#}");
         rounds += 1;
-        std::thread::sleep(Duration::from_secs(1));
+        sleep(Duration::from_secs(1));
     }
     told(&observed, true);
+    cut_off.gate.open().unwrap();
     shared.cluster.start_api_server().unwrap();
     let back = Instant::now();
     told(&observed, false);
+    told(&cut_off, false);
     println!(
-        "in touch {:?} after the API server was ready, {rounds} rounds of traffic while it was away",
+        "in touch {:?} after the API server was ready; {rounds} rounds of traffic while it was away",
         back.elapsed()
     );
 
-    let more = scene.server(&Draft::new("orders-2").app("orders"));
-    scene.namespace.resolves("orders", &[addresses(&pods), more.addresses()].concat()).unwrap();
+    let last = scene.server(&Draft::new("orders-3").app("orders"));
+    let all = [addresses(&pods), more.addresses(), last.addresses()].concat();
+    scene.namespace.resolves("orders", &all).unwrap();
     scene.connect(&web, "orders", 30);
-    let orders = scene.settled(&observed, "orders");
-    assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
+    for observed in [&observed, &cut_off] {
+        let orders = scene.settled(observed, "orders");
+        assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(4)));
+    }
 }
 
 /// Everything changes while the daemon is cut off, and history is gone when it is back.

@@ -106,7 +106,7 @@ impl<'a> Scene<'a> {
 
 /// A daemon of this node with the shipped rights, once it is ready. `name` is that of its files.
 pub(crate) fn observe(shared: &Shared, name: &str, node: &str) -> Observed {
-    let token = shared.cluster.token("headless-obs", "headless-obs", &Value::Null).unwrap();
+    let token = shared.cluster.daemon_token().unwrap();
     let name = format!("{name}-{node}");
     Observed::ready(shared, &name, &Identity::Token(token), &[&format!("--node={node}")])
 }

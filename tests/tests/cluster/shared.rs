@@ -3,12 +3,6 @@
 use lab::Lab;
 use lab::cluster::Cluster;
 
-/// Where daemons belong to, and what they may.
-const SHIPPED: [&str; 2] = [
-    include_str!("../../../deploy/manifests/1-namespace.yaml"),
-    include_str!("../../../deploy/manifests/2-rbac.yaml"),
-];
-
 /// The cluster, then the lab it is in.
 pub(crate) struct Shared {
     pub(crate) cluster: Cluster,
@@ -19,9 +13,7 @@ impl Shared {
     pub(crate) fn start() -> Self {
         let lab = Lab::new().unwrap();
         let cluster = Cluster::new(&lab).unwrap();
-        for manifest in SHIPPED {
-            cluster.api().apply(manifest).unwrap();
-        }
+        cluster.install().unwrap();
         Self { cluster, lab }
     }
 }

@@ -34,8 +34,7 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// return.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Time after which something that is refused for good is tried again: it may have been granted. A server that has just
-/// started refuses everything until it has read the roles, so the first pauses are the usual ones.
+/// Time after which something that was refused is tried again: it may have been granted.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// A server that streams a list sends something within this time, or does not know how it is done.
 const STREAMED: Duration = Duration::from_secs(30);
@@ -105,7 +104,7 @@ async fn follow<K: Watched>(
     let is_streamed = config.initial_list_strategy == InitialListStrategy::StreamingList;
     let mut events = pin!(watcher::watcher(api.clone(), config));
     let mut is_listing = false;
-    let mut pause = PAUSE;
+    let (mut pause, mut refusals) = (PAUSE, 0_u32);
     loop {
         let event = match is_streamed && is_listing {
             true => match timeout(STREAMED, events.next()).await {
@@ -121,7 +120,7 @@ async fn follow<K: Watched>(
                 is_listing = matches!(event, Event::Init | Event::InitApply(_));
                 // Where lists are read page by page, this one only says that a try begins.
                 if !matches!(event, Event::Init) {
-                    pause = PAUSE;
+                    (pause, refusals) = (PAUSE, 0);
                 }
                 word(event).map(Heard::Word)
             }
@@ -136,10 +135,12 @@ async fn follow<K: Watched>(
         let Some(heard) = heard else { continue };
         let rest = match &heard {
             Heard::Word(_) => None,
-            Heard::Trouble(Trouble::Refused(_)) if pause == LONGEST_PAUSE => {
-                Some(jittered(REFUSED_PAUSE, 80))
+            Heard::Trouble(Trouble::Refused(_)) => {
+                refusals = refusals.saturating_add(1);
+                Some(jittered(refused_pause(refusals), 80))
             }
             Heard::Trouble(_) => {
+                refusals = 0;
                 let rest = jittered(pause, 50);
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 Some(rest)
@@ -153,6 +154,13 @@ async fn follow<K: Watched>(
             sleep(rest).await;
         }
     }
+}
+
+/// The pause after so many refusals, one after the other. A server that has just started refuses everything until it has
+/// read the roles, so the first ones are short.
+fn refused_pause(refusals: u32) -> Duration {
+    let pause = PAUSE.saturating_mul(2_u32.saturating_pow(refusals));
+    if pause < LONGEST_PAUSE { pause } else { REFUSED_PAUSE }
 }
 
 fn word<K: Watched>(event: Event<DeserializeGuard<K>>) -> Option<Word> {
@@ -195,6 +203,13 @@ mod tests {
         assert!(times.iter().all(|time| (second / 2..=second).contains(time)), "{times:?}");
         assert!(times.iter().any(|time| *time != times[0]));
         assert_eq!(jittered(second, 100), second);
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_one_for_good() {
+        let pauses: Vec<_> = (1..=6).map(|refusals| refused_pause(refusals).as_millis()).collect();
+        assert_eq!(pauses, [400, 800, 1600, 3200, 30_000, 30_000]);
+        assert_eq!(refused_pause(u32::MAX), REFUSED_PAUSE);
     }
 
     #[test]
