@@ -3,6 +3,7 @@
 //! In: /proc/self/status. Out: capabilities that are missing, and whether the processes of others are in sight.
 
 use std::fs;
+use std::path::Path;
 
 use super::ProbeError;
 
@@ -28,10 +29,14 @@ pub(super) fn not_permitted(why: String) -> ProbeError {
     ProbeError::NotPermitted { why, missing }
 }
 
-/// Whether this is the first process of its PID namespace, as in a container: the kernel then lists nobody else's
-/// sockets.
+/// Whether this is a container that sees no processes but its own: the kernel then lists nobody else's sockets. A
+/// machine that is itself a container, as nodes of kind are, has its first process in a cgroup of its own.
 pub fn sees_itself_alone() -> bool {
-    std::process::id() == 1
+    /// The PID namespace that the kernel begins with, by its fixed number.
+    const FIRST: &str = "pid:[4026531836]";
+    let is_nested = fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace != Path::new(FIRST));
+    let cgroup = |process: &str| fs::read(format!("/proc/{process}/cgroup")).ok();
+    is_nested && cgroup("1") == cgroup("self")
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub(crate) fn without_the_hosts_processes_older_connections_stay_unknown(shared:
     assert_eq!(shop.orders_of(&snapshot).map(|service| sum(service, "active")), Some(0), "{snapshot:#}");
     assert_eq!(snapshot["quality"]["probes"]["existing"], "none");
     assert!(blind.log().contains("hostPID: true"), "{}", blind.log());
+    let (code, doctor) = blind.exec(&["doctor", "--listen", "127.0.0.1:0"]);
+    assert!(code == Some(0) && doctor.contains("hostPID: true"), "{doctor}");
 
     // What is opened from now on both see.
     assert_eq!(held.open(2).unwrap().open, 5);
