@@ -15,6 +15,8 @@ use anyhow::{Context, Result, bail};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use rustix::process::{Pid, Signal, kill_process};
 
+mod version1;
+
 /// Directories and folders of all runs begin with this.
 pub(crate) const PREFIX: &str = "headless-lab.";
 
@@ -104,12 +106,8 @@ impl CgroupTree {
     /// Makes the run's directory, and removes those of runs that died.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let mount = if let Some(path) = mounted()? { (path, None) } else { private_mount()? };
-        for entry in fs::read_dir(&mount.0).with_context(|| format!("cannot read {}", mount.0.display()))? {
-            let entry = entry?;
-            if is_of_a_dead_run(&entry.file_name().to_string_lossy()) {
-                remove_tree(&entry.path())?;
-            }
-        }
+        remove_where(&mount.0, is_of_a_dead_run)?;
+        version1::remove_dead()?;
         let path = mount.0.join(name);
         fs::create_dir(&path)
             .with_context(|| format!("cannot make cgroup {}: run as root", path.display()))?;
@@ -121,6 +119,19 @@ impl CgroupTree {
         let path = self.path.join(below.trim_start_matches('/'));
         fs::create_dir_all(&path).with_context(|| format!("cannot make cgroup {}", path.display()))?;
         Ok(path)
+    }
+
+    /// Makes a directory below the run's in every hierarchy, also in those of version 1, for a kubelet to use; gives
+    /// its path from their roots, and each of the directories.
+    pub(crate) fn make_everywhere(&self, below: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
+        let path = Path::new(self.name()?).join(below);
+        let mut made = version1::make(&path)?;
+        made.push(self.make(below)?);
+        Ok((Path::new("/").join(path), made))
+    }
+
+    fn name(&self) -> Result<&str> {
+        self.path.file_name().and_then(|name| name.to_str()).context("the run has no name")
     }
 
     /// The run's directory.
@@ -135,7 +146,8 @@ impl CgroupTree {
 
     /// Kills what is in the run's directories and removes them all.
     pub(crate) fn remove_all(&self) -> Result<()> {
-        remove_tree(&self.path)
+        let version2 = remove_tree(&self.path);
+        version2.and(version1::remove(Path::new(self.name()?)))
     }
 }
 
@@ -184,6 +196,17 @@ fn private_mount() -> Result<(PathBuf, Option<OwnedFd>)> {
     };
     let mount = make().context("cannot mount cgroup2: the kernel lacks it, or this is not root")?;
     Ok((PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), mount.as_raw_fd())), Some(mount)))
+}
+
+/// Removes the directories of a hierarchy that have such names.
+fn remove_where(hierarchy: &Path, is_meant: impl Fn(&str) -> bool) -> Result<()> {
+    for entry in fs::read_dir(hierarchy).with_context(|| format!("cannot read {}", hierarchy.display()))? {
+        let entry = entry?;
+        if is_meant(&entry.file_name().to_string_lossy()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Kills everything in a tree of cgroups, then removes it, deepest first.

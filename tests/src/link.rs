@@ -104,6 +104,12 @@ impl Links {
         Ok(index)
     }
 
+    /// Makes a link that is there a port of a bridge.
+    pub(crate) fn make_port(&self, name: &str, bridge: u32) -> Result<()> {
+        let message = LinkUnspec::new_with_index(self.index(name)?).controller(bridge).build();
+        self.wait(|| format!("make {name} a port"), self.handle.link().change(message).execute())
+    }
+
     /// Makes a bridge that is up; a given MAC, for else it would change with the ports and neighbours forget it.
     pub(crate) fn add_bridge(&self, name: &str, mac: [u8; 6]) -> Result<u32> {
         let message = LinkBridge::new(name).address(mac.to_vec()).up().build();

@@ -65,7 +65,9 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(lab: &Arc<Inner>, spec: NodeSpec) -> Result<Self> {
         let netns = Netns::new(&lab.netlink, true)?;
-        let bridge = netns.links.add_bridge(BRIDGE, [0x02, 0, 0, 0, 0, 1])?;
+        // Each its own, for bridges may be wired together.
+        let [a, b, c, d] = spec.gateway_v4.addr().octets();
+        let bridge = netns.links.add_bridge(BRIDGE, [0x02, 0, a, b, c, d])?;
         netns.hasten_neighbours(BRIDGE)?;
         netns.links.add_address(bridge, IpNet::V4(spec.gateway_v4))?;
         netns.links.add_address(bridge, IpNet::V6(spec.gateway_v6))?;

@@ -79,6 +79,13 @@ impl Spawner {
         child.with_context(|| format!("cannot start {}", self.agent.display()))
     }
 
+    /// Starts a program that leads to an agent elsewhere.
+    pub(crate) fn remote(&self, name: &str, place: &Place, command: &[&str]) -> Result<Agent> {
+        let mut role = vec![OsString::from("exec")];
+        role.extend(command.iter().map(OsString::from));
+        Agent::new(name, self.start(place, &role, Stdio::inherit())?)
+    }
+
     /// Starts an agent of a role and waits until it is ready and says so.
     pub(crate) fn agent<T: DeserializeOwned>(
         &self,
@@ -95,7 +102,7 @@ impl Spawner {
 }
 
 /// The agent's program: beside this one, as cargo builds it, or as told by `LAB_AGENT`.
-fn agent_path() -> Result<PathBuf> {
+pub(crate) fn agent_path() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LAB_AGENT") {
         return Ok(path.into());
     }

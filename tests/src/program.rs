@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
+use serde::Serialize;
 
 use crate::process::{Place, Spawner, lock};
 
@@ -22,6 +23,17 @@ impl Program {
     pub(crate) fn new(spawner: &Spawner, place: &Place, arguments: &[&str]) -> Result<Self> {
         let mut role = vec![OsString::from("exec")];
         role.extend(arguments.iter().map(OsString::from));
+        Ok(Self { child: spawner.start(place, &role, Stdio::piped())? })
+    }
+
+    /// A role of the agent that does not converse.
+    pub(crate) fn of_role(
+        spawner: &Spawner,
+        place: &Place,
+        role: &str,
+        spec: &impl Serialize,
+    ) -> Result<Self> {
+        let role = [OsString::from(role), OsString::from(serde_json::to_string(spec)?)];
         Ok(Self { child: spawner.start(place, &role, Stdio::piped())? })
     }
 

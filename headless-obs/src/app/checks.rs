@@ -41,6 +41,11 @@ fn hook(name: &str, loaded: &Result<Loaded, ProbeError>, is_one_enough: bool) ->
 fn existing(loaded: &Loaded) -> Check {
     let name = "connections that are open already";
     match loaded.hooks.get("existing").map(String::as_str) {
+        Some("none") | None if probe::sees_itself_alone() => Check::warn(
+            name,
+            "only those of this container can be listed",
+            "let it see the node's processes: hostPID: true, or docker's --pid=host",
+        ),
         Some("none") | None => Check::warn(
             name,
             "cannot be listed",

@@ -12,6 +12,7 @@ use headless_obs_ebpf::names::{
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
 
+use super::privileges::{not_permitted, sees_itself_alone};
 use super::record::AsPod;
 use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, existing, tracefs};
 
@@ -136,9 +137,11 @@ fn finish(
         ("existing".to_owned(), "none".to_owned()),
     ]);
     let mut maps = Maps::take(&mut ebpf, options)?;
-    let adopted = kernel_btf
-        .ok_or(ProbeError::NoBtf)
-        .and_then(|kernel_btf| existing::adopt(&mut ebpf, kernel_btf, &mut maps));
+    let adopted = match kernel_btf {
+        None => Err(ProbeError::NoBtf),
+        Some(_) if sees_itself_alone() => Err(ProbeError::OwnProcesses),
+        Some(kernel_btf) => existing::adopt(&mut ebpf, kernel_btf, &mut maps),
+    };
     let existing = match adopted {
         Ok(existing) => {
             hooks.insert("existing".to_owned(), "iter/task_file".to_owned());
@@ -197,7 +200,11 @@ where
 fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
     move |error| match &error {
         ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
-            ProbeError::NotPermitted(format!("{what}: {}", chain(&error)))
+            not_permitted(format!("{what}: {}", chain(&error)))
+        }
+        // The verifier's own refusals have another number and a log.
+        ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
+            not_permitted(format!("{what}: {io_error}"))
         }
         _ => ProbeError::Refused { what, why: chain(&error) },
     }
@@ -207,7 +214,7 @@ fn explain(error: EbpfError) -> ProbeError {
     let mut source: Option<&dyn std::error::Error> = Some(&error);
     while let Some(cause) = source {
         if cause.downcast_ref::<std::io::Error>().is_some_and(is_permission) {
-            return ProbeError::NotPermitted(chain(&error));
+            return not_permitted(chain(&error));
         }
         source = cause.source();
     }

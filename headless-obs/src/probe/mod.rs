@@ -21,6 +21,7 @@ mod load;
 mod maps;
 mod memory;
 mod mounts;
+mod privileges;
 mod record;
 mod ring;
 mod tracefs;
@@ -31,6 +32,7 @@ pub use load::{Loaded, load, object};
 pub use maps::{Flow, Maps};
 pub use memory::give_back;
 pub use mounts::{View, widest_cgroup2};
+pub use privileges::{missing_capabilities, sees_itself_alone};
 pub use record::Record;
 pub use ring::Ring;
 pub use tracefs::is_mounted as tracefs_is_mounted;
@@ -96,10 +98,22 @@ pub enum ProbeError {
     NoObject,
     /// Missing privileges.
     #[error(
-        "not allowed to use BPF ({0}): run as root, or with the capabilities BPF, PERFMON and NET_ADMIN \
-         (and SYS_ADMIN before Linux 5.8)"
+        "not allowed to use BPF ({why}){}: run as root, or with the capabilities BPF, PERFMON and NET_ADMIN \
+         (and SYS_ADMIN before Linux 5.8)",
+        lack(missing)
     )]
-    NotPermitted(String),
+    NotPermitted {
+        /// What was refused.
+        why: String,
+        /// The capabilities that are missing, if any is.
+        missing: String,
+    },
+    /// In a container that sees its own processes alone.
+    #[error(
+        "the kernel lists the sockets of this container alone; let it see the node's processes (hostPID: true, or \
+         docker's --pid=host)"
+    )]
+    OwnProcesses,
     /// No BTF in the kernel.
     #[error(
         "the kernel has no BTF (/sys/kernel/btf/vmlinux): use a kernel with CONFIG_DEBUG_INFO_BTF=y, or \
@@ -136,4 +150,8 @@ pub enum ProbeError {
     /// The ring cannot be waited for.
     #[error("the event ring cannot be read: {0}")]
     Ring(std::io::Error),
+}
+
+fn lack(missing: &str) -> String {
+    if missing.is_empty() { String::new() } else { format!(", {missing} missing") }
 }

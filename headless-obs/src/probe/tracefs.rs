@@ -9,6 +9,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
 use super::ProbeError;
+use super::privileges::not_permitted;
 
 /// Where aya and everybody else look for it.
 const TRACEFS: &str = "/sys/kernel/tracing";
@@ -42,7 +43,7 @@ pub fn is_mounted() -> bool {
 
 fn mount_privately() -> Result<(), ProbeError> {
     let failed = |error: rustix::io::Errno| match error {
-        rustix::io::Errno::PERM => ProbeError::NotPermitted(format!("tracefs cannot be mounted: {error}")),
+        rustix::io::Errno::PERM => not_permitted(format!("tracefs cannot be mounted: {error}")),
         _ => ProbeError::Tracefs(error.to_string()),
     };
     // SAFETY: file descriptors stay shared: only the mount namespace (and with it the working directory) is this

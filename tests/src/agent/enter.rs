@@ -28,10 +28,14 @@ pub(crate) struct Place {
 impl Place {
     /// Goes there. Called once, while the process has one thread.
     pub(crate) fn enter(&self) -> Result<()> {
-        set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to end with the parent")?;
-        // The parent may have died before the line above; then nobody would ever send the signal.
-        let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
-        ensure!(self.parent.is_none() || parent == self.parent, "the parent has died");
+        // In a container it has another parent every moment: its runtime sees to its end.
+        if self.parent.is_some() {
+            set_parent_process_death_signal(Some(Signal::KILL))
+                .context("cannot ask to end with the parent")?;
+            // The parent may have died before the line above; then nobody would ever send the signal.
+            let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
+            ensure!(parent == self.parent, "the parent has died");
+        }
         if let Some(path) = &self.cgroup {
             let procs = path.join("cgroup.procs");
             fs::write(&procs, "0")

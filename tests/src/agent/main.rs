@@ -10,6 +10,8 @@ mod client;
 mod control;
 mod dns;
 mod enter;
+mod node;
+mod pause;
 mod proxy;
 mod server;
 
@@ -55,6 +57,12 @@ fn run() -> Result<()> {
         Some("dns") => dns::run(spec(arguments.next())?),
         Some("proxy") => proxy::run(spec(arguments.next())?),
         Some("client") => client::run(spec(arguments.next())?),
+        Some("node") => {
+            let text = arguments.next().context("the role needs a spec")?;
+            node::run(&spec(Some(text.clone()))?, text)
+        }
+        Some("node-init") => node::run_init(&spec(arguments.next())?),
+        Some("pause") => pause::run(),
         _ => bail!("{}: no such role", role.display()),
     }
 }

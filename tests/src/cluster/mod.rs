@@ -7,7 +7,7 @@
 //! All of it ends with the lab, however that ends.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -39,6 +39,7 @@ mod http;
 mod keys;
 mod lookup;
 mod namespace;
+pub mod nodes;
 mod part;
 mod plane;
 mod runtime;
@@ -351,6 +352,11 @@ impl Cluster {
             parts.dns.start()?;
         }
         self.dns_when_ready()
+    }
+
+    /// Status and body of a page inside the cluster's network, such as a pod's.
+    pub fn page(&self, at: SocketAddr, path: &str) -> Result<(u16, String)> {
+        http::get(&self.node, at, path)
     }
 
     /// What the parts have written, each under its name.

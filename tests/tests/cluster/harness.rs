@@ -1,4 +1,4 @@
-//! Runs the tests with one lab and one cluster for all, and ends both.
+//! Runs the tests with one lab and one cluster for all, and ends both. For every test program that has a `Shared`.
 //!
 //! In: the tests, and on the command line parts of names, `--exact` or `--list`; other options of libtest change
 //! nothing here. Out: what libtest prints.
@@ -7,14 +7,7 @@ use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use lab::Lab;
-use lab::cluster::Cluster;
-
-/// What all tests share.
-pub(crate) struct Shared {
-    pub(crate) cluster: Cluster,
-    pub(crate) lab: Lab,
-}
+pub(crate) use crate::shared::Shared;
 
 /// A test and its name.
 pub(crate) type Test = (&'static str, fn(&Shared));
@@ -55,12 +48,7 @@ pub(crate) fn run(tests: &[Test]) -> ExitCode {
 
 /// How many failed.
 fn run_all(tests: &[Test]) -> usize {
-    let shared = catch_unwind(|| {
-        let lab = Lab::new().unwrap();
-        let cluster = Cluster::new(&lab).unwrap();
-        cluster.install().unwrap();
-        Shared { cluster, lab }
-    });
+    let shared = catch_unwind(Shared::start);
     let run = |(name, test): &&Test| {
         let shared = shared.as_ref();
         let passed = shared.is_ok_and(|shared| catch_unwind(AssertUnwindSafe(|| test(shared))).is_ok());

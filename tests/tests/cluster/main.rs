@@ -26,6 +26,7 @@ mod plane;
 mod rights;
 mod scene;
 mod services;
+mod shared;
 mod source;
 
 use std::process::ExitCode;

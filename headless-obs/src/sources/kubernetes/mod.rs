@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use super::Update;
 use crate::config::Kubernetes as Options;
+use crate::expose::snapshot::Refusal;
 use crate::topology::object::{Change, Kind};
 
 mod access;
@@ -149,6 +150,7 @@ struct Listening<'a> {
     touch: Touch,
     changes: Vec<Change>,
     state: Option<State>,
+    refused: Vec<Refusal>,
     /// Since when it has been out of touch, on this machine's clocks.
     stale: Option<(Instant, Timestamp)>,
 }
@@ -161,6 +163,7 @@ impl<'a> Listening<'a> {
             touch: Touch::new(source.transport.url(), &source.watches, Instant::now()),
             changes: Vec::new(),
             state: None,
+            refused: Vec::new(),
             stale: None,
         }
     }
@@ -175,18 +178,7 @@ impl<'a> Listening<'a> {
                 }
                 self.merger.hear(place, word, &mut self.changes);
             }
-            Heard::Trouble(Trouble::Refused(verb)) => {
-                if self.touch.refuse(place, verb, now)
-                    && let Some(watch) = self.source.watches.get(place)
-                {
-                    warn!(
-                        "{} does not allow to {verb} {watch}; lost: {}; {}; tried again every 30 s",
-                        self.source.transport.url(),
-                        watch.what.lost(),
-                        watch.grant()
-                    );
-                }
-            }
+            Heard::Trouble(Trouble::Refused(verb)) => self.touch.refuse(place, verb, now),
             Heard::Trouble(Trouble::Other(trouble)) => self.touch.set_trouble(place, trouble, now),
             // What follows is a list.
             Heard::Trouble(Trouble::Gone | Trouble::NoStreamingLists) => {}
@@ -204,9 +196,10 @@ impl<'a> Listening<'a> {
             (State::Lost(since, _), _) => Some((*since, ago(now - *since))),
             _ => None,
         };
+        self.tell_refusals(now);
         self.source.status.say(Said {
             stale_since: self.stale.map(|(_, since)| since),
-            refused: self.touch.refusals(),
+            refused: self.refused.clone(),
             relists: self.merger.relists(),
             rejected: self.merger.rejected(),
         });
@@ -229,20 +222,41 @@ impl<'a> Listening<'a> {
         updates
     }
 
+    /// To the log, each once.
+    fn tell_refusals(&mut self, now: Instant) {
+        let refusals = self.touch.refusals(now);
+        for (watch, refusal) in refusals.iter().filter(|(_, refusal)| !self.refused.contains(refusal)) {
+            let Refusal { verb, lost, .. } = refusal;
+            let url = self.source.transport.url();
+            warn!(
+                "{url} does not allow to {verb} {watch}; lost: {lost}; {}; tried again twice a minute",
+                watch.grant()
+            );
+        }
+        self.refused = refusals.into_iter().map(|(_, refusal)| refusal).collect();
+    }
+
     /// To the log.
     fn tell(&self, state: &State) {
         match state {
             State::Waiting(Reason::Wait(reason)) if self.state.is_none() => info!("{reason}"),
-            // What is refused has been told.
-            State::Waiting(Reason::Wait(_) | Reason::Refused(_)) => {}
+            State::Waiting(Reason::Wait(_)) => {}
             State::Waiting(Reason::Trouble(reason)) => warn!("no topology yet: {reason}"),
-            State::Lost(_, reason) => warn!("the topology stays as it was: {}", reason.text()),
+            State::Lost(_, reason) => {
+                let is_new = match &self.state {
+                    Some(State::Lost(_, before)) => matches!(reason, Reason::Trouble(_)) && before != reason,
+                    _ => true,
+                };
+                if is_new {
+                    warn!("the topology stays as it was: {}", reason.text());
+                }
+            }
             State::InTouch => {
                 let count = |kind| self.merger.count(kind);
                 let (services, slices, pods) = (count(Kind::Service), count(Kind::Slice), count(Kind::Pod));
                 info!(services, slices, pods, "in touch with {}", self.source.transport.url());
                 let is_first = !matches!(self.state, Some(State::Lost(..)));
-                if is_first && pods == 0 && !self.touch.refusals().iter().any(|of| of.resource == "pods") {
+                if is_first && pods == 0 && !self.refused.iter().any(|of| of.resource == "pods") {
                     warn!(
                         "no pod runs on a node called {:?}: if this node has another name in the cluster \
                          (`kubectl get nodes`), give it with --node",

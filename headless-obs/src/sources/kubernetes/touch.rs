@@ -2,7 +2,8 @@
 //!
 //! In: of each watch, whether its stream is open, whether its list is complete, and its trouble. Out: [`State`].
 //!
-//! Invariants: a watch that was refused is not waited for, except where nothing can be said without it. A stream
+//! Invariants: a watch that is refused is not waited for, except where nothing can be said without it. It counts as
+//! refused after [`BELIEVED`]: a server that has just started refuses everything until it has read the roles. A stream
 //! that ends and is opened again within [`GRACE`] is no loss: the server ends each now and then, and nothing is
 //! missed in between.
 
@@ -15,6 +16,9 @@ use crate::expose::snapshot::Refusal;
 
 /// How long a watch may be down before what is known counts as old.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the server must refuse something before it is done without.
+const BELIEVED: Duration = Duration::from_secs(5);
 
 /// Whether the topology can be relied on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +38,12 @@ pub(super) enum Reason {
     Wait(String),
     /// Something is wrong.
     Trouble(String),
-    /// The server does not allow it.
-    Refused(String),
 }
 
 impl Reason {
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Wait(text) | Self::Trouble(text) | Self::Refused(text) => text,
+            Self::Wait(text) | Self::Trouble(text) => text,
         }
     }
 }
@@ -53,9 +55,16 @@ struct Part {
     is_listed: bool,
     /// Since when it is not current; none while it is.
     down_since: Option<Instant>,
-    /// The verb that is refused.
-    refused: Option<&'static str>,
+    /// The verb that is refused, and since when.
+    refused: Option<(&'static str, Instant)>,
     trouble: Option<String>,
+}
+
+impl Part {
+    /// The verb that is refused for good.
+    fn denied(&self, now: Instant) -> Option<&'static str> {
+        self.refused.filter(|(_, since)| *since + BELIEVED <= now).map(|(verb, _)| verb)
+    }
 }
 
 /// All watches together.
@@ -94,14 +103,15 @@ impl Touch {
         self.change(watch, now, |part| part.trouble = Some(trouble));
     }
 
-    /// The server does not allow `verb`. True: this is news, also from other watches.
-    pub(super) fn refuse(&mut self, watch: usize, verb: &'static str, now: Instant) -> bool {
-        let before = self.refusals();
+    /// The server does not allow `verb`.
+    pub(super) fn refuse(&mut self, watch: usize, verb: &'static str, now: Instant) {
+        let url = self.url.clone();
         self.change(watch, now, |part| {
-            part.refused = Some(verb);
-            part.trouble = None;
+            let since = part.refused.map_or(now, |(_, since)| since);
+            part.refused = Some((verb, since));
+            let (watch, grant) = (&part.watch, part.watch.grant());
+            part.trouble = Some(format!("{url} does not allow to {verb} {watch} (403 Forbidden); {grant}"));
         });
-        self.refusals().iter().any(|refusal| !before.contains(refusal))
     }
 
     fn change(&mut self, watch: usize, now: Instant, change: impl FnOnce(&mut Part)) {
@@ -118,47 +128,44 @@ impl Touch {
         }
     }
 
-    /// What is refused, each once.
-    pub(super) fn refusals(&self) -> Vec<Refusal> {
-        let refused = |part: &Part| Some(part.watch.refusal(part.refused?));
-        let mut refusals: Vec<_> = self.parts.iter().filter_map(refused).collect();
-        refusals.dedup();
+    /// What is refused for good, each once.
+    pub(super) fn refusals(&self, now: Instant) -> Vec<(&Watch, Refusal)> {
+        let refusal = |part: &Part| part.denied(now).map(|verb| part.watch.refusal(verb));
+        let mut refusals: Vec<_> =
+            self.parts.iter().filter_map(|part| Some((&part.watch, refusal(part)?))).collect();
+        refusals.dedup_by(|(_, a), (_, b)| a == b);
         refusals
     }
 
     /// Whether the topology can be relied on.
     pub(super) fn state(&mut self, now: Instant) -> State {
-        let vital = |part: &&Part| part.refused.is_none() || part.watch.what.is_vital();
-        let down: Vec<_> = self.parts.iter().filter(vital).filter(|part| part.down_since.is_some()).collect();
+        let is_needed = |part: &&Part| part.denied(now).is_none() || part.watch.what.is_vital();
+        let down: Vec<_> =
+            self.parts.iter().filter(is_needed).filter(|part| part.down_since.is_some()).collect();
         let Some(since) = down.iter().filter_map(|part| part.down_since).min() else {
             self.was_synced = true;
             return State::InTouch;
         };
-        let is_refused = down.iter().any(|part| part.refused.is_some());
         match self.was_synced {
             false => State::Waiting(self.reason(&down)),
-            true if !is_refused && now < since + GRACE => State::InTouch,
+            true if now < since + GRACE => State::InTouch,
             true => State::Lost(since, self.reason(&down)),
         }
     }
 
     /// When the state changes although nothing happens.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let due = self.parts.iter().filter_map(|part| part.down_since).map(|since| since + GRACE);
-        due.filter(|due| *due > now).min()
+        let lost = self.parts.iter().filter_map(|part| part.down_since).map(|since| since + GRACE);
+        let denied = self.parts.iter().filter_map(|part| part.refused).map(|(_, since)| since + BELIEVED);
+        lost.chain(denied).filter(|due| *due > now).min()
     }
 
-    /// Why it cannot be relied on; the gravest reason of these watches.
+    /// Why it cannot be relied on.
     fn reason(&self, down: &[&Part]) -> Reason {
-        if let Some((verb, watch)) = down.iter().find_map(|part| Some((part.refused?, &part.watch))) {
-            return Reason::Refused(format!(
-                "{} does not allow to {verb} {watch}, without which nothing can be reported; {}",
-                self.url,
-                watch.grant()
-            ));
-        }
-        if let Some(trouble) = down.iter().find_map(|part| part.trouble.as_ref()) {
-            return Reason::Trouble(trouble.clone());
+        // What is refused is told first: it does not go by itself.
+        let refused = down.iter().find(|part| part.refused.is_some());
+        if let Some(trouble) = refused.or(down.iter().find(|part| part.trouble.is_some())) {
+            return Reason::Trouble(trouble.trouble.clone().unwrap_or_default());
         }
         let mut names: Vec<_> = down.iter().map(|part| part.watch.to_string()).collect();
         names.dedup();

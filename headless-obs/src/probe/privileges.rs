@@ -1,0 +1,57 @@
+//! What this process may do, as far as it matters here.
+//!
+//! In: /proc/self/status. Out: capabilities that are missing, and whether the processes of others are in sight.
+
+use std::fs;
+
+use super::ProbeError;
+
+/// Capabilities that loading and attaching need, by number; CAP_SYS_ADMIN stands for the first two.
+const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// The capabilities that are needed and not in effect, from the text of /proc/PID/status; `None` if it names none.
+pub fn missing_capabilities(status: &str) -> Option<Vec<&'static str>> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let held = u64::from_str_radix(line.trim(), 16).ok()?;
+    let has = |number: u32| held & (1 << number) != 0;
+    let is_missing =
+        |&&(number, name): &&(u32, &str)| !(has(number) || name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN));
+    Some(NEEDED.iter().filter(is_missing).map(|(_, name)| *name).collect())
+}
+
+/// The error for a refusal of the kernel's, with what may be the reason.
+pub(super) fn not_permitted(why: String) -> ProbeError {
+    // Without /proc the rest of the message has to do.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let missing = missing_capabilities(&status).unwrap_or_default().join(", ");
+    ProbeError::NotPermitted { why, missing }
+}
+
+/// Whether this is the first process of its PID namespace, as in a container: the kernel then lists nobody else's
+/// sockets.
+pub fn sees_itself_alone() -> bool {
+    std::process::id() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(held: u64, expected: &[&str]) {
+        let status = format!("Name:\tx\nCapEff:\t{held:016x}\nCapBnd:\t0\n");
+        assert_eq!(missing_capabilities(&status).unwrap(), expected);
+    }
+
+    #[test]
+    fn capabilities() {
+        check(u64::MAX, &[]);
+        check(1 << 39 | 1 << 38 | 1 << 12, &[]);
+        check(1 << 21 | 1 << 12, &[]);
+        check(1 << 21, &["CAP_NET_ADMIN"]);
+        check(1 << 39 | 1 << 12, &["CAP_PERFMON"]);
+        check(0, &["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
+        assert_eq!(missing_capabilities(""), None);
+    }
+}

@@ -1,0 +1,39 @@
+//! Roles `node` and `node-init`: a machine within the machine, on which a kubelet runs pods.
+//!
+//! In: an [`InitSpec`]. Out: containerd and a kubelet, until one of them ends.
+//!
+//! Everything lives in one PID namespace and one mount namespace. When its first process ends, which it does with the
+//! lab at the latest, the kernel ends all others, and the mounts go with the last of them: no shim, container or
+//! overlay is left behind, however the lab ends.
+
+mod init;
+mod mounts;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use lab::cluster::nodes::{InitSpec, Surroundings};
+
+pub(crate) use init::run as run_init;
+
+/// Becomes the node's outermost process, whose end ends the node.
+pub(crate) fn run(spec: &InitSpec, text: OsString) -> Result<()> {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--propagation", "private"]);
+    if spec.surroundings == Surroundings::Container {
+        // The new namespace begins where this process is.
+        for cgroup in &spec.cgroups {
+            let procs = cgroup.join("cgroup.procs");
+            fs::write(&procs, "0")
+                .with_context(|| format!("cannot enter the cgroup by {}", procs.display()))?;
+        }
+        command.arg("--cgroup");
+    }
+    let agent = env::current_exe().context("cannot tell where this program is")?;
+    let error = command.arg(agent).arg("node-init").arg(text).exec();
+    Err(error).context("cannot start unshare, of util-linux")
+}

@@ -1,0 +1,11 @@
+//! Role `pause`: does nothing until it is told to end; the first container of every pod, which holds its namespaces.
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Waits for a signal.
+pub(crate) fn run() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    signals.forever().next().map_or(Ok(()), |_signal| Ok(()))
+}

@@ -1,0 +1,79 @@
+//! Agents in real pods, spoken to as a user would: through the API server and the kubelet, by `kubectl`.
+//!
+//! In: a pod that runs the agent's image. Out: the same [`Server`] and [`Client`] as in pods of the lab.
+
+use anyhow::{Context, Result};
+
+use super::AGENT_PROGRAM;
+use crate::client::{Client, ClientSpec};
+use crate::cluster::{Cluster, program};
+use crate::lab::Lab;
+use crate::process::{Agent, Place};
+use crate::program::Program;
+use crate::server::{Server, ServerReady};
+
+/// A way into the pods of a cluster.
+pub struct Kubectl<'a> {
+    lab: &'a Lab,
+    cluster: &'a Cluster,
+    namespace: String,
+}
+
+impl<'a> Kubectl<'a> {
+    /// For the pods of a namespace.
+    #[must_use]
+    pub fn new(lab: &'a Lab, cluster: &'a Cluster, namespace: &str) -> Self {
+        Self { lab, cluster, namespace: namespace.to_owned() }
+    }
+
+    /// A client in a pod's first container, as one more process there.
+    pub fn client(&self, pod: &str, spec: &ClientSpec) -> Result<Client> {
+        let spec = serde_json::to_string(spec)?;
+        let words = ["exec", "--stdin", pod, "--", AGENT_PROGRAM, "client", &spec];
+        let agent = self.agent(pod, &words)?;
+        let () = agent.receive().with_context(|| format!("no client in {pod}"))?;
+        Ok(Client { agent })
+    }
+
+    /// The server that a pod's first container is; the container must have a standard input.
+    pub fn server(&self, pod: &str) -> Result<Server> {
+        let agent = self.agent(pod, &["attach", "--stdin", "--quiet", pod])?;
+        Ok(Server::new(agent, ServerReady { listening: Vec::new() }))
+    }
+
+    /// Any command.
+    pub fn run(&self, words: &[&str]) -> Result<Program> {
+        let command = self.command(words)?;
+        Program::new(&self.lab.inner.spawner, &self.place()?, &as_words(&command))
+    }
+
+    fn agent(&self, pod: &str, words: &[&str]) -> Result<Agent> {
+        let command = self.command(words)?;
+        self.lab.inner.spawner.remote(pod, &self.place()?, &as_words(&command))
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Vec<String>> {
+        let program = program()?.display().to_string();
+        let kubeconfig = self.cluster.admin_kubeconfig().display().to_string();
+        let mut command = vec![
+            program,
+            "kubectl".to_owned(),
+            format!("--kubeconfig={kubeconfig}"),
+            format!("--namespace={}", self.namespace),
+        ];
+        command.extend(words.iter().map(|&word| word.to_owned()));
+        Ok(command)
+    }
+
+    fn place(&self) -> Result<Place> {
+        Ok(Place {
+            netns: Some(self.cluster.node().netns_path()),
+            cgroup: Some(self.lab.inner.cgroups.make("outside")?),
+            ..Place::default()
+        })
+    }
+}
+
+fn as_words(command: &[String]) -> Vec<&str> {
+    command.iter().map(String::as_str).collect()
+}

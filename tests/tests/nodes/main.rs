@@ -1,0 +1,45 @@
+//! The daemon as it is shipped: its image and manifests on two real nodes, beside real pods.
+//!
+//! Each file is one subject. All tests share one cluster, and each has a namespace of its own; so this is no harness
+//! of libtest's, which could not end the cluster after the last test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and says where; a harness prints results"
+)]
+
+mod daemon;
+#[path = "../cluster/harness.rs"]
+mod harness;
+mod rights;
+mod rollout;
+mod shared;
+mod shipped;
+mod shop;
+mod traffic;
+
+use std::process::ExitCode;
+
+use harness::tests;
+
+fn main() -> ExitCode {
+    harness::run(&tests![
+        shipped::the_daemons_have_the_rights_that_are_shipped_and_no_more,
+        shipped::doctor_finds_nothing_wrong_in_the_pods,
+        traffic::the_reports_of_both_nodes_add_up_to_what_the_servers_accepted,
+        traffic::names_are_resolved_by_libc_with_the_kubelets_search_list,
+        traffic::the_kubelets_probes_are_in_no_figure,
+        rollout::a_rolling_update_is_counted_to_the_last_connection,
+        rollout::a_pod_that_terminates_gracefully_is_seen_to_serve_on,
+        rollout::a_probe_that_fails_takes_the_pod_out,
+        rights::with_roles_in_one_namespace_it_sees_that_namespace,
+        rights::without_one_of_its_capabilities_it_is_not_ready_and_names_it,
+        rights::without_the_hosts_processes_older_connections_stay_unknown,
+        rights::without_the_nodes_cgroups_it_is_not_ready_and_says_what_to_mount,
+        rights::without_tracefs_only_the_classic_tracepoint_is_lost,
+    ])
+}
