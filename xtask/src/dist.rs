@@ -21,17 +21,20 @@ const REPOSITORY: &str = "localhost/headless-obs";
 /// Manifests, and the folders they are in.
 const MANIFESTS: [&str; 2] = ["manifests", "namespaced"];
 
+/// The cargo profile of what is shipped.
+pub(crate) const SHIPPED: &str = "shipped";
+
 /// What is built.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Cargo profile of the program; `dev` is built faster, runs slower and is larger
-    #[arg(long, default_value = "dist")]
+    #[arg(long, default_value = SHIPPED)]
     profile: String,
 }
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let made = make(&options.profile)?;
+    let made = make(&options.profile, &workspace::target().join("dist"))?;
     for path in [&made.program, &made.image] {
         let size = fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
         say(&format!("{} ({:.1} MiB)", path.display(), mebibytes(size)));
@@ -52,11 +55,10 @@ pub(crate) struct Made {
     digest: String,
 }
 
-/// Builds everything with a cargo profile.
-pub(crate) fn make(profile: &str) -> Result<Made> {
+/// Builds everything with a cargo profile, and puts it into a folder, which is made anew.
+pub(crate) fn make(profile: &str, folder: &Path) -> Result<Made> {
     let built = build(profile)?;
-    let folder = workspace::target().join("dist");
-    replace_folder(&folder)?;
+    replace_folder(folder)?;
     for name in MANIFESTS {
         copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
     }

@@ -14,6 +14,7 @@ mod bench;
 mod build_ebpf;
 mod check;
 mod ci;
+mod cluster;
 mod console;
 mod daemon;
 mod demo;

@@ -13,19 +13,16 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, kernel, parts, privilege, process, setup};
+use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, setup};
 
 /// The packages whose tests need neither root nor BPF.
-const PURE: [&str; 3] = ["headless-obs", "headless-obs-ebpf", "xtask"];
+const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
 
 /// The package of the tests that need both.
 const KERNEL: &str = "headless-obs-tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
 const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
-
-/// The test program that needs a Kubernetes control plane as well.
-pub(crate) const CLUSTER: &str = "cluster";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
@@ -38,9 +35,12 @@ pub(crate) struct Options {
     /// More options of the test programs, for example `-- --nocapture`
     #[arg(last = true)]
     libtest: Vec<String>,
-    /// Of the tests that need root, only this program's
+    /// Of the tests that need root, only these programs'
     #[arg(skip)]
-    only: Option<&'static str>,
+    only: Option<&'static [&'static str]>,
+    /// The daemon's image is built as it is shipped, not as it is built fastest
+    #[arg(skip)]
+    shipped: bool,
 }
 
 impl Options {
@@ -69,11 +69,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(conclude(counts))
 }
 
-/// Some of the tests that need root, and nothing else.
-pub(crate) fn only(program: &'static str, filter: &[String], options: &[&str]) -> Result<ExitCode> {
+/// The tests on a cluster, and nothing else.
+pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Result<ExitCode> {
     build_ebpf::build()?;
     let libtest = options.iter().map(|&option| option.to_owned()).collect();
-    let options = Options { only: Some(program), filter: filter.to_vec(), libtest, ..Options::default() };
+    let options = Options {
+        only: Some(&cluster::PROGRAMS),
+        filter: filter.to_vec(),
+        libtest,
+        shipped,
+        ..Options::default()
+    };
     Ok(conclude(kernel(&options)?))
 }
 
@@ -121,7 +127,7 @@ fn kernel(options: &Options) -> Result<Counts> {
 
     let mut counts = Counts::default();
     for test in artifacts::build_tests(KERNEL)? {
-        if options.only.is_some_and(|only| only != test.name) {
+        if options.only.is_some_and(|only| !only.contains(&test.name.as_str())) {
             continue;
         }
         say(&format!("running {}", test.name));
@@ -129,9 +135,9 @@ fn kernel(options: &Options) -> Result<Counts> {
             ("HEADLESS_OBS_BIN", daemon.clone().into_os_string()),
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
         ];
-        if test.name == CLUSTER && has_any(&test.path, &options.filter)? {
-            match parts::variable() {
-                Ok(variable) => env.push(variable),
+        if has_any(&test.path, &options.filter)? {
+            match cluster::prepare(&test.name, if options.shipped { dist::SHIPPED } else { "dev" }) {
+                Ok(variables) => env.extend(variables),
                 Err(error) => {
                     counts.add(not_run("the tests on a cluster", &error));
                     continue;

@@ -13,6 +13,7 @@
 )]
 
 mod daemon;
+mod end;
 #[path = "../cluster/harness.rs"]
 mod harness;
 mod rights;
@@ -27,7 +28,12 @@ use std::process::ExitCode;
 use harness::tests;
 
 fn main() -> ExitCode {
+    if end::child() {
+        return ExitCode::SUCCESS;
+    }
     harness::run(&tests![
+        end::nodes_leave_nothing,
+        end::what_sigkill_leaves_of_nodes_the_next_lab_removes,
         shipped::the_daemons_have_the_rights_that_are_shipped_and_no_more,
         shipped::doctor_finds_nothing_wrong_in_the_pods,
         traffic::the_reports_of_both_nodes_add_up_to_what_the_servers_accepted,

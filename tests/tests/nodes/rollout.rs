@@ -29,7 +29,9 @@ pub(crate) fn a_rolling_update_is_counted_to_the_last_connection(shared: &Shared
     shared.cluster.api().patch(&path, &restart).unwrap();
     let is_done = |set: &Value| {
         let status = &set["status"];
-        status["updatedReplicas"] == 2
+        let is_seen = status["observedGeneration"] == set["metadata"]["generation"];
+        is_seen
+            && status["updatedReplicas"] == 2
             && status["readyReplicas"] == 2
             && status["currentRevision"] == status["updateRevision"]
     };

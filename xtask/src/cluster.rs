@@ -1,0 +1,35 @@
+//! What the tests on a Kubernetes cluster need beside what all need: the cluster's parts, and for real nodes a container
+//! runtime and the daemon's image.
+
+use std::ffi::OsString;
+
+use anyhow::{Context as _, Result};
+
+use crate::{dist, parts, setup, workspace};
+
+/// The test program on a control plane whose pods are made by hand.
+const HAND: &str = "cluster";
+/// The test program on real nodes.
+const NODES: &str = "nodes";
+/// Both.
+pub(crate) const PROGRAMS: [&str; 2] = [HAND, NODES];
+
+/// What a real node runs, and the packages that have it.
+const RUNTIME: [(&str, &str); 3] =
+    [("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];
+
+/// Makes what a test program needs; gives the variables that tell it where. Nothing for those that need no cluster.
+/// `profile` is that of the daemon in the image.
+pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str, OsString)>> {
+    if !PROGRAMS.contains(&program) {
+        return Ok(Vec::new());
+    }
+    let mut variables = vec![parts::variable()?];
+    if program == NODES {
+        setup::ensure_programs(&RUNTIME)?;
+        // Beside what `dist` makes, which may be on its way to somebody.
+        let made = dist::make(profile, &workspace::target().join("e2e")).context("no image of the daemon")?;
+        variables.push(("HEADLESS_OBS_IMAGE", made.image.into_os_string()));
+    }
+    Ok(variables)
+}
