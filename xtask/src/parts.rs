@@ -97,8 +97,8 @@ fn go() -> Result<PathBuf> {
     }
     find_go().with_context(|| {
         format!(
-            "no Go 1.{OLDEST_GO} or newer, which the cluster's tests need to build Kubernetes: install it from \
-             https://go.dev/dl into /usr/local/go, or put yours on PATH"
+            "no Go 1.{OLDEST_GO} or newer, which the cluster's tests need to build Kubernetes: install one into \
+             /usr/local/go, or put yours on PATH"
         )
     })
 }

@@ -99,10 +99,12 @@ impl Gate {
 
     /// From now on connections are refused; those there are, are reset.
     pub fn close(&self) -> Result<()> {
-        self.switch(Mode::Closed)
+        self.switch(Mode::Closed)?;
+        self.reset();
+        Ok(())
     }
 
-    /// Resets the connections that there are.
+    /// Resets the connections that have been taken.
     pub fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
     }
@@ -175,9 +177,11 @@ impl Keeper {
     async fn accept(&self, listener: &TcpListener) {
         loop {
             if let Ok((client, _)) = listener.accept().await {
+                // Whoever sees that it was taken can reset it.
+                let resets = self.told.borrow().resets;
                 self.counts.connections.fetch_add(1, Ordering::Relaxed);
                 let dial = dial(self.node.clone(), self.to);
-                tokio::spawn(pass(client, dial, self.told.clone(), Arc::clone(&self.counts)));
+                tokio::spawn(pass(client, dial, resets, self.told.clone(), Arc::clone(&self.counts)));
             }
         }
     }
@@ -193,12 +197,12 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
 async fn pass(
     mut client: TcpStream,
     dial: impl Future<Output = Result<TcpStream>>,
+    resets: u64,
     told: watch::Receiver<State>,
     counts: Arc<Counts>,
 ) {
-    let before = told.borrow().resets;
     let mut cut = told.clone();
-    let mut cut = pin!(cut.wait_for(|state| state.mode == Mode::Closed || state.resets != before));
+    let mut cut = pin!(cut.wait_for(|state| state.resets != resets));
     let server = select! { _ = &mut cut => None, server = dial => server.ok() };
     let Some(mut server) = server else { return reset_on_close(&client) };
     let ended = {

@@ -81,6 +81,7 @@ pub(crate) fn a_gate_passes_stalls_resets_and_refuses(shared: &Shared) {
     assert!(heard(&mut waiting).unwrap().contains(told));
 
     let mut open = dial().unwrap();
+    until(PATIENCE, "connection that was taken", || Ok((gate.connections() == 3).then_some(()))).unwrap();
     gate.reset();
     open.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(heard(&mut open).unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -50,20 +50,30 @@ pub(crate) fn the_cluster_ip_of_the_same_pods_is_not_headless(shared: &Shared) {
     scene.namespace.apply(&usual).unwrap();
     let vip: IpAddr = "10.96.77.7".parse().unwrap();
     scene.namespace.resolves("usual", &[vip]).unwrap();
-    // Stands for kube-proxy: what dials the ClusterIP is accepted behind it.
-    let proxy = PodSpec::new("elsewhere", "kube-proxy").address("10.96.77.7/32");
-    let behind = serve(&shared.cluster.node().pod(proxy).unwrap());
+    // As kube-proxy has it: the node sends what is for the ClusterIP to a pod.
+    let proxy = format!(
+        "table ip usual {{ chain to {{ type nat hook prerouting priority dstnat; \
+         ip daddr {vip} tcp dport {PORT} dnat to {}:{PORT}; }}; }}",
+        pods[0].ip(true).unwrap()
+    );
+    let node = shared.cluster.node();
+    let output = node.exec(&["nft", &proxy]).unwrap().output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     let web = scene.client("web");
     let observed = scene.observe();
     scene.connect(&web, "usual", 20);
+    let through_it = scene.accepted();
+    assert_eq!(through_it, BTreeMap::from([(("web".to_owned(), pods[0].name().to_owned()), 20)]));
     scene.connect(&web, "orders", 30);
-    assert_eq!(behind.total().unwrap(), 20);
-    let orders = scene.settled(&observed, "orders");
+    let orders = scene.when(&observed, "orders", |orders| sum(orders, "closed") >= 30);
+    assert_eq!(by_client(&opened(&orders)), BTreeMap::from([("web", 30)]));
     assert_eq!(client(&orders, "web")["resolution"], json!({"service": 30}));
     assert_eq!(orders["spread"]["endpoints"], pods.len());
     let snapshot = observed.snapshot().unwrap();
     assert!(scene.find(&snapshot, "usual").is_none(), "{snapshot:#}");
     assert_eq!(snapshot["quality"]["unattributed"]["no_dns"], 0);
+    let output = node.exec(&["nft", "delete", "table", "ip", "usual"]).unwrap().output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 pub(crate) fn connections_without_dns_are_shown_beside_the_others(shared: &Shared) {
