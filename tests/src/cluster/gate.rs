@@ -245,7 +245,8 @@ async fn copy(
         if length == 0 {
             return Ok(to.shutdown().await?);
         }
-        to.write_all(&buffer[..length]).await?;
+        // Whoever has read it finds it counted.
         count.fetch_add(u64::try_from(length)?, Ordering::Relaxed);
+        to.write_all(&buffer[..length]).await?;
     }
 }
