@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::cluster::hand::{Draft, HandPod};
 use crate::cluster::wait::until;
 use crate::cluster::{Api, Cluster, DNS, ZONE};
-use crate::pod::{PodSpec, ResolvConf, Workload};
+use crate::pod::{Pod, PodSpec, ResolvConf, Workload};
 
 /// How long a controller may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,6 +25,7 @@ pub struct Namespace<'a> {
     cluster: &'a Cluster,
     name: String,
     pods: Vec<HandPod>,
+    outsiders: Vec<Pod>,
 }
 
 impl Cluster {
@@ -33,7 +35,8 @@ impl Cluster {
             "/api/v1/namespaces",
             &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
         )?;
-        let namespace = Namespace { cluster: self, name: name.to_owned(), pods: Vec::new() };
+        let namespace =
+            Namespace { cluster: self, name: name.to_owned(), pods: Vec::new(), outsiders: Vec::new() };
         self.default_account(name)?;
         Ok(namespace)
     }
@@ -71,6 +74,14 @@ impl Namespace<'_> {
         let object =
             self.cluster.api().create(&self.path("pods"), &draft.object(&self.name, self.cluster.node()))?;
         self.run(&object, draft)
+    }
+
+    /// Makes a pod of the lab that the cluster does not know, with these addresses; it goes with the namespace.
+    pub fn outsider(&mut self, name: &str, addresses: &[IpAddr]) -> Result<Pod> {
+        let pod = self.cluster.node().pod(PodSpec::new(&self.name, name))?;
+        self.outsiders.push(pod.clone());
+        addresses.iter().try_for_each(|&address| pod.give(&IpNet::from(address).to_string()))?;
+        Ok(pod)
     }
 
     /// Waits until controllers have made `count` pods with these labels that nobody runs, and runs each as soon as it is there: some
@@ -174,6 +185,7 @@ impl Namespace<'_> {
         // From now on nobody can make a pod in it. What else is in it goes on its own, in some seconds.
         self.api().delete(&format!("/api/v1/namespaces/{}", self.name), None)?;
         self.pods.iter().try_for_each(HandPod::remove)?;
+        self.outsiders.iter().try_for_each(Pod::remove)?;
         self.api().delete(&self.path("pods"), Some(0))
     }
 }

@@ -133,6 +133,9 @@ pub(crate) fn controllers(keys: &Keys, kubeconfig: &Path, spec: &ClusterSpec) ->
         ("use-service-account-credentials", "true"),
         ("service-account-private-key-file", text(&keys.path("service-accounts.key"))?),
         ("root-ca-file", text(&keys.path("ca.crt"))?),
+        // The usual limits make a hundred changes at once take seconds.
+        ("kube-api-qps", "500"),
+        ("kube-api-burst", "1000"),
         ("controllers", &[&CONTROLLERS[..], nodes].concat().join(",")),
         ("profiling", "false"),
     ]))

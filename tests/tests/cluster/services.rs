@@ -198,12 +198,10 @@ subsets: [{addresses: [{ip: 192.0.2.20}, {ip: 192.0.2.21}], ports: [{name: http,
 ",
         )
         .unwrap();
-    for last in [10, 20, 21] {
-        let address = format!("192.0.2.{last}");
-        let spec = PodSpec::new(scene.namespace.name(), &address).address(&format!("{address}/32"));
-        serve(&shared.cluster.node().pod(spec).unwrap());
-    }
     let of = |all: &[u8]| all.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect::<Vec<_>>();
+    for address in of(&[10, 20, 21]) {
+        serve(&scene.namespace.outsider(&address.to_string(), &[address]).unwrap());
+    }
     scene.namespace.resolves("slice", &of(&[10])).unwrap();
     scene.namespace.resolves("legacy", &of(&[20, 21])).unwrap();
     let web = scene.client("web");
@@ -253,13 +251,12 @@ pub(crate) fn two_hundred_and_fifty_endpoints_in_several_slices(shared: &Shared)
     let mut scene = Scene::new(shared, "large");
     scene.namespace.apply(ORDERS).unwrap();
     // One pod of the lab has all the addresses: what is large here is the Service.
-    let farm = shared.cluster.node().pod(PodSpec::new(scene.namespace.name(), "farm")).unwrap();
     let addresses: Vec<IpAddr> =
         (0..COUNT).map(|n| IpAddr::from([10, 244, 200, 1 + u8::try_from(n).unwrap()])).collect();
+    let farm = scene.namespace.outsider("farm", &addresses).unwrap();
     let api = shared.cluster.api();
     shared.cluster.add_node("n2").unwrap();
     for (n, address) in addresses.iter().enumerate() {
-        farm.give(&format!("{address}/32")).unwrap();
         let name = format!("orders-{n}");
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "orders"}},
@@ -298,7 +295,6 @@ pub(crate) fn two_hundred_and_fifty_endpoints_in_several_slices(shared: &Shared)
         orders["endpoints"].as_array().unwrap().iter().map(|row| row["counted"].as_u64().unwrap()).collect();
     assert_eq!(each, BTreeSet::from([2]));
     assert_eq!((&orders["spread"]["coverage"], &orders["spread"]["jain"]), (&json!(1.0), &json!(1.0)));
-    farm.remove().unwrap();
 }
 
 pub(crate) fn a_pod_with_two_addresses_is_one_endpoint(shared: &Shared) {
