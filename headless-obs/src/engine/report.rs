@@ -62,6 +62,7 @@ impl Engine {
             node: kernel.node.clone(),
             from: kernel.from,
             to: kernel.to,
+            mature_after_seconds: 0.0,
             quality: self.quality(kernel),
             services,
         }
@@ -160,6 +161,7 @@ impl Engine {
                     closed: sum(|cell| cell.closed),
                     bytes_sent: sum(|cell| cell.bytes_sent),
                     bytes_received: sum(|cell| cell.bytes_received),
+                    ..Endpoint::default()
                 }
             })
             .collect();
@@ -178,6 +180,7 @@ impl Engine {
             dns: dns(&self.answers.of(state.id())),
             clients,
             endpoints,
+            ..Service::default()
         }
     }
 
@@ -208,6 +211,7 @@ impl Engine {
                     active: own.iter().map(|(_, cell)| cell.active()).sum(),
                     resolution: resolutions(own),
                     reasons: nonzero(failures(own)),
+                    ..ClientEndpoint::default()
                 }
             })
             .collect();
@@ -224,6 +228,7 @@ impl Engine {
             coverage: ratio(reached as u64, ready().count() as u64),
             answer_index: answer_index(cells),
             endpoints,
+            ..Client::default()
         }
     }
 
@@ -305,6 +310,7 @@ fn dns(counts: &AnswerCounts) -> Dns {
             .zip(counts.transports)
             .map(|(transport, count)| (transport.as_str().to_owned(), count))
             .collect(),
+        ..Dns::default()
     }
 }
 

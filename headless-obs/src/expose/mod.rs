@@ -1,6 +1,8 @@
 //! What is shown: the snapshot, the metrics made of it, the events of a trace and the findings of a check.
 
 pub mod check;
+mod conduct;
+mod judgement;
 pub mod metrics;
 #[cfg(test)]
 pub(crate) mod sample;

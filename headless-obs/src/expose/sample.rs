@@ -32,6 +32,7 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         closed: opened.saturating_sub(active),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
+        ..Endpoint::default()
     }
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn client(workload: &str, coverage: f64, endpoints: Vec<ClientEndpoin
         coverage,
         answer_index: counts([("0", 400)]),
         endpoints,
+        ..Client::default()
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn orders() -> Service {
             peak_to_mean: 2.0,
             cv: 0.816,
             jain: 0.6,
+            ..Spread::default()
         },
         stale: counts([("removed", 12), ("terminating", 0)]),
         dns: Dns {
@@ -103,6 +106,7 @@ pub(crate) fn orders() -> Service {
             completeness: 0.75,
             rcodes: counts([("noerror", 9), ("nxdomain", 3)]),
             transports: counts([("udp", 8), ("tcp", 1)]),
+            ..Dns::default()
         },
         clients: vec![
             client(
@@ -116,6 +120,7 @@ pub(crate) fn orders() -> Service {
                 vec![part("orders-0", 200, 1), by_hostname, part("orders-2", 0, 0), part("orders-3", 0, 0)],
             ),
         ],
+        ..Service::default()
     }
 }
 
@@ -126,7 +131,7 @@ pub(crate) fn snapshot() -> Snapshot {
     even.endpoints = (0..3).map(|i| endpoint(&format!("sessions-{i}"), "ready", 50, 10)).collect();
     even.clients = vec![client("web", 1.0, (0..3).map(|i| part(&format!("sessions-{i}"), 50, 10)).collect())];
     even.spread =
-        Spread { connections: 150, endpoints: 3, coverage: 1.0, peak_to_mean: 1.0, cv: 0.0, jain: 1.0 };
+        Spread { connections: 150, endpoints: 3, coverage: 1.0, peak_to_mean: 1.0, jain: 1.0, ..Spread::default() };
     even.stale = Counts::new();
     even.dns = Dns { answers: 4, completeness: 1.0, ..Dns::default() };
     Snapshot {
@@ -134,6 +139,7 @@ pub(crate) fn snapshot() -> Snapshot {
         node: "n1".into(),
         from: at(0),
         to: at(30),
+        mature_after_seconds: 600.0,
         quality: Quality {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),
             dns_rejected: counts([("malformed", 1)]),

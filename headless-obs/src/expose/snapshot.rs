@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::conduct::{AnswerAge, ClientAnswers, Choice, Held, OtherPort, StaleTarget};
+pub use super::judgement::{Cause, Confidence, Verdict};
+
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";
 
@@ -24,6 +27,9 @@ pub struct Snapshot {
     pub from: Timestamp,
     /// When the snapshot was taken.
     pub to: Timestamp,
+    /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
+    #[serde(default)]
+    pub mature_after_seconds: f64,
     /// How much of the truth the rest shows.
     pub quality: Quality,
     /// Observed headless Services, by namespace and name.
@@ -120,7 +126,7 @@ pub struct Refusal {
 }
 
 /// A headless Service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Namespace; empty outside Kubernetes.
     pub namespace: String,
@@ -128,20 +134,35 @@ pub struct Service {
     pub name: String,
     /// Every endpoint: those of now, and those that left but still have figures.
     pub endpoints: Vec<Endpoint>,
-    /// How evenly connections spread over the endpoints that are ready; connections that were
-    /// resolved by the Service's name (`service`, `srv`) only.
+    /// Evenness of the connections opened by the Service's name, over its mature endpoints. Its `z` is that of
+    /// `selections`, where these are known: one choice may open many connections.
     pub spread: Spread,
-    /// Connections and failed attempts to addresses that were no endpoint that serves when they were dialled, by
-    /// kind: `removed`, `terminating`, `not_ready` (published or not), `ip_reused`.
+    /// Evenness of the selections: the first connection of a client process per DNS answer.
+    #[serde(default)]
+    pub selections: Spread,
+    /// Evenness of the connections open now.
+    #[serde(default)]
+    pub open: Spread,
+    /// Evenness of bytes, both directions, of connections that ended.
+    #[serde(default)]
+    pub bytes: Spread,
+    /// Wasted capacity times rate: (`spread.peak_to_mean` − 1) × connections a second.
+    #[serde(default)]
+    pub waste: f64,
+    /// Mature endpoints that nobody whose connections count has used, while others are.
+    #[serde(default)]
+    pub idle: Vec<String>,
+    /// Connections to what was no ready endpoint when dialled: `removed`, `terminating`, `not_ready`, `ip_reused`;
+    /// `grace` are those so soon after the change that client and server may not know of it yet.
     pub stale: Counts,
     /// Answers for the Service's names.
     pub dns: Dns,
-    /// Clients, by namespace and workload.
+    /// Client workloads, by namespace and name.
     pub clients: Vec<Client>,
 }
 
 /// An endpoint of a Service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Pod's name; the address where there is no pod.
     pub pod: String,
@@ -149,13 +170,25 @@ pub struct Endpoint {
     pub addresses: Vec<String>,
     /// `ready`, `not_ready`, `terminating` or `removed`.
     pub state: String,
+    /// Since when it is in this state, as far as the observer saw.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state_since: Option<Timestamp>,
     /// Since when it is ready.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ready_since: Option<Timestamp>,
+    /// It is ready, and has been for so long that it counts in the spread.
+    #[serde(default)]
+    pub mature: bool,
+    /// The first answer that listed it, to any client.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_answered: Option<Timestamp>,
     /// Connections established, whatever they were resolved by.
     pub opened: u64,
     /// Those of `opened` that count in the spread.
     pub counted: u64,
+    /// Those of `counted`, and failed attempts, that were a client process's first by a DNS answer.
+    #[serde(default)]
+    pub selections: u64,
     /// Failures by reason; `reset` had been opened.
     pub failed: Counts,
     /// Attempts given up because the client's attempt over the other address family won; no failures.
@@ -185,6 +218,28 @@ pub struct Spread {
     pub cv: f64,
     /// Jain's index, 1/n to 1.
     pub jain: f64,
+    /// `cv` without the part that N random choices would show, from 0.
+    #[serde(default)]
+    pub cv_corrected: f64,
+    /// Chi-square over its degrees of freedom: about 1 for random choice, near 0 for round robin.
+    #[serde(default)]
+    pub dispersion: f64,
+    /// How far `dispersion` is from random choice, in standard deviations (Wilson and Hilferty); nothing without
+    /// connections or with fewer than two endpoints.
+    #[serde(default)]
+    pub z: Option<f64>,
+    /// Gini coefficient, 0 to (n−1)/n.
+    #[serde(default)]
+    pub gini: f64,
+    /// Entropy over its maximum, 0 to 1.
+    #[serde(default)]
+    pub entropy: f64,
+    /// Coverage to be expected of N random choices.
+    #[serde(default)]
+    pub expected_coverage: f64,
+    /// Peak to mean to be expected of N random choices, about.
+    #[serde(default)]
+    pub expected_peak_to_mean: f64,
 }
 
 /// DNS answers.
@@ -202,10 +257,25 @@ pub struct Dns {
     pub rcodes: Counts,
     /// Answers by transport: `udp`, `tcp`.
     pub transports: Counts,
+    /// Connections by an answer that was truncated.
+    #[serde(default)]
+    pub truncated_used: u64,
+    /// Endpoint → answers for the Service's name that listed it first, of those with two addresses or more.
+    #[serde(default)]
+    pub first_records: Counts,
+    /// Answers that listed an endpoint that had left, after the grace.
+    #[serde(default)]
+    pub removed_answered: u64,
+    /// Whole answers that lacked an endpoint that had been ready for longer than the grace.
+    #[serde(default)]
+    pub incomplete: u64,
+    /// Answers with NXDOMAIN or without records although there were ready endpoints of the family, after the grace.
+    #[serde(default)]
+    pub denied: u64,
 }
 
 /// A client workload of a Service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// Namespace; empty for a client that is no pod.
     pub namespace: String,
@@ -229,6 +299,54 @@ pub struct Client {
     pub answer_index: Counts,
     /// This client's figures per endpoint, zero-filled over the Service's endpoints.
     pub endpoints: Vec<ClientEndpoint>,
+    /// Why its connections are left out of the Service's figures: `host`, `observer`, `option`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub excluded: Option<String>,
+    /// The program that dialled last, as the kernel calls it: `java`, `node`, `nginx` …
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub program: Option<String>,
+    /// It asks for gRPC's service configuration.
+    #[serde(default)]
+    pub grpc: bool,
+    /// Pods (or cgroups) of this workload that were answered or connected.
+    #[serde(default)]
+    pub pods: u64,
+    /// As [`Service::spread`], of this client alone.
+    #[serde(default)]
+    pub spread: Spread,
+    /// As [`Service::selections`].
+    #[serde(default)]
+    pub selections: Spread,
+    /// As [`Service::open`].
+    #[serde(default)]
+    pub open: Spread,
+    /// As [`Service::bytes`].
+    #[serde(default)]
+    pub bytes: Spread,
+    /// What it was answered.
+    #[serde(default)]
+    pub answers: ClientAnswers,
+    /// What it made of the answers.
+    #[serde(default)]
+    pub choice: Choice,
+    /// How old the answers were that it connected by.
+    #[serde(default)]
+    pub answer_age: AnswerAge,
+    /// Its open connections.
+    #[serde(default)]
+    pub held: Held,
+    /// What it dialled that was no ready endpoint.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stale: Vec<StaleTarget>,
+    /// Ports it dialled that the endpoint does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub other_ports: Vec<OtherPort>,
+    /// How it spreads its connections, and why.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    /// Why there is no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`, `excluded`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub withheld: Option<String>,
 }
 
 /// A client's figures at one endpoint.
@@ -244,6 +362,30 @@ pub struct ClientEndpoint {
     pub failed: u64,
     /// Connections open now.
     pub active: u64,
+    /// As [`Endpoint::selections`].
+    #[serde(default)]
+    pub selections: u64,
+    /// Bytes in connections that ended, both directions.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Pods of this client that an answer named this endpoint to.
+    #[serde(default)]
+    pub told: u64,
+    /// The last of these answers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub told_last: Option<Timestamp>,
+    /// Its first connection there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_connection: Option<Timestamp>,
+    /// Its last connection there, failed attempts included.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_connection: Option<Timestamp>,
+    /// Seconds from ready to the first connection, where the observer saw it become ready.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub converged_seconds: Option<f64>,
+    /// Seconds from its removal to the last connection that was opened or tried after it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drained_seconds: Option<f64>,
     /// `opened` by what the connections were resolved by, as in [`Client::resolution`].
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub resolution: Counts,
