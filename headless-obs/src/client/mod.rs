@@ -32,6 +32,7 @@ use crate::time::Time;
 use crate::topology::Topology;
 
 pub mod cgroup;
+pub mod exclude;
 mod recent;
 #[cfg(test)]
 mod tests;
