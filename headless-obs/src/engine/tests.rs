@@ -55,6 +55,11 @@ fn config() -> Config {
         cells: 1000,
         boring: 100,
         idle_flow: Duration::from_secs(600),
+        mature_after: Duration::ZERO,
+        stale_grace: Duration::ZERO,
+        count_host: true,
+        exclude: Exclude::default(),
+        own_process: u32::MAX,
     }
 }
 
