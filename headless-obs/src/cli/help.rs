@@ -43,6 +43,15 @@ Examples:
 
 docs/verdicts.md has a page on each verdict.";
 
+pub(super) const DIFF: &str = "\
+Examples:
+  sudo headless-obs report --for 5m -o json > before.json
+  sudo headless-obs report --for 5m -o json > after.json
+  headless-obs diff before.json after.json
+  headless-obs report --from node1:9464 -o json | headless-obs diff before.json - -o json
+
+Each snapshot is a window of its own: shares and rates are compared, no totals.";
+
 pub(super) const TOP: &str = "\
 Examples:
   sudo headless-obs top

@@ -2,6 +2,7 @@
 //! out is [`crate::config`].
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -79,6 +80,9 @@ pub enum Command {
     /// Say why a Service's connections spread as they do, with evidence, and what to change
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
+    /// Compare two snapshots: did a change help?
+    #[command(after_help = help::DIFF)]
+    Diff(DiffArgs),
     /// Show live how connections spread
     #[command(after_help = help::TOP)]
     Top(TopArgs),
@@ -168,6 +172,17 @@ pub struct ExplainArgs {
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Snapshot from before, as `report -o json` prints it; - is standard input
+    #[arg(value_name = "BEFORE.json")]
+    pub before: PathBuf,
+    /// Snapshot from after; - is standard input
+    #[arg(value_name = "AFTER.json")]
+    pub after: PathBuf,
 }
 
 /// Arguments of `top`.

@@ -85,6 +85,7 @@ fn errors_say_what_to_do() {
         ("explain", "NAMESPACE/]NAME"),
         ("explain a/b/c", "NAMESPACE/NAME"),
         ("explain a/b --from x --mature-after 1m", "cannot be used with"),
+        ("diff a.json", "AFTER.json"),
         ("top --interval 1ms", "100ms"),
         ("trace --from x", "unexpected argument"),
     ] {

@@ -1,4 +1,4 @@
-//! What is found wrong with Services, and how it is said: shared by the report, `--fail-on` and `explain`. Pure.
+//! What is found wrong with Services, and how it is said: shared by the report, `--fail-on`, `explain` and `diff`. Pure.
 
 use super::text::{clean, plural};
 use crate::expose::snapshot::{Cause, Client, Quality, Service, Verdict};

@@ -10,6 +10,7 @@ use crate::expose::check::Check;
 use crate::handle::Observer;
 
 mod bars;
+mod diff;
 mod doctor;
 mod explain;
 mod findings;
@@ -43,6 +44,7 @@ pub async fn execute(
         Command::Run(args) => run::run(args, format, start).await?,
         Command::Report(args) => return report::run(args, format, start).await,
         Command::Explain(args) => explain::run(args, format, start).await?,
+        Command::Diff(args) => diff::run(args, format).await?,
         Command::Top(args) => top::run(args, format, start).await?,
         Command::Trace(args) => trace::run(args, format, start).await?,
         Command::Doctor(args) => return doctor::run(args, format, probe_checks).await,
