@@ -54,6 +54,11 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         cells: CELLS,
         boring: usize::try_from(observe.max_boring)?,
         idle_flow: IDLE_FLOW,
+        mature_after: observe.mature_after,
+        stale_grace: observe.stale_grace,
+        count_host: observe.count_host,
+        exclude: observe.exclude.clone(),
+        own_process: std::process::id(),
     });
     let scene = Scene {
         node: observe.node.clone(),
