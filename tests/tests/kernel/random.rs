@@ -46,16 +46,7 @@ struct Road {
 
 impl Road {
     fn new() -> Self {
-        let engine = Engine::new(engine::Config {
-            topology: topology::Config::default(),
-            learner: None,
-            clients: client::Config::default(),
-            evidence: evidence::Config::default(),
-            streams: Limits::default(),
-            cells: 100,
-            boring: 100,
-            idle_flow: std::time::Duration::from_secs(600),
-        });
+        let engine = Engine::new(engine::Config { cells: 100, boring: 100, ..Default::default() });
         Self {
             kernel: Kernel::new(&PORTS, 1 << 20),
             streams: Streams::new(Limits::default()),
