@@ -9,7 +9,7 @@ use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams
 use headless_obs::engine::{self, Engine, KernelState};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
-use headless_obs::{client, evidence, topology};
+
 use headless_obs_ebpf::record::DnsRecord;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
