@@ -83,7 +83,7 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Lo
 }
 
 /// The verdict, or in parentheses why there is none.
-fn verdict(client: &Client) -> (String, Paint) {
+pub(in crate::commands) fn verdict(client: &Client) -> (String, Paint) {
     if let Some(reason) = &client.excluded {
         return (format!("excluded: {}", fit(&clean(reason), 10)), Paint::Dim);
     }

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Row, Table, TableState};
 
 use super::super::bars::{bar, columns};
 use super::super::table::Paint;
+use super::super::table::clients::verdict;
 use super::super::text::{clean, fit, fit_middle, full_name, percent, thousands, total};
 use super::model::{Model, Pane, Part, total_opened};
 use super::paint::style;
@@ -48,7 +49,6 @@ pub(super) fn services(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 /// Endpoints of the selected Service, a bar each.
 pub(super) fn endpoints(model: &Model, service: &Service, frame: &mut Frame<'_>, area: Rect) {
     let most = service.endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
-    let busy = service.endpoints.iter().any(|endpoint| endpoint.counted > 0);
     let names = service.endpoints.iter().map(|endpoint| clean(&endpoint.pod).len()).max().unwrap_or(0);
     // Borders, the other columns and the space between columns.
     let left = usize::from(area.width).saturating_sub(2 + 11 + 9 + 7 + 6 + 6 + 6);
@@ -56,7 +56,7 @@ pub(super) fn endpoints(model: &Model, service: &Service, frame: &mut Frame<'_>,
     let bar_width = left.saturating_sub(names).max(1);
     let scrolled = model.scrolled.get(&Pane::Endpoints).copied().unwrap_or(0);
     let rows = service.endpoints.iter().skip(scrolled).map(|endpoint| {
-        let (state, paint) = state(endpoint, busy);
+        let (state, paint) = state(service, endpoint);
         let uneven = service.spread.peak_to_mean >= 1.5 && endpoint.opened == most;
         let bar_paint = match paint {
             Paint::Dim => Paint::Dim,
@@ -93,6 +93,7 @@ pub(super) fn clients(model: &Model, service: &Service, frame: &mut Frame<'_>, a
     let rows = clients.into_iter().skip(scrolled).map(|client| {
         let most = client.endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
         let part = Part::Client(client.namespace.clone(), client.workload.clone());
+        let (verdict, paint) = verdict(client);
         Row::new([
             Text::from(fit_middle(&full_name(&client.namespace, &client.workload), names)),
             Text::from(columns(client.endpoints.iter().map(|endpoint| endpoint.opened), most))
@@ -101,11 +102,13 @@ pub(super) fn clients(model: &Model, service: &Service, frame: &mut Frame<'_>, a
             right(rate(model.rate(service, part, client.opened))),
             right(thousands(client.active)),
             right(percent(client.coverage)),
+            Text::from(verdict).style(style(paint)),
         ])
     });
-    let widths =
-        [Constraint::Fill(3), Constraint::Fill(2)].into_iter().chain([9, 7, 7, 8].map(Constraint::Length));
-    let heads = ["CLIENT", "PODS", "OPENED", "/S", "ACTIVE", "COVERAGE"];
+    let widths = [Constraint::Fill(3), Constraint::Fill(2)]
+        .into_iter()
+        .chain([9, 7, 7, 8, 18].map(Constraint::Length));
+    let heads = ["CLIENT", "PODS", "OPENED", "/S", "ACTIVE", "COVERAGE", "VERDICT"];
     let table = Table::new(rows, widths).header(head(heads, 2)).block(block(
         model,
         Pane::Clients,
@@ -115,9 +118,9 @@ pub(super) fn clients(model: &Model, service: &Service, frame: &mut Frame<'_>, a
 }
 
 /// How an endpoint is, and what that means.
-fn state(endpoint: &Endpoint, busy: bool) -> (String, Paint) {
+fn state(service: &Service, endpoint: &Endpoint) -> (String, Paint) {
     match endpoint.state.as_str() {
-        "ready" if busy && endpoint.opened == 0 && endpoint.active == 0 => ("idle".to_owned(), Paint::Warn),
+        "ready" if service.idle.contains(&endpoint.pod) => ("idle".to_owned(), Paint::Warn),
         "ready" => ("ready".to_owned(), Paint::Good),
         other => (fit(&clean(other).replace('_', " "), 11), Paint::Dim),
     }
@@ -136,11 +139,11 @@ fn right(text: String) -> Text<'static> {
     Text::from(text).alignment(Alignment::Right)
 }
 
-/// Names of columns; the first ones are on the left, as is a column without a name.
+/// Names of columns; the first ones are on the left, and so are verdicts, as they are words.
 fn head<const N: usize>(names: [&'static str; N], left: usize) -> Row<'static> {
     let cells = names.into_iter().enumerate();
     let cells = cells.map(|(place, name)| {
-        let alignment = if place < left { Alignment::Left } else { Alignment::Right };
+        let alignment = if place < left || name == "VERDICT" { Alignment::Left } else { Alignment::Right };
         Text::from(name).alignment(alignment)
     });
     Row::new(cells).style(Style::new().dim())
