@@ -94,8 +94,14 @@ mod tests {
 
     #[test]
     fn one_endpoint_is_even() {
-        let expected =
-            Spread { connections: 7, endpoints: 1, coverage: 1.0, peak_to_mean: 1.0, jain: 1.0, ..Spread::default() };
+        let expected = Spread {
+            connections: 7,
+            endpoints: 1,
+            coverage: 1.0,
+            peak_to_mean: 1.0,
+            jain: 1.0,
+            ..Spread::default()
+        };
         assert_eq!(of(&[7]), expected);
     }
 

@@ -27,6 +27,7 @@ mod libtest;
 mod parts;
 mod privilege;
 mod process;
+mod scenarios;
 mod setup;
 mod source;
 mod test;
@@ -46,7 +47,7 @@ enum Task {
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
-    /// Run the tests that need a Kubernetes cluster; the last line is `N passed, N failed`
+    /// Run the tests that need a Kubernetes cluster, or the scenarios
     #[command(subcommand)]
     E2e(e2e::Kind),
     /// Measure

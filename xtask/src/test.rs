@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, setup};
+use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, scenarios, setup};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
@@ -140,6 +140,13 @@ fn kernel(options: &Options) -> Result<Counts> {
                 Ok(variables) => env.extend(variables),
                 Err(error) => {
                     counts.add(not_run("the tests on a cluster", &error));
+                    continue;
+                }
+            }
+            match scenarios::prepare(&test.name) {
+                Ok(variables) => env.extend(variables),
+                Err(error) => {
+                    counts.add(not_run("the scenarios", &error));
                     continue;
                 }
             }

@@ -130,8 +130,14 @@ pub(crate) fn snapshot() -> Snapshot {
     even.name = "sessions".into();
     even.endpoints = (0..3).map(|i| endpoint(&format!("sessions-{i}"), "ready", 50, 10)).collect();
     even.clients = vec![client("web", 1.0, (0..3).map(|i| part(&format!("sessions-{i}"), 50, 10)).collect())];
-    even.spread =
-        Spread { connections: 150, endpoints: 3, coverage: 1.0, peak_to_mean: 1.0, jain: 1.0, ..Spread::default() };
+    even.spread = Spread {
+        connections: 150,
+        endpoints: 3,
+        coverage: 1.0,
+        peak_to_mean: 1.0,
+        jain: 1.0,
+        ..Spread::default()
+    };
     even.stale = Counts::new();
     even.dns = Dns { answers: 4, completeness: 1.0, ..Dns::default() };
     Snapshot {

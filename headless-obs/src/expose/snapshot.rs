@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::conduct::{AnswerAge, ClientAnswers, Choice, Held, OtherPort, StaleTarget};
+pub use super::conduct::{AnswerAge, Choice, ClientAnswers, Held, OtherPort, StaleTarget};
 pub use super::judgement::{Cause, Confidence, Verdict};
 
 /// The value of [`Snapshot::schema`].

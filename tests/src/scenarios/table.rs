@@ -1,0 +1,9 @@
+//! All scenarios there are, in the order they are shown and run.
+
+use crate::scenario::Scenario;
+use crate::spread;
+
+/// All of them.
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [spread::scenarios()].into_iter().flatten().collect()
+}
