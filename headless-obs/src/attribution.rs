@@ -6,11 +6,12 @@
 //! counted elsewhere, is [`Excluded`].
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::client::Role;
 use crate::dns::name::{Asked, candidates, without_port};
 use crate::dns::{Answer, Name};
-use crate::evidence::Sighting;
+use crate::evidence::{Received, Sighting};
 use crate::time::Time;
 use crate::topology::object::{ObjectKey, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
@@ -91,6 +92,42 @@ impl Stale {
     }
 }
 
+/// What a connection was made by: the answer, and the address's place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// When the answer arrived.
+    pub at: Time,
+    /// Place of the address, from 0.
+    pub position: u16,
+    /// Addresses in the answer.
+    pub size: u16,
+    /// Seconds that it could be kept.
+    pub ttl: u32,
+    /// It was cut.
+    pub truncated: bool,
+    /// How many of its addresses are nearest to the client's own, as in [`Received`](crate::evidence::Received).
+    pub nearest: u16,
+    /// This is one of them.
+    pub is_near: bool,
+}
+
+impl Told {
+    /// Whether the answer should have been thrown away by `at`.
+    pub fn is_past_ttl(&self, at: Time) -> bool {
+        // A resolver counts in whole seconds.
+        at.since(self.at) > Duration::from_secs(u64::from(self.ttl) + 1)
+    }
+}
+
+/// The address was no endpoint that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Staleness {
+    /// What it was.
+    pub kind: Stale,
+    /// Since when.
+    pub since: Time,
+}
+
 /// Whom a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -98,11 +135,11 @@ pub struct Target {
     pub endpoint: EndpointRef,
     /// What it was resolved by.
     pub resolution: Resolution,
-    /// Place of the address in the answer.
-    pub position: Option<u16>,
+    /// The answer it was made by; nothing without one, or if it is older than the observer.
+    pub told: Option<Told>,
     /// Set if the address was no endpoint that serves. An endpoint that was not known yet counts as one: the topology
     /// may be behind DNS.
-    pub stale: Option<Stale>,
+    pub stale: Option<Staleness>,
 }
 
 /// Why a connection to an endpoint's address belongs to no Service.
@@ -139,11 +176,13 @@ pub enum Excluded {
     Proxy,
     /// It was made on another node, whose observer counts it.
     OtherNode,
+    /// The observer made it itself.
+    Observer,
 }
 
 impl Excluded {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Probe, Self::Proxy, Self::OtherNode];
+    pub const ALL: [Self; 4] = [Self::Probe, Self::Proxy, Self::OtherNode, Self::Observer];
 
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
@@ -151,6 +190,7 @@ impl Excluded {
             Self::Probe => "probe",
             Self::Proxy => "proxy",
             Self::OtherNode => "other_node",
+            Self::Observer => "observer",
         }
     }
 }
@@ -162,6 +202,8 @@ pub enum Outcome {
     To(Target),
     /// It goes to an endpoint but belongs to no Service.
     ToNobody(Unattributed),
+    /// The client was told the address by the Service's name, but the endpoint does not have the port.
+    OtherPort(EndpointRef),
     /// It goes to an endpoint and is left out on purpose.
     LeftOut(Excluded),
     /// Nothing to do with any headless Service.
@@ -184,6 +226,7 @@ fn excluded(dial: Dial, outcome: Outcome, topology: &Topology) -> Option<Exclude
         (_, Outcome::Unrelated) => None,
         (Role::Elsewhere, _) => Some(Excluded::OtherNode),
         (Role::Proxy, _) => Some(Excluded::Proxy),
+        (Role::Observer, _) => Some(Excluded::Observer),
         (Role::Host, Outcome::To(target)) if target.resolution == Resolution::None => {
             let endpoint = topology.endpoint(target.endpoint)?;
             (topology.is_here(endpoint)?).then_some(Excluded::Probe)
@@ -194,26 +237,35 @@ fn excluded(dial: Dial, outcome: Outcome, topology: &Topology) -> Option<Exclude
 
 fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
     let at = dial.started.unwrap_or(dial.now);
-    let mut refused = None;
+    let mut is_ahead = false;
+    let mut other_port = None;
     for sighting in sightings {
-        let Some((service, asked)) = service_of(&sighting.name, topology) else { continue };
+        let Some((service, asked)) = service_of(&sighting.answer.name, topology) else { continue };
         let Some(found) = topology.lookup(dial.address, dial.port, service, at) else {
-            refused = refused.or(Some(Unattributed::NotEndpoint));
+            is_ahead = true;
             continue;
         };
         if !found.serves_port {
-            refused = Some(Unattributed::OtherPort);
+            other_port = other_port.or(Some(found.endpoint.id()));
             continue;
         }
         let resolution = if dial.started.is_some() { asked } else { Resolution::Preexisting };
-        let position = dial.started.map(|_| sighting.position);
-        return Outcome::To(target(&found, resolution, position, dial, topology));
+        let told = dial.started.map(|_| told(sighting));
+        return Outcome::To(target(&found, resolution, told, dial, topology));
     }
-    match (refused, by_address(dial, topology)) {
-        (Some(Unattributed::NotEndpoint), Outcome::Unrelated) => Outcome::ToNobody(Unattributed::NotEndpoint),
-        (None | Some(Unattributed::NotEndpoint), outcome) => outcome,
-        (Some(reason), _) => Outcome::ToNobody(reason),
+    if let Some(endpoint) = other_port {
+        return Outcome::OtherPort(endpoint);
     }
+    match by_address(dial, topology) {
+        Outcome::Unrelated if is_ahead => Outcome::ToNobody(Unattributed::NotEndpoint),
+        outcome => outcome,
+    }
+}
+
+fn told(sighting: &Sighting) -> Told {
+    let Received { at, ttl, size, truncated, nearest, .. } = *sighting.answer;
+    let Sighting { position, is_near, .. } = *sighting;
+    Told { at, position, size, ttl, truncated, nearest, is_near }
 }
 
 /// The name of an answer that says which headless Service was meant, and what part of it was asked for. An alias is
@@ -269,28 +321,35 @@ fn by_address(dial: Dial, topology: &Topology) -> Outcome {
 fn target(
     found: &Match<'_>,
     resolution: Resolution,
-    position: Option<u16>,
+    told: Option<Told>,
     dial: Dial,
     topology: &Topology,
 ) -> Target {
-    let stale = found.standing.and_then(|standing| match standing.state {
-        State::Ready => (!standing.serving).then_some(Stale::NotReady),
-        State::NotReady => Some(Stale::NotReady),
-        State::Terminating => Some(Stale::Terminating),
-        State::Removed if is_others(dial.address, found.endpoint, topology) => Some(Stale::IpReused),
-        State::Removed => Some(Stale::Removed),
+    let stale = found.standing.and_then(|(since, standing)| {
+        let kind = match standing.state {
+            State::Ready if standing.serving => return None,
+            State::Ready | State::NotReady => Stale::NotReady,
+            State::Terminating => Stale::Terminating,
+            State::Removed if taken_over(dial.address, found.endpoint, topology).is_some() => Stale::IpReused,
+            State::Removed => Stale::Removed,
+        };
+        Some(Staleness { kind, since })
     });
-    Target { endpoint: found.endpoint.id(), resolution, position, stale }
+    Target { endpoint: found.endpoint.id(), resolution, told, stale }
 }
 
-/// Whether the address that `endpoint` had is known to be another pod's now.
-fn is_others(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
-    let is_same = |pod: &PodRef| endpoint.pod().is_some_and(|own| same_pod(own, &pod.key, &pod.uid));
+/// The pod that has an address of `endpoint` now, where that is known and another one.
+pub fn taken_over<'a>(
+    address: IpAddr,
+    endpoint: &Endpoint,
+    topology: &'a Topology,
+) -> Option<&'a ObjectKey> {
+    let is_other =
+        |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
     let mut owners = topology.owners(address).filter_map(Endpoint::pod);
-    owners.any(|pod| !is_same(pod))
-        || topology
-            .pod_by_address(address)
-            .is_some_and(|pod| endpoint.pod().is_none_or(|own| !same_pod(own, &pod.key, &pod.uid)))
+    let by_service = owners.find(|pod| is_other(&pod.key, &pod.uid)).map(|pod| &pod.key);
+    let by_pod = || topology.pod_by_address(address).filter(|pod| is_other(&pod.key, &pod.uid));
+    by_service.or_else(|| by_pod().map(|pod| &pod.key))
 }
 
 /// The UID tells, where the source gives any: a pod that is made anew has its old name.

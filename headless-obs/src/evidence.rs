@@ -7,25 +7,57 @@
 //! addresses longer than they should; it goes when its client has been silent for long, or when there is no more
 //! room, oldest client first, counted.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ScopeId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::time::Time;
+use crate::topology::ServiceId;
 
 /// The last time an answer for one name listed an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// The name that says which Service was meant: the owner of the address, or the SRV name that led to it.
-    pub name: Name,
     /// Place of the address in the answer, from 0.
     pub position: u16,
-    /// When the answer arrived.
+    /// The address is one of those nearest to the client's own ([`Received::nearest`]).
+    pub is_near: bool,
+    /// The answer.
+    pub answer: Arc<Received>,
+}
+
+/// What the sightings of one answer have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The name that says which Service was meant: the owner of the addresses, or the SRV name that led to them.
+    pub name: Name,
+    /// The Service that the name meant when the answer arrived.
+    pub service: Option<ServiceId>,
+    /// When it arrived.
     pub at: Time,
-    /// Seconds the record could be kept.
+    /// Seconds that the shortest-lived record could be kept.
     pub ttl: u32,
+    /// Addresses in it.
+    pub size: u16,
+    /// It was cut.
+    pub truncated: bool,
+    /// Addresses that share a longer prefix with the client's own address than all others do: what a client that sorts
+    /// by address would prefer (RFC 6724, rule 9). 0 where all are alike, or the client's address is not known.
+    pub nearest: u16,
+}
+
+/// An answer as it was meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Meant<'a> {
+    /// The name that says which Service was meant; without one the answer is kept only if an SRV answer led to it.
+    pub name: Option<&'a Name>,
+    /// That Service, if it is known.
+    pub service: Option<ServiceId>,
+    /// The client's own address, if it has one of its own.
+    pub local: Option<IpAddr>,
 }
 
 /// Bounds of the evidence.
@@ -73,25 +105,36 @@ impl Evidence {
         Self { config, ..Self::default() }
     }
 
-    /// Takes an answer in. `name` is the one of its names that says which Service was meant; without one, it is kept
-    /// only if an SRV answer led to it.
-    pub fn observe(&mut self, now: Time, scope: ScopeId, answer: &Answer, name: Option<&Name>) {
+    /// Takes an answer in.
+    pub fn observe(&mut self, now: Time, scope: ScopeId, answer: &Answer, meant: Meant<'_>) {
         if answer.addresses.is_empty() && answer.targets.is_empty() {
             return self.touch(now, scope);
         }
         let hosts = self.scopes.get(&scope).map(|evidence| &evidence.srv_hosts);
         let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
-        let Some(name) = srv.or(name).cloned() else { return self.touch(now, scope) };
+        let Some(name) = srv.or(meant.name).cloned() else { return self.touch(now, scope) };
 
         let evidence = self.scopes.entry(scope).or_default();
         evidence.last = now;
         let before = evidence.held;
-        evidence.add(&self.config, now, &name, answer.addresses.iter());
+        let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
+        let records = || answer.addresses.iter().chain(of_targets.clone());
+        let near = meant.local.map_or(Near::default(), |local| Near::of(local, records()));
+        let received = Arc::new(Received {
+            name: name.clone(),
+            service: meant.service,
+            at: now,
+            ttl: records().map(|record| record.ttl).min().unwrap_or(0),
+            size: u16::try_from(records().count()).unwrap_or(u16::MAX),
+            truncated: answer.truncated,
+            nearest: near.count,
+        });
+        evidence.add(&self.config, &received, &near, answer.addresses.iter());
         for target in &answer.targets {
             let known = evidence.srv_hosts.insert(target.target.clone(), name.clone());
             evidence.held += usize::from(known.is_none());
         }
-        evidence.add(&self.config, now, &name, answer.targets.iter().flat_map(|target| &target.addresses));
+        evidence.add(&self.config, &received, &near, of_targets);
         self.held += evidence.held - before;
         if self.held > self.config.sightings {
             self.make_room(scope);
@@ -103,8 +146,14 @@ impl Evidence {
     pub fn sightings(&self, scope: ScopeId, address: IpAddr, at: Time) -> impl Iterator<Item = &Sighting> {
         let known = self.scopes.get(&scope).and_then(|evidence| evidence.by_address.get(&address));
         let known = known.map_or(&[][..], Vec::as_slice);
-        let before = known.iter().filter(move |sighting| sighting.at <= at);
-        before.chain(known.iter().rev().filter(move |sighting| sighting.at > at))
+        let before = known.iter().filter(move |sighting| sighting.answer.at <= at);
+        before.chain(known.iter().rev().filter(move |sighting| sighting.answer.at > at))
+    }
+
+    /// The last answer for a name of `service` that listed `address` to `scope`.
+    pub fn told(&self, scope: ScopeId, address: IpAddr, service: ServiceId) -> Option<Time> {
+        let known = self.scopes.get(&scope)?.by_address.get(&address)?;
+        known.iter().find(|sighting| sighting.answer.service == Some(service)).map(|sighting| sighting.answer.at)
     }
 
     /// Notes that a client is alive although it asks nothing.
@@ -152,15 +201,16 @@ impl ScopeEvidence {
     fn add<'a>(
         &mut self,
         config: &Config,
-        at: Time,
-        name: &Name,
+        received: &Arc<Received>,
+        near: &Near,
         records: impl Iterator<Item = &'a AddressRecord>,
     ) {
         for (position, record) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
-            let sighting = Sighting { name: name.clone(), position, at, ttl: record.ttl };
+            let sighting =
+                Sighting { position, is_near: near.has(record.address), answer: received.clone() };
             let known = self.by_address.entry(record.address).or_default();
-            if let Some(same) = known.iter().position(|known| known.name == *name) {
+            if let Some(same) = known.iter().position(|known| known.answer.name == received.name) {
                 known.remove(same);
             } else if known.len() >= config.names_per_address {
                 known.pop();
@@ -169,6 +219,45 @@ impl ScopeEvidence {
             }
             known.insert(0, sighting);
         }
+    }
+}
+
+/// Which addresses of an answer are nearest to the client's own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Near {
+    local: Option<IpAddr>,
+    /// Length of the prefix that the nearest ones share with `local`.
+    bits: u32,
+    /// How many they are; 0 if that is all.
+    count: u16,
+}
+
+impl Near {
+    fn of<'a>(local: IpAddr, records: impl Iterator<Item = &'a AddressRecord>) -> Self {
+        let mut near = Self { local: Some(local), ..Self::default() };
+        let mut all = 0_u16;
+        for bits in records.filter_map(|record| common_prefix(local, record.address)) {
+            all = all.saturating_add(1);
+            match bits.cmp(&near.bits) {
+                Ordering::Greater => (near.bits, near.count) = (bits, 1),
+                Ordering::Equal => near.count = near.count.saturating_add(1),
+                Ordering::Less => {}
+            }
+        }
+        if near.count == all { Self::default() } else { near }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.count > 0 && self.local.and_then(|local| common_prefix(local, address)) == Some(self.bits)
+    }
+}
+
+/// Length of the prefix that two addresses of one family share.
+fn common_prefix(one: IpAddr, other: IpAddr) -> Option<u32> {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => Some((one.to_bits() ^ other.to_bits()).leading_zeros()),
+        (IpAddr::V6(one), IpAddr::V6(other)) => Some((one.to_bits() ^ other.to_bits()).leading_zeros()),
+        _ => None,
     }
 }
 
@@ -196,13 +285,13 @@ mod tests {
     /// The last name that is one of a Service.
     fn observe(evidence: &mut Evidence, at: u64, scope: u32, answer: &Answer) {
         let name = answer.chain.iter().rev().find(|name| name.contains(".svc."));
-        evidence.observe(Time(at), ScopeId(scope), answer, name);
+        evidence.observe(Time(at), ScopeId(scope), answer, Meant { name, service: None, local: None });
     }
 
     fn seen(evidence: &Evidence, scope: u32, last: u8, at: u64) -> Vec<(String, u16)> {
         evidence
             .sightings(ScopeId(scope), IpAddr::from([10, 0, 0, last]), Time(at))
-            .map(|sighting| (sighting.name.to_string(), sighting.position))
+            .map(|sighting| (sighting.answer.name.to_string(), sighting.position))
             .collect()
     }
 

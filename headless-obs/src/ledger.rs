@@ -6,11 +6,13 @@
 //! added under [`FOLDED`] and port 0, so sums over clients and ports stay exact, and is counted.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use headless_obs_ebpf::flow::reason;
 
 use crate::attribution::{Resolution, Stale, Target};
 use crate::client::WorkloadId;
+use crate::time::Time;
 use crate::topology::EndpointRef;
 
 /// Places in an answer that are told apart; later ones share one more.
@@ -51,13 +53,66 @@ pub struct Cell {
     pub bytes_sent: u64,
     /// Bytes received by the client in connections that ended.
     pub bytes_received: u64,
-    /// Connections to what was no ready endpoint, by [`Stale`].
-    pub stale: [u64; Stale::ALL.len()],
+    /// Those of `opened`, and failed attempts, that were a process's first by a DNS answer.
+    pub selections: u64,
+    /// The first connection and the last one, failed attempts included.
+    pub first: Option<Time>,
+    /// See `first`.
+    pub last: Option<Time>,
+    /// Connections to what was no ready endpoint, by [`Stale`]; those within the grace left out.
+    pub stale: [StaleDials; Stale::ALL.len()],
+    /// Those within the grace.
+    pub in_grace: u64,
     /// Connections by the place of the address in the answer, up to the last place seen.
     pub positions: Vec<u64>,
 }
 
+/// Connections to what was no ready endpoint, of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StaleDials {
+    /// Connections and failed attempts.
+    pub connections: u64,
+    /// Those by an answer that arrived after the change and the grace.
+    pub answered_after: u64,
+    /// Those by an answer past its TTL.
+    pub past_ttl: u64,
+    /// The longest time from the change to a connection.
+    pub longest: Duration,
+}
+
+impl StaleDials {
+    fn add(&mut self, dialled: &Dialled, since: Time, connections: u64) {
+        self.connections += connections;
+        self.longest = self.longest.max(dialled.at.since(since));
+        if let Some(told) = dialled.target.told {
+            let is_after = told.at >= since.plus(dialled.grace);
+            self.answered_after += if is_after { connections } else { 0 };
+            self.past_ttl += if told.is_past_ttl(dialled.at) { connections } else { 0 };
+        }
+    }
+}
+
+/// A connection as it is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialled {
+    /// Whom it belongs to.
+    pub target: Target,
+    /// When it was started.
+    pub at: Time,
+    /// How long after a change neither client nor server can be expected to know of it.
+    pub grace: Duration,
+    /// It is its process's first by its answer.
+    pub is_selection: bool,
+}
+
 impl Cell {
+    /// A connection was established.
+    pub fn open(&mut self, dialled: &Dialled, connections: u64) {
+        self.opened += connections;
+        self.first = Some(self.first.map_or(dialled.at, |first| first.min(dialled.at)));
+        self.note(dialled, connections);
+    }
+
     /// Connections open now.
     pub fn active(&self) -> u64 {
         (self.opened + self.preexisting).saturating_sub(self.closed)
@@ -69,15 +124,22 @@ impl Cell {
     }
 
     /// Adds connections that were opened or that failed to what is known of the choice of their target.
-    pub fn note(&mut self, target: &Target, connections: u64) {
-        if let Some(stale) = target.stale
-            && let Some(count) =
-                Stale::ALL.iter().position(|kind| *kind == stale).and_then(|at| self.stale.get_mut(at))
-        {
-            *count += connections;
+    pub fn note(&mut self, dialled: &Dialled, connections: u64) {
+        self.selections += u64::from(dialled.is_selection);
+        self.last = self.last.max(Some(dialled.at));
+        if let Some(stale) = dialled.target.stale {
+            let since = dialled.at.since(stale.since);
+            // What is another pod's by now is wrong from the first moment.
+            if stale.kind != Stale::IpReused && since < dialled.grace {
+                self.in_grace += connections;
+            } else if let Some(place) = Stale::ALL.iter().position(|kind| *kind == stale.kind)
+                && let Some(dials) = self.stale.get_mut(place)
+            {
+                dials.add(dialled, stale.since, connections);
+            }
         }
-        if let Some(position) = target.position {
-            let place = usize::from(position).min(POSITIONS);
+        if let Some(told) = dialled.target.told {
+            let place = usize::from(told.position).min(POSITIONS);
             if self.positions.len() <= place {
                 self.positions.resize(place + 1, 0);
             }
@@ -135,6 +197,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribution::{Staleness, Told};
     use crate::topology::{EndpointId, ServiceId};
 
     fn key(client: u32, endpoint: u32) -> CellKey {
@@ -170,24 +233,43 @@ mod tests {
         assert_eq!(left, [8, 9]);
     }
 
+    fn dialled(position: u16, told: u64, left: u64, at: u64) -> Dialled {
+        let s = |seconds| Time(seconds * 1_000_000_000);
+        let told =
+            Told { at: s(told), position, size: 900, ttl: 5, truncated: false, nearest: 0, is_near: false };
+        let stale = Some(Staleness { kind: Stale::Removed, since: s(left) });
+        let resolution = Resolution::Service;
+        let target = Target { endpoint: key(1, 1).endpoint, resolution, told: Some(told), stale };
+        Dialled { target, at: s(at), grace: Duration::from_secs(3), is_selection: position == 0 }
+    }
+
     #[test]
     fn late_places_share_a_bucket() {
         let mut cell = Cell::default();
         for position in [0, 31, 32, 900] {
-            cell.note(
-                &Target {
-                    endpoint: key(1, 1).endpoint,
-                    resolution: Resolution::Service,
-                    position: Some(position),
-                    stale: Some(Stale::IpReused),
-                },
-                1,
-            );
+            cell.note(&dialled(position, 0, 0, 1), 1);
         }
         assert_eq!(
             (cell.positions.len(), cell.positions[0], cell.positions[31], cell.positions[32]),
             (33, 1, 1, 2)
         );
-        assert_eq!(cell.stale, [0, 0, 0, 4]);
+        assert_eq!(cell.selections, 1);
+    }
+
+    #[test]
+    fn what_is_stale_counts_after_the_grace_and_says_whose_fault_it_is() {
+        let mut cell = Cell::default();
+        cell.note(&dialled(0, 9, 10, 12), 1);
+        assert_eq!((cell.in_grace, cell.stale[0].connections), (1, 0), "within the grace");
+        cell.note(&dialled(0, 9, 10, 14), 1);
+        cell.note(&dialled(0, 9, 10, 40), 1);
+        cell.note(&dialled(0, 13, 10, 14), 2);
+        let expected = StaleDials {
+            connections: 4,
+            answered_after: 2,
+            past_ttl: 1,
+            longest: Duration::from_secs(30),
+        };
+        assert_eq!((cell.in_grace, cell.stale[0]), (1, expected));
     }
 }

@@ -225,6 +225,12 @@ impl Work {
         for address in effects.unbore {
             self.loaded.maps.unbore(mapped(address));
         }
+        for (process, client) in self.engine.take_nameless() {
+            // A process that is gone keeps the name of its thread.
+            if let Ok(name) = std::fs::read(format!("/proc/{process}/comm")) {
+                self.engine.program(&client, name.trim_ascii_end());
+            }
+        }
         for address in effects.bore {
             if !self.loaded.maps.bore(mapped(address)) {
                 warn!(%address, "no room for one more boring address: raise --max-boring to save work");

@@ -26,7 +26,10 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
 }
 
 fn sighting(name: &str, at: u64) -> Sighting {
-    Sighting { name: name.into(), position: 3, at: s(at), ttl: 5 }
+    let (name, at) = (name.into(), s(at));
+    let answer =
+        Received { name, service: None, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
+    Sighting { position: 3, is_near: false, answer: answer.into() }
 }
 
 /// Dials `address:80` at second `at`; the names are the client's evidence, best first.
@@ -50,12 +53,13 @@ fn text(topology: &Topology, outcome: Outcome) -> String {
         Outcome::To(target) => {
             let service = topology.service_by_id(target.endpoint.service).unwrap();
             let endpoint = topology.endpoint(target.endpoint).unwrap();
-            let position = target.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-            let stale = target.stale.map_or("fresh", Stale::as_str);
+            let position = target.told.map_or_else(|| "-".to_owned(), |told| told.position.to_string());
+            let stale = target.stale.map_or("fresh", |stale| stale.kind.as_str());
             let resolution = target.resolution.as_str();
             format!("{}/{} {resolution} {position} {stale}", service.key().name, endpoint.label())
         }
         Outcome::ToNobody(why) => why.as_str().to_owned(),
+        Outcome::OtherPort(_) => "other_port of the Service".to_owned(),
         Outcome::LeftOut(why) => why.as_str().to_owned(),
         Outcome::Unrelated => "unrelated".to_owned(),
     }
@@ -106,10 +110,9 @@ fn outside_of_kubernetes_a_service_is_its_domain_name() {
 #[test]
 fn another_port_is_not_the_services() {
     let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
-    for names in [&[ORDERS][..], &[]] {
-        let outcome = dial_port(&topology, "10.0.0.1", 8080, 20, names);
-        assert_eq!(outcome, Outcome::ToNobody(Unattributed::OtherPort));
-    }
+    let dial = |names: &[&str]| text(&topology, dial_port(&topology, "10.0.0.1", 8080, 20, names));
+    assert_eq!(dial(&[ORDERS]), "other_port of the Service");
+    assert_eq!(dial(&[]), "other_port");
 }
 
 #[test]
@@ -191,7 +194,7 @@ fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
     apply(&mut topology, 30, "orders", &[ready("p-0", "10.0.0.1").uid("made-anew")]);
     let at = |at| match dial(&topology, "10.0.0.1", at, &[ORDERS]) {
         Outcome::To(target) => {
-            (topology.endpoint(target.endpoint).unwrap().pod().unwrap().uid.clone(), target.stale)
+            (topology.endpoint(target.endpoint).unwrap().pod().unwrap().uid.clone(), target.stale.map(|stale| stale.kind))
         }
         other => panic!("{other:?}"),
     };

@@ -3,17 +3,19 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
-use crate::config::values::{namespace, ring_size};
+use crate::client::exclude::{self, Exclude};
+use crate::config::values::{duration_or_none, namespace, ring_size};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology};
 use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that make no sense where a daemon is asked instead; all but `node` and `kubeconfig`, whose environment
 /// variables may be set anyway.
-pub(super) const OBSERVING: [&str; 13] = [
+pub(super) const OBSERVING: [&str; 17] = [
     "topology",
     "context",
     "namespaces",
@@ -26,6 +28,10 @@ pub(super) const OBSERVING: [&str; 13] = [
     "max_connections",
     "max_boring",
     "cgroup",
+    "mature_after",
+    "stale_grace",
+    "exclude",
+    "count_host",
     "kernel_log",
 ];
 
@@ -69,6 +75,29 @@ pub struct ObserveArgs {
     /// Root of the cgroup2 hierarchy [default: from the mount table]
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
+    /// How long an endpoint must have been ready before it counts in the figures of spread; 0s: at once
+    #[arg(
+        long, value_name = "DURATION", value_parser = duration_or_none, default_value = "10m",
+        help_heading = "What counts"
+    )]
+    mature_after: Duration,
+    /// How long after an endpoint changed a client may still dial it, and DNS still list it, without being called
+    /// stale
+    #[arg(
+        long, value_name = "DURATION", value_parser = duration_or_none, default_value = "5s",
+        help_heading = "What counts"
+    )]
+    stale_grace: Duration,
+    /// Leave these clients out of the headline: NAMESPACE/WORKLOAD, or WORKLOAD in any namespace; they are shown all
+    /// the same; can be given several times, beside prometheus* and vmagent*, which `none` takes back
+    #[arg(long, value_name = "GLOB", value_parser = client_pattern, help_heading = "What counts")]
+    exclude: Vec<String>,
+    /// Count the node's own processes in the headline [default: false with --topology kubernetes, else true]
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help_heading = "What counts"
+    )]
+    count_host: Option<bool>,
     /// How connections are seen
     #[arg(long, value_name = "HOOK", value_enum, default_value_t, help_heading = "Kernel")]
     tcp_hook: TcpHook,
@@ -123,10 +152,17 @@ pub enum Misfit {
     /// A pattern that no name can match.
     #[error(transparent)]
     Pattern(#[from] BadPattern),
+    /// A pattern that no client can match.
+    #[error(transparent)]
+    Exclude(#[from] exclude::BadPattern),
 }
 
 fn name_pattern(text: &str) -> Result<String, BadPattern> {
     NameFilter::new([text], false).map(|_filter| text.to_owned())
+}
+
+fn client_pattern(text: &str) -> Result<String, exclude::BadPattern> {
+    Exclude::new([text]).map(|_exclude| text.to_owned())
 }
 
 impl TryFrom<ObserveArgs> for Observe {
@@ -146,6 +182,7 @@ impl ObserveArgs {
         let mut dns_ports = [0; MAX_DNS_PORTS];
         dns_ports.get_mut(..given.len()).ok_or(Misfit::TooManyPorts(given.len()))?.copy_from_slice(&given);
         Ok(Observe {
+            count_host: args.count_host.unwrap_or(!matches!(topology, Topology::Kubernetes(_))),
             topology,
             dns_names: NameFilter::new(args.dns_names, args.dns_public)?,
             dns_ports,
@@ -156,6 +193,9 @@ impl ObserveArgs {
             max_boring: args.max_boring,
             cgroup: args.cgroup,
             node: args.node.filter(|node| !node.is_empty()).unwrap_or_else(host_name),
+            mature_after: args.mature_after,
+            stale_grace: args.stale_grace,
+            exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
         })
     }

@@ -3,6 +3,7 @@
 use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
+use crate::client::exclude::Exclude;
 use crate::config::{Kubernetes, Observe, TcpHook, Topology};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -35,6 +36,8 @@ fn defaults() {
     assert_eq!(observe.dns_ports, [53, 5353, 15053, 0, 0, 0, 0, 0]);
     assert_eq!((observe.ring_bytes, observe.tcp_hook), (1024 * 1024, TcpHook::Auto));
     assert!(!observe.node.is_empty());
+    assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (600, 5));
+    assert_eq!((observe.exclude, observe.count_host), (Exclude::default(), true));
     let Command::Run(run) = parse("run").unwrap().command else { panic!() };
     assert_eq!(run.listen.to_string(), LISTEN);
 }
@@ -43,9 +46,12 @@ fn defaults() {
 fn everything_set() {
     let observe = observe(
         "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
-         --max-flows 10 --max-connections 11 --max-boring 12 --cgroup /c --node n --kernel-log",
+         --max-flows 10 --max-connections 11 --max-boring 12 --cgroup /c --node n --kernel-log \
+         --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false",
     )
     .unwrap();
+    assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (60, 0));
+    assert_eq!((observe.exclude, observe.count_host), (Exclude::new(["none", "shop/*"]).unwrap(), false));
     assert_eq!(observe.topology, Topology::Files("/m".into()));
     assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
     assert_eq!((observe.tcp_hook, observe.ring_bytes), (TcpHook::TpBtf, 65_536));
@@ -65,6 +71,8 @@ fn errors_say_what_to_do() {
     for (line, hint) in [
         ("run --topology kubernetes:x", "give kubernetes, dns, or files:PATH"),
         ("run --namespace Shop", "lower case"),
+        ("run --exclude a/b/c", "monitoring/*"),
+        ("run --mature-after 10", "500ms, 30s"),
         ("run --listen 9464", "127.0.0.1:9464 for this machine"),
         ("run --ring-size 100KiB", "65536 or 131072"),
         ("run --dns-port 0", "1..=65535"),
@@ -112,6 +120,11 @@ fn the_topology_follows_from_the_surroundings() {
         })
     };
     assert_eq!(topology("run", true), kubernetes(&[], None, &[]));
+    let counts_host = |line: &str| match parse(line).unwrap().command {
+        Command::Run(args) => args.observe.check(true).unwrap().count_host,
+        other => panic!("{other:?}"),
+    };
+    assert!(!counts_host("run") && counts_host("run --count-host") && counts_host("run --topology dns"));
     assert_eq!(topology("run --topology dns", true), Topology::Dns);
     assert_eq!(topology("run --dns-public", true), Topology::Dns);
     assert_eq!(topology("run --kubeconfig a:b", false), kubernetes(&["a", "b"], None, &[]));

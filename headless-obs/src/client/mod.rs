@@ -23,6 +23,7 @@
 //! a cgroup's path when [`Clients::wants`] asks for it, *before* its event is identified; a scope that changed
 //! in between cannot find the evidence gathered under the old one.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +32,11 @@ use crate::time::Time;
 use crate::topology::Topology;
 
 pub mod cgroup;
+pub mod exclude;
 mod recent;
 #[cfg(test)]
 mod tests;
-mod text;
+pub mod text;
 mod workloads;
 
 use cgroup::CgroupIdentity;
@@ -81,6 +83,8 @@ pub enum Role {
     Proxy,
     /// On another node, which shares the kernel.
     Elsewhere,
+    /// This program itself.
+    Observer,
 }
 
 /// Bounds of the directory.
@@ -140,6 +144,8 @@ pub struct Clients {
     next_scope: u32,
     /// The node's own part of the hierarchy.
     part: Option<String>,
+    /// Workloads that run on the node itself.
+    hosts: HashSet<WorkloadId>,
     counters: Counters,
 }
 
@@ -153,6 +159,7 @@ impl Clients {
             workloads: Workloads::new(config.workloads),
             next_scope: 0,
             part: None,
+            hosts: HashSet::new(),
             counters: Counters::default(),
         }
     }
@@ -247,6 +254,9 @@ impl Clients {
             Some(name) => self.workloads.id("", &name),
             None => self.workloads.id("", &text::comm(comm)),
         };
+        if role == Role::Host && !self.hosts.contains(&workload) {
+            self.hosts.insert(workload);
+        }
         let scope = match (pod_uid, cgroup, local) {
             (Some(uid), ..) => Scope::Pod(uid),
             (None, 0, Some(local)) => Scope::Address(local),
@@ -256,6 +266,16 @@ impl Clients {
         Client { scope: self.scope(scope), workload, role }
     }
 
+    /// Whether a workload runs on the node itself.
+    pub fn is_host(&self, id: WorkloadId) -> bool {
+        self.hosts.contains(&id)
+    }
+
+    /// Whether the options leave a workload out of the headline.
+    pub fn is_excluded(&self, _id: WorkloadId) -> bool {
+        false
+    }
+
     /// The name behind an id.
     pub fn workload(&self, id: WorkloadId) -> Option<&Workload> {
         self.workloads.get(id)
@@ -263,6 +283,7 @@ impl Clients {
 
     /// Forgets the workloads that are not `used`, to make room for others.
     pub fn retain_workloads(&mut self, used: impl Fn(WorkloadId) -> bool) {
+        self.hosts.retain(|id| used(*id));
         self.workloads.retain(used);
     }
 

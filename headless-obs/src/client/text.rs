@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const LENGTH_MAX: usize = 64;
 
 /// A process's `comm`: up to the first NUL, as text; `unknown` if there is none.
-pub(super) fn comm(bytes: &[u8]) -> Cow<'_, str> {
+pub fn comm(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = match String::from_utf8_lossy(bytes) {
         Cow::Borrowed(text) => clean(text),

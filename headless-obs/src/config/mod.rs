@@ -1,11 +1,13 @@
 //! What was asked for on the command line, checked: every value here can be used as it is.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
 pub mod values;
 
+use crate::client::exclude::Exclude;
 use crate::topology::learned::NameFilter;
 
 /// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
@@ -34,6 +36,14 @@ pub struct Observe {
     pub cgroup: Option<PathBuf>,
     /// Name of this node.
     pub node: String,
+    /// How long an endpoint must have been ready before it counts in the spread.
+    pub mature_after: Duration,
+    /// How long after an endpoint changed client and DNS server need not know of it.
+    pub stale_grace: Duration,
+    /// Clients that are left out of the headline.
+    pub exclude: Exclude,
+    /// Whether the node's own processes count in the headline.
+    pub count_host: bool,
     /// Diagnostics of the kernel programs in the log.
     pub kernel_log: bool,
 }

@@ -48,6 +48,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As [`duration`], or nothing: `0s`.
+pub fn duration_or_none(text: &str) -> Result<Duration, String> {
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(nothing) if nothing.is_zero() => Ok(Duration::ZERO),
+        _ => duration(text),
+    }
+}
+
 /// Where to listen.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_error| {
@@ -204,6 +212,9 @@ mod tests {
         for wrong in ["", "30", "0s", "-1s", "400d", "soon"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(duration_or_none("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration_or_none("5s"), Ok(Duration::from_secs(5)));
+        assert!(duration_or_none("-1s").is_err() && duration_or_none("0").is_err());
         assert!(interval("10ms").unwrap_err().contains("100ms"));
     }
 

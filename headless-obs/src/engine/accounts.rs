@@ -16,14 +16,13 @@ use headless_obs_ebpf::record::{KIND_FAILED, TcpRecord};
 
 mod flow;
 
-use crate::attribution::Target;
-use crate::ledger::{CellKey, Ledger};
+use crate::ledger::{CellKey, Dialled, Ledger};
 use crate::time::Time;
 
 use flow::{Ended, Flow, Id, Place, add, missing};
 
 /// Where a connection is booked, and what is known of it: nowhere if it belongs to no headless Service.
-pub(super) type Booking = Option<(CellKey, Target)>;
+pub(super) type Booking = Option<(CellKey, Dialled)>;
 
 /// Bookings, and what of the kernel's totals they cover.
 #[derive(Debug)]
@@ -66,10 +65,8 @@ impl Accounts {
             }
             flow.booked.opened += 1;
         }
-        if let Some((cell, target)) = booking {
-            let cell = self.ledger.cell(cell);
-            cell.opened += 1;
-            cell.note(&target, 1);
+        if let Some((cell, dialled)) = booking {
+            self.ledger.cell(cell).open(&dialled, 1);
         }
     }
 
@@ -99,14 +96,14 @@ impl Accounts {
             }
             add(&mut flow.booked.failed, why, 1);
         }
-        let Some((cell, target)) = booking else { return };
+        let Some((cell, dialled)) = booking else { return };
         let cell = self.ledger.cell(cell);
         if superseded {
             cell.superseded += 1;
             return;
         }
         add(&mut cell.failed, why, 1);
-        cell.note(&target, 1);
+        cell.note(&dialled, 1);
     }
 
     /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
@@ -157,7 +154,7 @@ impl Accounts {
         record: &TcpRecord,
         closed: Option<&TcpRecord>,
         key: CellKey,
-        target: &Target,
+        dialled: &Dialled,
     ) {
         let id = id_of(record);
         let is_open = match self.uncounted.get_mut(&record.socket).filter(|(known, _)| *known == id) {
@@ -168,12 +165,12 @@ impl Accounts {
             None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
         };
         let cell = self.ledger.cell(key);
-        cell.note(target, 1);
         if record.header.kind == KIND_FAILED {
+            cell.note(dialled, 1);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
             return;
         }
-        cell.opened += 1;
+        cell.open(dialled, 1);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.bytes_sent += closed.bytes_sent;
@@ -233,16 +230,20 @@ impl Accounts {
                 cell.bytes_received += missing.bytes_received;
                 add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
             }
-            if let Some((cell, target)) = booking {
+            if let Some((cell, dialled)) = booking {
                 let cell = self.ledger.cell(cell);
-                cell.opened += missing.opened;
                 cell.late += missing.opened;
+                if missing.opened > 0 {
+                    cell.open(&dialled, missing.opened);
+                }
+                if attempts > 0 {
+                    cell.note(&dialled, attempts);
+                }
                 for (why, more) in missing.failed.into_iter().enumerate() {
                     if why != usize::from(reason::RESET) {
                         add(&mut cell.failed, why, more);
                     }
                 }
-                cell.note(&target, connections);
             }
         }
     }
@@ -254,6 +255,13 @@ impl Accounts {
             .filter(|(_, flow)| !flow.is_open() && now.since(flow.unchanged_since) >= idle)
             .map(|(key, flow)| (*key, flow.last))
             .collect()
+    }
+
+    /// Open connections that are booked: the flow, where its connections are booked, how many, and when the oldest of
+    /// them was started, 0 if that is not known.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
+        let places = |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
+        self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
     }
 
     /// Forgets a flow whose totals the kernel has forgotten.
@@ -296,14 +304,13 @@ impl Accounts {
             let flow = self.flows.entry(key).or_default();
             *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
         }
-        let (cell, target) = booking?;
+        let (cell, dialled) = booking?;
         let booked = self.ledger.cell(cell);
         if is_older {
             booked.preexisting += 1;
         } else {
-            booked.opened += 1;
             booked.late += 1;
-            booked.note(&target, 1);
+            booked.open(&dialled, 1);
         }
         Some(cell)
     }

@@ -2,10 +2,12 @@
 //! lookup by the whole name would else look like a row of failures.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::dns::name::candidates;
-use crate::dns::{Answer, Rcode};
-use crate::topology::{ServiceId, State, Topology};
+use crate::dns::{Answer, QueryType, Rcode};
+use crate::time::Time;
+use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
 
 /// How an answer travelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +46,72 @@ pub(super) struct AnswerCounts {
     listed: u64,
     /// Ready endpoints of the asked family that those answers could have listed.
     listable: u64,
+    /// Endpoint → answers for the Service's own name, with two addresses or more, that listed it first.
+    pub firsts: HashMap<EndpointId, u64>,
+    /// Endpoint → the first answer of any kind that listed it.
+    pub first_answered: HashMap<EndpointId, Time>,
+    /// Answers that listed an endpoint that had left for longer than the grace.
+    pub removed_answered: u64,
+    /// Whole answers without an endpoint that had been ready for longer than the grace.
+    pub incomplete: u64,
+    /// Answers without records although an endpoint had been ready for longer than the grace.
+    pub denied: u64,
 }
 
 impl AnswerCounts {
+    /// Holds the addresses of an answer against the endpoints there are. Returns the endpoint that it lists first.
+    fn list(
+        &mut self,
+        now: Time,
+        state: &ServiceState,
+        answer: &Answer,
+        is_whole: bool,
+        topology: &Topology,
+        grace: Duration,
+    ) -> Option<EndpointId> {
+        let is_ipv6 = answer.addresses.first()?.address.is_ipv6();
+        let (mut first, mut listed, mut has_removed) = (None, 0, false);
+        for (place, record) in answer.addresses.iter().enumerate() {
+            let Some(found) = topology.lookup(record.address, 0, state.id(), now) else { continue };
+            let id = found.endpoint.id().endpoint;
+            if place == 0 {
+                first = Some(id);
+            }
+            self.first_answered.entry(id).or_insert(now);
+            match found.standing {
+                Some((_, standing)) if standing.state == State::Ready => listed += 1,
+                Some((since, _)) => has_removed |= now.since(since) >= grace,
+                None => {}
+            }
+        }
+        self.removed_answered += u64::from(has_removed);
+        if !is_whole {
+            return first;
+        }
+        if let Some(first) = first.filter(|_| answer.addresses.len() > 1) {
+            *self.firsts.entry(first).or_default() += 1;
+        }
+        let listable = state.ready(is_ipv6);
+        self.listable += listable as u64;
+        self.listed += listed.min(listable) as u64;
+        let is_short = !answer.truncated && listed < listable;
+        self.incomplete += u64::from(is_short && listed < settled(state, is_ipv6, now, grace));
+        first
+    }
+
     /// Share of the ready endpoints that answers listed, 0 to 1; 1 without answers.
     pub(super) fn completeness(&self) -> f64 {
         if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
     }
+}
+
+/// Endpoints of a family that have been ready for longer than the grace.
+fn settled(state: &ServiceState, is_ipv6: bool, now: Time, grace: Duration) -> usize {
+    let is_settled = |endpoint: &&Endpoint| {
+        endpoint.ready_since().is_some_and(|since| now.since(since) >= grace)
+            && endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6)
+    };
+    state.endpoints().filter(is_settled).count()
 }
 
 /// The most zones that are remembered; a cluster has one, rarely a few.
@@ -65,20 +126,22 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Counts an answer for one of the Service's names; `is_whole` if it was for the Service's own name.
+    /// Counts an answer for one of the Service's names, and how it travelled; `is_whole` if it was for the Service's
+    /// own name. Returns the endpoint that it lists first.
     pub(super) fn count(
         &mut self,
+        now: Time,
         service: ServiceId,
         answer: &Answer,
-        transport: Transport,
-        is_whole: bool,
+        (transport, is_whole): (Transport, bool),
         topology: &Topology,
-    ) {
+        grace: Duration,
+    ) -> Option<EndpointId> {
         let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
         if !is_empty {
             self.learn_zone(&answer.question);
         } else if answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question) {
-            return;
+            return None;
         }
         let counts = self.services.entry(service).or_default();
         let [udp, tcp] = &mut counts.transports;
@@ -93,29 +156,22 @@ impl Answers {
             Rcode::ServFail => servfail,
             Rcode::Other(_) => other,
         } += 1;
+        let state = topology.service_by_id(service)?;
         // An answer that was cut can have lost all of its records.
         if is_empty && !answer.truncated {
-            return;
+            let is_denial = matches!(answer.rcode, Rcode::NoError | Rcode::NxDomain);
+            let asked = match answer.kind {
+                QueryType::A => Some(false),
+                QueryType::Aaaa => Some(true),
+                QueryType::Srv | QueryType::Other(_) => None,
+            };
+            let is_wrong = |is_ipv6| settled(state, is_ipv6, now, grace) > 0;
+            counts.denied += u64::from(is_whole && is_denial && asked.is_some_and(is_wrong));
+            return None;
         }
         counts.answers += 1;
         counts.truncated += u64::from(answer.truncated);
-        if let Some(state) = topology.service_by_id(service)
-            && let Some(first) = answer.addresses.first()
-            && is_whole
-        {
-            let is_ipv6 = first.address.is_ipv6();
-            let listable = state.ready(is_ipv6);
-            let listed = answer
-                .addresses
-                .iter()
-                .filter(|record| {
-                    let mut owners = topology.owners(record.address);
-                    owners.any(|owner| owner.id().service == service && owner.state() == State::Ready)
-                })
-                .count();
-            counts.listable += listable as u64;
-            counts.listed += listed.min(listable) as u64;
-        }
+        counts.list(now, state, answer, is_whole, topology, grace)
     }
 
     /// Figures of one Service.
@@ -123,9 +179,14 @@ impl Answers {
         self.services.get(&service).cloned().unwrap_or_default()
     }
 
-    /// Forgets Services that nobody remembers.
-    pub(super) fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool) {
-        self.services.retain(|service, _| is_known(*service));
+    /// Forgets Services and endpoints that nobody remembers.
+    pub(super) fn expire(&mut self, topology: &Topology) {
+        self.services.retain(|service, counts| {
+            let Some(state) = topology.service_by_id(*service) else { return false };
+            counts.firsts.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
+            counts.first_answered.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
+            true
+        });
     }
 
     fn learn_zone(&mut self, name: &str) {

@@ -1,20 +1,26 @@
 //! Connections as they open, fail and end, and the kernel's totals of them: attributed, and booked.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::record::{ExistingRecord, KIND_CLOSED, KIND_OPENED, TcpRecord};
 
 use super::accounts::Booking;
 use super::boring::Prospect;
+use super::conduct::Dialler;
 use super::eyeballs::Attempt;
 use super::{Engine, ip};
 use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute};
-use crate::client::Client;
+use crate::client::{Client, Role, text};
 use crate::evidence::Evidence;
-use crate::ledger::CellKey;
+use crate::ledger::{CellKey, Dialled};
 use crate::time::Time;
 use crate::topology::{ServiceId, Topology, Touched};
+
+/// Processes whose names are asked for at once, at most.
+const NAMELESS: usize = 256;
 
 impl Engine {
     /// A change in a connection's life.
@@ -29,7 +35,8 @@ impl Engine {
 
     fn on_opened(&mut self, record: &TcpRecord, client: Client) {
         let dial = dial(record, client);
-        let (outcome, booking) = self.book(dial, client, 1);
+        let outcome = self.outcome(dial, client);
+        let booking = self.chosen(record, client, outcome);
         self.evidence.touch(dial.now, client.scope);
         if let Outcome::To(target) = outcome {
             self.winners.opened(dial.now, attempt(record, client, target.endpoint.service));
@@ -41,12 +48,18 @@ impl Engine {
 
     fn on_failed(&mut self, record: &TcpRecord, client: Client) {
         let dial = dial(record, client);
-        let (outcome, booking) = self.book(dial, client, 1);
+        let outcome = self.outcome(dial, client);
         let is_superseded = match (outcome, dial.started) {
             (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
                 self.winners.beat(started, attempt(record, client, target.endpoint.service))
             }
             _ => false,
+        };
+        // Who races two families chooses once: what counts is the one that won.
+        let booking = if is_superseded {
+            self.booking(outcome, dial, client, false)
+        } else {
+            self.chosen(record, client, outcome)
         };
         self.accounts.failed(record, booking, is_superseded);
         self.wait_if_ahead(record, client, outcome);
@@ -57,11 +70,12 @@ impl Engine {
     fn on_closed(&mut self, record: &TcpRecord, client: Client) {
         self.pending.closed(record);
         let dial = dial(record, client);
+        let grace = self.stale_grace;
         let Self { accounts, topology, evidence, tally, .. } = self;
         accounts.closed(record, |ledger| {
             let outcome = find(topology, evidence, dial, client);
             tally.add(outcome, 1);
-            booking_of(outcome, client, dial.port).map(|(key, target)| (ledger.admit(key), target))
+            booking_of(outcome, dial, client, grace).map(|(key, dialled)| (ledger.admit(key), dialled))
         });
         if self.trace.is_some() {
             let outcome = find(&self.topology, &self.evidence, dial, client);
@@ -77,7 +91,12 @@ impl Engine {
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let address = ip(record.destination);
             let dial = Dial { address, port: record.port, by: client.role, started: None, now };
-            let (_, booking) = self.book(dial, client, 1);
+            let outcome = self.outcome(dial, client);
+            if let Outcome::To(target) = outcome {
+                let dialler = (client.scope, client.workload, target.endpoint.service);
+                self.conducts.dialling(dialler, now);
+            }
+            let booking = self.booking(outcome, dial, client, false);
             let flow = FlowKey {
                 cgroup: record.cgroup,
                 source: record.source,
@@ -92,6 +111,7 @@ impl Engine {
     /// Books what the kernel's totals have and the ring lost. The ring must have been read up to the moment they were
     /// read.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
+        let grace = self.stale_grace;
         let Self { accounts, topology, evidence, clients, tally, .. } = self;
         accounts.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
@@ -99,12 +119,15 @@ impl Engine {
             let dial = Dial { address, port: flow.port, by: client.role, started: Some(now), now };
             let outcome = find(topology, evidence, dial, client);
             tally.add(outcome, connections);
-            booking_of(outcome, client, flow.port).map(|(key, target)| (ledger.admit(key), target))
+            booking_of(outcome, dial, client, grace).map(|(key, dialled)| (ledger.admit(key), dialled))
         });
     }
 
     fn identify(&mut self, record: &TcpRecord) -> Client {
-        self.clients.identify(&self.topology, record.header.cgroup, ip(record.source), &record.comm)
+        let client =
+            self.clients.identify(&self.topology, record.header.cgroup, ip(record.source), &record.comm);
+        let role = if record.tgid == self.own_process { Role::Observer } else { client.role };
+        Client { role, ..client }
     }
 
     /// Keeps a connection to what may become an endpoint any moment.
@@ -124,30 +147,64 @@ impl Engine {
             if matches!(outcome, Outcome::To(target) if target.resolution == Resolution::None) {
                 continue;
             }
-            if let Some((key, target)) = booking_of(outcome, waiting.client, dial.port) {
-                let key = self.accounts.ledger.admit(key);
-                self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &target);
+            if let Some((key, dialled)) = self.chosen(&waiting.record, waiting.client, outcome) {
+                self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &dialled);
                 self.pending.remove(&waiting.record);
             }
         }
     }
 
     /// Attributes a connection, and counts it where it belongs to no Service.
-    fn book(&mut self, dial: Dial, client: Client, connections: u64) -> (Outcome, Booking) {
+    fn outcome(&mut self, dial: Dial, client: Client) -> Outcome {
         let outcome = find(&self.topology, &self.evidence, dial, client);
         match outcome {
             // `wait_if_ahead` counts those that are no endpoint.
             Outcome::ToNobody(Unattributed::NotEndpoint) => {}
-            Outcome::To(_) | Outcome::ToNobody(_) | Outcome::LeftOut(_) => {
-                self.tally.add(outcome, connections)
+            Outcome::To(_) | Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => {
+                self.tally.add(outcome, 1)
             }
             Outcome::Unrelated => {
                 let prospect = self.prospect(dial.address);
                 self.boring.unrelated(dial.now, dial.address, prospect);
             }
         }
-        let booking = booking_of(outcome, client, dial.port);
-        (outcome, booking.map(|(key, target)| (self.accounts.ledger.admit(key), target)))
+        outcome
+    }
+
+    /// Where a connection or an attempt is booked, taken into the conduct of its client.
+    fn chosen(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) -> Booking {
+        let dial = dial(record, client);
+        let at = dial.started.unwrap_or(dial.now);
+        let is_selection = match outcome {
+            Outcome::To(target) => {
+                let dialler = (client.scope, client.workload, target.endpoint.service);
+                let attempt = attempt(record, client, target.endpoint.service);
+                self.learn_program(record, dialler, at);
+                self.conducts.dialled(dialler, attempt, &target, at)
+            }
+            Outcome::OtherPort(place) => {
+                let dialler = (client.scope, client.workload, place.service);
+                let has_failed = record.header.kind != KIND_OPENED;
+                self.conducts.other_port(dialler, at, (place.endpoint, dial.port), has_failed);
+                self.learn_program(record, dialler, at);
+                false
+            }
+            _ => false,
+        };
+        self.booking(outcome, dial, client, is_selection)
+    }
+
+    fn learn_program(&mut self, record: &TcpRecord, dialler: Dialler, at: Time) {
+        let thread = || Arc::from(&*text::comm(&record.comm));
+        if self.conducts.wants_program(dialler, at, thread) && self.nameless.len() < NAMELESS {
+            self.nameless.push((record.tgid, dialler));
+        }
+    }
+
+    /// Where a connection with this outcome is booked.
+    fn booking(&mut self, outcome: Outcome, dial: Dial, client: Client, is_selection: bool) -> Booking {
+        let (key, dialled) = booking_of(outcome, dial, client, self.stale_grace)?;
+        Some((self.accounts.ledger.admit(key), Dialled { is_selection, ..dialled }))
     }
 
     /// What can become of an address that no Service has.
@@ -174,15 +231,16 @@ fn find(topology: &Topology, evidence: &Evidence, dial: Dial, client: Client) ->
     attribute(dial, topology, evidence.sightings(client.scope, dial.address, at))
 }
 
-fn booking_of(outcome: Outcome, client: Client, port: u16) -> Booking {
+fn booking_of(outcome: Outcome, dial: Dial, client: Client, grace: Duration) -> Booking {
     let Outcome::To(target) = outcome else { return None };
     let key = CellKey {
         endpoint: target.endpoint,
         client: Some(client.workload),
-        port,
+        port: dial.port,
         resolution: target.resolution,
     };
-    Some((key, target))
+    let at = dial.started.unwrap_or(dial.now);
+    Some((key, Dialled { target, at, grace, is_selection: false }))
 }
 
 fn dial(record: &TcpRecord, client: Client) -> Dial {

@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 
 use headless_obs_ebpf::record::DnsRecord;
 
+use super::conduct::Reception;
 use super::{Engine, Transport, ip};
-use crate::attribution::{Resolution, meant};
+use crate::attribution::{Resolution, meant, service_of};
 use crate::client::Role;
 use crate::dns::message::{Reject, decode};
 use crate::dns::name::candidates;
 use crate::dns::stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode};
+use crate::evidence::Meant;
 use crate::time::Time;
+use crate::topology::{EndpointId, ServiceId, Topology};
 
 impl Engine {
     /// A DNS message, or a segment of a stream of them.
@@ -60,16 +63,32 @@ impl Engine {
         if client.role == Role::Elsewhere {
             return;
         }
+        if let Some(service) = asked_for_grpc(&answer.question, &self.topology) {
+            self.conducts.asked_for_grpc(now, client.scope, service);
+        }
         let meant = meant(answer, &self.topology);
         if let Some((_, service, resolution)) = meant {
             let is_whole = resolution == Resolution::Service;
-            self.answers.count(service, answer, transport, is_whole, &self.topology);
+            let first = self.answers.count(
+                now,
+                service,
+                answer,
+                (transport, is_whole),
+                &self.topology,
+                self.stale_grace,
+            );
+            if resolution.counts() && !answer.addresses.is_empty() {
+                self.conducts.answered(now, client.scope, service, &reception(answer, first));
+            }
         }
         if answer.rcode == Rcode::NoError {
             // A name that can mean a Service counts before the topology knows it: that may be behind DNS.
             let likely = || answer.chain.iter().rev().find(|name| candidates(name).next().is_some());
             let name = meant.map(|(name, ..)| name).or_else(likely);
-            self.evidence.observe(now, client.scope, answer, name);
+            // Resolvers on the host or in the pod are asked from loopback.
+            let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
+            let service = meant.map(|(_, service, _)| service);
+            self.evidence.observe(now, client.scope, answer, Meant { name, service, local });
             if meant.is_some() {
                 let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
                 let listed = answer.addresses.iter().chain(of_targets);
@@ -78,4 +97,21 @@ impl Engine {
         }
         self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);
     }
+}
+
+/// What of an answer for the Service's name counts in its client's conduct.
+fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
+    Reception {
+        size: u16::try_from(answer.addresses.len()).unwrap_or(u16::MAX),
+        truncated: answer.truncated,
+        ttl: answer.addresses.iter().map(|record| record.ttl).min().unwrap_or(0),
+        is_ipv6: answer.addresses.first().is_some_and(|record| record.address.is_ipv6()),
+        first,
+    }
+}
+
+/// The Service whose configuration for gRPC a question asks for.
+fn asked_for_grpc(question: &str, topology: &Topology) -> Option<ServiceId> {
+    let name = question.strip_prefix("_grpc_config.")?;
+    service_of(name, topology).map(|(service, _)| service)
 }

@@ -14,6 +14,7 @@ use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 mod accounts;
 mod answers;
 mod boring;
+mod conduct;
 mod connections;
 mod eyeballs;
 mod messages;
@@ -27,7 +28,7 @@ pub use boring::Effects;
 pub use report::KernelState;
 
 use crate::attribution::{Outcome, Unattributed};
-use crate::client::Clients;
+use crate::client::{Clients, text};
 use crate::dns;
 use crate::dns::message::Reject;
 use crate::dns::stream::Streams;
@@ -41,6 +42,7 @@ use crate::topology::{Topology, Touched};
 use accounts::Accounts;
 use answers::Answers;
 use boring::Boring;
+use conduct::{Conducts, Dialler};
 use eyeballs::Winners;
 use pending::Pending;
 use tally::Tally;
@@ -64,7 +66,19 @@ pub struct Config {
     pub boring: usize,
     /// How long a flow's totals are kept after they stopped changing.
     pub idle_flow: Duration,
+    /// How long an endpoint must have been ready before it counts in the spread.
+    pub mature_after: Duration,
+    /// How long after an endpoint's change a connection to it is no fault of its client yet.
+    pub stale_grace: Duration,
+    /// Whether what runs on the node itself counts in the headline.
+    pub count_host: bool,
+    /// The observer's own process: its connections are nobody's business.
+    pub own_process: u32,
 }
+
+/// A client whose program is not known.
+#[derive(Debug)]
+pub struct Nameless(Dialler);
 
 /// How long nobody must own an address before connections to it are passed over.
 const UNOWNED: Duration = Duration::from_secs(600);
@@ -81,9 +95,18 @@ pub struct Engine {
     boring: Boring,
     winners: Winners,
     pending: Pending,
+    conducts: Conducts,
     tally: Tally,
     dns_rejected: [u64; Reject::ALL.len()],
     idle_flow: Duration,
+    mature_after: Duration,
+    stale_grace: Duration,
+    count_host: bool,
+    own_process: u32,
+    /// How long a silent client is remembered.
+    keep: Duration,
+    /// Processes whose program is not known, with those whose client they are.
+    nameless: Vec<(u32, Dialler)>,
     /// Events since the last call of `take_trace`; `None`: nobody follows.
     trace: Option<Vec<TraceEvent>>,
     /// Nanoseconds between the monotonic clock and the wall clock, for traces.
@@ -104,9 +127,16 @@ impl Engine {
             boring: Boring::new(config.boring, UNOWNED),
             winners: Winners::default(),
             pending: Pending::default(),
+            conducts: Conducts::default(),
             tally: Tally::default(),
             dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,
+            mature_after: config.mature_after,
+            stale_grace: config.stale_grace,
+            count_host: config.count_host,
+            own_process: config.own_process,
+            keep: config.evidence.keep,
+            nameless: Vec::new(),
             trace: None,
             wall_offset: 0,
         }
@@ -145,12 +175,15 @@ impl Engine {
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);
-        let Self { accounts, answers, topology, pending, .. } = self;
+        self.conducts.expire(now, self.keep, |service| self.topology.service_by_id(service).is_some());
+        let Self { accounts, answers, topology, pending, conducts, .. } = self;
         accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
-        let used: HashSet<_> = in_cells.chain(pending.clients().map(|client| client.workload)).collect();
+        let waiting = pending.clients().map(|client| client.workload);
+        let dialling = conducts.all().map(|((_, workload, _), ..)| *workload);
+        let used: HashSet<_> = in_cells.chain(waiting).chain(dialling).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
-        answers.expire(|service| topology.service_by_id(service).is_some());
+        answers.expire(topology);
     }
 
     /// Flows of which nothing is open and whose totals have not changed for long, with those totals: the kernel can
@@ -167,6 +200,16 @@ impl Engine {
     /// What the kernel should know about destinations.
     pub fn take_effects(&mut self) -> Effects {
         self.boring.take()
+    }
+
+    /// Clients whose program should be looked up, with its process's id; each is asked for once.
+    pub fn take_nameless(&mut self) -> Vec<(u32, Nameless)> {
+        std::mem::take(&mut self.nameless).into_iter().map(|(process, who)| (process, Nameless(who))).collect()
+    }
+
+    /// Takes in the name of the program behind a client.
+    pub fn program(&mut self, who: &Nameless, name: &[u8]) {
+        self.conducts.program(&who.0, &text::comm(name));
     }
 
     /// Looks anew at addresses whose owners changed.

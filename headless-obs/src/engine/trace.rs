@@ -3,7 +3,7 @@
 use headless_obs_ebpf::record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 
 use super::{Engine, Transport, ip};
-use crate::attribution::Outcome;
+use crate::attribution::{Outcome, Unattributed};
 use crate::client::Client;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::trace::{ClientName, Connection, DnsAnswer, ServiceName, TraceEvent, What};
@@ -39,12 +39,13 @@ impl Engine {
         }
         let target = match outcome {
             Outcome::To(target) => Some(target),
-            Outcome::ToNobody(_) | Outcome::LeftOut(_) => None,
+            Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => None,
             // Nobody's business: a node has many such connections.
             Outcome::Unrelated => return,
         };
         let reason = match outcome {
             Outcome::ToNobody(reason) => Some(reason.as_str()),
+            Outcome::OtherPort(_) => Some(Unattributed::OtherPort.as_str()),
             Outcome::LeftOut(reason) => Some(reason.as_str()),
             _ => why,
         };
@@ -54,9 +55,9 @@ impl Engine {
             address: ip(record.destination).to_string(),
             port: record.port,
             resolution: target.map(|target| target.resolution.as_str().to_owned()),
-            answer_index: target.and_then(|target| target.position).map(u32::from),
+            answer_index: target.and_then(|target| target.told).map(|told| u32::from(told.position)),
             reason: reason.map(str::to_owned),
-            stale: target.and_then(|target| target.stale).map(|stale| stale.as_str().to_owned()),
+            stale: target.and_then(|target| target.stale).map(|stale| stale.kind.as_str().to_owned()),
             duration_ms: (record.started > 0)
                 .then(|| Time(record.header.time).since(Time(record.started)).as_secs_f64() * 1000.0),
         };

@@ -189,16 +189,22 @@ impl Endpoint {
         self.ready_since
     }
 
-    /// What it was at `at`; `None` before it was known, and where that has been forgotten.
-    pub fn standing_at(&self, at: Time) -> Option<Standing> {
-        self.history.iter().rev().find(|(since, _)| *since <= at).map(|(_, standing)| *standing)
+    /// Since when it is in its state.
+    pub fn state_since(&self) -> Option<Time> {
+        self.history.last().map(|(since, _)| *since)
     }
 
-    /// What it was at `at` to somebody who dialled `address`: removed if the address was not its own any more.
-    pub fn standing_of(&self, address: IpAddr, at: Time) -> Option<Standing> {
+    /// What it was at `at`; `None` before it was known, and where that has been forgotten.
+    pub fn standing_at(&self, at: Time) -> Option<(Time, Standing)> {
+        self.history.iter().rev().find(|(since, _)| *since <= at).copied()
+    }
+
+    /// What it was at `at` to somebody who dialled `address`, and since when: removed if the address was not its own
+    /// any more.
+    pub fn standing_of(&self, address: IpAddr, at: Time) -> Option<(Time, Standing)> {
         let held = self.held(address)?;
-        if held.until.is_some_and(|until| until <= at) {
-            return Some(Standing::REMOVED);
+        if let Some(until) = held.until.filter(|until| *until <= at) {
+            return Some((until, Standing::REMOVED));
         }
         if held.since > at { None } else { self.standing_at(at) }
     }

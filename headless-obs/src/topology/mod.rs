@@ -25,6 +25,7 @@ use std::time::Duration;
 
 mod book;
 pub mod endpoint;
+pub mod glob;
 mod index;
 pub mod learned;
 mod names;

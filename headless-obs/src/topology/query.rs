@@ -14,8 +14,8 @@ use crate::time::Time;
 pub struct Match<'a> {
     /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// What it was at the moment asked for; `None` if it was not known then.
-    pub standing: Option<Standing>,
+    /// What it was at the moment asked for, and since when; `None` if it was not known then.
+    pub standing: Option<(Time, Standing)>,
     /// Whether the port asked for is one of its ports.
     pub serves_port: bool,
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::book::Book;
 use super::endpoint::{Endpoint, Part, State};
@@ -41,7 +42,13 @@ pub struct ServiceState {
     identities: HashMap<Identity, EndpointId>,
     /// Ready endpoints with an address of the family: IPv4, IPv6.
     ready: [usize; 2],
+    /// When any of its endpoints was ready for the first time.
+    first_ready: Option<Time>,
 }
+
+/// Endpoints that are ready so soon after the first one are those that the Service began with: nobody who was told of
+/// the Service can have missed them for long.
+const BEGINNING: Duration = Duration::from_secs(30);
 
 impl ServiceState {
     pub(super) fn new(id: ServiceId, key: ServiceKey) -> Self {
@@ -54,6 +61,7 @@ impl ServiceState {
             endpoints: BTreeMap::new(),
             identities: HashMap::new(),
             ready: [0; 2],
+            first_ready: None,
         }
     }
 
@@ -87,6 +95,17 @@ impl ServiceState {
     pub fn ready(&self, is_ipv6: bool) -> usize {
         let [v4, v6] = self.ready;
         if is_ipv6 { v6 } else { v4 }
+    }
+
+    /// Whether an endpoint is ready and clients have had the time to find it: `after`, unless the Service, or its
+    /// observation, began with it.
+    pub fn is_mature(&self, endpoint: &Endpoint, now: Time, after: Duration) -> bool {
+        endpoint.ready_since().is_some_and(|since| now.since(since) >= after || !self.is_later(since, after))
+    }
+
+    /// Whether an endpoint that is ready since then came later than those that the Service began with.
+    pub fn is_later(&self, since: Time, after: Duration) -> bool {
+        self.first_ready.is_some_and(|first| since.since(first) > after.min(BEGINNING))
     }
 
     /// An endpoint of it.
@@ -145,6 +164,7 @@ impl ServiceState {
             let Some(endpoint) = self.endpoints.get_mut(&id) else { continue };
             let before = endpoint.ready_families();
             let settled = endpoint.settle(now, publish, book.config.history);
+            self.first_ready = self.first_ready.or(endpoint.ready_since());
             for ((ready, after), before) in self.ready.iter_mut().zip(endpoint.ready_families()).zip(before) {
                 *ready = *ready + usize::from(after) - usize::from(before);
             }

@@ -155,6 +155,13 @@ impl Flow {
         guessed.into_keys()
     }
 
+    /// Where its open connections are booked, how many, and when the oldest was started; 0 if that is not known.
+    pub(super) fn held(&self) -> impl Iterator<Item = (CellKey, u64, Time)> {
+        let known = self.open.iter().filter_map(|((started, _), place)| Some(((*place)?, 1, Time(*started))));
+        let late = self.late.0.iter().filter_map(|(place, count)| Some(((*place)?, *count, Time(0))));
+        known.chain(late)
+    }
+
     /// Connections open by the books.
     #[cfg(test)]
     pub(super) fn open(&self) -> u64 {

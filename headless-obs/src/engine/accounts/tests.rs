@@ -37,7 +37,10 @@ fn booking(port: u16) -> Booking {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(u32::from(port)) };
     let resolution = Resolution::Service;
     let cell = CellKey { endpoint, client: Some(WorkloadId(1)), port, resolution };
-    Some((cell, Target { endpoint, resolution, position: Some(0), stale: None }))
+    let told = Told { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
+    let target = Target { endpoint, resolution, told: Some(told), stale: None };
+    let (at, grace) = (Time(0), Duration::ZERO);
+    Some((cell, Dialled { target, at, grace, is_selection: false }))
 }
 
 fn cell(accounts: &mut Accounts, port: u16) -> crate::ledger::Cell {

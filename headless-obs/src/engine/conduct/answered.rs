@@ -1,0 +1,84 @@
+//! What one client was answered for one Service's names.
+
+use std::collections::HashMap;
+
+use crate::time::Time;
+use crate::topology::EndpointId;
+
+/// Endpoints that are told apart by how often they were first; answers with others are not counted.
+const FIRSTS: usize = 1024;
+
+/// One answer, as it counts here.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Reception {
+    /// Addresses in it.
+    pub(in crate::engine) size: u16,
+    /// It was cut.
+    pub(in crate::engine) truncated: bool,
+    /// The shortest TTL, in seconds.
+    pub(in crate::engine) ttl: u32,
+    /// Its addresses are IPv6.
+    pub(in crate::engine) is_ipv6: bool,
+    /// The endpoint that it lists first.
+    pub(in crate::engine) first: Option<EndpointId>,
+}
+
+/// The sum of a client's answers.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Answered {
+    pub(in crate::engine) count: u64,
+    pub(in crate::engine) truncated: u64,
+    pub(in crate::engine) smallest: u16,
+    pub(in crate::engine) largest: u16,
+    pub(in crate::engine) ttl: u32,
+    pub(in crate::engine) first: Time,
+    pub(in crate::engine) last: Time,
+    /// Answers of each family, IPv4 and IPv6: one look-up may have both.
+    pub(in crate::engine) by_family: [u64; 2],
+    /// Endpoint → answers with two addresses or more that listed it first.
+    pub(in crate::engine) firsts: HashMap<EndpointId, u64>,
+    /// It asks for gRPC's service configuration.
+    pub(in crate::engine) grpc: bool,
+}
+
+impl Answered {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            count: 0,
+            truncated: 0,
+            smallest: u16::MAX,
+            largest: 0,
+            ttl: 0,
+            first: now,
+            last: now,
+            by_family: [0; 2],
+            firsts: HashMap::new(),
+            grpc: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, now: Time, reception: &Reception) {
+        if self.count == 0 {
+            self.first = now;
+        }
+        self.count += 1;
+        self.truncated += u64::from(reception.truncated);
+        self.smallest = self.smallest.min(reception.size);
+        self.largest = self.largest.max(reception.size);
+        self.ttl = self.ttl.max(reception.ttl);
+        self.last = now;
+        let [v4, v6] = &mut self.by_family;
+        *if reception.is_ipv6 { v6 } else { v4 } += 1;
+        if let Some(first) = reception.first.filter(|_| reception.size > 1)
+            && (self.firsts.len() < FIRSTS || self.firsts.contains_key(&first))
+        {
+            *self.firsts.entry(first).or_default() += 1;
+        }
+    }
+
+    /// Times from one look-up to the next, and how many.
+    pub(super) fn intervals(&self) -> (f64, u64) {
+        let [v4, v6] = self.by_family;
+        (self.last.since(self.first).as_secs_f64(), v4.max(v6).saturating_sub(1))
+    }
+}

@@ -1,0 +1,161 @@
+//! What one client makes of its answers for one Service.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attribution::{Target, Told};
+use crate::time::Time;
+use crate::topology::EndpointId;
+
+/// Processes that are told apart; of one that is forgotten, the next connection counts as a selection again.
+const PROCESSES: usize = 32;
+/// Endpoints that are told apart; beyond that a client uses "many".
+const ENDPOINTS: usize = 512;
+/// Combinations of endpoint and wrong port that are told apart.
+const PORTS: usize = 64;
+/// How long the name of a client's program is relied on.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// Upper bounds of the ages that are told apart, in seconds.
+pub(in crate::engine) const AGES: [(u64, &str); 5] =
+    [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
+
+/// A process and the answer it used last.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    id: u32,
+    is_ipv6: bool,
+    told: Time,
+    made: u64,
+}
+
+/// A port that an endpoint does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct WrongPort {
+    pub(in crate::engine) endpoint: EndpointId,
+    pub(in crate::engine) port: u16,
+    pub(in crate::engine) connections: u64,
+    pub(in crate::engine) failed: u64,
+}
+
+/// Sums over a client's connections and attempts; those by name alone where a choice is concerned.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Dialling {
+    pub(in crate::engine) last: Time,
+    processes: VecDeque<Process>,
+    pub(in crate::engine) connections: u64,
+    pub(in crate::engine) used: BTreeSet<EndpointId>,
+    pub(in crate::engine) most_by_one_answer: u64,
+    pub(in crate::engine) truncated_used: u64,
+    pub(in crate::engine) selections: u64,
+    pub(in crate::engine) first: u64,
+    pub(in crate::engine) first_by_chance: f64,
+    pub(in crate::engine) nearest_of: u64,
+    pub(in crate::engine) nearest: u64,
+    pub(in crate::engine) nearest_by_chance: f64,
+    pub(in crate::engine) placed: u64,
+    pub(in crate::engine) highest_place: u16,
+    pub(in crate::engine) smallest_answer: Option<u16>,
+    pub(in crate::engine) within_ttl: u64,
+    pub(in crate::engine) past_ttl: u64,
+    pub(in crate::engine) oldest: f64,
+    pub(in crate::engine) ages: [u64; AGES.len() + 1],
+    pub(in crate::engine) wrong_ports: Vec<WrongPort>,
+    /// What dialled, by the thread's name until the process's is known.
+    pub(in crate::engine) program: Option<Arc<str>>,
+    program_asked: Option<Time>,
+}
+
+impl Dialling {
+    /// A connection or an attempt; whether it is the process's first by its answer.
+    pub(super) fn dialled(&mut self, process: u32, target: &Target, at: Time, is_ipv6: bool) -> bool {
+        let Some(told) = target.told else { return false };
+        self.truncated_used += u64::from(told.truncated);
+        self.age(&told, at);
+        if !target.resolution.counts() {
+            return false;
+        }
+        self.connections += 1;
+        if self.used.len() < ENDPOINTS {
+            self.used.insert(target.endpoint.endpoint);
+        }
+        if told.size > 1 {
+            self.placed += 1;
+            self.highest_place = self.highest_place.max(told.position);
+            self.smallest_answer = Some(self.smallest_answer.map_or(told.size, |least| least.min(told.size)));
+        }
+        let is_selection = self.is_selection(process, is_ipv6, told.at);
+        if is_selection && told.size > 1 {
+            self.choose(&told);
+        }
+        is_selection
+    }
+
+    /// Whether the program should be looked up: it is not known, or was looked up long ago.
+    pub(super) fn wants_program(&mut self, at: Time, thread: impl FnOnce() -> Arc<str>) -> bool {
+        if self.program_asked.is_some_and(|asked| at.since(asked) < ASK_AGAIN) {
+            return false;
+        }
+        self.program_asked = Some(at);
+        self.program.get_or_insert_with(thread);
+        true
+    }
+
+    pub(super) fn other_port(&mut self, endpoint: EndpointId, port: u16, has_failed: bool) {
+        let (failed, has_room) = (u64::from(has_failed), self.wrong_ports.len() < PORTS);
+        let mut known = self.wrong_ports.iter_mut();
+        if let Some(known) = known.find(|known| (known.endpoint, known.port) == (endpoint, port)) {
+            known.connections += 1;
+            known.failed += failed;
+        } else if has_room {
+            self.wrong_ports.push(WrongPort { endpoint, port, connections: 1, failed });
+        }
+        // Without room for one more the figures show enough; all are counted as unattributed.
+    }
+
+    fn is_selection(&mut self, id: u32, is_ipv6: bool, told: Time) -> bool {
+        let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
+        let (made, is_selection) = match known {
+            // An answer that was overtaken by a newer one is none that was chosen from anew.
+            Some(known) if known.told >= told => {
+                known.made += 1;
+                (known.made, false)
+            }
+            Some(known) => {
+                (known.told, known.made) = (told, 1);
+                (1, true)
+            }
+            None => {
+                if self.processes.len() == PROCESSES {
+                    self.processes.pop_front();
+                }
+                self.processes.push_back(Process { id, is_ipv6, told, made: 1 });
+                (1, true)
+            }
+        };
+        self.most_by_one_answer = self.most_by_one_answer.max(made);
+        is_selection
+    }
+
+    fn choose(&mut self, told: &Told) {
+        let size = f64::from(told.size);
+        self.selections += 1;
+        self.first += u64::from(told.position == 0);
+        self.first_by_chance += 1.0 / size;
+        if told.nearest > 0 {
+            self.nearest_of += 1;
+            self.nearest += u64::from(told.is_near);
+            self.nearest_by_chance += f64::from(told.nearest) / size;
+        }
+    }
+
+    fn age(&mut self, told: &Told, at: Time) {
+        let age = at.since(told.at);
+        *if told.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
+        self.oldest = self.oldest.max(age.as_secs_f64());
+        let bucket = AGES.iter().position(|(bound, _)| age.as_secs() < *bound).unwrap_or(AGES.len());
+        if let Some(count) = self.ages.get_mut(bucket) {
+            *count += 1;
+        }
+    }
+}

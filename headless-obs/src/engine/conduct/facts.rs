@@ -1,0 +1,124 @@
+//! The conduct of a workload's pods, summed up as the snapshot shows it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::dialling::AGES;
+use super::{Answered, Dialling};
+use crate::client::ScopeId;
+use crate::expose::snapshot::{AnswerAge, Choice, ClientAnswers, Counts};
+use crate::time::Time;
+use crate::topology::EndpointId;
+
+/// What one workload's pods did about one Service.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Facts<'a> {
+    pods: Vec<(ScopeId, &'a Dialling, Option<&'a Answered>)>,
+}
+
+impl<'a> Facts<'a> {
+    pub(in crate::engine) fn add(
+        &mut self,
+        scope: ScopeId,
+        dialling: &'a Dialling,
+        answered: Option<&'a Answered>,
+    ) {
+        self.pods.push((scope, dialling, answered));
+    }
+
+    pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ScopeId> {
+        self.pods.iter().map(|(scope, ..)| *scope)
+    }
+
+    pub(in crate::engine) fn dialling(&self) -> impl Iterator<Item = &'a Dialling> {
+        self.pods.iter().map(|(_, dialling, _)| *dialling)
+    }
+
+    fn answered(&self) -> impl Iterator<Item = &'a Answered> {
+        self.pods.iter().filter_map(|(.., answered)| *answered).filter(|answered| answered.count > 0)
+    }
+
+    /// One of them asked for gRPC's service configuration.
+    pub(in crate::engine) fn grpc(&self) -> bool {
+        self.pods.iter().filter_map(|(.., answered)| *answered).any(|answered| answered.grpc)
+    }
+
+    /// The program that dialled last.
+    pub(in crate::engine) fn program(&self) -> Option<String> {
+        let last = self.dialling().filter(|dialling| dialling.program.is_some()).max_by_key(|last| last.last)?;
+        last.program.as_ref().map(|name| name.to_string())
+    }
+
+    pub(in crate::engine) fn answers(
+        &self,
+        wall: impl Fn(Time) -> Timestamp,
+        label: impl Fn(EndpointId) -> Option<String>,
+    ) -> ClientAnswers {
+        let all = || self.answered();
+        let (seconds, intervals) = all()
+            .map(Answered::intervals)
+            .fold((0.0, 0), |(seconds, count), (more, times)| (seconds + more, count + times));
+        let mut firsts: HashMap<EndpointId, u64> = HashMap::new();
+        for (endpoint, count) in all().flat_map(|answered| &answered.firsts) {
+            *firsts.entry(*endpoint).or_default() += count;
+        }
+        let mut first_records = Counts::new();
+        for (endpoint, count) in firsts {
+            if let Some(label) = label(endpoint) {
+                *first_records.entry(label).or_default() += count;
+            }
+        }
+        ClientAnswers {
+            count: all().map(|answered| answered.count).sum(),
+            truncated: all().map(|answered| answered.truncated).sum(),
+            truncated_used: self.dialling().map(|dialling| dialling.truncated_used).sum(),
+            smallest: all().map(|answered| answered.smallest).min().unwrap_or(0).into(),
+            largest: all().map(|answered| answered.largest).max().unwrap_or(0).into(),
+            ttl_seconds: all().map(|answered| answered.ttl).max().unwrap_or(0),
+            first: all().map(|answered| answered.first).min().map(&wall),
+            last: all().map(|answered| answered.last).max().map(&wall),
+            last_of_oldest: all().map(|answered| answered.last).min().map(&wall),
+            interval_seconds: (intervals > 0).then(|| seconds / intervals as f64),
+            first_records,
+        }
+    }
+
+    pub(in crate::engine) fn choice(&self) -> Choice {
+        let all = || self.dialling();
+        let sum = |figure: fn(&Dialling) -> u64| all().map(figure).sum::<u64>();
+        let most = |figure: fn(&Dialling) -> u64| all().map(figure).max().unwrap_or(0);
+        Choice {
+            selections: sum(|one| one.selections),
+            first: sum(|one| one.first),
+            first_by_chance: all().map(|one| one.first_by_chance).sum(),
+            nearest_of: sum(|one| one.nearest_of),
+            nearest: sum(|one| one.nearest),
+            nearest_by_chance: all().map(|one| one.nearest_by_chance).sum(),
+            placed: sum(|one| one.placed),
+            highest_place: most(|one| one.highest_place.into()),
+            smallest_answer: all().filter_map(|one| one.smallest_answer).min().unwrap_or(0).into(),
+            most_endpoints: most(|one| one.used.len() as u64),
+            pods: sum(|one| u64::from(one.connections > 0)),
+            pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.len() == 1)),
+            most_by_one_answer: most(|one| one.most_by_one_answer),
+        }
+    }
+
+    pub(in crate::engine) fn answer_age(&self) -> AnswerAge {
+        let names = AGES.iter().map(|(_, name)| *name).chain(["+Inf"]);
+        let mut buckets = Counts::new();
+        for (place, name) in names.enumerate() {
+            let count: u64 = self.dialling().filter_map(|one| one.ages.get(place)).sum();
+            if count > 0 {
+                buckets.insert(name.to_owned(), count);
+            }
+        }
+        AnswerAge {
+            within_ttl: self.dialling().map(|one| one.within_ttl).sum(),
+            past_ttl: self.dialling().map(|one| one.past_ttl).sum(),
+            max_seconds: self.dialling().map(|one| one.oldest).fold(0.0, f64::max),
+            buckets,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Conduct: what each client was answered for each Service's names, and what it makes of it.
+//!
+//! In: answers as they were meant, connections and attempts as they were attributed. Out: whether a connection was a
+//! selection, and the facts of a workload's conduct, summed over its pods.
+//!
+//! Invariants: bounded; what there is no room for is counted, the clients that were silent for longest go first. Answers
+//! belong to a scope, as evidence does, because who asked is known by its cgroup alone; connections to a scope and a
+//! workload, as outside of containers several workloads may share one scope.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod answered;
+mod dialling;
+mod facts;
+
+use super::eyeballs::Attempt;
+use crate::attribution::Target;
+use crate::client::{ScopeId, WorkloadId};
+use crate::time::Time;
+use crate::topology::{EndpointId, ServiceId};
+
+pub(super) use answered::{Answered, Reception};
+pub(super) use dialling::Dialling;
+pub(super) use facts::Facts;
+
+/// The most pairs of client and Service, of those answered and of those that dialled.
+const LIMIT: usize = 16_384;
+
+/// Who dials which Service.
+pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
+
+/// What is known of all clients.
+#[derive(Debug, Default)]
+pub(super) struct Conducts {
+    answered: HashMap<(ScopeId, ServiceId), Answered>,
+    dialling: HashMap<Dialler, Dialling>,
+    evicted: u64,
+}
+
+impl Conducts {
+    /// A client was answered with addresses for one of the Service's names.
+    pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
+        self.evicted += make_room(&mut self.answered, (scope, service), |known| known.last);
+        self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).add(now, reception);
+    }
+
+    /// A client asked for gRPC's service configuration.
+    pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
+        self.evicted += make_room(&mut self.answered, (scope, service), |known| known.last);
+        self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).grpc = true;
+    }
+
+    /// A process connects, or tries to; whether this is its first by the answer it has.
+    pub(super) fn dialled(&mut self, dialler: Dialler, who: Attempt, target: &Target, at: Time) -> bool {
+        self.dialling(dialler, at).dialled(who.process, target, at, who.is_ipv6)
+    }
+
+    /// A client dialled a port that the endpoint does not have.
+    pub(super) fn other_port(
+        &mut self,
+        dialler: Dialler,
+        at: Time,
+        (endpoint, port): (EndpointId, u16),
+        has_failed: bool,
+    ) {
+        self.dialling(dialler, at).other_port(endpoint, port, has_failed);
+    }
+
+    /// A client was seen; its conduct from now on is all that is known.
+    pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+        self.evicted += make_room(&mut self.dialling, dialler, |known| known.last);
+        let known = self.dialling.entry(dialler).or_default();
+        known.last = known.last.max(at);
+        known
+    }
+
+    /// Whether the program behind a client should be looked up. Until then it is called as the `thread`.
+    pub(super) fn wants_program(
+        &mut self,
+        dialler: Dialler,
+        at: Time,
+        thread: impl FnOnce() -> Arc<str>,
+    ) -> bool {
+        self.dialling(dialler, at).wants_program(at, thread)
+    }
+
+    /// The program behind a client.
+    pub(super) fn program(&mut self, dialler: &Dialler, name: &str) {
+        if let Some(known) = self.dialling.get_mut(dialler) {
+            known.program = Some(name.into());
+        }
+    }
+
+    /// The clients that dialled, with what each did and what it was answered.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Dialler, &Dialling, Option<&Answered>)> {
+        self.dialling.iter().map(|(dialler, dialling)| {
+            let (scope, _, service) = *dialler;
+            (dialler, dialling, self.answered.get(&(scope, service)))
+        })
+    }
+
+    /// Pairs that were forgotten because there was no room.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Forgets Services that nobody remembers and clients that have been silent for `keep`.
+    pub(super) fn expire(&mut self, now: Time, keep: Duration, is_known: impl Fn(ServiceId) -> bool) {
+        self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
+        self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
+    }
+}
+
+/// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go.
+fn make_room<K: Copy + Eq + Hash, V>(known: &mut HashMap<K, V>, key: K, last: impl Fn(&V) -> Time) -> u64 {
+    if known.len() < LIMIT || known.contains_key(&key) {
+        return 0;
+    }
+    let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
+    let (oldest, ..) = by_age.select_nth_unstable_by_key(LIMIT / 8, |(last, _)| *last);
+    for (_, key) in &*oldest {
+        known.remove(key);
+    }
+    (LIMIT / 8) as u64
+}
+
+#[cfg(test)]
+mod tests;

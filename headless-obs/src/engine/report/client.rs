@@ -1,0 +1,184 @@
+//! One client workload's part of a Service.
+
+use std::collections::HashMap;
+
+use super::cells::{answer_index, failures, nonzero, resolutions};
+use super::held::{self, HeldRow};
+use super::{CellRow, Cells, Moment, Order, figures};
+use crate::attribution::{Resolution, Stale, taken_over};
+use crate::client::WorkloadId;
+use crate::engine::Engine;
+use crate::engine::conduct::Facts;
+use crate::expose::snapshot::{
+    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, StaleTarget,
+};
+use crate::ledger::{Cell, CellKey, StaleDials};
+use crate::spread::ratio;
+use crate::time::Time;
+use crate::topology::{self, EndpointId, ServiceState, State};
+
+/// Stands for the clients that the ledger had no room for.
+const FOLDED_NAME: &str = "~other";
+
+impl Engine {
+    #[expect(clippy::too_many_arguments, reason = "each is one of the sources that a client's row is made of")]
+    pub(super) fn client(
+        &self,
+        state: &ServiceState,
+        client: Option<WorkloadId>,
+        cells: &[CellRow<'_>],
+        facts: Option<&Facts<'_>>,
+        held: &[HeldRow],
+        order: &Order<'_>,
+        moment: &Moment,
+    ) -> Client {
+        let name = client.and_then(|id| self.clients.workload(id));
+        let (namespace, workload) = name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name));
+        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
+        for row in cells {
+            by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
+        }
+        let of = |endpoint: &topology::Endpoint| {
+            by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice)
+        };
+        let endpoints: Vec<_> = order
+            .iter()
+            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), facts))
+            .collect();
+        let figures = figures::of(cells, order);
+        let label = |endpoint: EndpointId| {
+            state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string())
+        };
+        Client {
+            namespace: namespace.to_owned(),
+            workload: workload.to_owned(),
+            resolution: resolutions(cells),
+            opened: cells.iter().map(|(_, cell)| cell.opened).sum(),
+            failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
+            active: cells.iter().map(|(_, cell)| cell.active()).sum(),
+            late: cells.iter().map(|(_, cell)| cell.late).sum(),
+            coverage: coverage(order, &endpoints),
+            answer_index: answer_index(cells),
+            excluded: self.excluded(client).map(str::to_owned),
+            program: facts.and_then(Facts::program),
+            grpc: facts.is_some_and(Facts::grpc),
+            pods: facts.map_or(0, |facts| facts.scopes().count() as u64),
+            spread: figures.spread,
+            selections: figures.selections,
+            open: figures.open,
+            bytes: figures.bytes,
+            answers: facts.map_or_else(ClientAnswers::default, |facts| {
+                facts.answers(|time| self.wall(time), label)
+            }),
+            choice: facts.map_or_else(Choice::default, Facts::choice),
+            answer_age: facts.map_or_else(AnswerAge::default, Facts::answer_age),
+            held: client.map_or_else(Held::default, |id| held::of(held, id, moment.now)),
+            stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
+            other_ports: facts.map_or_else(Vec::new, |facts| other_ports(facts, state)),
+            verdict: None,
+            withheld: None,
+            endpoints,
+        }
+    }
+
+    fn client_endpoint(
+        &self,
+        state: &ServiceState,
+        endpoint: &topology::Endpoint,
+        row: &Endpoint,
+        own: &[CellRow<'_>],
+        facts: Option<&Facts<'_>>,
+    ) -> ClientEndpoint {
+        let sum = |figure: fn(&Cell) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
+        let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
+        let told: Vec<Time> = facts
+            .into_iter()
+            .flat_map(Facts::scopes)
+            .filter_map(|scope| {
+                let told = |address| self.evidence.told(scope, address, state.id());
+                endpoint.addresses().filter_map(told).max()
+            })
+            .collect();
+        let first = own.iter().filter_map(|(_, cell)| cell.first).min();
+        let last = own.iter().filter_map(|(_, cell)| cell.last).max();
+        let later = endpoint.ready_since().filter(|since| state.is_later(*since, self.mature_after));
+        let left = endpoint.state_since().filter(|_| endpoint.state() == State::Removed);
+        let seconds = |from: Option<Time>, to: Option<Time>| {
+            from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
+        };
+        ClientEndpoint {
+            pod: row.pod.clone(),
+            opened: sum(|cell| cell.opened),
+            counted: counting().map(|cell| cell.opened).sum(),
+            failed: sum(Cell::failures),
+            active: sum(Cell::active),
+            selections: counting().map(|cell| cell.selections).sum(),
+            bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
+            told: told.len() as u64,
+            told_last: told.iter().max().map(|time| self.wall(*time)),
+            first_connection: first.map(|time| self.wall(time)),
+            last_connection: last.map(|time| self.wall(time)),
+            converged_seconds: seconds(later, first),
+            drained_seconds: seconds(left, last),
+            resolution: resolutions(own),
+            reasons: nonzero(failures(own)),
+        }
+    }
+
+    /// What a client dialled of this endpoint when it was no ready one.
+    fn stale(&self, endpoint: &topology::Endpoint, own: &[CellRow<'_>]) -> Vec<StaleTarget> {
+        let kinds = Stale::ALL.into_iter().enumerate();
+        let all = |place: usize| own.iter().filter_map(move |(_, cell)| cell.stale.get(place));
+        kinds
+            .filter(|(place, _)| all(*place).any(|dials| dials.connections > 0))
+            .map(|(place, kind)| {
+                let sum = |figure: fn(&StaleDials) -> u64| all(place).map(figure).sum();
+                let mut owners =
+                    endpoint.addresses().filter_map(|address| taken_over(address, endpoint, &self.topology));
+                let now = owners.next().filter(|_| kind == Stale::IpReused);
+                StaleTarget {
+                    pod: endpoint.label().to_string(),
+                    kind: kind.as_str().to_owned(),
+                    connections: sum(|dials| dials.connections),
+                    answered_after: sum(|dials| dials.answered_after),
+                    past_ttl: sum(|dials| dials.past_ttl),
+                    seconds: all(place).map(|dials| dials.longest.as_secs_f64()).fold(0.0, f64::max),
+                    now: now.map(|key| format!("{}/{}", key.namespace, key.name)),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Share of mature endpoints that a client reached.
+fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
+    let mature = || order.iter().zip(endpoints).filter(|((_, row), _)| row.mature);
+    let reached = mature().filter(|(_, own)| own.counted > 0).count();
+    ratio(reached as u64, mature().count() as u64)
+}
+
+/// Ports that a client dialled in vain, and the one to dial instead where endpoints have just one.
+fn other_ports(facts: &Facts<'_>, state: &ServiceState) -> Vec<OtherPort> {
+    let mut ports: Vec<OtherPort> = Vec::new();
+    for wrong in facts.dialling().flat_map(|dialling| &dialling.wrong_ports) {
+        let use_instead = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {
+            [only] => Some(*only),
+            _ => None,
+        });
+        match ports.iter_mut().find(|known| known.port == wrong.port) {
+            Some(known) => {
+                known.connections += wrong.connections;
+                known.failed += wrong.failed;
+                known.use_instead = known.use_instead.filter(|port| Some(*port) == use_instead);
+            }
+            None => ports.push(OtherPort {
+                port: wrong.port,
+                connections: wrong.connections,
+                failed: wrong.failed,
+                of_service: state.ports().iter().any(|port| port.port == wrong.port),
+                use_instead,
+            }),
+        }
+    }
+    ports
+}

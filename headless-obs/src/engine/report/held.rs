@@ -1,0 +1,49 @@
+//! Open connections, by who holds them.
+
+use std::collections::{HashMap, HashSet};
+
+use headless_obs_ebpf::Address;
+
+use crate::client::WorkloadId;
+use crate::engine::accounts::Accounts;
+use crate::expose::snapshot::Held;
+use crate::time::Time;
+use crate::topology::{EndpointId, ServiceId};
+
+/// Some open connections of one pod (or cgroup) to one endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldRow {
+    workload: WorkloadId,
+    holder: (u64, Address),
+    endpoint: EndpointId,
+    since: Time,
+}
+
+/// The open connections that count, by Service.
+pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Vec<HeldRow>> {
+    let mut services: HashMap<ServiceId, Vec<HeldRow>> = HashMap::new();
+    for (flow, cell, _, since) in accounts.held().filter(|(_, cell, ..)| cell.resolution.counts()) {
+        let Some(workload) = cell.client else { continue };
+        let holder = (flow.cgroup, flow.source);
+        let row = HeldRow { workload, holder, endpoint: cell.endpoint.endpoint, since };
+        services.entry(cell.endpoint.service).or_default().push(row);
+    }
+    services
+}
+
+/// What a workload's pods hold.
+pub(super) fn of(rows: &[HeldRow], workload: WorkloadId, now: Time) -> Held {
+    let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::new();
+    for row in rows.iter().filter(|row| row.workload == workload) {
+        let (endpoints, oldest) = holders.entry(row.holder).or_insert((HashSet::new(), row.since));
+        endpoints.insert(row.endpoint);
+        *oldest = (*oldest).min(row.since);
+    }
+    let on_one = || holders.values().filter(|(endpoints, _)| endpoints.len() == 1);
+    let shortest = on_one().map(|(_, oldest)| now.since(*oldest)).min();
+    Held {
+        pods: holders.len() as u64,
+        pods_on_one: on_one().count() as u64,
+        seconds: shortest.map_or(0.0, |time| time.as_secs_f64()),
+    }
+}

@@ -1,0 +1,74 @@
+//! How much of the truth a snapshot shows.
+
+use super::cells::nonzero;
+use super::KernelState;
+use crate::attribution::Resolution;
+use crate::dns::message::Reject;
+use crate::engine::Engine;
+use crate::expose::snapshot::{Counts, MapFill, Quality, TopologyState};
+use crate::spread::ratio;
+
+/// Kernel counters that are no losses.
+const NO_LOSS: [&str; 2] = ["dns_not_answer", "boring"];
+
+impl Engine {
+    pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
+        let cells = || self.accounts.ledger.cells();
+        let opened: u64 = cells().map(|(_, cell)| cell.opened).sum();
+        let late: u64 = cells().map(|(_, cell)| cell.late).sum();
+        let no_dns =
+            cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
+        let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
+        unattributed.extend(self.tally.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
+        let boring = kernel.counters.get("boring").copied().unwrap_or(0);
+        let mut excluded = Counts::from([("boring".to_owned(), boring)]);
+        excluded.extend(self.tally.excluded().map(|(reason, count)| (reason.to_owned(), count)));
+        Quality {
+            events_lost: self.losses(kernel),
+            dns_rejected: nonzero(
+                Reject::ALL
+                    .iter()
+                    .zip(self.dns_rejected)
+                    .map(|(reject, count)| (reject.as_str().to_owned(), count))
+                    .collect(),
+            ),
+            late,
+            late_share: ratio(late, opened),
+            unattributed,
+            excluded,
+            probes: kernel.hooks.clone(),
+            maps: kernel
+                .maps
+                .iter()
+                .map(|(name, (entries, capacity))| {
+                    ((*name).to_owned(), MapFill { entries: *entries, capacity: *capacity })
+                })
+                .collect(),
+            topology: TopologyState { synced: self.synced(), ..kernel.topology.clone() },
+        }
+    }
+
+    /// Everything that was lost, by reason: in the kernel, and by the engine's own bounds.
+    fn losses(&self, kernel: &KernelState) -> Counts {
+        let in_kernel = kernel.counters.iter().filter(|(name, _)| !NO_LOSS.contains(name));
+        let mut losses: Counts = in_kernel.map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let topology = self.topology.counters();
+        let clients = self.clients.counters();
+        let own = [
+            ("record_unknown", kernel.unknown_records),
+            ("evidence_evicted", self.evidence.evicted()),
+            ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
+            ("clients_full", clients.workloads_full),
+            ("clients_folded", self.accounts.ledger.folded()),
+            ("topology_full", topology.services_full + topology.endpoints_full + topology.pods_full),
+            (
+                "topology_evicted",
+                topology.removed_evicted + topology.history_evicted + topology.addresses_evicted,
+            ),
+            ("learner_full", self.learner.as_ref().map_or(0, |learner| learner.counters().total())),
+        ];
+        losses.extend(own.map(|(name, count)| (name.to_owned(), count)));
+        losses.extend(self.streams.stats().losses().map(|(name, count)| (name.to_owned(), count)));
+        losses
+    }
+}
