@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use lab::dns::Order;
 use lab::{ClientSpec, EndpointSpec, Pod, ServiceSpec};
 
 use crate::scenario::{Scenario, Seen, find};
-use crate::stage::{NAMESPACE, ORDERS, PORT, Stage, after, domain, pass, wait_state};
+use crate::stage::{NAMESPACE, ORDERS, PORT, Stage, after, domain, pass, wait_left};
 
 /// Those of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -56,7 +57,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "started_after",
             "30 connections that are older than the daemon",
             "withheld:started_after",
-            |stage| started_after(stage),
+            started_after,
         )
         .number(39),
     ]
@@ -84,7 +85,7 @@ fn ip_reused(stage: &Stage, is_kept: bool) -> Result<Seen> {
     let pods = stage.backends("orders", 3)?;
     stage.publish(&[stage.orders(&pods)])?;
     // The first address is that of the pod that goes.
-    stage.answers(|_options| ())?;
+    stage.answers(|options| options.order = Order::Fixed)?;
     let observer = stage.observe()?;
     let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 0);
     let client = web.client(&if is_kept { spec.never_again() } else { spec })?;
@@ -95,8 +96,8 @@ fn ip_reused(stage: &Stage, is_kept: bool) -> Result<Seen> {
     let audit = stage.backend("audit-0", 100)?;
     let audit = ServiceSpec::new(NAMESPACE, "audit", PORT, &[audit]);
     stage.publish(&[stage.orders(&pods[1..]), audit])?;
-    stage.answers(|options| options.order = lab::dns::Order::Shuffle)?;
-    wait_state(&observer, ORDERS, "removed", 1)?;
+    stage.answers(|options| options.order = Order::Shuffle)?;
+    wait_left(&observer, ORDERS, &pods[0])?;
     pass(Duration::from_secs(2));
     client.open(40)?;
     verdict(&observer, 41)
@@ -143,7 +144,7 @@ fn gone(stage: &Stage, is_listed: bool) -> Result<Seen> {
         stage.publish(&left)?;
     }
     pods[0].remove()?;
-    wait_state(&observer, ORDERS, "removed", 1)?;
+    wait_left(&observer, ORDERS, &pods[0])?;
     pass(Duration::from_secs(2));
     web.client(&ClientSpec::new(&domain("orders"), PORT, stage.resolver, 60))?.wait()?;
     verdict(&observer, 60)

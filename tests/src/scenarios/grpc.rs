@@ -7,7 +7,7 @@ use lab::Pod;
 
 use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
-use crate::stage::{ORDERS, PORT, Stage, after, domain, pass, wait_mature};
+use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature};
 
 /// Those of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -69,6 +69,7 @@ fn scale_up(stage: &Stage, max_age: &str) -> Result<Seen> {
     let mut calls = channel(&web, "round_robin", "1s")?;
     calls.make_all(30)?;
     after(&observer, ORDERS, "web", 3)?;
+    pass(BEGINNING);
     let more = stage.idle_pods("orders", 3..6)?;
     let _more_servers = serve(&more, max_age)?;
     pods.extend(more);

@@ -8,7 +8,7 @@ use lab::dns::Order;
 
 use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
-use crate::stage::{ORDERS, PORT, Stage, after, domain, pass, wait_mature, wait_state};
+use crate::stage::{ORDERS, PORT, Stage, after, domain, pass, wait_left, wait_mature};
 
 /// Those of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -62,7 +62,7 @@ fn jvm(stage: &Stage, seconds: &str) -> Result<Seen> {
     let new = stage.more_backends("orders", 3..6)?;
     stage.publish_for(&[stage.orders(&new)], 1)?;
     old.iter().try_for_each(Pod::remove)?;
-    wait_state(&observer, ORDERS, "removed", 3)?;
+    old.iter().try_for_each(|pod| wait_left(&observer, ORDERS, pod).map(drop))?;
     wait_mature(&observer, ORDERS, 3)?;
     // Beyond the time to live of the answer, and the grace.
     pass(Duration::from_secs(2));

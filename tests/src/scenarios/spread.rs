@@ -1,12 +1,14 @@
 //! How connections spread, by what clients do with whole and fresh answers.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use lab::ClientSpec;
 use lab::dns::Order;
 
 use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen, service};
-use crate::stage::{ORDERS, PORT, Stage, after, domain, wait_mature, wait_state};
+use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature, wait_state};
 
 /// Those of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -114,6 +116,7 @@ fn kept_list(stage: &Stage, per_lookup: u64) -> Result<Seen> {
     let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 0).round_robin(per_lookup);
     let client = web.client(&spec)?;
     client.open(6)?;
+    pass(BEGINNING);
     pods.extend(stage.more_backends("orders", 3..6)?);
     stage.publish(&[stage.orders(&pods)])?;
     wait_mature(&observer, ORDERS, 6)?;
@@ -127,6 +130,7 @@ fn young_pod(stage: &Stage) -> Result<Seen> {
     stage.publish(&[stage.orders(&pods)])?;
     // Long enough for what comes before it is over.
     let observer = stage.observe_with(&["--mature-after", "5s"])?;
+    pass(Duration::from_millis(5_200));
     let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 30).round_robin(0);
     web.client(&spec)?.wait()?;
     after(&observer, ORDERS, "web", 30)?;

@@ -26,6 +26,8 @@ pub(crate) const ORDERS: &str = "shop/orders";
 pub(crate) const PORT: u16 = 8080;
 /// The time to live of answers, in seconds, where nothing else is said.
 pub(crate) const TTL: u32 = 5;
+/// Endpoints that come later than this are told from those of the beginning: `--mature-after`, and a little.
+pub(crate) const BEGINNING: Duration = Duration::from_millis(2_200);
 /// How long an event may take from the kernel to the snapshot.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -169,6 +171,15 @@ pub(crate) fn wait_state(observer: &Observer, name: &str, state: &str, count: us
         Some(endpoints.iter().filter(|endpoint| endpoint["state"] == state).count())
     };
     observer.snapshot_when(PATIENCE, |snapshot| has(snapshot) == Some(count))
+}
+
+/// Waits until a pod is no ready endpoint any more. One that nobody has used is not even listed then.
+pub(crate) fn wait_left(observer: &Observer, name: &str, pod: &Pod) -> Result<Value> {
+    let is_there = |snapshot: &Value| {
+        let mut endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?.iter();
+        Some(endpoints.any(|endpoint| endpoint["pod"] == pod.name() && endpoint["state"] == "ready"))
+    };
+    observer.snapshot_when(PATIENCE, |snapshot| is_there(snapshot) == Some(false))
 }
 
 /// Waits until so many endpoints of a Service count in the spread.
