@@ -60,6 +60,13 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             started_after,
         )
         .number(39),
+        Scenario::new(
+            "losses",
+            "a ring that overflows: what was seen carries no verdict",
+            "withheld:losses",
+            losses,
+        )
+        .number(40),
     ]
 }
 
@@ -170,4 +177,14 @@ fn started_after(stage: &Stage) -> Result<Seen> {
     client.open(30)?;
     let observer = stage.observe()?;
     Seen::verdict(&after(&observer, ORDERS, "web", 0)?, ORDERS, "web")
+}
+
+/// Far more connections than the smallest ring has room for.
+fn losses(stage: &Stage) -> Result<Seen> {
+    let web = stage.pod("web", "10.244.1.10/24")?;
+    stage.publish(&[stage.orders(&stage.backends("orders", 3)?)])?;
+    let observer = stage.observe_with(&["--ring-size", "64KiB"])?;
+    let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 20_000).round_robin(0).threads(4);
+    web.client(&spec.dial(|dial| dial.reset_on_close = true))?.wait()?;
+    verdict(&observer, 20_000)
 }

@@ -8,7 +8,7 @@ use lab::dns::Order;
 
 use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
-use crate::stage::{ORDERS, PORT, Stage, after, domain, pass, wait_left, wait_mature};
+use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_left, wait_mature};
 
 /// Those of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -91,7 +91,9 @@ fn node(stage: &Stage, keep: &str, connections: u64) -> Result<Seen> {
     let observer = stage.observe()?;
     let url = format!("http://{}:{PORT}/", domain("orders"));
     let mut client = Real::start(&web, &["node", &path("NODE")?, &url, keep])?;
-    client.make_all(90)?;
+    client.make_all(45)?;
+    pass(BEGINNING);
+    client.make_all(45)?;
     Seen::verdict(&after(&observer, ORDERS, "web", connections)?, ORDERS, "web")
 }
 

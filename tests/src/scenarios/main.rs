@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+mod catalogue;
 mod endpoints;
 mod fleet;
 mod grpc;
@@ -77,7 +78,8 @@ fn run(options: &Options) -> Result<bool> {
     let chosen = chosen(options)?;
     let json = options.output == Output::Json;
     if options.list {
-        print(&if json { result::list_json(&chosen)? } else { result::list(&chosen) })?;
+        let all = options.names.is_empty() && !options.quick;
+        print(&if json { result::list_json(&chosen, all)? } else { result::list(&chosen, all) })?;
         return Ok(true);
     }
     let mut outcomes = Vec::new();

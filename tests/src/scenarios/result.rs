@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use crate::catalogue::{ELSEWHERE, Place};
 use crate::note;
 use crate::scenario::{Scenario, Seen};
 
@@ -72,27 +73,38 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     columns(&rows)
 }
 
-/// The scenarios themselves.
-pub(crate) fn list(scenarios: &[Scenario]) -> String {
-    let rows: Vec<[String; 4]> = scenarios
+/// The scenarios themselves; `and_elsewhere`: and where the other numbers of the catalogue are shown.
+pub(crate) fn list(scenarios: &[Scenario], and_elsewhere: bool) -> String {
+    let mut rows: Vec<[String; 4]> = scenarios
         .iter()
         .map(|one| {
             let number = one.number.map(|number| number.to_string()).unwrap_or_default();
             [number, one.name.to_owned(), one.expected.to_owned(), one.title.to_owned()]
         })
         .collect();
+    rows.extend(ELSEWHERE.iter().filter(|_| and_elsewhere).map(|(number, place)| {
+        let (kind, place) = match place {
+            Place::Test(file, test) => ("(a test)", format!("{file}: {test}")),
+            Place::Nowhere(why) => ("(none)", (*why).to_owned()),
+        };
+        [number.to_string(), kind.to_owned(), String::new(), place]
+    }));
     columns(&rows)
 }
 
 /// The same for programs.
-pub(crate) fn list_json(scenarios: &[Scenario]) -> Result<String> {
+pub(crate) fn list_json(scenarios: &[Scenario], and_elsewhere: bool) -> Result<String> {
     let one = |one: &Scenario| {
         json!({
             "scenario": one.name, "number": one.number, "title": one.title, "expected": one.expected,
             "quick": one.quick,
         })
     };
-    pretty(scenarios.iter().map(one).collect())
+    let elsewhere = ELSEWHERE.iter().filter(|_| and_elsewhere).map(|(number, place)| match place {
+        Place::Test(file, test) => json!({ "number": number, "file": file, "test": test }),
+        Place::Nowhere(why) => json!({ "number": number, "why": why }),
+    });
+    pretty(scenarios.iter().map(one).chain(elsewhere).collect())
 }
 
 fn pretty(values: Vec<Value>) -> Result<String> {

@@ -9,7 +9,7 @@ use crate::stage::Stage;
 pub(crate) struct Scenario {
     /// Its name; one that ends in `.fixed` is the same with the fix that the verdict names.
     pub(crate) name: &'static str,
-    /// Its number in the catalogue of [`crate::table`], if it has one.
+    /// Its number in the catalogue ([`crate::catalogue`]), if it has one.
     pub(crate) number: Option<u8>,
     /// What happens, in a few words.
     pub(crate) title: &'static str,

@@ -12,12 +12,17 @@
 )]
 
 use std::env;
+use std::fs;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
 const SCENARIOS: &str = env!("CARGO_BIN_EXE_headless-obs-scenarios");
+
+/// The test that is no scenario.
+const CATALOGUE: &str = "catalogue::every_number_is_shown_or_says_why_not";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -53,11 +58,30 @@ fn ask(options: &[&str]) -> (String, bool) {
 fn names() -> Vec<String> {
     let (list, _) = ask(&["--list", "--quick", "--output", "json"]);
     let list: Vec<Value> = serde_json::from_str(&list).unwrap();
-    list.iter().map(|one| format!("scenario::{}", one["scenario"].as_str().unwrap())).collect()
+    let scenarios = list.iter().map(|one| format!("scenario::{}", one["scenario"].as_str().unwrap()));
+    scenarios.chain([CATALOGUE.to_owned()]).collect()
+}
+
+/// Each number has a scenario or is elsewhere, and a test that is named exists.
+fn catalogue_is_whole() {
+    let (list, _) = ask(&["--list", "--output", "json"]);
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    let mut numbers: Vec<u64> = list.iter().filter_map(|one| one["number"].as_u64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=44).collect::<Vec<_>>());
+    let root = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    for (file, test) in list.iter().filter_map(|one| Some((one["file"].as_str()?, one["test"].as_str()?))) {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}");
+    }
 }
 
 fn passes(name: &str) -> bool {
     let passed = catch_unwind(|| {
+        if name == CATALOGUE {
+            catalogue_is_whole();
+            return true;
+        }
         let (table, passed) = ask(&["--exact", name.strip_prefix("scenario::").unwrap()]);
         if !passed {
             println!("{table}");
