@@ -1,13 +1,15 @@
-//! `cargo xtask e2e`: the tests on a cluster alone. `cargo xtask test` runs them too, as part of everything.
+//! `cargo xtask e2e`: the tests on a cluster alone, and the scenarios. `cargo xtask test` runs the tests too, and the quick
+//! scenarios, as part of everything.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::test;
+use crate::{scenarios, test};
 
-/// Which cluster.
+/// Which ones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kind {
     /// A real control plane: with pods made by hand, then with two real nodes
@@ -21,6 +23,13 @@ pub(crate) enum Kind {
         #[arg(long)]
         shipped: bool,
     },
+    /// Ways in which real clients spread their connections, each with the verdict it must get
+    #[command(disable_help_flag = true)]
+    Scenarios {
+        /// Names of scenarios, and options; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 /// The task.
@@ -30,5 +39,6 @@ pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
             let options: &[&str] = if *five_minutes { &["--five-minutes"] } else { &[] };
             test::cluster(filter, options, *shipped)
         }
+        Kind::Scenarios { args } => scenarios::run(args),
     }
 }

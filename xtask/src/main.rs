@@ -14,6 +14,7 @@ mod bench;
 mod build_ebpf;
 mod check;
 mod ci;
+mod clients;
 mod cluster;
 mod console;
 mod daemon;
@@ -24,9 +25,11 @@ mod elf;
 mod kernel;
 mod layers;
 mod libtest;
+mod musl;
 mod parts;
 mod privilege;
 mod process;
+mod scenarios;
 mod setup;
 mod source;
 mod test;
@@ -46,7 +49,7 @@ enum Task {
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
-    /// Run the tests that need a Kubernetes cluster; the last line is `N passed, N failed`
+    /// Run the tests that need a Kubernetes cluster, or the scenarios
     #[command(subcommand)]
     E2e(e2e::Kind),
     /// Measure

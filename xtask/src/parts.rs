@@ -83,7 +83,7 @@ fn is_warm(go: &Path, sources: &Path, version: &str) -> Result<bool> {
 }
 
 /// A Go that can build it: found, or installed.
-fn go() -> Result<PathBuf> {
+pub(crate) fn go() -> Result<PathBuf> {
     if let Some(found) = find_go() {
         return Ok(found);
     }
@@ -97,7 +97,7 @@ fn go() -> Result<PathBuf> {
     }
     find_go().with_context(|| {
         format!(
-            "no Go 1.{OLDEST_GO} or newer, which the cluster's tests need to build Kubernetes: install one into \
+            "no Go 1.{OLDEST_GO} or newer, which the tests need to build parts of them: install one into \
              /usr/local/go, or put yours on PATH"
         )
     })
@@ -144,7 +144,7 @@ fn flags(version: &str) -> Result<Vec<String>> {
 }
 
 /// FNV-1a: the same on every machine and with every compiler.
-fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
+pub(crate) fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
     // What separates two parts is in neither of them.
     parts
         .flat_map(|part| part.iter().copied().chain([0xff]))

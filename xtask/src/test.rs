@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, setup};
+use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, scenarios, setup};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
@@ -143,6 +143,7 @@ fn kernel(options: &Options) -> Result<Counts> {
                     continue;
                 }
             }
+            env.extend(scenarios::prepare(&test.name));
         }
         let mut command = privilege::as_root(&test.path, &args, &env)?;
         counts.add(count(command.current_dir(&test.package), &mut io::stdout())?);

@@ -1,0 +1,121 @@
+//! The scenarios: ways in which real clients spread their connections, or fail to, each with the verdict that the daemon
+//! must come to.
+//!
+//! In: names of scenarios, and how often to run each. Out: what was expected and what the daemon said. Every run has a
+//! lab of its own, and leaves nothing behind. Standard output has the result and nothing else; what a wrong verdict was
+//! drawn from goes to standard error.
+
+#![deny(unsafe_code)]
+
+mod catalogue;
+mod endpoints;
+mod fleet;
+mod grpc;
+mod languages;
+mod names;
+mod real;
+mod resolver;
+mod result;
+mod scenario;
+mod spread;
+mod stage;
+mod table;
+
+use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
+
+use crate::result::Outcome;
+use crate::scenario::Scenario;
+
+/// Runs scenarios, and compares the daemon's verdicts with those expected.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask e2e scenarios")]
+struct Options {
+    /// Names or numbers; `pinned` is `pinned.fixed`, too [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How often each is run
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    runs: u32,
+    /// Only those whose whole name is given
+    #[arg(long)]
+    exact: bool,
+    /// Only those that take a few seconds
+    #[arg(long)]
+    quick: bool,
+    /// List them instead
+    #[arg(long)]
+    list: bool,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A line for each
+    Table,
+    /// `[{"scenario", "expected", "got", "runs", "right"}]`
+    Json,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all of them were right in all runs.
+fn run(options: &Options) -> Result<bool> {
+    let chosen = chosen(options)?;
+    let json = options.output == Output::Json;
+    if options.list {
+        let all = options.names.is_empty() && !options.quick;
+        print(&if json { result::list_json(&chosen, all)? } else { result::list(&chosen, all) })?;
+        return Ok(true);
+    }
+    let mut outcomes = Vec::new();
+    for scenario in &chosen {
+        note(&format!("{}: {}", scenario.name, scenario.title));
+        let mut outcome = Outcome::new(scenario);
+        for _ in 0..options.runs {
+            outcome.add(stage::run(scenario));
+        }
+        outcomes.push(outcome);
+    }
+    print(&if json { result::json(&outcomes)? } else { result::table(&outcomes) })?;
+    Ok(outcomes.iter().all(Outcome::is_right))
+}
+
+/// The scenarios that are asked for, in the order of the table.
+fn chosen(options: &Options) -> Result<Vec<Scenario>> {
+    let mut all = table::scenarios();
+    all.retain(|scenario| scenario.quick || !options.quick);
+    let is_called =
+        |one: &Scenario, name: &String| if options.exact { one.name == *name } else { one.is_called(name) };
+    if let Some(unknown) = options.names.iter().find(|name| !all.iter().any(|one| is_called(one, name))) {
+        bail!("there is no scenario {unknown}: see --list");
+    }
+    all.retain(|one| options.names.is_empty() || options.names.iter().any(|name| is_called(one, name)));
+    Ok(all)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(out.flush()?)
+}
+
+/// A line on standard error.
+fn note(text: &str) {
+    // Nobody reads it: then nobody misses it.
+    let _unread = writeln!(stderr(), "{text}");
+}

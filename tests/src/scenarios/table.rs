@@ -1,0 +1,18 @@
+//! All scenarios there are, in the order they are shown and run.
+
+use crate::scenario::Scenario;
+use crate::{endpoints, fleet, grpc, languages, names, resolver, spread};
+
+/// All of them.
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    let all = [
+        spread::scenarios(),
+        grpc::scenarios(),
+        fleet::scenarios(),
+        resolver::scenarios(),
+        languages::scenarios(),
+        names::scenarios(),
+        endpoints::scenarios(),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,94 @@
+//! Each quick scenario is a test; and each number of the catalogue is a scenario, or another test, or says why not.
+//!
+//! In: on the command line parts of names, `--exact` or `--list`; other options of libtest change nothing here. Out: what
+//! libtest prints. The scenarios are those of the program that `cargo xtask e2e scenarios` runs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and says where; what libtest prints is printed here"
+)]
+
+use std::env;
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::Value;
+
+const SCENARIOS: &str = env!("CARGO_BIN_EXE_headless-obs-scenarios");
+
+/// The test that is no scenario.
+const CATALOGUE: &str = "catalogue::every_number_is_shown_or_says_why_not";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| {
+        let fits =
+            |filter: &&String| if has("--exact") { name == **filter } else { name.contains(filter.as_str()) };
+        filters.is_empty() || filters.iter().any(fits)
+    };
+    let all = names();
+    let chosen: Vec<&String> = all.iter().filter(|name| wanted(name)).collect();
+    if has("--list") {
+        chosen.iter().for_each(|name| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} tests", chosen.len());
+    let failed = chosen.iter().filter(|name| !passes(name)).count();
+    let (passed, out) = (chosen.len() - failed, all.len() - chosen.len());
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {out} filtered out\n"
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What the program prints with these options, and whether it ended well.
+fn ask(options: &[&str]) -> (String, bool) {
+    let output = Command::new(SCENARIOS).args(options).stderr(Stdio::inherit()).output().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.success())
+}
+
+fn names() -> Vec<String> {
+    let (list, _) = ask(&["--list", "--quick", "--output", "json"]);
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    let scenarios = list.iter().map(|one| format!("scenario::{}", one["scenario"].as_str().unwrap()));
+    scenarios.chain([CATALOGUE.to_owned()]).collect()
+}
+
+/// Each number has a scenario or is elsewhere, and a test that is named exists.
+fn catalogue_is_whole() {
+    let (list, _) = ask(&["--list", "--output", "json"]);
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    let mut numbers: Vec<u64> = list.iter().filter_map(|one| one["number"].as_u64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=44).collect::<Vec<_>>());
+    let root = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    for (file, test) in list.iter().filter_map(|one| Some((one["file"].as_str()?, one["test"].as_str()?))) {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}");
+    }
+}
+
+fn passes(name: &str) -> bool {
+    let passed = catch_unwind(|| {
+        if name == CATALOGUE {
+            catalogue_is_whole();
+            return true;
+        }
+        let (table, passed) = ask(&["--exact", name.strip_prefix("scenario::").unwrap()]);
+        if !passed {
+            println!("{table}");
+        }
+        passed
+    })
+    .unwrap_or(false);
+    println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    passed
+}
