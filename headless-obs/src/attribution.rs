@@ -339,13 +339,8 @@ fn target(
 }
 
 /// The pod that has an address of `endpoint` now, where that is known and another one.
-pub fn taken_over<'a>(
-    address: IpAddr,
-    endpoint: &Endpoint,
-    topology: &'a Topology,
-) -> Option<&'a ObjectKey> {
-    let is_other =
-        |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
+pub fn taken_over<'a>(address: IpAddr, endpoint: &Endpoint, topology: &'a Topology) -> Option<&'a ObjectKey> {
+    let is_other = |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
     let mut owners = topology.owners(address).filter_map(Endpoint::pod);
     let by_service = owners.find(|pod| is_other(&pod.key, &pod.uid)).map(|pod| &pod.key);
     let by_pod = || topology.pod_by_address(address).filter(|pod| is_other(&pod.key, &pod.uid));

@@ -153,7 +153,10 @@ impl Evidence {
     /// The last answer for a name of `service` that listed `address` to `scope`.
     pub fn told(&self, scope: ScopeId, address: IpAddr, service: ServiceId) -> Option<Time> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
-        known.iter().find(|sighting| sighting.answer.service == Some(service)).map(|sighting| sighting.answer.at)
+        known
+            .iter()
+            .find(|sighting| sighting.answer.service == Some(service))
+            .map(|sighting| sighting.answer.at)
     }
 
     /// Notes that a client is alive although it asks nothing.
@@ -207,8 +210,7 @@ impl ScopeEvidence {
     ) {
         for (position, record) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
-            let sighting =
-                Sighting { position, is_near: near.has(record.address), answer: received.clone() };
+            let sighting = Sighting { position, is_near: near.has(record.address), answer: received.clone() };
             let known = self.by_address.entry(record.address).or_default();
             if let Some(same) = known.iter().position(|known| known.answer.name == received.name) {
                 known.remove(same);

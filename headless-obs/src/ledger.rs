@@ -264,12 +264,8 @@ mod tests {
         cell.note(&dialled(0, 9, 10, 14), 1);
         cell.note(&dialled(0, 9, 10, 40), 1);
         cell.note(&dialled(0, 13, 10, 14), 2);
-        let expected = StaleDials {
-            connections: 4,
-            answered_after: 2,
-            past_ttl: 1,
-            longest: Duration::from_secs(30),
-        };
+        let expected =
+            StaleDials { connections: 4, answered_after: 2, past_ttl: 1, longest: Duration::from_secs(30) };
         assert_eq!((cell.in_grace, cell.stale[0]), (1, expected));
     }
 }

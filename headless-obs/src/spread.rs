@@ -2,16 +2,28 @@
 //!
 //! In: x, the number of connections, of each endpoint, in any order. Out: [`Spread`].
 //!
-//! | figure | all n equal | all on one of n |
+//! | figure | all n equal | all N on one of n |
 //! |---|---|---|
 //! | coverage: share of endpoints with x > 0 | 1 | 1/n |
 //! | peak to mean: largest x over the mean | 1 | n |
 //! | coefficient of variation: standard deviation (population) over the mean | 0 | √(n−1) |
 //! | Jain's index: 1/(1 + CV²) | 1 | 1/n |
+//! | corrected CV: √(CV² − (n−1)/N), where that is above 0 | 0 | √((n−1)(1 − 1/N)) |
+//! | dispersion: N·CV²/(n−1), chi-square over its degrees of freedom | 0 | N |
+//! | Gini coefficient | 0 | (n−1)/n |
+//! | entropy over its maximum, ln n | 1 | 0 |
+//!
+//! N random choices have a dispersion of about 1 and a CV² of about (n−1)/N. z says how many standard deviations the
+//! dispersion is above that, by the cube root that makes chi-square nearly normal (Wilson and Hilferty, 1931). It
+//! presumes that choices are independent; connections of a pool are not, so it is taken from selections.
 //!
 //! Without endpoints or without connections there is nothing to be even or uneven about, and every figure
-//! is 0; a peak to mean or index of 0 says just that, as neither can be 0 otherwise. No figure is ever NaN or
-//! infinite.
+//! is 0; a peak to mean or index of 0 says just that, as neither can be 0 otherwise. With one endpoint all is even.
+//! No figure is ever NaN or infinite.
+
+mod chance;
+#[cfg(test)]
+mod tests;
 
 use crate::expose::snapshot::Spread;
 
@@ -26,7 +38,8 @@ pub fn of(counts: &[u64]) -> Spread {
     let Some(peak) = counts.iter().copied().max().filter(|peak| *peak > 0) else { return spread };
 
     let n = real(spread.endpoints);
-    let mean = counts.iter().map(|x| real(*x)).sum::<f64>() / n;
+    let total = counts.iter().map(|x| real(*x)).sum::<f64>();
+    let mean = total / n;
     let variance = counts.iter().map(|x| (real(*x) - mean).powi(2)).sum::<f64>() / n;
     let used = counts.iter().filter(|x| **x > 0).count();
 
@@ -35,6 +48,15 @@ pub fn of(counts: &[u64]) -> Spread {
     spread.peak_to_mean = (real(peak) / mean).clamp(1.0, n);
     spread.cv = (variance.sqrt() / mean).min((n - 1.0).sqrt());
     spread.jain = (1.0 / (1.0 + spread.cv.powi(2))).clamp(1.0 / n, 1.0);
+    spread.cv_corrected = (spread.cv.powi(2) - (n - 1.0) / total).max(0.0).sqrt();
+    spread.gini = gini(counts, total).clamp(0.0, (n - 1.0) / n);
+    spread.entropy = entropy(counts, total).clamp(0.0, 1.0);
+    spread.expected_coverage = chance::coverage(total, n);
+    spread.expected_peak_to_mean = chance::peak_to_mean(spread.connections, spread.endpoints);
+    if spread.endpoints > 1 {
+        spread.dispersion = (total * spread.cv.powi(2) / (n - 1.0)).min(total);
+        spread.z = Some(deviations(spread.dispersion, n - 1.0));
+    }
     spread
 }
 
@@ -44,117 +66,39 @@ pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { real(part) / real(whole) }
 }
 
+/// How many standard deviations chi-square over `freedom` degrees of freedom is above its mean of 1.
+fn deviations(dispersion: f64, freedom: f64) -> f64 {
+    let variance = 2.0 / (9.0 * freedom);
+    (dispersion.cbrt() - (1.0 - variance)) / variance.sqrt()
+}
+
+/// Half the mean difference of any two, over the mean.
+fn gini(counts: &[u64], total: f64) -> f64 {
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    let n = real(u64::try_from(sorted.len()).unwrap_or(u64::MAX));
+    // Of the i-th smallest the weight is 2i − n − 1: smaller ones count against larger ones.
+    let sum: f64 = (1_u64..).zip(&sorted).map(|(i, x)| (2.0 * real(i) - n - 1.0) * real(*x)).sum();
+    sum / (n * total)
+}
+
+/// Of the shares, over that of equal shares.
+fn entropy(counts: &[u64], total: f64) -> f64 {
+    if counts.len() < 2 {
+        return 1.0;
+    }
+    let bits: f64 = counts
+        .iter()
+        .filter(|x| **x > 0)
+        .map(|x| {
+            let share = real(*x) / total;
+            -share * share.ln()
+        })
+        .sum();
+    bits / real(u64::try_from(counts.len()).unwrap_or(u64::MAX)).ln()
+}
+
 /// Exact up to 2⁵³, far beyond any count; above it the nearest.
 fn real(count: u64) -> f64 {
     count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn close(got: f64, expected: f64) -> bool {
-        (got - expected).abs() <= 1e-9 * expected.abs().max(1.0)
-    }
-
-    #[test]
-    fn known_distributions_have_their_figures() {
-        // Of 10,000 connections to 15 pods one pod gets twice its share, the others differ by chance.
-        let others = [[592; 7].as_slice(), &[645; 4], &[646; 3]].concat();
-        let first_record_twice = [[1338].as_slice(), &others].concat();
-        let cases: [(&[u64], f64, f64, f64, f64); 7] = [
-            (&[100, 0, 0], 1.0 / 3.0, 3.0, 1.414, 0.333),
-            (&[10, 10, 10], 1.0, 1.0, 0.0, 1.0),
-            (&first_record_twice, 1.0, 2.007, 0.272, 0.931),
-            (&[60, 10, 7, 3, 6, 4, 10], 1.0, 4.2, 1.318, 0.365),
-            (&[30, 30, 30, 0, 0, 0], 0.5, 2.0, 1.0, 0.5),
-            (&[2, 1, 0], 2.0 / 3.0, 2.0, 0.816, 0.6),
-            (&[2128, 2037, 1957, 1943, 1935], 1.0, 1.064, 0.037, 0.999),
-        ];
-        for (counts, coverage, peak_to_mean, cv, jain) in cases {
-            let spread = of(counts);
-            let rounded = |figure: f64| (figure * 1000.0).round() / 1000.0;
-            assert_eq!(
-                (spread.coverage, rounded(spread.peak_to_mean), rounded(spread.cv), rounded(spread.jain)),
-                (coverage, peak_to_mean, cv, jain),
-                "{counts:?}"
-            );
-            assert_eq!(spread.connections, counts.iter().sum::<u64>());
-            assert_eq!(spread.endpoints, u64::try_from(counts.len()).unwrap());
-        }
-    }
-
-    #[test]
-    fn nothing_to_spread_is_all_zero() {
-        assert_eq!(of(&[]), Spread::default());
-        assert_eq!(of(&[0, 0, 0]), Spread { endpoints: 3, ..Spread::default() });
-    }
-
-    #[test]
-    fn one_endpoint_is_even() {
-        let expected = Spread {
-            connections: 7,
-            endpoints: 1,
-            coverage: 1.0,
-            peak_to_mean: 1.0,
-            jain: 1.0,
-            ..Spread::default()
-        };
-        assert_eq!(of(&[7]), expected);
-    }
-
-    #[test]
-    fn all_on_one_is_the_worst_whatever_the_rounding() {
-        for (n, x) in (1..200_usize).flat_map(|n| (1..100_u64).map(move |x| (n, x))) {
-            let mut counts = vec![0; n];
-            counts[0] = x;
-            let (spread, n) = (of(&counts), real(u64::try_from(n).unwrap()));
-            assert!(spread.peak_to_mean <= n && close(spread.peak_to_mean, n), "{x} on one of {n}");
-            assert!(spread.cv <= (n - 1.0).sqrt() && close(spread.cv, (n - 1.0).sqrt()), "{x} on one of {n}");
-            assert!(spread.jain >= 1.0 / n && close(spread.jain, 1.0 / n), "{x} on one of {n}");
-        }
-    }
-
-    #[test]
-    fn enormous_counts_do_not_overflow() {
-        let spread = of(&[u64::MAX, u64::MAX, 0]);
-        assert_eq!(spread.connections, u64::MAX);
-        assert!(close(spread.peak_to_mean, 1.5) && close(spread.jain, 2.0 / 3.0), "{spread:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn figures_stay_within_their_bounds(counts in prop::collection::vec(any::<u64>(), 1..50)) {
-            let spread = of(&counts);
-            let n = real(spread.endpoints);
-            if counts.iter().all(|x| *x == 0) {
-                prop_assert_eq!((spread.coverage, spread.peak_to_mean, spread.cv, spread.jain), (0.0, 0.0, 0.0, 0.0));
-            } else {
-                prop_assert!((1.0 / n..=1.0).contains(&spread.coverage));
-                prop_assert!((1.0..=n).contains(&spread.peak_to_mean));
-                prop_assert!((0.0..=(n - 1.0).sqrt()).contains(&spread.cv));
-                prop_assert!((1.0 / n..=1.0).contains(&spread.jain));
-            }
-        }
-
-        #[test]
-        fn order_does_not_matter(mut counts in prop::collection::vec(0..10_000_u64, 0..50)) {
-            let before = of(&counts);
-            counts.sort_unstable();
-            let after = of(&counts);
-            prop_assert_eq!((before.connections, before.coverage), (after.connections, after.coverage));
-            prop_assert!(close(before.peak_to_mean, after.peak_to_mean));
-            prop_assert!(close(before.cv, after.cv) && close(before.jain, after.jain));
-        }
-
-        #[test]
-        fn scale_does_not_matter(counts in prop::collection::vec(0..10_000_u64, 0..50), factor in 1..1000_u64) {
-            let (one, many) = (of(&counts), of(&counts.iter().map(|x| x * factor).collect::<Vec<_>>()));
-            prop_assert_eq!((one.connections * factor, one.coverage), (many.connections, many.coverage));
-            prop_assert!(close(one.peak_to_mean, many.peak_to_mean));
-            prop_assert!(close(one.cv, many.cv) && close(one.jain, many.jain));
-        }
-    }
 }

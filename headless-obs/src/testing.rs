@@ -1,4 +1,5 @@
-//! What tests share: texts that are compared with files in `src/golden/`.
+//! What tests share: texts that are compared with files in `src/golden/`, and random numbers that are the same
+//! each time.
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it instead.
 pub(crate) fn golden(name: &str, actual: &str) {
@@ -11,4 +12,27 @@ pub(crate) fn golden(name: &str, actual: &str) {
     let expected = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes it", path.display()));
     assert!(expected == actual, "{} differs; is now:\n{actual}", path.display());
+}
+
+/// Random numbers, the same for the same seed (SplitMix64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to below the bound, which is not 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        // The upper half of the product is uniform but for one part in 2⁶⁴.
+        let bound = u128::try_from(bound).unwrap();
+        usize::try_from((u128::from(self.next()) * bound) >> 64).unwrap()
+    }
 }

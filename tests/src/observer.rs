@@ -34,10 +34,15 @@ pub struct ObserverSpec {
 }
 
 impl ObserverSpec {
-    /// The daemon with these options of `run`.
+    /// The daemon with these options of `run`. Unless they say otherwise, endpoints count at once and nothing is
+    /// forgiven: a test knows what is there.
     #[must_use]
     pub fn new(options: &[&str]) -> Self {
-        Self { options: options.iter().map(|&option| option.to_owned()).collect(), ..Self::default() }
+        let unset = [("--mature-after", "0s"), ("--stale-grace", "0s")].into_iter();
+        let unset =
+            unset.filter(|(option, _)| !options.contains(option)).flat_map(|(option, value)| [option, value]);
+        let options = options.iter().copied().chain(unset);
+        Self { options: options.map(str::to_owned).collect(), ..Self::default() }
     }
 }
 

@@ -6,11 +6,18 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{artifacts, build_ebpf, parts, privilege};
+use crate::{artifacts, build_ebpf, parts, privilege, process};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kind {
+    /// What the engine does per connection and per DNS answer, without the kernel
+    #[command(disable_help_flag = true)]
+    Attribution {
+        /// Options of the measurement; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// The daemon against the API server of a large cluster that changes all the time
     #[command(disable_help_flag = true)]
     Scale {
@@ -23,9 +30,23 @@ pub(crate) enum Kind {
 /// The program, of the package of the lab.
 const SCALE: &str = "headless-obs-scale";
 
-/// The task. On success it does not return: xtask becomes the program.
+/// The task. A measurement that needs root does not return on success: xtask becomes the program.
 pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
-    let Kind::Scale { args } = kind;
+    match kind {
+        Kind::Attribution { args } => attribution(args),
+        Kind::Scale { args } => scale(args),
+    }
+}
+
+fn attribution(args: &[OsString]) -> Result<ExitCode> {
+    let mut command = process::cargo();
+    command.args(["bench", "--package", "headless-obs", "--bench", "attribution", "--"]).args(args);
+    // The engine alone needs no kernel programs.
+    process::run(command.env("HEADLESS_OBS_EBPF", "none"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scale(args: &[OsString]) -> Result<ExitCode> {
     build_ebpf::build()?;
     let daemon = artifacts::DAEMON;
     let built = artifacts::build(&["--release", "--package", "headless-obs", "--bin", daemon])?;

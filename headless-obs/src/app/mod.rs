@@ -54,9 +54,10 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         cells: CELLS,
         boring: usize::try_from(observe.max_boring)?,
         idle_flow: IDLE_FLOW,
-        mature_after: std::time::Duration::from_secs(600),
-        stale_grace: std::time::Duration::from_secs(5),
-        count_host: true,
+        mature_after: observe.mature_after,
+        stale_grace: observe.stale_grace,
+        count_host: observe.count_host,
+        exclude: observe.exclude.clone(),
         own_process: std::process::id(),
     });
     let scene = Scene {

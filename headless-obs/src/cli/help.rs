@@ -5,6 +5,8 @@ Examples:
   sudo headless-obs report --for 30s              who connects to which pods, from what DNS answers list
   sudo headless-obs top                           the same, live
   sudo headless-obs run                           the daemon: metrics on http://127.0.0.1:9464/metrics
+  headless-obs explain shop/orders --from 127.0.0.1:9464
+                                                  why one Service is uneven, and what to change
   headless-obs report --from 127.0.0.1:9464       what the daemon has seen
   sudo headless-obs doctor                        what is missing, if it does not work
 
@@ -26,7 +28,29 @@ Examples:
   sudo headless-obs report --topology files:cluster.yaml --service shop/orders
   sudo headless-obs report --kubeconfig ~/.kube/config --node node-1
   headless-obs report --from http://127.0.0.1:9464
-  headless-obs report --from node1:9464 -o json | jq '.services[].spread'";
+  headless-obs report --from node1:9464 -o json | jq '.services[].spread'
+  headless-obs report --from node1:9464 --fail-on imbalance,stale > report.txt || exit $?
+
+With --fail-on the exit code is 3 if something was found. Where too much was lost or Services and pods are not complete,
+verdicts are withheld: that is a warning on standard error, not a finding.";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  headless-obs explain shop/orders --from 127.0.0.1:9464
+  sudo headless-obs explain shop/orders --for 5m --kubeconfig ~/.kube/config --node node-1
+  sudo headless-obs explain db.example.net --topology dns
+  headless-obs explain shop/orders --from node1:9464 -o json | jq '.service.clients[].verdict'
+
+docs/verdicts.md has a page on each verdict.";
+
+pub(super) const DIFF: &str = "\
+Examples:
+  sudo headless-obs report --for 5m -o json > before.json
+  sudo headless-obs report --for 5m -o json > after.json
+  headless-obs diff before.json after.json
+  headless-obs report --from node1:9464 -o json | headless-obs diff before.json - -o json
+
+Each snapshot is a window of its own: shares and rates are compared, no totals.";
 
 pub(super) const TOP: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 //! out is [`crate::config`].
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -76,6 +77,12 @@ pub enum Command {
     /// Observe for a while, or ask a running daemon, and print who connected to which pods
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
+    /// Say why a Service's connections spread as they do, with evidence, and what to change
+    #[command(after_help = help::EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Compare two snapshots: did a change help?
+    #[command(after_help = help::DIFF)]
+    Diff(DiffArgs),
     /// Show live how connections spread
     #[command(after_help = help::TOP)]
     Top(TopArgs),
@@ -119,9 +126,63 @@ pub struct ReportArgs {
     /// Only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
+    /// Exit with 3 if this is found, and say on standard error what: imbalance, stale, idle; can be given several
+    /// times
+    #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
+    pub fail_on: Vec<FailOn>,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
+}
+
+/// Something that is found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A client spreads its connections worse than it could
+    Imbalance,
+    /// A client dials what it should not, or is told to
+    Stale,
+    /// An endpoint gets nothing while others do
+    Idle,
+}
+
+impl FailOn {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Imbalance => "imbalance",
+            Self::Stale => "stale",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The Service; outside Kubernetes a domain name
+    #[arg(value_name = "[NAMESPACE/]NAME")]
+    pub service: ServiceFilter,
+    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    pub duration: Option<Duration>,
+    /// Ask the daemon there instead of observing
+    #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING)]
+    pub from: Option<DaemonUrl>,
+    /// What to observe.
+    #[command(flatten)]
+    pub observe: ObserveArgs,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Snapshot from before, as `report -o json` prints it; - is standard input
+    #[arg(value_name = "BEFORE.json")]
+    pub before: PathBuf,
+    /// Snapshot from after; - is standard input
+    #[arg(value_name = "AFTER.json")]
+    pub after: PathBuf,
 }
 
 /// Arguments of `top`.

@@ -152,6 +152,9 @@ pub enum Misfit {
     /// A pattern that no name can match.
     #[error(transparent)]
     Pattern(#[from] BadPattern),
+    /// Both snapshots from one stream.
+    #[error("only one of the two snapshots can be read from standard input; give a file for the other")]
+    TwoFromStandardInput,
     /// A pattern that no client can match.
     #[error(transparent)]
     Exclude(#[from] exclude::BadPattern),

@@ -81,6 +81,11 @@ fn errors_say_what_to_do() {
         ("report --for 3s --from x", "cannot be used with"),
         ("report --from x --ring-size 64KiB", "cannot be used with"),
         ("report --from https://x", "plain http"),
+        ("report --fail-on x", "imbalance, stale, idle"),
+        ("explain", "NAMESPACE/]NAME"),
+        ("explain a/b/c", "NAMESPACE/NAME"),
+        ("explain a/b --from x --mature-after 1m", "cannot be used with"),
+        ("diff a.json", "AFTER.json"),
         ("top --interval 1ms", "100ms"),
         ("trace --from x", "unexpected argument"),
     ] {
@@ -146,6 +151,15 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     observing.sort_unstable();
     assert_eq!(observing, listed);
     assert!(parse("report --from x --node y").is_ok());
+}
+
+#[test]
+fn findings_are_given_one_by_one_or_together() {
+    let Command::Report(args) = parse("report --fail-on imbalance,idle --fail-on stale").unwrap().command
+    else {
+        panic!()
+    };
+    assert_eq!(args.fail_on, [FailOn::Imbalance, FailOn::Idle, FailOn::Stale]);
 }
 
 #[test]

@@ -271,11 +271,6 @@ impl Clients {
         self.hosts.contains(&id)
     }
 
-    /// Whether the options leave a workload out of the headline.
-    pub fn is_excluded(&self, _id: WorkloadId) -> bool {
-        false
-    }
-
     /// The name behind an id.
     pub fn workload(&self, id: WorkloadId) -> Option<&Workload> {
         self.workloads.get(id)

@@ -10,7 +10,11 @@ use crate::expose::check::Check;
 use crate::handle::Observer;
 
 mod bars;
+mod diff;
 mod doctor;
+mod explain;
+mod findings;
+mod gate;
 mod generate;
 pub mod output;
 mod progress;
@@ -19,6 +23,7 @@ mod run;
 mod signal;
 mod source;
 pub mod table;
+mod take;
 mod text;
 mod top;
 mod trace;
@@ -37,7 +42,9 @@ pub async fn execute(
     let format = cli.common.output;
     match cli.command {
         Command::Run(args) => run::run(args, format, start).await?,
-        Command::Report(args) => report::run(args, format, start).await?,
+        Command::Report(args) => return report::run(args, format, start).await,
+        Command::Explain(args) => explain::run(args, format, start).await?,
+        Command::Diff(args) => diff::run(args, format).await?,
         Command::Top(args) => top::run(args, format, start).await?,
         Command::Trace(args) => trace::run(args, format, start).await?,
         Command::Doctor(args) => return doctor::run(args, format, probe_checks).await,

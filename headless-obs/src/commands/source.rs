@@ -19,7 +19,7 @@ use crate::handle::{EngineHandle, Gone};
 /// For everything from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A snapshot of 10,000 endpoints and many clients has a few MiB.
-const LARGEST: usize = 256 * 1024 * 1024;
+pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Where a snapshot comes from.
 #[derive(Clone, Debug)]
@@ -112,16 +112,32 @@ async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
 }
 
 fn parse(url: &DaemonUrl, body: &[u8]) -> Result<Snapshot, SourceError> {
+    decode(body).map_err(|error| match error {
+        NotRead::NoSnapshot(error) => SourceError::NoSnapshot(url.clone(), error.to_string()),
+        NotRead::Schema(schema) => SourceError::Schema(url.clone(), schema),
+    })
+}
+
+/// Bytes that cannot be read as a snapshot.
+#[derive(Debug)]
+pub(super) enum NotRead {
+    /// They are something else.
+    NoSnapshot(serde_json::Error),
+    /// They are of another version; its name is clean.
+    Schema(String),
+}
+
+/// A snapshot from its JSON.
+pub(super) fn decode(json: &[u8]) -> Result<Snapshot, NotRead> {
     #[derive(Deserialize)]
     struct Head {
         schema: String,
     }
-    let no_snapshot = |error: serde_json::Error| SourceError::NoSnapshot(url.clone(), error.to_string());
-    let head: Head = serde_json::from_slice(body).map_err(no_snapshot)?;
+    let head: Head = serde_json::from_slice(json).map_err(NotRead::NoSnapshot)?;
     if head.schema != SCHEMA {
-        return Err(SourceError::Schema(url.clone(), fit(&clean(&head.schema), 60)));
+        return Err(NotRead::Schema(fit(&clean(&head.schema), 60)));
     }
-    serde_json::from_slice(body).map_err(no_snapshot)
+    serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
 }
 
 #[cfg(test)]

@@ -260,7 +260,8 @@ impl Accounts {
     /// Open connections that are booked: the flow, where its connections are booked, how many, and when the oldest of
     /// them was started, 0 if that is not known.
     pub(super) fn held(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
-        let places = |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
+        let places =
+            |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
         self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
     }
 

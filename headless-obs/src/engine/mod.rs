@@ -28,6 +28,7 @@ pub use boring::Effects;
 pub use report::KernelState;
 
 use crate::attribution::{Outcome, Unattributed};
+use crate::client::exclude::Exclude;
 use crate::client::{Clients, text};
 use crate::dns;
 use crate::dns::message::Reject;
@@ -72,6 +73,8 @@ pub struct Config {
     pub stale_grace: Duration,
     /// Whether what runs on the node itself counts in the headline.
     pub count_host: bool,
+    /// Clients that are left out of the headline.
+    pub exclude: Exclude,
     /// The observer's own process: its connections are nobody's business.
     pub own_process: u32,
 }
@@ -102,6 +105,7 @@ pub struct Engine {
     mature_after: Duration,
     stale_grace: Duration,
     count_host: bool,
+    exclude: Exclude,
     own_process: u32,
     /// How long a silent client is remembered.
     keep: Duration,
@@ -134,6 +138,7 @@ impl Engine {
             mature_after: config.mature_after,
             stale_grace: config.stale_grace,
             count_host: config.count_host,
+            exclude: config.exclude,
             own_process: config.own_process,
             keep: config.evidence.keep,
             nameless: Vec::new(),
@@ -204,7 +209,10 @@ impl Engine {
 
     /// Clients whose program should be looked up, with its process's id; each is asked for once.
     pub fn take_nameless(&mut self) -> Vec<(u32, Nameless)> {
-        std::mem::take(&mut self.nameless).into_iter().map(|(process, who)| (process, Nameless(who))).collect()
+        std::mem::take(&mut self.nameless)
+            .into_iter()
+            .map(|(process, who)| (process, Nameless(who)))
+            .collect()
     }
 
     /// Takes in the name of the program behind a client.

@@ -15,9 +15,7 @@ impl Tally {
     pub(super) fn add(&mut self, outcome: Outcome, connections: u64) {
         let count = match outcome {
             Outcome::ToNobody(reason) => of(&mut self.unattributed, &Unattributed::ALL, reason),
-            Outcome::OtherPort(_) => {
-                of(&mut self.unattributed, &Unattributed::ALL, Unattributed::OtherPort)
-            }
+            Outcome::OtherPort(_) => of(&mut self.unattributed, &Unattributed::ALL, Unattributed::OtherPort),
             Outcome::LeftOut(reason) => of(&mut self.excluded, &Excluded::ALL, reason),
             Outcome::To(_) | Outcome::Unrelated => None,
         };

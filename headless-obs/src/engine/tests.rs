@@ -18,13 +18,16 @@ use hickory_proto::serialize::binary::BinEncodable;
 use jiff::Timestamp;
 
 use super::*;
-use crate::expose::snapshot::{Client as ClientRow, Counts, Service as ServiceRow, Snapshot, TopologyState};
+use crate::expose::snapshot::{
+    Client as ClientRow, ClientAnswers, Counts, Service as ServiceRow, Snapshot, Spread, TopologyState,
+};
 use crate::topology::build::{ip, ready, slice};
 use crate::topology::object::{Slice, SliceEndpoint};
 
 mod answers;
 mod balance;
 mod bounds;
+mod conduct;
 mod life;
 mod names;
 mod stale;
@@ -55,6 +58,11 @@ fn config() -> Config {
         cells: 1000,
         boring: 100,
         idle_flow: Duration::from_secs(600),
+        mature_after: Duration::ZERO,
+        stale_grace: Duration::ZERO,
+        count_host: true,
+        exclude: Exclude::default(),
+        own_process: u32::MAX,
     }
 }
 
@@ -200,7 +208,7 @@ impl World {
         self.engine.snapshot(&KernelState {
             node: "n1".to_owned(),
             from: Timestamp::UNIX_EPOCH,
-            to: Timestamp::UNIX_EPOCH,
+            to: Timestamp::from_millisecond(i64::try_from(self.now).unwrap()).unwrap(),
             topology: TopologyState { source: "files".to_owned(), ..TopologyState::default() },
             counters,
             maps: BTreeMap::new(),
@@ -213,6 +221,12 @@ impl World {
     fn service(&self, name: &str) -> ServiceRow {
         let found = self.snapshot().services.into_iter().find(|service| service.name == name);
         found.unwrap_or_else(|| panic!("no Service {name}"))
+    }
+
+    /// The only client of a Service.
+    fn client(&self, name: &str) -> ClientRow {
+        let [client] = <[ClientRow; 1]>::try_from(self.service(name).clients).unwrap();
+        client
     }
 
     /// `pod opened/counted/failed/active` of the endpoints of a Service that have any figures.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    Client, ClientEndpoint, Counts, Dns, Endpoint, MapFill, Quality, SCHEMA, Service, Snapshot, Spread,
-    TopologyState,
+    Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, MapFill,
+    Quality, SCHEMA, Service, Snapshot, Spread, StaleTarget, TopologyState, Verdict,
 };
 
 /// Counts from pairs.
@@ -23,7 +23,8 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         pod: pod.into(),
         addresses: vec!["10.244.1.5".into()],
         state: state.into(),
-        ready_since: (state == "ready").then(|| at(-60)),
+        ready_since: (state == "ready").then(|| at(-7_200)),
+        mature: state == "ready",
         opened,
         counted: opened,
         failed: Counts::new(),
@@ -69,77 +70,270 @@ pub(crate) fn client(workload: &str, coverage: f64, endpoints: Vec<ClientEndpoin
     }
 }
 
-/// shop/orders: four pods, one idle, one removed; a pinned client, an even one with hostname connections.
+/// Figures of these counts, as `crate::spread` makes them, in thousandths: those survive JSON as they are.
+pub(crate) fn spread(counts: &[u64]) -> Spread {
+    let connections: u64 = counts.iter().sum();
+    let (n, total) = (counts.len() as f64, connections as f64);
+    if connections == 0 || counts.len() < 2 {
+        return Spread { connections, endpoints: counts.len() as u64, ..Spread::default() };
+    }
+    let mean = total / n;
+    let shares = || counts.iter().map(|count| *count as f64 / total).filter(|share| *share > 0.0);
+    let squared_cv = counts.iter().map(|x| (*x as f64 / mean - 1.0).powi(2)).sum::<f64>() / n;
+    let dispersion = total * squared_cv / (n - 1.0);
+    let width = 2.0 / (9.0 * (n - 1.0));
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    let ranked: f64 = (1_u64..).zip(&sorted).map(|(rank, count)| (rank * count) as f64).sum();
+    let exact = Spread {
+        connections,
+        endpoints: counts.len() as u64,
+        coverage: shares().count() as f64 / n,
+        peak_to_mean: *sorted.last().unwrap() as f64 / mean,
+        cv: squared_cv.sqrt(),
+        jain: 1.0 / (1.0 + squared_cv),
+        cv_corrected: (squared_cv - (n - 1.0) / total).max(0.0).sqrt(),
+        dispersion,
+        z: Some((dispersion.cbrt() - (1.0 - width)) / width.sqrt()),
+        gini: 2.0 * ranked / (n * total) - (n + 1.0) / n,
+        entropy: shares().map(|share| -share * share.ln()).sum::<f64>() / n.ln(),
+        expected_coverage: 1.0 - (1.0 - 1.0 / n).powf(total),
+        expected_peak_to_mean: 1.0 + (2.0 * n * n.ln() / total).sqrt(),
+    };
+    // Adding 0 makes a negative zero an ordinary one.
+    let round = |figure: f64| (figure * 1_000.0).round() / 1_000.0 + 0.0;
+    Spread {
+        coverage: round(exact.coverage),
+        peak_to_mean: round(exact.peak_to_mean),
+        cv: round(exact.cv),
+        jain: round(exact.jain),
+        cv_corrected: round(exact.cv_corrected),
+        dispersion: round(exact.dispersion),
+        z: exact.z.map(round),
+        gini: round(exact.gini),
+        entropy: round(exact.entropy),
+        expected_coverage: round(exact.expected_coverage),
+        expected_peak_to_mean: round(exact.expected_peak_to_mean),
+        ..exact
+    }
+}
+
+/// A verdict with high confidence.
+pub(crate) fn verdict(cause: Cause, evidence: &[&str], fix: Option<&str>) -> Verdict {
+    Verdict {
+        cause,
+        confidence: Confidence::High,
+        evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
+        fix: fix.map(ToOwned::to_owned),
+        needed: None,
+    }
+}
+
+/// shop/orders: four pods, one idle, one removed. cron takes the first address and goes to a pod that left; web uses
+/// an answer that was cut, and one pod's own name.
 pub(crate) fn orders() -> Service {
     let mut first = endpoint("orders-0", "ready", 400, 5);
     first.failed = counts([("refused", 2), ("timeout", 1)]);
+    first.selections = 204;
     let mut second = endpoint("orders-1", "ready", 210, 2);
     second.counted = 200;
-    let mut by_hostname = part("orders-1", 210, 2);
-    by_hostname.counted = 200;
-    by_hostname.resolution = counts([("service", 200), ("hostname", 10)]);
-    let mut pinned = part("orders-0", 200, 4);
-    pinned.failed = 3;
-    pinned.reasons = counts([("refused", 2), ("timeout", 1)]);
+    second.selections = 1;
+    let mut idle = endpoint("orders-2", "ready", 0, 0);
+    idle.ready_since = Some(at(-660));
+    idle.first_answered = Some(at(21));
+    let mut left = endpoint("orders-3", "removed", 12, 0);
+    left.state_since = Some(at(4));
+    left.selections = 12;
+    for endpoint in [&mut first, &mut second, &mut left] {
+        endpoint.first_answered = Some(at(1));
+    }
     Service {
         namespace: "shop".into(),
         name: "orders".into(),
-        endpoints: vec![
-            first,
-            second,
-            endpoint("orders-2", "ready", 0, 0),
-            endpoint("orders-3", "removed", 12, 0),
-        ],
-        spread: Spread {
-            connections: 600,
-            endpoints: 3,
-            coverage: 2.0 / 3.0,
-            peak_to_mean: 2.0,
-            cv: 0.816,
-            jain: 0.6,
-            ..Spread::default()
-        },
+        endpoints: vec![first, second, idle, left],
+        spread: Spread { z: spread(&[204, 1, 0]).z, ..spread(&[400, 200, 0]) },
+        selections: spread(&[204, 1, 0]),
+        open: spread(&[5, 2, 0]),
+        bytes: spread(&[395 * 2_100, 208 * 2_100, 0]),
+        waste: 20.0,
+        idle: vec!["orders-2".into()],
         stale: counts([("removed", 12), ("terminating", 0)]),
         dns: Dns {
-            answers: 9,
+            answers: 216,
             truncated: 1,
             completeness: 0.75,
-            rcodes: counts([("noerror", 9), ("nxdomain", 3)]),
-            transports: counts([("udp", 8), ("tcp", 1)]),
-            ..Dns::default()
+            rcodes: counts([("noerror", 216), ("nxdomain", 3)]),
+            transports: counts([("udp", 218), ("tcp", 1)]),
+            truncated_used: 400,
+            first_records: counts([("orders-0", 204), ("orders-3", 12)]),
+            removed_answered: 12,
+            incomplete: 161,
+            denied: 0,
         },
-        clients: vec![
-            client(
-                "cron",
-                1.0 / 3.0,
-                vec![pinned, part("orders-1", 0, 0), part("orders-2", 0, 0), part("orders-3", 12, 0)],
-            ),
-            client(
-                "web",
-                2.0 / 3.0,
-                vec![part("orders-0", 200, 1), by_hostname, part("orders-2", 0, 0), part("orders-3", 0, 0)],
-            ),
-        ],
+        clients: vec![cron(), web()],
+    }
+}
+
+fn cron() -> Client {
+    let mut taken = part("orders-0", 200, 4);
+    taken.failed = 3;
+    taken.reasons = counts([("refused", 2), ("timeout", 1)]);
+    taken.selections = 203;
+    let mut idle = part("orders-2", 0, 0);
+    let mut left = part("orders-3", 12, 0);
+    left.selections = 12;
+    for (part, first, last) in [(&mut taken, 17, 29), (&mut left, 2, 16)] {
+        part.told = 1;
+        part.told_last = Some(at(last));
+        part.first_connection = Some(at(first));
+        part.last_connection = Some(at(last));
+    }
+    left.drained_seconds = Some(12.0);
+    (idle.told, idle.told_last) = (1, Some(at(29)));
+    Client {
+        answer_index: counts([("0", 215)]),
+        program: Some("php".into()),
+        pods: 1,
+        spread: spread(&[200, 0, 0]),
+        selections: spread(&[203, 0, 0]),
+        open: spread(&[4, 0, 0]),
+        answers: ClientAnswers {
+            count: 215,
+            smallest: 3,
+            largest: 4,
+            ttl_seconds: 30,
+            first: Some(at(2)),
+            last: Some(at(29)),
+            last_of_oldest: Some(at(29)),
+            interval_seconds: Some(0.126),
+            first_records: counts([("orders-0", 203), ("orders-3", 12)]),
+            ..ClientAnswers::default()
+        },
+        choice: Choice {
+            selections: 215,
+            first: 215,
+            first_by_chance: 70.7,
+            placed: 215,
+            smallest_answer: 3,
+            most_endpoints: 2,
+            pods: 1,
+            most_by_one_answer: 1,
+            ..Choice::default()
+        },
+        stale: vec![StaleTarget {
+            pod: "orders-3".into(),
+            kind: "removed".into(),
+            connections: 12,
+            answered_after: 12,
+            past_ttl: 0,
+            seconds: 12.0,
+            now: None,
+        }],
+        verdict: Some(verdict(
+            Cause::AnswerOrder,
+            &[
+                "It took the first address 215 times of 215; by chance it would have been 71.",
+                "203 of its 215 answers listed orders-0 first.",
+            ],
+            Some("Let the DNS server shuffle: `loadbalance` in CoreDNS; or choose at random in the client."),
+        )),
+        ..client("cron", 1.0 / 3.0, vec![taken, part("orders-1", 0, 0), idle, left])
+    }
+}
+
+fn web() -> Client {
+    let mut by_hostname = part("orders-1", 210, 2);
+    by_hostname.counted = 200;
+    by_hostname.resolution = counts([("service", 200), ("hostname", 10)]);
+    let mut first = part("orders-0", 200, 1);
+    for part in [&mut first, &mut by_hostname] {
+        part.selections = 1;
+        part.told = 2;
+        part.told_last = Some(at(1));
+        part.first_connection = Some(at(1));
+        part.last_connection = Some(at(30));
+    }
+    Client {
+        answer_index: counts([("0", 200), ("1", 200)]),
+        program: Some("node".into()),
+        pods: 2,
+        spread: spread(&[200, 200, 0]),
+        selections: spread(&[1, 1, 0]),
+        open: spread(&[1, 2, 0]),
+        answers: ClientAnswers {
+            count: 1,
+            truncated: 1,
+            truncated_used: 400,
+            smallest: 2,
+            largest: 2,
+            ttl_seconds: 30,
+            first: Some(at(1)),
+            last: Some(at(1)),
+            last_of_oldest: Some(at(1)),
+            interval_seconds: None,
+            first_records: counts([("orders-0", 1)]),
+        },
+        choice: Choice {
+            selections: 2,
+            first: 1,
+            first_by_chance: 1.0,
+            placed: 400,
+            highest_place: 1,
+            smallest_answer: 2,
+            most_endpoints: 2,
+            pods: 2,
+            most_by_one_answer: 200,
+            ..Choice::default()
+        },
+        verdict: Some(Verdict {
+            confidence: Confidence::Medium,
+            ..verdict(
+                Cause::TruncatedAnswer,
+                &["400 of 400 connections were made by an answer that was cut; it listed 2 of 3 endpoints."],
+                Some("Let the resolver repeat the question over TCP, or ask with EDNS."),
+            )
+        }),
+        ..client("web", 2.0 / 3.0, vec![first, by_hostname, part("orders-2", 0, 0), part("orders-3", 0, 0)])
+    }
+}
+
+/// shop/sessions: three pods; an even client, and one that scrapes.
+fn sessions() -> Service {
+    let pods = || (0..3).map(|i| format!("sessions-{i}"));
+    let endpoint = |pod: String| Endpoint { counted: 50, selections: 50, ..endpoint(&pod, "ready", 51, 10) };
+    let mut web = client("web", 1.0, pods().map(|pod| part(&pod, 50, 10)).collect());
+    web.answer_index = counts([("0", 48), ("1", 51), ("2", 51)]);
+    web.spread = spread(&[50, 50, 50]);
+    web.selections = web.spread;
+    web.open = spread(&[10, 10, 10]);
+    web.verdict = Some(verdict(
+        Cause::Even,
+        &["150 choices over 3 endpoints: the busiest has 1.00 times the mean, round-robin-like."],
+        None,
+    ));
+    let scraped = |pod: String| ClientEndpoint { counted: 0, ..part(&pod, 1, 0) };
+    let scraper = Client {
+        namespace: "monitoring".into(),
+        answer_index: Counts::new(),
+        excluded: Some("option".into()),
+        withheld: Some("excluded".into()),
+        ..client("prometheus", 0.0, pods().map(scraped).collect())
+    };
+    Service {
+        namespace: "shop".into(),
+        name: "sessions".into(),
+        endpoints: pods().map(endpoint).collect(),
+        spread: web.spread,
+        selections: web.selections,
+        open: web.open,
+        dns: Dns { answers: 151, completeness: 1.0, ..Dns::default() },
+        clients: vec![scraper, web],
         ..Service::default()
     }
 }
 
 /// One node, one Service that is uneven, one that is even.
 pub(crate) fn snapshot() -> Snapshot {
-    let mut even = orders();
-    even.name = "sessions".into();
-    even.endpoints = (0..3).map(|i| endpoint(&format!("sessions-{i}"), "ready", 50, 10)).collect();
-    even.clients = vec![client("web", 1.0, (0..3).map(|i| part(&format!("sessions-{i}"), 50, 10)).collect())];
-    even.spread = Spread {
-        connections: 150,
-        endpoints: 3,
-        coverage: 1.0,
-        peak_to_mean: 1.0,
-        jain: 1.0,
-        ..Spread::default()
-    };
-    even.stale = Counts::new();
-    even.dns = Dns { answers: 4, completeness: 1.0, ..Dns::default() };
     Snapshot {
         schema: SCHEMA.into(),
         node: "n1".into(),
@@ -159,7 +353,7 @@ pub(crate) fn snapshot() -> Snapshot {
             maps: [("flows".to_owned(), MapFill { entries: 8, capacity: 65_536 })].into(),
             topology: TopologyState { source: "dns".into(), synced: true, ..TopologyState::default() },
         },
-        services: vec![orders(), even],
+        services: vec![orders(), sessions()],
     }
 }
 

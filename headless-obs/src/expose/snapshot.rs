@@ -62,7 +62,7 @@ pub struct Quality {
     /// Connections left out on purpose, by reason: `boring` (to destinations that cannot be endpoints), and, failed
     /// attempts included, `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made
     /// by a service mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares
-    /// the kernel).
+    /// the kernel), `observer` (made by the observer itself).
     pub excluded: Counts,
     /// Probe → the hook it runs on: `dns`, `tcp`, `existing`; `none` where it could not be attached.
     pub probes: BTreeMap<String, String>,

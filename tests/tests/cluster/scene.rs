@@ -152,7 +152,8 @@ pub(crate) fn sum(service: &Value, figure: &str) -> u64 {
 
 /// A Service's count of stale connections, with the kinds that are zero.
 pub(crate) fn stale(counts: &[(&str, u64)]) -> Value {
-    let mut all = serde_json::json!({"removed": 0, "terminating": 0, "not_ready": 0, "ip_reused": 0});
+    let mut all =
+        serde_json::json!({"removed": 0, "terminating": 0, "not_ready": 0, "ip_reused": 0, "grace": 0});
     counts.iter().for_each(|(kind, count)| all[kind] = (*count).into());
     all
 }

@@ -32,7 +32,7 @@ fn after(observer: &Observer, attempts: u64) -> Value {
 }
 
 fn stale(counts: &[(&str, u64)]) -> Value {
-    let mut all = json!({"removed": 0, "terminating": 0, "not_ready": 0, "ip_reused": 0});
+    let mut all = json!({"removed": 0, "terminating": 0, "not_ready": 0, "ip_reused": 0, "grace": 0});
     counts.iter().for_each(|(kind, count)| all[kind] = json!(count));
     all
 }

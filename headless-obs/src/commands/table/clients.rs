@@ -1,18 +1,21 @@
-//! A Service's clients: how each of them spread, and what its connections were resolved by.
+//! A Service's clients: how each of them spread, why, and what its connections were resolved by. Those that do not
+//! count are dimmed, with the reason.
 
 use std::fmt::Write;
 
 use comfy_table::CellAlignment::{Left, Right};
 
 use super::super::bars::columns;
-use super::super::text::{counted, fit, full_name, percent, plural, thousands, width};
-use super::{Look, Paint, cell, push, table};
-use crate::expose::snapshot::{Client, Service};
+use super::super::text::{clean, counted, fit, full_name, percent, plural, thousands, width};
+use super::wrong::verdict_paint;
+use super::{Look, Paint, cell, indented, push, table};
+use crate::expose::snapshot::{Cause, Client, Service};
 
 /// More rows are summed up.
 const ROWS: usize = 20;
+const RESOLVED_BY: &str = "RESOLVED BY";
 
-pub(super) fn render(text: &mut String, service: &Service, look: Look) {
+pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Look) {
     if service.clients.is_empty() {
         return;
     }
@@ -22,14 +25,14 @@ pub(super) fn render(text: &mut String, service: &Service, look: Look) {
     let name = |client: &Client| fit(&full_name(&client.namespace, &client.workload), look.width / 4);
     let pods = look.width / 5;
 
-    let heads = [
+    let mut heads = vec![
         ("CLIENT", Left),
         ("PODS", Left),
         ("OPENED", Right),
         ("COVERAGE", Right),
         ("ACTIVE", Right),
         ("FAILED", Right),
-        ("RESOLVED BY", Left),
+        ("VERDICT", Left),
     ];
     let widest = |of: &dyn Fn(&Client) -> usize, head: usize| {
         shown.iter().map(|client| of(client)).chain([head]).max().unwrap_or(0)
@@ -39,24 +42,35 @@ pub(super) fn render(text: &mut String, service: &Service, look: Look) {
         + widest(&|c| thousands(c.opened).len(), 6)
         + 8
         + widest(&|c| thousands(c.active).len(), 6)
-        + widest(&|c| thousands(c.failed).len(), 6);
-    let left = look.width.saturating_sub(others + 2 * heads.len());
+        + widest(&|c| thousands(c.failed).len(), 6)
+        + widest(&|c| width(&verdict(c).0), 7);
+    let left = look.width.saturating_sub(others + 2 * heads.len() + 2);
+    // Where there is no room for it, what is out of the ordinary gets a line of its own.
+    let has_room = left >= RESOLVED_BY.len();
+    heads.extend(has_room.then_some((RESOLVED_BY, Left)));
 
     text.push('\n');
     let mut table = table(look, &heads);
     for client in shown {
+        let aside = client.excluded.is_some().then_some(Paint::Dim);
+        let (verdict, verdict_paint) = verdict(client);
         let narrow = service.spread.endpoints > 1 && client.coverage < 0.5 && client.opened > 1;
-        table.add_row([
-            cell(name(client), None),
-            cell(per_pod(client, pods), Some(Paint::Good)),
-            cell(thousands(client.opened), None),
-            cell(percent(client.coverage), narrow.then_some(Paint::Warn)),
-            cell(thousands(client.active), None),
-            cell(thousands(client.failed), (client.failed > 0).then_some(Paint::Bad)),
-            cell(fit(&resolved(client), left), None),
-        ]);
+        let mut cells = vec![
+            cell(name(client), aside),
+            cell(per_pod(client, pods), aside.or(Some(Paint::Good))),
+            cell(thousands(client.opened), aside),
+            cell(percent(client.coverage), aside.or(narrow.then_some(Paint::Warn))),
+            cell(thousands(client.active), aside),
+            cell(thousands(client.failed), aside.or((client.failed > 0).then_some(Paint::Bad))),
+            cell(verdict, Some(verdict_paint)),
+        ];
+        cells.extend(has_room.then(|| cell(fit(&resolved(client), left), aside)));
+        table.add_row(cells);
     }
     push(text, &table);
+    for client in shown.iter().filter(|client| !has_room && resolved(client) != "service") {
+        indented(text, &format!("{} resolved by {}", name(client), resolved(client)), None, look);
+    }
     if let Some(hidden) = clients.get(ROWS..).filter(|hidden| !hidden.is_empty()) {
         let opened = hidden.iter().fold(0_u64, |sum, client| sum.saturating_add(client.opened));
         let _infallible = writeln!(
@@ -65,6 +79,22 @@ pub(super) fn render(text: &mut String, service: &Service, look: Look) {
             plural(u64::try_from(hidden.len()).unwrap_or(u64::MAX), "more client"),
             plural(opened, "connection"),
         );
+    }
+}
+
+/// The verdict, or in parentheses why there is none.
+fn verdict(client: &Client) -> (String, Paint) {
+    if let Some(reason) = &client.excluded {
+        return (format!("excluded: {}", fit(&clean(reason), 10)), Paint::Dim);
+    }
+    match (&client.verdict, &client.withheld) {
+        (Some(verdict), _) => {
+            let needed = verdict.needed.filter(|_| verdict.cause == Cause::TooFew);
+            let needed = needed.map(|needed| format!(" ({} more)", thousands(needed))).unwrap_or_default();
+            (verdict.cause.as_str().to_owned() + &needed, verdict_paint(verdict.cause, verdict.confidence))
+        }
+        (None, Some(reason)) => (format!("({})", fit(&clean(reason), 16)), Paint::Dim),
+        (None, None) => ("-".to_owned(), Paint::Dim),
     }
 }
 
@@ -79,9 +109,15 @@ fn per_pod(client: &Client, width: usize) -> String {
     format!("{} +{}", columns(opened().take(shown), most), client.endpoints.len() - shown)
 }
 
-/// What connections were resolved by; late ones are marked, their attribution is less certain.
+/// What connections were resolved by, without the count where that is all of them; late ones are marked, their
+/// attribution is less certain.
 fn resolved(client: &Client) -> String {
-    let mut text = counted(&client.resolution);
+    let all = client.resolution.iter().find(|(_, count)| **count == client.opened && client.opened > 0);
+    let is_one = client.resolution.values().filter(|count| **count > 0).count() == 1;
+    let mut text = match all.filter(|_| is_one) {
+        Some((kind, _)) => clean(kind),
+        None => counted(&client.resolution),
+    };
     if client.late > 0 {
         let _infallible = write!(text, " ({} late)", thousands(client.late));
     }

@@ -1,33 +1,39 @@
 //! A Service's endpoints, a bar each.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use comfy_table::CellAlignment::{Left, Right};
 
 use super::super::bars::bar;
-use super::super::text::{clean, counted, fit, fit_middle, plural, thousands, total, width};
+use jiff::Timestamp;
+
+use super::super::text::{between, clean, counted, fit, fit_middle, length, plural, thousands, total, width};
 use super::{Look, Paint, cell, push, table};
 use crate::expose::snapshot::{Endpoint, Service};
 
 /// More rows are summed up: the report must stay readable, JSON has everything.
 const ROWS: usize = 40;
+const READY_FOR: &str = "READY FOR";
 const MIN_BAR: usize = 10;
 const MAX_BAR: usize = 48;
 
-pub(super) fn render(text: &mut String, service: &Service, look: Look) {
+/// `now` adds how long each endpoint has been ready.
+pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Option<Timestamp>, look: Look) {
     let endpoints = &service.endpoints;
     if endpoints.is_empty() {
         text.push_str("  no endpoint: there is no ready pod, or its selector matches none\n");
         return;
     }
-    let busy = endpoints.iter().any(|endpoint| endpoint.counted > 0);
     let mut rows: Vec<Row<'_>> =
-        order(endpoints).into_iter().take(ROWS).map(|endpoint| row(endpoint, busy, look)).collect();
+        order(service).into_iter().take(ROWS).map(|endpoint| row(service, endpoint, now, look)).collect();
     let widest = |rows: &[Row<'_>], of: for<'r> fn(&'r Row<'_>) -> &'r str, head: &str| {
         rows.iter().map(|row| width(of(row))).chain([head.len()]).max().unwrap_or(0)
     };
     // Six columns with two blanks before each; names come first, the bar takes what is left.
+    let ready_for = widest(&rows, |r| &r.ready_for, READY_FOR);
     let others = 12
+        + if now.is_some() { ready_for + 2 } else { 0 }
         + widest(&rows, |r| &r.state, "STATE")
         + widest(&rows, |r| &r.opened, "OPENED")
         + widest(&rows, |r| &r.active, "ACTIVE")
@@ -39,48 +45,50 @@ pub(super) fn render(text: &mut String, service: &Service, look: Look) {
     let bar_width = left.saturating_sub(widest(&rows, |r| &r.pod, "POD")).clamp(4, MAX_BAR);
     let most = endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
 
-    let heads =
-        [("POD", Left), ("STATE", Left), ("OPENED", Right), ("", Left), ("ACTIVE", Right), ("FAILED", Left)];
+    let mut heads = vec![("POD", Left), ("STATE", Left)];
+    heads.extend(now.map(|_| (READY_FOR, Right)));
+    heads.extend([("OPENED", Right), ("", Left), ("ACTIVE", Right), ("FAILED", Left)]);
     let mut table = table(look, &heads);
     for row in &rows {
         // All bars are padded to one width, so the columns after them stay where they are.
         let bar = format!("{:bar_width$}", bar(row.endpoint.opened, row.endpoint.counted, most, bar_width));
-        table.add_row([
-            cell(&row.pod, None),
-            cell(&row.state, row.state_paint),
+        let mut cells = vec![cell(&row.pod, None), cell(&row.state, row.state_paint)];
+        cells.extend(now.map(|_| cell(&row.ready_for, None)));
+        cells.extend([
             cell(&row.opened, None),
             cell(bar, Some(row.bar_paint(service.spread.peak_to_mean, most))),
             cell(&row.active, None),
             cell(&row.failed, Some(Paint::Bad)),
         ]);
+        table.add_row(cells);
     }
     push(text, &table);
-    rest(text, endpoints, busy);
+    rest(text, service);
     if rows.iter().any(|row| row.endpoint.opened > row.endpoint.counted) {
-        text.push_str("  █ in the spread  ░ not: by a pod's own name, without DNS, or not ready\n");
+        text.push_str("  █ in the spread  ░ not: by a pod's own name, no DNS, left out, or not ready\n");
     }
 }
 
 /// As they come, unless there are more than fit: then the busiest first and the idle before the rest.
-fn order(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
-    let mut ordered: Vec<_> = endpoints.iter().collect();
+fn order(service: &Service) -> Vec<&Endpoint> {
+    let mut ordered: Vec<_> = service.endpoints.iter().collect();
     if ordered.len() > ROWS {
         ordered.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.opened));
         // A quarter of the rows goes to the other end of the list, where the idle are.
         let busiest = ROWS - ROWS / 4;
         ordered[busiest..].reverse();
-        ordered[busiest..].sort_by_key(|endpoint| !is_idle(endpoint, true));
+        ordered[busiest..].sort_by_key(|endpoint| !is_idle(service, endpoint));
     }
     ordered
 }
 
-fn rest(text: &mut String, endpoints: &[Endpoint], busy: bool) {
-    let hidden: Vec<_> = order(endpoints).into_iter().skip(ROWS).collect();
+fn rest(text: &mut String, service: &Service) {
+    let hidden: Vec<_> = order(service).into_iter().skip(ROWS).collect();
     if hidden.is_empty() {
         return;
     }
     let opened = hidden.iter().fold(0_u64, |sum, endpoint| sum.saturating_add(endpoint.opened));
-    let idle = hidden.iter().filter(|endpoint| is_idle(endpoint, busy)).count();
+    let idle = hidden.iter().filter(|endpoint| is_idle(service, endpoint)).count();
     let _infallible = writeln!(
         text,
         "  … and {} with {}, {idle} idle; -o json lists all",
@@ -89,9 +97,20 @@ fn rest(text: &mut String, endpoints: &[Endpoint], busy: bool) {
     );
 }
 
-/// Ready and passed over while others are used.
-fn is_idle(endpoint: &Endpoint, busy: bool) -> bool {
-    busy && endpoint.state == "ready" && endpoint.opened == 0 && endpoint.active == 0
+/// Ready for long enough, and passed over while others are used.
+fn is_idle(service: &Service, endpoint: &Endpoint) -> bool {
+    service.idle.contains(&endpoint.pod)
+}
+
+/// Ready, but not for long enough to count; where none counts it says nothing about any.
+fn is_new(service: &Service, endpoint: &Endpoint) -> bool {
+    endpoint.state == "ready" && !endpoint.mature && service.endpoints.iter().any(|other| other.mature)
+}
+
+/// In one unit; more would only take room.
+fn age(time: Duration) -> String {
+    let whole = length(Duration::from_secs(time.as_secs()));
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 struct Row<'a> {
@@ -99,14 +118,23 @@ struct Row<'a> {
     pod: String,
     state: String,
     state_paint: Option<Paint>,
+    ready_for: String,
     opened: String,
     active: String,
     failed: String,
 }
 
-fn row(endpoint: &Endpoint, busy: bool, look: Look) -> Row<'_> {
-    let idle = is_idle(endpoint, busy);
+fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>, look: Look) -> Row<'a> {
+    let (idle, new) = (is_idle(service, endpoint), is_new(service, endpoint));
     let state = clean(&endpoint.state).replace('_', " ");
+    let remark = if idle {
+        ", idle"
+    } else if new {
+        ", new"
+    } else {
+        ""
+    };
+    let ready_for = now.zip(endpoint.ready_since).map(|(now, since)| age(between(since, now)));
     let mut failed = counted(&endpoint.failed);
     if width(&failed) > look.width / 4 {
         failed = format!("{} of {} kinds", thousands(total(&endpoint.failed)), endpoint.failed.len());
@@ -114,12 +142,13 @@ fn row(endpoint: &Endpoint, busy: bool, look: Look) -> Row<'_> {
     Row {
         endpoint,
         pod: clean(&endpoint.pod),
-        state: fit(&if idle { format!("{state}, idle") } else { state }, 14),
+        state: fit(&(state + remark), 14),
         state_paint: match endpoint.state.as_str() {
             "ready" if idle => Some(Paint::Warn),
             "ready" => Some(Paint::Good),
             _ => Some(Paint::Dim),
         },
+        ready_for: ready_for.unwrap_or_default(),
         opened: thousands(endpoint.opened),
         active: thousands(endpoint.active),
         failed,

@@ -7,10 +7,11 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use super::text::{between, clean, counted, fit, full_name, length, percent, plural, thousands, total, wrap};
 use crate::expose::snapshot::{Service, Snapshot};
 
-mod clients;
-mod endpoints;
+pub(super) mod clients;
+pub(super) mod endpoints;
 mod nothing;
 pub(super) mod quality;
+pub(super) mod wrong;
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,13 @@ pub struct Look {
     pub colours: bool,
 }
 
+impl Look {
+    /// As wide as texts can be made.
+    pub(super) fn clamped(self) -> Self {
+        Self { width: self.width.clamp(MIN_WIDTH, MAX_WIDTH), ..self }
+    }
+}
+
 /// Narrower terminals get lines that are too long.
 const MIN_WIDTH: usize = 60;
 /// Wider ones are not used up: bars would only be harder to compare.
@@ -28,19 +36,20 @@ const MAX_WIDTH: usize = 140;
 
 /// The whole report.
 pub fn render(snapshot: &Snapshot, look: Look) -> String {
-    let look = Look { width: look.width.clamp(MIN_WIDTH, MAX_WIDTH), ..look };
+    let look = look.clamped();
     let mut text = String::new();
     head(&mut text, snapshot, look);
-    for service in by_unevenness(&snapshot.services) {
+    for service in by_waste(&snapshot.services) {
         text.push('\n');
         title(&mut text, service, look);
-        endpoints::render(&mut text, service, look);
+        endpoints::render(&mut text, service, None, look);
         clients::render(&mut text, service, look);
         beside(&mut text, service, look);
     }
     if snapshot.services.iter().all(is_silent) {
         nothing::render(&mut text, snapshot, look);
     }
+    wrong::render(&mut text, snapshot, look);
     text.push('\n');
     quality::render(&mut text, snapshot, look);
     text
@@ -58,15 +67,19 @@ fn head(text: &mut String, snapshot: &Snapshot, look: Look) {
     text.push_str(&paint(&line, Paint::Dim, look));
 }
 
-/// Those first where evening out would move the most connections.
-fn by_unevenness(services: &[Service]) -> Vec<&Service> {
+/// Those first that waste the most; of those that waste nothing, those where evening out would move the most
+/// connections.
+fn by_waste(services: &[Service]) -> Vec<&Service> {
     let moved = |service: &Service| {
         let spread = service.spread;
         // Figures only order the output here; precision above 2^52 does not matter.
         (spread.peak_to_mean - 1.0).max(0.0) * spread.connections as f64
     };
     let mut ordered: Vec<_> = services.iter().collect();
-    ordered.sort_by(|a, b| moved(b).total_cmp(&moved(a)).then_with(|| is_silent(a).cmp(&is_silent(b))));
+    ordered.sort_by(|a, b| {
+        let waste = b.waste.total_cmp(&a.waste);
+        waste.then_with(|| moved(b).total_cmp(&moved(a))).then_with(|| is_silent(a).cmp(&is_silent(b)))
+    });
     ordered
 }
 
@@ -75,7 +88,7 @@ fn is_silent(service: &Service) -> bool {
     service.endpoints.iter().all(|e| e.opened == 0 && e.active == 0 && total(&e.failed) == 0)
 }
 
-fn title(text: &mut String, service: &Service, look: Look) {
+pub(super) fn title(text: &mut String, service: &Service, look: Look) {
     let name = fit(&full_name(&service.namespace, &service.name), look.width - 24);
     let ready = service.endpoints.iter().filter(|endpoint| endpoint.state == "ready").count();
     let listed = service.endpoints.iter().filter(|endpoint| endpoint.state != "removed").count();
@@ -100,7 +113,7 @@ fn title(text: &mut String, service: &Service, look: Look) {
 }
 
 /// What is no part of the spread but belongs to the picture.
-fn beside(text: &mut String, service: &Service, look: Look) {
+pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     let stale = counted(&service.stale);
     if !stale.is_empty() {
         indented(
@@ -129,7 +142,7 @@ fn beside(text: &mut String, service: &Service, look: Look) {
     indented(text, &line, None, look);
 }
 
-fn indented(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) {
+pub(super) fn indented(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) {
     for line in wrap(line, look.width - 2) {
         let line = paint_as.map_or(line.clone(), |paint_as| paint(&line, paint_as, look));
         let _infallible = writeln!(text, "  {line}");
@@ -137,7 +150,7 @@ fn indented(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) 
 }
 
 /// A table without lines, two columns between its columns.
-fn table(look: Look, heads: &[(&str, CellAlignment)]) -> Table {
+pub(super) fn table(look: Look, heads: &[(&str, CellAlignment)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if look.colours {
@@ -184,7 +197,7 @@ pub(super) fn paint(text: &str, paint: Paint, look: Look) -> String {
 }
 
 /// Cells are painted by the table.
-fn cell(text: impl ToString, paint: Option<Paint>) -> Cell {
+pub(super) fn cell(text: impl ToString, paint: Option<Paint>) -> Cell {
     let cell = Cell::new(text);
     match paint {
         None => cell,
@@ -197,7 +210,7 @@ fn cell(text: impl ToString, paint: Option<Paint>) -> Cell {
 }
 
 /// Appends a table; its lines carry no blanks at their end.
-fn push(text: &mut String, table: &Table) {
+pub(super) fn push(text: &mut String, table: &Table) {
     for line in table.lines() {
         text.push_str(line.trim_end());
         text.push('\n');

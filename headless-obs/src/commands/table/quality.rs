@@ -10,7 +10,7 @@ use crate::expose::snapshot::{Counts, Quality, Refusal, Snapshot, TopologyState}
 /// A map that is this full soon loses something.
 const NEARLY_FULL: f64 = 0.9;
 
-pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
+pub(in crate::commands) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     for (paint_as, line) in lines(&snapshot.quality) {
         for (number, line) in wrap(&line, look.width - 2).iter().enumerate() {
             text.push_str(if number == 0 { "" } else { "  " });

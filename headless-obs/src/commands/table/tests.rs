@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::expose::sample::{self, client, counts, endpoint, part};
-use crate::expose::snapshot::{Counts, MapFill, Refusal, Spread, TopologyState};
+use crate::expose::snapshot::{Cause, Counts, MapFill, Refusal, Spread, TopologyState};
 use crate::testing::golden;
 
 const PLAIN_80: Look = Look { width: 80, colours: false };
@@ -73,6 +73,7 @@ fn services_without_connections() {
     service.endpoints = vec![endpoint("orders-0", "ready", 0, 0), endpoint("orders-1", "not_ready", 0, 0)];
     service.clients.clear();
     service.stale.clear();
+    service.idle.clear();
     service.spread = Spread::default();
     snapshot.quality.unattributed = Counts::new();
     let text = render(&snapshot, PLAIN_80);
@@ -108,6 +109,7 @@ fn many_pods_are_summed_up() {
     let pods = 0..1_000;
     snapshot.services[0].endpoints =
         pods.clone().map(|i| endpoint(&format!("pod-{i}"), "ready", opened(i), 0)).collect();
+    snapshot.services[0].idle = (0..100).map(|i| format!("pod-{i}")).collect();
     snapshot.services[0].clients =
         vec![client("web", 0.9, pods.map(|i| part(&format!("pod-{i}"), opened(i), 0)).collect())];
     let text = render(&snapshot, PLAIN_120);
@@ -140,4 +142,36 @@ fn lines_fit_whatever_the_names_are() {
             assert!(super::super::text::width(line) <= look.width, "{} columns: {line}", look.width);
         }
     }
+}
+
+#[test]
+fn what_is_wrong_is_listed_by_waste() {
+    let mut snapshot = sample::snapshot();
+    let mut worse = sample::orders();
+    (worse.name, worse.waste) = ("carts".into(), 99.0);
+    worse.clients[0].excluded = Some("host".into());
+    snapshot.services.push(worse);
+    let text = render(&snapshot, PLAIN_120);
+    let (services, list) = text.split_once("What is wrong").unwrap();
+    assert!(services.find("shop/carts").unwrap() < services.find("shop/orders").unwrap(), "{text}");
+    let rows: Vec<Vec<&str>> = list.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..4], ["99.0", "shop/carts", "shop/web", "truncated_answer"]);
+    assert_eq!(rows[1][..3], ["shop/carts", "-", "idle"], "who does not count is not in it");
+    assert_eq!(rows[2][..4], ["20.0", "shop/orders", "shop/web", "truncated_answer"]);
+    assert!(list.contains("`headless-obs explain shop/carts`"), "{list}");
+    snapshot.services.retain(|service| service.name == "sessions");
+    assert!(!render(&snapshot, PLAIN_120).contains("What is wrong"), "nothing is");
+}
+
+#[test]
+fn clients_have_a_verdict_or_the_reason_why_not() {
+    let mut snapshot = sample::snapshot();
+    let clients = &mut snapshot.services[0].clients;
+    clients[0].verdict = None;
+    clients[0].withheld = Some("not_in_sync".into());
+    clients[1].verdict = Some(sample::verdict(Cause::TooFew, &[], None));
+    clients[1].verdict.as_mut().unwrap().needed = Some(12);
+    let text = render(&snapshot, PLAIN_120);
+    assert!(text.contains("(not_in_sync)") && text.contains("too_few (12 more)"), "{text}");
+    assert!(text.contains("excluded: option"), "{text}");
 }

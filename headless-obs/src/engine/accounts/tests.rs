@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attribution::Resolution;
+use crate::attribution::{Resolution, Target, Told};
 use crate::client::WorkloadId;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
 use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_OPENED};
@@ -37,7 +37,8 @@ fn booking(port: u16) -> Booking {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(u32::from(port)) };
     let resolution = Resolution::Service;
     let cell = CellKey { endpoint, client: Some(WorkloadId(1)), port, resolution };
-    let told = Told { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
+    let told =
+        Told { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
     let target = Target { endpoint, resolution, told: Some(told), stale: None };
     let (at, grace) = (Time(0), Duration::ZERO);
     Some((cell, Dialled { target, at, grace, is_selection: false }))

@@ -46,7 +46,8 @@ impl<'a> Facts<'a> {
 
     /// The program that dialled last.
     pub(in crate::engine) fn program(&self) -> Option<String> {
-        let last = self.dialling().filter(|dialling| dialling.program.is_some()).max_by_key(|last| last.last)?;
+        let last =
+            self.dialling().filter(|dialling| dialling.program.is_some()).max_by_key(|last| last.last)?;
         last.program.as_ref().map(|name| name.to_string())
     }
 

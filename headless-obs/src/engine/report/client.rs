@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use super::cells::{answer_index, failures, nonzero, resolutions};
 use super::held::{self, HeldRow};
 use super::{CellRow, Cells, Moment, Order, figures};
-use crate::attribution::{Resolution, Stale, taken_over};
+use crate::attribution::{Stale, taken_over};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
 use crate::engine::conduct::Facts;
 use crate::expose::snapshot::{
     AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, StaleTarget,
 };
-use crate::ledger::{Cell, CellKey, StaleDials};
+use crate::ledger::{Cell, StaleDials};
 use crate::spread::ratio;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
@@ -21,7 +21,10 @@ use crate::topology::{self, EndpointId, ServiceState, State};
 const FOLDED_NAME: &str = "~other";
 
 impl Engine {
-    #[expect(clippy::too_many_arguments, reason = "each is one of the sources that a client's row is made of")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one of the sources that a client's row is made of"
+    )]
     pub(super) fn client(
         &self,
         state: &ServiceState,
@@ -46,9 +49,8 @@ impl Engine {
             .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), facts))
             .collect();
         let figures = figures::of(cells, order);
-        let label = |endpoint: EndpointId| {
-            state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string())
-        };
+        let label =
+            |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
@@ -59,7 +61,7 @@ impl Engine {
             late: cells.iter().map(|(_, cell)| cell.late).sum(),
             coverage: coverage(order, &endpoints),
             answer_index: answer_index(cells),
-            excluded: self.excluded(client).map(str::to_owned),
+            excluded: moment.excluded(client).map(str::to_owned),
             program: facts.and_then(Facts::program),
             grpc: facts.is_some_and(Facts::grpc),
             pods: facts.map_or(0, |facts| facts.scopes().count() as u64),
@@ -67,9 +69,8 @@ impl Engine {
             selections: figures.selections,
             open: figures.open,
             bytes: figures.bytes,
-            answers: facts.map_or_else(ClientAnswers::default, |facts| {
-                facts.answers(|time| self.wall(time), label)
-            }),
+            answers: facts
+                .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
             choice: facts.map_or_else(Choice::default, Facts::choice),
             answer_age: facts.map_or_else(AnswerAge::default, Facts::answer_age),
             held: client.map_or_else(Held::default, |id| held::of(held, id, moment.now)),

@@ -1,6 +1,6 @@
 //! The engine's state as a [`Snapshot`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -54,9 +54,15 @@ struct Moment {
     now: Time,
     /// Since observation began.
     seconds: f64,
+    /// Clients that are left out of the headline, and why.
+    excluded: HashMap<WorkloadId, &'static str>,
 }
 
 impl Moment {
+    fn excluded(&self, client: Option<WorkloadId>) -> Option<&'static str> {
+        self.excluded.get(&client?).copied()
+    }
+
     fn per_second(&self, count: u64) -> f64 {
         // Counts far beyond 2^52 do not occur, and a rate need not be exact.
         if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
@@ -75,10 +81,14 @@ impl Engine {
             let facts = conducts.entry(*service).or_default().entry(*workload).or_default();
             facts.add(*scope, dialling, answered);
         }
+        let booked = self.accounts.ledger.cells().filter_map(|(key, _)| key.client);
+        let clients: HashSet<WorkloadId> =
+            booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
         let held = held::by_service(&self.accounts);
         let moment = Moment {
             now: self.monotonic(kernel.to),
             seconds: kernel.to.duration_since(kernel.from).as_secs_f64(),
+            excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
         let mut services: Vec<_> = self
             .topology
@@ -136,7 +146,7 @@ impl Engine {
                 let cells = by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice);
                 let is_mature = state.is_mature(endpoint, moment.now, self.mature_after);
                 let first = answers.first_answered.get(&endpoint.id().endpoint);
-                self.endpoint(endpoint, cells, is_mature, first.copied())
+                self.endpoint(endpoint, cells, is_mature, first.copied(), moment)
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
@@ -150,18 +160,18 @@ impl Engine {
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
 
         let counted: Vec<_> =
-            cells.iter().filter(|(key, _)| self.excluded(key.client).is_none()).copied().collect();
+            cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
         let figures = figures::of(&counted, &order);
         let truncated_used =
             conducts.values().flat_map(Facts::dialling).map(|dialling| dialling.truncated_used).sum();
         let key = state.key();
-        let label = |endpoint: EndpointId| {
-            state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string())
-        };
+        let label =
+            |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Service {
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
-            waste: (figures.spread.peak_to_mean - 1.0).max(0.0) * moment.per_second(figures.spread.connections),
+            waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
+                * moment.per_second(figures.spread.connections),
             idle: idle(&counted, &order),
             spread: figures.spread,
             selections: figures.selections,
@@ -180,10 +190,11 @@ impl Engine {
         cells: &[CellRow<'_>],
         mature: bool,
         first_answered: Option<Time>,
+        moment: &Moment,
     ) -> Endpoint {
         let sum = |figure: fn(&Cell) -> u64| cells.iter().map(|(_, cell)| figure(cell)).sum();
         let counting = || {
-            let counts = |key: &CellKey| key.resolution.counts() && self.excluded(key.client).is_none();
+            let counts = |key: &CellKey| key.resolution.counts() && moment.excluded(key.client).is_none();
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
         Endpoint {
@@ -207,12 +218,12 @@ impl Engine {
     }
 
     /// Why a client is left out of the headline, if it is.
-    fn excluded(&self, client: Option<WorkloadId>) -> Option<&'static str> {
-        let client = client?;
+    fn excluded(&self, client: WorkloadId) -> Option<&'static str> {
         if !self.count_host && self.clients.is_host(client) {
             return Some("host");
         }
-        self.clients.is_excluded(client).then_some("option")
+        let name = self.clients.workload(client)?;
+        self.exclude.matches(&name.namespace, &name.name).then_some("option")
     }
 
     /// A moment of the wall clock on the monotonic one.

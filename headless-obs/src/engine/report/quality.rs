@@ -1,7 +1,7 @@
 //! How much of the truth a snapshot shows.
 
-use super::cells::nonzero;
 use super::KernelState;
+use super::cells::nonzero;
 use crate::attribution::Resolution;
 use crate::dns::message::Reject;
 use crate::engine::Engine;
@@ -57,6 +57,7 @@ impl Engine {
         let own = [
             ("record_unknown", kernel.unknown_records),
             ("evidence_evicted", self.evidence.evicted()),
+            ("conduct_evicted", self.conducts.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
             ("clients_full", clients.workloads_full),
             ("clients_folded", self.accounts.ledger.folded()),

@@ -1,0 +1,185 @@
+//! The comparison as people read it: two lines for each Service and client, before above after. Pure.
+
+use std::fmt::Write;
+
+use comfy_table::CellAlignment::{Left, Right};
+
+use super::super::table::{Look, Paint, cell, paint, push, table, wrong::verdict_paint};
+use super::super::text::{between, clean, fit_middle, full_name, length, percent, plural, thousands, wrap};
+use super::compare::{Change, ClientDiff, Diff, Figures, ServiceDiff, Window};
+use crate::expose::snapshot::Confidence;
+
+/// Narrower texts have no rate and no open connections.
+const WIDE: usize = 100;
+
+pub(super) fn render(diff: &Diff, look: Look) -> String {
+    let look = look.clamped();
+    let mut text = String::new();
+    for (name, window) in [("Before: ", &diff.before), ("After:  ", &diff.after)] {
+        text.push_str(&paint(&format!("{name}{}\n", in_words(window)), Paint::Dim, look));
+    }
+    for note in &diff.notes {
+        for line in wrap(note, look.width) {
+            let _infallible = writeln!(text, "{}", paint(&line, Paint::Warn, look));
+        }
+    }
+    let (both, one): (Vec<_>, Vec<_>) = diff.services.iter().partition(|service| service.change.is_some());
+    for service in both {
+        text.push('\n');
+        compared(&mut text, service, look);
+    }
+    text.push('\n');
+    for (when, is_there) in [
+        ("before", (|service| service.before.is_some()) as fn(&ServiceDiff) -> bool),
+        ("after", |service| service.after.is_some()),
+    ] {
+        let names: Vec<_> = one
+            .iter()
+            .filter(|service| is_there(service))
+            .map(|s| full_name(&s.namespace, &s.name))
+            .collect();
+        if !names.is_empty() {
+            sentence(&mut text, &format!("Services only {when}: {}.", names.join(", ")), look);
+        }
+    }
+    sentence(&mut text, &sum(diff), look);
+    text
+}
+
+fn in_words(window: &Window) -> String {
+    let time = length(between(window.from, window.to));
+    format!("node {}, {time} until {}", clean(&window.node), window.to.strftime("%F %T UTC"))
+}
+
+fn sentence(text: &mut String, line: &str, look: Look) {
+    for line in wrap(line, look.width) {
+        let _infallible = writeln!(text, "{line}");
+    }
+}
+
+fn compared(text: &mut String, service: &ServiceDiff, look: Look) {
+    let mut heads = vec![
+        ("", Left),
+        ("OPENED", Right),
+        ("/S", Right),
+        ("OPEN", Right),
+        ("COVERAGE", Right),
+        ("PEAK/MEAN", Right),
+        ("Z", Right),
+        ("IDLE", Right),
+        ("STALE", Right),
+        ("VERDICT", Left),
+    ];
+    let mut rows = Vec::new();
+    let name = full_name(&service.namespace, &service.name);
+    rows.extend(pair(name, service.before.as_ref(), service.after.as_ref(), service.change));
+    for client in &service.clients {
+        let ClientDiff { before, after, change, .. } = client;
+        let name = format!("  {}", full_name(&client.namespace, &client.workload));
+        rows.extend(pair(name, before.as_ref(), after.as_ref(), *change));
+    }
+    if look.width < WIDE {
+        // What is left says most of how even it is.
+        for column in [3, 2] {
+            heads.remove(column);
+            rows.iter_mut().for_each(|row| drop(row.cells.remove(column - 1)));
+        }
+    }
+    let widths: Vec<usize> = (1..heads.len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row.cells[column - 1].len())
+                .chain([heads[column].0.len()])
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let left = look.width.saturating_sub(widths.iter().sum::<usize>() + 2 * heads.len()).max(14);
+    let mut table = table(look, &heads);
+    for row in rows {
+        let mut cells = vec![cell(fit_middle(&row.name, left), row.paint)];
+        let last = row.cells.len() - 1;
+        cells.extend(
+            row.cells
+                .into_iter()
+                .enumerate()
+                .map(|(column, text)| cell(text, if column == last { row.verdict_paint } else { row.aside })),
+        );
+        table.add_row(cells);
+    }
+    push(text, &table);
+}
+
+struct Row {
+    name: String,
+    paint: Option<Paint>,
+    cells: Vec<String>,
+    verdict_paint: Option<Paint>,
+    aside: Option<Paint>,
+}
+
+/// Before, and what became of it.
+fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Option<Change>) -> [Row; 2] {
+    let indent = name.len() - name.trim_start().len();
+    let (word, paint) = match change {
+        Some(change) => word(change),
+        None if new.is_none() => ("gone", Paint::Dim),
+        None => ("new", Paint::Dim),
+    };
+    let becomes = format!("{:indent$}→ {word}", "");
+    [row(name, None, old), row(becomes, Some(paint), new)]
+}
+
+fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> Row {
+    let Some(figures) = figures else {
+        let mut cells = vec!["-".to_owned(); 8];
+        cells.push(String::new());
+        return Row { name, paint, cells, verdict_paint: None, aside: Some(Paint::Dim) };
+    };
+    let aside = figures.excluded.is_some().then_some(Paint::Dim);
+    let (verdict, verdict_paint) = match (&figures.excluded, figures.verdict, &figures.withheld) {
+        (Some(reason), _, _) => (format!("excluded: {}", clean(reason)), Some(Paint::Dim)),
+        (None, Some(cause), _) => (cause.as_str().to_owned(), Some(verdict_paint(cause, Confidence::Medium))),
+        (None, None, Some(reason)) => (format!("({})", clean(reason)), Some(Paint::Dim)),
+        (None, None, None) => (String::new(), None),
+    };
+    let cells = vec![
+        thousands(figures.connections),
+        rate(figures.per_second),
+        thousands(figures.open),
+        percent(figures.coverage),
+        format!("{:.2}", figures.peak_to_mean),
+        figures.z.map_or("-".to_owned(), |z| format!("{z:.1}")),
+        figures.idle.map_or(String::new(), thousands),
+        percent(figures.stale),
+        verdict,
+    ];
+    Row { name, paint, cells, verdict_paint, aside }
+}
+
+/// Three digits are enough.
+fn rate(per_second: f64) -> String {
+    if per_second >= 100.0 { format!("{per_second:.0}") } else { format!("{per_second:.1}") }
+}
+
+fn word(change: Change) -> (&'static str, Paint) {
+    match change {
+        Change::Better => ("better", Paint::Good),
+        Change::Worse => ("worse", Paint::Bad),
+        Change::Same => ("same", Paint::Bold),
+        Change::TooFew => ("too few to tell", Paint::Dim),
+        Change::Withheld => ("withheld", Paint::Dim),
+    }
+}
+
+/// `2 Services better, 1 Service same.`
+fn sum(diff: &Diff) -> String {
+    let parts =
+        [Change::Better, Change::Worse, Change::Same, Change::TooFew, Change::Withheld].map(|change| {
+            let count = diff.services.iter().filter(|service| service.change == Some(change)).count();
+            let services = plural(u64::try_from(count).unwrap_or(u64::MAX), "Service");
+            (count > 0).then(|| format!("{services} {}", word(change).0))
+        });
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "No Service is in both.".to_owned() } else { format!("{}.", parts.join(", ")) }
+}

@@ -1,0 +1,80 @@
+//! `explain`: one Service; what its clients do, why, and what to change.
+
+use anyhow::bail;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Start, output, take};
+use crate::cli::{ExplainArgs, Output};
+use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
+
+mod text;
+mod timeline;
+
+use timeline::Moment;
+
+/// What `-o json` prints.
+#[derive(Debug, Serialize)]
+struct Explanation<'a> {
+    schema: &'static str,
+    node: &'a str,
+    from: Timestamp,
+    to: Timestamp,
+    service: &'a Service,
+    quality: &'a Quality,
+    timeline: Vec<Moment>,
+}
+
+pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
+    let Some(mut snapshot) = take::snapshot(args.from, args.duration, args.observe, start).await? else {
+        return Ok(());
+    };
+    take::only(&mut snapshot, &args.service)?;
+    let text = match format {
+        Output::Table => text::render(&snapshot, one(&snapshot)?, output::look()),
+        Output::Json => serde_json::to_string(&explanation(&snapshot)?)? + "\n",
+    };
+    Ok(output::write(text).await?)
+}
+
+fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
+    let service = one(snapshot)?;
+    Ok(Explanation {
+        schema: SCHEMA,
+        node: &snapshot.node,
+        from: snapshot.from,
+        to: snapshot.to,
+        service,
+        quality: &snapshot.quality,
+        timeline: timeline::moments(snapshot.from, service),
+    })
+}
+
+/// A name alone may be that of several.
+fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
+    match &snapshot.services[..] {
+        [service] => Ok(service),
+        _ => bail!("several Services have that name, give one of them: {}", take::names(snapshot).join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample;
+
+    #[test]
+    fn the_json_is_of_one_service() {
+        let mut snapshot = sample::snapshot();
+        let error = explanation(&snapshot).unwrap_err().to_string();
+        assert!(error.ends_with("give one of them: shop/orders, shop/sessions"), "{error}");
+        snapshot.services.truncate(1);
+        let json = serde_json::to_value(explanation(&snapshot).unwrap()).unwrap();
+        assert_eq!(json["schema"], SCHEMA);
+        assert_eq!(json["service"]["name"], "orders");
+        assert_eq!(json["quality"]["topology"]["source"], "dns");
+        let moment = &json["timeline"][0];
+        assert_eq!((&moment["what"], &moment["pod"]), (&"ready".into(), &"orders-0".into()));
+        assert!(moment["at"].is_string() && moment.get("client").is_none(), "{moment}");
+    }
+}

@@ -1,0 +1,235 @@
+//! The explanation as people read it: verdicts with evidence and fix first, then the figures they were drawn from.
+//! Pure.
+
+use std::fmt::Write;
+
+use super::super::findings::{excluded_in_words, in_words, is_doubtful, withheld_in_words, wrong_clients};
+use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, wrong::verdict_paint};
+use super::super::text::{between, clean, fit, full_name, length, plural, thousands, wrap};
+use super::timeline::{Moment, cut, moments};
+use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+
+/// More moments are left out.
+const MOMENTS: usize = 30;
+/// More clients are left to `-o json`.
+const CLIENTS: usize = 20;
+
+pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> String {
+    let look = look.clamped();
+    let mut text = String::new();
+    let node = format!(
+        "Node {}, {} until {}\n",
+        clean(&snapshot.node),
+        length(between(snapshot.from, snapshot.to)),
+        snapshot.to.strftime("%F %T UTC"),
+    );
+    text.push_str(&paint(&node, Paint::Dim, look));
+    text.push('\n');
+    let (line, paint_as) = headline(service);
+    for line in wrap(&line, look.width) {
+        let _infallible = writeln!(text, "{}", paint(&line, paint_as, look));
+    }
+    for client in ranked(service).into_iter().take(CLIENTS) {
+        text.push('\n');
+        explain(&mut text, client, look);
+    }
+    if let Some(hidden) = service.clients.len().checked_sub(CLIENTS).filter(|hidden| *hidden > 0) {
+        let hidden = plural(u64::try_from(hidden).unwrap_or(u64::MAX), "more client");
+        let _infallible = writeln!(text, "\n… and {hidden}; -o json has all");
+    }
+    text.push('\n');
+    table::title(&mut text, service, look);
+    endpoints::render(&mut text, service, Some(snapshot.to), look);
+    clients::render(&mut text, service, look);
+    table::beside(&mut text, service, look);
+    text.push('\n');
+    time_line(&mut text, snapshot, service, look);
+    text.push('\n');
+    quality::render(&mut text, snapshot, look);
+    text
+}
+
+/// The worst that can be said, in one sentence.
+fn headline(service: &Service) -> (String, Paint) {
+    let name = full_name(&service.namespace, &service.name);
+    if let Some((client, verdict, concerned)) = wrong_clients(service).into_iter().next() {
+        let line = format!(
+            "{name}: {} {} ({}, {}).",
+            full_name(&client.namespace, &client.workload),
+            in_words(verdict.cause),
+            verdict.cause.as_str(),
+            plural(concerned, "connection"),
+        );
+        return (line, verdict_paint(verdict.cause, verdict.confidence));
+    }
+    let counted = || service.clients.iter().filter(|client| client.excluded.is_none());
+    let causes = || counted().filter_map(|client| client.verdict.as_ref()).map(|verdict| verdict.cause);
+    let doubt = counted().filter_map(|client| client.withheld.as_deref()).find(|reason| is_doubtful(reason));
+    if let Some(reason) = doubt {
+        return (
+            format!("{name}: no verdict. For at least one client {}.", withheld_in_words(reason)),
+            Paint::Warn,
+        );
+    }
+    let line = if causes().any(|cause| matches!(cause, Cause::Even | Cause::Subset)) {
+        "nothing is wrong with how its clients spread their connections"
+    } else if causes().any(|cause| cause == Cause::TooFew) {
+        "too few connections to tell; observe longer"
+    } else if service.clients.is_empty() {
+        "nobody connected; observe longer, as with --for 5m"
+    } else {
+        "no client made a choice that could be judged"
+    };
+    (format!("{name}: {line}."), Paint::Bold)
+}
+
+/// What is wrong first, what does not count last, as in the table within.
+fn ranked(service: &Service) -> Vec<&Client> {
+    let mut ranked: Vec<_> = wrong_clients(service).into_iter().map(|(client, _, _)| client).collect();
+    let mut rest: Vec<_> = service
+        .clients
+        .iter()
+        .filter(|client| !ranked.iter().any(|wrong| std::ptr::eq(*wrong, *client)))
+        .collect();
+    rest.sort_by_key(|client| (client.excluded.is_some(), std::cmp::Reverse((client.opened, client.active))));
+    ranked.append(&mut rest);
+    ranked
+}
+
+fn explain(text: &mut String, client: &Client, look: Look) {
+    let name = fit(&full_name(&client.namespace, &client.workload), look.width - 40);
+    let name = paint(&name, Paint::Bold, look);
+    if let Some(reason) = &client.excluded {
+        let _infallible = writeln!(text, "{name}  {}", paint("does not count", Paint::Dim, look));
+        item(text, "- ", &format!("Left out of the figures: {}.", excluded_in_words(reason)), look);
+        return;
+    }
+    let Some(verdict) = &client.verdict else {
+        let _infallible = writeln!(text, "{name}  {}", paint("no verdict", Paint::Dim, look));
+        let reason = client.withheld.as_deref().map(withheld_in_words);
+        item(text, "- ", &format!("{}.", reason.as_deref().unwrap_or("none was given")), look);
+        return;
+    };
+    let cause = paint(verdict.cause.as_str(), verdict_paint(verdict.cause, verdict.confidence), look);
+    let _infallible = writeln!(text, "{name}  {cause}, {} confidence", verdict.confidence.as_str());
+    item(text, "", &format!("It {}.", in_words(verdict.cause)), look);
+    for line in &verdict.evidence {
+        item(text, "- ", line, look);
+    }
+    if let Some(needed) = verdict.needed {
+        item(text, "- ", &format!("{} more choices are needed to tell.", thousands(needed)), look);
+    }
+    if let Some(fix) = &verdict.fix {
+        item(text, "Fix: ", fix, look);
+    }
+}
+
+/// An indented paragraph with something before its first line.
+fn item(text: &mut String, before: &str, line: &str, look: Look) {
+    for (number, line) in wrap(&clean(line), look.width - 2 - before.len()).iter().enumerate() {
+        let _infallible = match number {
+            0 => writeln!(text, "  {}{line}", paint(before, Paint::Bold, look)),
+            _ => writeln!(text, "  {:indent$}{line}", "", indent = before.len()),
+        };
+    }
+}
+
+fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Look) {
+    let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
+    let title = if left_out == 0 {
+        "Time line\n".to_owned()
+    } else {
+        let left_out = thousands(u64::try_from(left_out).unwrap_or(u64::MAX));
+        format!("Time line, without {left_out} moments that matter less; -o json has all\n")
+    };
+    text.push_str(&paint(&title, Paint::Bold, look));
+    // Dates only where it was another day.
+    let today = snapshot.to.strftime("%F").to_string();
+    let time = |moment: &Moment| {
+        let is_today = moment.at.strftime("%F").to_string() == today;
+        moment.at.strftime(if is_today { "%T.%3f" } else { "%F %T" }).to_string()
+    };
+    let columns = shown.iter().map(|moment| time(moment).len()).max().unwrap_or(0);
+    for moment in &shown {
+        for (number, line) in wrap(&moment.in_words(), look.width - columns - 4).iter().enumerate() {
+            let before = if number == 0 { time(moment) } else { String::new() };
+            let _infallible =
+                writeln!(text, "  {}  {line}", paint(&format!("{before:>columns$}"), Paint::Dim, look));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample;
+    use crate::testing::golden;
+
+    const PLAIN_80: Look = Look { width: 80, colours: false };
+
+    fn explained(service: Service) -> String {
+        let snapshot = sample::snapshot();
+        render(&snapshot, &service, PLAIN_80)
+    }
+
+    #[test]
+    fn an_explanation() {
+        golden("explain-80.txt", &explained(sample::orders()));
+        let look = Look { width: 120, colours: false };
+        golden("explain-120.txt", &render(&sample::snapshot(), &sample::snapshot().services[1], look));
+    }
+
+    #[test]
+    fn the_headline_is_the_worst_that_can_be_said() {
+        let of = |change: fn(&mut Service)| {
+            let mut service = sample::snapshot().services.remove(1);
+            change(&mut service);
+            headline(&service).0
+        };
+        let cause = |service: &mut Service, cause| {
+            service.clients[1].verdict.as_mut().unwrap().cause = cause;
+        };
+        let withheld = |service: &mut Service, reason: &str| {
+            service.clients[1].verdict = None;
+            service.clients[1].withheld = Some(reason.into());
+        };
+        assert!(of(|_| {}).contains("nothing is wrong"));
+        assert!(of(|service| service.clients.clear()).contains("nobody connected"));
+        let mut service = sample::snapshot().services.remove(1);
+        cause(&mut service, Cause::Pinned);
+        assert!(headline(&service).0.contains("shop/web stays at one endpoint"), "{}", headline(&service).0);
+        assert!(headline(&service).0.ends_with("(pinned, 150 connections)."), "{}", headline(&service).0);
+        cause(&mut service, Cause::TooFew);
+        assert!(headline(&service).0.contains("too few connections to tell"));
+        withheld(&mut service, "by_hostname");
+        assert!(headline(&service).0.contains("no client made a choice"));
+        withheld(&mut service, "losses");
+        assert!(headline(&service).0.contains("no verdict"), "silence would be taken for health");
+    }
+
+    #[test]
+    fn without_a_verdict_the_reason_is_said() {
+        let mut orders = sample::orders();
+        for (client, reason) in orders.clients.iter_mut().zip(["no_dns", "\u{1b}[31mnew"]) {
+            client.verdict = None;
+            client.withheld = Some(reason.into());
+        }
+        let text = explained(orders);
+        assert!(text.contains("gossip") && text.contains("[31mnew") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn lines_fit_whatever_the_names_are() {
+        let mut orders = sample::orders();
+        let long = "a-very-long-name-\u{1b}[31m\u{202e}日本".repeat(9);
+        orders.clients[0].workload = long.clone();
+        orders.clients[1].verdict.as_mut().unwrap().evidence.push(long.clone());
+        orders.endpoints[0].pod = long;
+        let text = explained(orders);
+        assert!(!text.contains(['\u{1b}', '\u{202e}']));
+        for line in text.lines() {
+            let columns = super::super::super::text::width(line);
+            assert!(columns <= 80, "{columns}: {line}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What happened to a Service, in order of time: when its endpoints came and went, what DNS said of them, and what
+//! clients did. Pure: figures of a snapshot in, moments out.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::findings::wrong;
+use super::super::text::{clean, full_name};
+use crate::expose::snapshot::{Client, Endpoint, Service};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) what: What,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<String>,
+    /// `namespace/workload`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<String>,
+    /// Where there is not room for all, those with less go first.
+    #[serde(skip)]
+    weight: u32,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum What {
+    /// Observation began.
+    Began,
+    /// An endpoint became ready.
+    Ready,
+    /// It is ready no more, but still listed.
+    NotReady,
+    /// It is about to leave.
+    Terminating,
+    /// It left.
+    Left,
+    /// The first answer to any client that listed it.
+    Answered,
+    /// A client's first answer for the Service.
+    FirstAnswer,
+    /// A client's first connection to an endpoint.
+    Connected,
+    /// A client's last connection to an endpoint that had left.
+    DialledAfter,
+    /// A client's last answer for the Service.
+    LastAnswer,
+}
+
+/// Everything that happened, in order of time.
+pub(super) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
+    let mut moments = vec![Moment { at: from, what: What::Began, pod: None, client: None, weight: u32::MAX }];
+    for endpoint in &service.endpoints {
+        of_endpoint(from, endpoint, &mut moments);
+    }
+    for client in &service.clients {
+        of_client(from, service, client, &mut moments);
+    }
+    moments.sort_by_key(|moment| (moment.at, moment.what));
+    moments
+}
+
+fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) {
+    let mut push = |at: Option<Timestamp>, what, weight| {
+        moments.extend(at.map(|at| Moment {
+            at,
+            what,
+            pod: Some(endpoint.pod.clone()),
+            client: None,
+            weight,
+        }));
+    };
+    let is_new = is_new(from, endpoint);
+    push(endpoint.ready_since, What::Ready, if is_new { 90 } else { 20 });
+    push(endpoint.first_answered, What::Answered, if is_new { 80 } else { 10 });
+    let left = match endpoint.state.as_str() {
+        "removed" => What::Left,
+        "terminating" => What::Terminating,
+        "not_ready" => What::NotReady,
+        _ => return,
+    };
+    push(endpoint.state_since, left, 95);
+}
+
+fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut Vec<Moment>) {
+    let name = full_name(&client.namespace, &client.workload);
+    // Those with something wrong are what one wants to understand; those that do not count the least.
+    let more = if wrong(client).is_some() { 25 } else { 0 };
+    let less = if client.excluded.is_some() { 50 } else { 0 };
+    let mut push = |at: Option<Timestamp>, what, pod: Option<&str>, weight: u32| {
+        let weight = (weight + more).saturating_sub(less);
+        let moment = |at| Moment { at, what, pod: pod.map(Into::into), client: Some(name.clone()), weight };
+        moments.extend(at.map(moment));
+    };
+    let answers = &client.answers;
+    push(answers.first, What::FirstAnswer, None, 55);
+    push(answers.last.filter(|_| answers.count > 1), What::LastAnswer, None, 60);
+    for (endpoint, part) in service.endpoints.iter().zip(&client.endpoints) {
+        let weight = if is_new(from, endpoint) { 50 } else { 5 };
+        push(part.first_connection, What::Connected, Some(&part.pod), weight);
+        let after = part.last_connection.filter(|_| part.drained_seconds.is_some());
+        push(after, What::DialledAfter, Some(&part.pod), 65);
+    }
+}
+
+/// It came while somebody was looking.
+fn is_new(from: Timestamp, endpoint: &Endpoint) -> bool {
+    endpoint.ready_since.is_some_and(|since| since > from)
+}
+
+/// The `room` most relevant ones, still in order of time, and how many were left out.
+pub(super) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
+    let left_out = moments.len().saturating_sub(room);
+    let mut ranked: Vec<_> = moments.into_iter().enumerate().collect();
+    // Of equally relevant ones the later: they are what the present state came from.
+    ranked.sort_by_key(|(place, moment)| Reverse((moment.weight, *place)));
+    ranked.truncate(room);
+    ranked.sort_by_key(|(place, _)| *place);
+    (ranked.into_iter().map(|(_, moment)| moment).collect(), left_out)
+}
+
+impl Moment {
+    /// As a sentence.
+    pub(super) fn in_words(&self) -> String {
+        let pod = self.pod.as_deref().map(clean).unwrap_or_default();
+        let client = self.client.as_deref().unwrap_or_default();
+        match self.what {
+            What::Began => "observation began".to_owned(),
+            What::Ready => format!("{pod} became ready"),
+            What::NotReady => format!("{pod} stopped being ready"),
+            What::Terminating => format!("{pod} began to terminate"),
+            What::Left => format!("{pod} left"),
+            What::Answered => format!("{pod} was in a DNS answer, for the first time"),
+            What::FirstAnswer => format!("{client} was answered, for the first time"),
+            What::Connected => format!("{client} connected to {pod}, for the first time"),
+            What::DialledAfter => format!("{client} dialled {pod}, for the last time, after it had left"),
+            What::LastAnswer => format!("{client} was answered, for the last time so far"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample::{self, at};
+
+    #[test]
+    fn moments_are_in_order_of_time() {
+        let moments = moments(at(0), &sample::orders());
+        assert!(moments.is_sorted_by_key(|moment| moment.at));
+        let has = |what, pod: Option<&str>, client: Option<&str>, seconds| {
+            let found = moments.iter().filter(|moment| {
+                moment.what == what && moment.pod.as_deref() == pod && moment.client.as_deref() == client
+            });
+            found.map(|moment| moment.at).eq([at(seconds)])
+        };
+        assert!(has(What::Began, None, None, 0));
+        assert!(has(What::Ready, Some("orders-2"), None, -660));
+        assert!(has(What::Left, Some("orders-3"), None, 4));
+        assert!(has(What::Answered, Some("orders-2"), None, 21));
+        assert!(has(What::FirstAnswer, None, Some("shop/cron"), 2));
+        assert!(has(What::LastAnswer, None, Some("shop/cron"), 29));
+        assert!(has(What::Connected, Some("orders-3"), Some("shop/cron"), 2));
+        assert!(has(What::DialledAfter, Some("orders-3"), Some("shop/cron"), 16));
+        let of_one = |client, what| moments.iter().any(|m| m.what == what && m.client.as_deref() == client);
+        assert!(!of_one(Some("shop/web"), What::LastAnswer), "it has but one answer");
+    }
+
+    #[test]
+    fn what_matters_least_is_left_out() {
+        let mut orders = sample::orders();
+        let old = |i: i64| Endpoint { ready_since: Some(at(-9_000 - i)), ..orders.endpoints[0].clone() };
+        orders.endpoints = (0..100).map(old).collect();
+        orders.endpoints[50].ready_since = Some(at(20));
+        orders.clients.truncate(1);
+        let all = moments(at(0), &orders);
+        let (shown, left_out) = cut(all.clone(), 30);
+        assert_eq!((shown.len(), shown.len() + left_out), (30, all.len()));
+        assert!(shown.is_sorted_by_key(|moment| moment.at));
+        let ready = |seconds| shown.iter().any(|m| m.what == What::Ready && m.at == at(seconds));
+        assert!(ready(20), "the new endpoint explains something");
+        assert!(!ready(-9_099), "the oldest does not");
+        assert!(
+            shown.iter().any(|m| m.what == What::Began) && shown.iter().any(|m| m.what == What::LastAnswer)
+        );
+        assert_eq!(cut(all.clone(), 1_000), (all, 0));
+    }
+}

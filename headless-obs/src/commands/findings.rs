@@ -1,0 +1,153 @@
+//! What is found wrong with Services, and how it is said: shared by the report, `--fail-on`, `explain` and `diff`. Pure.
+
+use super::text::{clean, plural};
+use crate::expose::snapshot::{Cause, Client, Quality, Service, Verdict};
+
+/// Whether something should be done about it.
+pub(super) fn is_wrong(cause: Cause) -> bool {
+    !matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew)
+}
+
+/// A cause in plain words that complete "the client …".
+pub(super) fn in_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Even => "spreads its connections evenly",
+        Cause::Pinned => "stays at one endpoint for as long as its connection lasts",
+        Cause::NeverReResolved => "does not know the newer endpoints: it has not asked DNS since they came",
+        Cause::StaleCache => "uses DNS answers long after their time",
+        Cause::AnswerOrder => "takes the first address of each answer, and the order does not change",
+        Cause::AddressSort => "chooses by address, wherever that stands in the answer",
+        Cause::TruncatedAnswer => "uses answers that were cut, and so misses endpoints",
+        Cause::ClientCap => "never uses more than so many addresses of an answer",
+        Cause::PortMismatch => "dials a port that the endpoints do not have",
+        Cause::IpReused => "dials an address that is another pod's now",
+        Cause::DialsNotReady => "dials endpoints that are not ready",
+        Cause::DnsStale => "is told the wrong endpoints by the DNS server",
+        Cause::Subset => "uses few endpoints, but all clients together are even",
+        Cause::FailingEndpoint => "fails at one endpoint where others work",
+        Cause::Unexplained => "is uneven beyond chance, for no reason known",
+        Cause::TooFew => "has too few connections to tell",
+    }
+}
+
+/// Why there is no verdict.
+pub(super) fn withheld_in_words(reason: &str) -> String {
+    let words = match reason {
+        "losses" => "too much of what happened was lost; the last lines say what, and which option to raise",
+        "not_in_sync" => "Services and pods are not complete, or out of touch",
+        "started_after" => {
+            "it was told its addresses before observation began; observe longer, or restart it"
+        }
+        "by_hostname" => "it asks for single pods by their names, which is meant so",
+        "no_dns" => "it was not seen to ask DNS: gossip, the API server or a fixed address",
+        "excluded" => "its connections do not count",
+        other => return clean(other),
+    };
+    words.to_owned()
+}
+
+/// Why a client's connections do not count.
+pub(super) fn excluded_in_words(reason: &str) -> String {
+    let words = match reason {
+        "host" => "it runs on the node itself (--count-host counts it)",
+        "observer" => "it is this observer",
+        "option" => "--exclude names it, or it is one that scrapes (--exclude none counts those)",
+        other => return clean(other),
+    };
+    words.to_owned()
+}
+
+/// The client's verdict, if something should be done about it.
+pub(super) fn wrong(client: &Client) -> Option<&Verdict> {
+    client.verdict.as_ref().filter(|verdict| is_wrong(verdict.cause) && client.excluded.is_none())
+}
+
+/// How many connections a verdict is about.
+pub(super) fn concerned(client: &Client, cause: Cause) -> u64 {
+    let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
+    match cause {
+        Cause::PortMismatch => sum(&mut client.other_ports.iter().map(|port| port.connections)),
+        Cause::FailingEndpoint => client.failed,
+        stale if stale.is_stale() && !client.stale.is_empty() => {
+            sum(&mut client.stale.iter().map(|target| target.connections))
+        }
+        // A pinned client may have opened its connections before anybody looked.
+        _ => client.spread.connections.max(client.open.connections),
+    }
+}
+
+/// Clients with something wrong, those first that concern the most connections.
+pub(super) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> {
+    let wrong = service.clients.iter().filter_map(|client| {
+        let verdict = wrong(client)?;
+        Some((client, verdict, concerned(client, verdict.cause)))
+    });
+    let mut wrong: Vec<_> = wrong.collect();
+    wrong.sort_by_key(|(client, _, concerned)| {
+        (std::cmp::Reverse(*concerned), &client.namespace, &client.workload)
+    });
+    wrong
+}
+
+/// `2 of 5 endpoints get nothing: a, b`; nothing where none is idle.
+pub(super) fn idle_in_words(service: &Service) -> Option<String> {
+    let idle = u64::try_from(service.idle.len()).unwrap_or(u64::MAX);
+    let shown: Vec<_> = service.idle.iter().take(3).map(|pod| clean(pod)).collect();
+    let more = if service.idle.len() > shown.len() { ", …" } else { "" };
+    let verb = if idle == 1 { "gets" } else { "get" };
+    let of = service.spread.endpoints;
+    (idle > 0)
+        .then(|| format!("{idle} of {} {verb} nothing: {}{more}", plural(of, "endpoint"), shown.join(", ")))
+}
+
+/// Whether the observation itself leaves room for doubt.
+pub(super) fn is_doubtful(reason: &str) -> bool {
+    matches!(reason, "losses" | "not_in_sync" | "started_after")
+}
+
+/// Whether Services and pods are all there and as they are now.
+pub(super) fn is_in_sync(quality: &Quality) -> bool {
+    quality.topology.synced && quality.topology.stale_since.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample;
+
+    #[test]
+    fn every_cause_has_words_of_its_own() {
+        let words: std::collections::HashSet<_> = Cause::ALL.map(in_words).into();
+        assert_eq!(words.len(), Cause::ALL.len());
+        for cause in Cause::ALL {
+            let gate = cause.is_imbalance() || cause.is_stale();
+            assert!(
+                !gate || is_wrong(cause),
+                "what fails a pipeline is in the list of what is wrong: {cause:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_client_with_the_most_connections_concerned_comes_first() {
+        let mut orders = sample::orders();
+        let names = |service: &Service| {
+            wrong_clients(service).iter().map(|(c, _, n)| (c.workload.clone(), *n)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&orders), [("web".to_owned(), 400), ("cron".to_owned(), 200)]);
+        orders.clients[0].verdict.as_mut().unwrap().cause = Cause::DnsStale;
+        assert_eq!(names(&orders)[1].1, 12, "those to endpoints that left, no others");
+        orders.clients[1].excluded = Some("host".into());
+        assert_eq!(names(&orders).len(), 1);
+    }
+
+    #[test]
+    fn idle_endpoints_are_named() {
+        let mut orders = sample::orders();
+        assert_eq!(idle_in_words(&orders).unwrap(), "1 of 3 endpoints gets nothing: orders-2");
+        orders.idle = ["a", "b", "c", "d"].map(Into::into).into();
+        assert_eq!(idle_in_words(&orders).unwrap(), "4 of 3 endpoints get nothing: a, b, c, …");
+        orders.idle.clear();
+        assert_eq!(idle_in_words(&orders), None);
+    }
+}

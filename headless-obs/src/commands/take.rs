@@ -1,0 +1,114 @@
+//! One snapshot for a command that prints what was seen: observes for a while, or asks a daemon.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::Start;
+use super::progress::{Progress, TICK, begun};
+use super::signal::Stop;
+use super::source::SnapshotSource;
+use super::text::full_name;
+use crate::cli::REPORT_FOR;
+use crate::cli::observe::ObserveArgs;
+use crate::config::Observe;
+use crate::config::values::{DaemonUrl, ServiceFilter};
+use crate::expose::snapshot::Snapshot;
+
+/// More names of Services are not listed in an error.
+const NAMED: usize = 20;
+
+/// From the daemon, if one is given, else by observing. Nothing: the user had enough before it began.
+pub(super) async fn snapshot(
+    from: Option<DaemonUrl>,
+    duration: Option<Duration>,
+    args: ObserveArgs,
+    start: impl Start,
+) -> anyhow::Result<Option<Snapshot>> {
+    match from {
+        Some(url) => {
+            let _progress = Progress::waiting(format!("asking {url}"));
+            Ok(Some(SnapshotSource::Daemon(url).snapshot().await?))
+        }
+        None => observe(args.try_into()?, duration.unwrap_or(REPORT_FOR), start).await,
+    }
+}
+
+/// Observes until the time is over or the user has seen enough. Nothing: the user had enough before it began.
+async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyhow::Result<Option<Snapshot>> {
+    let mut stop = Stop::new().context("cannot wait for signals")?;
+    let mut observer = {
+        let _progress = Progress::waiting("attaching probes");
+        start(config).await?
+    };
+    if !begun(&mut observer, &mut stop).await? {
+        observer.stop().await?;
+        return Ok(None);
+    }
+    let progress = Progress::observing(duration);
+    let began = tokio::time::Instant::now();
+    let mut ticks = tokio::time::interval(TICK);
+    let end = tokio::time::sleep(duration);
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            () = stop.recv() => break,
+            _tick = ticks.tick() => progress.passed(began.elapsed()),
+            error = observer.ended() => return Err(error),
+        }
+    }
+    drop(progress);
+    let snapshot = observer.engine.snapshot().await?;
+    observer.stop().await?;
+    Ok(Some(snapshot))
+}
+
+/// Leaves the other Services out; that there is none is an error that says which there are.
+pub(super) fn only(snapshot: &mut Snapshot, filter: &ServiceFilter) -> anyhow::Result<()> {
+    let mut seen = names(snapshot);
+    filter.apply(snapshot);
+    if snapshot.services.is_empty() {
+        let more = if seen.len() > NAMED { ", …" } else { "" };
+        seen.truncate(NAMED);
+        let seen = if seen.is_empty() { "none at all".to_owned() } else { seen.join(", ") + more };
+        bail!("no Service {filter} was seen; seen: {seen}");
+    }
+    Ok(())
+}
+
+/// Names of all Services.
+pub(super) fn names(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.services.iter().map(|service| full_name(&service.namespace, &service.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use crate::expose::sample;
+    use crate::handle::fake;
+    use clap::Parser;
+
+    #[tokio::test(start_paused = true)]
+    async fn observes_for_the_time_given() {
+        let began = tokio::time::Instant::now();
+        let Cli { command: crate::cli::Command::Run(run), .. } = Cli::parse_from(["x", "run"]) else {
+            panic!()
+        };
+        let start = async |_config| Ok(fake::observer(sample::snapshot(), Vec::new()));
+        let snapshot =
+            observe(run.observe.try_into().unwrap(), Duration::from_secs(90), start).await.unwrap();
+        assert_eq!(snapshot, Some(sample::snapshot()));
+        assert_eq!(began.elapsed().as_secs(), 90);
+    }
+
+    #[test]
+    fn one_service() {
+        let mut snapshot = sample::snapshot();
+        only(&mut snapshot, &"shop/orders".parse().unwrap()).unwrap();
+        assert_eq!(snapshot.services.len(), 1);
+        let error = only(&mut sample::snapshot(), &"x/y".parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(error, "no Service x/y was seen; seen: shop/orders, shop/sessions");
+    }
+}

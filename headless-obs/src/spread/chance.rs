@@ -1,0 +1,111 @@
+//! What random choice would show: coverage and peak to mean of N independent choices among n endpoints.
+//!
+//! In: N > 0 and n > 0. Out: expected figures, within 1 to n. Never more than some microseconds, as it is asked for
+//! with each snapshot, Service and client.
+//!
+//! Coverage has a closed form. The expected peak has none. With λ = N/n it is
+//! - **N up to 16:** exact. The peak is at most k in N!·[xᴺ] (Σ_{j≤k} xʲ/j!)ⁿ of nᴺ cases, and the coefficients of a
+//!   power follow from one another (p·q′ = n·p′·q for q = pⁿ).
+//! - **λ below 10:** that of n independent Poisson counts with mean λ, Σ_k 1 − F(k)ⁿ. Taking N as the mean instead of as
+//!   given costs less than 1.5 %.
+//! - **else:** by the normal distribution. A Poisson count is about λ + √λ·Z + (Z² − 1)/6 (Cornish and Fisher), and that
+//!   the counts add up to N takes the mean of all Z off, which leaves the mean of the largest, M, as it was: the peak to
+//!   mean is 1 + E[M]/√λ + (E[M²] − 1)/(6λ), within 1 %.
+//!
+//! The tests compare with enumeration and simulation.
+
+/// Up to here the expected peak is computed exactly. Beyond it the power's coefficients lose digits.
+const EXACT: u8 = 16;
+
+/// Endpoints' mean count from which the normal distribution stands in for Poisson's.
+const NORMAL: f64 = 10.0;
+
+/// Share of endpoints that some of the choices fall on.
+pub(super) fn coverage(choices: f64, endpoints: f64) -> f64 {
+    // 1 − (1 − 1/n)ᴺ, without losing digits at large n.
+    if endpoints < 2.0 { 1.0 } else { -(choices * (-1.0 / endpoints).ln_1p()).exp_m1() }
+}
+
+/// Expected peak over the mean.
+pub(super) fn peak_to_mean(choices: u64, endpoints: u64) -> f64 {
+    if choices == 0 || endpoints < 2 {
+        return 1.0;
+    }
+    let n = super::real(endpoints);
+    let mean = super::real(choices) / n;
+    let expected = match u8::try_from(choices) {
+        Ok(few @ ..=EXACT) => exact(few, n) / mean,
+        _ if mean < NORMAL => poisson(choices, mean, n) / mean,
+        _ => normal(mean, n),
+    };
+    expected.clamp(1.0, n)
+}
+
+/// Expected peak of few choices.
+fn exact(choices: u8, n: f64) -> f64 {
+    let mut factorial = [1.0; EXACT as usize + 1];
+    let mut cases = 1.0; // N!/nᴺ
+    for i in 1..=choices {
+        factorial[usize::from(i)] = factorial[usize::from(i) - 1] * f64::from(i);
+        cases *= f64::from(i) / n;
+    }
+    // E[peak] = Σ_{k ≥ 0} P(peak > k); it is never 0 and never above N.
+    (1..choices).fold(1.0, |expected, k| {
+        let mut power = [0.0; EXACT as usize + 1];
+        power[0] = 1.0;
+        for m in 1..=choices {
+            let sum: f64 = (1..=k.min(m))
+                .map(|j| {
+                    let weight = f64::from(j) * (n + 1.0) - f64::from(m);
+                    weight / factorial[usize::from(j)] * power[usize::from(m - j)]
+                })
+                .sum();
+            power[usize::from(m)] = sum / f64::from(m);
+        }
+        expected + (1.0 - power[usize::from(choices)] * cases).clamp(0.0, 1.0)
+    })
+}
+
+/// Expected peak of n Poisson counts.
+fn poisson(choices: u64, mean: f64, n: f64) -> f64 {
+    let mut term = (-mean).exp();
+    let mut below = term;
+    let mut expected = 0.0;
+    let mut k = 0.0;
+    for _ in 0..choices {
+        let above = 1.0 - below.min(1.0).powf(n);
+        expected += above;
+        k += 1.0;
+        if k > mean && above < 1e-4 {
+            break;
+        }
+        term *= mean / k;
+        below += term;
+    }
+    expected
+}
+
+/// Expected peak to mean by the normal distribution.
+fn normal(mean: f64, n: f64) -> f64 {
+    let largest = largest_normal(n);
+    // The largest of two varies by 1 − 1/π, that of n by about this.
+    let square = largest.powi(2) + 1.0 / (1.0 + 0.8 * largest.powi(2));
+    1.0 + largest / mean.sqrt() + (square - 1.0) / (6.0 * mean)
+}
+
+/// Expected largest of n standard normal variables, within 1 %.
+fn largest_normal(n: f64) -> f64 {
+    // The largest is above its expected value with a chance of about c/n, where c falls from ln 2 (n = 1) towards
+    // exp(−γ), that of the extreme value distribution; the 0.3 is fitted to the known values.
+    let limit = 0.561_459_483_566_885_2;
+    let c = limit + (std::f64::consts::LN_2 - limit) / (1.0 + 0.3 * n.ln());
+    upper_quantile(-(-c / n).exp_m1())
+}
+
+/// The point that a standard normal variable is above with this chance, below one half; off by less than 0.0005
+/// (Hastings' rational approximation, 26.2.23 in Abramowitz and Stegun).
+fn upper_quantile(chance: f64) -> f64 {
+    let t = (-2.0 * chance.ln()).sqrt();
+    t - (2.515_517 + t * (0.802_853 + t * 0.010_328))
+        / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)))
+}
