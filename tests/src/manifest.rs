@@ -20,6 +20,8 @@ pub struct ServiceSpec {
     pub name: String,
     /// Named ports; clients dial these numbers.
     pub ports: Vec<(String, u16)>,
+    /// The number that the Service says instead: a headless Service maps none, so dialling it leads nowhere.
+    pub mapped_from: Option<u16>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointSpec>,
     /// Endpoints are ready whatever their pods say.
@@ -57,6 +59,7 @@ impl ServiceSpec {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             ports: vec![("main".to_owned(), port)],
+            mapped_from: None,
             endpoints: pods.iter().map(endpoint).collect(),
             publish_not_ready: false,
         }
@@ -103,7 +106,10 @@ impl ServiceSpec {
         let ports: Vec<Value> = self
             .ports
             .iter()
-            .map(|(name, port)| json!({"name": name, "port": port, "targetPort": port, "protocol": "TCP"}))
+            .map(|(name, port)| {
+                let own = self.mapped_from.unwrap_or(*port);
+                json!({"name": name, "port": own, "targetPort": port, "protocol": "TCP"})
+            })
             .collect();
         json!({
             "apiVersion": "v1",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{artifacts, build_ebpf, privilege};
+use crate::{artifacts, build_ebpf, clients, privilege};
 
 /// The runner's binary, of the package of the lab.
 const RUNNER: &str = "headless-obs-scenarios";
@@ -26,15 +26,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let daemon = artifacts::binary(&built, daemon)?.into_os_string();
     let runner = artifacts::binary(&built, RUNNER)?;
     let mut env = vec![("HEADLESS_OBS_BIN", daemon)];
-    env.extend(prepare(TESTS)?);
+    env.extend(clients::variables());
     Err(privilege::exec(privilege::as_root(&runner, args, &env)?))
 }
 
 /// Makes what a test program needs of real clients; gives the variables that tell it where. Nothing for those that run no
 /// scenarios.
-pub(crate) fn prepare(program: &str) -> Result<Vec<(&'static str, OsString)>> {
-    if program != TESTS {
-        return Ok(Vec::new());
-    }
-    Ok(Vec::new())
+pub(crate) fn prepare(program: &str) -> Vec<(&'static str, OsString)> {
+    if program == TESTS { clients::variables() } else { Vec::new() }
 }

@@ -7,6 +7,13 @@
 
 #![deny(unsafe_code)]
 
+mod endpoints;
+mod fleet;
+mod grpc;
+mod languages;
+mod names;
+mod real;
+mod resolver;
 mod result;
 mod scenario;
 mod spread;

@@ -22,6 +22,27 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    /// A scenario that takes a few seconds and has no number.
+    pub(crate) fn new(
+        name: &'static str,
+        title: &'static str,
+        expected: &'static str,
+        run: fn(&Stage) -> Result<Seen>,
+    ) -> Self {
+        Self { name, number: None, title, expected, quick: true, run }
+    }
+
+    /// The same with a number of the catalogue.
+    pub(crate) fn number(self, number: u8) -> Self {
+        Self { number: Some(number), ..self }
+    }
+
+    /// The same, which takes longer.
+    #[expect(dead_code, reason = "none does yet")]
+    pub(crate) fn slow(self) -> Self {
+        Self { quick: false, ..self }
+    }
+
     /// Whether a name on the command line means it.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         let family = self.name.split('.').next();
@@ -71,10 +92,12 @@ pub(crate) fn word(client: &Value) -> String {
 }
 
 /// A Service `NAMESPACE/NAME` of a snapshot.
-pub(crate) fn service<'a>(snapshot: &'a Value, name: &str) -> Option<&'a Value> {
-    let (namespace, name) = name.split_once('/')?;
-    let mut all = snapshot["services"].as_array()?.iter();
-    all.find(|service| service["namespace"] == namespace && service["name"] == name)
+pub(crate) fn service<'a>(snapshot: &'a Value, name: &str) -> Result<&'a Value> {
+    let is = |service: &&Value| {
+        name.split_once('/') == service["namespace"].as_str().zip(service["name"].as_str())
+    };
+    let found = snapshot["services"].as_array().and_then(|all| all.iter().find(is));
+    found.with_context(|| format!("no Service {name} in {snapshot:#}"))
 }
 
 /// A client workload of it.
@@ -84,6 +107,6 @@ pub(crate) fn client<'a>(service: &'a Value, workload: &str) -> Option<&'a Value
 
 /// A client of a Service; an error if it is not there.
 pub(crate) fn find<'a>(snapshot: &'a Value, name: &str, workload: &str) -> Result<&'a Value> {
-    let found = service(snapshot, name).with_context(|| format!("no Service {name} in {snapshot:#}"))?;
+    let found = service(snapshot, name)?;
     client(found, workload).with_context(|| format!("no client {workload} in {found:#}"))
 }

@@ -3,7 +3,7 @@
 //! In: what pods and Services there are. Out: handles, snapshots. Everything goes with the stage.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -20,6 +20,8 @@ use crate::scenario::{Scenario, Seen, find, service};
 pub(crate) const ZONE: &str = "cluster.local";
 /// The namespace of all pods.
 pub(crate) const NAMESPACE: &str = "shop";
+/// The Service of most scenes.
+pub(crate) const ORDERS: &str = "shop/orders";
 /// The port of Services and pods, where nothing else is said.
 pub(crate) const PORT: u16 = 8080;
 /// The time to live of answers, in seconds, where nothing else is said.
@@ -72,9 +74,19 @@ impl Stage {
         self.node.pod(self.spec(name, address))
     }
 
+    /// Pods `NAME-N` that do nothing yet, at 10.244.1.100+N.
+    pub(crate) fn idle_pods(&self, name: &str, numbers: Range<u8>) -> Result<Vec<Pod>> {
+        numbers.map(|n| self.pod(&format!("{name}-{n}"), &format!("10.244.1.{}/24", 100 + n))).collect()
+    }
+
     /// Pods `NAME-N` at 10.244.1.100 and up, each with a server that keeps connections until the client closes them.
     pub(crate) fn backends(&self, name: &str, count: u8) -> Result<Vec<Pod>> {
-        (0..count).map(|n| self.backend(&format!("{name}-{n}"), 100 + n)).collect()
+        self.more_backends(name, 0..count)
+    }
+
+    /// The same with these numbers.
+    pub(crate) fn more_backends(&self, name: &str, numbers: Range<u8>) -> Result<Vec<Pod>> {
+        numbers.map(|n| self.backend(&format!("{name}-{n}"), 100 + n)).collect()
     }
 
     /// One of them, at 10.244.1.LAST.
@@ -91,12 +103,21 @@ impl Stage {
 
     /// Puts Services into DNS and into the manifests, as they are now.
     pub(crate) fn publish(&self, services: &[ServiceSpec]) -> Result<()> {
-        self.publish_dns(services, TTL)?;
+        self.publish_for(services, TTL)
+    }
+
+    /// The same with another time to live, in seconds.
+    pub(crate) fn publish_for(&self, services: &[ServiceSpec], ttl: u32) -> Result<()> {
+        self.set_dns(services, ttl)?;
         self.publish_manifests(services)
     }
 
     /// Puts Services into DNS alone.
-    pub(crate) fn publish_dns(&self, services: &[ServiceSpec], ttl: u32) -> Result<()> {
+    pub(crate) fn publish_dns(&self, services: &[ServiceSpec]) -> Result<()> {
+        self.set_dns(services, TTL)
+    }
+
+    fn set_dns(&self, services: &[ServiceSpec], ttl: u32) -> Result<()> {
         let records = services.iter().flat_map(|service| service.records(ZONE));
         records.into_iter().try_for_each(|(name, data): (String, Vec<Data>)| self.dns.set(&name, ttl, data))
     }
@@ -115,15 +136,15 @@ impl Stage {
     pub(crate) fn observe_with(&self, more: &[&str]) -> Result<Observer> {
         let manifests = self.lab.folder().join("services.yaml");
         let topology = format!("files:{}", manifests.display());
+        // Short, so that a scene takes seconds.
         let mut options = vec!["--topology", &topology, "--node", self.node.name()];
+        for default in [["--mature-after", "2s"], ["--stale-grace", "1s"]] {
+            if !more.contains(&default[0]) {
+                options.extend(default);
+            }
+        }
         options.extend(more);
         Observer::start(&self.lab, &ObserverSpec::new(&options))
-    }
-
-    /// The path of a file of this run, as text.
-    pub(crate) fn path(&self, file: &str) -> Result<String> {
-        let path: &Path = self.lab.folder();
-        Ok(path.join(file).to_str().context("the lab's folder is not text")?.to_owned())
     }
 }
 
@@ -144,7 +165,7 @@ pub(crate) fn after(observer: &Observer, name: &str, workload: &str, attempts: u
 /// Waits until a Service has so many endpoints in a state.
 pub(crate) fn wait_state(observer: &Observer, name: &str, state: &str, count: usize) -> Result<Value> {
     let has = |snapshot: &Value| {
-        let endpoints = service(snapshot, name)?["endpoints"].as_array()?;
+        let endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?;
         Some(endpoints.iter().filter(|endpoint| endpoint["state"] == state).count())
     };
     observer.snapshot_when(PATIENCE, |snapshot| has(snapshot) == Some(count))
@@ -153,10 +174,16 @@ pub(crate) fn wait_state(observer: &Observer, name: &str, state: &str, count: us
 /// Waits until so many endpoints of a Service count in the spread.
 pub(crate) fn wait_mature(observer: &Observer, name: &str, count: usize) -> Result<Value> {
     let mature = |snapshot: &Value| {
-        let endpoints = service(snapshot, name)?["endpoints"].as_array()?;
+        let endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?;
         Some(endpoints.iter().filter(|endpoint| endpoint["mature"] == true).count())
     };
     observer.snapshot_when(PATIENCE, |snapshot| mature(snapshot) == Some(count))
+}
+
+/// Waits until so many answers for a Service have come.
+pub(crate) fn wait_answers(observer: &Observer, name: &str, count: u64) -> Result<Value> {
+    let answers = |snapshot: &Value| service(snapshot, name).ok()?["dns"]["answers"].as_u64();
+    observer.snapshot_when(PATIENCE, |snapshot| answers(snapshot) >= Some(count))
 }
 
 /// Lets time pass that is a part of the scene, such as that of a TTL.

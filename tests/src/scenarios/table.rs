@@ -1,9 +1,19 @@
 //! All scenarios there are, in the order they are shown and run.
 
 use crate::scenario::Scenario;
-use crate::{spread, systems};
+use crate::{endpoints, fleet, grpc, languages, names, resolver, spread, systems};
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [spread::scenarios(), systems::scenarios()].into_iter().flatten().collect()
+    let all = [
+        spread::scenarios(),
+        grpc::scenarios(),
+        fleet::scenarios(),
+        resolver::scenarios(),
+        languages::scenarios(),
+        names::scenarios(),
+        endpoints::scenarios(),
+        systems::scenarios(),
+    ];
+    all.into_iter().flatten().collect()
 }
