@@ -1,10 +1,10 @@
-//! Cassandra: names are for the first contact, then nodes and drivers know addresses by gossip.
+//! Cassandra: the seed has a name, all others are addresses that nodes and drivers know by gossip.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::Jars;
 use super::java::java;
 use super::running::{Running, client};
@@ -16,14 +16,16 @@ const PORT: u16 = 9042;
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "cassandra",
-        number: Some(26),
-        title: "two nodes of Cassandra and a driver: seeds looked up once, the rest by gossip",
-        expected: "app@cassandra=too_few[service] cassandra@cassandra=too_few[service]",
-        quick: false,
-        run: cassandra,
-    }]
+    vec![
+        Scenario::new(
+            "cassandra",
+            "two nodes of Cassandra and a driver: the seed by its name, the rest by gossip",
+            "app@cassandra=withheld:no_dns[hostname,none] cassandra@cassandra=withheld:no_dns[hostname,none]",
+            cassandra,
+        )
+        .number(26)
+        .slow(),
+    ]
 }
 
 /// What Cassandra's own launcher opens of the JDK.
@@ -61,13 +63,13 @@ fn cassandra(stage: &Stage) -> Result<Seen> {
     )?;
     let (nodes, driver) = (jars.class_path()?, jars.compile("Ask.java", include_str!("java/Ask.java"))?);
     let cast = Cast::new(stage, include_str!("manifests/cassandra.yaml"))?;
-    let logging = stage.path("logback.xml")?;
+    let logging = path(stage, "logback.xml")?;
     fs::write(&logging, include_str!("conf/logback.xml")).context("cannot write settings")?;
     let logging = format!("-Dlogback.configurationFile={logging}");
     let observer = cast.observe()?;
     let mut servers = Vec::new();
     for (number, pod) in cast.replicas("cassandra") {
-        let data = stage.path(&format!("cassandra-{number}"))?;
+        let data = path(stage, &format!("cassandra-{number}"))?;
         fs::create_dir_all(&data).with_context(|| format!("cannot make {data}"))?;
         let file = format!("{data}/cassandra.yaml");
         let settings = include_str!("conf/cassandra.yaml")
@@ -96,7 +98,7 @@ fn cassandra(stage: &Stage) -> Result<Seen> {
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
     client(
         cast.pod("app")?,
-        &[java("-Xmx128m", &driver), vec![&logging, "Ask", "cassandra", "100"]].concat(),
+        &[java("-Xmx128m", &driver), vec![&logging, "Ask", "cassandra-0.cassandra", "100"]].concat(),
     )?;
     let clients = [("cassandra", "app", Counts::Any), ("cassandra", "cassandra", Counts::Any)];
     said(&observer.snapshot()?, &clients)

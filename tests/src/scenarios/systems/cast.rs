@@ -36,7 +36,7 @@ impl<'a> Cast<'a> {
         for (name, data) in records(&documents)? {
             stage.dns.set(&name, TTL, data)?;
         }
-        fs::write(stage.path("services.yaml")?, manifest).context("cannot write the manifest")?;
+        fs::write(path(stage, "services.yaml")?, manifest).context("cannot write the manifest")?;
         Ok(Self { stage, pods })
     }
 
@@ -54,4 +54,9 @@ impl<'a> Cast<'a> {
     pub(crate) fn observe(&self) -> Result<Observer> {
         self.stage.observe()
     }
+}
+
+/// The path of a file of this run, as text: programs are told of it.
+pub(crate) fn path(stage: &Stage, file: &str) -> Result<String> {
+    Ok(stage.lab.folder().join(file).to_str().context("the lab's folder is not text")?.to_owned())
 }

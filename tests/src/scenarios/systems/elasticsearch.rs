@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::{Jars, debian};
 use super::java::java;
 use super::running::{Running, repeat_well};
@@ -14,14 +14,16 @@ const PORT: u16 = 9200;
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "elasticsearch",
-        number: Some(25),
-        title: "three nodes of Elasticsearch that discover one another, and clients of the same pods",
-        expected: "search@es=even[service:90] es@es-discovery=even[service]",
-        quick: false,
-        run: elasticsearch,
-    }]
+    vec![
+        Scenario::new(
+            "elasticsearch",
+            "three nodes of Elasticsearch that discover one another, and clients of the same pods",
+            "search@es=even[service:90] es@es-discovery=even[service]",
+            elasticsearch,
+        )
+        .number(25)
+        .slow(),
+    ]
 }
 
 fn elasticsearch(stage: &Stage) -> Result<Seen> {
@@ -39,7 +41,7 @@ fn elasticsearch(stage: &Stage) -> Result<Seen> {
     let observer = cast.observe()?;
     let mut servers = Vec::new();
     for (_, pod) in cast.replicas("es") {
-        let (home, address) = (stage.path(pod.name())?, pod.ip(true)?.to_string());
+        let (home, address) = (path(stage, pod.name())?, pod.ip(true)?.to_string());
         let home_option = format!("-Des.path.home={home}");
         let words = vec![&home_option, "Search", pod.name(), &home, &address, "es-discovery"];
         servers.push(Running::start(pod, &[java("-Xmx256m", &class_path), words].concat())?);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::Jars;
 use super::java::java;
 use super::running::{Running, client, run};
@@ -20,14 +20,15 @@ const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "kafka",
-        number: None,
-        title: "three Kafka brokers, and a producer that bootstraps by the Service's name",
-        expected: "producer@kafka=withheld:by_hostname[hostname,service] kafka@kafka=withheld:by_hostname[hostname]",
-        quick: false,
-        run: kafka,
-    }]
+    vec![
+        Scenario::new(
+            "kafka",
+            "three Kafka brokers, and a producer that bootstraps by the Service's name",
+            "producer@kafka=too_few[hostname,service] kafka@kafka=withheld:by_hostname[hostname]",
+            kafka,
+        )
+        .slow(),
+    ]
 }
 
 fn kafka(stage: &Stage) -> Result<Seen> {
@@ -47,7 +48,7 @@ fn kafka(stage: &Stage) -> Result<Seen> {
     let mut servers = cast
         .replicas("kafka")
         .map(|(number, pod)| {
-            let data = stage.path(&format!("kafka-{number}"))?;
+            let data = path(stage, &format!("kafka-{number}"))?;
             let file = format!("{data}.properties");
             fs::write(&file, properties(number, &data)).context("cannot write a broker's settings")?;
             if !Path::new(&data).exists() {

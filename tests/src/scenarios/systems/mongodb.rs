@@ -15,14 +15,15 @@ const PORT: u16 = 27017;
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "mongodb",
-        number: None,
-        title: "MongoDB's Java driver and a replica set of host names (its server is played by a small program)",
-        expected: "app@mongo=withheld:by_hostname[hostname]",
-        quick: false,
-        run: mongodb,
-    }]
+    vec![
+        Scenario::new(
+            "mongodb",
+            "MongoDB's Java driver and a replica set of host names (its server is played by a small program)",
+            "app@mongo=withheld:by_hostname[hostname]",
+            mongodb,
+        )
+        .slow(),
+    ]
 }
 
 fn mongodb(stage: &Stage) -> Result<Seen> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::debian;
 use super::running::{Running, repeat_well, run};
 use super::said::{Counts, said};
@@ -18,21 +18,19 @@ const USER: &str = "shop";
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "mysql",
-        number: None,
-        title: "MariaDB with two replicas: writes to mysql-0.mysql, reads from mysql",
-        expected: "writer@mysql=withheld:by_hostname[hostname:10] reader@mysql=even[service:90] \
+    vec![Scenario::new(
+        "mysql",
+        "MariaDB with two replicas: writes to mysql-0.mysql, reads from mysql",
+        "writer@mysql=withheld:by_hostname[hostname:10] reader@mysql=even[service:90] \
                    mysql@mysql=withheld:by_hostname[hostname]",
-        quick: true,
-        run: mysql,
-    }]
+        mysql,
+    )]
 }
 
 fn mysql(stage: &Stage) -> Result<Seen> {
     debian(&[(SERVER, "mariadb-server"), ("/usr/bin/mariadb", "mariadb-client")])?;
     let cast = Cast::new(stage, include_str!("manifests/mysql.yaml"))?;
-    let empty = stage.path("empty")?;
+    let empty = path(stage, "empty")?;
     run(Command::new("mariadb-install-db")
         .args(["--no-defaults", "--user=root", "--skip-test-db", "--auth-root-authentication-method=normal"])
         .arg(format!("--datadir={empty}")))?;
@@ -40,13 +38,16 @@ fn mysql(stage: &Stage) -> Result<Seen> {
     let mut servers = cast
         .replicas("mysql")
         .map(|(number, pod)| {
-            let data = stage.path(&format!("mysql-{number}"))?;
+            let data = path(stage, &format!("mysql-{number}"))?;
             run(Command::new("cp").args(["-a", &empty, &data]))?;
             let begin = format!("{data}.sql");
             fs::write(&begin, first_words(number)).context("cannot write the first statements")?;
             let (id, data_dir) = (format!("--server-id={}", number + 1), format!("--datadir={data}"));
             let (socket, begin) = (format!("--socket={data}/socket"), format!("--init-file={begin}"));
-            Running::start(pod, &[&[SERVER, &id, &data_dir, &socket, &begin], &OPTIONS[..]].concat())
+            Running::start(
+                pod,
+                &[&[SERVER, "--no-defaults", &id, &data_dir, &socket, &begin], &OPTIONS[..]].concat(),
+            )
         })
         .collect::<Result<Vec<_>>>()?;
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
@@ -67,8 +68,7 @@ fn mysql(stage: &Stage) -> Result<Seen> {
     said(&observer.snapshot()?, &clients)
 }
 
-const OPTIONS: [&str; 8] = [
-    "--no-defaults",
+const OPTIONS: [&str; 7] = [
     "--user=root",
     "--skip-name-resolve",
     "--bind-address=0.0.0.0",

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use lab::Pod;
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::debian;
 use super::running::{Running, repeat, repeat_well};
 use super::said::{Counts, said};
@@ -18,22 +18,14 @@ const SERVER: &str = "/usr/sbin/nginx";
 pub(super) fn scenarios() -> Vec<Scenario> {
     let title = "nginx on 8080 behind a Service that says 80";
     vec![
-        Scenario {
-            name: "nginx",
-            number: Some(30),
+        Scenario::new(
+            "nginx",
             title,
-            expected: "shopper@web=port_mismatch[other_port:60] use=8080",
-            quick: true,
-            run: port_of_the_service,
-        },
-        Scenario {
-            name: "nginx.fixed",
-            number: Some(30),
-            title,
-            expected: "shopper@web=even[service:90]",
-            quick: true,
-            run: port_of_the_pods,
-        },
+            "shopper@web=port_mismatch[other_port:60] use=8080",
+            port_of_the_service,
+        )
+        .number(30),
+        Scenario::new("nginx.fixed", title, "shopper@web=even[service:90]", port_of_the_pods).number(30),
     ]
 }
 
@@ -63,7 +55,7 @@ fn open(stage: &Stage) -> Result<(Cast<'_>, Vec<Running>)> {
 /// An nginx in a pod, which says the pod's name. It is one process, so that nothing of it stays.
 pub(super) fn serve(stage: &Stage, pod: &Pod) -> Result<Running> {
     debian(&[(SERVER, "nginx-light"), ("/usr/bin/curl", "curl")])?;
-    let (name, prefix) = (pod.name(), stage.path(&format!("nginx-{}", pod.name()))?);
+    let (name, prefix) = (pod.name(), path(stage, &format!("nginx-{}", pod.name()))?);
     fs::create_dir_all(&prefix).with_context(|| format!("cannot make {prefix}"))?;
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use lab::Pod;
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::debian;
 use super::running::{Running, repeat_well, run};
 use super::said::{Counts, said};
@@ -22,21 +22,19 @@ const AS_USER: [&str; 6] =
 
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "postgres",
-        number: None,
-        title: "PostgreSQL with two standbys: db-primary, db-replicas, and libpq's list of hosts",
-        expected: "writer@db-primary=even[service:20] reader@db-replicas=even[service:90] \
+    vec![Scenario::new(
+        "postgres",
+        "PostgreSQL with two standbys: db-primary, db-replicas, and libpq's list of hosts",
+        "writer@db-primary=even[service:20] reader@db-replicas=even[service:90] \
                    db@db-primary=even[service] failover@db=withheld:by_hostname[hostname:30]",
-        quick: true,
-        run: postgres,
-    }]
+        postgres,
+    )]
 }
 
 fn postgres(stage: &Stage) -> Result<Seen> {
     debian(&[(&format!("{BIN}/postgres"), "postgresql-15"), ("/usr/bin/psql", "postgresql-client-15")])?;
     let cast = Cast::new(stage, include_str!("manifests/postgres.yaml"))?;
-    let data = |number: usize| stage.path(&format!("db-{number}"));
+    let data = |number: usize| path(stage, &format!("db-{number}"));
     let first = data(0)?;
     run(Command::new("install").args(["-d", "-o", "postgres", "-g", "postgres", "-m", "700", &first]))?;
     run(Command::new(AS_USER[0])

@@ -3,10 +3,8 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use lab::ClientSpec;
-use lab::client::SrvHabit;
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::debian;
 use super::nginx::serve;
 use super::running::{Running, repeat_well};
@@ -21,30 +19,20 @@ const FRONT: u16 = 9000;
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario {
-            name: "srv",
-            number: Some(22),
-            title: "HAProxy takes ports and addresses from _http._tcp.web and turns over them",
-            expected: "proxy@web=even[srv:90]",
-            quick: true,
-            run: srv,
-        },
-        Scenario {
-            name: "round-robin",
-            number: Some(2),
-            title: "HAProxy turns over the addresses of web",
-            expected: "proxy@web=even[service:90]",
-            quick: true,
-            run: addresses,
-        },
-        Scenario {
-            name: "srv-client",
-            number: Some(22),
-            title: "a client that looks up _http._tcp.web and each target for itself",
-            expected: "proxy@web=even[srv:90]",
-            quick: true,
-            run: srv_client,
-        },
+        Scenario::new(
+            "haproxy.srv",
+            "HAProxy takes ports and addresses from _http._tcp.web and turns over them",
+            "proxy@web=even[srv:90]",
+            srv,
+        )
+        .number(22),
+        Scenario::new(
+            "haproxy",
+            "HAProxy turns over the addresses of web",
+            "proxy@web=even[service:90]",
+            addresses,
+        )
+        .number(2),
     ]
 }
 
@@ -61,7 +49,7 @@ fn haproxy(stage: &Stage, target: &str) -> Result<Seen> {
     let cast = Cast::new(stage, include_str!("manifests/proxy.yaml"))?;
     let _servers = cast.replicas("web").map(|(_, pod)| serve(stage, pod)).collect::<Result<Vec<_>>>()?;
     let observer = cast.observe()?;
-    let file = stage.path("haproxy.cfg")?;
+    let file = path(stage, "haproxy.cfg")?;
     let config = format!(
         "resolvers cluster\n    nameserver dns {}\n    accepted_payload_size 4096\n    timeout resolve 1s\n    hold valid 1s\n\
          defaults\n    mode http\n    timeout connect 5s\n    timeout client 5s\n    timeout server 5s\n    option http-server-close\n\
@@ -77,15 +65,5 @@ fn haproxy(stage: &Stage, target: &str) -> Result<Seen> {
     let url = format!("http://127.0.0.1:{FRONT}/");
     repeat_well(pod, 1, &format!("curl -sf --retry 100 --retry-all-errors --retry-delay 1 {url}"))?;
     repeat_well(pod, 89, &format!("curl -sf {url}"))?;
-    said(&observer.snapshot()?, &[("web", "proxy", Counts::Exact)])
-}
-
-fn srv_client(stage: &Stage) -> Result<Seen> {
-    let cast = Cast::new(stage, include_str!("manifests/proxy.yaml"))?;
-    let _servers = cast.replicas("web").map(|(_, pod)| serve(stage, pod)).collect::<Result<Vec<_>>>()?;
-    let observer = cast.observe()?;
-    let spec = ClientSpec::new(&format!("_http._tcp.{}", domain("web")), 1, stage.resolver, 90);
-    let spec = spec.stub(|stub| stub.srv = Some(SrvHabit::LookUpTargets));
-    cast.pod("proxy")?.client(&spec)?.wait()?;
     said(&observer.snapshot()?, &[("web", "proxy", Counts::Exact)])
 }

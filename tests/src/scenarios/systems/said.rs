@@ -41,7 +41,12 @@ fn resolution(client: &Value, counts: Counts) -> String {
     let failed = client["failed"].as_u64().unwrap_or_default();
     let ports = client["other_ports"].as_array().into_iter().flatten();
     let elsewhere = ports.filter_map(|port| port["connections"].as_u64()).sum();
-    let all = by.chain([("failed", failed), ("other_port", elsewhere)]).filter(|(_, count)| *count > 0);
+    let mut all: Vec<_> = by.collect();
+    if counts == Counts::Exact {
+        // Servers that start together refuse one another at first, or do not.
+        all.extend([("failed", failed), ("other_port", elsewhere)]);
+    }
+    let all = all.into_iter().filter(|(_, count)| *count > 0);
     let words = all.map(|(kind, count)| match counts {
         Counts::Exact => format!("{kind}:{count}"),
         Counts::Any => kind.to_owned(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::cast::Cast;
+use super::cast::{Cast, path};
 use super::install::debian;
 use super::nginx::serve;
 use super::running::repeat_well;
@@ -15,22 +15,20 @@ use crate::stage::{NAMESPACE, Stage};
 /// Those of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario {
-            name: "selectorless",
-            number: Some(34),
-            title: "a Service with endpoints that somebody wrote by hand, outside of the cluster",
-            expected: "shopper@legacy=even[service:90] endpoints=192.0.2.10,192.0.2.11,192.0.2.12",
-            quick: true,
-            run: selectorless,
-        },
-        Scenario {
-            name: "two-services",
-            number: Some(24),
-            title: "the same pods behind a ClusterIP and a headless Service",
-            expected: "by-pods@web-headless=even[service:90] by-vip=absent",
-            quick: true,
-            run: two_services,
-        },
+        Scenario::new(
+            "selectorless",
+            "a Service with endpoints that somebody wrote by hand, outside of the cluster",
+            "shopper@legacy=even[service:90] endpoints=192.0.2.10,192.0.2.11,192.0.2.12",
+            selectorless,
+        )
+        .number(34),
+        Scenario::new(
+            "two_services",
+            "the same pods behind a ClusterIP and a headless Service",
+            "by-pods@web-headless=even[service:90] by-vip=absent",
+            two_services,
+        )
+        .number(24),
     ]
 }
 
@@ -43,7 +41,7 @@ fn selectorless(stage: &Stage) -> Result<Seen> {
     let observer = cast.observe()?;
     repeat_well(cast.pod("shopper")?, 90, "curl -sf http://legacy:8080/")?;
     let snapshot = observer.snapshot()?;
-    let legacy = service(&snapshot, &format!("{NAMESPACE}/legacy")).context("no Service legacy")?;
+    let legacy = service(&snapshot, &format!("{NAMESPACE}/legacy"))?;
     let endpoints = legacy["endpoints"].as_array().into_iter().flatten();
     let names: Vec<&str> = endpoints.filter_map(|endpoint| endpoint["pod"].as_str()).collect();
     Ok(said(&snapshot, &[("legacy", "shopper", Counts::Exact)])?.and("endpoints", names.join(",")))
@@ -64,7 +62,7 @@ fn two_services(stage: &Stage) -> Result<Seen> {
     debian(&[("/usr/sbin/nft", "nftables")])?;
     let cast = Cast::new(stage, include_str!("manifests/two-services.yaml"))?;
     let _servers = cast.replicas("web").map(|(_, pod)| serve(stage, pod)).collect::<Result<Vec<_>>>()?;
-    let rules = stage.path("proxy.nft")?;
+    let rules = path(stage, "proxy.nft")?;
     fs::write(&rules, PROXY).context("cannot write the node's rules")?;
     let nft = stage.node.exec(&["nft", "-f", &rules])?.output()?;
     ensure!(nft.status.success(), "nft: {}", String::from_utf8_lossy(&nft.stderr));
