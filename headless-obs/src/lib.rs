@@ -1,7 +1,7 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`expose`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
+//! [`engine`], [`verdict`], [`expose`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
 //! [`server`], [`commands`]. Only [`app`] knows both.
 
 #![deny(unsafe_code)]
@@ -27,3 +27,4 @@ pub mod spread;
 mod testing;
 pub mod time;
 pub mod topology;
+pub mod verdict;

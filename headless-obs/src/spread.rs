@@ -67,7 +67,7 @@ pub fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// How many standard deviations chi-square over `freedom` degrees of freedom is above its mean of 1.
-fn deviations(dispersion: f64, freedom: f64) -> f64 {
+pub(crate) fn deviations(dispersion: f64, freedom: f64) -> f64 {
     let variance = 2.0 / (9.0 * freedom);
     (dispersion.cbrt() - (1.0 - variance)) / variance.sqrt()
 }

@@ -15,8 +15,19 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 10] =
-    ["attribution", "client", "dns", "engine", "evidence", "expose", "ledger", "spread", "time", "topology"];
+const PURE: [&str; 11] = [
+    "attribution",
+    "client",
+    "dns",
+    "engine",
+    "evidence",
+    "expose",
+    "ledger",
+    "spread",
+    "time",
+    "topology",
+    "verdict",
+];
 
 /// Modules of the daemon that do IO, and which of the others each must not know.
 const SHELL: [(&str, &[&str]); 9] = [

@@ -31,8 +31,8 @@ Examples:
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'
   headless-obs report --from node1:9464 --fail-on imbalance,stale > report.txt || exit $?
 
-With --fail-on the exit code is 3 if something was found. Where too much was lost or Services and pods are not complete,
-verdicts are withheld: that is a warning on standard error, not a finding.";
+With --fail-on the exit code is 3 if something was found. Where too much was lost, or Services and
+pods are not complete, verdicts are withheld: a warning on standard error, not a finding.";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:

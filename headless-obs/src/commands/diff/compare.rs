@@ -52,7 +52,7 @@ pub(super) struct ServiceDiff {
     pub(super) clients: Vec<ClientDiff>,
 }
 
-/// A client, likewise.
+/// A client, likewise; one that does not count in a snapshot has no change.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ClientDiff {
     pub(super) namespace: String,
@@ -130,7 +130,8 @@ fn clients(old: Option<&Service>, new: Option<&Service>, before: f64, after: f64
     let diffs = pairs.into_iter().map(|((namespace, workload), (old, new))| {
         let old = old.map(|client| of_client(client, before));
         let new = new.map(|client| of_client(client, after));
-        let change = old.as_ref().zip(new.as_ref()).map(|(old, new)| change(old, new));
+        let both = old.as_ref().zip(new.as_ref());
+        let change = both.filter(|(old, new)| counts(old) && counts(new)).map(|(old, new)| change(old, new));
         ClientDiff { namespace, workload, before: old, after: new, change }
     });
     diffs.collect()
@@ -200,6 +201,10 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+fn counts(figures: &Figures) -> bool {
+    figures.excluded.is_none()
+}
+
 /// What became of a client.
 fn change(old: &Figures, new: &Figures) -> Change {
     let is_withheld = |figures: &Figures| figures.withheld.as_deref().is_some_and(is_doubtful);
@@ -225,10 +230,7 @@ fn service_change(old: &Figures, new: &Figures, clients: &[ClientDiff]) -> Chang
     if matches!(whole, Change::Better | Change::Worse) {
         return whole;
     }
-    let counts = |client: &&ClientDiff| {
-        [&client.before, &client.after].into_iter().flatten().all(|f| f.excluded.is_none())
-    };
-    let known = clients.iter().filter(counts).filter_map(|client| client.change).min();
+    let known = clients.iter().filter_map(|client| client.change).min();
     match (whole, known) {
         (_, Some(change @ (Change::Better | Change::Worse))) => change,
         (Change::TooFew, Some(change)) => change,

@@ -124,7 +124,8 @@ fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Opti
     let (word, paint) = match change {
         Some(change) => word(change),
         None if new.is_none() => ("gone", Paint::Dim),
-        None => ("new", Paint::Dim),
+        None if old.is_none() => ("new", Paint::Dim),
+        None => ("not judged", Paint::Dim),
     };
     let becomes = format!("{:indent$}→ {word}", "");
     [row(name, None, old), row(becomes, Some(paint), new)]

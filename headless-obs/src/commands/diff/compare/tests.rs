@@ -28,6 +28,7 @@ fn a_change_that_helped() {
     let diff = diff(&before, &after);
     assert_eq!(diff.services[0].change, Some(Change::Better));
     assert_eq!(diff.services[1].change, Some(Change::Same));
+    assert_eq!(diff.services[1].clients[0].change, None, "it does not count");
     assert_eq!(super::diff(&after, &before).services[0].change, Some(Change::Worse));
     after.services[1].name = "new".into();
     after.services[0].clients.remove(0);

@@ -1,0 +1,280 @@
+//! What DNS answered, and what the client makes of it: what is missing, what was cut, which place is taken.
+
+use super::chance;
+use super::plain::{self, busiest, figures};
+use super::scene::Scene;
+use super::words::{count, list};
+use crate::expose::snapshot::{Cause, Confidence, Verdict};
+
+/// Answers that lack something, or deny everything, from which it is a habit.
+const WRONG_ANSWERS: u64 = 3;
+/// Share of selections from which a habit is called one.
+const HABIT: f64 = 0.9;
+/// Addresses that musl's resolver keeps.
+const MUSL: u64 = 48;
+
+/// DNS does not list endpoints that have long been ready, and the client does not know them.
+pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
+    let dns = &scene.service.dns;
+    let is_habit = |wrong: u64, all: u64| wrong >= WRONG_ANSWERS && wrong * 10 >= all;
+    let last = scene.client.answers.last?;
+    let unknown: Vec<_> = scene
+        .mature()
+        .filter(|(endpoint, own)| {
+            own.told == 0 && own.counted == 0 && endpoint.ready_since.is_some_and(|since| since < last)
+        })
+        .map(|(endpoint, _)| endpoint.pod.as_str())
+        .collect();
+    let has_gaps = is_habit(dns.incomplete, dns.answers);
+    let is_denied = is_habit(dns.denied, dns.answers + dns.denied);
+    if unknown.is_empty() || !(has_gaps || is_denied) {
+        return None;
+    }
+    let mut evidence = Vec::new();
+    if has_gaps {
+        evidence.push(format!(
+            "{} of {} answers lacked an endpoint that was ready.",
+            dns.incomplete, dns.answers
+        ));
+    }
+    if is_denied {
+        let denied = count(dns.denied, "answer");
+        evidence.push(format!("{denied} said that there is nothing, although endpoints were ready."));
+    }
+    evidence.push(format!(
+        "{} was never answered {}, ready before its last answer, and has no connection there.",
+        scene.name(),
+        list(&unknown)
+    ));
+    Some(scene.verdict(Cause::DnsStale, Confidence::High, evidence))
+}
+
+/// The client is content with an answer that was cut.
+pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
+    let (answers, n) = (&scene.client.answers, scene.endpoints());
+    let connections: u64 = scene.client.endpoints.iter().map(|own| own.counted).sum();
+    if answers.truncated_used * 10 < connections.max(1) || answers.smallest >= n {
+        return None;
+    }
+    let evidence = vec![
+        format!(
+            "{} of {} used an answer that was cut.",
+            answers.truncated_used,
+            count(connections, "connection")
+        ),
+        format!(
+            "{} of {} to it were cut; the smallest had {} of {n} addresses.",
+            answers.truncated,
+            count(answers.count, "answer"),
+            answers.smallest
+        ),
+    ];
+    Some(scene.verdict(Cause::TruncatedAnswer, Confidence::High, evidence))
+}
+
+/// It takes the address that is most like its own, wherever it stands in the answer.
+pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
+    let choice = &scene.client.choice;
+    let is_near = share(choice.nearest, choice.nearest_of) >= HABIT
+        && chance::beyond(choice.nearest, choice.nearest_of, choice.nearest_by_chance);
+    // Where it takes the first, and that is the nearest, the order is the server's.
+    let is_first = share(choice.first, choice.selections) >= HABIT;
+    if !is_near || is_first || scene.spread().peak_to_mean <= chance::PEAK {
+        return None;
+    }
+    let evidence = vec![
+        format!(
+            "{} of {} took the address nearest to the client's own; random choice would have made it {:.0}.",
+            choice.nearest,
+            count(choice.nearest_of, "connection"),
+            choice.nearest_by_chance
+        ),
+        format!(
+            "That it stood first in the answer decides nothing: {} of {} took the first address, {:.0} by chance.",
+            choice.first, choice.selections, choice.first_by_chance
+        ),
+        figures(scene.spread(), "connections"),
+    ];
+    Some(scene.verdict(Cause::AddressSort, Confidence::High, evidence))
+}
+
+/// However long the answer, nothing beyond a certain place is ever taken.
+pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
+    let choice = &scene.client.choice;
+    let cap = choice.highest_place + 1;
+    // One or two places are those of a client that takes the first and goes on where that fails. Who goes through an
+    // answer in turn has been through all places several times.
+    if cap < 3 || cap >= choice.smallest_answer || choice.placed < cap.saturating_mul(5) {
+        return None;
+    }
+    let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choice.placed as f64;
+    let most = scene.client.answer_index.values().max().copied().unwrap_or(0);
+    if by_chance > (1e-4_f64).ln() || most * cap > choice.placed.saturating_mul(2) && cap <= 32 {
+        return None;
+    }
+    let mut evidence = vec![format!(
+        "None of {} took an address beyond place {cap}, although each answer had {} or more.",
+        count(choice.placed, "connection"),
+        choice.smallest_answer
+    )];
+    if cap == MUSL {
+        evidence.push("48 is the most that musl's resolver keeps of an answer.".to_owned());
+    }
+    let confidence = if cap == MUSL { Confidence::High } else { Confidence::Medium };
+    Some(scene.verdict(Cause::ClientCap, confidence, evidence))
+}
+
+/// It takes the first address, and that is not shuffled.
+pub(super) fn answer_order(scene: &Scene<'_>) -> Option<Verdict> {
+    let choice = &scene.client.choice;
+    if !plain::is_uneven(scene)
+        || share(choice.first, choice.selections) < HABIT
+        || !chance::beyond(choice.first, choice.selections, choice.first_by_chance)
+    {
+        return None;
+    }
+    let own = &scene.client.answers.first_records;
+    let records = if own.is_empty() { &scene.service.dns.first_records } else { own };
+    let all: u64 = records.values().sum();
+    let (pod, _) = busiest(scene)?;
+    let first = records.get(pod).copied().unwrap_or(0);
+    let mean = all as f64 / scene.endpoints() as f64;
+    if (first as f64) <= chance::PEAK * mean {
+        return None;
+    }
+    let evidence = vec![
+        format!(
+            "{} of {} took the first address of their answer; random choice would have made it {:.0}.",
+            choice.first,
+            count(choice.selections, "selection"),
+            choice.first_by_chance
+        ),
+        format!("{pod} stood first in {first} of {all} answers; shuffled, that would be {mean:.0}."),
+        figures(scene.spread(), "connections"),
+    ];
+    Some(scene.verdict(Cause::AnswerOrder, Confidence::High, evidence))
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    crate::spread::ratio(part, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::sample::{at, counts};
+    use crate::verdict::sample::Facts;
+
+    #[test]
+    fn what_dns_does_not_list_is_not_used() {
+        // Answers, incomplete, denied, told, expected.
+        let cases = [
+            (20, 5, 0, 0, true),
+            (20, 0, 5, 0, true),
+            (20, 2, 0, 0, false),
+            (100, 5, 0, 0, false),
+            (20, 5, 0, 1, false),
+        ];
+        for (answers, incomplete, denied, told, expected) in cases {
+            let mut facts = Facts::new(&[300, 300, 0]);
+            facts.client.answers.last = Some(at(1_000));
+            facts.client.endpoints[2].told = told;
+            facts.service.dns.answers = answers;
+            facts.service.dns.incomplete = incomplete;
+            facts.service.dns.denied = denied;
+            let verdict = dns_incomplete(&facts.scene());
+            assert_eq!(verdict.is_some(), expected, "{answers} {incomplete} {denied} {told}");
+            assert!(verdict.is_none_or(|verdict| verdict.evidence.iter().any(|line| line.contains("pod-2"))));
+        }
+    }
+
+    #[test]
+    fn a_cut_answer_that_is_used_hides_endpoints() {
+        for (used, smallest, expected) in [(90, 28, true), (9, 28, false), (90, 40, false), (0, 28, false)] {
+            let mut facts = Facts::even(40, 100);
+            facts.client.answers.truncated_used = used;
+            facts.client.answers.smallest = smallest;
+            let verdict = truncated_answer(&facts.scene());
+            assert_eq!(verdict.is_some(), expected, "{used} {smallest}");
+            assert!(verdict.is_none_or(|verdict| verdict.evidence[1].contains("28 of 40")));
+        }
+    }
+
+    /// Six endpoints, 600 connections, each a selection.
+    fn six(counts: &[u64; 6], first: u64, nearest_of: u64, nearest: u64) -> Facts {
+        let mut facts = Facts::new(counts);
+        let choice = &mut facts.client.choice;
+        (choice.selections, choice.first, choice.first_by_chance) = (600, first, 100.0);
+        (choice.nearest_of, choice.nearest, choice.nearest_by_chance) =
+            (nearest_of, nearest, nearest_of as f64 / 6.0);
+        facts
+    }
+
+    #[test]
+    fn who_sorts_by_address_takes_the_nearest_wherever_it_stands() {
+        let all_on_one = [0, 0, 600, 0, 0, 0];
+        let cases = [
+            (six(&all_on_one, 95, 600, 600), true),
+            (six(&all_on_one, 600, 600, 600), false),
+            (six(&[100; 6], 95, 600, 100), false),
+            (six(&[100; 6], 95, 0, 0), false),
+            (six(&[100; 6], 95, 600, 600), false),
+            (six(&all_on_one, 95, 4, 4), false),
+        ];
+        for (facts, expected) in cases {
+            let verdict = address_sort(&facts.scene());
+            assert_eq!(verdict.is_some(), expected, "{:?}", facts.client.choice);
+            let line = "600 of 600 connections took the address nearest to the client's own; random choice would have \
+                        made it 100.";
+            assert!(verdict.is_none_or(|verdict| verdict.evidence[0] == line));
+        }
+    }
+
+    #[test]
+    fn a_cap_is_a_place_that_nothing_goes_beyond() {
+        // Highest place, smallest answer, placed, most at one place, expected.
+        let cases = [
+            (47, 60, 600, 20, Some(Confidence::High)),
+            (9, 60, 600, 70, Some(Confidence::Medium)),
+            (59, 60, 600, 20, None),
+            (47, 60, 30, 2, None),
+            (1, 60, 600, 590, None),
+            (4, 60, 600, 590, None),
+            (19, 60, 20, 1, None),
+            (0, 60, 600, 600, None),
+        ];
+        for (highest_place, smallest_answer, placed, most, expected) in cases {
+            let mut facts = Facts::even(60, 10);
+            facts.client.answer_index = counts([("0", most)]);
+            let choice = &mut facts.client.choice;
+            (choice.highest_place, choice.smallest_answer, choice.placed) =
+                (highest_place, smallest_answer, placed);
+            let verdict = client_cap(&facts.scene());
+            assert_eq!(verdict.map(|verdict| verdict.confidence), expected, "{highest_place} {placed}");
+        }
+    }
+
+    #[test]
+    fn the_order_is_to_blame_where_the_first_is_taken_and_is_always_the_same() {
+        let same = counts([("pod-0", 600)]);
+        let shuffled = counts([("pod-0", 100), ("pod-1", 100), ("pod-2", 400)]);
+        let cases = [
+            (six(&[600, 0, 0, 0, 0, 0], 600, 0, 0), &same, true),
+            (six(&[600, 0, 0, 0, 0, 0], 600, 0, 0), &shuffled, false),
+            (six(&[600, 0, 0, 0, 0, 0], 100, 0, 0), &same, false),
+            (six(&[100; 6], 600, 0, 0), &same, false),
+        ];
+        for (mut facts, records, expected) in cases {
+            facts.client.answers.first_records = records.clone();
+            assert_eq!(
+                answer_order(&facts.scene()).is_some(),
+                expected,
+                "{:?} {records:?}",
+                facts.client.choice
+            );
+        }
+        let mut of_service = six(&[600, 0, 0, 0, 0, 0], 600, 0, 0);
+        of_service.service.dns.first_records = same;
+        assert!(answer_order(&of_service.scene()).is_some());
+    }
+}

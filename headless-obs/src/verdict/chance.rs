@@ -1,0 +1,118 @@
+//! What chance can do, and what it cannot: the thresholds of all rules that rest on figures.
+//!
+//! In: counts. Out: whether a client that chooses at random would show them in fewer than about one of 100,000 windows.
+
+use crate::expose::snapshot::Spread;
+
+/// Selections per endpoint from which chi-square is near enough to its limit.
+const PER_ENDPOINT: u64 = 5;
+/// The least selections to tell anything by figures.
+const LEAST: u64 = 10;
+/// Standard deviations that random choice does not reach.
+const Z: f64 = 4.0;
+/// Peak to mean below which unevenness does no harm.
+pub(super) const PEAK: f64 = 1.5;
+/// Dispersion below which endpoints are taken in turn, not at random.
+pub(super) const IN_TURN: f64 = 0.2;
+/// −ln of the chance that is taken for none, 1 in 100,000.
+const NEVER: f64 = 11.5;
+
+/// Selections needed to tell among so many endpoints.
+pub(super) fn needed(endpoints: u64) -> u64 {
+    endpoints.saturating_mul(PER_ENDPOINT).max(LEAST)
+}
+
+/// Uneven beyond chance, and so much that it does harm.
+pub(super) fn uneven(spread: &Spread) -> bool {
+    uneven_in_bursts(spread, 1.0)
+}
+
+/// As [`uneven`], where each choice makes `burst` connections: that multiplies the dispersion of random choice.
+pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
+    if spread.endpoints < 2 || spread.peak_to_mean <= PEAK {
+        return false;
+    }
+    let (n, choices) = (spread.endpoints as f64, spread.connections as f64 / burst.max(1.0));
+    if choices < LEAST as f64 {
+        return false;
+    }
+    let is_sharp = {
+        let share = spread.peak_to_mean / n;
+        // Any of n endpoints could have been the one.
+        choices * divergence(share, 1.0 / n) > NEVER + n.ln()
+    };
+    let z = crate::spread::deviations(spread.dispersion / burst.max(1.0), n - 1.0);
+    is_sharp || (choices >= needed(spread.endpoints) as f64 && z > Z)
+}
+
+/// More than random choice makes of it: `hits` of `of`, where `expected` were to be expected.
+pub(super) fn beyond(hits: u64, of: u64, expected: f64) -> bool {
+    let (hits, of) = (hits as f64, of as f64);
+    of > 0.0 && hits > expected && of * divergence(hits / of, expected / of) > NEVER
+}
+
+/// Whether `tries` independent choices among `options` cannot all have hit the same by chance.
+pub(super) fn same_by_chance_is_ruled_out(tries: u64, options: u64) -> bool {
+    options > 1 && tries as f64 * (options as f64).ln() > NEVER
+}
+
+/// Relative entropy of a share against the chance of a hit. Chernoff: so many hits or more of m have at most the
+/// chance exp(−m · divergence), also where the chances differ from try to try and this is their mean.
+fn divergence(share: f64, chance: f64) -> f64 {
+    if chance <= 0.0 {
+        return if share > 0.0 { f64::INFINITY } else { 0.0 };
+    }
+    let term = |a: f64, b: f64| if a <= 0.0 || b <= 0.0 { 0.0 } else { a * (a / b).ln() };
+    term(share, chance) + term(1.0 - share, 1.0 - chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spread;
+
+    #[test]
+    fn uneven_is_beyond_chance_and_harmful() {
+        let cases: [(&[u64], bool); 11] = [
+            (&[2, 1, 0], false),
+            (&[9, 0], false),
+            (&[10, 0], false),
+            (&[20, 0], true),
+            (&[100, 0, 0], true),
+            (&[20, 10, 10, 10, 10], false),
+            (&[200, 100, 100, 100, 100], true),
+            (&[10, 10, 10], false),
+            (&[30, 30, 30, 0, 0, 0], true),
+            // Far beyond chance, and harmless.
+            (&[140_000, 100_000, 100_000], false),
+            // All of 20 on one of 10: too few for chi-square, and yet no chance.
+            (&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0], true),
+        ];
+        for (counts, expected) in cases {
+            assert_eq!(uneven(&spread::of(counts)), expected, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn bursts_are_one_choice() {
+        let pools = spread::of(&[160, 80, 80, 80]);
+        assert!(uneven(&pools));
+        assert!(!uneven_in_bursts(&pools, 20.0));
+    }
+
+    #[test]
+    fn hits_are_held_against_chance() {
+        let cases = [
+            (600, 600, 100.0, true),
+            (110, 600, 100.0, false),
+            (16, 16, 8.0, false),
+            (17, 17, 8.5, true),
+            (3, 3, 3.0, false),
+        ];
+        for (hits, of, expected, is_beyond) in cases {
+            assert_eq!(beyond(hits, of, expected), is_beyond, "{hits} of {of}, expected {expected}");
+        }
+        assert!(same_by_chance_is_ruled_out(17, 2) && !same_by_chance_is_ruled_out(16, 2));
+        assert!(!same_by_chance_is_ruled_out(1_000, 1));
+    }
+}

@@ -1,0 +1,227 @@
+//! What to change, in the words of the client's technology.
+//!
+//! In: a cause and what is known of the client: its program's name and whether it asks for gRPC's service
+//! configuration. Out: advice, or nothing where nothing is wrong. docs/verdicts.md says more.
+
+use super::ports;
+use super::scene::Scene;
+use crate::expose::snapshot::{Cause, Client};
+
+/// What a client is made of, as far as its program's name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Technology {
+    Jvm,
+    Node,
+    Python,
+    Nginx,
+    Envoy,
+    DotNet,
+    Unknown,
+}
+
+impl Technology {
+    fn of(client: &Client) -> Self {
+        let program = client.program.as_deref().unwrap_or_default();
+        let starts = |names: &[&str]| names.iter().any(|name| program.starts_with(name));
+        if starts(&["java", "kotlin", "scala"]) {
+            Self::Jvm
+        } else if program == "node" || program == "MainThread" || starts(&["nodejs", "npm"]) {
+            Self::Node
+        } else if starts(&["python", "uvicorn", "gunicorn", "celery", "uwsgi"]) {
+            Self::Python
+        } else if starts(&["nginx", "openresty"]) {
+            Self::Nginx
+        } else if starts(&["envoy"]) {
+            Self::Envoy
+        } else if starts(&["dotnet", ".NET"]) {
+            Self::DotNet
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// What to change.
+pub(super) fn of(cause: Cause, scene: &Scene<'_>) -> Option<String> {
+    let client = scene.client;
+    let technology = Technology::of(client);
+    let text = match cause {
+        Cause::Even | Cause::Subset | Cause::TooFew => return None,
+        Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
+        Cause::Pinned => pinned(technology).to_owned(),
+        Cause::NeverReResolved if client.grpc => AGE.to_owned(),
+        Cause::NeverReResolved | Cause::StaleCache => renew(technology).to_owned(),
+        Cause::IpReused => {
+            format!("{} Have the server check whom it serves (TLS names, credentials).", renew(technology))
+        }
+        Cause::AnswerOrder => order(technology).to_owned(),
+        Cause::AddressSort => SORT.to_owned(),
+        Cause::TruncatedAnswer => TRUNCATED.to_owned(),
+        Cause::ClientCap => CAP.to_owned(),
+        Cause::PortMismatch => match ports::instead(scene) {
+            Some(port) => format!(
+                "Dial port {port}: a headless Service maps no ports. Or make port and targetPort the same."
+            ),
+            None => {
+                "Dial a port that the pods listen on: a headless Service maps no ports. SRV records name it."
+                    .to_owned()
+            }
+        },
+        Cause::DialsNotReady => NOT_READY.to_owned(),
+        Cause::DnsStale => DNS.to_owned(),
+        Cause::FailingEndpoint => FAILING.to_owned(),
+        Cause::Unexplained => UNEXPLAINED.to_owned(),
+    };
+    Some(text)
+}
+
+fn renew(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Jvm => {
+            "Set the security property networkaddress.cache.ttl (java.security, or Security.setProperty before the first \
+             look-up; -D does nothing) to the DNS TTL, and let pools give up connections after a maximum age (HikariCP: \
+             maxLifetime)."
+        }
+        Technology::Node => {
+            "Node.js looks up for each new connection: end connections after a time (undici: close and renew the Pool, \
+             http.Agent: keepAlive off or a socket's age), and drop a look-up cache such as cacheable-lookup."
+        }
+        Technology::Python => {
+            "Give connections a maximum age (SQLAlchemy: pool_recycle; requests, httpx: renew the session or client), and \
+             in aiohttp set ttl_dns_cache to the DNS TTL."
+        }
+        Technology::Nginx => {
+            "nginx resolves upstream names once, at start. Use `resolver <address> valid=10s;` with the name in a variable \
+             in proxy_pass, or `server <name> resolve;` in an upstream with a `zone` (1.27.3 and later)."
+        }
+        Technology::Envoy => {
+            "Use a STRICT_DNS cluster with a short dns_refresh_rate, and max_connection_duration for long connections; \
+             LOGICAL_DNS keeps connections to addresses that are gone."
+        }
+        Technology::DotNet => {
+            "Set SocketsHttpHandler.PooledConnectionLifetime (infinite by default) to a minute or two; new connections \
+             resolve anew."
+        }
+        Technology::Unknown => {
+            "Have the client resolve again: a maximum age for connections (gRPC servers: MAX_CONNECTION_AGE), and a DNS \
+             cache no longer than the TTL (JVM: security property networkaddress.cache.ttl; nginx: resolver … valid=)."
+        }
+    }
+}
+
+fn pinned(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Jvm => {
+            "Open more connections and choose among all addresses: for gRPC a dns:/// target with round_robin; for HTTP and \
+             databases a pool with a maximum age (HikariCP: maxLifetime) and a driver that shuffles hosts."
+        }
+        Technology::Node => {
+            "Look up all addresses (dns.resolve4, or lookup with all: true) and use one Agent or undici Pool for each; for \
+             gRPC a dns:/// target with round_robin."
+        }
+        Technology::Python => {
+            "Use a pool of connections over all addresses with a maximum age (SQLAlchemy: pool_recycle; psycopg: \
+             load_balance_hosts=random); for gRPC a dns:/// target with round_robin."
+        }
+        Technology::Nginx => {
+            "Put the name into an upstream with `zone` and `resolve` (1.27.3 and later), so that all addresses are used, and \
+             lower keepalive_requests and keepalive_time."
+        }
+        Technology::Envoy => {
+            "Use a STRICT_DNS cluster with ROUND_ROBIN or LEAST_REQUEST; LOGICAL_DNS uses one address at a time."
+        }
+        Technology::DotNet => {
+            "Set SocketsHttpHandler.PooledConnectionLifetime to a minute or two; for gRPC use a dns:/// address with \
+             RoundRobinConfig."
+        }
+        Technology::Unknown => {
+            "Use more than one connection: for gRPC a dns:/// target with round_robin (pick_first is the default), for pools \
+             a maximum age, for HTTP a limit of requests per connection; or shuffle the addresses before connecting."
+        }
+    }
+}
+
+fn order(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Envoy => "Use STRICT_DNS with ROUND_ROBIN: LOGICAL_DNS takes the first address alone.",
+        Technology::Nginx => {
+            "Have the DNS server shuffle (CoreDNS: plugin loadbalance), and let nginx use all addresses (`server <name> \
+             resolve;` in an upstream with a `zone`)."
+        }
+        _ => {
+            "Have the DNS server shuffle (CoreDNS: plugin loadbalance in the Corefile, also where NodeLocal DNSCache or a \
+             mesh's DNS proxy answers), or have the client shuffle the addresses, or use all of them in turn."
+        }
+    }
+}
+
+const PICK_FIRST: &str = "gRPC's default policy, pick_first, uses one connection. Set the service configuration \
+     {\"loadBalancingConfig\":[{\"round_robin\":{}}]} with a dns:/// target (without that scheme the name is resolved when \
+     dialling, and the policy sees one address), and MAX_CONNECTION_AGE on the server.";
+const AGE: &str = "A gRPC client resolves again only when a connection ends. Set MAX_CONNECTION_AGE on the server (grpc-go: \
+     keepalive.ServerParameters.MaxConnectionAge; grpc-java: maxConnectionAge), with a grace; with round_robin, and \
+     dns:/// in the target, new endpoints are used within about 30 s of that.";
+const SORT: &str = "The C library sorts addresses by the longest prefix in common with the client's own (RFC 6724, rule 9). \
+     Choose at random among all addresses in the client, or have the pods' interfaces carry a /32, or use a resolver that \
+     does not sort (Go's, c-ares).";
+const TRUNCATED: &str = "The resolver does not ask again over TCP, or not with a larger buffer: musl before 1.2.4, \
+     c-ares and old stub resolvers. Update it, add `options edns0` (glibc), allow DNS over TCP (port 53) in network policies, \
+     and raise bufsize in CoreDNS; or split the Service.";
+const CAP: &str = "The resolver or client keeps only so many addresses (musl: 48). Use an image with glibc, resolve with a DNS \
+     library, split the Service, or let a proxy choose the endpoint. With a DNS server that shuffles and new look-ups the \
+     load evens out over time.";
+const NOT_READY: &str = "Where DNS lists them, publishNotReadyAddresses is set: leave it to a second Service for discovery \
+     between peers, and let clients use one without it. Otherwise the client used an answer from before: have it resolve \
+     again.";
+const DNS: &str = "Let answers live no longer than the endpoints: in CoreDNS, `ttl 5` in the kubernetes plugin, `disable \
+     success cluster.local` and `disable denial cluster.local` in cache, no serve_stale; the same in NodeLocal DNSCache. See that CoreDNS reaches the API \
+     server.";
+const FAILING: &str = "Look at that pod (kubectl describe and logs), and have its readiness probe fail when it cannot serve, \
+     so that DNS leaves it out.";
+const UNEXPLAINED: &str = "Look at how the client chooses: weights, zones or sticky keys in its load balancer, or a list of \
+     addresses from elsewhere than DNS.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::sample::Facts;
+
+    fn fix(cause: Cause, program: Option<&str>, grpc: bool) -> Option<String> {
+        let mut facts = Facts::new(&[1, 0, 0]);
+        facts.client.program = program.map(str::to_owned);
+        facts.client.grpc = grpc;
+        of(cause, &facts.scene())
+    }
+
+    #[test]
+    fn advice_is_in_the_words_of_the_technology() {
+        let cases = [
+            (Cause::StaleCache, Some("java"), false, "security property networkaddress.cache.ttl"),
+            (Cause::NeverReResolved, Some("java"), true, "MAX_CONNECTION_AGE"),
+            (Cause::NeverReResolved, Some("nginx"), false, "valid="),
+            (Cause::Pinned, Some("envoy"), false, "STRICT_DNS"),
+            (Cause::Pinned, Some("grpc-client"), true, "round_robin"),
+            (Cause::Pinned, Some("dotnet"), false, "PooledConnectionLifetime"),
+            (Cause::StaleCache, Some("python3.12"), false, "ttl_dns_cache"),
+            (Cause::StaleCache, Some("node"), false, "undici"),
+            (Cause::StaleCache, Some("MainThread"), false, "undici"),
+            (Cause::NeverReResolved, None, false, "MAX_CONNECTION_AGE"),
+            (Cause::AnswerOrder, None, false, "loadbalance"),
+            (Cause::AddressSort, None, false, "rule 9"),
+        ];
+        for (cause, program, grpc, expected) in cases {
+            let text = fix(cause, program, grpc).unwrap();
+            assert!(text.contains(expected), "{cause:?} {program:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_fix_and_what_is_not_has_none() {
+        for cause in Cause::ALL {
+            let is_well = matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew);
+            for program in ["java", "node", "python3", "nginx", "envoy", "dotnet", "curl"] {
+                assert_eq!(fix(cause, Some(program), false).is_none(), is_well, "{cause:?} {program}");
+            }
+        }
+    }
+}

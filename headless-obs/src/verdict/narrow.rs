@@ -1,0 +1,195 @@
+//! Clients that stay with one endpoint: alone they leave the others idle, many of them are as good as even.
+
+use super::chance;
+use super::scene::Scene;
+use super::words::{count, span};
+use crate::expose::snapshot::{Cause, Client, Confidence, Spread, Verdict};
+
+/// How long a connection must be held at most to show a habit, in seconds.
+const HELD: f64 = 60.0;
+/// Connections by one answer from which it is a habit, not a burst.
+const BY_ONE_ANSWER: u64 = 10;
+
+/// Each pod of the client stays with one endpoint.
+pub(super) fn is_narrow(scene: &Scene<'_>) -> bool {
+    holds_one(scene) || chooses_one(scene)
+}
+
+/// It stays with one endpoint: `pinned`, or `subset` where all clients together are even.
+pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
+    let client = scene.client;
+    let is_held = holds_one(scene);
+    if !is_held && !chooses_one(scene) {
+        return None;
+    }
+    let mut evidence = vec![if is_held {
+        format!(
+            "{} of {} to one endpoint each, for {} or longer.",
+            hold(client.held.pods_on_one),
+            count(client.held.pods, "pod"),
+            span(client.held.seconds)
+        )
+    } else {
+        format!(
+            "{} of {} made all their connections to one endpoint each: {} by {}.",
+            client.choice.pods_on_one,
+            count(client.choice.pods, "pod"),
+            count(connections(client), "connection"),
+            count(selections(client).max(1), "selection")
+        )
+    }];
+    if let Some((fleet, whose, holders)) = even_fleet(scene, is_held) {
+        evidence.push(format!(
+            "{} {whose} are even together: {}",
+            count(holders, "pod"),
+            super::plain::figures(fleet, "connections")
+        ));
+        return Some(scene.verdict(Cause::Subset, Confidence::High, evidence));
+    }
+    evidence.push(super::plain::figures(if is_held { &client.open } else { &client.spread }, "connections"));
+    if client.grpc {
+        evidence.push("It asks for gRPC's service configuration: pick_first is gRPC's default.".to_owned());
+    }
+    // Where endpoints count early, a connection that is held for as long may still be a short one.
+    let is_sure = client.grpc || !is_held || client.held.seconds >= HELD;
+    let confidence = if is_sure { Confidence::High } else { Confidence::Medium };
+    Some(scene.verdict(Cause::Pinned, confidence, evidence))
+}
+
+fn hold(pods: u64) -> String {
+    format!("The open connections of {pods}")
+}
+
+/// All that is open goes to one endpoint per pod, and has for a while.
+fn holds_one(scene: &Scene<'_>) -> bool {
+    let (client, held) = (scene.client, &scene.client.held);
+    // Of a client that connects and disconnects all the time, what is open just now is not its habit.
+    let is_habit =
+        client.open.connections * 2 >= client.spread.connections || client.choice.most_endpoints <= 1;
+    client.open.endpoints > 1
+        && client.open.connections > 0
+        && held.pods > 0
+        && held.pods_on_one == held.pods
+        && held.seconds >= scene.mature_after_seconds.min(HELD)
+        && is_habit
+}
+
+/// All of a pod's connections went to one endpoint, by no chance.
+fn chooses_one(scene: &Scene<'_>) -> bool {
+    let (client, choice) = (scene.client, &scene.client.choice);
+    if choice.pods == 0 || choice.pods_on_one < choice.pods || client.spread.endpoints < 2 {
+        return false;
+    }
+    let n = client.spread.endpoints;
+    let options = if choice.smallest_answer > 1 { n.min(choice.smallest_answer) } else { n };
+    // The first of each pod is free.
+    let repeated = |all: u64| chance::same_by_chance_is_ruled_out(all.saturating_sub(choice.pods), options);
+    let selections = selections(client);
+    repeated(selections)
+        || selections <= choice.pods
+            && choice.most_by_one_answer >= BY_ONE_ANSWER
+            && repeated(connections(client))
+}
+
+fn connections(client: &Client) -> u64 {
+    client.endpoints.iter().map(|own| own.counted).sum()
+}
+
+fn selections(client: &Client) -> u64 {
+    client.endpoints.iter().map(|own| own.selections).sum()
+}
+
+/// The workload's pods together, or all of the Service's clients, if they are even.
+fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'static str, u64)> {
+    let pods = |client: &Client| if is_held { client.held.pods } else { client.choice.pods };
+    let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none());
+    let (own, all) = (pods(scene.client), counted.map(pods).sum());
+    let of_client = if is_held { &scene.client.open } else { &scene.client.spread };
+    let of_service = if is_held { &scene.service.open } else { &scene.service.spread };
+    [(of_client, "of this client", own), (of_service, "of all clients", all)]
+        .into_iter()
+        .find(|(spread, _, holders)| is_even(spread, *holders))
+}
+
+/// So many holders, each with its share of the connections, are as even as so many choices can be.
+fn is_even(spread: &Spread, holders: u64) -> bool {
+    if holders < 2 || spread.connections < holders {
+        return false;
+    }
+    let each = spread.connections as f64 / holders as f64;
+    let is_enough = holders >= chance::needed(spread.endpoints);
+    let is_plainly_even = spread.coverage >= 1.0 && spread.peak_to_mean <= chance::PEAK;
+    is_plainly_even || is_enough && !chance::uneven_in_bursts(spread, each)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::sample::Facts;
+
+    /// Pods that hold what is open, all to one endpoint each.
+    fn held(open: &[u64], pods: u64, seconds: f64) -> Facts {
+        let mut facts = Facts::held(open);
+        facts.client.held.pods = pods;
+        facts.client.held.pods_on_one = pods;
+        facts.client.held.seconds = seconds;
+        facts
+    }
+
+    fn cause(facts: &Facts) -> Option<Cause> {
+        pinned(&facts.scene()).map(|verdict| verdict.cause)
+    }
+
+    #[test]
+    fn one_held_connection_is_pinned() {
+        let cases = [
+            (held(&[1, 0, 0], 1, 120.0), Some(Cause::Pinned)),
+            (held(&[8, 0, 0], 1, 120.0), Some(Cause::Pinned)),
+            (held(&[1, 0, 0], 1, 20.0), None),
+            (held(&[1], 1, 120.0), None),
+            (held(&[1, 1, 0], 2, 120.0), Some(Cause::Pinned)),
+            (held(&[1, 1, 1], 3, 120.0), Some(Cause::Subset)),
+            (held(&[9, 14, 11, 8, 10, 12, 9, 6, 13, 8], 100, 120.0), Some(Cause::Subset)),
+            (held(&[100, 0, 0, 0, 0, 0, 0, 0, 0, 0], 100, 120.0), Some(Cause::Pinned)),
+            (held(&[50, 160, 130, 70, 100, 120, 90, 60, 130, 90], 100, 120.0), Some(Cause::Subset)),
+        ];
+        for (facts, expected) in cases {
+            assert_eq!(cause(&facts), expected, "{:?}", facts.client.open);
+        }
+        let mut spreads = held(&[1, 1, 1], 1, 120.0);
+        spreads.client.held.pods_on_one = 0;
+        assert_eq!(cause(&spreads), None);
+    }
+
+    #[test]
+    fn other_clients_may_make_up_for_it() {
+        let mut facts = held(&[1, 0, 0], 1, 120.0);
+        let mut others = facts.client.clone();
+        others.held.pods = 30;
+        facts.service.clients = vec![facts.client.clone(), others];
+        facts.service.open = crate::spread::of(&[11, 10, 10]);
+        assert_eq!(cause(&facts), Some(Cause::Subset));
+        facts.service.open = crate::spread::of(&[31, 0, 0]);
+        assert_eq!(cause(&facts), Some(Cause::Pinned));
+    }
+
+    #[test]
+    fn many_connections_to_one_are_pinned_where_chance_is_ruled_out() {
+        // Connections, selections, most by one answer, expected.
+        let cases = [
+            (600, 600, 1, Some(Cause::Pinned)),
+            (600, 1, 600, Some(Cause::Pinned)),
+            (12, 12, 1, Some(Cause::Pinned)),
+            (10, 10, 1, None),
+            (5, 1, 5, None),
+            (60, 2, 30, None),
+        ];
+        for (connections, selections, by_one, expected) in cases {
+            let mut facts = Facts::new(&[connections, 0, 0]);
+            facts.client.endpoints[0].selections = selections;
+            let choice = &mut facts.client.choice;
+            (choice.pods, choice.pods_on_one, choice.most_by_one_answer) = (1, 1, by_one);
+            assert_eq!(cause(&facts), expected, "{connections} {selections} {by_one}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a verdict is drawn from: one client, its Service, and how far the snapshot can be relied on; and the
+//! questions that several rules ask of it.
+
+use jiff::Timestamp;
+
+use super::fix;
+use crate::expose::snapshot::{
+    Cause, Client, ClientEndpoint, Confidence, Endpoint, Quality, Service, Snapshot, Spread, Verdict,
+};
+
+/// What was seen in all, to hold losses against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections and failed attempts to all Services.
+    pub connections: u64,
+    /// DNS answers for all Services' names.
+    pub answers: u64,
+}
+
+impl Seen {
+    /// Of a whole snapshot.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
+        Self {
+            connections: clients().map(|client| client.opened + client.failed).sum(),
+            answers: snapshot.services.iter().flat_map(|service| service.dns.rcodes.values()).sum(),
+        }
+    }
+}
+
+/// One client of one Service.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// How much of the truth the snapshot shows.
+    pub quality: &'a Quality,
+    /// When observation began.
+    pub from: Timestamp,
+    /// When it was looked.
+    pub to: Timestamp,
+    /// How long an endpoint must have been ready to count.
+    pub mature_after_seconds: f64,
+    /// What was seen in all.
+    pub seen: Seen,
+    /// The Service.
+    pub service: &'a Service,
+    /// Its client.
+    pub client: &'a Client,
+}
+
+impl<'a> Scene<'a> {
+    /// A client as the snapshot shows it.
+    #[must_use]
+    pub fn new(snapshot: &'a Snapshot, service: &'a Service, client: &'a Client, seen: Seen) -> Self {
+        Self {
+            quality: &snapshot.quality,
+            from: snapshot.from,
+            to: snapshot.to,
+            mature_after_seconds: snapshot.mature_after_seconds,
+            seen,
+            service,
+            client,
+        }
+    }
+
+    /// The Service's endpoints that count, with the client's part at each.
+    pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+        // Rows are in the same order; a pod that came back under its name has two.
+        let rows = self.service.endpoints.iter().zip(&self.client.endpoints);
+        rows.filter(|(endpoint, own)| endpoint.mature && endpoint.pod == own.pod)
+    }
+
+    /// Connections and attempts, those to ports that endpoints do not have included.
+    pub(super) fn attempts(&self) -> u64 {
+        let client = self.client;
+        client.opened + client.failed + client.other_ports.iter().map(|port| port.connections).sum::<u64>()
+    }
+
+    /// Whether so many of the client's connections are worth a word.
+    pub(super) fn matters(&self, connections: u64) -> bool {
+        connections > 0 && connections.saturating_mul(100) >= self.attempts()
+    }
+
+    /// The figures to look at: connections opened, or those open where none was opened.
+    pub(super) fn spread(&self) -> &'a Spread {
+        let client = self.client;
+        if client.spread.connections > 0 { &client.spread } else { &client.open }
+    }
+
+    /// Choices. Of connections older than the observer, and of those whose detail was lost, they are not known.
+    pub(super) fn selections(&self) -> &'a Spread {
+        &self.client.selections
+    }
+
+    /// Endpoints that count.
+    pub(super) fn endpoints(&self) -> u64 {
+        self.spread().endpoints
+    }
+
+    /// Name of the client as it is shown.
+    pub(super) fn name(&self) -> String {
+        let client = self.client;
+        if client.namespace.is_empty() {
+            client.workload.clone()
+        } else {
+            format!("{}/{}", client.namespace, client.workload)
+        }
+    }
+
+    /// A verdict with its fix.
+    pub(super) fn verdict(&self, cause: Cause, confidence: Confidence, evidence: Vec<String>) -> Verdict {
+        Verdict { cause, confidence, evidence, fix: fix::of(cause, self), needed: None }
+    }
+}

@@ -1,0 +1,105 @@
+//! Why there is no verdict. A verdict on half the facts is worse than none.
+
+use super::renewal;
+use super::scene::Scene;
+use crate::expose::snapshot::Counts;
+
+/// Why there is no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// More than 1 % of what matters was lost.
+    Losses,
+    /// The topology is not known, or is that of some time ago.
+    NotInSync,
+    /// All its connections are older than the observer.
+    StartedAfter,
+    /// It asks for certain pods by their names: that it prefers them is meant.
+    ByHostname,
+    /// No DNS answer explains its connections.
+    NoDns,
+    /// Its connections are left out on purpose.
+    Excluded,
+}
+
+impl Withheld {
+    /// All reasons.
+    pub const ALL: [Self; 6] =
+        [Self::Losses, Self::NotInSync, Self::StartedAfter, Self::ByHostname, Self::NoDns, Self::Excluded];
+
+    /// The name used in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Losses => "losses",
+            Self::NotInSync => "not_in_sync",
+            Self::StartedAfter => "started_after",
+            Self::ByHostname => "by_hostname",
+            Self::NoDns => "no_dns",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
+/// Losses that take connections, or the answers that explain them, from a client. Connections whose detail was lost are
+/// in `late_share`; streams older than the observer (`tcp_unsynced`) are no loss.
+const CONNECTIONS: [&str; 8] = [
+    "tracked_full",
+    "flows_full",
+    "evidence_evicted",
+    "conduct_evicted",
+    "clients_evicted",
+    "clients_full",
+    "topology_full",
+    "topology_evicted",
+];
+const ANSWERS: [&str; 7] = [
+    "dns_ring_full",
+    "dns_copy_failed",
+    "dns_cut",
+    "tcp_gap",
+    "tcp_overflow",
+    "tcp_evicted",
+    "tcp_incomplete",
+];
+
+/// Whatever was seen, it cannot be relied on, or is not to be judged.
+pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
+    let quality = scene.quality;
+    let lost = |names: &[&str]| names.iter().filter_map(|name| quality.events_lost.get(*name)).sum::<u64>();
+    let matters = |lost: u64, seen: u64| lost.saturating_mul(100) > lost.saturating_add(seen);
+    if scene.client.excluded.is_some() {
+        Some(Withheld::Excluded)
+    } else if quality.late_share > 0.01
+        || matters(lost(&CONNECTIONS), scene.seen.connections)
+        || matters(lost(&ANSWERS), scene.seen.answers)
+    {
+        Some(Withheld::Losses)
+    } else if !quality.topology.synced || quality.topology.stale_since.is_some() {
+        Some(Withheld::NotInSync)
+    } else {
+        None
+    }
+}
+
+/// Nothing is dialled that should not be, and how it is spread says nothing.
+pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
+    let resolution = &scene.client.resolution;
+    if only(resolution, &["hostname", "preexisting"]) && resolution.contains_key("hostname") {
+        Some(Withheld::ByHostname)
+    } else if only(resolution, &["none", "preexisting"]) && resolution.contains_key("none") {
+        Some(Withheld::NoDns)
+    } else if only(resolution, &["preexisting"])
+        && scene.client.answers.count == 0
+        && renewal::never_re_resolved(scene).is_none()
+    {
+        Some(Withheld::StartedAfter)
+    } else {
+        None
+    }
+}
+
+/// There are some, and all are of these kinds. What is older than the observer may be of any.
+fn only(counts: &Counts, kinds: &[&str]) -> bool {
+    let mut seen = counts.iter().filter(|(_, count)| **count > 0).map(|(kind, _)| kind.as_str()).peekable();
+    seen.peek().is_some() && seen.all(|kind| kinds.contains(&kind))
+}
