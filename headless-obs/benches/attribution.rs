@@ -8,14 +8,11 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
-use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use headless_obs::client::exclude::Exclude;
 use headless_obs::engine::{Config, Engine};
 use headless_obs::time::Time;
 use headless_obs::topology::object::{Change, Object, ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
-use headless_obs::{client, dns, evidence, topology};
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
 use hickory_proto::op::{Message, OpCode, Query};
@@ -94,21 +91,7 @@ fn answer(service: u32, count: u32) -> Vec<u8> {
 
 impl World {
     fn new() -> Self {
-        let mut engine = Engine::new(Config {
-            topology: topology::Config::default(),
-            learner: None,
-            clients: client::Config::default(),
-            evidence: evidence::Config::default(),
-            streams: dns::stream::Limits::default(),
-            cells: 100_000,
-            boring: 16_384,
-            idle_flow: Duration::from_secs(600),
-            mature_after: Duration::from_secs(600),
-            stale_grace: Duration::from_secs(5),
-            count_host: false,
-            exclude: Exclude::default(),
-            own_process: 1,
-        });
+        let mut engine = Engine::new(Config { count_host: false, ..Config::default() });
         for service in 0..SERVICES {
             let count = if service == SERVICES - 1 { LARGE } else { ENDPOINTS };
             engine.apply(Time(1), Change::Apply(Object::Slice(slice(service, count))));

@@ -105,7 +105,7 @@ pub struct Told {
     pub ttl: u32,
     /// It was cut.
     pub truncated: bool,
-    /// How many of its addresses are nearest to the client's own, as in [`Received`](crate::evidence::Received).
+    /// How many of its addresses are nearest to the client's own, as in [`Received`].
     pub nearest: u16,
     /// This is one of them.
     pub is_near: bool,

@@ -21,7 +21,7 @@ use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
 use crate::topology::object::Change;
-use crate::{client, dns, evidence, probe, topology};
+use crate::{probe, topology};
 
 pub use checks::checks;
 use scene::{Scene, take_in};
@@ -29,10 +29,6 @@ use work::Work;
 
 /// Topology updates that may wait for the engine.
 const UPDATES: usize = 64;
-/// About how many (client, endpoint, port, resolution) the ledger tells apart.
-const CELLS: usize = 100_000;
-/// How long a flow's totals are kept in the kernel after they stopped changing.
-const IDLE_FLOW: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Starts to observe. Where all of the topology is at hand, the probes are attached when this returns; where it has
 /// to be asked for, that follows once it is complete, and the observer answers meanwhile.
@@ -48,17 +44,13 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let mut engine = Engine::new(engine::Config {
         topology: topology::Config { node: source.node(&observe), ..Default::default() },
         learner: source.learner(&observe),
-        clients: client::Config::default(),
-        evidence: evidence::Config::default(),
-        streams: dns::stream::Limits::default(),
-        cells: CELLS,
         boring: usize::try_from(observe.max_boring)?,
-        idle_flow: IDLE_FLOW,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,
         count_host: observe.count_host,
         exclude: observe.exclude.clone(),
         own_process: std::process::id(),
+        ..Default::default()
     });
     let scene = Scene {
         node: observe.node.clone(),

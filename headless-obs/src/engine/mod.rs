@@ -61,7 +61,7 @@ pub struct Config {
     pub evidence: crate::evidence::Config,
     /// Bounds of reassembly.
     pub streams: dns::stream::Limits,
-    /// About how many cells the ledger may have.
+    /// About how many cells the ledger may have, some 300 bytes each.
     pub cells: usize,
     /// How many boring addresses the kernel can hold.
     pub boring: usize,
@@ -75,8 +75,28 @@ pub struct Config {
     pub count_host: bool,
     /// Clients that are left out of the headline.
     pub exclude: Exclude,
-    /// The observer's own process: its connections are nobody's business.
+    /// The observer's own process: its connections are nobody's business. 0 is nobody's.
     pub own_process: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            topology: crate::topology::Config::default(),
+            learner: None,
+            clients: crate::client::Config::default(),
+            evidence: crate::evidence::Config::default(),
+            streams: dns::stream::Limits::default(),
+            cells: 100_000,
+            boring: 16_384,
+            idle_flow: Duration::from_secs(600),
+            mature_after: Duration::from_secs(600),
+            stale_grace: Duration::from_secs(5),
+            count_host: true,
+            exclude: Exclude::default(),
+            own_process: 0,
+        }
+    }
 }
 
 /// A client whose program is not known.

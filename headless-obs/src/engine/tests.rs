@@ -50,19 +50,11 @@ struct Dialled(TcpRecord);
 
 fn config() -> Config {
     Config {
-        topology: crate::topology::Config::default(),
-        learner: None,
-        clients: crate::client::Config::default(),
-        evidence: crate::evidence::Config::default(),
-        streams: dns::stream::Limits::default(),
         cells: 1000,
         boring: 100,
-        idle_flow: Duration::from_secs(600),
         mature_after: Duration::ZERO,
         stale_grace: Duration::ZERO,
-        count_host: true,
-        exclude: Exclude::default(),
-        own_process: u32::MAX,
+        ..Config::default()
     }
 }
 

@@ -78,7 +78,8 @@ pub struct AnswerAge {
     pub buckets: Counts,
 }
 
-/// A client's open connections, older than the observer included.
+/// A client's open connections by the Service's name. Those older than the observer are left out: it is not known what
+/// they were resolved by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// Pods with open connections.

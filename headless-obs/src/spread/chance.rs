@@ -35,7 +35,7 @@ pub(super) fn peak_to_mean(choices: u64, endpoints: u64) -> f64 {
     let mean = super::real(choices) / n;
     let expected = match u8::try_from(choices) {
         Ok(few @ ..=EXACT) => exact(few, n) / mean,
-        _ if mean < NORMAL => poisson(choices, mean, n) / mean,
+        _ if mean < NORMAL => poisson(choices, mean, endpoints) / mean,
         _ => normal(mean, n),
     };
     expected.clamp(1.0, n)
@@ -67,13 +67,15 @@ fn exact(choices: u8, n: f64) -> f64 {
 }
 
 /// Expected peak of n Poisson counts.
-fn poisson(choices: u64, mean: f64, n: f64) -> f64 {
+fn poisson(choices: u64, mean: f64, endpoints: u64) -> f64 {
     let mut term = (-mean).exp();
     let mut below = term;
+    // A product of squares; the general power takes far longer.
+    let power = i32::try_from(endpoints).unwrap_or(i32::MAX);
     let mut expected = 0.0;
     let mut k = 0.0;
     for _ in 0..choices {
-        let above = 1.0 - below.min(1.0).powf(n);
+        let above = 1.0 - below.min(1.0).powi(power);
         expected += above;
         k += 1.0;
         if k > mean && above < 1e-4 {

@@ -8,7 +8,7 @@
 //! would bring about the signs of a later one.
 //!
 //! Two kinds of evidence: structure (an endpoint that nobody was told of, one connection held for hours) needs no
-//! number of connections; figures do, and are held against what random choice would show ([`chance`]). A client that
+//! number of connections; figures do, and are held against what random choice would show (the module `chance`). A client that
 //! chooses at random is called anything but `even`, `too_few` or `subset` in fewer than one of 1,000 windows, whatever
 //! their size (see the simulation).
 //!

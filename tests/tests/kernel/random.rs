@@ -9,7 +9,7 @@ use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams
 use headless_obs::engine::{self, Engine, KernelState};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
-use headless_obs::{client, evidence, topology};
+
 use headless_obs_ebpf::record::DnsRecord;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -46,16 +46,7 @@ struct Road {
 
 impl Road {
     fn new() -> Self {
-        let engine = Engine::new(engine::Config {
-            topology: topology::Config::default(),
-            learner: None,
-            clients: client::Config::default(),
-            evidence: evidence::Config::default(),
-            streams: Limits::default(),
-            cells: 100,
-            boring: 100,
-            idle_flow: std::time::Duration::from_secs(600),
-        });
+        let engine = Engine::new(engine::Config { cells: 100, boring: 100, ..Default::default() });
         Self {
             kernel: Kernel::new(&PORTS, 1 << 20),
             streams: Streams::new(Limits::default()),

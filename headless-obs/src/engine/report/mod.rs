@@ -17,6 +17,7 @@ use crate::expose::snapshot::{Dns, Endpoint, SCHEMA, Service, Snapshot, Topology
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
+use crate::verdict;
 
 use cells::{dns, failures, stale};
 use figures::idle;
@@ -101,7 +102,7 @@ impl Engine {
             })
             .collect();
         services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        Snapshot {
+        let mut snapshot = Snapshot {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
             from: kernel.from,
@@ -109,7 +110,9 @@ impl Engine {
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
-        }
+        };
+        verdict::judge_all(&mut snapshot);
+        snapshot
     }
 
     fn service(
