@@ -19,6 +19,7 @@ mod result;
 mod scenario;
 mod spread;
 mod stage;
+mod systems;
 mod table;
 
 use std::io::{Write as _, stderr, stdout};

@@ -38,7 +38,6 @@ impl Scenario {
     }
 
     /// The same, which takes longer.
-    #[expect(dead_code, reason = "none does yet")]
     pub(crate) fn slow(self) -> Self {
         Self { quick: false, ..self }
     }

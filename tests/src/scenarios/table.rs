@@ -1,7 +1,7 @@
 //! All scenarios there are, in the order they are shown and run.
 
 use crate::scenario::Scenario;
-use crate::{endpoints, fleet, grpc, languages, names, resolver, spread};
+use crate::{endpoints, fleet, grpc, languages, names, resolver, spread, systems};
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -13,6 +13,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         languages::scenarios(),
         names::scenarios(),
         endpoints::scenarios(),
+        systems::scenarios(),
     ];
     all.into_iter().flatten().collect()
 }

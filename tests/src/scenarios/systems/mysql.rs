@@ -1,0 +1,94 @@
+//! MySQL, by MariaDB: a StatefulSet whose primary is named and whose readers take any pod.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::cast::{Cast, path};
+use super::install::debian;
+use super::running::{Running, repeat_well, run};
+use super::said::{Counts, said};
+use crate::scenario::{Scenario, Seen};
+use crate::stage::Stage;
+
+const PORT: u16 = 3306;
+const SERVER: &str = "/usr/sbin/mariadbd";
+const USER: &str = "shop";
+
+/// Those of this file.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::new(
+        "mysql",
+        "MariaDB with two replicas: writes to mysql-0.mysql, reads from mysql",
+        "writer@mysql=withheld:by_hostname[hostname:10] reader@mysql=even[service:90] \
+                   mysql@mysql=withheld:by_hostname[hostname]",
+        mysql,
+    )]
+}
+
+fn mysql(stage: &Stage) -> Result<Seen> {
+    debian(&[(SERVER, "mariadb-server"), ("/usr/bin/mariadb", "mariadb-client")])?;
+    let cast = Cast::new(stage, include_str!("manifests/mysql.yaml"))?;
+    let empty = path(stage, "empty")?;
+    run(Command::new("mariadb-install-db")
+        .args(["--no-defaults", "--user=root", "--skip-test-db", "--auth-root-authentication-method=normal"])
+        .arg(format!("--datadir={empty}")))?;
+    let observer = cast.observe()?;
+    let mut servers = cast
+        .replicas("mysql")
+        .map(|(number, pod)| {
+            let data = path(stage, &format!("mysql-{number}"))?;
+            run(Command::new("cp").args(["-a", &empty, &data]))?;
+            let begin = format!("{data}.sql");
+            fs::write(&begin, first_words(number)).context("cannot write the first statements")?;
+            let (id, data_dir) = (format!("--server-id={}", number + 1), format!("--datadir={data}"));
+            let (socket, begin) = (format!("--socket={data}/socket"), format!("--init-file={begin}"));
+            Running::start(
+                pod,
+                &[&[SERVER, "--no-defaults", &id, &data_dir, &socket, &begin], &OPTIONS[..]].concat(),
+            )
+        })
+        .collect::<Result<Vec<_>>>()?;
+    servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
+
+    let sql = |host: &str, sql: &str| format!("mariadb --no-defaults -h {host} -u {USER} -e '{sql}'");
+    let writer = cast.pod("writer")?;
+    repeat_well(writer, 10, &sql("mysql-0.mysql", "insert into shop.orders values (default)"))?;
+    repeat_well(cast.pod("reader")?, 90, &sql("mysql", "select @@server_id"))?;
+    // A replica that has lost its primary, or never had it, tries again by itself.
+    for server in &mut servers[1..] {
+        server.says("connected to master")?;
+    }
+    let clients = [
+        ("mysql", "writer", Counts::Exact),
+        ("mysql", "reader", Counts::Exact),
+        ("mysql", "mysql", Counts::Any),
+    ];
+    said(&observer.snapshot()?, &clients)
+}
+
+const OPTIONS: [&str; 7] = [
+    "--user=root",
+    "--skip-name-resolve",
+    "--bind-address=0.0.0.0",
+    "--log-bin=changes",
+    "--innodb-buffer-pool-size=8M",
+    "--innodb-log-file-size=4M",
+    "--pid-file=pid",
+];
+
+/// What a server does first: the primary makes a table and users, each replica asks the primary by its name.
+fn first_words(number: usize) -> String {
+    if number == 0 {
+        format!(
+            "create database shop;\ncreate table shop.orders (n int auto_increment primary key);\n\
+             create user {USER}@'%';\ngrant all on *.* to {USER}@'%';\n"
+        )
+    } else {
+        format!(
+            "change master to master_host='mysql-0.mysql', master_user='{USER}', master_use_gtid=slave_pos, \
+             master_connect_retry=1;\nstart slave;\n"
+        )
+    }
+}
