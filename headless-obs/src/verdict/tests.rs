@@ -112,7 +112,7 @@ fn certain_pods_are_meant_and_never_imbalance() {
 #[test]
 fn half_the_facts_carry_no_verdict() {
     type Change = fn(&mut Facts);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
         (|facts| facts.quality.late_share = 0.011, "losses"),
         (|facts| facts.quality.events_lost = counts([("tracked_full", 102)]), "losses"),
         (|facts| facts.quality.events_lost = counts([("evidence_evicted", 102)]), "losses"),
@@ -121,6 +121,7 @@ fn half_the_facts_carry_no_verdict() {
         (|facts| facts.quality.topology.stale_since = Some(at(0)), "not_in_sync"),
         (|facts| facts.client.excluded = Some("host".to_owned()), "excluded"),
         (|facts| facts.client.resolution = counts([("none", 600)]), "no_dns"),
+        (|facts| facts.client.resolution = counts([("hostname", 4), ("none", 1)]), "no_dns"),
         (
             |facts| {
                 facts.client.resolution = counts([("preexisting", 600)]);

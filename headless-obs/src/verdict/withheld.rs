@@ -81,24 +81,24 @@ pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
     }
 }
 
-/// Nothing is dialled that should not be, and how it is spread says nothing.
+/// Nothing is dialled that should not be, and how it is spread says nothing: none of it was by the Service's name. What
+/// is older than the observer may have been by any.
 pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
     let resolution = &scene.client.resolution;
-    if only(resolution, &["hostname", "preexisting"]) && resolution.contains_key("hostname") {
-        Some(Withheld::ByHostname)
-    } else if only(resolution, &["none", "preexisting"]) && resolution.contains_key("none") {
+    if !only(resolution, &["hostname", "none", "preexisting"]) {
+        None
+    } else if resolution.get("none").is_some_and(|count| *count > 0) {
         Some(Withheld::NoDns)
-    } else if only(resolution, &["preexisting"])
-        && scene.client.answers.count == 0
-        && renewal::never_re_resolved(scene).is_none()
-    {
+    } else if resolution.get("hostname").is_some_and(|count| *count > 0) {
+        Some(Withheld::ByHostname)
+    } else if scene.client.answers.count == 0 && renewal::never_re_resolved(scene).is_none() {
         Some(Withheld::StartedAfter)
     } else {
         None
     }
 }
 
-/// There are some, and all are of these kinds. What is older than the observer may be of any.
+/// There are some, and all are of these kinds.
 fn only(counts: &Counts, kinds: &[&str]) -> bool {
     let mut seen = counts.iter().filter(|(_, count)| **count > 0).map(|(kind, _)| kind.as_str()).peekable();
     seen.peek().is_some() && seen.all(|kind| kinds.contains(&kind))
