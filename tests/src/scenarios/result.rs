@@ -33,7 +33,10 @@ impl Outcome {
                 }
                 got
             }
-            Err(error) => format!("error: {error:#}"),
+            Err(error) => {
+                note(&format!("{}: {error:#}", self.name));
+                format!("error: {error:#}")
+            }
         };
         self.runs += 1;
         self.right += u32::from(got == self.expected);
