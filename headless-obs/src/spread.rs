@@ -53,9 +53,37 @@ pub fn of(counts: &[u64]) -> Spread {
     spread.entropy = entropy(counts, total).clamp(0.0, 1.0);
     spread.expected_coverage = chance::coverage(total, n);
     spread.expected_peak_to_mean = chance::peak_to_mean(spread.connections, spread.endpoints);
+    spread.peak_to_expected = spread.peak_to_mean;
     if spread.endpoints > 1 {
         spread.dispersion = (total * spread.cv.powi(2) / (n - 1.0)).min(total);
         spread.z = Some(deviations(spread.dispersion, n - 1.0));
+    }
+    spread
+}
+
+/// The same where random choice would not reach all endpoints alike, as some came later: `exposures` are in the same
+/// order, in proportion to what each could expect. Dispersion, z and the peak are held against that; an endpoint that
+/// could expect less than one connection says nothing about chance, and less than five nothing about peaks.
+#[must_use]
+pub fn exposed(counts: &[u64], exposures: &[f64]) -> Spread {
+    let mut spread = of(counts);
+    let sum: f64 = exposures.iter().sum();
+    let total = real(spread.connections);
+    let expected = || exposures.iter().map(|exposure| exposure / sum * total).zip(counts);
+    let is_alike =
+        exposures.iter().all(|exposure| (exposure * real(spread.endpoints) - sum).abs() <= sum * 1e-9);
+    if spread.connections == 0 || is_alike || counts.len() != exposures.len() || sum <= 0.0 {
+        return spread;
+    }
+    let told = || expected().filter(|(expected, _)| *expected >= 1.0);
+    let freedom = real(u64::try_from(told().count()).unwrap_or(u64::MAX)) - 1.0;
+    let peaks = expected().filter(|(expected, _)| *expected >= 5.0).map(|(expected, x)| real(*x) / expected);
+    spread.peak_to_expected = peaks.fold(1.0, f64::max);
+    (spread.dispersion, spread.z) = (0.0, None);
+    if freedom >= 1.0 {
+        let squares = told().map(|(expected, x)| (real(*x) - expected).powi(2) / expected);
+        spread.dispersion = squares.sum::<f64>() / freedom;
+        spread.z = Some(deviations(spread.dispersion, freedom));
     }
     spread
 }

@@ -180,7 +180,8 @@ impl Engine {
                 let dialler = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
                 self.learn_program(record, dialler, at);
-                self.conducts.dialled(dialler, attempt, &target, at)
+                let state = self.topology.service_by_id(target.endpoint.service);
+                self.conducts.dialled(dialler, attempt, &target, at, state)
             }
             Outcome::OtherPort(place) => {
                 let dialler = (client.scope, client.workload, place.service);

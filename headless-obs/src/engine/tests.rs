@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::expose::snapshot::{
-    Client as ClientRow, ClientAnswers, Counts, Service as ServiceRow, Snapshot, Spread, TopologyState,
+    Cause, Client as ClientRow, ClientAnswers, Counts, Service as ServiceRow, Snapshot, Spread, TopologyState,
 };
 use crate::topology::build::{ip, ready, slice};
 use crate::topology::object::{Slice, SliceEndpoint};

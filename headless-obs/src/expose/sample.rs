@@ -90,6 +90,7 @@ pub(crate) fn spread(counts: &[u64]) -> Spread {
         endpoints: counts.len() as u64,
         coverage: shares().count() as f64 / n,
         peak_to_mean: *sorted.last().unwrap() as f64 / mean,
+        peak_to_expected: *sorted.last().unwrap() as f64 / mean,
         cv: squared_cv.sqrt(),
         jain: 1.0 / (1.0 + squared_cv),
         cv_corrected: (squared_cv - (n - 1.0) / total).max(0.0).sqrt(),
@@ -105,6 +106,7 @@ pub(crate) fn spread(counts: &[u64]) -> Spread {
     Spread {
         coverage: round(exact.coverage),
         peak_to_mean: round(exact.peak_to_mean),
+        peak_to_expected: round(exact.peak_to_expected),
         cv: round(exact.cv),
         jain: round(exact.jain),
         cv_corrected: round(exact.cv_corrected),

@@ -228,6 +228,10 @@ pub struct Spread {
     /// connections or with fewer than two endpoints.
     #[serde(default)]
     pub z: Option<f64>,
+    /// The largest x over what that endpoint could expect of random choice: `peak_to_mean`, but that endpoints which came
+    /// later could expect less. `dispersion` and `z` allow for that, too.
+    #[serde(default)]
+    pub peak_to_expected: f64,
     /// Gini coefficient, 0 to (n−1)/n.
     #[serde(default)]
     pub gini: f64,

@@ -61,12 +61,31 @@ fn nothing_to_spread_is_all_zero() {
 }
 
 #[test]
+fn who_came_later_could_expect_less() {
+    let counts = [340, 335, 330, 10, 12, 8];
+    let exposures = [335.0, 335.0, 335.0, 10.0, 10.0, 10.0];
+    let (plain, exposed) = (of(&counts), exposed(&counts, &exposures));
+    assert!(plain.z.unwrap() > 10.0, "{plain:?}");
+    assert!(exposed.z.unwrap() < 1.0 && exposed.peak_to_expected < 1.3, "{exposed:?}");
+    assert_eq!((exposed.peak_to_mean, exposed.cv), (plain.peak_to_mean, plain.cv), "figures are figures");
+    let hot = super::exposed(&[340, 335, 330, 30, 30, 30], &exposures);
+    assert!(hot.z.unwrap() > 4.0 && hot.peak_to_expected > 1.5, "{hot:?}");
+    // Of what could expect next to nothing a single connection is no peak.
+    let new = super::exposed(&[340, 335, 330, 1], &[335.0, 335.0, 335.0, 0.1]);
+    assert!(new.z.unwrap() < 1.0 && new.peak_to_expected < 1.3, "{new:?}");
+    for alike in [&[2.0; 6][..], &[0.0; 6], &[1.0]] {
+        assert_eq!(super::exposed(&counts, alike), plain, "{alike:?}");
+    }
+}
+
+#[test]
 fn one_endpoint_is_even() {
     let expected = Spread {
         connections: 7,
         endpoints: 1,
         coverage: 1.0,
         peak_to_mean: 1.0,
+        peak_to_expected: 1.0,
         jain: 1.0,
         entropy: 1.0,
         expected_coverage: 1.0,

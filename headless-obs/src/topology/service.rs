@@ -44,6 +44,8 @@ pub struct ServiceState {
     ready: [usize; 2],
     /// When any of its endpoints was ready for the first time.
     first_ready: Option<Time>,
+    /// How often an endpoint became ready, or ceased to be.
+    changes: u64,
 }
 
 /// Endpoints that are ready so soon after the first one are those that the Service began with: nobody who was told of
@@ -62,6 +64,7 @@ impl ServiceState {
             identities: HashMap::new(),
             ready: [0; 2],
             first_ready: None,
+            changes: 0,
         }
     }
 
@@ -95,6 +98,11 @@ impl ServiceState {
     pub fn ready(&self, is_ipv6: bool) -> usize {
         let [v4, v6] = self.ready;
         if is_ipv6 { v6 } else { v4 }
+    }
+
+    /// How often its ready endpoints became others: whoever finds it unchanged has missed nothing.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether an endpoint is ready and clients have had the time to find it: `after`, unless the Service, or its
@@ -165,6 +173,7 @@ impl ServiceState {
             let before = endpoint.ready_families();
             let settled = endpoint.settle(now, publish, book.config.history);
             self.first_ready = self.first_ready.or(endpoint.ready_since());
+            self.changes += u64::from(endpoint.ready_families() != before);
             for ((ready, after), before) in self.ready.iter_mut().zip(endpoint.ready_families()).zip(before) {
                 *ready = *ready + usize::from(after) - usize::from(before);
             }

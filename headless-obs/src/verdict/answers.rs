@@ -79,7 +79,7 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
         && chance::beyond(choice.nearest, choice.nearest_of, choice.nearest_by_chance);
     // Where it takes the first, and that is the nearest, the order is the server's.
     let is_first = share(choice.first, choice.selections) >= HABIT;
-    if !is_near || is_first || scene.spread().peak_to_mean <= chance::PEAK {
+    if !is_near || is_first || chance::peak(scene.spread()) <= chance::PEAK {
         return None;
     }
     let evidence = vec![

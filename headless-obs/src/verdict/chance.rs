@@ -29,20 +29,27 @@ pub(super) fn uneven(spread: &Spread) -> bool {
 
 /// As [`uneven`], where each choice makes `burst` connections: that multiplies the dispersion of random choice.
 pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
-    if spread.endpoints < 2 || spread.peak_to_mean <= PEAK {
+    if spread.endpoints < 2 || peak(spread) <= PEAK {
         return false;
     }
     let (n, choices) = (spread.endpoints as f64, spread.connections as f64 / burst.max(1.0));
     if choices < LEAST as f64 {
         return false;
     }
-    let is_sharp = {
+    // Where some endpoints came later, the mean is not what the peak is to be held against.
+    let is_alike = (peak(spread) - spread.peak_to_mean).abs() < 1e-6 * spread.peak_to_mean;
+    let is_sharp = is_alike && {
         let share = spread.peak_to_mean / n;
         // Any of n endpoints could have been the one.
         choices * divergence(share, 1.0 / n) > NEVER + n.ln()
     };
     let z = crate::spread::deviations(spread.dispersion / burst.max(1.0), n - 1.0);
     is_sharp || (choices >= needed(spread.endpoints) as f64 && z > Z)
+}
+
+/// The peak over what its endpoint could expect; snapshots of older versions know only the mean.
+pub(super) fn peak(spread: &Spread) -> f64 {
+    if spread.peak_to_expected > 0.0 { spread.peak_to_expected } else { spread.peak_to_mean }
 }
 
 /// More than random choice makes of it: `hits` of `of`, where `expected` were to be expected.
@@ -54,6 +61,17 @@ pub(super) fn beyond(hits: u64, of: u64, expected: f64) -> bool {
 /// Whether `tries` independent choices among `options` cannot all have hit the same by chance.
 pub(super) fn same_by_chance_is_ruled_out(tries: u64, options: u64) -> bool {
     options > 1 && tries as f64 * (options as f64).ln() > NEVER
+}
+
+/// Whether `pods` pods that chose `tries` times in all among `options` cannot all have stayed with `few` of these by
+/// chance: there are so many sets of `few`, and each choice must have been of the pod's own.
+pub(super) fn few_by_chance_is_ruled_out(few: u64, options: u64, pods: u64, tries: u64) -> bool {
+    if few >= options {
+        return false;
+    }
+    let (few, options) = (few as f64, options as f64);
+    let sets: f64 = (0..few as u32).map(|i| ((options - f64::from(i)) / (few - f64::from(i))).ln()).sum();
+    tries as f64 * (options / few).ln() - pods as f64 * sets > NEVER
 }
 
 /// Relative entropy of a share against the chance of a hit. Chernoff: so many hits or more of m have at most the

@@ -54,7 +54,7 @@ const WRONG: [Rule; 6] = [
 ];
 
 /// How connections by the Service's name are spread.
-const SPREAD: [Rule; 10] = [
+const SPREAD: [Rule; 11] = [
     answers::dns_incomplete,
     old::old_answers,
     answers::truncated_answer,
@@ -63,6 +63,7 @@ const SPREAD: [Rule; 10] = [
     answers::client_cap,
     answers::answer_order,
     narrow::pinned,
+    narrow::subset,
     plain::even,
     plain::too_few,
 ];

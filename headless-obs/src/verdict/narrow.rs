@@ -111,6 +111,34 @@ fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'sta
         .find(|(spread, _, holders)| is_even(spread, *holders))
 }
 
+/// Each pod uses few of the endpoints and together they are even: `subset`, whether meant or not. Alone, or uneven
+/// together, they are for others to judge.
+pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
+    let (client, choice) = (scene.client, &scene.client.choice);
+    let (n, few) = (client.spread.endpoints, choice.most_endpoints);
+    if choice.pods < 2
+        || few == 0
+        || !chance::few_by_chance_is_ruled_out(few, n, choice.pods, selections(client))
+    {
+        return None;
+    }
+    let (fleet, whose, pods) = even_fleet(scene, false)?;
+    let evidence = vec![
+        format!(
+            "{} used {few} of {} at most, each in {}; random choice would have reached more.",
+            count(choice.pods, "pod"),
+            count(n, "endpoint"),
+            count(selections(client) / choice.pods, "selection")
+        ),
+        format!(
+            "{} {whose} are even together: {}",
+            count(pods, "pod"),
+            super::plain::figures(fleet, "connections")
+        ),
+    ];
+    Some(scene.verdict(Cause::Subset, Confidence::High, evidence))
+}
+
 /// So many holders, each with its share of the connections, are as even as so many choices can be.
 fn is_even(spread: &Spread, holders: u64) -> bool {
     if holders < 2 || spread.connections < holders {
@@ -118,7 +146,7 @@ fn is_even(spread: &Spread, holders: u64) -> bool {
     }
     let each = spread.connections as f64 / holders as f64;
     let is_enough = holders >= chance::needed(spread.endpoints);
-    let is_plainly_even = spread.coverage >= 1.0 && spread.peak_to_mean <= chance::PEAK;
+    let is_plainly_even = spread.coverage >= 1.0 && chance::peak(spread) <= chance::PEAK;
     is_plainly_even || is_enough && !chance::uneven_in_bursts(spread, each)
 }
 
@@ -159,6 +187,24 @@ mod tests {
         let mut spreads = held(&[1, 1, 1], 1, 120.0);
         spreads.client.held.pods_on_one = 0;
         assert_eq!(cause(&spreads), None);
+    }
+
+    #[test]
+    fn few_endpoints_for_each_pod_are_a_subset_where_all_are_even() {
+        // Per endpoint, pods, most endpoints of one of them.
+        let cases: [(&[u64], u64, u64, Option<Cause>); 5] = [
+            (&[24; 6], 12, 2, Some(Cause::Subset)),
+            (&[24; 6], 12, 5, None),
+            (&[24; 6], 1, 2, None),
+            (&[2; 6], 12, 1, None),
+            (&[60, 60, 6, 6, 6, 6], 12, 2, None),
+        ];
+        for (counts, pods, few, expected) in cases {
+            let mut facts = Facts::new(counts);
+            (facts.client.choice.pods, facts.client.choice.most_endpoints) = (pods, few);
+            let got = subset(&facts.scene()).map(|verdict| verdict.cause);
+            assert_eq!(got, expected, "{counts:?} {pods} {few}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ const SHOWN: usize = 10;
 
 /// Uneven beyond chance, and so much that it does harm: in the choices as well as in what they made.
 pub(super) fn is_uneven(scene: &Scene<'_>) -> bool {
-    chance::uneven(scene.selections()) && scene.spread().peak_to_mean > chance::PEAK
+    chance::uneven(scene.selections()) && chance::peak(scene.spread()) > chance::PEAK
 }
 
 /// As even as random choice, or more.
@@ -33,7 +33,7 @@ pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
         let dispersion = selections.dispersion;
         let line =
             format!("The selections are as even as random choice: their dispersion is {dispersion:.1}.");
-        let is_plain = spread.peak_to_mean <= chance::PEAK.max(2.0 * spread.expected_peak_to_mean - 1.0);
+        let is_plain = chance::peak(spread) <= chance::PEAK.max(2.0 * spread.expected_peak_to_mean - 1.0);
         (if is_plain { Confidence::High } else { Confidence::Low }, line)
     } else if spread.connections >= needed && !chance::uneven(spread) {
         // What choices there were is not known; that one makes many connections could only add to unevenness.

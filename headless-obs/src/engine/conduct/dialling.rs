@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exposure::Exposure;
 use crate::attribution::{Target, Told};
 use crate::time::Time;
 use crate::topology::EndpointId;
@@ -61,6 +62,7 @@ pub(in crate::engine) struct Dialling {
     pub(in crate::engine) oldest: f64,
     pub(in crate::engine) ages: [u64; AGES.len() + 1],
     pub(in crate::engine) wrong_ports: Vec<WrongPort>,
+    pub(in crate::engine) exposure: Exposure,
     /// What dialled, by the thread's name until the process's is known.
     pub(in crate::engine) program: Option<Arc<str>>,
     program_asked: Option<Time>,

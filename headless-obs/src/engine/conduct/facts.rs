@@ -39,6 +39,11 @@ impl<'a> Facts<'a> {
         self.pods.iter().filter_map(|(.., answered)| *answered).filter(|answered| answered.count > 0)
     }
 
+    /// What an endpoint that is ready since then could expect of their selections.
+    pub(in crate::engine) fn exposure(&self, ready: Time) -> f64 {
+        self.dialling().map(|dialling| dialling.exposure.since(ready)).sum()
+    }
+
     /// One of them asked for gRPC's service configuration.
     pub(in crate::engine) fn grpc(&self) -> bool {
         self.pods.iter().filter_map(|(.., answered)| *answered).any(|answered| answered.grpc)

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 mod answered;
 mod dialling;
+mod exposure;
 mod facts;
 
 use super::eyeballs::Attempt;
 use crate::attribution::Target;
 use crate::client::{ScopeId, WorkloadId};
 use crate::time::Time;
-use crate::topology::{EndpointId, ServiceId};
+use crate::topology::{EndpointId, ServiceId, ServiceState};
 
 pub(super) use answered::{Answered, Reception};
 pub(super) use dialling::Dialling;
@@ -54,8 +55,20 @@ impl Conducts {
     }
 
     /// A process connects, or tries to; whether this is its first by the answer it has.
-    pub(super) fn dialled(&mut self, dialler: Dialler, who: Attempt, target: &Target, at: Time) -> bool {
-        self.dialling(dialler, at).dialled(who.process, target, at, who.is_ipv6)
+    pub(super) fn dialled(
+        &mut self,
+        dialler: Dialler,
+        who: Attempt,
+        target: &Target,
+        at: Time,
+        state: Option<&ServiceState>,
+    ) -> bool {
+        let known = self.dialling(dialler, at);
+        let is_selection = known.dialled(who.process, target, at, who.is_ipv6);
+        if let Some(state) = state.filter(|_| is_selection) {
+            known.exposure.add(at, state, who.is_ipv6);
+        }
+        is_selection
     }
 
     /// A client dialled a port that the endpoint does not have.

@@ -27,7 +27,7 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
 fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
     let mut conducts = Conducts::default();
     let mut dial = |process, is_ipv6, answered| {
-        conducts.dialled(ME, by(process, is_ipv6), &target(1, told(answered, 0)), s(20))
+        conducts.dialled(ME, by(process, is_ipv6), &target(1, told(answered, 0)), s(20), None)
     };
     assert!(dial(1, false, 10), "the first");
     assert!(!dial(1, false, 10), "by the same answer");
@@ -42,8 +42,14 @@ fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
 fn places_are_held_against_chance() {
     let mut conducts = Conducts::default();
     for (answered, position) in [(1, 0), (2, 2), (3, 2), (4, 1)] {
-        conducts.dialled(ME, by(1, false), &target(position.into(), told(answered, position)), s(answered));
-        conducts.dialled(ME, by(1, false), &target(3, told(answered, 3)), s(answered));
+        conducts.dialled(
+            ME,
+            by(1, false),
+            &target(position.into(), told(answered, position)),
+            s(answered),
+            None,
+        );
+        conducts.dialled(ME, by(1, false), &target(3, told(answered, 3)), s(answered), None);
     }
     let mut facts = Facts::default();
     let (_, dialling, answered) = conducts.all().next().unwrap();
@@ -62,7 +68,7 @@ fn places_are_held_against_chance() {
 fn ages_are_held_against_the_ttl() {
     let mut conducts = Conducts::default();
     for at in [10, 14, 17, 100] {
-        conducts.dialled(ME, by(1, false), &target(1, told(10, 0)), s(at));
+        conducts.dialled(ME, by(1, false), &target(1, told(10, 0)), s(at), None);
     }
     let mut facts = Facts::default();
     let (_, dialling, answered) = conducts.all().next().unwrap();

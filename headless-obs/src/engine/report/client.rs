@@ -48,7 +48,8 @@ impl Engine {
             .iter()
             .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), facts))
             .collect();
-        let figures = figures::of(cells, order);
+        let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
+        let figures = figures::of(cells, order, exposure);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {

@@ -1,13 +1,14 @@
 //! Evenness over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::{CellRow, Order};
 use crate::attribution::Resolution;
 use crate::expose::snapshot::Spread;
 use crate::ledger::Cell;
 use crate::spread;
-use crate::topology::EndpointId;
+use crate::time::Time;
+use crate::topology::{Endpoint, EndpointId};
 
 /// Four ways to look at the same connections.
 #[derive(Debug, Default)]
@@ -18,37 +19,41 @@ pub(super) struct Figures {
     pub(super) bytes: Spread,
 }
 
-/// The figures of these cells, zeros included.
-pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>) -> Figures {
+/// The figures of these cells, zeros included. `exposure` is what an endpoint that is ready since a moment could expect.
+pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Time) -> f64) -> Figures {
     let chosen = |resolution: Resolution| resolution.counts();
     // What is open from before was chosen some time, too.
     let open = |resolution: Resolution| chosen(resolution) || resolution == Resolution::Preexisting;
-    let selections = spread(cells, order, chosen, |cell| cell.selections);
-    let mut opened = spread(cells, order, chosen, |cell| cell.opened);
+    let exposures: Vec<f64> =
+        mature(order).map(|endpoint| endpoint.ready_since().map_or(0.0, &exposure)).collect();
+    let selections = spread::exposed(&counts(cells, order, chosen, |cell| cell.selections), &exposures);
+    let mut opened = spread::exposed(&counts(cells, order, chosen, |cell| cell.opened), &exposures);
     if selections.connections > 0 {
         opened.z = selections.z;
     }
     Figures {
         spread: opened,
         selections,
-        open: spread(cells, order, open, Cell::active),
-        bytes: spread(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received),
+        open: spread::of(&counts(cells, order, open, Cell::active)),
+        bytes: spread::of(&counts(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received)),
     }
 }
 
-fn spread(
+/// A figure of each mature endpoint, in their order.
+fn counts(
     cells: &[CellRow<'_>],
     order: &Order<'_>,
-    counts: impl Fn(Resolution) -> bool,
+    is_counted: impl Fn(Resolution) -> bool,
     figure: impl Fn(&Cell) -> u64,
-) -> Spread {
-    let mut sums: BTreeMap<EndpointId, u64> = mature(order).map(|endpoint| (endpoint, 0)).collect();
-    for (key, cell) in cells.iter().filter(|(key, _)| counts(key.resolution)) {
+) -> Vec<u64> {
+    let mut sums: HashMap<EndpointId, u64> =
+        mature(order).map(|endpoint| (endpoint.id().endpoint, 0)).collect();
+    for (key, cell) in cells.iter().filter(|(key, _)| is_counted(key.resolution)) {
         if let Some(sum) = sums.get_mut(&key.endpoint.endpoint) {
             *sum += figure(cell);
         }
     }
-    spread::of(&sums.into_values().collect::<Vec<_>>())
+    mature(order).filter_map(|endpoint| sums.get(&endpoint.id().endpoint).copied()).collect()
 }
 
 /// Mature endpoints without any connection that counts, if there are connections at all.
@@ -64,6 +69,6 @@ pub(super) fn idle(cells: &[CellRow<'_>], order: &Order<'_>) -> Vec<String> {
     unused.map(|(_, row)| row.pod.clone()).collect()
 }
 
-fn mature<'a>(order: &'a Order<'_>) -> impl Iterator<Item = EndpointId> + 'a {
-    order.iter().filter(|(_, row)| row.mature).map(|(endpoint, _)| endpoint.id().endpoint)
+fn mature<'a>(order: &'a Order<'_>) -> impl Iterator<Item = &'a Endpoint> {
+    order.iter().filter(|(_, row)| row.mature).map(|(endpoint, _)| *endpoint)
 }

@@ -164,7 +164,9 @@ impl Engine {
 
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let figures = figures::of(&counted, &order);
+        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
+        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum();
+        let figures = figures::of(&counted, &order, exposure);
         let truncated_used =
             conducts.values().flat_map(Facts::dialling).map(|dialling| dialling.truncated_used).sum();
         let key = state.key();

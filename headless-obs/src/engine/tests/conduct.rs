@@ -30,6 +30,27 @@ fn an_endpoint_counts_once_it_is_mature_unless_the_service_began_with_it() {
 }
 
 #[test]
+fn an_endpoint_that_came_later_is_held_against_what_it_could_expect() {
+    let mut world = World::new([orders(&pods(2))]);
+    world.apply(Change::Synced(true));
+    let addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"];
+    let take_turns = |world: &mut World, count: usize, turns: usize| {
+        for turn in 0..turns {
+            let mut answer = addresses[..count].to_vec();
+            answer.rotate_left(turn % count);
+            world.resolve(1, ORDERS, &answer);
+            world.connect(1, answer[0]);
+        }
+    };
+    take_turns(&mut world, 2, 200);
+    world.apply(orders(&pods(4)));
+    take_turns(&mut world, 4, 40);
+    let spread = world.service("orders").spread;
+    assert!(spread.peak_to_mean > 1.8 && spread.peak_to_expected < 1.1, "{spread:?}");
+    assert_eq!(world.client("orders").verdict.unwrap().cause, Cause::Even);
+}
+
+#[test]
 fn raw_counts_and_selections_stand_side_by_side() {
     let mut world = World::new([orders(&pods(2))]);
     world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
