@@ -45,6 +45,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             |stage| kept_list(stage, 6),
         ),
         Scenario::new(
+            "grown",
+            "six pods where three were, and a client that has been fair for long",
+            "even",
+            grown,
+        ),
+        Scenario::new(
             "young_pod",
             "a pod counts once it has been ready for long enough",
             "endpoints=3 coverage=1 endpoints=4 coverage=0.75",
@@ -122,6 +128,22 @@ fn kept_list(stage: &Stage, per_lookup: u64) -> Result<Seen> {
     wait_mature(&observer, ORDERS, 6)?;
     client.open(84)?;
     Seen::verdict(&after(&observer, ORDERS, "web", 90)?, ORDERS, "web")
+}
+
+/// In all, the pods that came later have a tenth of what the others have: they could expect no more.
+fn grown(stage: &Stage) -> Result<Seen> {
+    let web = stage.pod("web", "10.244.1.10/24")?;
+    let mut pods = stage.backends("orders", 3)?;
+    stage.publish(&[stage.orders(&pods)])?;
+    let observer = stage.observe()?;
+    let client = web.client(&ClientSpec::new(&domain("orders"), PORT, stage.resolver, 0))?;
+    client.open(600)?;
+    pass(BEGINNING);
+    pods.extend(stage.more_backends("orders", 3..6)?);
+    stage.publish(&[stage.orders(&pods)])?;
+    wait_mature(&observer, ORDERS, 6)?;
+    client.open(120)?;
+    Seen::verdict(&after(&observer, ORDERS, "web", 720)?, ORDERS, "web")
 }
 
 fn young_pod(stage: &Stage) -> Result<Seen> {
