@@ -3,7 +3,11 @@
 //! A cluster of 2,000 headless Services with 10,000 endpoints; 200 client pods, which look a Service up and connect ten
 //! times by each answer. A connection is its opening and its end: attribution, conduct, books and ledger.
 
-#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement that cannot go on ends; its figures are what it is for"
+)]
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -188,5 +192,34 @@ fn attribution(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, attribution);
+/// Memory of this process that is in RAM, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// What as many clients as are remembered cost, and as many again.
+fn memory(_criterion: &mut Criterion) {
+    let mut world = World::new();
+    let answers: Vec<Vec<u8>> = (0..100).map(|service| answer(service, ENDPOINTS)).collect();
+    let limit = u32::try_from(Config::default().conducts).unwrap();
+    let empty = resident();
+    for (round, clients) in [("room for all", 0..limit), ("twice as many", limit..2 * limit)] {
+        for client in clients {
+            let service = client % 100;
+            world.answered(client, &answers[service as usize]);
+            for number in 0..ENDPOINTS {
+                world.connect(client, endpoint(service, number));
+            }
+        }
+        let grown = resident().saturating_sub(empty);
+        println!(
+            "memory/{round}: {grown} KiB for {limit} clients, {} bytes each",
+            grown * 1024 / u64::from(limit)
+        );
+    }
+}
+
+criterion_group!(benches, attribution, memory);
 criterion_main!(benches);

@@ -21,7 +21,7 @@ use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
 use crate::topology::object::Change;
-use crate::{probe, topology};
+use crate::{client, probe, topology};
 
 pub use checks::checks;
 use scene::{Scene, take_in};
@@ -44,6 +44,12 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let mut engine = Engine::new(engine::Config {
         topology: topology::Config { node: source.node(&observe), ..Default::default() },
         learner: source.learner(&observe),
+        clients: client::Config {
+            scopes: usize::try_from(observe.max_clients)?,
+            cgroups: usize::try_from(observe.max_clients)?,
+            ..Default::default()
+        },
+        conducts: usize::try_from(observe.max_clients)?,
         boring: usize::try_from(observe.max_boring)?,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,

@@ -15,7 +15,7 @@ use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that make no sense where a daemon is asked instead; all but `node` and `kubeconfig`, whose environment
 /// variables may be set anyway.
-pub(super) const OBSERVING: [&str; 17] = [
+pub(super) const OBSERVING: [&str; 18] = [
     "topology",
     "context",
     "namespaces",
@@ -27,6 +27,7 @@ pub(super) const OBSERVING: [&str; 17] = [
     "max_flows",
     "max_connections",
     "max_boring",
+    "max_clients",
     "cgroup",
     "mature_after",
     "stale_grace",
@@ -126,6 +127,10 @@ pub struct ObserveArgs {
         help_heading = "Kernel"
     )]
     max_boring: u32,
+    /// Room for clients (pods or cgroups), for their cgroups, and for pairs of client and Service; about 2 KiB of memory
+    /// each. Those that were silent for longest go first
+    #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8..=MAX_ENTRIES))]
+    max_clients: u32,
     /// Log diagnostics of the kernel programs
     #[arg(long, help_heading = "Kernel")]
     kernel_log: bool,
@@ -194,6 +199,7 @@ impl ObserveArgs {
             max_flows: args.max_flows,
             max_connections: args.max_connections,
             max_boring: args.max_boring,
+            max_clients: args.max_clients,
             cgroup: args.cgroup,
             node: args.node.filter(|node| !node.is_empty()).unwrap_or_else(host_name),
             mature_after: args.mature_after,

@@ -32,6 +32,8 @@ pub struct Observe {
     pub max_connections: u32,
     /// Room for destinations that cannot matter.
     pub max_boring: u32,
+    /// Clients, cgroups, and pairs of client and Service that are remembered.
+    pub max_clients: u32,
     /// Root of the cgroup2 hierarchy; found from the mount table where none is given.
     pub cgroup: Option<PathBuf>,
     /// Name of this node.

@@ -63,6 +63,8 @@ pub struct Config {
     pub streams: dns::stream::Limits,
     /// About how many cells the ledger may have, some 300 bytes each.
     pub cells: usize,
+    /// The most pairs of client and Service whose conduct is known, about 1 KiB each.
+    pub conducts: usize,
     /// How many boring addresses the kernel can hold.
     pub boring: usize,
     /// How long a flow's totals are kept after they stopped changing.
@@ -88,6 +90,7 @@ impl Default for Config {
             evidence: crate::evidence::Config::default(),
             streams: dns::stream::Limits::default(),
             cells: 100_000,
+            conducts: 16_384,
             boring: 16_384,
             idle_flow: Duration::from_secs(600),
             mature_after: Duration::from_secs(600),
@@ -151,7 +154,7 @@ impl Engine {
             boring: Boring::new(config.boring, UNOWNED),
             winners: Winners::default(),
             pending: Pending::default(),
-            conducts: Conducts::default(),
+            conducts: Conducts::new(config.conducts),
             tally: Tally::default(),
             dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,

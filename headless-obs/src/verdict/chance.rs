@@ -69,9 +69,8 @@ pub(super) fn few_by_chance_is_ruled_out(few: u64, options: u64, pods: u64, trie
     if few >= options {
         return false;
     }
-    let (few, options) = (few as f64, options as f64);
-    let sets: f64 = (0..few as u32).map(|i| ((options - f64::from(i)) / (few - f64::from(i))).ln()).sum();
-    tries as f64 * (options / few).ln() - pods as f64 * sets > NEVER
+    let sets: f64 = (0..few).map(|i| ((options - i) as f64 / (few - i) as f64).ln()).sum();
+    tries as f64 * (options as f64 / few as f64).ln() - pods as f64 * sets > NEVER
 }
 
 /// Relative entropy of a share against the chance of a hit. Chernoff: so many hits or more of m have at most the

@@ -27,30 +27,34 @@ pub(super) use answered::{Answered, Reception};
 pub(super) use dialling::Dialling;
 pub(super) use facts::Facts;
 
-/// The most pairs of client and Service, of those answered and of those that dialled.
-const LIMIT: usize = 16_384;
-
 /// Who dials which Service.
 pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
 
 /// What is known of all clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conducts {
+    /// The most pairs of client and Service, of those answered and of those that dialled.
+    limit: usize,
     answered: HashMap<(ScopeId, ServiceId), Answered>,
     dialling: HashMap<Dialler, Dialling>,
     evicted: u64,
 }
 
 impl Conducts {
+    /// Nobody is known yet; at most `limit` pairs of client and Service.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, answered: HashMap::new(), dialling: HashMap::new(), evicted: 0 }
+    }
+
     /// A client was answered with addresses for one of the Service's names.
     pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
-        self.evicted += make_room(&mut self.answered, (scope, service), |known| known.last);
+        self.evicted += make_room(&mut self.answered, self.limit, (scope, service), |known| known.last);
         self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).add(now, reception);
     }
 
     /// A client asked for gRPC's service configuration.
     pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
-        self.evicted += make_room(&mut self.answered, (scope, service), |known| known.last);
+        self.evicted += make_room(&mut self.answered, self.limit, (scope, service), |known| known.last);
         self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).grpc = true;
     }
 
@@ -84,7 +88,7 @@ impl Conducts {
 
     /// A client was seen; its conduct from now on is all that is known.
     pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
-        self.evicted += make_room(&mut self.dialling, dialler, |known| known.last);
+        self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
         let known = self.dialling.entry(dialler).or_default();
         known.last = known.last.max(at);
         known
@@ -128,16 +132,22 @@ impl Conducts {
 }
 
 /// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go.
-fn make_room<K: Copy + Eq + Hash, V>(known: &mut HashMap<K, V>, key: K, last: impl Fn(&V) -> Time) -> u64 {
-    if known.len() < LIMIT || known.contains_key(&key) {
+fn make_room<K: Copy + Eq + Hash, V>(
+    known: &mut HashMap<K, V>,
+    limit: usize,
+    key: K,
+    last: impl Fn(&V) -> Time,
+) -> u64 {
+    if known.len() < limit || known.contains_key(&key) {
         return 0;
     }
+    let gone = (limit / 8).max(1);
     let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
-    let (oldest, ..) = by_age.select_nth_unstable_by_key(LIMIT / 8, |(last, _)| *last);
-    for (_, key) in &*oldest {
+    by_age.sort_unstable_by_key(|(last, _)| *last);
+    for (_, key) in by_age.iter().take(gone) {
         known.remove(key);
     }
-    (LIMIT / 8) as u64
+    gone as u64
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::attribution::{Resolution, Told};
 use crate::topology::EndpointRef;
 
+const LIMIT: usize = 64;
 const ME: Dialler = (ScopeId(1), WorkloadId(1), ServiceId(1));
 
 fn s(seconds: u64) -> Time {
@@ -25,7 +26,7 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
 
 #[test]
 fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
-    let mut conducts = Conducts::default();
+    let mut conducts = Conducts::new(LIMIT);
     let mut dial = |process, is_ipv6, answered| {
         conducts.dialled(ME, by(process, is_ipv6), &target(1, told(answered, 0)), s(20), None)
     };
@@ -40,7 +41,7 @@ fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
 
 #[test]
 fn places_are_held_against_chance() {
-    let mut conducts = Conducts::default();
+    let mut conducts = Conducts::new(LIMIT);
     for (answered, position) in [(1, 0), (2, 2), (3, 2), (4, 1)] {
         conducts.dialled(
             ME,
@@ -66,7 +67,7 @@ fn places_are_held_against_chance() {
 
 #[test]
 fn ages_are_held_against_the_ttl() {
-    let mut conducts = Conducts::default();
+    let mut conducts = Conducts::new(LIMIT);
     for at in [10, 14, 17, 100] {
         conducts.dialled(ME, by(1, false), &target(1, told(10, 0)), s(at), None);
     }
@@ -81,7 +82,7 @@ fn ages_are_held_against_the_ttl() {
 
 #[test]
 fn without_room_those_go_that_were_silent_for_longest() {
-    let mut conducts = Conducts::default();
+    let mut conducts = Conducts::new(LIMIT);
     let all = u32::try_from(LIMIT).unwrap() + 1;
     for pod in 0..all {
         conducts.dialling((ScopeId(pod), WorkloadId(1), ServiceId(1)), s(pod.into()));
