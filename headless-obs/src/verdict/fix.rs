@@ -3,8 +3,6 @@
 //! In: a cause and what is known of the client: its program's name and whether it asks for gRPC's service
 //! configuration. Out: advice, or nothing where nothing is wrong. docs/verdicts.md says more.
 
-use super::ports;
-use super::scene::Scene;
 use crate::expose::snapshot::{Cause, Client};
 
 /// What a client is made of, as far as its program's name tells.
@@ -42,8 +40,7 @@ impl Technology {
 }
 
 /// What to change.
-pub(super) fn of(cause: Cause, scene: &Scene<'_>) -> Option<String> {
-    let client = scene.client;
+pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
     let technology = Technology::of(client);
     let text = match cause {
         Cause::Even | Cause::Subset | Cause::TooFew => return None,
@@ -58,7 +55,7 @@ pub(super) fn of(cause: Cause, scene: &Scene<'_>) -> Option<String> {
         Cause::AddressSort => SORT.to_owned(),
         Cause::TruncatedAnswer => TRUNCATED.to_owned(),
         Cause::ClientCap => CAP.to_owned(),
-        Cause::PortMismatch => match ports::instead(scene) {
+        Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_instead) {
             Some(port) => format!(
                 "Dial port {port}: a headless Service maps no ports. Or make port and targetPort the same."
             ),
@@ -190,7 +187,7 @@ mod tests {
         let mut facts = Facts::new(&[1, 0, 0]);
         facts.client.program = program.map(str::to_owned);
         facts.client.grpc = grpc;
-        of(cause, &facts.scene())
+        of(cause, &facts.client)
     }
 
     #[test]

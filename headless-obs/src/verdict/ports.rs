@@ -30,11 +30,6 @@ pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::PortMismatch, confidence, evidence))
 }
 
-/// The port to dial instead, if there is no doubt.
-pub(super) fn instead(scene: &Scene<'_>) -> Option<u16> {
-    scene.client.other_ports.iter().find_map(|port| port.use_instead)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,6 +109,6 @@ impl<'a> Scene<'a> {
 
     /// A verdict with its fix.
     pub(super) fn verdict(&self, cause: Cause, confidence: Confidence, evidence: Vec<String>) -> Verdict {
-        Verdict { cause, confidence, evidence, fix: fix::of(cause, self), needed: None }
+        Verdict { cause, confidence, evidence, fix: fix::of(cause, self.client), needed: None }
     }
 }

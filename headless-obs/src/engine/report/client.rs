@@ -10,7 +10,7 @@ use crate::client::WorkloadId;
 use crate::engine::Engine;
 use crate::engine::conduct::Facts;
 use crate::expose::snapshot::{
-    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, StaleTarget,
+    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, OtherPort, StaleTarget,
 };
 use crate::ledger::{Cell, StaleDials};
 use crate::spread::ratio;
@@ -74,7 +74,7 @@ impl Engine {
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
             choice: facts.map_or_else(Choice::default, Facts::choice),
             answer_age: facts.map_or_else(AnswerAge::default, Facts::answer_age),
-            held: client.map_or_else(Held::default, |id| held::of(held, id, moment.now)),
+            held: held::of(held, moment.now),
             stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
             other_ports: facts.map_or_else(Vec::new, |facts| other_ports(facts, state)),
             verdict: None,

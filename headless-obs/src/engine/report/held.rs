@@ -13,28 +13,30 @@ use crate::topology::{EndpointId, ServiceId};
 /// Some open connections of one pod (or cgroup) to one endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeldRow {
-    workload: WorkloadId,
     holder: (u64, Address),
     endpoint: EndpointId,
     since: Time,
 }
 
-/// The open connections that count, by Service.
-pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Vec<HeldRow>> {
-    let mut services: HashMap<ServiceId, Vec<HeldRow>> = HashMap::new();
+/// A Service's open connections that count, by client.
+pub(super) type Holders = HashMap<WorkloadId, Vec<HeldRow>>;
+
+/// The open connections that count, by Service and client.
+pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
+    let mut services: HashMap<ServiceId, Holders> = HashMap::new();
     for (flow, cell, _, since) in accounts.held().filter(|(_, cell, ..)| cell.resolution.counts()) {
         let Some(workload) = cell.client else { continue };
         let holder = (flow.cgroup, flow.source);
-        let row = HeldRow { workload, holder, endpoint: cell.endpoint.endpoint, since };
-        services.entry(cell.endpoint.service).or_default().push(row);
+        let row = HeldRow { holder, endpoint: cell.endpoint.endpoint, since };
+        services.entry(cell.endpoint.service).or_default().entry(workload).or_default().push(row);
     }
     services
 }
 
 /// What a workload's pods hold.
-pub(super) fn of(rows: &[HeldRow], workload: WorkloadId, now: Time) -> Held {
+pub(super) fn of(rows: &[HeldRow], now: Time) -> Held {
     let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::new();
-    for row in rows.iter().filter(|row| row.workload == workload) {
+    for row in rows {
         let (endpoints, oldest) = holders.entry(row.holder).or_insert((HashSet::new(), row.since));
         endpoints.insert(row.endpoint);
         *oldest = (*oldest).min(row.since);

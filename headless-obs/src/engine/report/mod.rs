@@ -21,7 +21,7 @@ use crate::verdict;
 
 use cells::{dns, failures, stale};
 use figures::idle;
-use held::HeldRow;
+use held::Holders;
 
 /// What the kernel side knows of itself, and the moment of the snapshot.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Engine {
         let booked = self.accounts.ledger.cells().filter_map(|(key, _)| key.client);
         let clients: HashSet<WorkloadId> =
             booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
-        let held = held::by_service(&self.accounts);
+        let (held, nothing_held) = (held::by_service(&self.accounts), Holders::new());
         let moment = Moment {
             now: self.monotonic(kernel.to),
             seconds: kernel.to.duration_since(kernel.from).as_secs_f64(),
@@ -96,7 +96,7 @@ impl Engine {
             .services()
             .map(|state| {
                 let cells = by_service.get(&state.id()).map_or(&[][..], Vec::as_slice);
-                let held = held.get(&state.id()).map_or(&[][..], Vec::as_slice);
+                let held = held.get(&state.id()).unwrap_or(&nothing_held);
                 let conducts = conducts.remove(&state.id()).unwrap_or_default();
                 self.service(state, cells, conducts, held, &moment)
             })
@@ -120,7 +120,7 @@ impl Engine {
         state: &ServiceState,
         cells: &[CellRow<'_>],
         conducts: HashMap<WorkloadId, Facts<'_>>,
-        held: &[HeldRow],
+        held: &Holders,
         moment: &Moment,
     ) -> Service {
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
@@ -157,6 +157,7 @@ impl Engine {
             .iter()
             .map(|(client, cells)| {
                 let facts = client.and_then(|id| conducts.get(&id));
+                let held = client.and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
                 self.client(state, *client, cells, facts, held, &order, moment)
             })
             .collect();
