@@ -8,6 +8,7 @@ use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality,
 use super::super::text::{between, clean, fit, full_name, length, plural, thousands, wrap};
 use super::timeline::{Moment, cut, moments};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+use crate::verdict::page;
 
 /// More moments are left out.
 const MOMENTS: usize = 30;
@@ -121,6 +122,7 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     }
     if let Some(fix) = &verdict.fix {
         item(text, "Fix: ", fix, look);
+        item(text, "More: ", &page(verdict.cause), look);
     }
 }
 
