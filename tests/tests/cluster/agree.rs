@@ -28,13 +28,23 @@ fn read_back(scene: &Scene, lists: &[&str]) -> String {
     documents.collect()
 }
 
-/// A Service without what depends on when its daemon was started.
+/// A Service without what depends on when its daemon was started, and on its clock: moments, and what is counted from
+/// them.
 fn timeless(service: &Value) -> Value {
-    let mut service = service.clone();
-    for endpoint in service["endpoints"].as_array_mut().unwrap() {
-        endpoint.as_object_mut().unwrap().remove("ready_since");
+    const BY_TIME: [&str; 3] = ["waste", "buckets", "evidence"];
+    let is_moment =
+        |value: &Value| value.as_str().is_some_and(|text| text.ends_with('Z') && text.contains('T'));
+    match service {
+        Value::Array(rows) => rows.iter().map(timeless).collect(),
+        Value::Object(fields) => {
+            let is_timeless = |(name, value): &(&String, &Value)| {
+                !is_moment(value) && !name.ends_with("seconds") && !BY_TIME.contains(&name.as_str())
+            };
+            let kept = fields.iter().filter(is_timeless);
+            Value::Object(kept.map(|(name, value)| (name.clone(), timeless(value))).collect())
+        }
+        other => other.clone(),
     }
-    service
 }
 
 /// Address → connections.
