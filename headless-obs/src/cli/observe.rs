@@ -127,7 +127,7 @@ pub struct ObserveArgs {
         help_heading = "Kernel"
     )]
     max_boring: u32,
-    /// Room for clients (pods or cgroups), for their cgroups, and for pairs of client and Service; about 2 KiB of memory
+    /// Room for clients (pods or cgroups), for their cgroups, and for pairs of client and Service; about 8 KiB of memory
     /// each. Those that were silent for longest go first
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8..=MAX_ENTRIES))]
     max_clients: u32,
