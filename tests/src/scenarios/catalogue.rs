@@ -1,6 +1,6 @@
 //! The catalogue's numbers, 1 to 44: which are shown by a test that is no scenario, or cannot be shown here.
 //!
-//! A number is in this list or a scenario has it; a test of `tests/tests/scenarios` compares, and looks each test up.
+//! A number is in this list, or a scenario has it, or both; a test of `tests/tests/scenarios` compares, and looks each test up.
 
 /// Where a number that no scenario has is shown.
 pub(crate) enum Place {
