@@ -240,6 +240,10 @@ fn service_change(old: &Figures, new: &Figures, clients: &[ClientDiff]) -> Chang
 
 /// What figures alone say.
 fn by_figures(old: &Figures, new: &Figures) -> Change {
+    // Where nobody connects nothing is idle or stale, and that is no improvement.
+    if [old, new].iter().any(|figures| figures.connections == 0 && figures.open == 0) {
+        return Change::TooFew;
+    }
     let stale = step(old.stale, new.stale, STALE_STEP);
     let idle = old.idle.zip(new.idle).map_or(Change::Same, |(old, new)| step(old as f64, new as f64, 0.5));
     let others = stale.min(idle);

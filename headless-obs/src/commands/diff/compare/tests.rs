@@ -38,6 +38,17 @@ fn a_change_that_helped() {
     golden("diff.json", &(serde_json::to_string_pretty(&diff).unwrap() + "\n"));
 }
 
+#[test]
+fn silence_is_no_improvement() {
+    let (before, mut after) = (sample::snapshot(), sample::snapshot());
+    let orders = &mut after.services[0];
+    (orders.spread, orders.open) = (spread(&[0, 0, 0]), spread(&[0, 0, 0]));
+    orders.idle.clear();
+    orders.stale.clear();
+    orders.clients.clear();
+    assert_eq!(diff(&before, &after).services[0].change, Some(Change::TooFew));
+}
+
 fn client(counts: &[u64], cause: Option<Cause>, withheld: Option<&str>) -> Figures {
     let verdict = cause.map(|cause| verdict(cause, &[], None));
     let withheld = withheld.map(ToOwned::to_owned);
