@@ -55,7 +55,7 @@ fn ensure(release: &Release) -> Result<PathBuf> {
         let path = folder.join(part);
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
-    let list = format!("deb [signed-by={KEYS}] http://archive.invalid/debian {} main\n", release.suite);
+    let list = format!("deb [signed-by={KEYS}] {} {} main\n", archive()?, release.suite);
     fs::write(folder.join("sources.list"), list).context("cannot write a list of sources")?;
     let folder = fs::canonicalize(&folder).context("the folder has gone")?;
     apt(&folder, &["--quiet", "update"])?;
@@ -72,6 +72,17 @@ fn ensure(release: &Release) -> Result<PathBuf> {
     process::run(Command::new("dpkg").arg("-x").arg(&package).arg(&draft))?;
     fs::rename(&draft, &root).with_context(|| format!("cannot make {}", root.display()))?;
     Ok(root)
+}
+
+/// Where this machine has Debian's packages from; other releases are in the same place.
+fn archive() -> Result<String> {
+    let mut command = Command::new("apt-get");
+    command.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
+    let all = process::output(&mut command)?;
+    let archive = all.lines().map(|line| line.trim_end_matches('/')).find(|line| line.ends_with("/debian"));
+    let archive =
+        archive.context("apt on this machine knows no archive of Debian, which has the releases of musl")?;
+    Ok(archive.to_owned())
 }
 
 /// apt-get with folders of its own.
