@@ -12,7 +12,7 @@ use super::paths::{Paths, find_part};
 use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
 use crate::handle::{Readiness, Request, TraceTap};
-use crate::probe::{Loaded, Record, give_back};
+use crate::probe::{Loaded, Record, give_back, numbers_processes_as_the_kernel};
 use crate::sources::Update;
 use crate::time::Time;
 use headless_obs_ebpf::record::ExistingRecord;
@@ -36,6 +36,8 @@ pub(super) struct Work {
     paths: Paths,
     readiness: Readiness,
     taps: Vec<TraceTap>,
+    /// The process ids of records are those of /proc.
+    knows_processes: bool,
     /// Ring losses that have been reconciled.
     settled_losses: u64,
     /// A snapshot was taken since the last tick.
@@ -53,6 +55,7 @@ impl Work {
             paths: Paths::default(),
             readiness,
             taps: Vec::new(),
+            knows_processes: numbers_processes_as_the_kernel(),
             settled_losses: 0,
             has_shown: false,
             told: BTreeSet::new(),
@@ -226,8 +229,10 @@ impl Work {
             self.loaded.maps.unbore(mapped(address));
         }
         for (process, client) in self.engine.take_nameless() {
-            // A process that is gone keeps the name of its thread.
-            if let Ok(name) = std::fs::read(format!("/proc/{process}/comm")) {
+            // One that is gone, or that has another id here, keeps the name of its thread.
+            if self.knows_processes
+                && let Ok(name) = std::fs::read(format!("/proc/{process}/comm"))
+            {
                 self.engine.program(&client, name.trim_ascii_end());
             }
         }

@@ -77,7 +77,8 @@ impl Engine {
                 &self.topology,
                 self.stale_grace,
             );
-            if resolution.counts() && !answer.addresses.is_empty() {
+            let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+            if resolution.counts() && !is_empty {
                 self.conducts.answered(now, client.scope, service, &reception(answer, first));
             }
         }
@@ -101,10 +102,12 @@ impl Engine {
 
 /// What of an answer for the Service's name counts in its client's conduct.
 fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
+    let ttls = answer.addresses.iter().map(|record| record.ttl);
     Reception {
-        size: u16::try_from(answer.addresses.len()).unwrap_or(u16::MAX),
+        // A target of an SRV record stands for the addresses that it leads to.
+        size: u16::try_from(answer.addresses.len() + answer.targets.len()).unwrap_or(u16::MAX),
         truncated: answer.truncated,
-        ttl: answer.addresses.iter().map(|record| record.ttl).min().unwrap_or(0),
+        ttl: ttls.chain(answer.targets.iter().map(|target| target.ttl)).min().unwrap_or(0),
         is_ipv6: answer.addresses.first().is_some_and(|record| record.address.is_ipv6()),
         first,
     }

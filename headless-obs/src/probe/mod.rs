@@ -32,7 +32,7 @@ pub use load::{Loaded, load, object};
 pub use maps::{Flow, Maps};
 pub use memory::give_back;
 pub use mounts::{View, widest_cgroup2};
-pub use privileges::{missing_capabilities, sees_itself_alone};
+pub use privileges::{missing_capabilities, numbers_processes_as_the_kernel, sees_itself_alone};
 pub use record::Record;
 pub use ring::Ring;
 pub use tracefs::is_mounted as tracefs_is_mounted;

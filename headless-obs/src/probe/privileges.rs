@@ -1,6 +1,7 @@
 //! What this process may do, as far as it matters here.
 //!
-//! In: /proc/self/status. Out: capabilities that are missing, and whether the processes of others are in sight.
+//! In: /proc/self. Out: capabilities that are missing, whether the processes of others are in sight, and whether their ids
+//! are the kernel's.
 
 use std::fs;
 use std::path::Path;
@@ -32,11 +33,16 @@ pub(super) fn not_permitted(why: String) -> ProbeError {
 /// Whether this is a container that sees no processes but its own: the kernel then lists nobody else's sockets. A
 /// machine that is itself a container, as nodes of kind are, has its first process in a cgroup of its own.
 pub fn sees_itself_alone() -> bool {
-    /// The PID namespace that the kernel begins with, by its fixed number.
-    const FIRST: &str = "pid:[4026531836]";
-    let is_nested = fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace != Path::new(FIRST));
     let cgroup = |process: &str| fs::read(format!("/proc/{process}/cgroup")).ok();
-    is_nested && cgroup("1") == cgroup("self")
+    !numbers_processes_as_the_kernel() && cgroup("1") == cgroup("self")
+}
+
+/// Whether this process is in the PID namespace that the kernel begins with: elsewhere the process ids of records are
+/// others than those of /proc.
+pub fn numbers_processes_as_the_kernel() -> bool {
+    /// That namespace, by its fixed number.
+    const FIRST: &str = "pid:[4026531836]";
+    !fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace != Path::new(FIRST))
 }
 
 #[cfg(test)]

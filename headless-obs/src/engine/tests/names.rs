@@ -92,6 +92,8 @@ fn srv_counts_by_its_additional_section_and_by_its_hosts() {
     world.connect(1, "10.0.0.3");
     assert_eq!(world.clients("orders"), ["client-1 hostname=1 srv=2"]);
     assert_eq!(world.service("orders").spread.connections, 2);
+    let answers = world.client("orders").answers;
+    assert_eq!((answers.count, answers.largest, answers.ttl_seconds), (1, 2, 30), "it has asked, by SRV");
 }
 
 #[test]
