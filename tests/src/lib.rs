@@ -20,6 +20,7 @@ pub mod client;
 pub mod cluster;
 pub mod dns;
 mod lab;
+pub mod libtest;
 mod link;
 pub mod manifest;
 pub mod mesh;

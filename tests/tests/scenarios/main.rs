@@ -1,7 +1,6 @@
 //! Each quick scenario is a test; and each number of the catalogue is a scenario, or another test, or says why not.
 //!
-//! In: on the command line parts of names, `--exact` or `--list`; other options of libtest change nothing here. Out: what
-//! libtest prints. The scenarios are those of the program that `cargo xtask e2e scenarios` runs.
+//! Out: what libtest prints. The scenarios are those of the program that `cargo xtask e2e scenarios` runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +17,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use lab::libtest;
 use serde_json::Value;
 
 const SCENARIOS: &str = env!("CARGO_BIN_EXE_headless-obs-scenarios");
@@ -26,28 +26,9 @@ const SCENARIOS: &str = env!("CARGO_BIN_EXE_headless-obs-scenarios");
 const CATALOGUE: &str = "catalogue::every_number_is_shown_or_says_why_not";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let has = |option: &str| arguments.iter().any(|argument| argument == option);
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |name: &str| {
-        let fits =
-            |filter: &&String| if has("--exact") { name == **filter } else { name.contains(filter.as_str()) };
-        filters.is_empty() || filters.iter().any(fits)
-    };
     let all = names();
-    let chosen: Vec<&String> = all.iter().filter(|name| wanted(name)).collect();
-    if has("--list") {
-        chosen.iter().for_each(|name| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    println!("\nrunning {} tests", chosen.len());
-    let failed = chosen.iter().filter(|name| !passes(name)).count();
-    let (passed, out) = (chosen.len() - failed, all.len() - chosen.len());
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {out} filtered out\n"
-    );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    libtest::run(&names, |chosen| chosen.iter().filter(|name| !passes(name)).count())
 }
 
 /// What the program prints with these options, and whether it ended well.
@@ -89,6 +70,6 @@ fn passes(name: &str) -> bool {
         passed
     })
     .unwrap_or(false);
-    println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    libtest::report(name, passed);
     passed
 }
