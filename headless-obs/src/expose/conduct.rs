@@ -1,5 +1,7 @@
 //! What a client makes of DNS: the facts that a verdict is drawn from, as the snapshot shows them. Plain data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,9 @@ pub struct AnswerAge {
     pub max_seconds: f64,
     /// Upper bound in seconds (`1`, `5`, `30`, `300`, `3600`, `+Inf`) → connections, each in one bucket alone.
     pub buckets: Counts,
+    /// The same ages, finer.
+    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
+    pub histogram: Histogram,
 }
 
 /// A client's open connections by the Service's name. Those older than the observer are left out: it is not known what
@@ -124,4 +129,54 @@ pub struct OtherPort {
     /// The port to dial instead, where the endpoint leaves no doubt.
     #[serde(rename = "use", skip_serializing_if = "Option::is_none", default)]
     pub use_instead: Option<u16>,
+}
+
+/// Connections and failures at one port of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortCounts {
+    /// The port that was dialled.
+    pub port: u16,
+    /// Connections opened, by what the address was resolved by.
+    pub opened: Counts,
+    /// Attempts that failed and connections that were reset, by reason.
+    #[serde(skip_serializing_if = "Counts::is_empty", default)]
+    pub failed: Counts,
+}
+
+/// Answers that have all this in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Responses {
+    /// `noerror`, `nxdomain`, `servfail` or `other`.
+    pub rcode: String,
+    /// TC was set.
+    pub truncated: bool,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// `a`, `aaaa`, `srv` or `other`.
+    pub qtype: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Values in buckets that double in width, eight to each doubling: bucket `i` has those above 2^((i-1)/8) and up to
+/// 2^(i/8). These are the buckets of a native histogram of schema 3, and each power of two is a bound.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// Values of 0, or too small for a bucket.
+    #[serde(default)]
+    pub zero: u64,
+    /// Bucket → values.
+    #[serde(default)]
+    pub buckets: BTreeMap<i32, u64>,
+}
+
+impl Histogram {
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }

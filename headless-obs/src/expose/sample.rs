@@ -161,6 +161,7 @@ pub(crate) fn orders() -> Service {
         idle: vec!["orders-2".into()],
         stale: counts([("removed", 12), ("terminating", 0)]),
         dns: Dns {
+            ratio: crate::expose::snapshot::Histogram::default(),
             answers: 216,
             truncated: 1,
             completeness: 0.75,

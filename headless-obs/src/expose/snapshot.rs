@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::conduct::{AnswerAge, Choice, ClientAnswers, Held, OtherPort, StaleTarget};
+pub use super::conduct::{
+    AnswerAge, Choice, ClientAnswers, Held, Histogram, OtherPort, PortCounts, Responses, StaleTarget,
+};
 pub use super::judgement::{Cause, Confidence, Verdict};
 
 /// The value of [`Snapshot::schema`].
@@ -110,6 +112,9 @@ pub struct TopologyState {
     /// Objects that could not be read. Each stays as it was when it last could.
     #[serde(default)]
     pub rejected_objects: u64,
+    /// When the source last told anything.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_event: Option<Timestamp>,
 }
 
 /// Something that the API server does not allow.
@@ -168,6 +173,12 @@ pub struct Endpoint {
     pub pod: String,
     /// All addresses of the pod in this Service, both families.
     pub addresses: Vec<String>,
+    /// Ports that it serves the Service at; empty where any is taken.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ports: Vec<u16>,
+    /// Its zone, where its source says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<String>,
     /// `ready`, `not_ready`, `terminating` or `removed`.
     pub state: String,
     /// Since when it is in this state, as far as the observer saw.
@@ -276,6 +287,9 @@ pub struct Dns {
     /// Answers with NXDOMAIN or without records although there were ready endpoints of the family, after the grace.
     #[serde(default)]
     pub denied: u64,
+    /// Share of the ready endpoints of the asked family that each whole answer for the Service's name listed.
+    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
+    pub ratio: Histogram,
 }
 
 /// A client workload of a Service.
@@ -351,6 +365,18 @@ pub struct Client {
     /// Why there is no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`, `excluded`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub withheld: Option<String>,
+    /// When the observer first saw it with this Service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Timestamp>,
+    /// Answers for the Service's names that it received.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub responses: Vec<Responses>,
+    /// Connections to what was no endpoint that serves, by kind, as in [`Service::stale`].
+    #[serde(skip_serializing_if = "Counts::is_empty", default)]
+    pub stale_kinds: Counts,
+    /// Seconds from an endpoint's being ready to this client's first connection to it.
+    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
+    pub convergence: Histogram,
 }
 
 /// A client's figures at one endpoint.
@@ -396,4 +422,13 @@ pub struct ClientEndpoint {
     /// `failed` by reason, as in [`Endpoint::failed`].
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub reasons: Counts,
+    /// Bytes sent, in connections that ended.
+    #[serde(default)]
+    pub bytes_sent: u64,
+    /// Bytes received, in connections that ended.
+    #[serde(default)]
+    pub bytes_received: u64,
+    /// The same connections and failures by port.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ports: Vec<PortCounts>,
 }

@@ -121,6 +121,7 @@ impl<'a> Facts<'a> {
             }
         }
         AnswerAge {
+            histogram: crate::expose::snapshot::Histogram::default(),
             within_ttl: self.dialling().map(|one| one.within_ttl).sum(),
             past_ttl: self.dialling().map(|one| one.past_ttl).sum(),
             max_seconds: self.dialling().map(|one| one.oldest).fold(0.0, f64::max),

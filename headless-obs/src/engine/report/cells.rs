@@ -67,6 +67,7 @@ pub(super) fn dns(counts: &AnswerCounts, label: impl Fn(EndpointId) -> Option<St
         }
     }
     Dns {
+        ratio: crate::expose::snapshot::Histogram::default(),
         answers: counts.answers,
         truncated: counts.truncated,
         completeness: counts.completeness(),

@@ -53,6 +53,10 @@ impl Engine {
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {
+            since: None,
+            responses: Vec::new(),
+            stale_kinds: crate::expose::snapshot::Counts::new(),
+            convergence: crate::expose::snapshot::Histogram::default(),
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
             resolution: resolutions(cells),
@@ -109,6 +113,9 @@ impl Engine {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
         ClientEndpoint {
+            bytes_sent: 0,
+            bytes_received: 0,
+            ports: Vec::new(),
             pod: row.pod.clone(),
             opened: sum(|cell| cell.opened),
             counted: counting().map(|cell| cell.opened).sum(),

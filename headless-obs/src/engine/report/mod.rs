@@ -204,6 +204,8 @@ impl Engine {
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
         Endpoint {
+            ports: Vec::new(),
+            zone: None,
             pod: endpoint.label().to_string(),
             addresses: endpoint.addresses().map(|address| address.to_string()).collect(),
             state: endpoint.state().name().to_owned(),

@@ -44,6 +44,7 @@ impl Status {
         let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sum = |figure: fn(&Line) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
         TopologyState {
+            last_event: None,
             source: super::NAME.to_owned(),
             synced: false,
             stale_since: said.stale_since,
