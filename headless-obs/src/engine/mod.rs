@@ -217,7 +217,11 @@ impl Engine {
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);
-        self.conducts.expire(now, self.keep, |service| self.topology.service_by_id(service).is_some());
+        let namespace = |workload| {
+            self.clients.workload(workload).map_or_else(Default::default, |name| name.namespace.clone())
+        };
+        let is_known = |service| self.topology.service_by_id(service).is_some();
+        self.conducts.expire(now, self.keep, is_known, namespace);
         let Self { accounts, answers, topology, pending, conducts, .. } = self;
         accounts.ledger.expire(|place| fate(topology, &heirs, place));
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
