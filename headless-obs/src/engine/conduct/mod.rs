@@ -177,19 +177,25 @@ impl Conducts {
         self.evicted
     }
 
-    /// Forgets Services that nobody remembers and clients that have been silent for `keep`.
+    /// Forgets Services that nobody remembers and clients that have been silent for `keep`. Their sums stay until they
+    /// are `past`: then that says which namespace's they were.
     pub(super) fn expire(
         &mut self,
         now: Time,
         keep: Duration,
         is_known: impl Fn(ServiceId) -> bool,
-        namespace: impl Fn(WorkloadId) -> Arc<str>,
+        past: impl Fn(WorkloadId, ServiceId) -> Option<Arc<str>>,
     ) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
-        let is_over = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
-        for ((workload, service), totals) in self.totals.extract_if(is_over) {
-            match self.past.entry((service, namespace(workload))) {
+        let is_old = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
+        let old: Vec<_> = self.totals.extract_if(is_old).collect();
+        for ((workload, service), totals) in old {
+            let Some(namespace) = past(workload, service) else {
+                self.totals.insert((workload, service), totals);
+                continue;
+            };
+            match self.past.entry((service, namespace)) {
                 Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
                 Entry::Vacant(none) => {
                     none.insert(totals);

@@ -91,6 +91,6 @@ fn without_room_those_go_that_were_silent_for_longest() {
     assert_eq!(conducts.evicted(), (LIMIT / 8) as u64);
     let oldest = conducts.all().map(|((scope, ..), ..)| scope.0).min();
     assert_eq!(oldest, Some(all / 8));
-    conducts.expire(s(u64::from(all) + 5), Duration::from_secs(10), |_| true, |_| Arc::default());
+    conducts.expire(s(u64::from(all) + 5), Duration::from_secs(10), |_| true, |_, _| None);
     assert_eq!(conducts.all().count(), 4);
 }

@@ -38,7 +38,8 @@ struct Manner {
 pub(in crate::engine) struct Totals {
     /// When it was seen first.
     pub(in crate::engine) since: Time,
-    pub(super) last: Time,
+    /// And last.
+    pub(in crate::engine) last: Time,
     pub(in crate::engine) truncated_used: u64,
     within_ttl: u64,
     past_ttl: u64,

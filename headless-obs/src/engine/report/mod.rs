@@ -220,9 +220,7 @@ impl Engine {
                 facts.entry(who).or_default().sum_up(totals);
             }
             by_client.retain(|who, cells| {
-                facts.contains_key(who)
-                    || who.workload().is_none()
-                    || cells.iter().any(|(_, cell)| cell.active() > 0)
+                who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
             });
         }
         let mut clients: Vec<_> = by_client

@@ -178,11 +178,14 @@ fn a_client_goes_once_it_is_silent_for_long_and_no_sum_of_many_with_it() {
     for clients in [ClientLabels::Workload, ClientLabels::None] {
         let series = Limits { clients, ..Limits::default() };
         let mut world = World::with(Config { series, ..config() }, [orders(&pods(2))]);
+        let mut held = Vec::new();
         for client in [1, 2] {
             world.resolve(client, ORDERS, &["10.0.0.1"]);
             let dialled = world.connect(client, "10.0.0.1");
             if client == 1 {
                 world.close(dialled);
+            } else {
+                held.push(dialled);
             }
         }
         world.pass(25 * 60 * MINUTE);
@@ -193,11 +196,20 @@ fn a_client_goes_once_it_is_silent_for_long_and_no_sum_of_many_with_it() {
         let lines = world.lines(OPENED, "");
         assert!(!lines.iter().any(|line| line.contains("client-1")), "{lines:?}");
         assert_eq!(lines.iter().any(|line| line.contains("client-2")), is_whole, "it holds a connection");
-        assert_eq!((world.sum(OPENED, ""), ages(&mut world)), if is_whole { (1, 0) } else { (2, 2) });
+        assert_eq!((world.sum(OPENED, ""), ages(&mut world)), if is_whole { (1, 1) } else { (2, 2) });
         // It comes back where it was.
         world.resolve(1, ORDERS, &["10.0.0.1"]);
-        world.connect(1, "10.0.0.1");
-        assert_eq!((world.sum(OPENED, ""), ages(&mut world)), if is_whole { (3, 1) } else { (3, 3) });
+        held.push(world.connect(1, "10.0.0.1"));
+        assert_eq!((world.sum(OPENED, ""), ages(&mut world)), (3, 3));
+        held.into_iter().for_each(|dialled| world.close(dialled));
+        // Even if nothing is remembered of where it connected.
+        world.apply(orders(&[ready("other", "10.0.0.77")]));
+        for _ in 0..3 {
+            world.pass(25 * 60 * MINUTE);
+            let now = world.tick();
+            world.engine.expire(now);
+        }
+        assert_eq!(ages(&mut world), if is_whole { 0 } else { 3 });
     }
 }
 
