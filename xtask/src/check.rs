@@ -20,17 +20,16 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 /// Runs all checks and returns the names of the failed ones; what is wrong was printed.
-pub(crate) fn failures() -> Vec<&'static str> {
+fn failures() -> Vec<&'static str> {
+    let mut failed = of_code();
+    failed.extend(of_what_is_deployed());
+    failed
+}
+
+/// The checks of the code, as [`failures`].
+pub(crate) fn of_code() -> Vec<&'static str> {
     let mut failed = Vec::new();
-    let mut check = |name, run: &dyn Fn() -> Result<()>| {
-        say(&format!("check: {name}"));
-        let passed = run();
-        if let Err(error) = &passed {
-            say(&format!("{error:#}"));
-            failed.push(name);
-        }
-        passed.is_ok()
-    };
+    let mut check = |name, run: &dyn Fn() -> Result<()>| note(&mut failed, name, run);
     check("format", &format);
     check("layers", &layers::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
@@ -38,8 +37,25 @@ pub(crate) fn failures() -> Vec<&'static str> {
     check("clippy", &|| clippy(object));
     check("clippy for BPF", &clippy_bpf);
     check("documentation", &|| documentation(object));
-    check("rules", &rules::check);
     failed
+}
+
+/// The checks of what is deployed. They need tools that take minutes to build.
+pub(crate) fn of_what_is_deployed() -> Vec<&'static str> {
+    let mut failed = Vec::new();
+    note(&mut failed, "rules", &rules::check);
+    failed
+}
+
+/// Runs one check; whether it passed.
+fn note(failed: &mut Vec<&'static str>, name: &'static str, run: &dyn Fn() -> Result<()>) -> bool {
+    say(&format!("check: {name}"));
+    let passed = run();
+    if let Err(error) = &passed {
+        say(&format!("{error:#}"));
+        failed.push(name);
+    }
+    passed.is_ok()
 }
 
 fn format() -> Result<()> {

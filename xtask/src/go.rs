@@ -3,12 +3,15 @@
 //! In: a folder with go.mod, and what to build there. Out: programs with names that end in the hash of all that decides
 //! what is built, so any change builds anew. Go is found, or installed by apt where its package is new enough.
 //!
+//! One is built at a time, and at the lowest priority: tests may run meanwhile.
+//!
 //! A module cache that has what takes long to fetch is used, and kept; else both of Go's caches are beside the programs
 //! and go when these are there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
@@ -23,6 +26,9 @@ const PACKAGE: &str = "golang-go";
 
 /// Options that all programs have: nothing of this machine is in them.
 pub(crate) const OPTIONS: [&str; 4] = ["-mod=readonly", "-modcacherw", "-trimpath", "-buildvcs=false"];
+
+/// Held while anything is built: whoever wants the same has to wait for it.
+static BUILDING: Mutex<()> = Mutex::new(());
 
 /// What to build, and how.
 pub(crate) struct Recipe<'a> {
@@ -44,6 +50,7 @@ pub(crate) struct Recipe<'a> {
 impl Recipe<'_> {
     /// The paths of its programs in `folder`, in their order. Builds them if need be.
     pub(crate) fn ensure(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = self.hash()?;
         let paths: Vec<PathBuf> =
             self.programs.iter().map(|name| folder.join(format!("{name}-{hash:016x}"))).collect();
@@ -77,8 +84,10 @@ impl Recipe<'_> {
         // Only a whole program gets the name.
         let drafts = folder.join("draft");
         fs::create_dir_all(&drafts).with_context(|| format!("cannot make {}", drafts.display()))?;
-        let mut command = Command::new(&go);
+        let mut command = Command::new("nice");
         command
+            .args(["-n", "19"])
+            .arg(&go)
             .current_dir(&self.sources)
             .env("CGO_ENABLED", "0")
             .envs(caches.iter().map(|(name, path)| (name, path)));

@@ -87,6 +87,9 @@ impl Tool {
     }
 }
 
+/// All of them.
+pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Kubeconform];
+
 /// What each test program needs.
 const NEEDS: [(&str, &[Tool]); 1] = [("prometheus", &[Tool::Prometheus, Tool::Promtool])];
 
@@ -103,6 +106,11 @@ pub(crate) fn ensure(tool: Tool) -> Result<PathBuf> {
     let paths = recipe(module)?.ensure(&workspace::tools())?;
     let found = module.programs.iter().zip(paths).find(|(name, _)| **name == tool.program());
     found.map(|(_, path)| path).with_context(|| format!("{} is not built", tool.program()))
+}
+
+/// Whether a test program needs any.
+pub(crate) fn has_needs(program: &str) -> bool {
+    NEEDS.iter().any(|(name, tools)| *name == program && !tools.is_empty())
 }
 
 /// Builds what a test program needs; gives the variables that tell it where.
@@ -143,7 +151,7 @@ mod tests {
 
     #[test]
     fn each_tool_has_a_pinned_version_and_is_what_its_module_builds() {
-        for tool in [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Kubeconform] {
+        for tool in ALL {
             let recipe = recipe(tool.module()).unwrap();
             assert!(recipe.module.contains("@v"), "{}", recipe.module);
             assert!(recipe.programs.contains(&tool.program()), "{tool:?}");
