@@ -12,6 +12,7 @@ use clap::Parser;
 mod artifacts;
 mod bench;
 mod build_ebpf;
+mod chart;
 mod check;
 mod ci;
 mod clients;
@@ -33,6 +34,7 @@ mod scenarios;
 mod setup;
 mod source;
 mod test;
+mod tools;
 mod toolchain;
 mod tree;
 mod workspace;
@@ -62,7 +64,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
+    /// Make what deploy/ has twice: the chart's copies of rules and dashboards, and its output as manifests
+    Chart,
+    /// Build what is shipped into target/dist: the static program, its image as a tar file, the chart, the
+    /// manifests
     Dist(dist::Options),
     /// Build headless-obs and run it with root
     #[command(disable_help_flag = true)]
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
+        Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Ci => ci::run(),
