@@ -81,7 +81,8 @@ fn copies(deploy: &Path) -> Result<BTreeMap<String, String>> {
     for (from, extension, to) in COPIES {
         for path in files(&deploy.join(from))? {
             if path.extension() == Some(OsStr::new(extension)) {
-                let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text =
+                    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 copies.insert(format!("{to}/{}", name(&path)), text);
             }
         }
@@ -139,7 +140,9 @@ fn strays(deploy: &Path) -> Result<Vec<String>> {
     let mut strays = Vec::new();
     for folder in RENDERED.into_iter().chain(COPIES.map(|(_, _, to)| to)) {
         let found = files(&deploy.join(folder))?;
-        strays.extend(found.iter().map(|path| format!("{folder}/{}", name(path))).filter(|name| !is_made(name)));
+        strays.extend(
+            found.iter().map(|path| format!("{folder}/{}", name(path))).filter(|name| !is_made(name)),
+        );
     }
     Ok(strays)
 }

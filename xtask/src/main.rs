@@ -34,8 +34,8 @@ mod scenarios;
 mod setup;
 mod source;
 mod test;
-mod tools;
 mod toolchain;
+mod tools;
 mod tree;
 mod workspace;
 
