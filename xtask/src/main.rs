@@ -23,6 +23,7 @@ mod demo;
 mod dist;
 mod e2e;
 mod elf;
+mod go;
 mod kernel;
 mod layers;
 mod libtest;
@@ -76,6 +77,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
+    #[command(disable_help_flag = true)]
+    Tool {
+        /// Which
+        tool: tools::Tool,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// What CI runs: `check`, then `test`, counted together
     Ci,
 }
@@ -92,6 +102,7 @@ fn main() -> ExitCode {
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
+        Task::Tool { tool, args } => tools::run(tool, &args),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {
