@@ -44,20 +44,23 @@ const OF_HELM: [&str; 3] = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
     let deploy = workspace::root().join("deploy");
-    let copies = copies(&deploy)?;
     // The manifests are rendered with the copies.
-    for files in [Ok(copies), renderings(&deploy)] {
-        for (name, text) in files? {
-            let path = deploy.join(&name);
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-    }
+    write(&deploy, copies(&deploy)?)?;
+    write(&deploy, renderings(&deploy)?)?;
     for name in strays(&deploy)? {
         fs::remove_file(deploy.join(&name))?;
         say(&format!("removed deploy/{name}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write(deploy: &Path, files: BTreeMap<String, String>) -> Result<()> {
+    for (name, text) in files {
+        let path = deploy.join(&name);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Whether all of it is as the task would make it.

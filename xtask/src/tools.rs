@@ -88,7 +88,11 @@ impl Tool {
 }
 
 /// What each test program needs.
-const NEEDS: [(&str, &[Tool]); 1] = [("prometheus", &[Tool::Prometheus, Tool::Promtool])];
+const NEEDS: [(&str, &[Tool]); 3] = [
+    ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
+    ("chart", &[Tool::Helm]),
+    ("nodes", &[Tool::Helm, Tool::Prometheus]),
+];
 
 /// The task. On success it does not return: xtask becomes the tool.
 pub(crate) fn run(tool: Tool, args: &[OsString]) -> Result<ExitCode> {

@@ -57,7 +57,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "headless-obs.options" -}}
 {{- range $name, $value := . }}
 {{- range kindIs "slice" $value | ternary $value (list $value) }}
-- {{ (and (kindIs "bool" .) .) | ternary (printf "--%s" $name) (printf "--%s=%s" $name (. | toString)) | quote }}
+{{- /* A large number would be written as 1.6e+07. */}}
+{{- $text := kindIs "float64" . | ternary (int64 . | toString) (toString .) }}
+- {{ (and (kindIs "bool" .) .) | ternary (printf "--%s" $name) (printf "--%s=%s" $name $text) | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

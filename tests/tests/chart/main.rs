@@ -16,6 +16,7 @@ mod effects;
 #[path = "../cluster/harness.rs"]
 mod harness;
 mod monitoring;
+mod operator;
 mod render;
 mod rows;
 mod schema;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use lab::cluster::tool;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Shared;
 
@@ -100,6 +100,6 @@ pub(crate) fn the_daemonset_selects_no_other_pod(shared: &Shared) {
         // It would be adopted, and with it the node's place be taken.
         let test = only(&objects, "Pod").unwrap();
         assert!(!selects(&test["metadata"]["labels"]), "{name}: {test:#}");
-        assert_eq!(only(&objects, "Service").unwrap()["spec"]["selector"], selector.clone().into());
+        assert_eq!(only(&objects, "Service").unwrap()["spec"]["selector"], json!(selector));
     }
 }

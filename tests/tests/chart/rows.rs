@@ -235,7 +235,7 @@ fn monitoring() -> Vec<Row> {
         monitor(
             "podMonitor.cluster",
             json!("east"),
-            "/spec/podMetricsEndpoints/0/relabelings/1",
+            "/spec/podMetricsEndpoints/0/relabelings/2",
             json!({"targetLabel": "cluster", "replacement": "east"}),
         ),
         monitor("podMonitor.metricRelabelings", drop.clone(), endpoint, drop),
