@@ -31,6 +31,7 @@ mod musl;
 mod parts;
 mod privilege;
 mod process;
+mod rules;
 mod scenarios;
 mod setup;
 mod source;
@@ -48,7 +49,7 @@ enum Task {
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf,
-    /// Check format, lints (host and BPF), documentation and the import rules of the layers
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
