@@ -101,7 +101,7 @@ fn fleet_figures_are_the_servers_and_alerts_fire_on_real_trouble_alone() {
     services.stop();
     let truth = services::matrix(&lab.truth().unwrap());
     figures::totals_agree(&prometheus, &truth);
-    assert_eq!(fired(&prometheus), services::expected(), "{}", prometheus.log());
+    assert_eq!(fired(&prometheus), services::expected());
     let lost =
         prometheus.query(r#"ALERTS{alertname="HeadlessObserverEventsLost", alertstate="firing"}"#).unwrap();
     let lost: Vec<&str> = lost.iter().map(|alert| alert.label("cluster")).collect();

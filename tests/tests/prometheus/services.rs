@@ -117,7 +117,7 @@ impl<'a> Services<'a> {
         // The first of answers whose order is frozen.
         self.run("skewed-client", &endless(self, "skewed", false, 10.0));
         // Thirty that stay, all at one endpoint.
-        self.run("pinned-client", &self.habit("pinned", true, 30).never_again().keep());
+        self.run("pinned-client", &self.habit("pinned", false, 30).never_again().keep());
         // Those that never ask again, and use what they know evenly.
         self.run("scaled-client", &endless(self, "scaled", true, 20.0).round_robin(0));
         self.run("stale-client", &endless(self, "stale", true, 10.0).round_robin(0));
