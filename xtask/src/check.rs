@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, layers, process, rules, setup};
+use crate::{build_ebpf, chart, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -44,6 +44,7 @@ pub(crate) fn of_code() -> Vec<&'static str> {
 pub(crate) fn of_what_is_deployed() -> Vec<&'static str> {
     let mut failed = Vec::new();
     note(&mut failed, "rules", &rules::check);
+    note(&mut failed, "chart", &chart::check);
     failed
 }
 

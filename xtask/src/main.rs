@@ -12,6 +12,7 @@ use clap::Parser;
 mod artifacts;
 mod bench;
 mod build_ebpf;
+mod chart;
 mod check;
 mod ci;
 mod clients;
@@ -65,7 +66,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
+    /// Make what deploy/ has twice: the chart's copies of rules and dashboards, and its output as manifests
+    Chart,
+    /// Build what is shipped into target/dist: the static program, its image as a tar file, the chart, the
+    /// manifests
     Dist(dist::Options),
     /// Build headless-obs and run it with root
     #[command(disable_help_flag = true)]
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
+        Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Tool { tool, args } => tools::run(tool, &args),

@@ -91,7 +91,11 @@ impl Tool {
 pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Kubeconform];
 
 /// What each test program needs.
-const NEEDS: [(&str, &[Tool]); 1] = [("prometheus", &[Tool::Prometheus, Tool::Promtool])];
+const NEEDS: [(&str, &[Tool]); 3] = [
+    ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
+    ("chart", &[Tool::Helm]),
+    ("nodes", &[Tool::Helm, Tool::Prometheus]),
+];
 
 /// The task. On success it does not return: xtask becomes the tool.
 pub(crate) fn run(tool: Tool, args: &[OsString]) -> Result<ExitCode> {
