@@ -4,6 +4,7 @@ pub mod check;
 mod conduct;
 mod judgement;
 pub mod metrics;
+mod part;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod snapshot;
