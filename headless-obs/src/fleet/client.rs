@@ -4,7 +4,8 @@ use super::endpoint::Rows;
 use super::figures::{self, Row};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
-    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Held, OtherPort, PortCounts, StaleTarget,
+    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, PortCounts,
+    StaleTarget,
 };
 use crate::spread::ratio;
 
@@ -20,14 +21,17 @@ pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
     merged.responses.sort_by(|a, b| {
         (&a.rcode, a.truncated, &a.transport, &a.qtype).cmp(&(&b.rcode, b.truncated, &b.transport, &b.qtype))
     });
+    merged
+}
 
-    let mature = rows.endpoints.iter().zip(&merged.endpoints).filter(|(endpoint, _)| endpoint.mature);
+/// Makes its figures of evenness from its rows, which are in the order of the endpoints.
+pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
+    let mature = endpoints.iter().zip(&client.endpoints).filter(|(endpoint, _)| endpoint.mature);
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
     let reached = mature.iter().filter(|own| own.counted > 0).count();
-    merged.coverage = ratio(reached as u64, mature.len() as u64);
+    client.coverage = ratio(reached as u64, mature.len() as u64);
     let figures: Vec<Row> = mature.into_iter().map(Row::from).collect();
-    [merged.spread, merged.selections, merged.open, merged.bytes] = figures::of(&figures);
-    merged
+    [client.spread, client.selections, client.open, client.bytes] = figures::of(&figures);
 }
 
 /// The client with one row for each endpoint of the fleet. Of the reasons to withhold a verdict those stay that are

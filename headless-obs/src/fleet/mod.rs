@@ -25,6 +25,8 @@ use jiff::Timestamp;
 use crate::expose::snapshot::{Part, Service, Snapshot};
 use crate::verdict;
 
+pub(crate) use service::figure;
+
 /// Up to so many nodes are named.
 const NAMED: usize = 3;
 
@@ -110,7 +112,7 @@ fn parts(snapshots: &[Snapshot], missing: Vec<Part>) -> Result<Vec<Part>, Unmerg
 }
 
 /// `a, b`, or `12 nodes`.
-fn name(parts: &[Part]) -> String {
+pub(crate) fn name(parts: &[Part]) -> String {
     let names: BTreeSet<&str> =
         parts.iter().filter(|part| part.missing.is_none()).map(|part| part.node.as_str()).collect();
     if names.len() > NAMED {

@@ -34,13 +34,21 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     merged.dns = answers.unwrap_or_default();
     merged.dns.completeness = completeness(&merged.dns);
     merged.clients = clients.into_values().map(|seen| client::merge(seen, &rows)).collect();
-    merged.idle = idle(&rows.endpoints, &merged.clients);
     merged.endpoints = rows.endpoints;
-    let mature: Vec<Row> = merged.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
-    [merged.spread, merged.selections, merged.open, merged.bytes] = figures::of(&mature);
-    let per_second = if seconds > 0.0 { merged.spread.connections as f64 / seconds } else { 0.0 };
-    merged.waste = (merged.spread.peak_to_mean - 1.0).max(0.0) * per_second;
+    figure(&mut merged, seconds);
     merged
+}
+
+/// Makes every figure of evenness anew from the rows of endpoints and clients.
+pub(crate) fn figure(service: &mut Service, seconds: f64) {
+    for client in &mut service.clients {
+        client::figure(client, &service.endpoints);
+    }
+    service.idle = idle(&service.endpoints, &service.clients);
+    let mature: Vec<Row> = service.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
+    [service.spread, service.selections, service.open, service.bytes] = figures::of(&mature);
+    let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
+    service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
 }
 
 /// Mature endpoints that no client that counts has used, if any endpoint is used.
