@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, layers, process, setup};
+use crate::{build_ebpf, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -38,6 +38,7 @@ pub(crate) fn failures() -> Vec<&'static str> {
     check("clippy", &|| clippy(object));
     check("clippy for BPF", &clippy_bpf);
     check("documentation", &|| documentation(object));
+    check("rules", &rules::check);
     failed
 }
 

@@ -22,6 +22,7 @@ mod demo;
 mod dist;
 mod e2e;
 mod elf;
+mod go;
 mod kernel;
 mod layers;
 mod libtest;
@@ -29,11 +30,13 @@ mod musl;
 mod parts;
 mod privilege;
 mod process;
+mod rules;
 mod scenarios;
 mod setup;
 mod source;
 mod test;
 mod toolchain;
+mod tools;
 mod tree;
 mod workspace;
 
@@ -45,7 +48,7 @@ enum Task {
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf,
-    /// Check format, lints (host and BPF), documentation and the import rules of the layers
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
@@ -71,6 +74,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
+    #[command(disable_help_flag = true)]
+    Tool {
+        /// Which
+        tool: tools::Tool,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// What CI runs: `check`, then `test`, counted together
     Ci,
 }
@@ -86,6 +98,7 @@ fn main() -> ExitCode {
         Task::Demo { args } => demo::run(&args),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
+        Task::Tool { tool, args } => tools::run(tool, &args),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {

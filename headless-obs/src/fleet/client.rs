@@ -127,6 +127,9 @@ fn answers(sum: &mut ClientAnswers, more: ClientAnswers) {
     sum.largest = sum.largest.max(more.largest);
     sum.ttl_seconds = sum.ttl_seconds.max(more.ttl_seconds);
     sum.first = earliest(sum.first, more.first);
+    if (more.last, more.last_ttl_seconds) > (sum.last, sum.last_ttl_seconds) {
+        sum.last_ttl_seconds = more.last_ttl_seconds;
+    }
     sum.last = sum.last.max(more.last);
     sum.last_of_oldest = earliest(sum.last_of_oldest, more.last_of_oldest);
     let seconds = |one: &ClientAnswers, intervals| one.interval_seconds.unwrap_or(0.0) * intervals as f64;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sums::{add, add_counts};
+use super::sums::{add, add_counts, earliest};
 use crate::expose::snapshot::{Part, Quality, Service, TopologyState};
 use crate::spread::ratio;
 
@@ -57,5 +57,5 @@ fn topology(sum: &mut TopologyState, more: TopologyState) {
     add(&mut sum.watch_restarts, more.watch_restarts);
     add(&mut sum.relists, more.relists);
     add(&mut sum.rejected_objects, more.rejected_objects);
-    sum.last_event = sum.last_event.max(more.last_event);
+    sum.last_event = earliest(sum.last_event, more.last_event);
 }
