@@ -175,8 +175,7 @@ pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shar
     assert!(code == Some(0) && out.contains("1 of 3 nodes (33%) are missing"), "{out}{err}");
 
     let refused = kubeconfig("nobody");
-    let words =
-        ["report", "--fleet", "--fleet-namespace", &name, "--kubeconfig", refused.to_str().unwrap()];
+    let words = ["report", "--fleet", "--fleet-namespace", &name, "--kubeconfig", refused.to_str().unwrap()];
     let (code, _, err) = run(shared, &program().unwrap(), &words);
     assert!(code == Some(1) && err.contains("does not allow to list pods in proxied"), "{err}");
     assert!(err.contains("docs/fleet.md"), "{err}");

@@ -86,6 +86,12 @@ impl Query {
         let now = |how: &str, labels: &str, metric: &str| {
             format!("{how} by ({labels}) ({})", of(scope, metric, ""))
         };
+        // What a daemon says that has been out of touch for minutes is old.
+        let in_touch = |how: &str, labels: &str, metric: &str| {
+            let old = of(scope, "headless_observer_topology_stale_seconds", "");
+            let metric = of(scope, metric, "");
+            format!("{how} by ({labels}) ({metric} unless on (cluster, instance) {old} > 120)")
+        };
         let edge = format!("{ENDPOINT}, {CLIENT}");
         let edge_by = |label: &str| format!("{edge}, {label}");
         let client = format!("{SERVICE}, {CLIENT}");
@@ -96,9 +102,9 @@ impl Query {
             Self::Failures => grown(&edge_by("reason"), "headless_connect_failures_total"),
             Self::Active => now("sum", &edge, "headless_connections_active"),
             Self::Bytes => grown(&edge_by("direction"), "headless_connection_bytes_total"),
-            Self::Ready => now("avg", ENDPOINT, "headless_endpoint_ready"),
+            Self::Ready => in_touch("avg", ENDPOINT, "headless_endpoint_ready"),
             Self::ReadySince => {
-                now("min", &format!("{ENDPOINT}, zone"), "headless_endpoint_ready_timestamp_seconds")
+                in_touch("min", &format!("{ENDPOINT}, zone"), "headless_endpoint_ready_timestamp_seconds")
             }
             Self::Stale => grown(&client_by("kind"), "headless_stale_connections_total"),
             Self::Responses => {
