@@ -18,8 +18,6 @@ mod build;
 mod http;
 mod queries;
 mod series;
-#[cfg(test)]
-mod tests;
 mod verdicts;
 
 use http::Http;
