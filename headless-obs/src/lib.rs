@@ -1,7 +1,7 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
+//! [`engine`], [`verdict`], [`expose`], [`fleet`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
 //! [`server`], [`commands`]. Only [`app`] knows both.
 
 #![deny(unsafe_code)]
@@ -16,6 +16,7 @@ pub mod dns;
 pub mod engine;
 pub mod evidence;
 pub mod expose;
+pub mod fleet;
 pub mod handle;
 pub mod ledger;
 pub mod log;

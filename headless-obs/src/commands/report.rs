@@ -8,7 +8,7 @@ use super::{Start, gate, output, table, take};
 use crate::cli::{Output, ReportArgs};
 
 pub(super) async fn run(args: ReportArgs, format: Output, start: impl Start) -> anyhow::Result<ExitCode> {
-    let Some(mut snapshot) = take::snapshot(args.from, args.duration, args.observe, start).await? else {
+    let Some(mut snapshot) = take::snapshot(args.asked, args.duration, args.observe, start).await? else {
         if !args.fail_on.is_empty() {
             bail!("ended before anything was seen, so --fail-on has nothing to judge");
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
+pub mod asked;
 pub mod values;
 
 use crate::client::exclude::Exclude;

@@ -44,9 +44,9 @@ pub(super) struct AnswerCounts {
     /// Over UDP and over TCP.
     pub transports: [u64; 2],
     /// Ready endpoints that answers for the Service's own name listed.
-    listed: u64,
+    pub listed: u64,
     /// Ready endpoints of the asked family that those answers could have listed.
-    listable: u64,
+    pub listable: u64,
     /// `listed` over `listable`, of each of them.
     pub ratio: Histogram,
     /// Endpoint → answers for the Service's own name, with two addresses or more, that listed it first.

@@ -26,6 +26,7 @@ mod trace;
 pub use answers::Transport;
 pub use boring::Effects;
 pub use report::KernelState;
+pub(crate) use report::natural;
 
 use crate::attribution::{Outcome, Unattributed};
 use crate::client::exclude::Exclude;

@@ -32,6 +32,9 @@ pub struct ClientAnswers {
     pub last_of_oldest: Option<Timestamp>,
     /// Mean time from one answer to the next of the same pod; nothing before a second one.
     pub interval_seconds: Option<f64>,
+    /// How many times that mean is of.
+    #[serde(default)]
+    pub intervals: u64,
     /// Endpoint → answers that listed it first, of those with two addresses or more.
     pub first_records: Counts,
 }

@@ -5,6 +5,7 @@ mod conduct;
 pub mod histogram;
 mod judgement;
 pub mod metrics;
+mod part;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod snapshot;

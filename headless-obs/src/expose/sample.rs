@@ -33,6 +33,8 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         failed: Counts::new(),
         superseded: 0,
         active,
+        counted_active: active,
+        counted_bytes: opened.saturating_sub(active) * 2_100,
         closed: opened.saturating_sub(active),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
@@ -47,6 +49,7 @@ pub(crate) fn part(pod: &str, opened: u64, active: u64) -> ClientEndpoint {
         opened,
         counted: opened,
         active,
+        counted_active: active,
         resolution: counts([("service", opened)]),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
@@ -182,6 +185,8 @@ pub(crate) fn orders() -> Service {
             answers: 216,
             truncated: 1,
             completeness: 0.75,
+            listed: 486,
+            listable: 648,
             rcodes: counts([("noerror", 216), ("nxdomain", 3)]),
             transports: counts([("udp", 218), ("tcp", 1)]),
             truncated_used: 400,
@@ -248,6 +253,7 @@ fn cron() -> Client {
             last: Some(at(29)),
             last_of_oldest: Some(at(29)),
             interval_seconds: Some(0.126),
+            intervals: 214,
             first_records: counts([("orders-0", 203), ("orders-3", 12)]),
             ..ClientAnswers::default()
         },
@@ -317,8 +323,8 @@ fn web() -> Client {
             first: Some(at(1)),
             last: Some(at(1)),
             last_of_oldest: Some(at(1)),
-            interval_seconds: None,
             first_records: counts([("orders-0", 1)]),
+            ..ClientAnswers::default()
         },
         choice: Choice {
             selections: 2,
@@ -384,6 +390,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         schema: SCHEMA.into(),
         node: "n1".into(),
+        nodes: Vec::new(),
         from: at(0),
         to: at(30),
         mature_after_seconds: 600.0,

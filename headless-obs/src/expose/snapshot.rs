@@ -12,6 +12,7 @@ pub use super::conduct::{
 };
 pub use super::histogram::Histogram;
 pub use super::judgement::{Cause, Confidence, Verdict};
+pub use super::part::Part;
 
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";
@@ -24,7 +25,7 @@ pub type Counts = BTreeMap<String, u64>;
 pub struct Snapshot {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Name of the node.
+    /// Name of the node; of several that were put together, their names or how many they are.
     pub node: String,
     /// When observation began.
     pub from: Timestamp,
@@ -33,6 +34,9 @@ pub struct Snapshot {
     /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
     #[serde(default)]
     pub mature_after_seconds: f64,
+    /// The nodes that it was put together from, by name; empty where it is of one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub nodes: Vec<Part>,
     /// How much of the truth the rest shows.
     pub quality: Quality,
     /// Observed headless Services, by namespace and name.
@@ -201,6 +205,16 @@ pub struct Endpoint {
     /// Those of `counted`, and failed attempts, that were a client process's first by a DNS answer.
     #[serde(default)]
     pub selections: u64,
+    /// What random choice would have made of `selections`, in proportion over mature endpoints: those that came later
+    /// could expect less.
+    #[serde(default)]
+    pub expected: f64,
+    /// Those of `active` that count in the spread, or are older than the observer.
+    #[serde(default)]
+    pub counted_active: u64,
+    /// Bytes, both directions, of those of `closed` that count in the spread.
+    #[serde(default)]
+    pub counted_bytes: u64,
     /// Failures by reason; `reset` had been opened.
     pub failed: Counts,
     /// Attempts given up because the client's attempt over the other address family won; no failures.
@@ -268,6 +282,12 @@ pub struct Dns {
     /// Ready endpoints that answers for the Service's name listed, over those they could have listed, 0 to 1;
     /// 1 where there was no answer.
     pub completeness: f64,
+    /// What `completeness` is made of: ready endpoints that answers listed.
+    #[serde(default)]
+    pub listed: u64,
+    /// Ready endpoints that they could have listed.
+    #[serde(default)]
+    pub listable: u64,
     /// Answers by response code: `noerror`, `nxdomain`, `servfail`, `other`; without those for names that only search
     /// lists made.
     pub rcodes: Counts,
@@ -396,6 +416,15 @@ pub struct ClientEndpoint {
     /// As [`Endpoint::selections`].
     #[serde(default)]
     pub selections: u64,
+    /// As [`Endpoint::expected`].
+    #[serde(default)]
+    pub expected: f64,
+    /// As [`Endpoint::counted_active`].
+    #[serde(default)]
+    pub counted_active: u64,
+    /// As [`Endpoint::counted_bytes`].
+    #[serde(default)]
+    pub counted_bytes: u64,
     /// Bytes in connections that ended, both directions.
     #[serde(default)]
     pub bytes: u64,

@@ -11,6 +11,7 @@
 )]
 
 mod figures;
+mod fleet;
 mod scene;
 mod services;
 

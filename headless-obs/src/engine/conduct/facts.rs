@@ -109,6 +109,7 @@ impl<'a> Facts<'a> {
             last: all().map(|answered| answered.last).max().map(&wall),
             last_of_oldest: all().map(|answered| answered.last).min().map(&wall),
             interval_seconds: (intervals > 0).then(|| seconds / intervals as f64),
+            intervals,
             first_records,
         }
     }

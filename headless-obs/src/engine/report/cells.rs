@@ -90,6 +90,8 @@ pub(super) fn dns(counts: &AnswerCounts, label: impl Fn(EndpointId) -> Option<St
         answers: counts.answers,
         truncated: counts.truncated,
         completeness: counts.completeness(),
+        listed: counts.listed,
+        listable: counts.listable,
         rcodes: RCODES.iter().zip(counts.rcodes).map(|(name, count)| ((*name).to_owned(), count)).collect(),
         transports: [Transport::Udp, Transport::Tcp]
             .iter()

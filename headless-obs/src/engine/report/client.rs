@@ -125,7 +125,12 @@ impl Engine {
         let seconds = |from: Option<Time>, to: Option<Time>| {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
+        let (counted_active, counted_bytes) = figures::held_and_moved(own.iter().copied());
+        let expected = endpoint.ready_since().zip(facts).filter(|_| row.mature);
         ClientEndpoint {
+            expected: expected.map_or(0.0, |(since, facts)| facts.exposure(since)),
+            counted_active,
+            counted_bytes,
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
             ports: ports(own),

@@ -128,6 +128,7 @@ impl Engine {
         Snapshot {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
+            nodes: Vec::new(),
             from: kernel.from,
             to: kernel.to,
             mature_after_seconds: self.mature_after.as_secs_f64(),
@@ -188,20 +189,22 @@ impl Engine {
         shown.sort_by_cached_key(|endpoint| (natural(&endpoint.label()), endpoint.state() == State::Removed));
 
         let answers = self.answers.of(state.id());
+        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
+        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>();
         let endpoints: Vec<_> = shown
             .iter()
             .map(|endpoint| {
                 let cells = by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice);
                 let is_mature = state.is_mature(endpoint, moment.now, self.mature_after);
                 let first = answers.first_answered.get(&endpoint.id().endpoint);
-                self.endpoint(endpoint, cells, is_mature, first.copied(), moment)
+                let row = self.endpoint(endpoint, cells, is_mature, first.copied(), moment);
+                let expected = endpoint.ready_since().filter(|_| is_mature).map_or(0.0, exposure);
+                Endpoint { expected, ..row }
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
-        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum();
         let figures = figures::of(&counted, &order, exposure);
         let totals = || conducts.values().filter_map(Facts::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
@@ -277,7 +280,12 @@ impl Engine {
             let counts = |key: &CellKey| key.resolution.counts() && moment.excluded(key.client).is_none();
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
+        let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
+        let (counted_active, counted_bytes) = figures::held_and_moved(included);
         Endpoint {
+            expected: 0.0,
+            counted_active,
+            counted_bytes,
             ports: endpoint.ports().to_vec(),
             zone: endpoint.zone().map(ToString::to_string),
             pod: endpoint.label().to_string(),
@@ -331,7 +339,7 @@ fn remembered<'a>(
 }
 
 /// Sorts `pod-2` before `pod-10`, and addresses by number: text and numbers in turn.
-fn natural(label: &str) -> Vec<(String, u128)> {
+pub(crate) fn natural(label: &str) -> Vec<(String, u128)> {
     let mut parts = Vec::new();
     let mut rest = label;
     while !rest.is_empty() {
