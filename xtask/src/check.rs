@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, layers, process, setup};
+use crate::{build_ebpf, dashboards, layers, process, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -33,6 +33,7 @@ pub(crate) fn failures() -> Vec<&'static str> {
     };
     check("format", &format);
     check("layers", &layers::check);
+    check("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
     let object = check("kernel programs", &build_ebpf::build);
     check("clippy", &|| clippy(object));

@@ -18,6 +18,7 @@ mod clients;
 mod cluster;
 mod console;
 mod daemon;
+mod dashboards;
 mod demo;
 mod dist;
 mod e2e;
@@ -71,6 +72,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Write Grafana's dashboards into deploy/dashboards
+    Dashboards(dashboards::Options),
     /// What CI runs: `check`, then `test`, counted together
     Ci,
 }
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Task::Demo { args } => demo::run(&args),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
+        Task::Dashboards(options) => dashboards::run(&options),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {
