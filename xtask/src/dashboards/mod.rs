@@ -57,7 +57,8 @@ pub(crate) fn check() -> Result<()> {
     for (name, dashboard) in &made {
         let path = folder.join(name);
         let there = fs::read_to_string(&path).unwrap_or_default();
-        if there != text(dashboard)? {
+        // As JSON: the order of names within an object is nobody's business.
+        if serde_json::from_str(&there).ok().as_ref() != Some(dashboard) {
             wrong.push(format!("{} is out of date: run `cargo xtask dashboards`", path.display()));
         }
     }

@@ -1,0 +1,186 @@
+//! Every query of every dashboard is run against Prometheus, with the variables as Grafana puts them in, and returns
+//! data with the labels that the panel shows.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::{Prometheus, PrometheusSpec, Scraped};
+use serde_json::Value;
+
+use crate::market::Market;
+
+/// How long the scene may take until every panel has data.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The time shown, in seconds; it has a point each second.
+const SHOWN: u64 = 60;
+
+/// What Grafana puts in where everything is chosen, but of those of which one alone can be.
+const VARIABLES: [(&str, &str); 9] = [
+    ("$__rate_interval", "10s"),
+    ("$__range", "60s"),
+    ("$cluster", ".*"),
+    ("$namespace", ".*"),
+    ("$service", "orders"),
+    ("$client_namespace", ".*"),
+    ("$client", ".*"),
+    ("$node", ".*"),
+    ("$before", "5s"),
+];
+
+/// A query of a panel or a variable.
+struct Asked {
+    /// Dashboard, panel and query.
+    place: String,
+    query: String,
+    /// Now, or over the time shown.
+    now: bool,
+    /// Labels that some series must have.
+    labels: BTreeSet<String>,
+}
+
+#[test]
+fn every_query_of_every_panel_returns_data() {
+    let asked = asked();
+    assert!(asked.len() > 100, "only {} queries", asked.len());
+    let mut market = Market::open();
+    let daemon = Scraped::daemon(market.observer.address(), "lab", "n1");
+    let spec = rules().iter().fold(PrometheusSpec::new(&[daemon]), |spec, text| spec.rules(text));
+    let prometheus = Prometheus::start(&market.lab, &spec).unwrap();
+    let any = |result: &[Value]| !result.is_empty();
+    prometheus.query_when(PATIENCE, "headless_connections_opened_total > 10", any).unwrap();
+    market.grow();
+    prometheus.query_when(PATIENCE, "headless_endpoint_first_connection_seconds_count > 0", any).unwrap();
+    market.shrink();
+    market.confuse();
+
+    let end = Instant::now() + PATIENCE;
+    let mut missing: Vec<&Asked> = asked.iter().collect();
+    let mut reasons = Vec::new();
+    while !missing.is_empty() && Instant::now() < end {
+        thread::sleep(Duration::from_secs(1));
+        reasons.clear();
+        missing.retain(|asked| match asked.wrong(&prometheus) {
+            Some(reason) => {
+                reasons.push(format!("{}: {reason}\n    {}", asked.place, asked.query));
+                true
+            }
+            None => false,
+        });
+    }
+    assert!(missing.is_empty(), "{} queries:\n{}", missing.len(), reasons.join("\n"));
+}
+
+impl Asked {
+    fn wrong(&self, prometheus: &Prometheus) -> Option<String> {
+        let result = if self.now {
+            prometheus.query(&self.query)
+        } else {
+            prometheus.query_range(&self.query, Duration::from_secs(SHOWN), Duration::from_secs(1))
+        };
+        let series = match result {
+            Ok(series) => series,
+            Err(error) => return Some(format!("{error:#}")),
+        };
+        let values = series.iter().flat_map(|series| {
+            let points = series["values"].as_array().into_iter().flatten();
+            points.chain(std::iter::once(&series["value"])).filter_map(|point| point[1].as_str())
+        });
+        if !values.clone().any(|value| value != "NaN") {
+            return Some(format!("no data in {} series", series.len()));
+        }
+        let unknown: Vec<&String> = self
+            .labels
+            .iter()
+            .filter(|&label| series.iter().all(|one| one["metric"].get(label).is_none()))
+            .collect();
+        (!unknown.is_empty()).then(|| format!("no series has {unknown:?}"))
+    }
+}
+
+/// What is in `deploy`, for the tests are run in their package's folder or beside it.
+fn deploy(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(folder)
+}
+
+/// The files below a folder of `deploy` that end so, in their order.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(deploy(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == end)).collect();
+    files.sort();
+    assert!(!files.is_empty(), "nothing in deploy/{folder}");
+    files
+}
+
+/// The rules as they are shipped, with seconds for minutes.
+fn rules() -> Vec<String> {
+    let texts = files("rules", "yaml").into_iter().map(|path| fs::read_to_string(path).unwrap());
+    texts.map(|text| text.replace("[10m]", "[20s]").replace(" 600", " 5")).collect()
+}
+
+/// Everything that the dashboards ask.
+fn asked() -> Vec<Asked> {
+    let mut all = Vec::new();
+    for path in files("dashboards", "json") {
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let dashboard: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        for variable in dashboard["templating"]["list"].as_array().unwrap() {
+            let Some(query) = variable["query"]["query"].as_str() else { continue };
+            let (selector, label) = query
+                .strip_prefix("label_values(")
+                .unwrap()
+                .strip_suffix(')')
+                .unwrap()
+                .rsplit_once(", ")
+                .unwrap();
+            all.push(Asked {
+                place: format!("{file}, variable {}", variable["name"]),
+                query: chosen(&format!("group by ({label}) ({selector})")),
+                now: false,
+                labels: [label.to_owned()].into(),
+            });
+        }
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let columns = columns(panel);
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let legend = target["legendFormat"].as_str().unwrap();
+                let parts =
+                    legend.split("{{").skip(1).map(|part| part.split("}}").next().unwrap().to_owned());
+                all.push(Asked {
+                    place: format!("{file}, {}, {}", panel["title"], target["refId"]),
+                    query: chosen(target["expr"].as_str().unwrap()),
+                    now: target["instant"] == true,
+                    labels: columns.iter().cloned().chain(parts).collect(),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// The labels that a table or a bar chart shows.
+fn columns(panel: &Value) -> BTreeSet<String> {
+    let mut columns = BTreeSet::new();
+    for transformation in panel["transformations"].as_array().into_iter().flatten() {
+        let options = &transformation["options"];
+        let renamed =
+            options["renameByName"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let crossed = ["rowField", "columnField"].iter().filter_map(|field| options[field].as_str());
+        columns.extend(renamed.chain(crossed).filter(|name| !name.starts_with("Value")).map(str::to_owned));
+    }
+    columns.extend(panel["options"]["xField"].as_str().map(str::to_owned));
+    columns
+}
+
+/// The query with what is chosen.
+fn chosen(query: &str) -> String {
+    // The longer of two names that begin alike comes first.
+    let mut variables = VARIABLES;
+    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    let query = variables.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value));
+    assert!(!query.contains('$'), "a variable is not known: {query}");
+    query
+}
