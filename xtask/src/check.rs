@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, dashboards, layers, process, setup};
+use crate::{build_ebpf, dashboards, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -39,6 +39,7 @@ pub(crate) fn failures() -> Vec<&'static str> {
     check("clippy", &|| clippy(object));
     check("clippy for BPF", &clippy_bpf);
     check("documentation", &|| documentation(object));
+    check("rules", &rules::check);
     failed
 }
 

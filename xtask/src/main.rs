@@ -23,6 +23,7 @@ mod demo;
 mod dist;
 mod e2e;
 mod elf;
+mod go;
 mod kernel;
 mod layers;
 mod libtest;
@@ -30,11 +31,13 @@ mod musl;
 mod parts;
 mod privilege;
 mod process;
+mod rules;
 mod scenarios;
 mod setup;
 mod source;
 mod test;
 mod toolchain;
+mod tools;
 mod tree;
 mod workspace;
 
@@ -46,7 +49,7 @@ enum Task {
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf,
-    /// Check format, lints (host and BPF), documentation and the import rules of the layers
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
@@ -74,6 +77,15 @@ enum Task {
     },
     /// Write Grafana's dashboards into deploy/dashboards
     Dashboards(dashboards::Options),
+    /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
+    #[command(disable_help_flag = true)]
+    Tool {
+        /// Which
+        tool: tools::Tool,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// What CI runs: `check`, then `test`, counted together
     Ci,
 }
@@ -90,6 +102,7 @@ fn main() -> ExitCode {
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Dashboards(options) => dashboards::run(&options),
+        Task::Tool { tool, args } => tools::run(tool, &args),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {

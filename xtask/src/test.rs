@@ -13,7 +13,9 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, scenarios, setup};
+use crate::{
+    artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, scenarios, setup, tools,
+};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
@@ -140,6 +142,13 @@ fn kernel(options: &Options) -> Result<Counts> {
                 Ok(variables) => env.extend(variables),
                 Err(error) => {
                     counts.add(not_run("the tests on a cluster", &error));
+                    continue;
+                }
+            }
+            match tools::prepare(&test.name) {
+                Ok(variables) => env.extend(variables),
+                Err(error) => {
+                    counts.add(not_run("the tests with tools of others", &error));
                     continue;
                 }
             }

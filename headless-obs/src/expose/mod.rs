@@ -2,6 +2,7 @@
 
 pub mod check;
 mod conduct;
+pub mod histogram;
 mod judgement;
 pub mod metrics;
 #[cfg(test)]

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::conduct::{
-    AnswerAge, Choice, ClientAnswers, Held, Histogram, OtherPort, PortCounts, Responses, StaleTarget,
+    AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget,
 };
+pub use super::histogram::Histogram;
 pub use super::judgement::{Cause, Confidence, Verdict};
 
 /// The value of [`Snapshot::schema`].
@@ -112,7 +113,7 @@ pub struct TopologyState {
     /// Objects that could not be read. Each stays as it was when it last could.
     #[serde(default)]
     pub rejected_objects: u64,
-    /// When the source last told anything.
+    /// When the source last told anything; with several watches, the one of them that has been silent for longest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_event: Option<Timestamp>,
 }

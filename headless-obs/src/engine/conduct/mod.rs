@@ -16,16 +16,20 @@ mod answered;
 mod dialling;
 mod exposure;
 mod facts;
+mod totals;
 
+use super::answers::Transport;
 use super::eyeballs::Attempt;
 use crate::attribution::Target;
 use crate::client::{ScopeId, WorkloadId};
+use crate::dns::Answer;
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, ServiceState};
 
 pub(super) use answered::{Answered, Reception};
 pub(super) use dialling::Dialling;
 pub(super) use facts::Facts;
+pub(super) use totals::Totals;
 
 /// Who dials which Service.
 pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
@@ -37,13 +41,14 @@ pub(super) struct Conducts {
     limit: usize,
     answered: HashMap<(ScopeId, ServiceId), Answered>,
     dialling: HashMap<Dialler, Dialling>,
+    totals: HashMap<(WorkloadId, ServiceId), Totals>,
     evicted: u64,
 }
 
 impl Conducts {
     /// Nobody is known yet; at most `limit` pairs of client and Service.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, answered: HashMap::new(), dialling: HashMap::new(), evicted: 0 }
+        Self { limit, answered: HashMap::new(), dialling: HashMap::new(), totals: HashMap::new(), evicted: 0 }
     }
 
     /// A client was answered with addresses for one of the Service's names.
@@ -67,8 +72,11 @@ impl Conducts {
         at: Time,
         state: Option<&ServiceState>,
     ) -> bool {
+        if let Some(told) = &target.told {
+            self.totals(pair(dialler), at).dialled(told, at);
+        }
         let known = self.dialling(dialler, at);
-        let is_selection = known.dialled(who.process, target, at, who.is_ipv6);
+        let is_selection = known.dialled(who.process, target, who.is_ipv6);
         if let Some(state) = state.filter(|_| is_selection) {
             known.exposure.add(at, state, who.is_ipv6);
         }
@@ -83,12 +91,37 @@ impl Conducts {
         (endpoint, port): (EndpointId, u16),
         has_failed: bool,
     ) {
-        self.dialling(dialler, at).other_port(endpoint, port, has_failed);
+        self.dialling(dialler, at);
+        self.totals(pair(dialler), at).other_port(endpoint, port, has_failed);
+    }
+
+    /// A client was answered for one of the Service's names, with addresses or without.
+    pub(super) fn responded(
+        &mut self,
+        now: Time,
+        who: (WorkloadId, ServiceId),
+        answer: &Answer,
+        transport: Transport,
+    ) {
+        self.totals(who, now).answered(answer, transport);
+    }
+
+    /// A client made its first connection to an endpoint, so long after that became ready.
+    pub(super) fn converged(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
+        self.totals(who, at).convergence.record(took.as_secs_f64());
+    }
+
+    fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut Totals {
+        self.evicted += make_room(&mut self.totals, self.limit, who, |known| known.last);
+        let known = self.totals.entry(who).or_insert_with(|| Totals::new(at));
+        known.last = known.last.max(at);
+        known
     }
 
     /// A client was seen; its conduct from now on is all that is known.
     pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
         self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
+        self.totals(pair(dialler), at);
         let known = self.dialling.entry(dialler).or_default();
         known.last = known.last.max(at);
         known
@@ -119,6 +152,11 @@ impl Conducts {
         })
     }
 
+    /// The workloads that dialled or were answered, with what they did in all.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &Totals)> {
+        self.totals.iter()
+    }
+
     /// Pairs that were forgotten because there was no room.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
@@ -128,7 +166,13 @@ impl Conducts {
     pub(super) fn expire(&mut self, now: Time, keep: Duration, is_known: impl Fn(ServiceId) -> bool) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
+        self.totals.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
     }
+}
+
+/// Whose sums a dialler's are part of.
+fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
+    (workload, service)
 }
 
 /// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go.
