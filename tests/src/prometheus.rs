@@ -1,17 +1,14 @@
-//! A Prometheus of the run: a child process on loopback that scrapes daemons and evaluates rules, asked over its API.
+//! A real Prometheus beside the daemons: it scrapes them each second, evaluates the rules, and is asked over HTTP.
 //!
-//! In: its program (`HEADLESS_OBS_PROMETHEUS`), what to scrape, the text of rules. Out: results of queries, as its API
-//! gives them, and the alerts there are. Its files are in the run's folder; it ends with the lab whatever happens.
+//! In: its program (`HEADLESS_OBS_PROMETHEUS`), targets, rules as text. Out: answers to queries. It ends with the lab.
 
-use std::env;
-use std::fmt::Write as _;
-use std::fs;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{env, fs, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
@@ -19,77 +16,57 @@ use crate::observer::{free_port, get};
 use crate::program::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long it may take to be ready.
-const START: Duration = Duration::from_secs(30);
-/// By which tests find the program.
-const PROGRAM: &str = "HEADLESS_OBS_PROMETHEUS";
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Something to scrape.
-#[derive(Clone, Debug)]
-pub struct Scraped {
-    /// The job's name.
-    pub job: String,
-    /// Where it listens.
+/// Windows as the rules have them, and a twentieth of each.
+const WINDOWS: [(&str, &str); 8] = [
+    ("[5m]", "[15s]"),
+    ("[10m]", "[30s]"),
+    ("[1h]", "[3m]"),
+    (" 600", " 30"),
+    ("for: 5m", "for: 15s"),
+    ("for: 10m", "for: 30s"),
+    ("for: 15m", "for: 45s"),
+    ("for: 30m", "for: 90s"),
+];
+
+/// The rules with windows of a twentieth of their length. An error where they have none: then a test would wait in vain.
+pub fn with_short_windows(rules: &str) -> Result<String> {
+    WINDOWS.iter().try_fold(rules.to_owned(), |rules, (long, short)| {
+        ensure!(rules.contains(long), "the rules have no `{long}`: WINDOWS is about others");
+        Ok(rules.replace(long, short))
+    })
+}
+
+/// A tool that `cargo xtask` builds, by its variable.
+pub fn tool(variable: &str) -> Result<PathBuf> {
+    let path = env::var_os(variable);
+    path.map(PathBuf::from)
+        .with_context(|| format!("{variable} is not set; start this by `cargo xtask test`"))
+}
+
+/// What is scraped.
+pub struct Target {
+    /// Where.
     pub address: SocketAddr,
-    /// Labels of the target, such as `cluster` and `node`.
-    pub labels: Vec<(String, String)>,
+    /// Labels of all of its series.
+    pub labels: BTreeMap<&'static str, String>,
 }
 
-impl Scraped {
-    /// A daemon, as the chart's PodMonitor would have it scraped.
-    #[must_use]
-    pub fn daemon(address: SocketAddr, cluster: &str, node: &str) -> Self {
-        let labels = [("cluster", cluster), ("node", node)].map(|(name, value)| (name.into(), value.into()));
-        Self { job: "headless-obs".to_owned(), address, labels: labels.to_vec() }
-    }
-}
-
-/// The Prometheus to be started.
+/// A sample of an instant vector: labels and value.
 #[derive(Clone, Debug)]
-pub struct PrometheusSpec {
-    /// What it scrapes.
-    pub targets: Vec<Scraped>,
-    /// Files of rules, as text.
-    pub rules: Vec<String>,
-    /// Between two scrapes, and between two evaluations of the rules that do not say it themselves.
-    pub interval: Duration,
+pub struct Sample {
+    /// Its labels, with its name.
+    pub labels: BTreeMap<String, String>,
+    /// Its value.
+    pub value: f64,
 }
 
-impl PrometheusSpec {
-    /// One that scrapes these each second.
+impl Sample {
+    /// A label; empty if it has none of that name.
     #[must_use]
-    pub fn new(targets: &[Scraped]) -> Self {
-        Self { targets: targets.to_vec(), rules: Vec::new(), interval: Duration::from_secs(1) }
-    }
-
-    /// The same with one more file of rules.
-    #[must_use]
-    pub fn rules(mut self, text: &str) -> Self {
-        self.rules.push(text.to_owned());
-        self
-    }
-
-    /// The configuration. JSON is YAML too.
-    fn config(&self, rules: &[PathBuf]) -> Value {
-        let scrape = |target: &Scraped| {
-            let labels: serde_json::Map<String, Value> =
-                target.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            json!({"targets": [target.address.to_string()], "labels": labels})
-        };
-        let mut jobs: Vec<&str> = self.targets.iter().map(|target| target.job.as_str()).collect();
-        jobs.sort_unstable();
-        jobs.dedup();
-        let jobs = jobs.iter().map(|&job| {
-            let targets: Vec<Value> =
-                self.targets.iter().filter(|target| target.job == job).map(scrape).collect();
-            json!({"job_name": job, "honor_labels": true, "static_configs": targets})
-        });
-        let interval = format!("{}ms", self.interval.as_millis());
-        json!({
-            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-            "rule_files": rules,
-            "scrape_configs": jobs.collect::<Vec<_>>(),
-        })
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
     }
 }
 
@@ -101,32 +78,26 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it and waits until it answers.
-    pub fn start(lab: &Lab, spec: &PrometheusSpec) -> Result<Self> {
-        let path = env::var_os(PROGRAM).with_context(|| {
-            format!("{PROGRAM} is not set: `cargo xtask test` builds Prometheus and sets it")
-        })?;
-        let path = path.to_str().with_context(|| format!("{PROGRAM} is not text"))?;
-        let address = free_port()?;
-        // Several may run in one lab.
-        let folder = lab.folder().join(format!("prometheus-{}", address.port()));
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    /// Starts it on these targets, as job `headless-obs`, and waits until it is ready.
+    pub fn start(lab: &Lab, targets: &[Target], rules: &str) -> Result<Self> {
+        let folder = lab.folder().join("prometheus");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).map(|()| path)
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
-        let rules = spec.rules.iter().enumerate();
-        let rules =
-            rules.map(|(n, text)| write(&format!("rules-{n}.yaml"), text)).collect::<Result<Vec<_>>>()?;
-        let config = write("prometheus.yaml", &spec.config(&rules).to_string())?;
-        let options = [
-            format!("--config.file={}", config.display()),
-            format!("--storage.tsdb.path={}", folder.join("data").display()),
-            format!("--web.listen-address={address}"),
-        ];
-        let mut arguments = vec![path];
-        arguments.extend(options.iter().map(String::as_str));
-        let mut program = lab.exec(&arguments)?;
+        write("rules.yaml", rules)?;
+        // JSON is YAML.
+        write("prometheus.yaml", &configuration(targets).to_string())?;
+        let address = free_port()?;
+        let program = tool("HEADLESS_OBS_PROMETHEUS")?;
+        let mut program = lab.exec(&[
+            program.to_str().context("the path of Prometheus is not text")?,
+            &format!("--config.file={}/prometheus.yaml", folder.display()),
+            &format!("--storage.tsdb.path={}/data", folder.display()),
+            &format!("--web.listen-address={address}"),
+            "--log.level=warn",
+        ])?;
         let log = Log::of(&mut program);
         let mut prometheus = Self { program, address, log };
         prometheus.wait_ready()?;
@@ -134,13 +105,13 @@ impl Prometheus {
     }
 
     fn wait_ready(&mut self) -> Result<()> {
-        let end = Instant::now() + START;
+        let end = Instant::now() + PATIENCE;
         while !matches!(get(self.address, "/-/ready"), Ok((200, _))) {
             if let Some(status) = self.program.try_wait()? {
-                bail!("Prometheus ended before it was ready ({status}):\n{}", self.log());
+                bail!("Prometheus ended ({status}):\n{}", self.log.text());
             }
             if Instant::now() > end {
-                bail!("Prometheus is not ready after {START:?}:\n{}", self.log());
+                bail!("Prometheus is not ready after {PATIENCE:?}:\n{}", self.log.text());
             }
             thread::sleep(POLL);
         }
@@ -153,74 +124,86 @@ impl Prometheus {
         self.address
     }
 
-    /// What it has written to stdout and stderr.
+    /// What it has written.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// What a query gives now: series with `metric` and `value`.
-    pub fn query(&self, query: &str) -> Result<Vec<Value>> {
-        self.api(&format!("query?query={}", encode(query)), query, "result")
+    /// The instant vector of now.
+    pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
+        let rows = self.result(query, &format!("query?query={}", encoded(query)))?;
+        rows.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
     }
 
-    /// What a query gave over the last `span`: series with `metric` and `values`.
-    pub fn query_range(&self, query: &str, span: Duration, step: Duration) -> Result<Vec<Value>> {
+    /// What a query gave over the last `span`, second by second: of each series its last value that is a number, and NaN
+    /// where it has none.
+    pub fn query_range(&self, query: &str, span: Duration) -> Result<Vec<Sample>> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs_f64();
-        let (from, step) = (now - span.as_secs_f64(), step.as_secs_f64());
-        let path = format!("query_range?query={}&start={from}&end={now}&step={step}", encode(query));
-        self.api(&path, query, "result")
+        let start = now - span.as_secs_f64();
+        let path = format!("query_range?query={}&start={start}&end={now}&step=1", encoded(query));
+        let mut rows = self.result(query, &path)?;
+        for row in &mut rows {
+            let mut points = row["values"].as_array().into_iter().flatten();
+            let last = points.rfind(|point| point[1] != "NaN").cloned();
+            row["value"] = last.unwrap_or_else(|| json!([now, "NaN"]));
+        }
+        rows.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
     }
 
-    /// Asks until the result is as wanted; the last one is the error after `patience`.
+    fn result(&self, query: &str, path: &str) -> Result<Vec<Value>> {
+        let (_, body) = get(self.address, &format!("/api/v1/{path}"))?;
+        let mut body: Value = serde_json::from_str(&body).context("the answer of Prometheus is not JSON")?;
+        ensure!(body["status"] == "success", "{query}: {body}");
+        match body["data"]["result"].take() {
+            Value::Array(rows) => Ok(rows),
+            other => bail!("{query}: no list but {other}"),
+        }
+    }
+
+    /// Queries until the answer is as wanted; the last one is the error after `patience`.
     pub fn query_when(
         &self,
         patience: Duration,
         query: &str,
-        wanted: impl Fn(&[Value]) -> bool,
-    ) -> Result<Vec<Value>> {
+        wanted: impl Fn(&[Sample]) -> bool,
+    ) -> Result<Vec<Sample>> {
         let end = Instant::now() + patience;
         loop {
-            let result = self.query(query)?;
-            if wanted(&result) {
-                return Ok(result);
+            let samples = self.query(query)?;
+            if wanted(&samples) {
+                return Ok(samples);
             }
             if Instant::now() > end {
-                bail!("{query}: not as wanted within {patience:?}; the last result:\n{:#}", json!(result));
+                bail!("`{query}` was not as wanted within {patience:?}; the last answer:\n{samples:#?}");
             }
             thread::sleep(POLL);
         }
     }
-
-    /// The alerts that are pending or firing.
-    pub fn alerts(&self) -> Result<Vec<Value>> {
-        self.api("alerts", "alerts", "alerts")
-    }
-
-    fn api(&self, path: &str, asked: &str, field: &str) -> Result<Vec<Value>> {
-        let (status, body) = get(self.address, &format!("/api/v1/{path}"))?;
-        let mut answer: Value = serde_json::from_str(&body)
-            .with_context(|| format!("{asked}: HTTP {status} without JSON: {body}"))?;
-        if answer["status"] != "success" {
-            bail!("{asked}: {}", answer["error"].as_str().unwrap_or(&body));
-        }
-        match answer["data"][field].take() {
-            Value::Array(rows) => Ok(rows),
-            other => bail!("{asked}: no list but {other}"),
-        }
-    }
 }
 
-/// Text as a value in a URL.
-fn encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            all.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _done = write!(all, "%{byte:02X}");
-        }
-        all
+fn sample(row: &Value) -> Option<Sample> {
+    let labels = row["metric"].as_object()?.iter();
+    let labels = labels.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    Some(Sample { labels: labels.collect::<Option<_>>()?, value: row["value"][1].as_str()?.parse().ok()? })
+}
+
+fn configuration(targets: &[Target]) -> Value {
+    let targets: Vec<Value> = targets
+        .iter()
+        .map(|target| json!({"targets": [target.address.to_string()], "labels": target.labels}))
+        .collect();
+    json!({
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": [{"job_name": "headless-obs", "honor_labels": true, "static_configs": targets}],
     })
+}
+
+/// As a part of a URL.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let piece = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(piece).collect()
 }

@@ -3,19 +3,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Prometheus, PrometheusSpec, Scraped};
+use lab::prometheus::{Prometheus, Sample};
 use serde_json::Value;
 
 use crate::market::Market;
+use crate::{rules, target};
 
 /// How long the scene may take until every panel has data.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The time shown, in seconds; it has a point each second.
-const SHOWN: u64 = 60;
+/// The time shown.
+const SHOWN: Duration = Duration::from_secs(60);
 
 /// What Grafana puts in where everything is chosen, but of those of which one alone can be.
 const VARIABLES: [(&str, &str); 9] = [
@@ -46,10 +47,9 @@ fn every_query_of_every_panel_returns_data() {
     let asked = asked();
     assert!(asked.len() > 100, "only {} queries", asked.len());
     let mut market = Market::open();
-    let daemon = Scraped::daemon(market.observer.address(), "lab", "n1");
-    let spec = rules().iter().fold(PrometheusSpec::new(&[daemon]), |spec, text| spec.rules(text));
-    let prometheus = Prometheus::start(&market.lab, &spec).unwrap();
-    let any = |result: &[Value]| !result.is_empty();
+    let targets = [target(&market.observer, "lab", "n1")];
+    let prometheus = Prometheus::start(&market.lab, &targets, &rules()).unwrap();
+    let any = |result: &[Sample]| !result.is_empty();
     prometheus.query_when(PATIENCE, "headless_connections_opened_total > 10", any).unwrap();
     market.grow();
     prometheus.query_when(PATIENCE, "headless_endpoint_first_connection_seconds_count > 0", any).unwrap();
@@ -75,56 +75,37 @@ fn every_query_of_every_panel_returns_data() {
 
 impl Asked {
     fn wrong(&self, prometheus: &Prometheus) -> Option<String> {
-        let result = if self.now {
-            prometheus.query(&self.query)
-        } else {
-            prometheus.query_range(&self.query, Duration::from_secs(SHOWN), Duration::from_secs(1))
+        let result = match self.now {
+            true => prometheus.query(&self.query),
+            false => prometheus.query_range(&self.query, SHOWN),
         };
         let series = match result {
             Ok(series) => series,
             Err(error) => return Some(format!("{error:#}")),
         };
-        let values = series.iter().flat_map(|series| {
-            let points = series["values"].as_array().into_iter().flatten();
-            points.chain(std::iter::once(&series["value"])).filter_map(|point| point[1].as_str())
-        });
-        if !values.clone().any(|value| value != "NaN") {
+        if series.iter().all(|series| series.value.is_nan()) {
             return Some(format!("no data in {} series", series.len()));
         }
-        let unknown: Vec<&String> = self
-            .labels
-            .iter()
-            .filter(|&label| series.iter().all(|one| one["metric"].get(label).is_none()))
-            .collect();
+        let has = |label: &str| series.iter().any(|series| !series.label(label).is_empty());
+        let unknown: Vec<&String> = self.labels.iter().filter(|label| !has(label)).collect();
         (!unknown.is_empty()).then(|| format!("no series has {unknown:?}"))
     }
 }
 
-/// What is in `deploy`, for the tests are run in their package's folder or beside it.
-fn deploy(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(folder)
-}
-
-/// The files below a folder of `deploy` that end so, in their order.
-fn files(folder: &str, end: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(deploy(folder)).unwrap().map(|entry| entry.unwrap().path());
+/// The dashboards as they are shipped.
+fn files() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dashboards");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|extension| extension == end)).collect();
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
     files.sort();
-    assert!(!files.is_empty(), "nothing in deploy/{folder}");
     files
-}
-
-/// The rules as they are shipped, with seconds for minutes.
-fn rules() -> Vec<String> {
-    let texts = files("rules", "yaml").into_iter().map(|path| fs::read_to_string(path).unwrap());
-    texts.map(|text| text.replace("[10m]", "[20s]").replace(" 600", " 5")).collect()
 }
 
 /// Everything that the dashboards ask.
 fn asked() -> Vec<Asked> {
     let mut all = Vec::new();
-    for path in files("dashboards", "json") {
+    for path in files() {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let dashboard: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         for variable in dashboard["templating"]["list"].as_array().unwrap() {

@@ -75,7 +75,9 @@ impl Market {
             let server = UdpSocket::bind(loopback(53))?;
             let client = UdpSocket::bind(loopback(0))?;
             client.connect(server.local_addr()?)?;
-            server.send_to(b"not a DNS message at all", client.local_addr()?)?;
+            // It says that it is an answer, to one question; then nothing can be made of it.
+            server
+                .send_to(b"\x00\x01\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\xff\xff", client.local_addr()?)?;
             Ok(())
         };
         self.node.run(nonsense).unwrap();
@@ -98,7 +100,8 @@ fn list(dns: &DnsServer, pods: &[Pod]) {
 
 /// Gives the value of `--topology`.
 fn publish(lab: &Lab, pods: &[Pod]) -> String {
-    let service = ServiceSpec::new("shop", "orders", PORT, pods);
+    let mut service = ServiceSpec::new("shop", "orders", PORT, pods);
+    service.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = Some("east".to_owned()));
     format!("files:{}", lab.write_manifests(MANIFESTS, &[service]).unwrap().display())
 }
 
