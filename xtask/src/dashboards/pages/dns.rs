@@ -17,11 +17,11 @@ pub(super) fn page() -> Dashboard {
     }
 }
 
-/// Truncated answers among all, by what is put in for `BY`.
-const TRUNCATED: &str = r#"sum BY (rate(headless_dns_responses_total{S,truncated="true"}[$__rate_interval]))
-    / sum BY (rate(headless_dns_responses_total{S}[$__rate_interval]))"#;
+/// Truncated answers among all, by Service.
+const TRUNCATED: &str = r#"sum by (S) (rate(headless_dns_responses_total{S,truncated="true"}[$__rate_interval]))
+    / sum by (S) (rate(headless_dns_responses_total{S}[$__rate_interval]))"#;
 
-/// Mean share of the ready pods in an answer.
+/// Mean share of the ready pods in an answer, by what is put in for `BY`.
 const LISTED: &str = "sum BY (rate(headless_dns_answer_endpoints_ratio_sum{S}[$__rate_interval]))
     / sum BY (rate(headless_dns_answer_endpoints_ratio_count{S}[$__rate_interval]))";
 
@@ -36,14 +36,18 @@ fn now() -> Row {
                 .unit("percentunit")
                 .colours("green", &[(0.01, "orange")])
                 .query(
-                    r#"sum(rate(headless_dns_responses_total{S,rcode="nxdomain"}[$__rate_interval]))
+                    r#"(sum(rate(headless_dns_responses_total{S,rcode="nxdomain"}[$__rate_interval])) or vector(0))
                     / sum(rate(headless_dns_responses_total{S}[$__rate_interval]))"#,
                     "NXDOMAIN",
                 ),
             stat("Truncated", "Share of the answers that did not fit. Harmless where clients ask again over TCP.")
                 .unit("percentunit")
                 .colours("green", &[(0.01, "orange")])
-                .query(&TRUNCATED.replace("BY", ""), "truncated"),
+                .query(
+                    r#"(sum(rate(headless_dns_responses_total{S,truncated="true"}[$__rate_interval])) or vector(0))
+                    / sum(rate(headless_dns_responses_total{S}[$__rate_interval]))"#,
+                    "truncated",
+                ),
             stat(
                 "Truncated and used",
                 "Connections a second by a truncated answer: their clients do not ask again and know only some of the pods.",
@@ -91,7 +95,7 @@ fn answers() -> Row {
                  bytes, fewer with long names.",
             )
             .unit("percentunit")
-            .query(&TRUNCATED.replace("BY", "by (S)"), "{{namespace}}/{{service}}"),
+            .query(TRUNCATED, "{{namespace}}/{{service}}"),
         ],
     )
 }

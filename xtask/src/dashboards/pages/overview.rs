@@ -64,7 +64,7 @@ fn now() -> Row {
             )
             .unit("cps")
             .colours("green", &[(0.001, "orange")])
-            .query("sum(rate(headless_port_mismatch_total{N}[$__rate_interval]))", "wrong port"),
+            .query("sum(rate(headless_port_mismatch_total{N}[$__rate_interval])) or vector(0)", "wrong port"),
         ],
     )
 }
