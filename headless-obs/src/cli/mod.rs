@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::values::{DaemonUrl, ServiceFilter, duration, interval, listen_address};
+use crate::expose::metrics::governor;
 
 mod help;
 pub mod observe;
@@ -109,9 +110,54 @@ pub struct RunArgs {
     /// Address and port to serve HTTP on; there is no password, so think before it is more than this machine
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
+    /// How many series `/metrics` has.
+    #[command(flatten)]
+    pub series: SeriesArgs,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
+}
+
+/// Options about the series of `/metrics`.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct SeriesArgs {
+    /// The most series that one Service may have. Over it its clients are no longer told apart, then its endpoints;
+    /// sums stay exact
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_series_per_service: u64,
+    /// The most series of all Services together. Over it the largest are treated so
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_series: u64,
+    /// Which of a client's names series carry; the labels of the others are empty
+    #[arg(long, value_enum, default_value_t, value_name = "NAMES")]
+    pub client_labels: ClientLabels,
+}
+
+/// Which of a client's names series carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientLabels {
+    /// Namespace and workload
+    #[default]
+    Workload,
+    /// The namespace alone
+    Namespace,
+    /// Neither
+    None,
+}
+
+impl From<SeriesArgs> for governor::Config {
+    fn from(args: SeriesArgs) -> Self {
+        Self {
+            per_service: args.max_series_per_service,
+            total: args.max_series,
+            clients: match args.client_labels {
+                ClientLabels::Workload => governor::ClientLabels::Workload,
+                ClientLabels::Namespace => governor::ClientLabels::Namespace,
+                ClientLabels::None => governor::ClientLabels::None,
+            },
+        }
+    }
 }
 
 /// Arguments of `report`.

@@ -11,6 +11,7 @@ use headless_obs_ebpf::names::MAX_DNS_PORTS;
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology};
+use crate::expose::metrics::governor;
 use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that make no sense where a daemon is asked instead; all but `node` and `kubeconfig`, whose environment
@@ -206,6 +207,7 @@ impl ObserveArgs {
             stale_grace: args.stale_grace,
             exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
+            series: governor::Config::default(),
         })
     }
 

@@ -40,6 +40,17 @@ fn defaults() {
     assert_eq!((observe.exclude, observe.count_host), (Exclude::default(), true));
     let Command::Run(run) = parse("run").unwrap().command else { panic!() };
     assert_eq!(run.listen.to_string(), LISTEN);
+    assert_eq!(governor::Config::from(run.series), governor::Config::default());
+}
+
+#[test]
+fn series_are_bounded_as_told() {
+    let line = "run --max-series-per-service 12 --max-series 34 --client-labels namespace";
+    let Command::Run(run) = parse(line).unwrap().command else { panic!() };
+    let clients = governor::ClientLabels::Namespace;
+    assert_eq!(governor::Config::from(run.series), governor::Config { per_service: 12, total: 34, clients });
+    assert!(error("run --max-series 0").contains("--max-series"));
+    assert!(error("run --client-labels pod").contains("workload, namespace, none"));
 }
 
 #[test]
@@ -145,7 +156,8 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     let mut observing: Vec<&str> = run.get_arguments().map(|arg| arg.get_id().as_str()).collect();
-    observing.retain(|id| !["listen", "node", "kubeconfig"].contains(id));
+    let others = ["listen", "node", "kubeconfig", "max_series", "max_series_per_service", "client_labels"];
+    observing.retain(|id| !others.contains(id));
     let mut listed = observe::OBSERVING.to_vec();
     listed.sort_unstable();
     observing.sort_unstable();

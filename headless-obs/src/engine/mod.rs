@@ -217,7 +217,16 @@ impl Engine {
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);
-        self.conducts.expire(now, self.keep, |service| self.topology.service_by_id(service).is_some());
+        let booked =
+            self.accounts.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
+        let booked: HashSet<_> = booked.collect();
+        // Who comes back goes on where it was for as long as its connections are remembered.
+        let past = |workload, service| {
+            let name = || self.clients.workload(workload).map(|name| name.namespace.clone());
+            (!booked.contains(&(workload, service))).then(|| name().unwrap_or_default())
+        };
+        let is_known = |service| self.topology.service_by_id(service).is_some();
+        self.conducts.expire(now, self.keep, is_known, past);
         let Self { accounts, answers, topology, pending, conducts, .. } = self;
         accounts.ledger.expire(|place| fate(topology, &heirs, place));
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);

@@ -55,6 +55,7 @@ impl Cell {
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
         self.selections += other.selections;
+        self.first = [self.first, other.first].into_iter().flatten().min();
         for (sum, more) in self.stale.iter_mut().zip(other.stale) {
             sum.connections += more.connections;
             sum.answered_after += more.answered_after;

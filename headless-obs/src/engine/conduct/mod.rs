@@ -8,6 +8,7 @@
 //! workload, as outside of containers several workloads may share one scope.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,13 +43,22 @@ pub(super) struct Conducts {
     answered: HashMap<(ScopeId, ServiceId), Answered>,
     dialling: HashMap<Dialler, Dialling>,
     totals: HashMap<(WorkloadId, ServiceId), Totals>,
+    /// What workloads that are forgotten did, by Service and namespace: sums over clients must not go down with them.
+    past: HashMap<(ServiceId, Arc<str>), Totals>,
     evicted: u64,
 }
 
 impl Conducts {
     /// Nobody is known yet; at most `limit` pairs of client and Service.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, answered: HashMap::new(), dialling: HashMap::new(), totals: HashMap::new(), evicted: 0 }
+        Self {
+            limit,
+            answered: HashMap::new(),
+            dialling: HashMap::new(),
+            totals: HashMap::new(),
+            past: HashMap::new(),
+            evicted: 0,
+        }
     }
 
     /// A client was answered with addresses for one of the Service's names.
@@ -157,16 +167,43 @@ impl Conducts {
         self.totals.iter()
     }
 
+    /// What workloads that are forgotten did, by Service and namespace.
+    pub(super) fn past(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &Totals)> {
+        self.past.iter()
+    }
+
     /// Pairs that were forgotten because there was no room.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Forgets Services that nobody remembers and clients that have been silent for `keep`.
-    pub(super) fn expire(&mut self, now: Time, keep: Duration, is_known: impl Fn(ServiceId) -> bool) {
+    /// Forgets Services that nobody remembers and clients that have been silent for `keep`. Their sums stay until they
+    /// are `past`: then that says which namespace's they were.
+    pub(super) fn expire(
+        &mut self,
+        now: Time,
+        keep: Duration,
+        is_known: impl Fn(ServiceId) -> bool,
+        past: impl Fn(WorkloadId, ServiceId) -> Option<Arc<str>>,
+    ) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
-        self.totals.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
+        let is_old = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
+        let old: Vec<_> = self.totals.extract_if(is_old).collect();
+        for ((workload, service), totals) in old {
+            let Some(namespace) = past(workload, service) else {
+                self.totals.insert((workload, service), totals);
+                continue;
+            };
+            match self.past.entry((service, namespace)) {
+                Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
+                Entry::Vacant(none) => {
+                    none.insert(totals);
+                }
+            }
+        }
+        self.totals.retain(|(_, service), _| is_known(*service));
+        self.past.retain(|(service, _), _| is_known(*service));
     }
 }
 

@@ -10,6 +10,8 @@ use crate::topology::EndpointId;
 
 /// Combinations of endpoint and wrong port that are told apart.
 const PORTS: usize = 64;
+/// The same where several workloads are summed up.
+const MERGED_PORTS: usize = 512;
 /// Upper bounds of the ages that are told apart, in seconds.
 const AGES: [(u64, &str); 5] = [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
 
@@ -36,7 +38,8 @@ struct Manner {
 pub(in crate::engine) struct Totals {
     /// When it was seen first.
     pub(in crate::engine) since: Time,
-    pub(super) last: Time,
+    /// And last.
+    pub(in crate::engine) last: Time,
     pub(in crate::engine) truncated_used: u64,
     within_ttl: u64,
     past_ttl: u64,
@@ -123,7 +126,18 @@ impl Totals {
         }
         self.age.add(&other.age);
         self.convergence.add(&other.convergence);
-        self.wrong_ports.extend(&other.wrong_ports);
+        for wrong in &other.wrong_ports {
+            let key = |wrong: &WrongPort| (wrong.endpoint, wrong.port);
+            let has_room = self.wrong_ports.len() < MERGED_PORTS;
+            match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
+                Some(known) => {
+                    known.connections += wrong.connections;
+                    known.failed += wrong.failed;
+                }
+                None if has_room => self.wrong_ports.push(*wrong),
+                None => {}
+            }
+        }
         for (manner, more) in &other.responses {
             match self.responses.iter_mut().find(|(known, _)| known == manner) {
                 Some((_, count)) => *count += more,

@@ -61,7 +61,12 @@ impl Engine {
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {
-            since: totals.map(|totals| self.wall(totals.since)),
+            since: cells
+                .iter()
+                .filter_map(|(_, cell)| cell.first)
+                .chain(totals.map(|totals| totals.since))
+                .min()
+                .map(|time| self.wall(time)),
             responses: totals.map_or_else(Vec::new, Totals::responses),
             stale_kinds: nonzero(stale(cells)),
             convergence: totals.map_or_else(Histogram::default, |totals| totals.convergence.clone()),

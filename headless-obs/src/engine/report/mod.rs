@@ -209,6 +209,20 @@ impl Engine {
         for (workload, of_workload) in conducts {
             facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
         }
+        if let View::Series(labels) = view {
+            // Who is forgotten and holds nothing has no series of its own, but is in the sums of many.
+            for ((_, namespace), totals) in self.conducts.past().filter(|((id, _), _)| *id == state.id()) {
+                let who = match labels {
+                    ClientLabels::Workload => continue,
+                    ClientLabels::Namespace => Who::Namespace(namespace.clone()),
+                    ClientLabels::None => Who::All,
+                };
+                facts.entry(who).or_default().sum_up(totals);
+            }
+            by_client.retain(|who, cells| {
+                who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
+            });
+        }
         let mut clients: Vec<_> = by_client
             .iter()
             .map(|(who, cells)| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{CellRow, KernelState, Sources, View, Who};
 use crate::attribution::Resolution;
 use crate::engine::Engine;
+use crate::engine::conduct::Facts;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
 use crate::time::Time;
@@ -68,13 +69,23 @@ impl Engine {
         Scrape::new(snapshot, plans, notices)
     }
 
+    /// Whether a client has series: it holds a connection, or was not silent for long.
+    pub(super) fn has_series(&self, facts: Option<&Facts<'_>>, cells: &[CellRow<'_>], now: Time) -> bool {
+        let last = facts.and_then(Facts::totals).map(|totals| totals.last);
+        last.is_some_and(|last| now.since(last) < self.keep)
+            || cells.iter().any(|(_, cell)| cell.active() > 0)
+    }
+
     /// How large a Service is.
     fn load(&self, state: &ServiceState, sources: &Sources<'_>, view: View) -> Load {
         let cells = sources.cells.get(&state.id()).map_or(&[][..], Vec::as_slice);
-        let mut clients: HashSet<Who> = cells.iter().map(|(key, _)| self.who(key.client, view)).collect();
+        let held = cells.iter().filter(|(_, cell)| cell.active() > 0);
+        let mut clients: HashSet<Who> = held.map(|(key, _)| self.who(key.client, view)).collect();
         let mut others = cells.iter().filter(|row| is_other(row)).count();
         for (workload, facts) in sources.conducts.get(&state.id()).into_iter().flatten() {
-            clients.insert(self.who(Some(*workload), view));
+            if self.has_series(Some(facts), &[], sources.moment.now) {
+                clients.insert(self.who(Some(*workload), view));
+            }
             let sums = facts.totals();
             others += sums.map_or(0, |totals| totals.manners() + totals.wrong_ports.len());
         }

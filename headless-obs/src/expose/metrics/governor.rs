@@ -341,12 +341,16 @@ mod tests {
     #[test]
     fn of_all_together_the_largest_fold_first() {
         let mut governor = Governor::new(Config { total: 20_000, ..Config::default() });
-        let loads = [load("a", 50, 10), load("b", 80, 10), load("c", 70, 10)];
-        assert_eq!(details(&mut governor, &loads), [Detail::Clients, Detail::Endpoints, Detail::Clients]);
-        let fewer = [load("a", 50, 10), load("b", 80, 10)];
-        assert_eq!(details(&mut governor, &fewer), [Detail::Clients, Detail::Endpoints], "no ample room");
-        let few = [load("a", 10, 10), load("b", 80, 10)];
-        assert_eq!(details(&mut governor, &few), [Detail::Clients; 2]);
+        let (a, b, c, d) = (load("a", 50, 10), load("b", 57, 10), load("c", 54, 10), load("d", 30, 10));
+        let [whole, folded] = [Detail::Clients, Detail::Endpoints];
+        let all = [a.clone(), b.clone(), c, d.clone()];
+        assert_eq!(details(&mut governor, &all), [whole, folded, whole, whole], "23,600 would be too many");
+        assert_eq!(
+            details(&mut governor, &[a.clone(), b.clone(), d]),
+            [whole, folded, whole],
+            "no ample room"
+        );
+        assert_eq!(details(&mut governor, &[a, b]), [whole; 2]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn with_starts(text: &str, starts: Vec<Timestamp>) -> Result<String, fmt::Error>
                 if name.ends_with("_sum") {
                     labels = rest;
                 }
-                (name.strip_suffix("_bucket"), rest.ends_with("le=\"+Inf\"}"))
+                (name.strip_suffix("_bucket"), rest.starts_with("{le=\"+Inf\""))
             }
             _ => continue,
         };
@@ -134,7 +134,10 @@ impl Writer {
             match (metric.kind, &row.value) {
                 (Kind::Counter, Value::Count(count)) => ConstCounter::new(*count).encode(series)?,
                 (Kind::Gauge, Value::Count(count)) => ConstGauge::new(*count).encode(series)?,
-                (Kind::Gauge, Value::Number(number)) => ConstGauge::new(*number).encode(series)?,
+                (Kind::Gauge, Value::Number(number)) => match whole(*number) {
+                    Some(count) => ConstGauge::new(count).encode(series)?,
+                    None => ConstGauge::new(*number).encode(series)?,
+                },
                 (Kind::Histogram(bounds), Value::Histogram(histogram)) => {
                     write_histogram(histogram, bounds, series)?;
                 }
@@ -144,6 +147,15 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// A number that is a whole one, to be written as such.
+fn whole(number: f64) -> Option<u64> {
+    /// Up to here every whole number is one of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at first")]
+    let count = (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64);
+    count
 }
 
 fn write_histogram(histogram: &Histogram, bounds: &[i32], mut series: MetricEncoder<'_>) -> fmt::Result {
