@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -132,11 +132,34 @@ impl Prometheus {
 
     /// The instant vector of now.
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
-        let (_, body) = get(self.address, &format!("/api/v1/query?query={}", encoded(query)))?;
-        let body: Value = serde_json::from_str(&body).context("the answer of Prometheus is not JSON")?;
+        let rows = self.result(query, &format!("query?query={}", encoded(query)))?;
+        rows.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
+    }
+
+    /// What a query gave over the last `span`, second by second: of each series its last value that is a number, and NaN
+    /// where it has none.
+    pub fn query_range(&self, query: &str, span: Duration) -> Result<Vec<Sample>> {
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs_f64();
+        let start = now - span.as_secs_f64();
+        let path = format!("query_range?query={}&start={start}&end={now}&step=1", encoded(query));
+        let mut rows = self.result(query, &path)?;
+        for row in &mut rows {
+            let mut points = row["values"].as_array().into_iter().flatten();
+            let last = points.rfind(|point| point[1] != "NaN").cloned();
+            row["value"] = last.unwrap_or_else(|| json!([now, "NaN"]));
+        }
+        rows.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
+    }
+
+    fn result(&self, query: &str, path: &str) -> Result<Vec<Value>> {
+        let (_, body) = get(self.address, &format!("/api/v1/{path}"))?;
+        let mut body: Value = serde_json::from_str(&body).context("the answer of Prometheus is not JSON")?;
         ensure!(body["status"] == "success", "{query}: {body}");
-        let result = body["data"]["result"].as_array().with_context(|| format!("{query}: {body}"))?;
-        result.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
+        match body["data"]["result"].take() {
+            Value::Array(rows) => Ok(rows),
+            other => bail!("{query}: no list but {other}"),
+        }
     }
 
     /// Queries until the answer is as wanted; the last one is the error after `patience`.

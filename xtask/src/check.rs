@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, chart, layers, process, rules, setup};
+use crate::{build_ebpf, chart, dashboards, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -32,6 +32,7 @@ pub(crate) fn of_code() -> Vec<&'static str> {
     let mut check = |name, run: &dyn Fn() -> Result<()>| note(&mut failed, name, run);
     check("format", &format);
     check("layers", &layers::check);
+    check("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
     let object = check("kernel programs", &build_ebpf::build);
     check("clippy", &|| clippy(object));

@@ -19,6 +19,7 @@ mod clients;
 mod cluster;
 mod console;
 mod daemon;
+mod dashboards;
 mod demo;
 mod dist;
 mod e2e;
@@ -78,6 +79,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Write Grafana's dashboards into deploy/dashboards
+    Dashboards(dashboards::Options),
     /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
     #[command(disable_help_flag = true)]
     Tool {
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
+        Task::Dashboards(options) => dashboards::run(&options),
         Task::Tool { tool, args } => tools::run(tool, &args),
         Task::Ci => ci::run(),
     };

@@ -7,8 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use lab::dns::Order;
+use lab::prometheus::{Prometheus, Sample, Target};
 use lab::*;
 use serde_json::{Value, json};
+
+use crate::{rules, target};
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";
@@ -116,12 +119,11 @@ fn opened(snapshot: &Value) -> Matrix {
 #[test]
 fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let fleet = Fleet::open();
-    let targets: Vec<Scraped> = (["n1", "n2"].iter().zip(&fleet.daemons))
-        .map(|(node, daemon)| Scraped::daemon(daemon.address(), "lab", node))
-        .collect();
-    let prometheus = Prometheus::start(&fleet.lab, &PrometheusSpec::new(&targets)).unwrap();
+    let targets: Vec<Target> =
+        (["n1", "n2"].iter().zip(&fleet.daemons)).map(|(node, daemon)| target(daemon, "lab", node)).collect();
+    let prometheus = Prometheus::start(&fleet.lab, &targets, &rules()).unwrap();
     let url = format!("http://{}", prometheus.address());
-    let count = |wanted: usize| move |rows: &[Value]| rows.len() == wanted;
+    let count = |wanted: usize| move |rows: &[Sample]| rows.len() == wanted;
     prometheus.query_when(PATIENCE, "headless_observer_build_info", count(2)).unwrap();
 
     for (name, connections) in [("here", 20), ("there", 30)] {

@@ -1,4 +1,5 @@
-//! The rules on live data: a real Prometheus scrapes the daemons of two nodes while clients of all habits run.
+//! The rules on live data: a real Prometheus scrapes the daemons of two nodes while clients of all habits run. And the
+//! dashboards ([`dashboards`]), on one node in which everything happens that they can show.
 //!
 //! All habits run at the same time, each against a Service of its own, with windows of a twentieth of their length: three
 //! minutes are paid once. What is to be seen at the end is in [`scene`]'s table and in the servers' counts.
@@ -10,8 +11,10 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+mod dashboards;
 mod figures;
 mod fleet;
+mod market;
 mod scene;
 mod services;
 
