@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 const IN_ALL: Duration = Duration::from_secs(60);
 
 /// A snapshot, or which one is missing and why.
-type Answer = Result<Snapshot, (String, SourceError)>;
+type Answer = Result<Snapshot, Box<(String, SourceError)>>;
 
 /// All of these as one. A file that cannot be read is an error; daemons that cannot be asked are named in the result, as
 /// long as one can.
@@ -81,8 +81,8 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     for answer in answers {
         match answer {
             Ok(snapshot) => snapshots.push(snapshot),
-            Err((_, error)) if error.is_final() => return Err(error),
-            Err((node, error)) => missing.push((node, error)),
+            Err(absent) if absent.1.is_final() => return Err(absent.1),
+            Err(absent) => missing.push(*absent),
         }
     }
     if snapshots.is_empty() {
@@ -109,7 +109,7 @@ where
                 timeout(TIMEOUT, ask).await.unwrap_or(Err(SourceError::Silent))
             });
             let answer = answer.await.unwrap_or(Err(SourceError::Silent));
-            (number, answer.map_err(|error| (name, error)))
+            (number, answer.map_err(|error| Box::new((name, error))))
         });
     }
     let mut answers = Vec::new();
