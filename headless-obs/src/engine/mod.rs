@@ -17,6 +17,7 @@ mod boring;
 mod conduct;
 mod connections;
 mod eyeballs;
+mod history;
 mod messages;
 mod pending;
 mod report;
@@ -45,6 +46,7 @@ use answers::Answers;
 use boring::Boring;
 use conduct::{Conducts, Dialler};
 use eyeballs::Winners;
+use history::Past;
 use pending::Pending;
 use tally::Tally;
 
@@ -123,6 +125,7 @@ pub struct Engine {
     pending: Pending,
     conducts: Conducts,
     tally: Tally,
+    past: Past,
     dns_rejected: [u64; Reject::ALL.len()],
     idle_flow: Duration,
     mature_after: Duration,
@@ -156,6 +159,7 @@ impl Engine {
             pending: Pending::default(),
             conducts: Conducts::new(config.conducts),
             tally: Tally::default(),
+            past: Past::default(),
             dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,
             mature_after: config.mature_after,
@@ -191,6 +195,11 @@ impl Engine {
         &mut self.clients
     }
 
+    /// Remembers what was opened when; to be called each second or so.
+    pub fn remember(&mut self, now: Time) {
+        self.past.look(now, self.wall_offset, &self.accounts.ledger);
+    }
+
     /// Forgets what is too old.
     pub fn expire(&mut self, now: Time) {
         let touched = self.topology.expire(now);
@@ -204,8 +213,10 @@ impl Engine {
         self.streams.expire(now);
         self.boring.expire(now);
         self.conducts.expire(now, self.keep, |service| self.topology.service_by_id(service).is_some());
-        let Self { accounts, answers, topology, pending, conducts, .. } = self;
+        let Self { accounts, answers, topology, pending, conducts, past, .. } = self;
         accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
+        let booked: HashSet<_> = accounts.ledger.cells().map(|(key, _)| key.endpoint).collect();
+        past.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().map(|client| client.workload);
         let dialling = conducts.all().map(|((_, workload, _), ..)| *workload);

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod conduct;
+mod history;
 mod judgement;
 pub mod metrics;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, MapFill,
-    Quality, SCHEMA, Service, Snapshot, Spread, StaleTarget, TopologyState, Verdict,
+    Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, History,
+    MapFill, Quality, SCHEMA, Service, Snapshot, Spread, StaleTarget, TopologyState, Verdict,
 };
 
 /// Counts from pairs.
@@ -174,6 +174,13 @@ pub(crate) fn orders() -> Service {
             denied: 0,
         },
         clients: vec![cron(), web()],
+        history: History {
+            step_seconds: 16,
+            from: at(0),
+            opened: [("orders-0", [250, 150]), ("orders-1", [110, 100]), ("orders-3", [11, 1])]
+                .map(|(pod, opened)| (pod.to_owned(), opened.to_vec()))
+                .into(),
+        },
     }
 }
 

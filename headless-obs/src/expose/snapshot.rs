@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use super::conduct::{
     AnswerAge, Choice, ClientAnswers, Held, Histogram, OtherPort, PortCounts, Responses, StaleTarget,
 };
+pub use super::history::History;
 pub use super::judgement::{Cause, Confidence, Verdict};
 
 /// The value of [`Snapshot::schema`].
@@ -164,6 +165,9 @@ pub struct Service {
     pub dns: Dns,
     /// Client workloads, by namespace and name.
     pub clients: Vec<Client>,
+    /// Connections opened over time, as in [`Endpoint::opened`]; empty without any.
+    #[serde(skip_serializing_if = "History::is_empty", default)]
+    pub history: History,
 }
 
 /// An endpoint of a Service.

@@ -185,6 +185,9 @@ impl Engine {
             bytes: figures.bytes,
             stale: stale(cells),
             dns: Dns { truncated_used, ..dns(&answers, label) },
+            history: self
+                .past
+                .of(order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened))),
             clients,
             endpoints,
         }
