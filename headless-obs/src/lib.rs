@@ -1,7 +1,7 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
+//! [`engine`], [`verdict`], [`expose`], `words`, [`page`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
 //! [`server`], [`commands`]. Only [`app`] knows both.
 
 #![deny(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod expose;
 pub mod handle;
 pub mod ledger;
 pub mod log;
+pub mod page;
 pub mod probe;
 pub mod server;
 pub mod sources;
@@ -28,3 +29,4 @@ mod testing;
 pub mod time;
 pub mod topology;
 pub mod verdict;
+mod words;

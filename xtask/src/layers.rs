@@ -15,7 +15,7 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 11] = [
+const PURE: [&str; 13] = [
     "attribution",
     "client",
     "dns",
@@ -23,10 +23,12 @@ const PURE: [&str; 11] = [
     "evidence",
     "expose",
     "ledger",
+    "page",
     "spread",
     "time",
     "topology",
     "verdict",
+    "words",
 ];
 
 /// Modules of the daemon that do IO, and which of the others each must not know.
