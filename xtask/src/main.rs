@@ -27,6 +27,7 @@ mod layers;
 mod libtest;
 mod musl;
 mod parts;
+mod pictures;
 mod privilege;
 mod process;
 mod scenarios;
@@ -62,6 +63,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Take the pictures of README from the page of a real run
+    Pictures,
     /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
     Dist(dist::Options),
     /// Build headless-obs and run it with root
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
+        Task::Pictures => pictures::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
         Task::Ci => ci::run(),

@@ -13,7 +13,9 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
-use crate::{artifacts, build_ebpf, check, cluster, dist, kernel, privilege, process, scenarios, setup};
+use crate::{
+    artifacts, build_ebpf, check, cluster, dist, kernel, pictures, privilege, process, scenarios, setup,
+};
 
 /// The packages whose tests need neither root nor BPF.
 const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
@@ -23,6 +25,9 @@ const KERNEL: &str = "headless-obs-tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
 const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
+
+/// The test program that starts a browser.
+const PAGE: &str = "page";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
@@ -142,6 +147,12 @@ fn kernel(options: &Options) -> Result<Counts> {
                     counts.add(not_run("the tests on a cluster", &error));
                     continue;
                 }
+            }
+            if test.name == PAGE
+                && let Err(error) = setup::ensure_programs(&pictures::BROWSER)
+            {
+                counts.add(not_run("the tests in a browser", &error));
+                continue;
             }
             env.extend(scenarios::prepare(&test.name));
         }
