@@ -10,7 +10,7 @@ use lab::browser::Browser;
 
 /// What is in them: a name, what to scroll to, and width and height.
 const PICTURES: [(&str, &str, u32, u32); 2] =
-    [("page", "#overview", 1_200, 860), ("matrix", "#s0 table.matrix", 1_200, 560)];
+    [("page", "#overview", 1_160, 740), ("matrix", "#s0 table.matrix", 1_160, 520)];
 /// They are in everybody's clone.
 const LARGEST: usize = 200_000;
 
