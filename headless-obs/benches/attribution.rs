@@ -58,6 +58,7 @@ fn slice(service: u32, count: u32) -> Slice {
             uid: format!("uid-{service}-{number}").into(),
         }),
         node: None,
+        zone: None,
         ready: true,
         serving: true,
         terminating: false,

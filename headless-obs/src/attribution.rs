@@ -47,6 +47,9 @@ pub enum Resolution {
 }
 
 impl Resolution {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Service, Self::Srv, Self::Hostname, Self::None, Self::Preexisting];
+
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::expose::metrics::Scrape;
 use crate::expose::snapshot::Snapshot;
 use crate::expose::trace::TraceEvent;
 
@@ -26,6 +27,8 @@ pub enum Request {
     Ping(oneshot::Sender<()>),
     /// Everything it knows.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// What series are made of.
+    Scrape(oneshot::Sender<Scrape>),
     /// Every event from now on, until the tap says that nobody reads.
     Trace(TraceTap),
 }
@@ -54,6 +57,11 @@ impl EngineHandle {
     /// What the engine knows now.
     pub async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.ask(Request::Snapshot).await
+    }
+
+    /// What series are made of now.
+    pub async fn scrape(&self) -> Result<Scrape, Gone> {
+        self.ask(Request::Scrape).await
     }
 
     /// Every event from now on.
@@ -216,6 +224,7 @@ pub(crate) mod fake {
                 match request {
                     Request::Ping(reply) => drop(reply.send(())),
                     Request::Snapshot(reply) => drop(reply.send(snapshot.clone())),
+                    Request::Scrape(reply) => drop(reply.send(snapshot.clone().into())),
                     Request::Trace(tap) => events.iter().for_each(|event| {
                         let _read = tap.send(event.clone());
                     }),

@@ -8,6 +8,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+mod departed;
+
+pub use departed::NOBODY;
+
 use headless_obs_ebpf::flow::reason;
 
 use crate::attribution::{Resolution, Stale, Target};
@@ -150,10 +154,25 @@ impl Cell {
     }
 }
 
+/// What becomes of the cells of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is known.
+    Known,
+    /// It is forgotten, and its pod is back under the same name as this endpoint.
+    Heir(EndpointRef),
+    /// It is forgotten, and its Service is not.
+    Gone,
+    /// Its Service is forgotten, too.
+    Void,
+}
+
 /// All cells.
 #[derive(Debug)]
 pub struct Ledger {
     cells: HashMap<CellKey, Cell>,
+    /// What cells that were forgotten leave behind.
+    departed: HashMap<CellKey, Cell>,
     limit: usize,
     folded: u64,
 }
@@ -161,7 +180,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger of at most about `limit` cells.
     pub fn new(limit: usize) -> Self {
-        Self { cells: HashMap::new(), limit, folded: 0 }
+        Self { cells: HashMap::new(), departed: HashMap::new(), limit, folded: 0 }
     }
 
     /// The key to book under: `key` itself, or without its client and port if there is no room for one more.
@@ -188,9 +207,12 @@ impl Ledger {
         self.folded
     }
 
-    /// Forgets the cells of endpoints that nobody remembers, unless connections are open there.
-    pub fn expire(&mut self, is_known: impl Fn(EndpointRef) -> bool) {
-        self.cells.retain(|key, cell| cell.active() > 0 || is_known(key.endpoint));
+    /// Whether a client has connected to an endpoint's port.
+    pub fn has_met(&self, client: WorkloadId, endpoint: EndpointRef, port: u16) -> bool {
+        Resolution::ALL.into_iter().any(|resolution| {
+            let key = CellKey { endpoint, client: Some(client), port, resolution };
+            self.cells.get(&key).is_some_and(|cell| cell.first.is_some() || cell.preexisting > 0)
+        })
     }
 }
 
@@ -227,7 +249,10 @@ mod tests {
         *ledger.cell(key(1, 7)) = Cell { opened: 3, closed: 3, ..Cell::default() };
         *ledger.cell(key(1, 8)) = Cell { opened: 3, closed: 2, ..Cell::default() };
         *ledger.cell(key(1, 9)) = Cell { opened: 3, closed: 3, ..Cell::default() };
-        ledger.expire(|endpoint| endpoint.endpoint == EndpointId(9));
+        ledger.expire(|endpoint| match endpoint.endpoint {
+            EndpointId(9) => Fate::Known,
+            _ => Fate::Gone,
+        });
         let mut left: Vec<_> = ledger.cells().map(|(key, _)| key.endpoint.endpoint.0).collect();
         left.sort_unstable();
         assert_eq!(left, [8, 9]);

@@ -1,8 +1,8 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`], `words`, [`page`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
-//! [`server`], [`commands`]. Only [`app`] knows both.
+//! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]; time is an argument, nothing in it does IO.
+//! IO shell: [`probe`], [`sources`], [`server`], [`commands`]. Only [`app`] knows both.
 
 #![deny(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod dns;
 pub mod engine;
 pub mod evidence;
 pub mod expose;
+pub mod fleet;
 pub mod handle;
 pub mod ledger;
 pub mod log;

@@ -3,13 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use headless_obs::cli::Cli;
 use headless_obs::cli::observe::Misfit;
 use headless_obs::{app, commands, log};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match run(cli) {
         Ok(code) => code,
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,

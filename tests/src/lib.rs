@@ -31,6 +31,7 @@ mod observer;
 mod pod;
 mod process;
 mod program;
+pub mod prometheus;
 pub mod server;
 mod signals;
 mod truth;

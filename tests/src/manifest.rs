@@ -39,13 +39,15 @@ pub struct EndpointSpec {
     pub serving: bool,
     /// It is on its way out.
     pub terminating: bool,
+    /// The zone of its node.
+    pub zone: Option<String>,
 }
 
 impl EndpointSpec {
     /// A pod that is ready, without a host name.
     #[must_use]
     pub fn new(pod: &Pod) -> Self {
-        Self { pod: pod.clone(), hostname: None, serving: true, terminating: false }
+        Self { pod: pod.clone(), hostname: None, serving: true, terminating: false, zone: None }
     }
 }
 
@@ -176,6 +178,9 @@ impl ServiceSpec {
         });
         if let Some(hostname) = &endpoint.hostname {
             value["hostname"] = json!(hostname);
+        }
+        if let Some(zone) = &endpoint.zone {
+            value["zone"] = json!(zone);
         }
         value
     }

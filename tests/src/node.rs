@@ -147,6 +147,18 @@ impl Node {
         lock(&self.inner.pods).clone()
     }
 
+    /// Lays a wire from this node's bridge to another's: pods of both are on one segment from now on, if the gateways'
+    /// and the pods' ranges say so.
+    pub fn wire(&self, to: &Self) -> Result<()> {
+        let (here, there) = (&self.inner, &to.inner);
+        let port = format!("port{}", self.lab()?.next_pod());
+        there.netns.links.add_veth(&port, there.bridge, "uplink", here.netns.raw_fd())?;
+        here.netns.links.make_port("uplink", here.bridge)?;
+        here.netns.links.set_up("uplink")?;
+        there.netns.links.set_up(&port)?;
+        Ok(())
+    }
+
     /// From now on packets to this address are dropped without an answer. It must be reached through the gateway:
     /// no pod's own prefix may cover it.
     pub fn blackhole(&self, address: IpAddr) -> Result<()> {

@@ -182,13 +182,13 @@ impl Observer {
 }
 
 /// A port of loopback that nobody uses now.
-fn free_port() -> Result<SocketAddr> {
+pub(crate) fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
     listener.local_addr().context("no free port on loopback")
 }
 
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
-fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let timeout = Duration::from_secs(10);
     let mut stream =
         TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;

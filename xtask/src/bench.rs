@@ -18,6 +18,13 @@ pub(crate) enum Kind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// What a scrape of a Service with far too many series costs, without the kernel
+    #[command(disable_help_flag = true)]
+    Metrics {
+        /// Options of the measurement; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// The daemon against the API server of a large cluster that changes all the time
     #[command(disable_help_flag = true)]
     Scale {
@@ -33,14 +40,15 @@ const SCALE: &str = "headless-obs-scale";
 /// The task. A measurement that needs root does not return on success: xtask becomes the program.
 pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
     match kind {
-        Kind::Attribution { args } => attribution(args),
+        Kind::Attribution { args } => criterion("attribution", args),
+        Kind::Metrics { args } => criterion("metrics", args),
         Kind::Scale { args } => scale(args),
     }
 }
 
-fn attribution(args: &[OsString]) -> Result<ExitCode> {
+fn criterion(name: &str, args: &[OsString]) -> Result<ExitCode> {
     let mut command = process::cargo();
-    command.args(["bench", "--package", "headless-obs", "--bench", "attribution", "--"]).args(args);
+    command.args(["bench", "--package", "headless-obs", "--bench", name, "--"]).args(args);
     // The engine alone needs no kernel programs.
     process::run(command.env("HEADLESS_OBS_EBPF", "none"))?;
     Ok(ExitCode::SUCCESS)

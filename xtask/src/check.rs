@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, layers, process, setup};
+use crate::{build_ebpf, chart, dashboards, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -20,25 +20,44 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 /// Runs all checks and returns the names of the failed ones; what is wrong was printed.
-pub(crate) fn failures() -> Vec<&'static str> {
+fn failures() -> Vec<&'static str> {
+    let mut failed = of_code();
+    failed.extend(of_what_is_deployed());
+    failed
+}
+
+/// The checks of the code, as [`failures`].
+pub(crate) fn of_code() -> Vec<&'static str> {
     let mut failed = Vec::new();
-    let mut check = |name, run: &dyn Fn() -> Result<()>| {
-        say(&format!("check: {name}"));
-        let passed = run();
-        if let Err(error) = &passed {
-            say(&format!("{error:#}"));
-            failed.push(name);
-        }
-        passed.is_ok()
-    };
+    let mut check = |name, run: &dyn Fn() -> Result<()>| note(&mut failed, name, run);
     check("format", &format);
     check("layers", &layers::check);
+    check("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
     let object = check("kernel programs", &build_ebpf::build);
     check("clippy", &|| clippy(object));
     check("clippy for BPF", &clippy_bpf);
     check("documentation", &|| documentation(object));
     failed
+}
+
+/// The checks of what is deployed. They need tools that take minutes to build.
+pub(crate) fn of_what_is_deployed() -> Vec<&'static str> {
+    let mut failed = Vec::new();
+    note(&mut failed, "rules", &rules::check);
+    note(&mut failed, "chart", &chart::check);
+    failed
+}
+
+/// Runs one check; whether it passed.
+fn note(failed: &mut Vec<&'static str>, name: &'static str, run: &dyn Fn() -> Result<()>) -> bool {
+    say(&format!("check: {name}"));
+    let passed = run();
+    if let Err(error) = &passed {
+        say(&format!("{error:#}"));
+        failed.push(name);
+    }
+    passed.is_ok()
 }
 
 fn format() -> Result<()> {

@@ -12,14 +12,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::console::say;
-use crate::{musl, parts, process, setup, workspace};
+use crate::{go, musl, process, setup, workspace};
 
 /// A client: its variable, and who makes it.
 type Client = (&'static str, fn() -> Result<PathBuf>);
 
 /// All of them.
 const CLIENTS: [Client; 7] = [
-    ("HEADLESS_OBS_CLIENT_GO", go),
+    ("HEADLESS_OBS_CLIENT_GO", go_program),
     ("HEADLESS_OBS_CLIENT_JAVA", java),
     ("HEADLESS_OBS_CLIENT_NODE", node),
     ("HEADLESS_OBS_CLIENT_CURL", curl),
@@ -38,11 +38,11 @@ pub(crate) fn variables() -> Vec<(&'static str, OsString)> {
 }
 
 /// A Go program that is servers and clients of the Go world.
-fn go() -> Result<PathBuf> {
+fn go_program() -> Result<PathBuf> {
     let sources = workspace::root().join("tests/clients/go");
     let files = ["go.mod", "go.sum", "main.go"].map(|name| sources.join(name));
     kept("go", &files, &[], |draft| {
-        let mut command = Command::new(parts::go()?);
+        let mut command = Command::new(go::find_or_install()?);
         command.current_dir(&sources).env("CGO_ENABLED", "0");
         command.args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"]).arg(draft).arg(".");
         process::run(&mut command)
@@ -104,7 +104,7 @@ fn kept(
 ) -> Result<PathBuf> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let contents = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let hash = parts::hash(contents.iter().map(Vec::as_slice).chain(words.iter().copied()));
+    let hash = go::hash(contents.iter().map(Vec::as_slice).chain(words.iter().copied()));
     let folder = workspace::target().join("scenarios");
     let path = folder.join(format!("{name}-{hash:016x}"));
     if path.exists() {

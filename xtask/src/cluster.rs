@@ -9,10 +9,12 @@ use crate::{dist, parts, setup, workspace};
 
 /// The test program on a control plane whose pods are made by hand.
 const HAND: &str = "cluster";
+/// The test program that applies the chart's objects.
+const CHART: &str = "chart";
 /// The test program on real nodes.
 const NODES: &str = "nodes";
-/// Both.
-pub(crate) const PROGRAMS: [&str; 2] = [HAND, NODES];
+/// All of them.
+pub(crate) const PROGRAMS: [&str; 3] = [HAND, CHART, NODES];
 
 /// What a real node runs, and the packages that have it.
 const RUNTIME: [(&str, &str); 3] =

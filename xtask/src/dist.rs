@@ -1,7 +1,8 @@
-//! `cargo xtask dist`: what is shipped, under `target/dist`: the static program, its image, the manifests.
+//! `cargo xtask dist`: what is shipped, under `target/dist`: the static program, its image, the chart, the
+//! manifests.
 //!
-//! The image is written without a container engine, and the same sources give the same image. The manifests are those
-//! of `deploy/`: they name the image of this version.
+//! The image is written without a container engine, and the same sources give the same image. Chart and
+//! manifests are those of `deploy/`: they name the image of this version.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use image::{Entry, Image};
 
@@ -18,8 +19,8 @@ use crate::{artifacts, build_ebpf, elf, process, workspace};
 
 /// Repository of the image; `localhost` is looked up in no registry.
 const REPOSITORY: &str = "localhost/headless-obs";
-/// Manifests, and the folders they are in.
-const MANIFESTS: [&str; 2] = ["manifests", "namespaced"];
+/// Folders of `deploy/` that are shipped as they are.
+const FOLDERS: [&str; 4] = ["chart", "manifests", "monitoring", "namespaced"];
 
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "shipped";
@@ -59,7 +60,7 @@ pub(crate) struct Made {
 pub(crate) fn make(profile: &str, folder: &Path) -> Result<Made> {
     let built = build(profile)?;
     replace_folder(folder)?;
-    for name in MANIFESTS {
+    for name in FOLDERS {
         copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
     }
     let program = folder.join(artifacts::DAEMON);
@@ -138,9 +139,12 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let path = entry?.path();
-        let name = path.file_name().context("a file without a name")?;
-        ensure!(path.is_file(), "{} is no file", path.display());
-        fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        let copy = to.join(path.file_name().context("a file without a name")?);
+        if path.is_dir() {
+            copy_folder(&path, &copy)?;
+        } else {
+            fs::copy(&path, copy).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
     }
     Ok(())
 }
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn the_manifests_name_the_image_of_this_version() {
         let path = workspace::root().join("deploy/manifests/3-daemonset.yaml");
-        let image = format!("image: {REPOSITORY}:{}\n", env!("CARGO_PKG_VERSION"));
+        let image = format!("image: \"{REPOSITORY}:{}\"\n", env!("CARGO_PKG_VERSION"));
         assert!(fs::read_to_string(path).unwrap().contains(&image), "{image}");
     }
 }

@@ -15,13 +15,14 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "attribution",
     "client",
     "dns",
     "engine",
     "evidence",
     "expose",
+    "fleet",
     "ledger",
     "page",
     "spread",

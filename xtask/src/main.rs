@@ -12,16 +12,19 @@ use clap::Parser;
 mod artifacts;
 mod bench;
 mod build_ebpf;
+mod chart;
 mod check;
 mod ci;
 mod clients;
 mod cluster;
 mod console;
 mod daemon;
+mod dashboards;
 mod demo;
 mod dist;
 mod e2e;
 mod elf;
+mod go;
 mod kernel;
 mod layers;
 mod libtest;
@@ -30,11 +33,13 @@ mod parts;
 mod pictures;
 mod privilege;
 mod process;
+mod rules;
 mod scenarios;
 mod setup;
 mod source;
 mod test;
 mod toolchain;
+mod tools;
 mod tree;
 mod workspace;
 
@@ -46,7 +51,7 @@ enum Task {
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf,
-    /// Check format, lints (host and BPF), documentation and the import rules of the layers
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
@@ -65,12 +70,26 @@ enum Task {
     },
     /// Take the pictures of README from the page of a real run
     Pictures,
-    /// Build what is shipped into target/dist: the static program, its image as a tar file, the manifests
+    /// Make what deploy/ has twice: the chart's copies of rules and dashboards, and its output as manifests
+    Chart,
+    /// Build what is shipped into target/dist: the static program, its image as a tar file, the chart, the
+    /// manifests
     Dist(dist::Options),
     /// Build headless-obs and run it with root
     #[command(disable_help_flag = true)]
     Run {
         /// Arguments of headless-obs; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Write Grafana's dashboards into deploy/dashboards
+    Dashboards(dashboards::Options),
+    /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
+    #[command(disable_help_flag = true)]
+    Tool {
+        /// Which
+        tool: tools::Tool,
+        /// Its arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -88,8 +107,11 @@ fn main() -> ExitCode {
         Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
         Task::Pictures => pictures::run(),
+        Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),
+        Task::Dashboards(options) => dashboards::run(&options),
+        Task::Tool { tool, args } => tools::run(tool, &args),
         Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {

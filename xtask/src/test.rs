@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -14,7 +15,8 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::{
-    artifacts, build_ebpf, check, cluster, dist, kernel, pictures, privilege, process, scenarios, setup,
+    artifacts, build_ebpf, check, cluster, dist, kernel, parts, pictures, privilege, process, scenarios,
+    setup, tools,
 };
 
 /// The packages whose tests need neither root nor BPF.
@@ -58,10 +60,13 @@ impl Options {
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
+    let add_failed = |counts: &mut Counts, checks: Vec<_>| {
+        checks.iter().for_each(|check| counts.add(Counts::failure(format!("check: {check}"))));
+    };
+    // Tests mostly wait for what they test: time enough to build what the later ones need.
+    let ahead = options.check.then(|| thread::spawn(build_ahead));
     if options.check {
-        for failed in check::failures() {
-            counts.add(Counts::failure(format!("check: {failed}")));
-        }
+        add_failed(&mut counts, check::of_code());
     }
     let object = build_ebpf::build();
     if let Err(error) = &object {
@@ -71,7 +76,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     counts.add(pure(options, object.is_ok()).unwrap_or_else(|error| not_run("the pure tests", &error)));
     let kernel = object.and_then(|()| kernel(options));
     counts.add(kernel.unwrap_or_else(|error| not_run("the kernel tests", &error)));
+    if options.check {
+        add_failed(&mut counts, check::of_what_is_deployed());
+    }
+    // What it could not build, the tests that need it have said.
+    ahead.into_iter().for_each(|thread| drop(thread.join()));
     Ok(conclude(counts))
+}
+
+/// Builds what only some test programs need. Whoever needs it tries again, and says what is wrong.
+fn build_ahead() {
+    let _ = parts::ensure();
+    tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
 }
 
 /// The tests on a cluster, and nothing else.
@@ -131,7 +147,10 @@ fn kernel(options: &Options) -> Result<Counts> {
     args.extend(options.libtest.iter().chain(&options.filter).map(OsString::from));
 
     let mut counts = Counts::default();
-    for test in artifacts::build_tests(KERNEL)? {
+    let mut tests = artifacts::build_tests(KERNEL)?;
+    // Those that need what takes long to build come last.
+    tests.sort_by_key(|test| cluster::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name));
+    for test in tests {
         if options.only.is_some_and(|only| !only.contains(&test.name.as_str())) {
             continue;
         }
@@ -153,6 +172,13 @@ fn kernel(options: &Options) -> Result<Counts> {
             {
                 counts.add(not_run("the tests in a browser", &error));
                 continue;
+            }
+            match tools::prepare(&test.name) {
+                Ok(variables) => env.extend(variables),
+                Err(error) => {
+                    counts.add(not_run("the tests with tools of others", &error));
+                    continue;
+                }
             }
             env.extend(scenarios::prepare(&test.name));
         }

@@ -55,6 +55,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         stale_grace: observe.stale_grace,
         count_host: observe.count_host,
         exclude: observe.exclude.clone(),
+        series: observe.series,
         own_process: if probe::numbers_processes_as_the_kernel() { std::process::id() } else { 0 },
         ..Default::default()
     });

@@ -71,6 +71,10 @@ impl Scene {
                         engine.set_wall_offset(wall_offset());
                         drop(reply.send(engine.snapshot(&self.kernel_state())));
                     }
+                    Request::Scrape(reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        drop(reply.send(engine.scrape(&self.kernel_state())));
+                    }
                     Request::Trace(tap) => taps.push(tap),
                 },
             }

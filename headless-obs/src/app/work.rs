@@ -11,6 +11,7 @@ use super::clock::{now, wall_offset};
 use super::paths::{Paths, find_part};
 use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
+use crate::expose::metrics::governor::Notice;
 use crate::handle::{Readiness, Request, TraceTap};
 use crate::probe::{Loaded, Record, give_back, numbers_processes_as_the_kernel};
 use crate::sources::Update;
@@ -205,6 +206,24 @@ impl Work {
                 let snapshot = self.engine.snapshot(&self.kernel_state());
                 self.has_shown = true;
                 let _gone = reply.send(snapshot);
+            }
+            Request::Scrape(reply) => {
+                self.settle().await;
+                self.engine.set_wall_offset(wall_offset());
+                let scrape = self.engine.scrape(&self.kernel_state());
+                for notice in &scrape.notices {
+                    let Notice { namespace, name, series, detail } = notice;
+                    warn!(
+                        namespace,
+                        service = name,
+                        series,
+                        "the metrics of a Service would have too many series, so {}; --max-series-per-service, \
+                         --max-series and --client-labels decide on that",
+                        detail.lost()
+                    );
+                }
+                self.has_shown = true;
+                let _gone = reply.send(scrape);
             }
             Request::Trace(tap) => {
                 self.taps.push(tap);

@@ -29,6 +29,10 @@ Examples:
   sudo headless-obs report --topology files:cluster.yaml --service shop/orders
   sudo headless-obs report --kubeconfig ~/.kube/config --node node-1
   headless-obs report --from http://127.0.0.1:9464
+  headless-obs report --from node1:9464 --from node2:9464
+                                                  two nodes as one; files of snapshots can be given, too
+  headless-obs report --fleet --context prod      all daemons of a cluster, through its API server
+  headless-obs report --prometheus http://localhost:9090 --for 1h
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'
   headless-obs report --from node1:9464 -o html > report.html
                                                   a page to attach to a ticket; the daemon serves it at /
@@ -40,6 +44,7 @@ pods are not complete, verdicts are withheld: a warning on standard error, not a
 pub(super) const EXPLAIN: &str = "\
 Examples:
   headless-obs explain shop/orders --from 127.0.0.1:9464
+  headless-obs explain shop/orders --fleet
   sudo headless-obs explain shop/orders --for 5m --kubeconfig ~/.kube/config --node node-1
   sudo headless-obs explain db.example.net --topology dns
   headless-obs explain shop/orders --from node1:9464 -o json | jq '.service.clients[].verdict'
@@ -60,6 +65,7 @@ Examples:
   sudo headless-obs top
   sudo headless-obs top --dns-names '*.example.org' --dns-public
   headless-obs top --from 127.0.0.1:9464 --interval 5s
+  headless-obs top --fleet --interval 10s         all daemons of a cluster
   headless-obs top --from 127.0.0.1:9464 -o json  one snapshot per line and interval
 
 Press ? for the keys.";

@@ -1,21 +1,30 @@
 //! The command line as it is typed. Values are checked one by one here, together in [`observe`]; what comes
 //! out is [`crate::config`].
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::values::{DaemonUrl, ServiceFilter, duration, interval, listen_address};
+use crate::config::values::{ServiceFilter, duration, interval, listen_address};
+use crate::expose::metrics::governor;
 
+pub mod asked;
 mod help;
 pub mod observe;
 
-use observe::{OBSERVING, ObserveArgs};
+use asked::Asked;
+use observe::ObserveArgs;
+
+/// The name by which kubectl finds this program, so that it is `kubectl headless-obs`.
+const PLUGIN: &str = "kubectl-headless_obs";
 
 /// Where the daemon listens unless told otherwise: this machine only.
 pub const LISTEN: &str = "127.0.0.1:9464";
+/// How far back Prometheus is asked unless told otherwise: as the rules do.
+pub const LOOK_BACK: Duration = Duration::from_secs(600);
 /// How long `report` observes unless told otherwise.
 pub const REPORT_FOR: Duration = Duration::from_secs(30);
 
@@ -31,6 +40,39 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line; ends the process where it is wrong, or asks for help.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::of(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line, its first word the program's name. As a plugin of kubectl it calls itself what was typed, and
+    /// asks the cluster's daemons unless it is told to ask somebody else.
+    fn of(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let name = words.first().and_then(|name| Path::new(name).file_stem());
+        if name != Some(OsStr::new(PLUGIN)) {
+            return Self::try_parse_from(words);
+        }
+        let command = Self::command().bin_name("kubectl headless-obs");
+        let mut cli = Self::from_arg_matches(&command.try_get_matches_from(words)?)?;
+        let asked = match &mut cli.command {
+            Command::Report(ReportArgs { asked, duration: None, observe, .. })
+            | Command::Explain(ExplainArgs { asked, duration: None, observe, .. })
+            | Command::Top(TopArgs { asked, observe, .. })
+                if observe.has_no_topology() =>
+            {
+                Some(asked)
+            }
+            _ => None,
+        };
+        if let Some(asked) = asked.filter(|asked| asked.is_nobody()) {
+            asked.fleet = true;
+        }
+        Ok(cli)
+    }
 }
 
 /// Options of every command.
@@ -132,20 +174,63 @@ pub struct RunArgs {
     /// Address and port to serve HTTP on; there is no password, so think before it is more than this machine
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
+    /// How many series `/metrics` has.
+    #[command(flatten)]
+    pub series: SeriesArgs,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
 
+/// Options about the series of `/metrics`.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct SeriesArgs {
+    /// The most series that one Service may have. Over it its clients are no longer told apart, then its endpoints;
+    /// sums stay exact
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_series_per_service: u64,
+    /// The most series of all Services together. Over it the largest are treated so
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_series: u64,
+    /// Which of a client's names series carry; the labels of the others are empty
+    #[arg(long, value_enum, default_value_t, value_name = "NAMES")]
+    pub client_labels: ClientLabels,
+}
+
+/// Which of a client's names series carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientLabels {
+    /// Namespace and workload
+    #[default]
+    Workload,
+    /// The namespace alone
+    Namespace,
+    /// Neither
+    None,
+}
+
+impl From<SeriesArgs> for governor::Config {
+    fn from(args: SeriesArgs) -> Self {
+        Self {
+            per_service: args.max_series_per_service,
+            total: args.max_series,
+            clients: match args.client_labels {
+                ClientLabels::Workload => governor::ClientLabels::Workload,
+                ClientLabels::Namespace => governor::ClientLabels::Namespace,
+                ClientLabels::None => governor::ClientLabels::None,
+            },
+        }
+    }
+}
+
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]. With --prometheus:
+    /// how far to look back [default: 10m]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
-    /// Ask the daemon there instead of observing
-    #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING)]
-    pub from: Option<DaemonUrl>,
     /// Only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
@@ -153,6 +238,9 @@ pub struct ReportArgs {
     /// times
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
     pub fail_on: Vec<FailOn>,
+    /// Who is asked instead.
+    #[command(flatten)]
+    pub asked: Asked,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
@@ -186,12 +274,13 @@ pub struct ExplainArgs {
     /// The Service; outside Kubernetes a domain name
     #[arg(value_name = "[NAMESPACE/]NAME")]
     pub service: ServiceFilter,
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]. With --prometheus:
+    /// how far to look back [default: 10m]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
-    /// Ask the daemon there instead of observing
-    #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING)]
-    pub from: Option<DaemonUrl>,
+    /// Who is asked instead.
+    #[command(flatten)]
+    pub asked: Asked,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
@@ -211,15 +300,18 @@ pub struct DiffArgs {
 /// Arguments of `top`.
 #[derive(Debug, Args)]
 pub struct TopArgs {
-    /// Ask the daemon there instead of observing
-    #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING)]
-    pub from: Option<DaemonUrl>,
     /// Time between two looks
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
+    /// With --prometheus: how far to look back [default: 10m]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "prometheus")]
+    pub duration: Option<Duration>,
     /// Only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
+    /// Who is asked instead.
+    #[command(flatten)]
+    pub asked: Asked,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,

@@ -11,13 +11,13 @@ use headless_obs_ebpf::names::MAX_DNS_PORTS;
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology};
+use crate::expose::metrics::governor;
 use crate::topology::learned::{BadPattern, NameFilter};
 
-/// Options that make no sense where a daemon is asked instead; all but `node` and `kubeconfig`, whose environment
-/// variables may be set anyway.
-pub(super) const OBSERVING: [&str; 18] = [
+/// Options that make no sense where somebody is asked instead; all but `node` and `kubeconfig`, whose environment
+/// variables may be set anyway, and but `context` and `mature_after`, which some ways to ask have a use for.
+pub(super) const OBSERVING: [&str; 16] = [
     "topology",
-    "context",
     "namespaces",
     "dns_names",
     "dns_public",
@@ -29,7 +29,6 @@ pub(super) const OBSERVING: [&str; 18] = [
     "max_boring",
     "max_clients",
     "cgroup",
-    "mature_after",
     "stale_grace",
     "exclude",
     "count_host",
@@ -46,11 +45,11 @@ pub struct ObserveArgs {
     /// with a kubeconfig, else dns]
     #[arg(long, value_name = "SOURCE")]
     topology: Option<Topology>,
-    /// With --topology kubernetes: how to reach the API server [default: the cluster this is a pod of, else
+    /// With --topology kubernetes or --fleet: how to reach the API server [default: the cluster this is a pod of, else
     /// ~/.kube/config]
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
     kubeconfig: Option<OsString>,
-    /// With --topology kubernetes: the kubeconfig's context [default: its current one]
+    /// With --topology kubernetes or --fleet: the kubeconfig's context [default: its current one]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// With --topology kubernetes: look only at this namespace, for which a Role is enough; can be given several
@@ -185,6 +184,32 @@ impl TryFrom<ObserveArgs> for Observe {
 }
 
 impl ObserveArgs {
+    /// Which API server is meant, where its cluster is asked for daemons.
+    #[must_use]
+    pub fn cluster(&self) -> Kubernetes {
+        Kubernetes {
+            kubeconfig: self.kubeconfig_files(),
+            context: self.context.clone(),
+            namespaces: Vec::new(),
+        }
+    }
+
+    /// It is not said where Services and pods come from.
+    pub(super) fn has_no_topology(&self) -> bool {
+        self.topology.is_none()
+    }
+
+    /// How long an endpoint must have been ready to count.
+    #[must_use]
+    pub fn mature_after(&self) -> Duration {
+        self.mature_after
+    }
+
+    fn kubeconfig_files(&self) -> Vec<PathBuf> {
+        let files = self.kubeconfig.iter().flat_map(env::split_paths);
+        files.filter(|file| !file.as_os_str().is_empty()).collect()
+    }
+
     /// All options together; without a topology it depends on the surroundings.
     pub(super) fn check(self, is_in_cluster: bool) -> Result<Observe, Misfit> {
         let args = self;
@@ -209,6 +234,7 @@ impl ObserveArgs {
             stale_grace: args.stale_grace,
             exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
+            series: governor::Config::default(),
         })
     }
 
@@ -221,9 +247,8 @@ impl ObserveArgs {
             options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
         };
         // The kubeconfig's environment variable may be set for other programs, so it is no misfit.
-        let files = self.kubeconfig.iter().flat_map(env::split_paths);
         let kubernetes = Kubernetes {
-            kubeconfig: files.filter(|file| !file.as_os_str().is_empty()).collect(),
+            kubeconfig: self.kubeconfig_files(),
             context: self.context.clone(),
             namespaces: self.namespaces.clone(),
         };

@@ -40,6 +40,17 @@ fn defaults() {
     assert_eq!((observe.exclude, observe.count_host), (Exclude::default(), true));
     let Command::Run(run) = parse("run").unwrap().command else { panic!() };
     assert_eq!(run.listen.to_string(), LISTEN);
+    assert_eq!(governor::Config::from(run.series), governor::Config::default());
+}
+
+#[test]
+fn series_are_bounded_as_told() {
+    let line = "run --max-series-per-service 12 --max-series 34 --client-labels namespace";
+    let Command::Run(run) = parse(line).unwrap().command else { panic!() };
+    let clients = governor::ClientLabels::Namespace;
+    assert_eq!(governor::Config::from(run.series), governor::Config { per_service: 12, total: 34, clients });
+    assert!(error("run --max-series 0").contains("--max-series"));
+    assert!(error("run --client-labels pod").contains("workload, namespace, none"));
 }
 
 #[test]
@@ -147,12 +158,51 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     let mut observing: Vec<&str> = run.get_arguments().map(|arg| arg.get_id().as_str()).collect();
-    observing.retain(|id| !["listen", "node", "kubeconfig"].contains(id));
-    let mut listed = observe::OBSERVING.to_vec();
+    let others = ["listen", "node", "kubeconfig", "max_series", "max_series_per_service", "client_labels"];
+    observing.retain(|id| !others.contains(id));
+    let mut listed = [&observe::OBSERVING[..], &["context", "mature_after"]].concat();
     listed.sort_unstable();
     observing.sort_unstable();
     assert_eq!(observing, listed);
     assert!(parse("report --from x --node y").is_ok());
+    for line in [
+        "report --from x --fleet",
+        "report --from x --prometheus y",
+        "report --fleet --prometheus y",
+        "report --fleet --for 1m",
+        "report --fleet --max-flows 7",
+        "report --prometheus x --max-flows 7",
+        "report --from x --context y",
+    ] {
+        assert!(error(line).contains("cannot be used with"), "{line}");
+    }
+    for line in ["report --fleet-namespace x", "top --for 1m", "report --prometheus-header a:b"] {
+        assert!(error(line).contains("required"), "{line}: {}", error(line));
+    }
+    assert!(parse("report --fleet --kubeconfig x --context y --fleet-namespace z").is_ok());
+    assert!(parse("report --prometheus x --for 1h --mature-after 0s --prometheus-token-file y").is_ok());
+    let Command::Top(top) = parse("top --from a --from b.json").unwrap().command else { panic!() };
+    assert_eq!(top.asked.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_asks_the_cluster() {
+    let of = |line: &str| Cli::of(line.split_whitespace().map(Into::into).collect());
+    let asks = |line: &str| match of(line).unwrap().command {
+        Command::Report(args) => args.asked.fleet,
+        Command::Explain(args) => args.asked.fleet,
+        Command::Top(args) => args.asked.fleet,
+        _ => false,
+    };
+    let plugin = "/usr/local/bin/kubectl-headless_obs";
+    for line in ["report", "top", "explain shop/orders", "report --context x"] {
+        assert!(asks(&format!("{plugin} {line}")) && !asks(&format!("headless-obs {line}")), "{line}");
+    }
+    for line in ["report --from x", "report --for 1m", "top --topology dns", "doctor"] {
+        assert!(!asks(&format!("{plugin} {line}")), "{line}");
+    }
+    let usage = of(&format!("{plugin} report --help")).unwrap_err().to_string();
+    assert!(usage.contains("Usage: kubectl headless-obs report"), "{usage}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Where a verdict is withheld because the observation leaves room for doubt, that nothing was found proves nothing.
 //! It does not fail a pipeline, as what is wrong then is the observation; but it is said.
 
-use super::findings::{idle_in_words, is_doubtful, is_in_sync};
-use super::text::{clean, full_name};
+use super::findings::{bad_nodes, idle_in_words, is_doubtful, is_in_sync};
+use super::text::{clean, fit, full_name};
 use crate::cli::FailOn;
 use crate::expose::snapshot::{Cause, Snapshot};
 
@@ -30,6 +30,14 @@ pub(super) fn judge(snapshot: &Snapshot, fail_on: &[FailOn]) -> Outcome {
     if !is_in_sync(&snapshot.quality) {
         let why = "Services and pods are not complete or out of touch";
         outcome.doubts.push(format!("warning: {why}: --fail-on {asked} may have missed something"));
+    }
+    let bad: Vec<_> = bad_nodes(snapshot).map(|part| clean(&part.node)).collect();
+    if !bad.is_empty() {
+        let (count, all, names) = (bad.len(), snapshot.nodes.len(), fit(&bad.join(", "), 200));
+        outcome.doubts.push(format!(
+            "warning: {count} of {all} nodes are missing or not in sync ({names}): --fail-on {asked} may have \
+             missed something"
+        ));
     }
     let by_verdict = fail_on.iter().any(|what| *what != FailOn::Idle);
     for service in &snapshot.services {

@@ -18,6 +18,7 @@ mod gate;
 mod generate;
 pub mod output;
 mod progress;
+mod prometheus;
 mod report;
 mod run;
 mod signal;

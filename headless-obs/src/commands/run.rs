@@ -11,7 +11,7 @@ use crate::config::Observe;
 use crate::server::{Server, routes::routes};
 
 pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
-    let config: Observe = args.observe.try_into()?;
+    let config = Observe { series: args.series.into(), ..args.observe.try_into()? };
     let node = config.node.clone();
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let server = Server::bind(args.listen).await?;

@@ -1,20 +1,26 @@
-//! Where a snapshot comes from: the engine of this process, or a daemon over HTTP.
+//! Where a snapshot comes from: the engine of this process, daemons, or Prometheus.
 
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 
+use super::prometheus::{Prometheus, PrometheusError};
 use super::text::{clean, fit};
+use crate::cli::LOOK_BACK;
+use crate::cli::asked::Asked;
+use crate::cli::observe::ObserveArgs;
+use crate::config::Kubernetes;
+use crate::config::asked::Origin;
 use crate::config::values::DaemonUrl;
 use crate::expose::snapshot::{SCHEMA, Snapshot};
+use crate::fleet::Unmergeable;
 use crate::handle::{EngineHandle, Gone};
+use crate::sources::kubernetes::daemons::{DaemonsError, LABEL};
+
+mod daemon;
+mod several;
 
 /// For everything from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,19 +32,58 @@ pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 pub(super) enum SnapshotSource {
     /// The engine of this process.
     Engine(EngineHandle),
-    /// A daemon.
-    Daemon(DaemonUrl),
+    /// Daemons and files, put together.
+    Origins(Vec<Origin>),
+    /// The daemons of a cluster, put together.
+    Cluster {
+        /// Which one.
+        options: Kubernetes,
+        /// The namespace that they are in; none: any.
+        namespace: Option<String>,
+    },
+    /// A Prometheus.
+    Prometheus(Box<Prometheus>),
 }
 
 impl SnapshotSource {
+    /// Who is to be asked, if anybody is. Prometheus looks back as far as `duration`.
+    pub(super) fn asked(asked: Asked, duration: Option<Duration>, observe: &ObserveArgs) -> Option<Self> {
+        if let Some(url) = asked.prometheus {
+            return Some(Self::Prometheus(Box::new(Prometheus {
+                url,
+                headers: asked.prometheus_headers,
+                token_file: asked.prometheus_token_file,
+                selector: asked.prometheus_selector,
+                window: duration.unwrap_or(LOOK_BACK),
+                mature_after: observe.mature_after(),
+            })));
+        }
+        if asked.fleet {
+            return Some(Self::Cluster { options: observe.cluster(), namespace: asked.fleet_namespace });
+        }
+        (!asked.from.is_empty()).then_some(Self::Origins(asked.from))
+    }
+
     /// Takes a snapshot.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, SourceError> {
         match self {
             Self::Engine(engine) => Ok(engine.snapshot().await?),
-            Self::Daemon(url) => {
-                let answer = tokio::time::timeout(TIMEOUT, fetch(url)).await;
-                answer.unwrap_or_else(|_elapsed| Err(SourceError::Timeout(url.clone())))
-            }
+            Self::Origins(origins) => several::origins(origins).await,
+            Self::Cluster { options, namespace } => several::cluster(options, namespace.as_deref()).await,
+            Self::Prometheus(prometheus) => Ok(prometheus.snapshot().await?),
+        }
+    }
+
+    /// Who is asked, in a few words.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Engine(_) => "this machine".to_owned(),
+            Self::Origins(origins) => match &origins[..] {
+                [origin] => origin.to_string(),
+                origins => format!("{} snapshots", origins.len()),
+            },
+            Self::Cluster { .. } => "the cluster's daemons".to_owned(),
+            Self::Prometheus(prometheus) => format!("Prometheus {}", prometheus.url),
         }
     }
 }
@@ -75,47 +120,59 @@ pub(super) enum SourceError {
         "{0} answers with schema {1:?}, this program reads {SCHEMA:?}: use the same version on both sides"
     )]
     Schema(DaemonUrl, String),
+    /// What is asked through somebody else is silent.
+    #[error("no answer within {seconds} s", seconds = TIMEOUT.as_secs())]
+    Silent,
+    /// There is no use in asking.
+    #[error("{0}")]
+    NotRunning(String),
+    /// A file cannot be read as a snapshot.
+    #[error("{0}")]
+    File(String),
+    /// Nobody of several gave one.
+    #[error("none of them can be asked: {0}")]
+    AllMissing(String),
+    /// They do not fit together.
+    #[error(transparent)]
+    Unmergeable(#[from] Unmergeable),
+    /// The API server does not say where the daemons are.
+    #[error(transparent)]
+    Daemons(#[from] DaemonsError),
+    /// It does not answer.
+    #[error("the API server did not list the daemons' pods within {seconds} s", seconds = TIMEOUT.as_secs())]
+    NoList,
+    /// There are none.
+    #[error(
+        "{url} has no pods labelled {LABEL} in {place}: install headless-obs there, or ask daemons by --from URL"
+    )]
+    NoDaemons {
+        /// The API server.
+        url: String,
+        /// Where they were looked for.
+        place: String,
+    },
+    /// What a daemon answers through the API server is no snapshot.
+    #[error("answers with no snapshot: {0}")]
+    NotRead(String),
+    /// Prometheus has none.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
 }
 
-async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
-    let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
-    let stream =
-        TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => SourceError::Refused(url.clone()),
-            _ => SourceError::Connect(url.clone(), error),
-        })?;
-    let (mut sender, connection) =
-        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
-    let request = Request::get(&url.path)
-        .header(header::HOST, url.authority())
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| http(&error))?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| http(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
-        Ok::<_, SourceError>((status, body.map_err(|error| http(error.as_ref()))?.to_bytes()))
-    };
-    // The connection does the work of the exchange: both run until the exchange has its answer.
-    let mut exchange = std::pin::pin!(exchange);
-    let (status, body) = tokio::select! {
-        answer = &mut exchange => answer?,
-        _closed = connection => exchange.await?,
-    };
-    if status != StatusCode::OK {
-        let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
-        return Err(SourceError::Status(url.clone(), status, text));
+impl SourceError {
+    /// Whether there is no use in what the others say.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::File(_))
     }
-    parse(url, &body)
 }
 
-fn parse(url: &DaemonUrl, body: &[u8]) -> Result<Snapshot, SourceError> {
-    decode(body).map_err(|error| match error {
-        NotRead::NoSnapshot(error) => SourceError::NoSnapshot(url.clone(), error.to_string()),
-        NotRead::Schema(schema) => SourceError::Schema(url.clone(), schema),
-    })
+impl From<NotRead> for SourceError {
+    fn from(error: NotRead) -> Self {
+        Self::NotRead(match error {
+            NotRead::NoSnapshot(error) => error.to_string(),
+            NotRead::Schema(schema) => format!("schema {schema:?}, this program reads {SCHEMA:?}"),
+        })
+    }
 }
 
 /// Bytes that cannot be read as a snapshot.
@@ -151,7 +208,7 @@ mod tests {
     use crate::server::{Server, routes::routes};
 
     fn source(address: std::net::SocketAddr) -> SnapshotSource {
-        SnapshotSource::Daemon(address.to_string().parse().unwrap())
+        SnapshotSource::Origins(vec![address.to_string().parse().unwrap()])
     }
 
     #[tokio::test]
@@ -212,5 +269,33 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = source(listener.local_addr().unwrap()).snapshot().await.unwrap_err().to_string();
         assert!(error.contains("did not answer within 10 s"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn several_are_one_and_who_is_away_is_named() {
+        let serve = async |node: &str| {
+            let snapshot = Snapshot { node: node.to_owned(), ..sample::snapshot() };
+            let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let address = server.address();
+            let routes = routes(fake::engine(snapshot, Vec::new()), Readiness::waiting_for([]));
+            tokio::spawn(server.serve(routes, std::future::pending()));
+            address.to_string()
+        };
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let origins = |texts: &[&str]| {
+            SnapshotSource::Origins(texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        let (one, other) = (serve("n1").await, serve("n2").await);
+        let both = origins(&[&one, &other, &unused]).snapshot().await.unwrap();
+        let opened = |snapshot: &Snapshot| snapshot.services[0].endpoints[0].opened;
+        assert_eq!(opened(&both), 2 * opened(&sample::snapshot()));
+        let missing: Vec<_> = both.nodes.iter().filter(|part| part.missing.is_some()).collect();
+        assert_eq!((both.nodes.len(), missing.len(), &missing[0].node), (3, 1, &unused));
+        assert!(missing[0].missing.as_deref().unwrap().contains("refused the connection"));
+
+        let error = origins(&[&unused, &unused]).snapshot().await.unwrap_err().to_string();
+        assert!(error.starts_with("none of them can be asked: "), "{error}");
+        let error = origins(&[&one, "/nowhere/a.json"]).snapshot().await.unwrap_err().to_string();
+        assert!(error.contains("cannot read /nowhere/a.json"), "{error}");
     }
 }

@@ -10,25 +10,26 @@ use super::signal::Stop;
 use super::source::SnapshotSource;
 use super::text::full_name;
 use crate::cli::REPORT_FOR;
+use crate::cli::asked::Asked;
 use crate::cli::observe::ObserveArgs;
 use crate::config::Observe;
-use crate::config::values::{DaemonUrl, ServiceFilter};
+use crate::config::values::ServiceFilter;
 use crate::expose::snapshot::Snapshot;
 
 /// More names of Services are not listed in an error.
 const NAMED: usize = 20;
 
-/// From the daemon, if one is given, else by observing. Nothing: the user had enough before it began.
+/// From whoever is to be asked, else by observing. Nothing: the user had enough before it began.
 pub(super) async fn snapshot(
-    from: Option<DaemonUrl>,
+    asked: Asked,
     duration: Option<Duration>,
     args: ObserveArgs,
     start: impl Start,
 ) -> anyhow::Result<Option<Snapshot>> {
-    match from {
-        Some(url) => {
-            let _progress = Progress::waiting(format!("asking {url}"));
-            Ok(Some(SnapshotSource::Daemon(url).snapshot().await?))
+    match SnapshotSource::asked(asked, duration, &args) {
+        Some(source) => {
+            let _progress = Progress::waiting(format!("asking {}", source.name()));
+            Ok(Some(source.snapshot().await?))
         }
         None => observe(args.try_into()?, duration.unwrap_or(REPORT_FOR), start).await,
     }

@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 pub(super) use crate::words::{
-    between, clean, counted, full_name, length, percent, plural, thousands, total,
+    between, capital, clean, counted, full_name, length, percent, plural, thousands, total,
 };
 
 /// Columns that a text takes.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
+pub mod asked;
 pub mod values;
 
 use crate::client::exclude::Exclude;
+use crate::expose::metrics::governor;
 use crate::topology::learned::NameFilter;
 
 /// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
@@ -48,6 +50,8 @@ pub struct Observe {
     pub count_host: bool,
     /// Diagnostics of the kernel programs in the log.
     pub kernel_log: bool,
+    /// How many series a scrape may have.
+    pub series: governor::Config,
 }
 
 /// Where Services and Pods come from.

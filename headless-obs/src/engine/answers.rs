@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::dns::name::candidates;
 use crate::dns::{Answer, QueryType, Rcode};
+use crate::expose::snapshot::Histogram;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
 
@@ -32,7 +33,7 @@ impl Transport {
 pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
 
 /// Answers for one Service's names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct AnswerCounts {
     /// Answers with addresses or SRV records, or cut so that none are left.
     pub answers: u64,
@@ -43,9 +44,11 @@ pub(super) struct AnswerCounts {
     /// Over UDP and over TCP.
     pub transports: [u64; 2],
     /// Ready endpoints that answers for the Service's own name listed.
-    listed: u64,
+    pub listed: u64,
     /// Ready endpoints of the asked family that those answers could have listed.
-    listable: u64,
+    pub listable: u64,
+    /// `listed` over `listable`, of each of them.
+    pub ratio: Histogram,
     /// Endpoint → answers for the Service's own name, with two addresses or more, that listed it first.
     pub firsts: HashMap<EndpointId, u64>,
     /// Endpoint → the first answer of any kind that listed it.
@@ -93,7 +96,11 @@ impl AnswerCounts {
         }
         let listable = state.ready(is_ipv6);
         self.listable += listable as u64;
-        self.listed += listed.min(listable) as u64;
+        let listed_of_these = listed.min(listable) as u64;
+        self.listed += listed_of_these;
+        if listable > 0 {
+            self.ratio.record(crate::spread::ratio(listed_of_these, listable as u64));
+        }
         let is_short = !answer.truncated && listed < listable;
         self.incomplete += u64::from(is_short && listed < settled(state, is_ipv6, now, grace));
         first
@@ -140,7 +147,7 @@ impl Answers {
         let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
         if !is_empty {
             self.learn_zone(&answer.question);
-        } else if answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question) {
+        } else if self.is_of_search_list(answer) {
             return None;
         }
         let counts = self.services.entry(service).or_default();
@@ -172,6 +179,12 @@ impl Answers {
         counts.answers += 1;
         counts.truncated += u64::from(answer.truncated);
         counts.list(now, state, answer, is_whole, topology, grace)
+    }
+
+    /// Whether only a search list can have made the name that was asked for: it counts nowhere.
+    pub(super) fn is_of_search_list(&self, answer: &Answer) -> bool {
+        let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+        is_empty && answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question)
     }
 
     /// Figures of one Service.

@@ -12,7 +12,7 @@ use super::boring::Prospect;
 use super::conduct::Dialler;
 use super::eyeballs::Attempt;
 use super::{Engine, ip};
-use crate::attribution::{Dial, Outcome, Resolution, Unattributed, attribute};
+use crate::attribution::{Dial, Outcome, Resolution, Target, Unattributed, attribute};
 use crate::client::{Client, Role, text};
 use crate::evidence::Evidence;
 use crate::ledger::{CellKey, Dialled};
@@ -39,6 +39,7 @@ impl Engine {
         let booking = self.chosen(record, client, outcome);
         self.evidence.touch(dial.now, client.scope);
         if let Outcome::To(target) = outcome {
+            self.meet(&target, dial, client);
             self.winners.opened(dial.now, attempt(record, client, target.endpoint.service));
         }
         self.accounts.opened(record, booking);
@@ -193,6 +194,22 @@ impl Engine {
             _ => false,
         };
         self.booking(outcome, dial, client, is_selection)
+    }
+
+    /// Notes how long a client took to find an endpoint that became ready under the observer's eyes.
+    fn meet(&mut self, target: &Target, dial: Dial, client: Client) {
+        let at = dial.started.unwrap_or(dial.now);
+        let place = target.endpoint;
+        let known = self.topology.service_by_id(place.service);
+        let later = known.and_then(|state| {
+            let since = state.endpoint(place.endpoint)?.ready_since()?;
+            (state.is_later(since, self.mature_after) && since <= at).then_some(since)
+        });
+        if let Some(since) = later.filter(|_| target.resolution.counts())
+            && !self.accounts.ledger.has_met(client.workload, place, dial.port)
+        {
+            self.conducts.converged((client.workload, place.service), at, at.since(since));
+        }
     }
 
     fn learn_program(&mut self, record: &TcpRecord, dialler: Dialler, at: Time) {

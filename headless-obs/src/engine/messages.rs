@@ -55,6 +55,7 @@ impl Engine {
         let now = Time(record.header.time);
         if let Some(learner) = &mut self.learner {
             for change in learner.observe(now, answer) {
+                self.last_told = Some(now);
                 let touched = self.topology.apply(now, change);
                 self.touch(&touched);
             }
@@ -68,6 +69,9 @@ impl Engine {
         }
         let meant = meant(answer, &self.topology);
         if let Some((_, service, resolution)) = meant {
+            if !self.answers.is_of_search_list(answer) {
+                self.conducts.responded(now, (client.workload, service), answer, transport);
+            }
             let is_whole = resolution == Resolution::Service;
             let first = self.answers.count(
                 now,

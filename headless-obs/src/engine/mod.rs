@@ -4,7 +4,7 @@
 //! Invariants: no clock, no IO, no locks: time is the records' own. The work per record does not grow with the number
 //! of Services.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ mod trace;
 pub use answers::Transport;
 pub use boring::Effects;
 pub use report::KernelState;
+pub(crate) use report::natural;
 
 use crate::attribution::{Outcome, Unattributed};
 use crate::client::exclude::Exclude;
@@ -35,11 +36,13 @@ use crate::dns;
 use crate::dns::message::Reject;
 use crate::dns::stream::Streams;
 use crate::evidence::Evidence;
+use crate::expose::metrics::governor::{self, Governor};
 use crate::expose::trace::TraceEvent;
+use crate::ledger::{Fate, NOBODY};
 use crate::time::Time;
 use crate::topology::learned::Learner;
 use crate::topology::object::Change;
-use crate::topology::{Topology, Touched};
+use crate::topology::{EndpointRef, State, Topology, Touched};
 
 use accounts::Accounts;
 use answers::Answers;
@@ -79,6 +82,8 @@ pub struct Config {
     pub count_host: bool,
     /// Clients that are left out of the headline.
     pub exclude: Exclude,
+    /// Bounds of the series that a scrape has.
+    pub series: governor::Config,
     /// The observer's own process: its connections are nobody's business. 0 is nobody's.
     pub own_process: u32,
 }
@@ -99,6 +104,7 @@ impl Default for Config {
             stale_grace: Duration::from_secs(5),
             count_host: true,
             exclude: Exclude::default(),
+            series: governor::Config::default(),
             own_process: 0,
         }
     }
@@ -124,6 +130,7 @@ pub struct Engine {
     winners: Winners,
     pending: Pending,
     conducts: Conducts,
+    governor: Governor,
     tally: Tally,
     past: Past,
     dns_rejected: [u64; Reject::ALL.len()],
@@ -137,6 +144,8 @@ pub struct Engine {
     keep: Duration,
     /// Processes whose program is not known, with those whose client they are.
     nameless: Vec<(u32, Dialler)>,
+    /// When the topology's source last said anything.
+    last_told: Option<Time>,
     /// Events since the last call of `take_trace`; `None`: nobody follows.
     trace: Option<Vec<TraceEvent>>,
     /// Nanoseconds between the monotonic clock and the wall clock, for traces.
@@ -158,6 +167,7 @@ impl Engine {
             winners: Winners::default(),
             pending: Pending::default(),
             conducts: Conducts::new(config.conducts),
+            governor: Governor::new(config.series),
             tally: Tally::default(),
             past: Past::default(),
             dns_rejected: [0; Reject::ALL.len()],
@@ -169,6 +179,7 @@ impl Engine {
             own_process: config.own_process,
             keep: config.evidence.keep,
             nameless: Vec::new(),
+            last_told: None,
             trace: None,
             wall_offset: 0,
         }
@@ -176,6 +187,9 @@ impl Engine {
 
     /// The topology changed.
     pub fn apply(&mut self, now: Time, change: Change) {
+        if change != Change::Synced(false) {
+            self.last_told = Some(now);
+        }
         let touched = self.topology.apply(now, change);
         self.touch(&touched);
     }
@@ -202,6 +216,7 @@ impl Engine {
 
     /// Forgets what is too old.
     pub fn expire(&mut self, now: Time) {
+        let heirs = self.heirs();
         let touched = self.topology.expire(now);
         self.touch(&touched);
         // A source that is out of touch cannot be late: what is waited for may have been there for long.
@@ -212,17 +227,45 @@ impl Engine {
         self.evidence.expire(now);
         self.streams.expire(now);
         self.boring.expire(now);
-        self.conducts.expire(now, self.keep, |service| self.topology.service_by_id(service).is_some());
+        let booked =
+            self.accounts.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
+        let booked: HashSet<_> = booked.collect();
+        // Who comes back goes on where it was for as long as its connections are remembered.
+        let past = |workload, service| {
+            let name = || self.clients.workload(workload).map(|name| name.namespace.clone());
+            (!booked.contains(&(workload, service))).then(|| name().unwrap_or_default())
+        };
+        let is_known = |service| self.topology.service_by_id(service).is_some();
+        self.conducts.expire(now, self.keep, is_known, past);
         let Self { accounts, answers, topology, pending, conducts, past, .. } = self;
-        accounts.ledger.expire(|endpoint| topology.endpoint(endpoint).is_some());
+        accounts.ledger.expire(|place| fate(topology, &heirs, place));
         let booked: HashSet<_> = accounts.ledger.cells().map(|(key, _)| key.endpoint).collect();
         past.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().map(|client| client.workload);
         let dialling = conducts.all().map(|((_, workload, _), ..)| *workload);
-        let used: HashSet<_> = in_cells.chain(waiting).chain(dialling).collect();
+        let summed = conducts.sums().map(|((workload, _), _)| *workload);
+        let used: HashSet<_> = in_cells.chain(waiting).chain(dialling).chain(summed).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
+    }
+
+    /// Endpoints that left and whose name another one has now, with that one.
+    fn heirs(&self) -> HashMap<EndpointRef, EndpointRef> {
+        let mut heirs = HashMap::new();
+        for state in self.topology.services() {
+            let (left, there): (Vec<_>, Vec<_>) =
+                state.endpoints().partition(|endpoint| endpoint.state() == State::Removed);
+            if left.is_empty() {
+                continue;
+            }
+            let named: HashMap<_, _> =
+                there.into_iter().map(|endpoint| (endpoint.label(), endpoint.id())).collect();
+            let found =
+                left.into_iter().filter_map(|endpoint| Some((endpoint.id(), *named.get(&endpoint.label())?)));
+            heirs.extend(found);
+        }
+        heirs
     }
 
     /// Flows of which nothing is open and whose totals have not changed for long, with those totals: the kernel can
@@ -258,6 +301,17 @@ impl Engine {
     fn touch(&mut self, touched: &Touched) {
         touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
         self.book_pending(touched);
+    }
+}
+
+/// What becomes of what is booked for an endpoint.
+fn fate(topology: &Topology, heirs: &HashMap<EndpointRef, EndpointRef>, place: EndpointRef) -> Fate {
+    if topology.service_by_id(place.service).is_none() {
+        Fate::Void
+    } else if place.endpoint != NOBODY && topology.endpoint(place).is_some() {
+        Fate::Known
+    } else {
+        heirs.get(&place).map_or(Fate::Gone, |heir| Fate::Heir(*heir))
     }
 }
 

@@ -30,6 +30,7 @@ mod bounds;
 mod conduct;
 mod life;
 mod names;
+mod scrape;
 mod stale;
 mod trace;
 
@@ -193,11 +194,15 @@ impl World {
     }
 
     fn snapshot(&self) -> Snapshot {
+        self.engine.snapshot(&self.kernel())
+    }
+
+    fn kernel(&self) -> KernelState {
         let mut counters: BTreeMap<_, _> = headless_obs_ebpf::counters::NAMES.map(|name| (name, 0)).into();
         counters.insert("boring", 5);
         counters.insert("ring_full", 6);
         counters.insert("dns_not_answer", 7);
-        self.engine.snapshot(&KernelState {
+        KernelState {
             node: "n1".to_owned(),
             from: Timestamp::UNIX_EPOCH,
             to: Timestamp::from_millisecond(i64::try_from(self.now).unwrap()).unwrap(),
@@ -206,7 +211,7 @@ impl World {
             maps: BTreeMap::new(),
             hooks: BTreeMap::new(),
             unknown_records: 8,
-        })
+        }
     }
 
     /// A Service of the snapshot.

@@ -1,10 +1,9 @@
 //! What a client makes of DNS: the facts that a verdict is drawn from, as the snapshot shows them. Plain data.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::histogram::Histogram;
 use super::snapshot::Counts;
 
 /// What a client was answered for the Service's names.
@@ -22,6 +21,9 @@ pub struct ClientAnswers {
     pub largest: u64,
     /// The longest TTL of one, in seconds.
     pub ttl_seconds: u32,
+    /// That of the last one.
+    #[serde(default)]
+    pub last_ttl_seconds: u32,
     /// The first.
     pub first: Option<Timestamp>,
     /// The last, to any of its pods.
@@ -30,6 +32,9 @@ pub struct ClientAnswers {
     pub last_of_oldest: Option<Timestamp>,
     /// Mean time from one answer to the next of the same pod; nothing before a second one.
     pub interval_seconds: Option<f64>,
+    /// How many times that mean is of.
+    #[serde(default)]
+    pub intervals: u64,
     /// Endpoint → answers that listed it first, of those with two addresses or more.
     pub first_records: Counts,
 }
@@ -156,27 +161,4 @@ pub struct Responses {
     pub qtype: String,
     /// How many.
     pub count: u64,
-}
-
-/// Values in buckets that double in width, eight to each doubling: bucket `i` has those above 2^((i-1)/8) and up to
-/// 2^(i/8). These are the buckets of a native histogram of schema 3, and each power of two is a bound.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Histogram {
-    /// Values.
-    pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-    /// Values of 0, or too small for a bucket.
-    #[serde(default)]
-    pub zero: u64,
-    /// Bucket → values.
-    #[serde(default)]
-    pub buckets: BTreeMap<i32, u64>,
-}
-
-impl Histogram {
-    /// Whether there are no values.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
 }

@@ -2,9 +2,11 @@
 
 pub mod check;
 mod conduct;
+pub mod histogram;
 mod history;
 mod judgement;
 pub mod metrics;
+mod part;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod snapshot;

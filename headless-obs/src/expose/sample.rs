@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, History,
-    MapFill, Quality, SCHEMA, Service, Snapshot, Spread, StaleTarget, TopologyState, Verdict,
+    AnswerAge, Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
+    Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread,
+    StaleTarget, TopologyState, Verdict,
 };
 
 /// Counts from pairs.
@@ -23,6 +24,8 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         pod: pod.into(),
         addresses: vec!["10.244.1.5".into()],
         state: state.into(),
+        ports: vec![8080],
+        zone: (state == "ready").then(|| "zone-a".to_owned()),
         ready_since: (state == "ready").then(|| at(-7_200)),
         mature: state == "ready",
         opened,
@@ -30,6 +33,8 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         failed: Counts::new(),
         superseded: 0,
         active,
+        counted_active: active,
+        counted_bytes: opened.saturating_sub(active) * 2_100,
         closed: opened.saturating_sub(active),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
@@ -44,9 +49,24 @@ pub(crate) fn part(pod: &str, opened: u64, active: u64) -> ClientEndpoint {
         opened,
         counted: opened,
         active,
+        counted_active: active,
         resolution: counts([("service", opened)]),
+        bytes_sent: opened * 100,
+        bytes_received: opened * 2_000,
+        ports: vec![PortCounts {
+            port: 8080,
+            opened: if opened > 0 { counts([("service", opened)]) } else { Counts::new() },
+            failed: Counts::new(),
+        }],
         ..ClientEndpoint::default()
     }
+}
+
+/// A histogram of these values.
+pub(crate) fn histogram(values: &[f64]) -> Histogram {
+    let mut histogram = Histogram::default();
+    values.iter().for_each(|value| histogram.record(*value));
+    histogram
 }
 
 /// A client of the given parts.
@@ -161,10 +181,12 @@ pub(crate) fn orders() -> Service {
         idle: vec!["orders-2".into()],
         stale: counts([("removed", 12), ("terminating", 0)]),
         dns: Dns {
-            ratio: crate::expose::snapshot::Histogram::default(),
+            ratio: histogram(&[1.0, 1.0, 0.75, 0.5]),
             answers: 216,
             truncated: 1,
             completeness: 0.75,
+            listed: 486,
+            listable: 648,
             rcodes: counts([("noerror", 216), ("nxdomain", 3)]),
             transports: counts([("udp", 218), ("tcp", 1)]),
             truncated_used: 400,
@@ -184,6 +206,12 @@ pub(crate) fn orders() -> Service {
     }
 }
 
+/// Answers to questions for IPv4 addresses.
+fn responses(rcode: &str, transport: &str, count: u64) -> Responses {
+    let (rcode, transport) = (rcode.into(), transport.into());
+    Responses { rcode, truncated: false, transport, qtype: "a".into(), count }
+}
+
 fn cron() -> Client {
     let mut taken = part("orders-0", 200, 4);
     taken.failed = 3;
@@ -200,7 +228,22 @@ fn cron() -> Client {
     }
     left.drained_seconds = Some(12.0);
     (idle.told, idle.told_last) = (1, Some(at(29)));
+    taken.ports[0].failed = taken.reasons.clone();
     Client {
+        since: Some(at(2)),
+        responses: vec![
+            responses("noerror", "udp", 212),
+            responses("noerror", "tcp", 3),
+            responses("nxdomain", "udp", 3),
+        ],
+        stale_kinds: counts([("removed", 12), ("grace", 1)]),
+        answer_age: AnswerAge {
+            within_ttl: 215,
+            max_seconds: 0.75,
+            buckets: counts([("1", 215)]),
+            histogram: histogram(&[[0.0; 213].as_slice(), &[0.25, 0.75]].concat()),
+            ..AnswerAge::default()
+        },
         answer_index: counts([("0", 215)]),
         program: Some("php".into()),
         pods: 1,
@@ -212,10 +255,12 @@ fn cron() -> Client {
             smallest: 3,
             largest: 4,
             ttl_seconds: 30,
+            last_ttl_seconds: 5,
             first: Some(at(2)),
             last: Some(at(29)),
             last_of_oldest: Some(at(29)),
             interval_seconds: Some(0.126),
+            intervals: 214,
             first_records: counts([("orders-0", 203), ("orders-3", 12)]),
             ..ClientAnswers::default()
         },
@@ -255,6 +300,7 @@ fn web() -> Client {
     let mut by_hostname = part("orders-1", 210, 2);
     by_hostname.counted = 200;
     by_hostname.resolution = counts([("service", 200), ("hostname", 10)]);
+    by_hostname.ports[0].opened = by_hostname.resolution.clone();
     let mut first = part("orders-0", 200, 1);
     for part in [&mut first, &mut by_hostname] {
         part.selections = 1;
@@ -264,6 +310,9 @@ fn web() -> Client {
         part.last_connection = Some(at(30));
     }
     Client {
+        since: Some(at(1)),
+        responses: vec![Responses { truncated: true, ..responses("noerror", "udp", 1) }],
+        convergence: histogram(&[3.0, 700.0]),
         answer_index: counts([("0", 200), ("1", 200)]),
         program: Some("node".into()),
         pods: 2,
@@ -277,11 +326,12 @@ fn web() -> Client {
             smallest: 2,
             largest: 2,
             ttl_seconds: 30,
+            last_ttl_seconds: 30,
             first: Some(at(1)),
             last: Some(at(1)),
             last_of_oldest: Some(at(1)),
-            interval_seconds: None,
             first_records: counts([("orders-0", 1)]),
+            ..ClientAnswers::default()
         },
         choice: Choice {
             selections: 2,
@@ -347,6 +397,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         schema: SCHEMA.into(),
         node: "n1".into(),
+        nodes: Vec::new(),
         from: at(0),
         to: at(30),
         mature_after_seconds: 600.0,
@@ -361,7 +412,12 @@ pub(crate) fn snapshot() -> Snapshot {
                 .map(|(probe, hook)| (probe.to_owned(), hook.to_owned()))
                 .into(),
             maps: [("flows".to_owned(), MapFill { entries: 8, capacity: 65_536 })].into(),
-            topology: TopologyState { source: "dns".into(), synced: true, ..TopologyState::default() },
+            topology: TopologyState {
+                source: "dns".into(),
+                synced: true,
+                last_event: Some(at(29)),
+                ..TopologyState::default()
+            },
         },
         services: vec![orders(), sessions()],
     }

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::conduct::{
-    AnswerAge, Choice, ClientAnswers, Held, Histogram, OtherPort, PortCounts, Responses, StaleTarget,
+    AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget,
 };
+pub use super::histogram::Histogram;
 pub use super::history::History;
 pub use super::judgement::{Cause, Confidence, Verdict};
+pub use super::part::Part;
 
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";
@@ -24,7 +26,7 @@ pub type Counts = BTreeMap<String, u64>;
 pub struct Snapshot {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Name of the node.
+    /// Name of the node; of several that were put together, their names or how many they are.
     pub node: String,
     /// When observation began.
     pub from: Timestamp,
@@ -33,6 +35,9 @@ pub struct Snapshot {
     /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
     #[serde(default)]
     pub mature_after_seconds: f64,
+    /// The nodes that it was put together from, by name; empty where it is of one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub nodes: Vec<Part>,
     /// How much of the truth the rest shows.
     pub quality: Quality,
     /// Observed headless Services, by namespace and name.
@@ -113,7 +118,7 @@ pub struct TopologyState {
     /// Objects that could not be read. Each stays as it was when it last could.
     #[serde(default)]
     pub rejected_objects: u64,
-    /// When the source last told anything.
+    /// When the source last told anything; with several watches, the one of them that has been silent for longest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_event: Option<Timestamp>,
 }
@@ -204,6 +209,16 @@ pub struct Endpoint {
     /// Those of `counted`, and failed attempts, that were a client process's first by a DNS answer.
     #[serde(default)]
     pub selections: u64,
+    /// What random choice would have made of `selections`, in proportion over mature endpoints: those that came later
+    /// could expect less.
+    #[serde(default)]
+    pub expected: f64,
+    /// Those of `active` that count in the spread, or are older than the observer.
+    #[serde(default)]
+    pub counted_active: u64,
+    /// Bytes, both directions, of those of `closed` that count in the spread.
+    #[serde(default)]
+    pub counted_bytes: u64,
     /// Failures by reason; `reset` had been opened.
     pub failed: Counts,
     /// Attempts given up because the client's attempt over the other address family won; no failures.
@@ -271,6 +286,12 @@ pub struct Dns {
     /// Ready endpoints that answers for the Service's name listed, over those they could have listed, 0 to 1;
     /// 1 where there was no answer.
     pub completeness: f64,
+    /// What `completeness` is made of: ready endpoints that answers listed.
+    #[serde(default)]
+    pub listed: u64,
+    /// Ready endpoints that they could have listed.
+    #[serde(default)]
+    pub listable: u64,
     /// Answers by response code: `noerror`, `nxdomain`, `servfail`, `other`; without those for names that only search
     /// lists made.
     pub rcodes: Counts,
@@ -399,6 +420,15 @@ pub struct ClientEndpoint {
     /// As [`Endpoint::selections`].
     #[serde(default)]
     pub selections: u64,
+    /// As [`Endpoint::expected`].
+    #[serde(default)]
+    pub expected: f64,
+    /// As [`Endpoint::counted_active`].
+    #[serde(default)]
+    pub counted_active: u64,
+    /// As [`Endpoint::counted_bytes`].
+    #[serde(default)]
+    pub counted_bytes: u64,
     /// Bytes in connections that ended, both directions.
     #[serde(default)]
     pub bytes: u64,

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::expose::snapshot::Snapshot;
-use crate::words::findings::by_waste;
-use crate::words::{Paint, between, clean, full_name, length, plural};
+use crate::words::findings::{by_waste, nodes};
+use crate::words::{Paint, between, full_name, length, plural};
 
 mod clients;
 mod endpoints;
@@ -43,7 +43,7 @@ pub enum Place {
 pub fn render(snapshot: &Snapshot, place: Place) -> String {
     let services = by_waste(&snapshot.services);
     let shown = services.get(..SERVICES).unwrap_or(&services);
-    let title = format!("Headless Services on {}", clean(&snapshot.node));
+    let title = format!("Headless Services on {}", nodes(snapshot));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -65,7 +65,7 @@ pub fn render(snapshot: &Snapshot, place: Place) -> String {
                     @for (number, service) in shown.iter().enumerate() {
                         (service::render(snapshot, service, number))
                     }
-                    (quality::render(&snapshot.quality))
+                    (quality::render(snapshot))
                 }
                 footer {
                     p {
@@ -90,7 +90,7 @@ fn header(snapshot: &Snapshot, place: Place, title: &str) -> Markup {
                 time datetime=(snapshot.to) { (snapshot.to.strftime("%F %T UTC")) }
                 @if place == Place::Daemon { span class="live" { " · " a href="/" { "Reload" } } }
             }
-            (quality::headline(&snapshot.quality))
+            (quality::headline(snapshot))
             @if place == Place::Daemon {
                 nav aria-label="What else is served here" class="dim" {
                     a href="/metrics" { "/metrics" } " for Prometheus · "

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{class, sign};
-use crate::expose::snapshot::Quality;
+use crate::expose::snapshot::Snapshot;
 use crate::words::quality::lines;
 use crate::words::{Paint, clean, thousands};
 
@@ -11,8 +11,8 @@ use crate::words::{Paint, clean, thousands};
 const LINES: usize = 200;
 
 /// What one must know before reading anything.
-pub(super) fn headline(quality: &Quality) -> Markup {
-    let lines = lines(quality);
+pub(super) fn headline(snapshot: &Snapshot) -> Markup {
+    let lines = lines(snapshot);
     html! {
         @for (paint, line) in lines.iter().filter(|(paint, _)| *paint != Paint::Dim).take(LINES) {
             p class=(class(*paint)) { (sign(*paint)) (line) }
@@ -20,8 +20,8 @@ pub(super) fn headline(quality: &Quality) -> Markup {
     }
 }
 
-pub(super) fn render(quality: &Quality) -> Markup {
-    let text = lines(quality);
+pub(super) fn render(snapshot: &Snapshot) -> Markup {
+    let text = lines(snapshot);
     html! {
         section aria-labelledby="quality" {
             h2 id="quality" { "How much of the truth this shows" }
@@ -40,7 +40,7 @@ pub(super) fn render(quality: &Quality) -> Markup {
                     }
                 }
                 tbody {
-                    @for (map, fill) in quality.maps.iter().take(LINES) {
+                    @for (map, fill) in snapshot.quality.maps.iter().take(LINES) {
                         tr {
                             th scope="row" { (clean(map)) }
                             td class="n" { (thousands(fill.entries)) }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::expose::sample::{self, client, endpoint, part};
-use crate::expose::snapshot::{Counts, History, Service};
+use crate::expose::snapshot::{Counts, History, Part, Service};
 
 fn page() -> String {
     render(&sample::snapshot(), Place::File)
@@ -48,6 +48,7 @@ fn names_cannot_do_anything() {
     let evil = "</title></style><img src=x onerror=alert(1)>\"'&\u{202e}\u{1b}]0;x\u{7}";
     let mut snapshot = sample::snapshot();
     snapshot.node = evil.into();
+    snapshot.nodes = vec![Part::missing(evil, evil)];
     snapshot.quality.events_lost = [(evil.to_owned(), 3)].into();
     snapshot.quality.maps.insert(evil.into(), crate::expose::snapshot::MapFill::default());
     snapshot.quality.probes.insert(evil.into(), evil.into());
@@ -76,6 +77,18 @@ fn names_cannot_do_anything() {
     assert!(!page.contains("<img") && !page.contains(['\u{202e}', '\u{1b}', '\u{7}']));
     assert_eq!(page.matches("</style>").count(), 1);
     assert_eq!(page.matches("\"'&amp;").count(), 0, "also within attributes");
+}
+
+#[test]
+fn of_several_nodes_it_says_which_are_missing() {
+    let mut snapshot = sample::snapshot();
+    snapshot.node = "n1, n2".into();
+    snapshot.nodes = vec![Part::of(&sample::snapshot()), Part::missing("n3", "connection refused")];
+    let page = render(&snapshot, Place::File);
+    assert!(page.contains("<h1>Headless Services on nodes n1, n2</h1>"), "{page}");
+    assert!(
+        page.contains("1 of 2 nodes (50%) are missing, and what their clients do: n3: connection refused.")
+    );
 }
 
 /// A Service of many endpoints and clients, each bucket of its history taken.

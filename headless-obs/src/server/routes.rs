@@ -10,9 +10,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::expose::metrics;
+use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
-use crate::handle::{EngineHandle, Readiness};
+use crate::handle::{EngineHandle, Gone, Readiness};
 use crate::page::{self, Place};
 
 /// For an answer; the engine takes milliseconds unless it is stuck.
@@ -67,39 +67,24 @@ async fn page(State(parts): State<Parts>) -> Response {
 }
 
 async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {
-    let snapshot = match take(&parts).await {
-        Ok(snapshot) => Arc::new(snapshot),
-        Err(response) => return response,
+    let scrape = match parts.engine.scrape().await {
+        Ok(scrape) => Arc::new(scrape),
+        Err(gone) => return unavailable(gone),
     };
-    let (kind, text) = if accepts_openmetrics(&headers) {
-        (metrics::OPENMETRICS, metrics::openmetrics(snapshot))
-    } else {
-        (metrics::PLAIN, metrics::plain(snapshot))
-    };
-    match text {
-        Ok(text) => typed(kind, text),
+    let accepted: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::wanted(&accepted.join(","));
+    // Takes a while where there are many series, and others want to be served meanwhile.
+    match tokio::task::spawn_blocking(move || metrics::encode(scrape, format)).await {
+        Ok(Ok(body)) => typed(format.media_type(), body),
+        Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),
     }
 }
 
-/// Prometheus lists `application/openmetrics-text` when it can read it; a person's browser does not.
-fn accepts_openmetrics(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT);
-    let mut ranges =
-        accepted.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    ranges.any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let refused = |part: &str| {
-            part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0)
-        };
-        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"))
-            && !parts.any(refused)
-    })
-}
-
 async fn snapshot(State(parts): State<Parts>) -> Response {
     match take(&parts).await.map(|snapshot| serde_json::to_string(&snapshot)) {
-        Ok(Ok(text)) => typed("application/json", text),
+        Ok(Ok(text)) => typed("application/json", text.into_bytes()),
         Ok(Err(error)) => failed(&error),
         Err(response) => response,
     }
@@ -116,17 +101,21 @@ async fn ready(State(parts): State<Parts>) -> Response {
 async fn health(State(parts): State<Parts>) -> Response {
     match parts.engine.ping().await {
         Ok(()) => "ok\n".into_response(),
-        Err(gone) => (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response(),
+        Err(gone) => unavailable(gone),
     }
 }
 
 async fn take(parts: &Parts) -> Result<Snapshot, Response> {
     let snapshot = parts.engine.snapshot().await;
-    snapshot.map_err(|gone| (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response())
+    snapshot.map_err(unavailable)
 }
 
-fn typed(kind: &'static str, text: String) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+fn unavailable(gone: Gone) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response()
+}
+
+fn typed(kind: &'static str, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {

@@ -87,6 +87,7 @@ pub(crate) fn bare(address: &str) -> SliceEndpoint {
     SliceEndpoint {
         address: ip(address),
         hostname: None,
+        zone: None,
         pod: None,
         node: None,
         ready: true,

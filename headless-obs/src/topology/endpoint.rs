@@ -97,6 +97,7 @@ pub struct Endpoint {
     pub(super) pod: Option<PodRef>,
     pub(super) hostname: Option<Arc<str>>,
     pub(super) node: Option<Arc<str>>,
+    pub(super) zone: Option<Arc<str>>,
     pub(super) parts: Vec<Part>,
     ports: Arc<[u16]>,
     addresses: Vec<Held>,
@@ -111,6 +112,7 @@ impl Endpoint {
             pod: None,
             hostname: None,
             node: None,
+            zone: None,
             parts: Vec::new(),
             ports: Arc::default(),
             addresses: Vec::with_capacity(1),
@@ -137,6 +139,11 @@ impl Endpoint {
     /// The node it runs on.
     pub fn node(&self) -> Option<&Arc<str>> {
         self.node.as_ref()
+    }
+
+    /// Its zone, where the source says.
+    pub fn zone(&self) -> Option<&Arc<str>> {
+        self.zone.as_ref()
     }
 
     /// The pod's name; without a pod the address.

@@ -49,6 +49,9 @@ impl Names {
             if let Some(node) = &mut endpoint.node {
                 self.share(node);
             }
+            if let Some(zone) = &mut endpoint.zone {
+                self.share(zone);
+            }
             if let Some(pod) = &mut endpoint.pod {
                 self.share_key(&mut pod.key);
                 self.share(&mut pod.uid);

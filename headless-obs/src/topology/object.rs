@@ -68,6 +68,8 @@ pub struct SliceEndpoint {
     pub address: IpAddr,
     /// DNS host name below the Service's name.
     pub hostname: Option<Arc<str>>,
+    /// Its zone, where the source says.
+    pub zone: Option<Arc<str>>,
     /// The pod it belongs to.
     pub pod: Option<PodRef>,
     /// Node it runs on.

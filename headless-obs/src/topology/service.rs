@@ -142,6 +142,7 @@ impl ServiceState {
             endpoint.pod.clone_from(&entry.pod);
             endpoint.hostname.clone_from(&entry.hostname);
             endpoint.node.clone_from(&entry.node);
+            endpoint.zone.clone_from(&entry.zone);
             endpoint.parts.reserve_exact(1);
             endpoint.parts.push(Part {
                 slice: number,

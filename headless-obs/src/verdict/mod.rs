@@ -35,7 +35,7 @@ mod tests;
 mod withheld;
 mod words;
 
-use crate::expose::snapshot::{Cause, Snapshot, Verdict};
+use crate::expose::snapshot::{Cause, Client, Snapshot, Verdict};
 
 pub use scene::{Scene, Seen};
 pub use withheld::Withheld;
@@ -104,6 +104,12 @@ pub fn judge_all(snapshot: &mut Snapshot) {
             };
         }
     }
+}
+
+/// What to change about a cause, as far as the client is known.
+#[must_use]
+pub fn advice(cause: Cause, client: &Client) -> Option<String> {
+    fix::of(cause, client)
 }
 
 /// Where a cause is described.

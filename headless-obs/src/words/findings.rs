@@ -2,7 +2,7 @@
 //! `explain` and `diff`. Pure.
 
 use super::{Paint, clean, plural, total};
-use crate::expose::snapshot::{Cause, Client, Confidence, Quality, Service, Verdict};
+use crate::expose::snapshot::{Cause, Client, Confidence, Part, Quality, Service, Snapshot, Verdict};
 
 /// Whether something should be done about it.
 pub(crate) fn is_wrong(cause: Cause) -> bool {
@@ -117,6 +117,23 @@ pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
 /// Whether the observation itself leaves room for doubt.
 pub(crate) fn is_doubtful(reason: &str) -> bool {
     matches!(reason, "losses" | "not_in_sync" | "started_after")
+}
+
+/// `node n1`, `nodes n1, n2` or `12 nodes`.
+pub(crate) fn nodes(snapshot: &Snapshot) -> String {
+    let name = clean(&snapshot.node);
+    if snapshot.nodes.is_empty() {
+        format!("node {name}")
+    } else if name.ends_with(" nodes") {
+        name
+    } else {
+        format!("nodes {name}")
+    }
+}
+
+/// Nodes whose part of the figures is missing, or cannot be relied on.
+pub(crate) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &Part> {
+    snapshot.nodes.iter().filter(|part| part.missing.is_some() || !part.in_sync)
 }
 
 /// Whether Services and pods are all there and as they are now.

@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{Paint, clean, counted, percent, thousands, total};
-use crate::expose::snapshot::{Counts, Quality, Refusal, TopologyState};
+use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, TopologyState};
 
+/// More nodes are counted, not named.
+const NAMED: usize = 5;
 /// A map that is this full soon loses something.
 const NEARLY_FULL: f64 = 0.9;
 
 /// Quality in a few lines, the worst first; the live view shows the first.
-pub(crate) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
-    let mut lines: Vec<_> = topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)).collect();
+pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
+    let quality = &snapshot.quality;
+    let mut lines = nodes(&snapshot.nodes);
+    lines.extend(topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)));
     let lost = counted(&quality.events_lost) + &remedies(&quality.events_lost);
     if lost.is_empty() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
@@ -58,6 +62,45 @@ pub(crate) fn lines(quality: &Quality) -> Vec<(Paint, String)> {
     }
     let source = clean(&quality.topology.source);
     lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
+    lines
+}
+
+/// Which of several nodes do not show what they should; sums over many would hide it.
+fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
+    let named = |parts: Vec<String>| {
+        let more = parts.len().checked_sub(NAMED).filter(|more| *more > 0);
+        let more = more.map_or(String::new(), |more| format!("; and {more} more"));
+        parts.into_iter().take(NAMED).collect::<Vec<_>>().join("; ") + &more
+    };
+    let mut lines = Vec::new();
+    let missing: Vec<_> = parts.iter().filter_map(|part| Some((part, part.missing.as_ref()?))).collect();
+    if !missing.is_empty() {
+        let (count, all) = (missing.len(), parts.len());
+        let share = percent(missing.len() as f64 / parts.len().max(1) as f64);
+        let why = |(part, why): (&Part, &String)| format!("{}: {}", clean(&part.node), clean(why));
+        let why = named(missing.into_iter().map(why).collect());
+        let line = format!("{count} of {all} nodes ({share}) are missing, and what their clients do: {why}.");
+        lines.push((Paint::Bad, line));
+    }
+    let given = || parts.iter().filter(|part| part.missing.is_none());
+    let behind: Vec<_> = given().filter(|part| !part.in_sync).map(|part| clean(&part.node)).collect();
+    // Where none is in sync, the topology says so.
+    if !behind.is_empty() && behind.len() < given().count() {
+        let line = format!("Services and pods are not complete, or out of touch, on: {}.", named(behind));
+        lines.push((Paint::Warn, line));
+    }
+    let lossy = given().filter(|part| !part.events_lost.is_empty());
+    let lossy = lossy.map(|part| format!("{} ({})", clean(&part.node), counted(&part.events_lost)));
+    let lossy: Vec<_> = lossy.collect();
+    if !lossy.is_empty() {
+        lines.push((Paint::Warn, format!("Events were lost on: {}.", named(lossy))));
+    }
+    let blind = given().filter(|part| !part.not_attached.is_empty());
+    let blind = blind.map(|part| format!("{} ({})", clean(&part.node), clean(&part.not_attached.join(", "))));
+    let blind: Vec<_> = blind.collect();
+    if !blind.is_empty() {
+        lines.push((Paint::Warn, format!("Probes are not attached on: {}.", named(blind))));
+    }
     lines
 }
 

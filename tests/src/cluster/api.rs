@@ -19,7 +19,8 @@ use crate::cluster::wait::until;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Kinds that are in no namespace.
-const GLOBAL: [&str; 4] = ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node"];
+const GLOBAL: [&str; 5] =
+    ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "Node"];
 
 /// An API client.
 #[derive(Clone)]
@@ -144,7 +145,11 @@ pub(crate) fn list_of(namespace: &str, object: &Value) -> Result<String> {
     let kind = text(&object["kind"]).context("an object without a kind")?;
     let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
     let lower = kind.to_lowercase();
-    let plural = if lower.ends_with('s') { lower } else { format!("{lower}s") };
+    let plural = match lower.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if lower.ends_with('s') => lower,
+        None => format!("{lower}s"),
+    };
     if GLOBAL.contains(&kind.as_str()) {
         return Ok(format!("{root}/{plural}"));
     }

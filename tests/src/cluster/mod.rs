@@ -24,6 +24,7 @@ pub use self::keys::Identity;
 pub use self::namespace::Namespace;
 pub use self::part::program;
 pub use self::plane::{API, DNS, DnsPlugins, ZONE};
+pub use self::tools::tool;
 pub use self::wait::until;
 use crate::lab::Lab;
 use crate::node::{Node, NodeSpec};
@@ -43,6 +44,7 @@ pub mod nodes;
 mod part;
 mod plane;
 mod runtime;
+mod tools;
 mod wait;
 
 /// How long a part may take to start, on a machine that is busy.

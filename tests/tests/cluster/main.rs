@@ -19,6 +19,7 @@ mod end;
 mod faults;
 #[path = "../node/figures.rs"]
 mod figures;
+mod fleet;
 mod harness;
 mod life;
 mod observed;
@@ -70,6 +71,8 @@ fn main() -> ExitCode {
         faults::history_that_goes_during_churn_loses_nothing,
         faults::what_changed_behind_its_back_is_right_again_soon,
         faults::what_was_known_stays_while_the_api_server_is_away,
+        fleet::several_daemons_are_one_report,
+        fleet::the_daemons_of_a_cluster_are_found_by_its_api_server,
         life::a_deployment_rolls,
         life::a_pod_comes_back_under_its_name,
         life::a_stateful_set_grows_and_shrinks,

@@ -98,7 +98,11 @@ fn metrics_equal_the_servers_truth() {
     assert_eq!(total(&text, "headless_connect_failures_total", &[]), 7);
     let answers = shop.scene.dns.counts().unwrap().names[ORDERS];
     assert_eq!(total(&text, "headless_dns_responses_total", &[("rcode", "noerror")]), answers);
-    assert_eq!(total(&text, "headless_dns_transport_responses_total", &[("transport", "udp")]), answers);
+    let of_udp = [("transport", "udp"), ("truncated", "false"), ("qtype", "a")];
+    assert_eq!(total(&text, "headless_dns_responses_total", &of_udp), answers);
+    assert_eq!(total(&text, "headless_dns_answer_age_seconds_count", &[]), 49);
+    assert_eq!(total(&text, "headless_connect_answer_index_total", &[("index", "not_in_answer")]), 0);
+    assert_eq!(samples(&text, "headless_series_folded_total").len(), 1);
     assert_eq!(total(&text, "headless_endpoint_ready", &[]), 3);
     assert_eq!(total(&text, "headless_observer_events_lost_total", &[]), 0);
     assert_eq!(total(&text, "headless_observer_probe_enabled", &[("hook", "tp_btf")]), 1);
@@ -135,6 +139,11 @@ fn every_path_answers_for_itself() {
     assert!(head.contains("content-type: text/html") && head.contains("default-src 'none'"), "{head}");
     assert!(page.contains("shop/orders") && page.contains("href=\"/api/v1/snapshot\""), "{page}");
     // No connection yet: every endpoint is there all the same, with its zeros.
+    // Without clients a Service has no series; with one, every endpoint is there with its zeros.
+    let (_, text) = get(&observer, "/metrics", "*/*");
+    assert!(!text.contains("service=\"orders\""), "{text}");
+    shop.connect(9);
+    shop.settled(&observer, 9);
     let (_, text) = get(&observer, "/metrics", "*/*");
     let ready: Vec<_> = samples(&text, "headless_endpoint_ready")
         .into_iter()
@@ -144,8 +153,6 @@ fn every_path_answers_for_itself() {
     assert_eq!(samples(&text, "headless_connection_bytes_total").len(), 6);
     assert_eq!(total(&text, "headless_connection_bytes_total", &[]), 0);
 
-    shop.connect(9);
-    shop.settled(&observer, 9);
     let (head, body) = get(&observer, "/api/v1/snapshot", "*/*");
     assert!(head.contains("content-type: application/json"), "{head}");
     let snapshot: Value = serde_json::from_str(&body).unwrap();

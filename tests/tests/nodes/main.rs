@@ -1,4 +1,4 @@
-//! The daemon as it is shipped: its image and manifests on two real nodes, beside real pods.
+//! The daemon as it is shipped: its image, manifests and chart on two real nodes, beside real pods.
 //!
 //! Each file is one subject. All tests share one cluster, and each has a namespace of its own; so this is no harness
 //! of libtest's, which could not end the cluster after the last test.
@@ -12,12 +12,17 @@
     reason = "a test that cannot go on fails, and says where; a harness prints results"
 )]
 
+mod chart;
 mod daemon;
 mod end;
 #[path = "../cluster/harness.rs"]
 mod harness;
+#[path = "../chart/operator.rs"]
+mod operator;
+mod release;
 mod rights;
 mod rollout;
+mod scrape;
 mod shared;
 mod shipped;
 mod shop;
@@ -42,7 +47,9 @@ fn main() -> ExitCode {
         rollout::a_rolling_update_is_counted_to_the_last_connection,
         rollout::a_pod_that_terminates_gracefully_is_seen_to_serve_on,
         rollout::a_probe_that_fails_takes_the_pod_out,
+        chart::the_chart_is_installed_scraped_changed_rolled_back_and_removed,
         rights::with_roles_in_one_namespace_it_sees_that_namespace,
+        rights::as_another_user_it_has_no_capabilities_and_names_them,
         rights::without_one_of_its_capabilities_it_is_not_ready_and_names_it,
         rights::without_the_hosts_processes_older_connections_stay_unknown,
         rights::without_the_nodes_cgroups_it_is_not_ready_and_says_what_to_mount,

@@ -45,6 +45,14 @@ pub(crate) fn without_one_of_its_capabilities_it_is_not_ready_and_names_it(share
     }
 }
 
+pub(crate) fn as_another_user_it_has_no_capabilities_and_names_them(shared: &Shared) {
+    let daemon = Daemon::other(shared, "as-nobody", "node-1", |spec| {
+        spec["securityContext"]["runAsUser"] = json!(65534);
+        spec["securityContext"]["runAsNonRoot"] = json!(true);
+    });
+    refused(&daemon, "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing");
+}
+
 pub(crate) fn without_the_nodes_cgroups_it_is_not_ready_and_says_what_to_mount(shared: &Shared) {
     let daemon = Daemon::other(shared, "without-cgroups", "node-1", |spec| {
         without(&mut spec["volumes"], "name", "cgroup");

@@ -27,7 +27,7 @@ pub(crate) struct RealPod {
 }
 
 impl RealPod {
-    fn of(object: &Value) -> Self {
+    pub(crate) fn of(object: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             name: text(&object["metadata"]["name"]),

@@ -34,7 +34,7 @@ fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn read(path: &Path) -> anyhow::Result<Snapshot> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
     let mut json = Vec::new();
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);

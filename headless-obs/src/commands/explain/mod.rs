@@ -24,7 +24,7 @@ struct Explanation<'a> {
 }
 
 pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
-    let Some(mut snapshot) = take::snapshot(args.from, args.duration, args.observe, start).await? else {
+    let Some(mut snapshot) = take::snapshot(args.asked, args.duration, args.observe, start).await? else {
         return Ok(());
     };
     take::only(&mut snapshot, &args.service)?;

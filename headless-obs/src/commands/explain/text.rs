@@ -4,10 +4,10 @@
 use std::fmt::Write;
 
 use super::super::findings::{
-    excluded_in_words, in_words, is_doubtful, ranked, verdict_paint, withheld_in_words, wrong_clients,
+    excluded_in_words, in_words, is_doubtful, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality};
-use super::super::text::{between, clean, fit, full_name, length, plural, thousands, wrap};
+use super::super::text::{between, capital, clean, fit, full_name, length, plural, thousands, wrap};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::verdict::page;
 use crate::words::timeline::{Moment, cut, moments};
@@ -21,8 +21,8 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     let look = look.clamped();
     let mut text = String::new();
     let node = format!(
-        "Node {}, {} until {}\n",
-        clean(&snapshot.node),
+        "{}, {} until {}\n",
+        capital(&nodes(snapshot)),
         length(between(snapshot.from, snapshot.to)),
         snapshot.to.strftime("%F %T UTC"),
     );

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-use super::findings::{by_waste, is_silent};
-use super::text::{between, clean, counted, fit, full_name, length, percent, plural, thousands, total, wrap};
+use super::findings::{by_waste, is_silent, nodes};
+use super::text::{
+    between, capital, counted, fit, full_name, length, percent, plural, thousands, total, wrap,
+};
 use crate::expose::snapshot::{Service, Snapshot};
 pub(super) use crate::words::Paint;
 
@@ -60,8 +62,8 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
 fn head(text: &mut String, snapshot: &Snapshot, look: Look) {
     let services = u64::try_from(snapshot.services.len()).unwrap_or(u64::MAX);
     let line = format!(
-        "Node {}, {} until {}: {}\n",
-        clean(&snapshot.node),
+        "{}, {} until {}: {}\n",
+        capital(&nodes(snapshot)),
         length(between(snapshot.from, snapshot.to)),
         snapshot.to.strftime("%F %T UTC"),
         plural(services, "headless Service"),

@@ -31,8 +31,8 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
         bail!("top draws on a terminal, and standard output is none; use `report`, or `top -o json`");
     }
     let mut stop = Stop::new().context("cannot wait for signals")?;
-    let (source, mut observer) = match args.from {
-        Some(url) => (SnapshotSource::Daemon(url), None),
+    let (source, mut observer) = match SnapshotSource::asked(args.asked, args.duration, &args.observe) {
+        Some(source) => (source, None),
         None => {
             let mut observer = {
                 let _progress = Progress::waiting("attaching probes");
@@ -44,10 +44,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
             (SnapshotSource::Engine(observer.engine.clone()), Some(observer))
         }
     };
-    let name = match &source {
-        SnapshotSource::Engine(_) => "this machine".to_owned(),
-        SnapshotSource::Daemon(url) => url.authority(),
-    };
+    let name = source.name();
     let mut snapshots = snapshots(source, args.interval);
     let filter = |mut snapshot: Snapshot| {
         if let Some(service) = &args.service {

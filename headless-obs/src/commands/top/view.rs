@@ -6,6 +6,7 @@ use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
+use super::super::findings::nodes;
 use super::super::table::Paint;
 use super::super::text::{between, clean, length, plural};
 use super::model::Model;
@@ -69,8 +70,8 @@ fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let services = plural(u64::try_from(snapshot.services.len()).unwrap_or(u64::MAX), "Service");
         let time = length(between(snapshot.from, snapshot.to));
         spans.push(Span::from(format!(
-            "node {} ({}), {services}, {time}, by {}",
-            clean(&snapshot.node),
+            "{} ({}), {services}, {time}, by {}",
+            nodes(snapshot),
             clean(&model.source),
             model.sort.name(),
         )));
@@ -86,7 +87,7 @@ fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         frame.render_widget(Line::from(clean(error)).red(), area);
         return;
     }
-    let lines = model.snapshot.as_ref().map(|snapshot| quality::lines(&snapshot.quality));
+    let lines = model.snapshot.as_ref().map(|snapshot| quality::lines(snapshot));
     let mut spans = Vec::new();
     // What is only for the record has no place here.
     for (paint, line) in lines.unwrap_or_default().into_iter().filter(|(paint, _)| *paint != Paint::Dim) {

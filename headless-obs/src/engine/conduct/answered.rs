@@ -31,6 +31,7 @@ pub(in crate::engine) struct Answered {
     pub(in crate::engine) smallest: u16,
     pub(in crate::engine) largest: u16,
     pub(in crate::engine) ttl: u32,
+    pub(in crate::engine) last_ttl: u32,
     pub(in crate::engine) first: Time,
     pub(in crate::engine) last: Time,
     /// Answers of each family, IPv4 and IPv6: one look-up may have both.
@@ -49,6 +50,7 @@ impl Answered {
             smallest: u16::MAX,
             largest: 0,
             ttl: 0,
+            last_ttl: 0,
             first: now,
             last: now,
             by_family: [0; 2],
@@ -66,6 +68,7 @@ impl Answered {
         self.smallest = self.smallest.min(reception.size);
         self.largest = self.largest.max(reception.size);
         self.ttl = self.ttl.max(reception.ttl);
+        self.last_ttl = reception.ttl;
         self.last = now;
         let [v4, v6] = &mut self.by_family;
         *if reception.is_ipv6 { v6 } else { v4 } += 1;

@@ -13,13 +13,8 @@ use crate::topology::EndpointId;
 const PROCESSES: usize = 32;
 /// Endpoints that are told apart; beyond that a client uses "many".
 const ENDPOINTS: usize = 512;
-/// Combinations of endpoint and wrong port that are told apart.
-const PORTS: usize = 64;
 /// How long the name of a client's program is relied on.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
-/// Upper bounds of the ages that are told apart, in seconds.
-pub(in crate::engine) const AGES: [(u64, &str); 5] =
-    [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
 
 /// A process and the answer it used last.
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +25,6 @@ struct Process {
     made: u64,
 }
 
-/// A port that an endpoint does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct WrongPort {
-    pub(in crate::engine) endpoint: EndpointId,
-    pub(in crate::engine) port: u16,
-    pub(in crate::engine) connections: u64,
-    pub(in crate::engine) failed: u64,
-}
-
 /// Sums over a client's connections and attempts; those by name alone where a choice is concerned.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Dialling {
@@ -47,7 +33,6 @@ pub(in crate::engine) struct Dialling {
     pub(in crate::engine) connections: u64,
     pub(in crate::engine) used: BTreeSet<EndpointId>,
     pub(in crate::engine) most_by_one_answer: u64,
-    pub(in crate::engine) truncated_used: u64,
     pub(in crate::engine) selections: u64,
     pub(in crate::engine) first: u64,
     pub(in crate::engine) first_by_chance: f64,
@@ -57,11 +42,6 @@ pub(in crate::engine) struct Dialling {
     pub(in crate::engine) placed: u64,
     pub(in crate::engine) highest_place: u16,
     pub(in crate::engine) smallest_answer: Option<u16>,
-    pub(in crate::engine) within_ttl: u64,
-    pub(in crate::engine) past_ttl: u64,
-    pub(in crate::engine) oldest: f64,
-    pub(in crate::engine) ages: [u64; AGES.len() + 1],
-    pub(in crate::engine) wrong_ports: Vec<WrongPort>,
     pub(in crate::engine) exposure: Exposure,
     /// What dialled, by the thread's name until the process's is known.
     pub(in crate::engine) program: Option<Arc<str>>,
@@ -70,10 +50,8 @@ pub(in crate::engine) struct Dialling {
 
 impl Dialling {
     /// A connection or an attempt; whether it is the process's first by its answer.
-    pub(super) fn dialled(&mut self, process: u32, target: &Target, at: Time, is_ipv6: bool) -> bool {
+    pub(super) fn dialled(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
         let Some(told) = target.told else { return false };
-        self.truncated_used += u64::from(told.truncated);
-        self.age(&told, at);
         if !target.resolution.counts() {
             return false;
         }
@@ -101,18 +79,6 @@ impl Dialling {
         self.program_asked = Some(at);
         self.program.get_or_insert_with(thread);
         true
-    }
-
-    pub(super) fn other_port(&mut self, endpoint: EndpointId, port: u16, has_failed: bool) {
-        let (failed, has_room) = (u64::from(has_failed), self.wrong_ports.len() < PORTS);
-        let mut known = self.wrong_ports.iter_mut();
-        if let Some(known) = known.find(|known| (known.endpoint, known.port) == (endpoint, port)) {
-            known.connections += 1;
-            known.failed += failed;
-        } else if has_room {
-            self.wrong_ports.push(WrongPort { endpoint, port, connections: 1, failed });
-        }
-        // Without room for one more the figures show enough; all are counted as unattributed.
     }
 
     fn is_selection(&mut self, id: u32, is_ipv6: bool, told: Time) -> bool {
@@ -148,16 +114,6 @@ impl Dialling {
             self.nearest_of += 1;
             self.nearest += u64::from(told.is_near);
             self.nearest_by_chance += f64::from(told.nearest) / size;
-        }
-    }
-
-    fn age(&mut self, told: &Told, at: Time) {
-        let age = at.since(told.at);
-        *if told.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
-        self.oldest = self.oldest.max(age.as_secs_f64());
-        let bucket = AGES.iter().position(|(bound, _)| age.as_secs() < *bound).unwrap_or(AGES.len());
-        if let Some(count) = self.ages.get_mut(bucket) {
-            *count += 1;
         }
     }
 }

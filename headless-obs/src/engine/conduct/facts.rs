@@ -1,13 +1,13 @@
 //! The conduct of a workload's pods, summed up as the snapshot shows it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::dialling::AGES;
-use super::{Answered, Dialling};
+use super::{Answered, Dialling, Totals};
 use crate::client::ScopeId;
-use crate::expose::snapshot::{AnswerAge, Choice, ClientAnswers, Counts};
+use crate::expose::snapshot::{Choice, ClientAnswers, Counts};
 use crate::time::Time;
 use crate::topology::EndpointId;
 
@@ -15,6 +15,7 @@ use crate::topology::EndpointId;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Facts<'a> {
     pods: Vec<(ScopeId, &'a Dialling, Option<&'a Answered>)>,
+    totals: Option<Cow<'a, Totals>>,
 }
 
 impl<'a> Facts<'a> {
@@ -25,6 +26,27 @@ impl<'a> Facts<'a> {
         answered: Option<&'a Answered>,
     ) {
         self.pods.push((scope, dialling, answered));
+    }
+
+    /// What all its pods did, those that are forgotten included.
+    pub(in crate::engine) fn sum_up(&mut self, totals: &'a Totals) {
+        match &mut self.totals {
+            Some(sum) => sum.to_mut().add(totals),
+            None => self.totals = Some(Cow::Borrowed(totals)),
+        }
+    }
+
+    /// Takes in the facts of another workload, to be shown as one with it.
+    pub(in crate::engine) fn merge(&mut self, other: Self) {
+        self.pods.extend(other.pods);
+        match (&mut self.totals, other.totals) {
+            (Some(sum), Some(more)) => sum.to_mut().add(&more),
+            (sum, more) => *sum = sum.take().or(more),
+        }
+    }
+
+    pub(in crate::engine) fn totals(&self) -> Option<&Totals> {
+        self.totals.as_deref()
     }
 
     pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ScopeId> {
@@ -78,14 +100,16 @@ impl<'a> Facts<'a> {
         ClientAnswers {
             count: all().map(|answered| answered.count).sum(),
             truncated: all().map(|answered| answered.truncated).sum(),
-            truncated_used: self.dialling().map(|dialling| dialling.truncated_used).sum(),
+            truncated_used: self.totals().map_or(0, |totals| totals.truncated_used),
             smallest: all().map(|answered| answered.smallest).min().unwrap_or(0).into(),
             largest: all().map(|answered| answered.largest).max().unwrap_or(0).into(),
             ttl_seconds: all().map(|answered| answered.ttl).max().unwrap_or(0),
+            last_ttl_seconds: all().max_by_key(|answered| answered.last).map_or(0, |last| last.last_ttl),
             first: all().map(|answered| answered.first).min().map(&wall),
             last: all().map(|answered| answered.last).max().map(&wall),
             last_of_oldest: all().map(|answered| answered.last).min().map(&wall),
             interval_seconds: (intervals > 0).then(|| seconds / intervals as f64),
+            intervals,
             first_records,
         }
     }
@@ -108,24 +132,6 @@ impl<'a> Facts<'a> {
             pods: sum(|one| u64::from(one.connections > 0)),
             pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.len() == 1)),
             most_by_one_answer: most(|one| one.most_by_one_answer),
-        }
-    }
-
-    pub(in crate::engine) fn answer_age(&self) -> AnswerAge {
-        let names = AGES.iter().map(|(_, name)| *name).chain(["+Inf"]);
-        let mut buckets = Counts::new();
-        for (place, name) in names.enumerate() {
-            let count: u64 = self.dialling().filter_map(|one| one.ages.get(place)).sum();
-            if count > 0 {
-                buckets.insert(name.to_owned(), count);
-            }
-        }
-        AnswerAge {
-            histogram: crate::expose::snapshot::Histogram::default(),
-            within_ttl: self.dialling().map(|one| one.within_ttl).sum(),
-            past_ttl: self.dialling().map(|one| one.past_ttl).sum(),
-            max_seconds: self.dialling().map(|one| one.oldest).fold(0.0, f64::max),
-            buckets,
         }
     }
 }

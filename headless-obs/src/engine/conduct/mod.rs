@@ -8,6 +8,7 @@
 //! workload, as outside of containers several workloads may share one scope.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +17,20 @@ mod answered;
 mod dialling;
 mod exposure;
 mod facts;
+mod totals;
 
+use super::answers::Transport;
 use super::eyeballs::Attempt;
 use crate::attribution::Target;
 use crate::client::{ScopeId, WorkloadId};
+use crate::dns::Answer;
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, ServiceState};
 
 pub(super) use answered::{Answered, Reception};
 pub(super) use dialling::Dialling;
 pub(super) use facts::Facts;
+pub(super) use totals::Totals;
 
 /// Who dials which Service.
 pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
@@ -37,13 +42,23 @@ pub(super) struct Conducts {
     limit: usize,
     answered: HashMap<(ScopeId, ServiceId), Answered>,
     dialling: HashMap<Dialler, Dialling>,
+    totals: HashMap<(WorkloadId, ServiceId), Totals>,
+    /// What workloads that are forgotten did, by Service and namespace: sums over clients must not go down with them.
+    past: HashMap<(ServiceId, Arc<str>), Totals>,
     evicted: u64,
 }
 
 impl Conducts {
     /// Nobody is known yet; at most `limit` pairs of client and Service.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, answered: HashMap::new(), dialling: HashMap::new(), evicted: 0 }
+        Self {
+            limit,
+            answered: HashMap::new(),
+            dialling: HashMap::new(),
+            totals: HashMap::new(),
+            past: HashMap::new(),
+            evicted: 0,
+        }
     }
 
     /// A client was answered with addresses for one of the Service's names.
@@ -67,8 +82,11 @@ impl Conducts {
         at: Time,
         state: Option<&ServiceState>,
     ) -> bool {
+        if let Some(told) = &target.told {
+            self.totals(pair(dialler), at).dialled(told, at);
+        }
         let known = self.dialling(dialler, at);
-        let is_selection = known.dialled(who.process, target, at, who.is_ipv6);
+        let is_selection = known.dialled(who.process, target, who.is_ipv6);
         if let Some(state) = state.filter(|_| is_selection) {
             known.exposure.add(at, state, who.is_ipv6);
         }
@@ -83,12 +101,37 @@ impl Conducts {
         (endpoint, port): (EndpointId, u16),
         has_failed: bool,
     ) {
-        self.dialling(dialler, at).other_port(endpoint, port, has_failed);
+        self.dialling(dialler, at);
+        self.totals(pair(dialler), at).other_port(endpoint, port, has_failed);
+    }
+
+    /// A client was answered for one of the Service's names, with addresses or without.
+    pub(super) fn responded(
+        &mut self,
+        now: Time,
+        who: (WorkloadId, ServiceId),
+        answer: &Answer,
+        transport: Transport,
+    ) {
+        self.totals(who, now).answered(answer, transport);
+    }
+
+    /// A client made its first connection to an endpoint, so long after that became ready.
+    pub(super) fn converged(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
+        self.totals(who, at).convergence.record(took.as_secs_f64());
+    }
+
+    fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut Totals {
+        self.evicted += make_room(&mut self.totals, self.limit, who, |known| known.last);
+        let known = self.totals.entry(who).or_insert_with(|| Totals::new(at));
+        known.last = known.last.max(at);
+        known
     }
 
     /// A client was seen; its conduct from now on is all that is known.
     pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
         self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
+        self.totals(pair(dialler), at);
         let known = self.dialling.entry(dialler).or_default();
         known.last = known.last.max(at);
         known
@@ -119,16 +162,54 @@ impl Conducts {
         })
     }
 
+    /// The workloads that dialled or were answered, with what they did in all.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &Totals)> {
+        self.totals.iter()
+    }
+
+    /// What workloads that are forgotten did, by Service and namespace.
+    pub(super) fn past(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &Totals)> {
+        self.past.iter()
+    }
+
     /// Pairs that were forgotten because there was no room.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Forgets Services that nobody remembers and clients that have been silent for `keep`.
-    pub(super) fn expire(&mut self, now: Time, keep: Duration, is_known: impl Fn(ServiceId) -> bool) {
+    /// Forgets Services that nobody remembers and clients that have been silent for `keep`. Their sums stay until they
+    /// are `past`: then that says which namespace's they were.
+    pub(super) fn expire(
+        &mut self,
+        now: Time,
+        keep: Duration,
+        is_known: impl Fn(ServiceId) -> bool,
+        past: impl Fn(WorkloadId, ServiceId) -> Option<Arc<str>>,
+    ) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
+        let is_old = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
+        let old: Vec<_> = self.totals.extract_if(is_old).collect();
+        for ((workload, service), totals) in old {
+            let Some(namespace) = past(workload, service) else {
+                self.totals.insert((workload, service), totals);
+                continue;
+            };
+            match self.past.entry((service, namespace)) {
+                Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
+                Entry::Vacant(none) => {
+                    none.insert(totals);
+                }
+            }
+        }
+        self.totals.retain(|(_, service), _| is_known(*service));
+        self.past.retain(|(service, _), _| is_known(*service));
     }
+}
+
+/// Whose sums a dialler's are part of.
+fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
+    (workload, service)
 }
 
 /// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go.

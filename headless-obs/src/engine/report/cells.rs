@@ -1,11 +1,13 @@
 //! Sums over cells of the ledger and over answers, as the snapshot shows them.
 
+use std::collections::BTreeMap;
+
 use headless_obs_ebpf::flow::reason;
 
 use super::CellRow;
 use crate::attribution::{Resolution, Stale};
 use crate::engine::answers::{AnswerCounts, RCODES, Transport};
-use crate::expose::snapshot::{Counts, Dns};
+use crate::expose::snapshot::{Counts, Dns, PortCounts};
 use crate::ledger::POSITIONS;
 use crate::topology::EndpointId;
 
@@ -31,6 +33,23 @@ pub(super) fn failures(cells: &[CellRow<'_>]) -> Counts {
         .map(|(place, name)| {
             let count = cells.iter().filter_map(|(_, cell)| cell.failed.get(place)).sum();
             ((*name).to_owned(), count)
+        })
+        .collect()
+}
+
+/// Connections and failures by port; 0 where the ledger had no room to tell ports apart.
+pub(super) fn ports(cells: &[CellRow<'_>]) -> Vec<PortCounts> {
+    let mut by_port: BTreeMap<u16, Vec<CellRow<'_>>> = BTreeMap::new();
+    for row in cells {
+        by_port.entry(row.0.port).or_default().push(*row);
+    }
+    by_port
+        .into_iter()
+        .map(|(port, cells)| {
+            let mut opened = resolutions(&cells);
+            // Nobody saw these being opened.
+            opened.remove(Resolution::Preexisting.as_str());
+            PortCounts { port, opened, failed: nonzero(failures(&cells)) }
         })
         .collect()
 }
@@ -67,10 +86,12 @@ pub(super) fn dns(counts: &AnswerCounts, label: impl Fn(EndpointId) -> Option<St
         }
     }
     Dns {
-        ratio: crate::expose::snapshot::Histogram::default(),
+        ratio: counts.ratio.clone(),
         answers: counts.answers,
         truncated: counts.truncated,
         completeness: counts.completeness(),
+        listed: counts.listed,
+        listable: counts.listable,
         rcodes: RCODES.iter().zip(counts.rcodes).map(|(name, count)| ((*name).to_owned(), count)).collect(),
         transports: [Transport::Udp, Transport::Tcp]
             .iter()

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::cells::{answer_index, failures, nonzero, resolutions};
+use super::cells::{answer_index, failures, nonzero, ports, resolutions, stale};
 use super::held::{self, HeldRow};
-use super::{CellRow, Cells, Moment, Order, figures};
+use super::{CellRow, Cells, Moment, Order, Who, figures};
 use crate::attribution::{Stale, taken_over};
-use crate::client::WorkloadId;
 use crate::engine::Engine;
-use crate::engine::conduct::Facts;
+use crate::engine::conduct::{Facts, Totals};
 use crate::expose::snapshot::{
-    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, OtherPort, StaleTarget,
+    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, StaleTarget,
 };
 use crate::ledger::{Cell, StaleDials};
 use crate::spread::ratio;
@@ -28,15 +27,23 @@ impl Engine {
     pub(super) fn client(
         &self,
         state: &ServiceState,
-        client: Option<WorkloadId>,
+        who: &Who,
         cells: &[CellRow<'_>],
         facts: Option<&Facts<'_>>,
         held: &[HeldRow],
         order: &Order<'_>,
         moment: &Moment,
     ) -> Client {
-        let name = client.and_then(|id| self.clients.workload(id));
-        let (namespace, workload) = name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name));
+        let (namespace, workload) = match who {
+            Who::Workload(client) => {
+                let name = client.and_then(|id| self.clients.workload(id));
+                name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name))
+            }
+            Who::Namespace(namespace) => (&**namespace, ""),
+            Who::All => ("", ""),
+        };
+        // Which of many clients was told of an endpoint is no figure of theirs together, and takes long to find out.
+        let told = facts.filter(|_| matches!(who, Who::Workload(_)));
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
         for row in cells {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
@@ -46,17 +53,23 @@ impl Engine {
         };
         let endpoints: Vec<_> = order
             .iter()
-            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), facts))
+            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), told))
             .collect();
         let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
         let figures = figures::of(cells, order, exposure);
+        let totals = facts.and_then(Facts::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {
-            since: None,
-            responses: Vec::new(),
-            stale_kinds: crate::expose::snapshot::Counts::new(),
-            convergence: crate::expose::snapshot::Histogram::default(),
+            since: cells
+                .iter()
+                .filter_map(|(_, cell)| cell.first)
+                .chain(totals.map(|totals| totals.since))
+                .min()
+                .map(|time| self.wall(time)),
+            responses: totals.map_or_else(Vec::new, Totals::responses),
+            stale_kinds: nonzero(stale(cells)),
+            convergence: totals.map_or_else(Histogram::default, |totals| totals.convergence.clone()),
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
             resolution: resolutions(cells),
@@ -66,7 +79,7 @@ impl Engine {
             late: cells.iter().map(|(_, cell)| cell.late).sum(),
             coverage: coverage(order, &endpoints),
             answer_index: answer_index(cells),
-            excluded: moment.excluded(client).map(str::to_owned),
+            excluded: moment.excluded(who.workload()).map(str::to_owned),
             program: facts.and_then(Facts::program),
             grpc: facts.is_some_and(Facts::grpc),
             pods: facts.map_or(0, |facts| facts.scopes().count() as u64),
@@ -77,10 +90,10 @@ impl Engine {
             answers: facts
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
             choice: facts.map_or_else(Choice::default, Facts::choice),
-            answer_age: facts.map_or_else(AnswerAge::default, Facts::answer_age),
+            answer_age: totals.map_or_else(AnswerAge::default, Totals::answer_age),
             held: held::of(held, moment.now),
             stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
-            other_ports: facts.map_or_else(Vec::new, |facts| other_ports(facts, state)),
+            other_ports: totals.map_or_else(Vec::new, |totals| other_ports(totals, state)),
             verdict: None,
             withheld: None,
             endpoints,
@@ -112,10 +125,15 @@ impl Engine {
         let seconds = |from: Option<Time>, to: Option<Time>| {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
+        let (counted_active, counted_bytes) = figures::held_and_moved(own.iter().copied());
+        let expected = endpoint.ready_since().zip(facts).filter(|_| row.mature);
         ClientEndpoint {
-            bytes_sent: 0,
-            bytes_received: 0,
-            ports: Vec::new(),
+            expected: expected.map_or(0.0, |(since, facts)| facts.exposure(since)),
+            counted_active,
+            counted_bytes,
+            bytes_sent: sum(|cell| cell.bytes_sent),
+            bytes_received: sum(|cell| cell.bytes_received),
+            ports: ports(own),
             pod: row.pod.clone(),
             opened: sum(|cell| cell.opened),
             counted: counting().map(|cell| cell.opened).sum(),
@@ -167,9 +185,9 @@ fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
 }
 
 /// Ports that a client dialled in vain, and the one to dial instead where endpoints have just one.
-fn other_ports(facts: &Facts<'_>, state: &ServiceState) -> Vec<OtherPort> {
+fn other_ports(totals: &Totals, state: &ServiceState) -> Vec<OtherPort> {
     let mut ports: Vec<OtherPort> = Vec::new();
-    for wrong in facts.dialling().flat_map(|dialling| &dialling.wrong_ports) {
+    for wrong in &totals.wrong_ports {
         let use_instead = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {
             [only] => Some(*only),
             _ => None,

@@ -22,8 +22,6 @@ pub(super) struct Figures {
 /// The figures of these cells, zeros included. `exposure` is what an endpoint that is ready since a moment could expect.
 pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Time) -> f64) -> Figures {
     let chosen = |resolution: Resolution| resolution.counts();
-    // What is open from before was chosen some time, too.
-    let open = |resolution: Resolution| chosen(resolution) || resolution == Resolution::Preexisting;
     let exposures: Vec<f64> =
         mature(order).map(|endpoint| endpoint.ready_since().map_or(0.0, &exposure)).collect();
     let selections = spread::exposed(&counts(cells, order, chosen, |cell| cell.selections), &exposures);
@@ -34,9 +32,22 @@ pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Tim
     Figures {
         spread: opened,
         selections,
-        open: spread::of(&counts(cells, order, open, Cell::active)),
+        open: spread::of(&counts(cells, order, stays, Cell::active)),
         bytes: spread::of(&counts(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received)),
     }
+}
+
+/// What counts of open connections: those from before were chosen some time, too.
+fn stays(resolution: Resolution) -> bool {
+    resolution.counts() || resolution == Resolution::Preexisting
+}
+
+/// Of what counts, the open connections and the bytes.
+pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>) -> (u64, u64) {
+    cells.filter(|(key, _)| stays(key.resolution)).fold((0, 0), |(open, bytes), (key, cell)| {
+        let own = if key.resolution.counts() { cell.bytes_sent + cell.bytes_received } else { 0 };
+        (open + cell.active(), bytes + own)
+    })
 }
 
 /// A figure of each mature endpoint, in their order.

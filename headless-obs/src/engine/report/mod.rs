@@ -1,6 +1,7 @@
 //! The engine's state as a [`Snapshot`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -9,11 +10,13 @@ mod client;
 mod figures;
 mod held;
 mod quality;
+mod scrape;
 
 use super::Engine;
 use super::conduct::Facts;
 use crate::client::WorkloadId;
-use crate::expose::snapshot::{Dns, Endpoint, SCHEMA, Service, Snapshot, TopologyState};
+use crate::expose::metrics::governor::ClientLabels;
+use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
@@ -50,6 +53,43 @@ type Cells<'a> = Vec<CellRow<'a>>;
 /// A Service's endpoints as they are shown.
 type Order<'a> = Vec<(&'a topology::Endpoint, &'a Endpoint)>;
 
+/// Whose part of a Service is shown as one: a workload's, or that of several together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Who {
+    /// A workload; `None` stands for those that the ledger had no room for.
+    Workload(Option<WorkloadId>),
+    /// All of a namespace.
+    Namespace(Arc<str>),
+    /// All.
+    All,
+}
+
+impl Who {
+    fn workload(&self) -> Option<WorkloadId> {
+        match self {
+            Self::Workload(id) => *id,
+            Self::Namespace(_) | Self::All => None,
+        }
+    }
+}
+
+/// For whom a snapshot is taken.
+#[derive(Clone, Copy, Debug)]
+enum View {
+    /// For people: everything that is remembered.
+    Report,
+    /// For series: clients as they are to be told apart, and what is left of endpoints that are forgotten.
+    Series(ClientLabels),
+}
+
+/// What there is to say, by Service.
+struct Sources<'a> {
+    cells: HashMap<ServiceId, Cells<'a>>,
+    conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'a>>>,
+    held: HashMap<ServiceId, Holders>,
+    moment: Moment,
+}
+
 /// When a snapshot is taken.
 struct Moment {
     now: Time,
@@ -73,103 +113,137 @@ impl Moment {
 impl Engine {
     /// Everything the observer knows.
     pub fn snapshot(&self, kernel: &KernelState) -> Snapshot {
-        let mut by_service: HashMap<ServiceId, Cells<'_>> = HashMap::new();
-        for (key, cell) in self.accounts.ledger.cells() {
-            by_service.entry(key.endpoint.service).or_default().push((key, cell));
+        let mut sources = self.sources(kernel, self.accounts.ledger.cells());
+        let services = self.topology.services();
+        let mut services: Vec<_> =
+            services.map(|state| self.service(state, &mut sources, View::Report)).collect();
+        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let mut snapshot = self.frame(kernel, services);
+        verdict::judge_all(&mut snapshot);
+        snapshot
+    }
+
+    /// A snapshot of these Services.
+    fn frame(&self, kernel: &KernelState, services: Vec<Service>) -> Snapshot {
+        Snapshot {
+            schema: SCHEMA.to_owned(),
+            node: kernel.node.clone(),
+            nodes: Vec::new(),
+            from: kernel.from,
+            to: kernel.to,
+            mature_after_seconds: self.mature_after.as_secs_f64(),
+            quality: self.quality(kernel),
+            services,
+        }
+    }
+
+    fn sources<'a>(&'a self, kernel: &KernelState, rows: impl Iterator<Item = CellRow<'a>>) -> Sources<'a> {
+        let mut cells: HashMap<ServiceId, Cells<'_>> = HashMap::new();
+        for (key, cell) in rows {
+            cells.entry(key.endpoint.service).or_default().push((key, cell));
         }
         let mut conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'_>>> = HashMap::new();
         for ((scope, workload, service), dialling, answered) in self.conducts.all() {
             let facts = conducts.entry(*service).or_default().entry(*workload).or_default();
             facts.add(*scope, dialling, answered);
         }
+        for ((workload, service), totals) in self.conducts.sums() {
+            conducts.entry(*service).or_default().entry(*workload).or_default().sum_up(totals);
+        }
         let booked = self.accounts.ledger.cells().filter_map(|(key, _)| key.client);
         let clients: HashSet<WorkloadId> =
             booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
-        let (held, nothing_held) = (held::by_service(&self.accounts), Holders::new());
         let moment = Moment {
             now: self.monotonic(kernel.to),
             seconds: kernel.to.duration_since(kernel.from).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
-        let mut services: Vec<_> = self
-            .topology
-            .services()
-            .map(|state| {
-                let cells = by_service.get(&state.id()).map_or(&[][..], Vec::as_slice);
-                let held = held.get(&state.id()).unwrap_or(&nothing_held);
-                let conducts = conducts.remove(&state.id()).unwrap_or_default();
-                self.service(state, cells, conducts, held, &moment)
-            })
-            .collect();
-        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let mut snapshot = Snapshot {
-            schema: SCHEMA.to_owned(),
-            node: kernel.node.clone(),
-            from: kernel.from,
-            to: kernel.to,
-            mature_after_seconds: self.mature_after.as_secs_f64(),
-            quality: self.quality(kernel),
-            services,
-        };
-        verdict::judge_all(&mut snapshot);
-        snapshot
+        Sources { cells, conducts, held: held::by_service(&self.accounts), moment }
     }
 
-    fn service(
-        &self,
-        state: &ServiceState,
-        cells: &[CellRow<'_>],
-        conducts: HashMap<WorkloadId, Facts<'_>>,
-        held: &Holders,
-        moment: &Moment,
-    ) -> Service {
+    fn service(&self, state: &ServiceState, sources: &mut Sources<'_>, view: View) -> Service {
+        let cells = sources.cells.remove(&state.id()).unwrap_or_default();
+        let conducts = sources.conducts.remove(&state.id()).unwrap_or_default();
+        let held = sources.held.remove(&state.id()).unwrap_or_default();
+        let moment = &sources.moment;
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
-        let mut by_client: BTreeMap<Option<WorkloadId>, Cells<'_>> = BTreeMap::new();
-        for row in cells {
+        let mut by_client: BTreeMap<Who, Cells<'_>> = BTreeMap::new();
+        for row in &cells {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
-            by_client.entry(row.0.client).or_default().push(*row);
+            by_client.entry(self.who(row.0.client, view)).or_default().push(*row);
         }
         for (workload, facts) in &conducts {
-            if facts.dialling().any(|dialling| !dialling.wrong_ports.is_empty()) {
-                by_client.entry(Some(*workload)).or_default();
+            let is_shown = match view {
+                // Who was only answered is no client yet, unless it tried in vain.
+                View::Report => facts.totals().is_some_and(|totals| !totals.wrong_ports.is_empty()),
+                View::Series(_) => true,
+            };
+            if is_shown {
+                by_client.entry(self.who(Some(*workload), view)).or_default();
             }
         }
-        let mut shown: Vec<_> = state
-            .endpoints()
-            .filter(|endpoint| {
-                endpoint.state() != State::Removed || by_endpoint.contains_key(&endpoint.id().endpoint)
-            })
-            .collect();
+        let mut shown = match view {
+            View::Report => remembered(state, &by_endpoint),
+            View::Series(_) => scrape::shown(state, moment.now),
+        };
         shown.sort_by_cached_key(|endpoint| (natural(&endpoint.label()), endpoint.state() == State::Removed));
 
         let answers = self.answers.of(state.id());
+        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
+        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>();
         let endpoints: Vec<_> = shown
             .iter()
             .map(|endpoint| {
                 let cells = by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice);
                 let is_mature = state.is_mature(endpoint, moment.now, self.mature_after);
                 let first = answers.first_answered.get(&endpoint.id().endpoint);
-                self.endpoint(endpoint, cells, is_mature, first.copied(), moment)
+                let row = self.endpoint(endpoint, cells, is_mature, first.copied(), moment);
+                let expected = endpoint.ready_since().filter(|_| is_mature).map_or(0.0, exposure);
+                Endpoint { expected, ..row }
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
+        let counted: Vec<_> =
+            cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
+        let figures = figures::of(&counted, &order, exposure);
+        let totals = || conducts.values().filter_map(Facts::totals);
+        let truncated_used = totals().map(|totals| totals.truncated_used).sum();
+        let mut facts: HashMap<Who, Facts<'_>> = HashMap::new();
+        for (workload, of_workload) in conducts {
+            facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
+        }
+        if let View::Series(labels) = view {
+            // Who is forgotten and holds nothing has no series of its own, but is in the sums of many.
+            for ((_, namespace), totals) in self.conducts.past().filter(|((id, _), _)| *id == state.id()) {
+                let who = match labels {
+                    ClientLabels::Workload => continue,
+                    ClientLabels::Namespace => Who::Namespace(namespace.clone()),
+                    ClientLabels::None => Who::All,
+                };
+                facts.entry(who).or_default().sum_up(totals);
+            }
+            by_client.retain(|who, cells| {
+                who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
+            });
+        }
         let mut clients: Vec<_> = by_client
             .iter()
-            .map(|(client, cells)| {
-                let facts = client.and_then(|id| conducts.get(&id));
-                let held = client.and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
-                self.client(state, *client, cells, facts, held, &order, moment)
+            .map(|(who, cells)| {
+                let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
+                self.client(state, who, cells, facts.get(who), held, &order, moment)
             })
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
 
-        let counted: Vec<_> =
-            cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
-        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum();
-        let figures = figures::of(&counted, &order, exposure);
-        let truncated_used =
-            conducts.values().flat_map(Facts::dialling).map(|dialling| dialling.truncated_used).sum();
+        let history = match view {
+            View::Report => {
+                let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
+                self.past.of(rows)
+            }
+            // No series is made of it.
+            View::Series(_) => History::default(),
+        };
+
         let key = state.key();
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -183,13 +257,23 @@ impl Engine {
             selections: figures.selections,
             open: figures.open,
             bytes: figures.bytes,
-            stale: stale(cells),
+            stale: stale(&cells),
             dns: Dns { truncated_used, ..dns(&answers, label) },
-            history: self
-                .past
-                .of(order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened))),
+            history,
             clients,
             endpoints,
+        }
+    }
+
+    /// Who a client is to this view.
+    fn who(&self, client: Option<WorkloadId>, view: View) -> Who {
+        match view {
+            View::Report | View::Series(ClientLabels::Workload) => Who::Workload(client),
+            View::Series(ClientLabels::None) => Who::All,
+            View::Series(ClientLabels::Namespace) => {
+                let name = client.and_then(|id| self.clients.workload(id));
+                Who::Namespace(name.map_or_else(Arc::default, |name| name.namespace.clone()))
+            }
         }
     }
 
@@ -206,9 +290,14 @@ impl Engine {
             let counts = |key: &CellKey| key.resolution.counts() && moment.excluded(key.client).is_none();
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
+        let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
+        let (counted_active, counted_bytes) = figures::held_and_moved(included);
         Endpoint {
-            ports: Vec::new(),
-            zone: None,
+            expected: 0.0,
+            counted_active,
+            counted_bytes,
+            ports: endpoint.ports().to_vec(),
+            zone: endpoint.zone().map(ToString::to_string),
             pod: endpoint.label().to_string(),
             addresses: endpoint.addresses().map(|address| address.to_string()).collect(),
             state: endpoint.state().name().to_owned(),
@@ -248,8 +337,19 @@ impl Engine {
     }
 }
 
+/// Endpoints that are, or that left and have figures.
+fn remembered<'a>(
+    state: &'a ServiceState,
+    figures: &HashMap<EndpointId, Cells<'_>>,
+) -> Vec<&'a topology::Endpoint> {
+    let is_shown = |endpoint: &&topology::Endpoint| {
+        endpoint.state() != State::Removed || figures.contains_key(&endpoint.id().endpoint)
+    };
+    state.endpoints().filter(is_shown).collect()
+}
+
 /// Sorts `pod-2` before `pod-10`, and addresses by number: text and numbers in turn.
-fn natural(label: &str) -> Vec<(String, u128)> {
+pub(crate) fn natural(label: &str) -> Vec<(String, u128)> {
     let mut parts = Vec::new();
     let mut rest = label;
     while !rest.is_empty() {

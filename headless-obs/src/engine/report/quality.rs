@@ -44,7 +44,12 @@ impl Engine {
                     ((*name).to_owned(), MapFill { entries: *entries, capacity: *capacity })
                 })
                 .collect(),
-            topology: TopologyState { synced: self.synced(), ..kernel.topology.clone() },
+            topology: TopologyState {
+                synced: self.synced(),
+                // A source that knows when it last heard anything knows better than the changes that came of it.
+                last_event: kernel.topology.last_event.or_else(|| self.last_told.map(|time| self.wall(time))),
+                ..kernel.topology.clone()
+            },
         }
     }
 

@@ -1,27 +1,125 @@
-//! The series of one family: label values → value, in a stable order.
+//! The series of one family: label values → value, in the order in which they were first seen.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
-/// Series being collected; label values in the order of the metric's labels.
+use jiff::Timestamp;
+
+use super::table::{Kind, Metric};
+use crate::expose::histogram::Histogram;
+
+/// The most labels of a metric.
+pub const LABELS: usize = 8;
+
+/// Values of the labels, in the order of the metric's; the rest is empty.
+pub type Labels<'a> = [&'a str; LABELS];
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A whole number.
+    Count(u64),
+    /// Any number.
+    Number(f64),
+    /// Many.
+    Histogram(Cow<'a, Histogram>),
+}
+
+impl Value<'_> {
+    /// How many series it is to Prometheus.
+    pub fn series(&self, metric: &Metric) -> u64 {
+        match metric.kind {
+            // The infinite bucket, the sum and the count.
+            Kind::Histogram(bounds) => bounds.len() as u64 + 3,
+            Kind::Counter | Kind::Gauge => 1,
+        }
+    }
+}
+
+/// A series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<'a> {
+    /// Its labels.
+    pub labels: Labels<'a>,
+    /// Its value.
+    pub value: Value<'a>,
+    /// When it began at 0; nothing: with the observation.
+    pub start: Option<Timestamp>,
+}
+
+/// Series being collected.
 #[derive(Debug, Default)]
-pub struct Series<'a>(BTreeMap<Vec<&'a str>, u64>);
+pub struct Series<'a> {
+    rows: Vec<Row<'a>>,
+    places: HashMap<Labels<'a>, usize>,
+    start: Option<Timestamp>,
+    before: u64,
+}
 
 impl<'a> Series<'a> {
+    /// None yet, after so many of other families.
+    pub fn after(before: u64) -> Self {
+        Self { before, ..Self::default() }
+    }
+
+    /// How many there are of families before this one.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// What is added from here on began at that time.
+    pub fn started(&mut self, start: Option<Timestamp>) {
+        self.start = start;
+    }
+
     /// Adds to the series with these labels: a Service may list one pod name twice, as when a pod came back
     /// under its old name, and an exposition with the same series twice is invalid.
-    pub fn add(&mut self, labels: impl Into<Vec<&'a str>>, value: u64) {
-        let sum = self.0.entry(labels.into()).or_default();
-        *sum = sum.saturating_add(value);
+    pub fn add<const N: usize>(&mut self, labels: [&'a str; N], value: u64) {
+        if let Some(Value::Count(sum)) = self.value(labels, || Value::Count(0)) {
+            *sum = sum.saturating_add(value);
+        }
     }
 
     /// Keeps the larger value, for what cannot be added up.
-    pub fn max(&mut self, labels: impl Into<Vec<&'a str>>, value: u64) {
-        let largest = self.0.entry(labels.into()).or_default();
-        *largest = value.max(*largest);
+    pub fn max<const N: usize>(&mut self, labels: [&'a str; N], value: f64) {
+        if let Some(Value::Number(largest)) = self.value(labels, || Value::Number(value)) {
+            *largest = largest.max(value);
+        }
+    }
+
+    /// Adds the values of a histogram.
+    pub fn merge<const N: usize>(&mut self, labels: [&'a str; N], histogram: &'a Histogram) {
+        if let Some(Value::Histogram(sum)) =
+            self.value(labels, || Value::Histogram(Cow::Owned(Histogram::default())))
+        {
+            if sum.is_empty() {
+                *sum = Cow::Borrowed(histogram);
+            } else {
+                sum.to_mut().add(histogram);
+            }
+        }
     }
 
     /// Everything collected.
-    pub fn into_rows(self) -> BTreeMap<Vec<&'a str>, u64> {
-        self.0
+    pub fn into_rows(self) -> Vec<Row<'a>> {
+        self.rows
+    }
+
+    fn value<const N: usize>(
+        &mut self,
+        labels: [&'a str; N],
+        new: impl FnOnce() -> Value<'a>,
+    ) -> Option<&mut Value<'a>> {
+        const { assert!(N <= LABELS, "raise LABELS") };
+        let mut all = [""; LABELS];
+        all.iter_mut().zip(labels).for_each(|(place, label)| *place = label);
+        let Self { rows, places, start, .. } = self;
+        let place = *places.entry(all).or_insert_with(|| {
+            rows.push(Row { labels: all, value: new(), start: *start });
+            rows.len() - 1
+        });
+        let row = rows.get_mut(place)?;
+        row.start = row.start.zip(*start).map(|(one, other)| one.min(other));
+        Some(&mut row.value)
     }
 }

@@ -1,14 +1,40 @@
-//! The exposition is valid whatever the snapshot holds, and says exactly what the snapshot says.
+//! The exposition is valid whatever the snapshot holds, and says exactly what the snapshot says, in each format.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use prost::Message as _;
+
+use super::governor::{Detail, Plan};
+use super::protobuf::MetricFamily;
 use super::*;
 use crate::expose::sample::{self, client, endpoint, part};
-use crate::expose::snapshot::Refusal;
+use crate::expose::snapshot::{OtherPort, Refusal, Snapshot};
+
+mod strict;
+
+use strict::Exposition;
+
+fn text(scrape: impl Into<Scrape>, format: Format) -> String {
+    String::from_utf8(encode(Arc::new(scrape.into()), format).unwrap()).unwrap()
+}
+
+fn open(scrape: impl Into<Scrape>) -> Exposition {
+    Exposition::parse(&text(scrape, Format::OpenMetrics))
+}
+
+fn families(scrape: impl Into<Scrape>) -> Vec<MetricFamily> {
+    let bytes = encode(Arc::new(scrape.into()), Format::Protobuf).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
+    }
+    families
+}
 
 #[test]
 fn exposition_of_the_sample() {
-    let text = openmetrics(Arc::new(sample::snapshot())).unwrap();
+    let text = text(sample::snapshot(), Format::OpenMetrics);
     let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let revision = option_env!("HEADLESS_OBS_REVISION").unwrap_or("unknown");
     let text = text.replace(&format!("revision=\"{revision}\""), "revision=\"REVISION\"");
@@ -16,19 +42,103 @@ fn exposition_of_the_sample() {
     Exposition::parse(&text);
 }
 
-#[test]
-fn hostile_names_leave_it_valid_and_whole() {
-    let hostile = "a\"b\\c\nd{e}=\"f\",g 1 # EOF\r\u{1b}[31m\u{202e}é";
+/// A snapshot whose every name is hostile.
+fn hostile(name: &str) -> Snapshot {
     let mut snapshot = sample::snapshot();
-    snapshot.services[0].name = hostile.into();
-    snapshot.services[0].clients[0].workload = hostile.into();
-    snapshot.services[0].endpoints[0].pod = hostile.into();
-    snapshot.quality.events_lost.insert(hostile.into(), 7);
-    let samples = Exposition::parse(&openmetrics(Arc::new(snapshot)).unwrap()).samples;
-    let lost = samples.iter().find(|(name, labels, _)| {
-        name == "headless_observer_events_lost_total" && labels["reason"] == hostile
-    });
-    assert_eq!(lost.map(|(_, _, value)| value.as_str()), Some("7"));
+    for service in &mut snapshot.services {
+        service.namespace = name.into();
+        service.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = Some(name.into()));
+        service.clients.iter_mut().for_each(|client| client.workload = name.into());
+    }
+    snapshot.services[0].endpoints[0].pod = name.into();
+    snapshot.services[0].clients[0].endpoints[0].pod = name.into();
+    snapshot.quality.events_lost.insert(name.into(), 7);
+    snapshot
+}
+
+#[test]
+fn hostile_names_leave_every_format_valid_and_whole() {
+    let cut = String::from_utf8_lossy(b"\xff\xfe\xc3(\x80").into_owned();
+    for name in [
+        "a\"b\\c\nd{e}=\"f\",g 1 # EOF\r\u{1b}[31m\u{202e}é",
+        "\n# TYPE headless_connections_opened gauge\n",
+        "\\",
+        "\"",
+        "} 1",
+        "\\n",
+        "# EOF\n",
+        " ",
+        &"x".repeat(253),
+        &cut,
+        "\0",
+    ] {
+        let lost = |of: &BTreeMap<String, String>| of.get("reason").is_some_and(|reason| reason == name);
+        let samples = open(hostile(name)).samples;
+        let found = samples
+            .iter()
+            .find(|sample| sample.name == "headless_observer_events_lost_total" && lost(&sample.labels));
+        assert_eq!(found.map(|sample| sample.value), Some(7.0), "{name:?}");
+
+        let plain = text(hostile(name), Format::Plain);
+        let lines = plain.lines().filter(|line| !line.starts_with('#')).count();
+        let values = samples.iter().filter(|sample| !sample.name.ends_with("_created")).count();
+        assert_eq!(lines, values, "{name:?}: no label breaks a line");
+
+        let families = families(hostile(name));
+        let family = families.iter().find(|family| family.name == "headless_observer_events_lost_total");
+        let metrics = &family.unwrap().metrics;
+        let found = metrics.iter().find(|metric| metric.labels[0].value == name).unwrap();
+        assert_eq!(found.counter.as_ref().unwrap().value, 7.0);
+    }
+}
+
+#[test]
+fn every_format_has_the_same_series() {
+    let open = open(sample::snapshot());
+    let told = open.samples.iter().filter(|sample| !sample.name.ends_with("_created"));
+    let plain = text(sample::snapshot(), Format::Plain);
+    let lines = plain.lines().filter(|line| !line.starts_with('#')).count();
+    let in_protobuf: usize = families(sample::snapshot())
+        .iter()
+        .flat_map(|family| &family.metrics)
+        .map(|metric| metric.histogram.as_ref().map_or(1, |histogram| histogram.classic.len() + 2))
+        .sum();
+    let series = open.value("headless_observer_series", &[]);
+    let all = told.count();
+    assert_eq!((lines, in_protobuf, series), (all, all, all as f64));
+}
+
+#[test]
+fn counters_and_histograms_tell_when_they_began() {
+    let open = open(sample::snapshot());
+    let cron = [("client_workload", "cron"), ("pod", "orders-2"), ("resolution", "service")];
+    assert_eq!(open.value("headless_connections_opened_total", &cron), 0.0, "born at zero");
+    let since = sample::at(2).as_second() as f64;
+    assert_eq!(open.value("headless_connections_opened_created", &cron), since);
+    assert_eq!(open.value("headless_dns_answer_age_seconds_created", &cron[..1]), since);
+    let from = sample::at(0).as_second() as f64;
+    assert_eq!(open.value("headless_observer_late_connections_created", &[]), from);
+
+    let families = families(sample::snapshot());
+    let opened = families.iter().find(|family| family.name == "headless_connections_opened_total").unwrap();
+    let starts: Vec<_> = opened.metrics.iter().map(|metric| metric.counter.clone().unwrap().start).collect();
+    assert!(starts.iter().all(Option::is_some));
+    assert_eq!(starts[0].as_ref().map(|start| start.seconds), Some(sample::at(2).as_second()));
+}
+
+#[test]
+fn native_and_classic_buckets_are_of_the_same_values() {
+    let families = families(sample::snapshot());
+    let ratio = families.iter().find(|family| family.name == "headless_dns_answer_endpoints_ratio").unwrap();
+    let histogram = ratio.metrics[0].histogram.clone().unwrap();
+    assert_eq!((histogram.count, histogram.sum, histogram.schema, histogram.zero_count), (4, 3.25, 3, 0));
+    // 0.5 is in bucket -8, 0.75 in -3, and twice 1 in 0.
+    let spans: Vec<_> = histogram.spans.iter().map(|span| (span.offset, span.length)).collect();
+    assert_eq!((spans, histogram.deltas), (vec![(-8, 1), (4, 1), (2, 1)], vec![1, 0, 1]));
+    let half = histogram.classic.iter().find(|bucket| bucket.bound == 0.5).unwrap();
+    assert_eq!(half.up_to, 1);
+    let last = histogram.classic.last().unwrap();
+    assert_eq!((last.up_to, last.bound), (4, f64::INFINITY));
 }
 
 #[test]
@@ -40,17 +150,104 @@ fn a_pod_that_came_back_under_its_name_is_one_series() {
         endpoint("db-0", "removed", 1, 0),
     ];
     snapshot.services[0].clients = vec![client("web", 1.0, vec![part("db-0", 5, 0), part("db-0", 7, 2)])];
-    let exposition = Exposition::parse(&openmetrics(Arc::new(snapshot)).unwrap());
-    let value = |name: &str| {
-        let mut of_pod = exposition
-            .samples
-            .iter()
-            .filter(|(n, labels, _)| n == name && labels.get("pod").is_some_and(|pod| pod == "db-0"));
-        let (_, _, value) = of_pod.next().unwrap();
-        value.clone()
+    let open = open(snapshot);
+    assert_eq!(open.value("headless_connections_opened_total", &[("pod", "db-0")]), 12.0);
+    assert_eq!(open.value("headless_endpoint_ready", &[("pod", "db-0")]), 1.0);
+}
+
+#[test]
+fn services_without_clients_have_no_series() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services[0].clients.clear();
+    let open = open(snapshot);
+    let of_orders =
+        |sample: &&strict::Sample| sample.labels.get("service").is_some_and(|name| name == "orders");
+    assert_eq!(open.samples.iter().find(of_orders), None);
+}
+
+#[test]
+fn whoever_was_only_answered_has_answers_and_no_edges() {
+    let mut snapshot = sample::snapshot();
+    let resolver = &mut snapshot.services[0].clients[0];
+    resolver.endpoints.iter_mut().for_each(|own| *own = part(&own.pod, 0, 0));
+    (resolver.opened, resolver.failed, resolver.active) = (0, 0, 0);
+    resolver.resolution.clear();
+    let open = open(snapshot);
+    let families: std::collections::BTreeSet<_> = open
+        .samples
+        .iter()
+        .filter(|sample| sample.labels.get("client_workload").is_some_and(|name| name == "cron"))
+        .map(|sample| sample.name.as_str())
+        .collect();
+    assert_eq!(
+        families.into_iter().collect::<Vec<_>>(),
+        ["headless_dns_responses_created", "headless_dns_responses_total"]
+    );
+}
+
+#[test]
+fn wrong_ports_and_verdicts() {
+    let mut snapshot = sample::snapshot();
+    snapshot.services[0].clients[0].other_ports =
+        vec![OtherPort { port: 80, connections: 2, failed: 2, of_service: true, use_instead: Some(8080) }];
+    let open = open(snapshot);
+    assert_eq!(
+        open.value("headless_port_mismatch_total", &[("client_workload", "cron"), ("port", "80")]),
+        2.0
+    );
+    let verdict = |cause| open.value("headless_client_verdict", &[("cause", cause)]);
+    assert_eq!((verdict("answer_order"), verdict("withheld:excluded")), (1.0, 1.0));
+}
+
+/// The sample with its first Service folded so far; as the engine does it, its clients are one.
+fn folded(detail: Detail) -> Scrape {
+    let mut snapshot = sample::snapshot();
+    let clients = std::mem::take(&mut snapshot.services[0].clients);
+    let mut all = clients[0].clone();
+    (all.namespace, all.workload) = (String::new(), String::new());
+    (all.verdict, all.withheld) = (None, None);
+    for (own, other) in all.endpoints.iter_mut().zip(&clients[1].endpoints) {
+        own.active += other.active;
+        own.selections += other.selections;
+        own.ports.extend(other.ports.clone());
+    }
+    if detail < Detail::Nothing {
+        snapshot.services[0].clients = vec![all];
+    }
+    Scrape::new(snapshot, vec![Plan { detail, folded: 8 }, Plan::default()], Vec::new())
+}
+
+#[test]
+fn what_is_folded_loses_names_and_no_counts() {
+    let whole = open(sample::snapshot());
+    let of_orders: &[(&str, &str)] = &[("service", "orders")];
+    let opened = |open: &Exposition, labels: &[(&str, &str)]| {
+        open.sum("headless_connections_opened_total", &[labels, of_orders].concat())
     };
-    assert_eq!(value("headless_connections_opened_total"), "12");
-    assert_eq!(value("headless_endpoint_ready"), "1");
+    let failed = |open: &Exposition| open.sum("headless_connect_failures_total", of_orders);
+    for detail in [Detail::Endpoints, Detail::Essentials, Detail::Service] {
+        let open = open(folded(detail));
+        assert_eq!(opened(&open, &[]), opened(&whole, &[]), "{detail:?}");
+        assert_eq!(failed(&open), failed(&whole), "{detail:?}");
+        assert_eq!(opened(&open, &[("client_workload", "cron")]), 0.0);
+        assert_eq!(open.value("headless_series_folded_total", of_orders), 8.0);
+        if detail < Detail::Service {
+            let pod = [("pod", "orders-1")];
+            assert_eq!(opened(&open, &pod), opened(&whole, &pod), "{detail:?}");
+        }
+    }
+    let pods = |detail, family: &str| {
+        let open = open(folded(detail));
+        let of = |sample: &&strict::Sample| sample.name == family && sample.labels["service"] == "orders";
+        let mut pods: Vec<_> =
+            open.samples.iter().filter(of).map(|sample| sample.labels["pod"].clone()).collect();
+        pods.dedup();
+        pods.len()
+    };
+    let details = [Detail::Endpoints, Detail::Essentials, Detail::Service, Detail::Nothing];
+    assert_eq!(details.map(|detail| pods(detail, "headless_connections_opened_total")), [4, 4, 1, 0]);
+    assert_eq!(details.map(|detail| pods(detail, "headless_connect_failures_total")), [4, 1, 1, 0]);
+    assert_eq!(details.map(|detail| pods(detail, "headless_endpoint_ready")), [4, 4, 0, 0]);
 }
 
 #[test]
@@ -64,141 +261,25 @@ fn a_topology_out_of_touch_and_what_is_refused() {
         lost: "names".into(),
     };
     snapshot.quality.topology.refused = vec![refusal("bank"), refusal("shop")];
-    let samples = Exposition::parse(&openmetrics(Arc::new(snapshot)).unwrap()).samples;
-    let of = |name: &str| {
-        let of = samples.iter().filter(|(n, _, _)| n == name);
-        of.map(|(_, labels, value)| (labels.clone(), value.clone())).collect::<Vec<_>>()
-    };
-    assert_eq!(of("headless_observer_topology_stale_seconds")[0].1, "120");
-    let refused = of("headless_observer_topology_refused");
-    assert_eq!(refused.len(), 2);
-    assert_eq!((refused[1].0["namespace"].as_str(), refused[1].1.as_str()), ("shop", "1"));
+    let open = open(snapshot);
+    assert_eq!(open.value("headless_observer_topology_stale_seconds", &[]), 120.0);
+    assert_eq!(open.sum("headless_observer_topology_refused", &[]), 2.0);
+    assert_eq!(open.value("headless_observer_topology_refused", &[("namespace", "shop")]), 1.0);
 }
 
 #[test]
 fn plain_text_names_counters_as_their_samples() {
-    let text = plain(Arc::new(sample::snapshot())).unwrap();
-    assert!(text.contains("# TYPE headless_connections_opened_total counter\n"));
-    assert!(text.contains("# HELP headless_connection_bytes_total Bytes that clients"));
-    assert!(text.contains("# TYPE headless_connections_active gauge\n"));
-    assert!(!text.contains("# EOF") && !text.contains("# UNIT") && !text.contains("_total_total"));
+    let plain = text(sample::snapshot(), Format::Plain);
+    assert!(plain.contains("# TYPE headless_connections_opened_total counter\n"));
+    assert!(plain.contains("# HELP headless_connection_bytes_total Bytes that clients"));
+    assert!(plain.contains("# TYPE headless_connections_active gauge\n"));
+    assert!(plain.contains("# TYPE headless_dns_answer_age_seconds histogram\n"));
+    for foreign in ["# EOF", "# UNIT", "_total_total", "_created"] {
+        assert!(!plain.contains(foreign), "{foreign}");
+    }
     let values = |text: &str| -> Vec<String> {
-        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_created"));
+        lines.map(str::to_owned).collect()
     };
-    assert_eq!(values(&text), values(&openmetrics(Arc::new(sample::snapshot())).unwrap()));
-}
-
-/// The table of docs/metrics.md: name, type and labels of each metric, in the order of [`METRICS`].
-#[test]
-fn the_documentation_lists_exactly_these_metrics() {
-    let document = include_str!("../../../../docs/metrics.md");
-    let listed: Vec<[String; 3]> = document
-        .lines()
-        .filter(|line| line.starts_with("| `headless_"))
-        .map(|line| {
-            let cells: Vec<_> = line.split('|').map(|cell| cell.trim().replace('`', "")).collect();
-            [cells[1].clone(), cells[2].clone(), cells[3].clone()]
-        })
-        .collect();
-    let expected: Vec<[String; 3]> = METRICS
-        .iter()
-        .map(|metric| {
-            let (suffix, kind) = match metric.kind {
-                Kind::Counter => ("_total", "counter"),
-                Kind::Gauge => ("", "gauge"),
-            };
-            [metric.family() + suffix, kind.to_owned(), metric.labels.join(", ")]
-        })
-        .collect();
-    assert_eq!(listed, expected, "bring docs/metrics.md up to date");
-}
-
-/// A strict reader of the OpenMetrics text format, as far as counters and gauges need it.
-struct Exposition {
-    samples: Vec<(String, HashMap<String, String>, String)>,
-}
-
-impl Exposition {
-    /// Panics where the text breaks a rule of the format.
-    fn parse(text: &str) -> Self {
-        let body = text.strip_suffix("# EOF\n").expect("ends with # EOF");
-        let mut samples = Vec::new();
-        let mut families = HashSet::new();
-        let mut seen = HashSet::new();
-        let (mut family, mut kind) = (String::new(), String::new());
-        for line in body.split_terminator('\n') {
-            if let Some(meta) = line.strip_prefix("# ") {
-                let [word, name, rest] = meta.splitn(3, ' ').collect::<Vec<_>>()[..] else {
-                    panic!("incomplete: {line}")
-                };
-                match word {
-                    "HELP" => {
-                        assert!(families.insert(name.to_owned()), "family twice: {name}");
-                        assert!(!name.ends_with("_total"), "{name}");
-                        assert!(!rest.contains('\\') && !rest.is_empty(), "{line}");
-                        family = name.to_owned();
-                        kind.clear();
-                    }
-                    "TYPE" => {
-                        assert!(
-                            name == family && kind.is_empty() && matches!(rest, "counter" | "gauge"),
-                            "{line}"
-                        );
-                        kind = rest.to_owned();
-                    }
-                    "UNIT" => assert!(name == family && family.ends_with(&format!("_{rest}")), "{line}"),
-                    _ => panic!("unknown: {line}"),
-                }
-                continue;
-            }
-            let (name, labels, value) = sample(line);
-            let expected = if kind == "counter" { format!("{family}_total") } else { family.clone() };
-            assert_eq!(name, expected, "{line}");
-            assert!(value.parse::<u64>().is_ok(), "{line}");
-            let mut key: Vec<_> = labels.clone().into_iter().collect();
-            key.sort();
-            assert!(seen.insert((name.clone(), key)), "series twice: {line}");
-            samples.push((name, labels, value));
-        }
-        Self { samples }
-    }
-}
-
-/// `name{label="value",…} value`
-fn sample(line: &str) -> (String, HashMap<String, String>, String) {
-    let name_end = line.find(['{', ' ']).expect("a name");
-    let (name, mut rest) = line.split_at(name_end);
-    assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{line}");
-    let mut labels = HashMap::new();
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside;
-        while !rest.starts_with('}') {
-            let (label, after) = rest.split_once("=\"").expect("a label");
-            assert!(label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{line}");
-            let (value, after) = quoted(after);
-            assert!(labels.insert(label.to_owned(), value).is_none(), "label twice: {line}");
-            rest = after.strip_prefix(',').unwrap_or(after);
-        }
-        rest = &rest[1..];
-    }
-    let value = rest.strip_prefix(' ').expect("a space before the value");
-    (name.to_owned(), labels, value.to_owned())
-}
-
-/// A value up to its closing quote, and what follows.
-fn quoted(text: &str) -> (String, &str) {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return (value, &text[at + 1..]),
-            '\\' => match chars.next().expect("an escaped character").1 {
-                'n' => value.push('\n'),
-                escaped @ ('"' | '\\') => value.push(escaped),
-                other => panic!("unknown escape {other:?}"),
-            },
-            c => value.push(c),
-        }
-    }
-    panic!("no closing quote: {text}")
+    assert_eq!(values(&plain), values(&text(sample::snapshot(), Format::OpenMetrics)));
 }

@@ -7,7 +7,7 @@
 //! server's bookmarks let it. And it keeps a server that closes each watch at once from being asked without pause.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::{Request, Response, StatusCode};
+use jiff::Timestamp;
 use kube::client::Body;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
@@ -36,6 +37,8 @@ pub(super) struct Line {
     requests: AtomicU64,
     bytes: AtomicU64,
     opened: AtomicU64,
+    /// When the last of them came, in milliseconds since 1970; 0: never.
+    last_byte: AtomicI64,
     is_open: AtomicBool,
     last_opened: Mutex<Option<Instant>>,
     /// Whom to wake when the stream opens or ends.
@@ -48,6 +51,7 @@ impl Line {
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             opened: AtomicU64::new(0),
+            last_byte: AtomicI64::new(0),
             is_open: AtomicBool::new(false),
             last_opened: Mutex::new(None),
             changed,
@@ -67,6 +71,13 @@ impl Line {
     /// Bytes received in answers' bodies.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When a byte came last, if the stream was ever open.
+    pub(super) fn last_byte(&self) -> Option<Timestamp> {
+        let has_opened = self.opened.load(Ordering::Relaxed) > 0;
+        let last = self.last_byte.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(last).ok().filter(|_| has_opened && last > 0)
     }
 
     /// How often the stream was opened again.
@@ -170,6 +181,7 @@ impl HttpBody for Counted {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.line.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                self.line.last_byte.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
                 self.silence.as_mut().reset(Instant::now() + SILENCE);
             }
             Poll::Pending if self.silence.as_mut().poll(context).is_ready() => {

@@ -34,6 +34,7 @@ use crate::topology::object::{Change, Kind};
 
 mod access;
 mod connect;
+pub mod daemons;
 mod line;
 mod merge;
 mod plan;

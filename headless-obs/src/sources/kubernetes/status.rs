@@ -44,7 +44,8 @@ impl Status {
         let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sum = |figure: fn(&Line) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
         TopologyState {
-            last_event: None,
+            // A quiet cluster still sends bookmarks, so the watch that was silent for longest is the one to worry about.
+            last_event: self.0.lines.iter().filter_map(|line| line.last_byte()).min(),
             source: super::NAME.to_owned(),
             synced: false,
             stale_since: said.stale_since,

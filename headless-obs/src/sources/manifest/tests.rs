@@ -103,6 +103,7 @@ metadata: {name: web}
         hostname: None,
         pod: None,
         node: None,
+        zone: None,
         ready,
         serving,
         terminating,

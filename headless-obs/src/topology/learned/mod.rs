@@ -280,6 +280,7 @@ fn slice(service: &ServiceKey, learned: &Learned) -> Change {
             uid: Arc::default(),
         }),
         node: None,
+        zone: None,
         ready: true,
         serving: true,
         terminating: false,

@@ -144,12 +144,8 @@ fn wired(lab: &Lab, cluster: &Cluster, number: u8) -> Result<Node> {
         gateway_v6: Ipv6Net::new([0xfd00, 0x10, 0x244, 0, 0, 0, 0, number.into()].into(), 64)?,
         addresses: Vec::new(),
     })?;
+    node.wire(cluster.node())?;
     let (here, there) = (&node.inner, &cluster.node().inner);
-    let port = format!("node{number}");
-    there.netns.links.add_veth(&port, there.bridge, "uplink", here.netns.raw_fd())?;
-    here.netns.links.make_port("uplink", here.bridge)?;
-    here.netns.links.set_up("uplink")?;
-    there.netns.links.set_up(&port)?;
     here.netns.links.add_default_route(here.bridge, there.spec.gateway_v4.addr().into())?;
     Ok(node)
 }

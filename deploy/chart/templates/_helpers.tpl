@@ -1,0 +1,80 @@
+{{- define "headless-obs.fullname" -}}
+{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) -}}
+{{- .Values.fullnameOverride | default $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "headless-obs.account" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "headless-obs.fullname" .) -}}
+{{- else -}}
+{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* What finds the daemons, and not the pod of `helm test`: a DaemonSet adopts whatever it selects. */ -}}
+{{- define "headless-obs.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: observer
+{{- end -}}
+
+{{- /* Of pods: no more than must be, since a change replaces them all. */ -}}
+{{- define "headless-obs.podLabels" -}}
+{{ include "headless-obs.selector" . }}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Of every object but that pod. The name is the chart's whatever a release is called: Prometheus's job is. */ -}}
+{{- define "headless-obs.labels" -}}
+{{ include "headless-obs.selector" . }}
+{{ include "headless-obs.common" . }}
+{{- end -}}
+
+{{- define "headless-obs.common" -}}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "headless-obs.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Of options: `--name=value` for each, once for each of several values; a switch that is on has none. */ -}}
+{{- define "headless-obs.options" -}}
+{{- range $name, $value := . }}
+{{- range kindIs "slice" $value | ternary $value (list $value) }}
+{{- /* A large number would be written as 1.6e+07. */}}
+{{- $text := kindIs "float64" . | ternary (int64 . | toString) (toString .) }}
+- {{ (and (kindIs "bool" .) .) | ternary (printf "--%s" $name) (printf "--%s=%s" $name $text) | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "headless-obs.rules" -}}
+- apiGroups: [discovery.k8s.io]
+  # The endpoints: addresses, readiness, ports.
+  resources: [endpointslices]
+  verbs: [list, watch]
+- apiGroups: [""]
+  # Which Services are headless, and their ports.
+  resources: [services]
+  verbs: [list, watch]
+- apiGroups: [""]
+  # Who the clients are: the daemon asks for the pods of its own node. RBAC cannot say that.
+  resources: [pods]
+  verbs: [list, watch]
+{{- end -}}

@@ -1,0 +1,114 @@
+//! Queries over HTTP, plain or with TLS by this machine's certificates.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service, ServiceExt};
+
+use super::series::{self, NotRead};
+use super::{PrometheusError, Series, TIMEOUT};
+use crate::commands::source::LARGEST;
+use crate::commands::text::{clean, fit};
+use crate::config::asked::{Header, PrometheusUrl};
+
+type Stack = BoxCloneSyncService<Request<Full<Bytes>>, hyper::Response<hyper::body::Incoming>, BoxError>;
+
+/// A connection pool to one Prometheus.
+#[derive(Clone)]
+pub(super) struct Http {
+    url: PrometheusUrl,
+    headers: Vec<Header>,
+    stack: Stack,
+}
+
+impl Http {
+    pub(super) async fn new(
+        url: &PrometheusUrl,
+        headers: &[Header],
+        token_file: Option<&Path>,
+    ) -> Result<Self, PrometheusError> {
+        let mut headers = headers.to_vec();
+        if let Some(file) = token_file {
+            let wrong = |error: String| PrometheusError::Token(file.to_owned(), error);
+            let path = file.to_owned();
+            let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
+            let token = read.map_err(|error| wrong(error.to_string()))?;
+            let token = token.map_err(|error| wrong(error.to_string()))?;
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+            let mut value = value.map_err(|_error| wrong("it is no token".to_owned()))?;
+            value.set_sensitive(true);
+            headers.push(Header(AUTHORIZATION, value));
+        }
+        let unreachable =
+            |error: &dyn std::fmt::Display| PrometheusError::Unreachable(url.clone(), error.to_string());
+        let uri = url.query().parse().map_err(|error: hyper::http::uri::InvalidUri| unreachable(&error))?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        // The certificates that this machine trusts, as for an API server without a CA of its own.
+        let tls = kube::Config::new(uri).rustls_https_connector_with_connector(tcp);
+        let tls = tls.map_err(|error| unreachable(&error))?;
+        let client = Client::builder(TokioExecutor::new()).build(tls);
+        let stack = BoxCloneSyncService::new(client.map_err(BoxError::from));
+        Ok(Self { url: url.clone(), headers, stack })
+    }
+
+    /// What a query gives, as of a moment, else now.
+    pub(super) async fn query(&self, query: &str, at: Option<f64>) -> Result<Vec<Series>, PrometheusError> {
+        let answer = tokio::time::timeout(TIMEOUT, self.ask(query, at)).await;
+        let (status, body) = answer.map_err(|_elapsed| PrometheusError::Timeout(self.url.clone()))??;
+        let url = || self.url.clone();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(PrometheusError::Credentials(url(), status.to_string()));
+        }
+        series::decode(&body).map_err(|error| match error {
+            NotRead::Refused(said) => PrometheusError::Refused(url(), fit(&clean(&said), 300)),
+            NotRead::Other(_) if status != StatusCode::OK => {
+                PrometheusError::NotPrometheus(url(), status.to_string())
+            }
+            NotRead::Other(error) => PrometheusError::NotPrometheus(url(), fit(&clean(&error), 200)),
+        })
+    }
+
+    async fn ask(&self, query: &str, at: Option<f64>) -> Result<(StatusCode, Bytes), PrometheusError> {
+        let mut form = format!("query={}", encode(query));
+        if let Some(at) = at {
+            form.push_str(&format!("&time={at:.3}"));
+        }
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            let mut last = error;
+            while let Some(next) = last.source() {
+                last = next;
+            }
+            PrometheusError::Unreachable(self.url.clone(), last.to_string())
+        };
+        let mut request = Request::post(self.url.query());
+        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        for Header(name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::from(form)).map_err(|error| unreachable(&error))?;
+        let mut stack = self.stack.clone();
+        let answer = match stack.ready().await {
+            Ok(stack) => stack.call(request).await,
+            Err(error) => Err(error),
+        };
+        let answer = answer.map_err(|error| unreachable(error.as_ref()))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LARGEST).collect().await;
+        Ok((status, body.map_err(|error| unreachable(error.as_ref()))?.to_bytes()))
+    }
+}
+
+/// Text as a value of a form.
+fn encode(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let letter = |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(letter).collect()
+}

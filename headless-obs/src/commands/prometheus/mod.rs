@@ -1,0 +1,136 @@
+//! The fleet as a Prometheus knows it that scrapes the daemons: a snapshot made of instant queries.
+//!
+//! In: where it is, and how far to look back. Out: a snapshot like a daemon's, over all nodes: counts are what counters
+//! grew by, as `increase` has it; figures of evenness are made of these by the same code as a daemon's; verdicts are those
+//! that the daemons drew from facts that no metric has. What Prometheus cannot tell is left at nothing.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::commands::text::{clean, fit};
+use crate::config::asked::{Header, PrometheusUrl};
+use crate::expose::snapshot::Snapshot;
+
+mod build;
+mod http;
+mod queries;
+mod series;
+mod verdicts;
+
+use http::Http;
+use queries::{Query, Scope};
+use series::Series;
+
+/// For each query.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which Prometheus, and what of it.
+#[derive(Clone)]
+pub(super) struct Prometheus {
+    pub(super) url: PrometheusUrl,
+    pub(super) headers: Vec<Header>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) selector: Option<String>,
+    pub(super) window: Duration,
+    pub(super) mature_after: Duration,
+}
+
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus")
+            .field("url", &self.url)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrometheusError {
+    /// No way there.
+    #[error("{0} cannot be reached: {1}; check the address, or `kubectl port-forward` to it")]
+    Unreachable(PrometheusUrl, String),
+    /// No answer in time.
+    #[error("{0} did not answer within {seconds} s; is it overloaded? A shorter --for costs it less", seconds = TIMEOUT.as_secs())]
+    Timeout(PrometheusUrl),
+    /// It wants to know who asks.
+    #[error("{0} answers {1}: give --prometheus-token-file or --prometheus-header 'Authorization: …'")]
+    Credentials(PrometheusUrl, String),
+    /// It answers something else.
+    #[error(
+        "{0} does not answer as Prometheus does: {1}; give the address whose /api/v1/query answers, with its path, \
+         if it has one"
+    )]
+    NotPrometheus(PrometheusUrl, String),
+    /// It refuses a query.
+    #[error("{0} refuses a query: {1}")]
+    Refused(PrometheusUrl, String),
+    /// The token cannot be read.
+    #[error("cannot read the token in {file}: {1}", file = .0.display())]
+    Token(PathBuf, String),
+    /// Nobody is scraped.
+    #[error(
+        "{0} has no metrics of headless-obs{of}: have it scrape the daemons (docs/fleet.md)",
+        of = .1.as_ref().map_or(String::new(), |selector| format!(" with {selector}"))
+    )]
+    NoMetrics(PrometheusUrl, Option<String>),
+    /// Labels are not the daemons' own.
+    #[error(
+        "{0} overwrites the labels namespace and pod of the metrics (there is exported_namespace or exported_pod): \
+         set honorLabels: true in the PodMonitor, or honor_labels: true in the scrape configuration"
+    )]
+    Overwritten(PrometheusUrl),
+    /// Services of the same name would be added up.
+    #[error(
+        "{0} has the metrics of several clusters: {names}; choose one with --prometheus-selector 'cluster=\"…\"'",
+        names = .1.join(", ")
+    )]
+    SeveralClusters(PrometheusUrl, Vec<String>),
+}
+
+impl Prometheus {
+    /// Asks for everything, as of one moment of its own clock.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, PrometheusError> {
+        let http = Http::new(&self.url, &self.headers, self.token_file.as_deref()).await?;
+        let scope = Scope { selector: self.selector.clone().unwrap_or_default(), window: self.window };
+        let to = self.check(&http, &scope).await?;
+        let mut running = JoinSet::new();
+        for query in Query::ALL {
+            let (http, text) = (http.clone(), query.text(&scope));
+            running.spawn(async move { http.query(&text, Some(to)).await.map(|series| (query, series)) });
+        }
+        let mut answers = series::Answers::default();
+        while let Some(answer) = running.join_next().await {
+            let answer =
+                answer.map_err(|error| PrometheusError::Unreachable(self.url.clone(), error.to_string()))?;
+            let (query, series) = answer?;
+            answers.insert(query, series);
+        }
+        Ok(build::snapshot(&answers, to, self.window, self.mature_after))
+    }
+
+    /// Whether it has what is asked for. Returns its time.
+    async fn check(&self, http: &Http, scope: &Scope) -> Result<f64, PrometheusError> {
+        let now = http.query("vector(time())", None).await?;
+        let to = now.first().map(|now| now.value).ok_or_else(|| {
+            PrometheusError::NotPrometheus(self.url.clone(), "it does not know the time".to_owned())
+        })?;
+        let daemons = http.query(&queries::daemons(scope), Some(to)).await?;
+        if daemons.is_empty() {
+            return Err(PrometheusError::NoMetrics(self.url.clone(), self.selector.clone()));
+        }
+        let clusters: Vec<_> =
+            daemons.iter().map(|series| fit(&clean(series.label("cluster")), 60)).collect();
+        if clusters.len() > 1 {
+            return Err(PrometheusError::SeveralClusters(self.url.clone(), clusters));
+        }
+        let overwritten = |series: &Series| series.value > 0.0;
+        if http.query(&queries::overwritten(scope), Some(to)).await?.iter().any(overwritten) {
+            return Err(PrometheusError::Overwritten(self.url.clone()));
+        }
+        Ok(to)
+    }
+}

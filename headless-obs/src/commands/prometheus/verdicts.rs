@@ -1,0 +1,118 @@
+//! The verdicts that the daemons drew, by client of the fleet. Pure.
+//!
+//! A daemon has facts that no metric carries: what each answer listed, which address was taken. So its verdict stands
+//! for the client's pods on its node. Of several the one that most nodes came to is shown; one about something wrong goes
+//! before one that nothing is. Only what all of them had too few connections for is judged here, by the sums.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::queries::Query;
+use super::series::Answers;
+use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verdict};
+use crate::verdict;
+
+/// Service and client.
+type Key = [String; 4];
+/// Cause, or `withheld:` and why → nodes, by Service and client.
+pub(super) type Said = BTreeMap<Key, BTreeMap<String, u64>>;
+
+const WITHHELD: &str = "withheld:";
+const EXCLUDED: &str = "withheld:excluded";
+
+/// What the daemons say.
+pub(super) fn said(answers: &Answers) -> Said {
+    let mut said = Said::new();
+    for series in answers.of(Query::Verdicts) {
+        let key = ["namespace", "service", "client_namespace", "client_workload"];
+        let key = key.map(|label| series.label(label).to_owned());
+        *said.entry(key).or_default().entry(series.label("cause").to_owned()).or_default() += series.count();
+    }
+    said
+}
+
+fn of<'a>(said: &'a Said, service: &Service, client: &Client) -> Option<&'a BTreeMap<String, u64>> {
+    let names = [&service.namespace, &service.name, &client.namespace, &client.workload];
+    said.get(&names.map(Clone::clone))
+}
+
+/// Why its connections do not count, if that is so on each node. Which of the reasons it is, no metric says.
+pub(super) fn excluded(said: &Said, service: &Service, client: &Client) -> Option<String> {
+    let causes = of(said, service, client)?;
+    causes.keys().all(|cause| cause == EXCLUDED).then(|| "excluded by its daemon".to_owned())
+}
+
+/// Gives each client its verdict, or why there is none.
+pub(super) fn judge(snapshot: &mut Snapshot, said: &Said) {
+    let mut judged = facts(snapshot);
+    verdict::judge_all(&mut judged);
+    for (service, by_figures) in snapshot.services.iter_mut().zip(judged.services) {
+        let verdicts: Vec<_> = service
+            .clients
+            .iter()
+            .zip(by_figures.clients)
+            .map(|(client, judged)| match of(said, service, client) {
+                Some(causes) => choose(causes, client, judged.verdict),
+                None => (None, None),
+            })
+            .collect();
+        for (client, verdict) in service.clients.iter_mut().zip(verdicts) {
+            (client.verdict, client.withheld) = verdict;
+        }
+    }
+}
+
+/// The snapshot with no more facts than the figures of evenness: about anything else silence proves nothing.
+fn facts(snapshot: &Snapshot) -> Snapshot {
+    let mut facts = snapshot.clone();
+    for client in facts.services.iter_mut().flat_map(|service| &mut service.clients) {
+        client.other_ports.clear();
+        client.answers = crate::expose::snapshot::ClientAnswers {
+            count: client.opened,
+            last: Some(facts.to),
+            ..Default::default()
+        };
+    }
+    for service in &mut facts.services {
+        service.dns = crate::expose::snapshot::Dns { completeness: 1.0, ..Default::default() };
+    }
+    facts
+}
+
+fn choose(
+    causes: &BTreeMap<String, u64>,
+    client: &Client,
+    by_figures: Option<Verdict>,
+) -> (Option<Verdict>, Option<String>) {
+    let is_fine = |cause: Cause| matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew);
+    let named = causes.iter().filter_map(|(name, nodes)| {
+        Some((Cause::ALL.into_iter().find(|cause| cause.as_str() == name)?, *nodes))
+    });
+    let best = named.min_by_key(|(cause, nodes)| (*cause == Cause::TooFew, is_fine(*cause), Reverse(*nodes)));
+    let Some((cause, nodes)) = best else {
+        let reasons = causes.iter().filter_map(|(name, nodes)| Some((name.strip_prefix(WITHHELD)?, *nodes)));
+        let reason = reasons.max_by_key(|(_, nodes)| *nodes).map(|(reason, _)| reason.to_owned());
+        return (None, reason);
+    };
+    if cause == Cause::TooFew {
+        let can_tell =
+            |verdict: &Verdict| matches!(verdict.cause, Cause::Even | Cause::Unexplained | Cause::TooFew);
+        if let Some(verdict) = by_figures.filter(can_tell) {
+            return (Some(verdict), None);
+        }
+    }
+    let of: u64 = causes.values().sum();
+    let who = if of == 1 {
+        "The daemon of its node".to_owned()
+    } else {
+        format!("The daemons of {nodes} of its {of} nodes")
+    };
+    let verdict = Verdict {
+        cause,
+        confidence: Confidence::Medium,
+        evidence: vec![format!("{who} found this; `explain --fleet`, or --from a daemon, has the evidence.")],
+        fix: verdict::advice(cause, client),
+        needed: None,
+    };
+    (Some(verdict), None)
+}

@@ -1,0 +1,121 @@
+//! Several daemons asked at once, and what they give put together.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{LARGEST, SourceError, TIMEOUT, daemon, decode};
+use crate::commands::diff;
+use crate::commands::text::{clean, fit};
+use crate::config::Kubernetes;
+use crate::config::asked::Origin;
+use crate::expose::snapshot::{Part, Snapshot};
+use crate::fleet::merge;
+use crate::sources::kubernetes::daemons::Daemons;
+
+/// So many are asked at the same time.
+const AT_ONCE: usize = 16;
+/// For all answers together.
+const IN_ALL: Duration = Duration::from_secs(60);
+
+/// A snapshot, or which one is missing and why.
+type Answer = Result<Snapshot, (String, SourceError)>;
+
+/// All of these as one. A file that cannot be read is an error; daemons that cannot be asked are named in the result, as
+/// long as one can.
+pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError> {
+    if let [Origin::Daemon(url)] = origins {
+        return daemon::snapshot(url).await;
+    }
+    let answers = all(origins.iter().cloned().map(|origin| {
+        (origin.to_string(), async move {
+            match origin {
+                Origin::Daemon(url) => daemon::snapshot(&url).await,
+                Origin::File(path) => file(path).await,
+            }
+        })
+    }));
+    together(answers.await)
+}
+
+/// All daemons of a cluster as one.
+pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Result<Snapshot, SourceError> {
+    let listed = timeout(TIMEOUT, async {
+        let daemons = Daemons::open(options).await?;
+        let found = daemons.list(namespace).await?;
+        Ok::<_, SourceError>((daemons, found))
+    });
+    let (daemons, found) = listed.await.map_err(|_elapsed| SourceError::NoList)??;
+    if found.is_empty() {
+        return Err(SourceError::NoDaemons {
+            url: daemons.url().to_owned(),
+            place: namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}")),
+        });
+    }
+    let answers = all(found.into_iter().map(|daemon| {
+        let daemons = daemons.clone();
+        (daemon.node.clone(), async move {
+            match &daemon.trouble {
+                Some(trouble) => Err(SourceError::NotRunning(trouble.clone())),
+                None => Ok(decode(&daemons.get(&daemon, "/api/v1/snapshot", LARGEST).await?)?),
+            }
+        })
+    }));
+    together(answers.await)
+}
+
+async fn file(path: PathBuf) -> Result<Snapshot, SourceError> {
+    let read = tokio::task::spawn_blocking(move || diff::read(&path)).await;
+    let read = read.map_err(|error| SourceError::File(error.to_string()))?;
+    read.map_err(|error| SourceError::File(format!("{error:#}")))
+}
+
+/// What came, with what did not.
+fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
+    let (mut snapshots, mut missing) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err((_, error)) if error.is_final() => return Err(error),
+            Err((node, error)) => missing.push((node, error)),
+        }
+    }
+    if snapshots.is_empty() {
+        let why: Vec<String> = missing.iter().map(|(node, error)| format!("{node}: {error}")).collect();
+        return Err(SourceError::AllMissing(why.join("; ")));
+    }
+    let part =
+        |(node, error): (String, SourceError)| Part::missing(node, fit(&clean(&error.to_string()), 300));
+    Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
+}
+
+/// Runs these, several at a time; what they give, in their order. What takes too long is given up.
+async fn all<F>(asks: impl Iterator<Item = (String, F)>) -> Vec<Answer>
+where
+    F: Future<Output = Result<Snapshot, SourceError>> + Send + 'static,
+{
+    let (free, end) = (Arc::new(Semaphore::new(AT_ONCE)), Instant::now() + IN_ALL);
+    let mut running = JoinSet::new();
+    for (number, (name, ask)) in asks.enumerate() {
+        let free = Arc::clone(&free);
+        running.spawn(async move {
+            let answer = timeout_at(end, async {
+                let _permit = free.acquire().await;
+                timeout(TIMEOUT, ask).await.unwrap_or(Err(SourceError::Silent))
+            });
+            let answer = answer.await.unwrap_or(Err(SourceError::Silent));
+            (number, answer.map_err(|error| (name, error)))
+        });
+    }
+    let mut answers = Vec::new();
+    while let Some(answer) = running.join_next().await {
+        answers.extend(answer);
+    }
+    answers.sort_by_key(|(number, _)| *number);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}

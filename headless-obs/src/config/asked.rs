@@ -1,0 +1,151 @@
+//! Who is asked instead of observing: values of options, checked.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use hyper::Uri;
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::values::DaemonUrl;
+
+/// Where a snapshot is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A daemon has it.
+    Daemon(DaemonUrl),
+    /// A file has it; `-` is standard input.
+    File(PathBuf),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// What looks like a path is a file: it begins with `/`, `./` or `../`, or ends with `.json`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+        let is_file = text == "-" || is_path || (text.ends_with(".json") && !text.contains("://"));
+        if is_file { Ok(Self::File(text.into())) } else { text.parse().map(Self::Daemon) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daemon(url) => f.write_str(&url.authority()),
+            Self::File(path) if path.as_os_str() == "-" => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Where Prometheus is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusUrl {
+    /// Its address, with a path where it does not serve at the root, without a slash at the end.
+    base: String,
+}
+
+impl FromStr for PrometheusUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let example = "as in http://prometheus.monitoring:9090";
+        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = full.parse().map_err(|error| format!("{error}; write a URL {example}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err(format!("write a URL {example}"));
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("name and password do not belong in it; give --prometheus-header".to_owned());
+        }
+        if uri.query().is_some() {
+            return Err(format!("write it without a query, {example}"));
+        }
+        let base = full.trim_end_matches('/');
+        Ok(Self { base: base.strip_suffix("/api/v1").unwrap_or(base).to_owned() })
+    }
+}
+
+impl PrometheusUrl {
+    /// Where queries go.
+    #[must_use]
+    pub fn query(&self) -> String {
+        format!("{}/api/v1/query", self.base)
+    }
+}
+
+impl fmt::Display for PrometheusUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+/// A header of requests. Its value is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header(pub HeaderName, pub HeaderValue);
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: …", self.0)
+    }
+}
+
+impl FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "write it as 'NAME: VALUE'".to_owned();
+        let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+        let name = name.trim().parse().map_err(|_error| wrong())?;
+        let mut value: HeaderValue = value.trim().parse().map_err(|_error| wrong())?;
+        value.set_sensitive(true);
+        Ok(Self(name, value))
+    }
+}
+
+/// Labels that series must have, as in `cluster="eu"`; put into each query as it is.
+pub fn matchers(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_start_matches('{').trim_end_matches('}').trim().trim_end_matches(',');
+    if text.is_empty() || !text.contains('=') || text.contains(['{', '}', '\n']) {
+        return Err("write matchers of labels, as in 'cluster=\"eu\"'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_path_is_a_file() {
+        for file in ["-", "a.json", "/tmp/a", "./a", "../a.json", "dir/b.json"] {
+            assert_eq!(file.parse(), Ok(Origin::File(file.into())));
+        }
+        for daemon in ["node1", "http://node1/x.json", "10.0.0.1:9464", "node1:9464/x"] {
+            assert!(matches!(daemon.parse(), Ok(Origin::Daemon(_))), "{daemon}");
+        }
+        assert!("https://a".parse::<Origin>().is_err());
+    }
+
+    #[test]
+    fn a_prometheus_may_be_below_a_path() {
+        let query = |text: &str| text.parse::<PrometheusUrl>().map(|url| url.query());
+        assert_eq!(query("prom:9090").unwrap(), "http://prom:9090/api/v1/query");
+        assert_eq!(query("https://x/prometheus/").unwrap(), "https://x/prometheus/api/v1/query");
+        assert_eq!(query("http://x/api/v1").unwrap(), "http://x/api/v1/query");
+        for wrong in ["", "ftp://x", "http://", "http://u:p@x", "http://x?y=z"] {
+            assert!(query(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_are_secrets_and_matchers_are_matchers() {
+        let header: Header = "Authorization: Bearer secret".parse().unwrap();
+        assert_eq!((header.0.as_str(), header.1.to_str().unwrap()), ("authorization", "Bearer secret"));
+        assert_eq!(format!("{header:?}"), "authorization: …");
+        assert!("Authorization".parse::<Header>().is_err() && "a b: c".parse::<Header>().is_err());
+        assert_eq!(matchers("{cluster=\"eu\",}").unwrap(), "cluster=\"eu\"");
+        assert!(matchers("").is_err() && matchers("eu").is_err() && matchers("a=\"}\"").is_err());
+    }
+}

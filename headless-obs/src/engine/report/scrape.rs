@@ -1,0 +1,119 @@
+//! The engine's state as series are made of it: [`Scrape`].
+//!
+//! Invariants: only Services with clients on this node; a Service is folded before its figures are made, so that the
+//! work is bounded by the limits of the governor and not by endpoints times clients; sums for client and Service never
+//! go down, whatever endpoint is forgotten.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CellRow, KernelState, Sources, View, Who};
+use crate::attribution::Resolution;
+use crate::engine::Engine;
+use crate::engine::conduct::Facts;
+use crate::expose::metrics::Scrape;
+use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
+use crate::time::Time;
+use crate::topology::{self, ServiceState, State};
+use crate::verdict;
+
+/// How long an endpoint has series after it was removed.
+pub(super) const KEEP_SERIES: Duration = Duration::from_secs(15 * 60);
+
+impl Engine {
+    /// What series are made of.
+    pub fn scrape(&mut self, kernel: &KernelState) -> Scrape {
+        let mut governor = std::mem::take(&mut self.governor);
+        let labels = governor.client_labels();
+        let ledger = &self.accounts.ledger;
+        let mut sources = self.sources(kernel, ledger.cells().chain(ledger.departed()));
+        let mut states: Vec<_> = self
+            .topology
+            .services()
+            .filter(|state| {
+                sources.cells.contains_key(&state.id()) || sources.conducts.contains_key(&state.id())
+            })
+            .collect();
+        states.sort_by_key(|state| state.key());
+        let loads: Vec<Load> =
+            states.iter().map(|state| self.load(state, &sources, View::Series(labels))).collect();
+        let (plans, notices) = governor.decide(&loads);
+        let services = states
+            .iter()
+            .zip(&plans)
+            .map(|(state, plan)| match plan.detail {
+                Detail::Clients => self.service(state, &mut sources, View::Series(labels)),
+                Detail::Endpoints | Detail::Essentials | Detail::Service => {
+                    self.service(state, &mut sources, View::Series(ClientLabels::None))
+                }
+                Detail::Nothing => crate::expose::snapshot::Service {
+                    namespace: state.key().namespace.to_string(),
+                    name: state.key().name.to_string(),
+                    ..Default::default()
+                },
+            })
+            .collect();
+        let mut snapshot = self.frame(kernel, services);
+        verdict::judge_all(&mut snapshot);
+        for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
+            if labels != ClientLabels::Workload || plan.detail != Detail::Clients {
+                // Several clients together have no conduct to be judged.
+                service
+                    .clients
+                    .iter_mut()
+                    .for_each(|client| (client.verdict, client.withheld) = (None, None));
+            }
+        }
+        self.governor = governor;
+        Scrape::new(snapshot, plans, notices)
+    }
+
+    /// Whether a client has series: it holds a connection, or was not silent for long.
+    pub(super) fn has_series(&self, facts: Option<&Facts<'_>>, cells: &[CellRow<'_>], now: Time) -> bool {
+        let last = facts.and_then(Facts::totals).map(|totals| totals.last);
+        last.is_some_and(|last| now.since(last) < self.keep)
+            || cells.iter().any(|(_, cell)| cell.active() > 0)
+    }
+
+    /// How large a Service is.
+    fn load(&self, state: &ServiceState, sources: &Sources<'_>, view: View) -> Load {
+        let cells = sources.cells.get(&state.id()).map_or(&[][..], Vec::as_slice);
+        let held = cells.iter().filter(|(_, cell)| cell.active() > 0);
+        let mut clients: HashSet<Who> = held.map(|(key, _)| self.who(key.client, view)).collect();
+        let mut others = cells.iter().filter(|row| is_other(row)).count();
+        for (workload, facts) in sources.conducts.get(&state.id()).into_iter().flatten() {
+            if self.has_series(Some(facts), &[], sources.moment.now) {
+                clients.insert(self.who(Some(*workload), view));
+            }
+            let sums = facts.totals();
+            others += sums.map_or(0, |totals| totals.manners() + totals.wrong_ports.len());
+        }
+        let ports: HashSet<u16> = cells.iter().map(|(key, _)| key.port).filter(|port| *port != 0).collect();
+        Load {
+            namespace: state.key().namespace.to_string(),
+            name: state.key().name.to_string(),
+            endpoints: shown(state, sources.moment.now).len() as u64,
+            clients: clients.len() as u64,
+            ports: ports.len() as u64,
+            others: others as u64,
+        }
+    }
+}
+
+/// Whether a cell is a series beside the one that every edge has.
+fn is_other((key, _): &CellRow<'_>) -> bool {
+    matches!(key.resolution, Resolution::Srv | Resolution::Hostname | Resolution::None) || key.port == 0
+}
+
+/// The endpoints that have series: those that are, and those that left a while ago, or whose pod is back under its name,
+/// which goes on with their counts.
+pub(super) fn shown(state: &ServiceState, now: Time) -> Vec<&topology::Endpoint> {
+    let there = state.endpoints().filter(|endpoint| endpoint.state() != State::Removed);
+    let names: HashSet<Arc<str>> = there.map(topology::Endpoint::label).collect();
+    let is_shown = |endpoint: &&topology::Endpoint| {
+        let left = endpoint.state_since().filter(|_| endpoint.state() == State::Removed);
+        left.is_none_or(|since| now.since(since) < KEEP_SERIES || names.contains(&endpoint.label()))
+    };
+    state.endpoints().filter(is_shown).collect()
+}

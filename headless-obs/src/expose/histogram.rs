@@ -1,0 +1,142 @@
+//! Histograms: values in, counts by bucket out. The buckets are those of a native histogram of schema 3, and each power
+//! of two is a bound, so classic buckets are sums of these.
+//!
+//! Invariants: counts only grow; bounded, as what is too small or too large shares the outermost bucket; two can be added
+//! up.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Buckets to each doubling: 2^3, which gives the schema its number.
+const PER_DOUBLING: i32 = 1 << SCHEMA;
+/// The schema's number.
+pub const SCHEMA: i32 = 3;
+/// Values up to this, 2^-10, are as good as 0.
+pub const ZERO_THRESHOLD: f64 = 1.0 / 1024.0;
+/// The largest bucket, up to 2^30: as seconds, 34 years.
+const LARGEST: i32 = 30 * PER_DOUBLING;
+/// Upper bounds of the buckets from above 0.5 up to 1, without the last: 2^(i/8).
+const BOUNDS: [f64; 8] = [
+    0.5,
+    0.545_253_866_332_628_8,
+    0.594_603_557_501_360_5,
+    0.648_419_777_325_504_8,
+    std::f64::consts::FRAC_1_SQRT_2,
+    0.771_105_412_703_970_4,
+    0.840_896_415_253_714_4,
+    0.917_004_043_204_671_2,
+];
+
+/// Values in buckets that double in width, eight to each doubling: bucket `i` has those above 2^((i-1)/8) and up to
+/// 2^(i/8). These are the buckets of a native histogram of schema 3, and each power of two is a bound.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// Values of 0, or too small for a bucket.
+    #[serde(default)]
+    pub zero: u64,
+    /// Bucket → values.
+    #[serde(default)]
+    pub buckets: BTreeMap<i32, u64>,
+}
+
+impl Histogram {
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Takes in a value. Less than 0, and what is no number, counts as 0.
+    pub fn record(&mut self, value: f64) {
+        let value = if value > 0.0 { value.min(upper_bound(LARGEST)) } else { 0.0 };
+        self.count += 1;
+        self.sum += value;
+        if value <= ZERO_THRESHOLD {
+            self.zero += 1;
+        } else {
+            *self.buckets.entry(bucket(value)).or_default() += 1;
+        }
+    }
+
+    /// Adds the values of another one.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.zero += other.zero;
+        for (bucket, count) in &other.buckets {
+            *self.buckets.entry(*bucket).or_default() += count;
+        }
+    }
+
+    /// How many values are in these buckets and below.
+    pub fn up_to(&self, bucket: i32) -> u64 {
+        self.zero + self.buckets.range(..=bucket).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
+/// The upper bound of a bucket.
+pub fn upper_bound(bucket: i32) -> f64 {
+    let (doublings, place) = (bucket.div_euclid(PER_DOUBLING), bucket.rem_euclid(PER_DOUBLING));
+    let bound = usize::try_from(place).ok().and_then(|place| BOUNDS.get(place)).copied().unwrap_or(0.5);
+    bound * 2.0_f64.powi(doublings + 1)
+}
+
+/// The bucket of a value above 0. Exact where a logarithm would not be: on the bounds.
+fn bucket(value: f64) -> i32 {
+    // The exponent is an estimate of the place; the bounds around it decide.
+    let estimate = (value.log2() * f64::from(PER_DOUBLING)).ceil().clamp(-16_384.0, f64::from(LARGEST));
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to a range of whole numbers above")]
+    let mut bucket = estimate as i32;
+    while bucket < LARGEST && value > upper_bound(bucket) {
+        bucket += 1;
+    }
+    while value <= upper_bound(bucket - 1) {
+        bucket -= 1;
+    }
+    bucket
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_the_bucket_below_it() {
+        for (value, expected) in
+            [(1.0, 0), (1.000_001, 1), (2.0, 8), (0.5, -8), (0.25, -16), (3.0, 13), (4.0, 16), (0.9, -1)]
+        {
+            assert_eq!(bucket(value), expected, "{value}");
+        }
+        for place in -79..LARGEST {
+            let bound = upper_bound(place);
+            assert_eq!((bucket(bound), bucket(bound * 1.000_000_1)), (place, place + 1), "{bound}");
+        }
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_in_the_outermost() {
+        let mut histogram = Histogram::default();
+        for value in [0.0, -3.0, f64::NAN, 0.000_5, f64::INFINITY, 1e300] {
+            histogram.record(value);
+        }
+        assert_eq!((histogram.count, histogram.zero), (6, 4));
+        assert_eq!(histogram.buckets, BTreeMap::from([(LARGEST, 2)]));
+        assert!((histogram.sum - 2.0 * 2.0_f64.powi(30)).abs() < 0.001, "{}", histogram.sum);
+    }
+
+    #[test]
+    fn sums_up_to_a_power_of_two_are_exact_and_two_add_up() {
+        let mut histogram = Histogram::default();
+        for value in [0.0, 0.5, 0.7, 1.0, 1.5, 2.0, 2.1, 600.0] {
+            histogram.record(value);
+        }
+        assert_eq!([-8, 0, 8, 80].map(|bucket| histogram.up_to(bucket)), [2, 4, 6, 8]);
+        let mut twice = histogram.clone();
+        twice.add(&histogram);
+        assert_eq!((twice.count, twice.sum, twice.up_to(8)), (16, 2.0 * histogram.sum, 12));
+    }
+}

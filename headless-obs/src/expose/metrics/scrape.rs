@@ -1,0 +1,151 @@
+//! What a scrape is made of: a snapshot, and for each of its Services how much of it is told apart.
+//!
+//! Invariant: where a Service is folded, its figures have been summed up before they came here. What is left to do is to
+//! leave names out, and families that mean nothing without them.
+
+use std::collections::BTreeMap;
+
+use super::governor::{Detail, Notice, Plan};
+use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Service, Snapshot};
+
+/// Everything that series are made of.
+#[derive(Clone, Debug)]
+pub struct Scrape {
+    /// The figures.
+    pub snapshot: Snapshot,
+    /// Services that were folded for the first time, for the log.
+    pub notices: Vec<Notice>,
+    plans: Vec<Plan>,
+    /// Ports as text, for labels to borrow.
+    ports: BTreeMap<u16, String>,
+}
+
+/// A Service that has clients here.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Its figures.
+    pub service: &'a Service,
+    /// What was decided for it.
+    pub plan: Plan,
+}
+
+/// A client at an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge<'a> {
+    /// The Service.
+    pub part: Part<'a>,
+    /// The client.
+    pub client: &'a Client,
+    /// Its figures there.
+    pub own: &'a ClientEndpoint,
+}
+
+impl Scrape {
+    /// `plans` are those of the snapshot's Services, in their order.
+    pub fn new(snapshot: Snapshot, plans: Vec<Plan>, notices: Vec<Notice>) -> Self {
+        let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
+        let dialled = clients().flat_map(dialled);
+        let wrong = clients().flat_map(|client| client.other_ports.iter().map(|other| other.port));
+        let served = snapshot.services.iter().flat_map(served);
+        let all = dialled.chain(wrong).chain(served);
+        let ports = all.map(|port| (port, port.to_string())).collect();
+        Self { snapshot, notices, plans, ports }
+    }
+
+    /// Every Service that has clients here, whatever is left of it.
+    pub fn services(&self) -> impl Iterator<Item = Part<'_>> {
+        let plans = self.plans.iter().copied().chain(std::iter::repeat(Plan::default()));
+        let parts = self.snapshot.services.iter().zip(plans).map(|(service, plan)| Part { service, plan });
+        parts.filter(|part| !part.service.clients.is_empty() || part.plan.detail == Detail::Nothing)
+    }
+
+    /// Those of them of which more is left than that they were folded.
+    pub fn described(&self) -> impl Iterator<Item = Part<'_>> {
+        self.services().filter(|part| part.plan.detail < Detail::Nothing)
+    }
+
+    /// Every endpoint that is told apart from others.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&Service, &Endpoint)> {
+        let parts = self.services().filter(|part| part.plan.detail < Detail::Service && part.is_dialled());
+        parts.flat_map(|part| part.service.endpoints.iter().map(move |endpoint| (part.service, endpoint)))
+    }
+
+    /// Every client of every Service.
+    pub fn clients(&self) -> impl Iterator<Item = (&Service, &Client)> {
+        self.services().flat_map(|part| part.service.clients.iter().map(move |client| (part.service, client)))
+    }
+
+    /// Every client that dialled.
+    pub fn diallers(&self) -> impl Iterator<Item = (&Service, &Client)> {
+        self.clients().filter(|(_, client)| has_dialled(client))
+    }
+
+    /// Every client that dialled, at every endpoint, those without connections included.
+    pub fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
+        self.services().flat_map(|part| {
+            let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
+            diallers
+                .flat_map(move |client| client.endpoints.iter().map(move |own| Edge { part, client, own }))
+        })
+    }
+
+    /// The edges of each client, with the ports that it may dial there.
+    pub fn edges_with_ports(&self) -> impl Iterator<Item = (Edge<'_>, Vec<u16>)> {
+        self.services().flat_map(|part| {
+            let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
+            diallers.flat_map(move |client| {
+                let mut ports: Vec<u16> = dialled(client).collect();
+                if ports.is_empty() {
+                    ports.extend(served(part.service));
+                }
+                ports.sort_unstable();
+                ports.dedup();
+                client.endpoints.iter().map(move |own| (Edge { part, client, own }, ports.clone()))
+            })
+        })
+    }
+
+    /// A port as a label.
+    pub fn port(&self, port: u16) -> &str {
+        self.ports.get(&port).map_or("", String::as_str)
+    }
+}
+
+impl From<Snapshot> for Scrape {
+    fn from(snapshot: Snapshot) -> Self {
+        Self::new(snapshot, Vec::new(), Vec::new())
+    }
+}
+
+impl Part<'_> {
+    fn is_dialled(&self) -> bool {
+        self.service.clients.iter().any(has_dialled)
+    }
+}
+
+impl<'a> Edge<'a> {
+    /// The endpoint in what spread is made of.
+    pub fn pod(&self) -> &'a str {
+        if self.part.plan.detail < Detail::Service { &self.own.pod } else { "" }
+    }
+
+    /// The endpoint in everything else.
+    pub fn pod_of_details(&self) -> &'a str {
+        if self.part.plan.detail < Detail::Essentials { &self.own.pod } else { "" }
+    }
+}
+
+/// Whether a client connected or tried to; the others were only answered.
+fn has_dialled(client: &Client) -> bool {
+    client.opened + client.failed + client.active > 0
+        || !client.resolution.is_empty()
+        || !client.other_ports.is_empty()
+}
+
+fn dialled(client: &Client) -> impl Iterator<Item = u16> {
+    client.endpoints.iter().flat_map(|own| own.ports.iter().map(|counts| counts.port))
+}
+
+fn served(service: &Service) -> impl Iterator<Item = u16> {
+    service.endpoints.iter().flat_map(|endpoint| endpoint.ports.iter().copied())
+}

@@ -1,0 +1,89 @@
+//! Metrics of what clients make of their answers, and of what was folded.
+
+use super::{Kind, Metric, PER_SERVICE, SERVICE, client};
+
+/// Places in an answer that are told apart.
+const PLACES: [&str; 3] = ["0", "1", "2"];
+/// All later ones.
+const LATER: &str = "3+";
+
+/// See its `help`.
+pub(super) const ANSWER_INDEX: Metric = Metric {
+    name: "headless_connect_answer_index",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts by the place of their address in the DNS answer.",
+    labels: &["namespace", "service", "client_namespace", "client_workload", "index"],
+    per: "Service, client and place",
+    more: "`0`, `1`, `2`, `3+`; `not_in_answer` are connections that no answer explains, as those of \
+           `resolution=\"none\"`.",
+    example: "sum by (client_workload, index) (rate(headless_connect_answer_index_total{service=\"orders\"}[10m]))",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            let [namespace, service, client_namespace, workload] = client(service, of);
+            let mut add =
+                |index, count| series.add([namespace, service, client_namespace, workload, index], count);
+            PLACES.iter().for_each(|index| add(index, 0));
+            add(LATER, 0);
+            for (place, count) in &of.answer_index {
+                let index = PLACES.into_iter().find(|known| place == known).unwrap_or(LATER);
+                add(index, *count);
+            }
+            add("not_in_answer", of.resolution.get("none").copied().unwrap_or(0));
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const VERDICT: Metric = Metric {
+    name: "headless_client_verdict",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "1 for what is said of how the client spreads its connections, or why nothing is.",
+    labels: &["namespace", "service", "client_namespace", "client_workload", "cause"],
+    per: "Service and client",
+    more: "The causes are those of [verdicts.md](verdicts.md); `withheld:REASON` where there is no verdict. Of this node's \
+           connections alone.",
+    example: "count by (service, cause) (headless_client_verdict)",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            let withheld = of.withheld.as_deref().map(withheld);
+            let cause = of.verdict.as_ref().map(|verdict| verdict.cause.as_str()).or(withheld);
+            if let Some(cause) = cause {
+                let [namespace, service, client_namespace, workload] = client(service, of);
+                series.max([namespace, service, client_namespace, workload, cause], 1.0);
+            }
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const SERIES_FOLDED: Metric = Metric {
+    name: "headless_series_folded",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Clients at endpoints that are not told apart, because there would be too many series.",
+    labels: SERVICE,
+    per: PER_SERVICE,
+    more: "See [Limits](#limits).",
+    example: "headless_series_folded_total > 0",
+    collect: |scrape, series| {
+        for part in scrape.services() {
+            series.add([part.service.namespace.as_str(), &part.service.name], part.plan.folded);
+        }
+    },
+};
+
+/// Why there is no verdict, as a label.
+fn withheld(reason: &str) -> &'static str {
+    match reason {
+        "losses" => "withheld:losses",
+        "not_in_sync" => "withheld:not_in_sync",
+        "started_after" => "withheld:started_after",
+        "by_hostname" => "withheld:by_hostname",
+        "no_dns" => "withheld:no_dns",
+        "excluded" => "withheld:excluded",
+        _ => "withheld:other",
+    }
+}

@@ -1,0 +1,182 @@
+//! Metrics of connections: opened, failed, open, and those that should not have been made.
+
+use prometheus_client::registry::Unit;
+
+use super::{EDGE, Kind, Metric, PER_EDGE, client, edge};
+
+/// Reasons of failures.
+const REASONS: [&str; 6] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];
+/// Kinds of stale connections.
+const KINDS: [&str; 5] = ["removed", "terminating", "not_ready", "ip_reused", "grace"];
+
+/// See its `help`.
+pub(super) const OPENED: Metric = Metric {
+    name: "headless_connections_opened",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections that clients opened to an endpoint, by what the address was resolved by. \
+           Only service and srv say something about how clients spread.",
+    labels: &["namespace", "service", "pod", "port", "client_namespace", "client_workload", "resolution"],
+    per: "endpoint, port, client and resolution",
+    more: "`resolution` is `service`, `srv`, `hostname` or `none`; the last two had no choice, or none that is known. \
+           Each client has a series with `resolution=\"service\"` for each endpoint, 0 where it never connected: an \
+           endpoint that is passed over is there to be seen.",
+    example: "sum by (pod) (increase(headless_connections_opened_total{service=\"orders\",resolution=~\"service|srv\"}[10m]))",
+    collect: |scrape, series| {
+        for (at, ports) in scrape.edges_with_ports() {
+            series.started(at.client.since);
+            let [namespace, service, pod, client_namespace, workload] = edge(&at);
+            let mut add = |port, resolution, opened| {
+                series.add(
+                    [namespace, service, pod, scrape.port(port), client_namespace, workload, resolution],
+                    opened,
+                );
+            };
+            ports.iter().for_each(|port| add(*port, "service", 0));
+            for counts in &at.own.ports {
+                for (resolution, opened) in &counts.opened {
+                    add(counts.port, resolution, *opened);
+                }
+            }
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const SELECTIONS: Metric = Metric {
+    name: "headless_selections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts that were a client process's first by a DNS answer, by the Service's name or SRV: \
+           one choice each, whatever a pool makes of it.",
+    labels: EDGE,
+    per: PER_EDGE,
+    more: "Chance is told from these.",
+    example: "sum by (pod) (increase(headless_selections_total{service=\"orders\"}[1h]))",
+    collect: |scrape, series| {
+        for at in scrape.edges() {
+            series.started(at.client.since);
+            series.add(edge(&at), at.own.selections);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const FAILURES: Metric = Metric {
+    name: "headless_connect_failures",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Attempts that ended without a connection, and connections that were reset (reason reset).",
+    labels: &["namespace", "service", "pod", "port", "client_namespace", "client_workload", "reason"],
+    per: "endpoint, port, client and reason",
+    more: "`refused`, `timeout`, `unreachable`, `aborted` (the client gave up), `other`. And `reset`: established, then \
+           reset by the peer; such a connection is in `headless_connections_opened_total` too.",
+    example: "sum by (namespace, service, pod, reason) (rate(headless_connect_failures_total[5m])) > 0",
+    collect: |scrape, series| {
+        for (at, ports) in scrape.edges_with_ports() {
+            series.started(at.client.since);
+            let [namespace, service, _, client_namespace, workload] = edge(&at);
+            let pod = at.pod_of_details();
+            let mut add = |port, reason, failed| {
+                series.add(
+                    [namespace, service, pod, scrape.port(port), client_namespace, workload, reason],
+                    failed,
+                );
+            };
+            for port in &ports {
+                REASONS.iter().for_each(|reason| add(*port, reason, 0));
+            }
+            for counts in &at.own.ports {
+                for (reason, failed) in &counts.failed {
+                    add(counts.port, reason, *failed);
+                }
+            }
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const ACTIVE: Metric = Metric {
+    name: "headless_connections_active",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Connections that are open now, those older than the observer included.",
+    labels: EDGE,
+    per: PER_EDGE,
+    more: "",
+    example: "topk(5, sum by (pod) (headless_connections_active{service=\"orders\"}))",
+    collect: |scrape, series| {
+        for at in scrape.edges() {
+            series.add(edge(&at), at.own.active);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const BYTES: Metric = Metric {
+    name: "headless_connection",
+    unit: Some(Unit::Bytes),
+    kind: Kind::Counter,
+    help: "Bytes that clients sent and received, in connections that ended.",
+    labels: &["namespace", "service", "pod", "client_namespace", "client_workload", "direction"],
+    per: "endpoint, client and direction",
+    more: "`sent` by the client (each byte once, without retransmissions) or `received`; added when a connection ends.",
+    example: "sum by (pod, direction) (rate(headless_connection_bytes_total{service=\"orders\"}[5m]))",
+    collect: |scrape, series| {
+        for at in scrape.edges() {
+            series.started(at.client.since);
+            let [namespace, service, _, client_namespace, workload] = edge(&at);
+            let pod = at.pod_of_details();
+            series.add([namespace, service, pod, client_namespace, workload, "sent"], at.own.bytes_sent);
+            series.add(
+                [namespace, service, pod, client_namespace, workload, "received"],
+                at.own.bytes_received,
+            );
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const STALE: Metric = Metric {
+    name: "headless_stale_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts to addresses that were no endpoint that serves when they were dialled.",
+    labels: &["namespace", "service", "client_namespace", "client_workload", "kind"],
+    per: "Service, client and kind",
+    more: "`removed`, `terminating`, `not_ready` (also where the Service publishes it all the same), `ip_reused` (another \
+           pod had the address by then); `grace`: so soon after the change that nobody is to blame (`--stale-grace`).",
+    example: "sum by (service, client_workload) (rate(headless_stale_connections_total{kind!=\"grace\"}[10m])) > 0",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            let [namespace, service, client_namespace, workload] = client(service, of);
+            for kind in KINDS {
+                let count = of.stale_kinds.get(kind).copied().unwrap_or(0);
+                series.add([namespace, service, client_namespace, workload, kind], count);
+            }
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const PORT_MISMATCH: Metric = Metric {
+    name: "headless_port_mismatch",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts at a port that the endpoint does not have. A headless Service maps no ports.",
+    labels: &["namespace", "service", "client_namespace", "client_workload", "port"],
+    per: "Service, client and wrong port",
+    more: "They are in no other figure of the Service.",
+    example: "increase(headless_port_mismatch_total[10m]) > 0",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            let [namespace, service, client_namespace, workload] = client(service, of);
+            for other in &of.other_ports {
+                let port = scrape.port(other.port);
+                series.add([namespace, service, client_namespace, workload, port], other.connections);
+            }
+        }
+    },
+};

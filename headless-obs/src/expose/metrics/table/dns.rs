@@ -1,0 +1,188 @@
+//! Metrics of DNS: what clients were answered, how well it matched the endpoints, and how long they used it.
+
+use prometheus_client::registry::Unit;
+
+use super::{CLIENT, Kind, Metric, PER_CLIENT, PER_SERVICE, SERVICE, client};
+use crate::expose::metrics::bounds;
+
+/// See its `help`.
+pub(super) const RESPONSES: Metric = Metric {
+    name: "headless_dns_responses",
+    unit: None,
+    kind: Kind::Counter,
+    help: "DNS answers for the names of the Service that clients received.",
+    labels: &[
+        "namespace",
+        "service",
+        "client_namespace",
+        "client_workload",
+        "rcode",
+        "truncated",
+        "transport",
+        "qtype",
+    ],
+    per: "Service, client and kind of answer",
+    more: "`rcode`: `noerror`, `nxdomain`, `servfail`, `other`. `truncated`: `true` with TC set. `transport`: `udp` or \
+           `tcp`. `qtype`: `a`, `aaaa`, `srv` or `other`. Without those for names that only search lists made.",
+    example: "sum by (service, rcode) (rate(headless_dns_responses_total[5m]))",
+    collect: |scrape, series| {
+        for (service, of) in scrape.clients() {
+            series.started(of.since);
+            let [namespace, service, client_namespace, workload] = client(service, of);
+            for kind in &of.responses {
+                let truncated = if kind.truncated { "true" } else { "false" };
+                let (rcode, transport, qtype) = (&*kind.rcode, &*kind.transport, &*kind.qtype);
+                series.add(
+                    [namespace, service, client_namespace, workload, rcode, truncated, transport, qtype],
+                    kind.count,
+                );
+            }
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const TRUNCATED_USED: Metric = Metric {
+    name: "headless_dns_truncated_used",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts by an answer that was truncated, so that endpoints were missing from it.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "",
+    example: "sum by (service, client_workload) (increase(headless_dns_truncated_used_total[10m])) > 0",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            series.add(client(service, of), of.answers.truncated_used);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const ENDPOINTS_RATIO: Metric = Metric {
+    name: "headless_dns_answer_endpoints_ratio",
+    unit: None,
+    kind: Kind::Histogram(bounds::SHARES),
+    help: "Share of the ready endpoints of the asked family that each whole answer for the Service's name listed.",
+    labels: SERVICE,
+    per: PER_SERVICE,
+    more: "1: all of them.",
+    example: "1 - sum by (service) (rate(headless_dns_answer_endpoints_ratio_sum[10m])) / \
+              sum by (service) (rate(headless_dns_answer_endpoints_ratio_count[10m]))",
+    collect: |scrape, series| {
+        for part in scrape.described() {
+            series.merge([part.service.namespace.as_str(), &part.service.name], &part.service.dns.ratio);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const INCOMPLETE: Metric = Metric {
+    name: "headless_dns_incomplete_responses",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Whole answers that lacked an endpoint that had been ready for longer than the grace.",
+    labels: SERVICE,
+    per: PER_SERVICE,
+    more: "",
+    example: "sum by (namespace, service) (rate(headless_dns_incomplete_responses_total[10m])) > 0",
+    collect: |scrape, series| {
+        for part in scrape.described() {
+            series.add([part.service.namespace.as_str(), &part.service.name], part.service.dns.incomplete);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const REMOVED_ANSWERED: Metric = Metric {
+    name: "headless_dns_removed_answered",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Answers that listed an endpoint that had left, after the grace.",
+    labels: SERVICE,
+    per: PER_SERVICE,
+    more: "",
+    example: "sum by (namespace, service) (rate(headless_dns_removed_answered_total[10m])) > 0",
+    collect: |scrape, series| {
+        for part in scrape.described() {
+            series.add(
+                [part.service.namespace.as_str(), &part.service.name],
+                part.service.dns.removed_answered,
+            );
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const ANSWER_AGE: Metric = Metric {
+    name: "headless_dns_answer_age",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Histogram(bounds::SECONDS),
+    help: "Age of the DNS answer that a connection or an attempt was made by.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "",
+    example: "histogram_quantile(0.9, sum by (client_workload, le) \
+              (rate(headless_dns_answer_age_seconds_bucket{service=\"orders\"}[10m])))",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            series.merge(client(service, of), &of.answer_age.histogram);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const ANSWER_TTL: Metric = Metric {
+    name: "headless_dns_answer_ttl",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Gauge,
+    help: "TTL of the last answer with addresses that the client received.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "",
+    example: "max by (service) (headless_dns_answer_ttl_seconds)",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers().filter(|(_, of)| of.answers.count > 0) {
+            series.max(client(service, of), f64::from(of.answers.last_ttl_seconds));
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const ANSWER_EXPIRED: Metric = Metric {
+    name: "headless_dns_answer_expired_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections and attempts by an answer past its TTL.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "",
+    example: "sum by (service, client_workload) (rate(headless_dns_answer_expired_connections_total[10m])) > 0",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            series.started(of.since);
+            series.add(client(service, of), of.answer_age.past_ttl);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const RESOLVE_INTERVAL: Metric = Metric {
+    name: "headless_dns_resolve_interval",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Gauge,
+    help: "Mean time from one of the client's look-ups to the next of the same pod.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "Nothing before a second look-up. One look-up may have an answer of each family.",
+    example: "headless_dns_resolve_interval_seconds > 300",
+    collect: |scrape, series| {
+        for (service, of) in scrape.diallers() {
+            if let Some(seconds) = of.answers.interval_seconds {
+                series.max(client(service, of), seconds);
+            }
+        }
+    },
+};

@@ -1,0 +1,300 @@
+//! Metrics about the observer itself.
+
+use prometheus_client::registry::Unit;
+
+use super::{Kind, Metric, by_name, seconds};
+
+/// See its `help`.
+pub(super) const EVENTS_LOST: Metric = Metric {
+    name: "headless_observer_events_lost",
+    unit: None,
+    kind: Kind::Counter,
+    help: "What the observer lost. ring_full costs detail, totals stay exact; tracked_full connections are \
+           missing; flows_full ones are if the ring loses them too.",
+    labels: &["reason"],
+    per: "reason",
+    more: "",
+    example: "sum by (reason) (rate(headless_observer_events_lost_total[5m])) > 0",
+    collect: |scrape, series| by_name(series, &scrape.snapshot.quality.events_lost),
+};
+
+/// See its `help`.
+pub(super) const DNS_REJECTED: Metric = Metric {
+    name: "headless_observer_dns_rejected",
+    unit: None,
+    kind: Kind::Counter,
+    help: "DNS payloads that could not be decoded.",
+    labels: &["reason"],
+    per: "reason",
+    more: "",
+    example: "rate(headless_observer_dns_rejected_total[5m])",
+    collect: |scrape, series| by_name(series, &scrape.snapshot.quality.dns_rejected),
+};
+
+/// See its `help`.
+pub(super) const LATE_CONNECTIONS: Metric = Metric {
+    name: "headless_observer_late_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections whose detail was lost and which were attributed later, with the evidence at hand.",
+    labels: &[],
+    per: "node",
+    more: "They are in the totals; which client, Service and endpoint is known, the DNS answer behind them is the latest at hand.",
+    example: "rate(headless_observer_late_connections_total[5m])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.late),
+};
+
+/// See its `help`.
+pub(super) const UNATTRIBUTED_CONNECTIONS: Metric = Metric {
+    name: "headless_observer_unattributed_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections to endpoints of headless Services that no DNS answer explains (no_dns: attributed by \
+           the address alone), or that are for none of them (other reasons).",
+    labels: &["reason"],
+    per: "reason",
+    more: "`ambiguous`: without DNS evidence, and several Services have the address. `other_port`: not a port of the Service. `not_endpoint`: the client was told the address by the Service's name, and it never became an endpoint. `no_dns`: how many connections were attributed without DNS evidence; these are in `headless_connections_opened_total`, as `resolution=\"none\"`.",
+    example: "rate(headless_observer_unattributed_connections_total[5m])",
+    collect: |scrape, series| by_name(series, &scrape.snapshot.quality.unattributed),
+};
+
+/// See its `help`.
+pub(super) const EXCLUDED_CONNECTIONS: Metric = Metric {
+    name: "headless_observer_excluded_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections that were left out on purpose.",
+    labels: &["reason"],
+    per: "reason",
+    more: "`boring`: passed over in the kernel, since their destination cannot be an endpoint. `probe`: from the node itself to a pod on it, without DNS, as the kubelet's health checks are. `proxy`: made by a service mesh's proxy for others, whose own connection counts. `other_node`: made on another node that shares the kernel. `observer`: made by the observer itself.",
+    example: "rate(headless_observer_excluded_connections_total[5m])",
+    collect: |scrape, series| by_name(series, &scrape.snapshot.quality.excluded),
+};
+
+/// See its `help`.
+pub(super) const MAP_ENTRIES: Metric = Metric {
+    name: "headless_observer_map_entries",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Entries in use of a kernel map.",
+    labels: &["map"],
+    per: "kernel map",
+    more: "`FLOWS`, `TRACKED` and `BORING`.",
+    example: "headless_observer_map_entries / headless_observer_map_capacity > 0.8",
+    collect: |scrape, series| {
+        for (map, fill) in &scrape.snapshot.quality.maps {
+            series.add([map.as_str()], fill.entries);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const MAP_CAPACITY: Metric = Metric {
+    name: "headless_observer_map_capacity",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Room of a kernel map.",
+    labels: &["map"],
+    per: "kernel map",
+    more: "",
+    example: "headless_observer_map_capacity",
+    collect: |scrape, series| {
+        for (map, fill) in &scrape.snapshot.quality.maps {
+            series.add([map.as_str()], fill.capacity);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const PROBE_ENABLED: Metric = Metric {
+    name: "headless_observer_probe_enabled",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Whether the probe is attached, and to which hook.",
+    labels: &["probe", "hook"],
+    per: "probe",
+    more: "`dns`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
+    example: "headless_observer_probe_enabled == 0",
+    collect: |scrape, series| {
+        for (probe, hook) in &scrape.snapshot.quality.probes {
+            series.add([probe.as_str(), hook], u64::from(hook != "none"));
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_SYNCED: Metric = Metric {
+    name: "headless_observer_topology_synced",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Whether all Services and endpoints have been seen and their source is in touch.",
+    labels: &["source"],
+    per: "source",
+    more: "`kubernetes`, `files` or `dns`.",
+    example: "headless_observer_topology_synced == 0",
+    collect: |scrape, series| {
+        let topology = &scrape.snapshot.quality.topology;
+        series.add([topology.source.as_str()], u64::from(topology.synced));
+    },
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_STALE: Metric = Metric {
+    name: "headless_observer_topology_stale",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Gauge,
+    help: "For how long the topology's source has been out of touch; 0 while it is in touch.",
+    labels: &["source"],
+    per: "source",
+    more: "Services and endpoints are as they were then.",
+    example: "headless_observer_topology_stale_seconds > 300",
+    collect: |scrape, series| {
+        let topology = &scrape.snapshot.quality.topology;
+        let since = topology.stale_since.unwrap_or(scrape.snapshot.to);
+        let seconds = scrape.snapshot.to.duration_since(since).as_secs();
+        series.add([topology.source.as_str()], u64::try_from(seconds).unwrap_or(0));
+    },
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_REFUSED: Metric = Metric {
+    name: "headless_observer_topology_refused",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "What the API server does not allow: 1 for each verb, resource and namespace (empty: all).",
+    labels: &["verb", "resource", "namespace"],
+    per: "verb, resource and namespace",
+    more: "`list` or `watch`; `endpointslices`, `services`, `pods`. `/api/v1/snapshot` says what is lost by it.",
+    example: "headless_observer_topology_refused",
+    collect: |scrape, series| {
+        for refusal in &scrape.snapshot.quality.topology.refused {
+            series.add([refusal.verb.as_str(), &refusal.resource, &refusal.namespace], 1);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_REQUESTS: Metric = Metric {
+    name: "headless_observer_topology_requests",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Requests to the API server.",
+    labels: &[],
+    per: "node",
+    more: "",
+    example: "rate(headless_observer_topology_requests_total[5m])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.requests),
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_RECEIVED: Metric = Metric {
+    name: "headless_observer_topology_received",
+    unit: Some(Unit::Bytes),
+    kind: Kind::Counter,
+    help: "Bytes that the API server sent, without headers.",
+    labels: &[],
+    per: "node",
+    more: "",
+    example: "rate(headless_observer_topology_received_bytes_total[5m])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.received_bytes),
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_WATCH_RESTARTS: Metric = Metric {
+    name: "headless_observer_topology_watch_restarts",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Watches that were opened again; the server ends each after some minutes.",
+    labels: &[],
+    per: "node",
+    more: "So this grows slowly where all is well.",
+    example: "increase(headless_observer_topology_watch_restarts_total[1h])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.watch_restarts),
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_RELISTS: Metric = Metric {
+    name: "headless_observer_topology_relists",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Watches whose objects were listed again, because the server had forgotten what happened meanwhile.",
+    labels: &[],
+    per: "node",
+    more: "",
+    example: "increase(headless_observer_topology_relists_total[1h])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.relists),
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_REJECTED_OBJECTS: Metric = Metric {
+    name: "headless_observer_topology_rejected_objects",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Objects that could not be read; each stays as it was when it last could.",
+    labels: &[],
+    per: "node",
+    more: "Counted with each of their changes; the log names them.",
+    example: "increase(headless_observer_topology_rejected_objects_total[1h]) > 0",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.rejected_objects),
+};
+
+/// See its `help`.
+pub(super) const BUILD_INFO: Metric = Metric {
+    name: "headless_observer_build_info",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "The observer's version; always 1.",
+    labels: &["version", "revision"],
+    per: "node",
+    more: "",
+    example: "count by (version) (headless_observer_build_info)",
+    collect: |_, series| {
+        let revision = option_env!("HEADLESS_OBS_REVISION").unwrap_or("unknown");
+        series.add([env!("CARGO_PKG_VERSION"), revision], 1);
+    },
+};
+
+/// See its `help`.
+pub(super) const TOPOLOGY_LAST_EVENT: Metric = Metric {
+    name: "headless_observer_topology_last_event_timestamp",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Gauge,
+    help: "When the topology's source last said anything, in seconds since 1970.",
+    labels: &["source"],
+    per: "source",
+    more: "Of the API server's watches, the one that has been silent for longest: bookmarks come each minute at least, \
+           so it is young where all is well. With `files` and `dns` it is the last change, which may be long ago.",
+    example: "time() - headless_observer_topology_last_event_timestamp_seconds{source=\"kubernetes\"} > 300",
+    collect: |scrape, series| {
+        let topology = &scrape.snapshot.quality.topology;
+        if let Some(last) = topology.last_event {
+            series.max([topology.source.as_str()], seconds(last));
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const START_TIMESTAMP: Metric = Metric {
+    name: "headless_observer_start_timestamp",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Gauge,
+    help: "Since when it observes, in seconds since 1970.",
+    labels: &[],
+    per: "node",
+    more: "",
+    example: "time() - headless_observer_start_timestamp_seconds",
+    collect: |scrape, series| series.max([], seconds(scrape.snapshot.from)),
+};
+
+/// See its `help`.
+pub(super) const SERIES: Metric = Metric {
+    name: "headless_observer_series",
+    unit: None,
+    kind: Kind::Gauge,
+    help: "Series of this exposition, each bucket of a histogram one.",
+    labels: &[],
+    per: "node",
+    more: "Without the lines that tell when series began.",
+    example: "sum(headless_observer_series)",
+    collect: |_, series| series.add([], series.before() + 1),
+};

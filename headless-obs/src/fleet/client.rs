@@ -1,0 +1,189 @@
+//! One client workload as several nodes see it: its pods are spread over them.
+
+use super::endpoint::Rows;
+use super::figures::{self, Row};
+use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
+use crate::expose::snapshot::{
+    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, PortCounts,
+    StaleTarget,
+};
+use crate::spread::ratio;
+
+/// Puts a client together; each part comes with the number of its snapshot.
+pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
+    let mut aligned = seen.into_iter().map(|(snapshot, client)| align(client, snapshot, rows));
+    let mut merged = aligned.next().unwrap_or_default();
+    for client in aligned {
+        absorb(&mut merged, client);
+    }
+    merged.stale.sort_by(|a, b| (&a.pod, &a.kind).cmp(&(&b.pod, &b.kind)));
+    merged.other_ports.sort_by_key(|port| port.port);
+    merged.responses.sort_by(|a, b| {
+        (&a.rcode, a.truncated, &a.transport, &a.qtype).cmp(&(&b.rcode, b.truncated, &b.transport, &b.qtype))
+    });
+    merged
+}
+
+/// Makes its figures of evenness from its rows, which are in the order of the endpoints.
+pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
+    let mature = endpoints.iter().zip(&client.endpoints).filter(|(endpoint, _)| endpoint.mature);
+    let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
+    let reached = mature.iter().filter(|own| own.counted > 0).count();
+    client.coverage = ratio(reached as u64, mature.len() as u64);
+    let figures: Vec<Row> = mature.into_iter().map(Row::from).collect();
+    [client.spread, client.selections, client.open, client.bytes] = figures::of(&figures);
+}
+
+/// The client with one row for each endpoint of the fleet. Of the reasons to withhold a verdict those stay that are
+/// about the node.
+fn align(mut client: Client, snapshot: usize, rows: &Rows) -> Client {
+    let zero = |pod: &String| ClientEndpoint { pod: pod.clone(), ..ClientEndpoint::default() };
+    let mut all: Vec<_> = rows.endpoints.iter().map(|endpoint| zero(&endpoint.pod)).collect();
+    for (row, own) in std::mem::take(&mut client.endpoints).into_iter().enumerate() {
+        let place = rows.place(snapshot, row, &own.pod);
+        if let Some(sum) = place.and_then(|place| all.get_mut(place)) {
+            endpoint(sum, own);
+        }
+    }
+    client.endpoints = all;
+    client.verdict = None;
+    client.withheld.take_if(|reason| !matches!(reason.as_str(), "losses" | "not_in_sync"));
+    client
+}
+
+fn absorb(sum: &mut Client, more: Client) {
+    let last = |client: &Client| client.endpoints.iter().filter_map(|own| own.last_connection).max();
+    if (last(&more), &more.program) > (last(sum), &sum.program) {
+        sum.program = more.program.or(sum.program.take());
+    }
+    sum.withheld = sum.withheld.take().zip(more.withheld).map(|(one, other)| one.min(other));
+    add_counts(&mut sum.resolution, more.resolution);
+    add(&mut sum.opened, more.opened);
+    add(&mut sum.failed, more.failed);
+    add(&mut sum.active, more.active);
+    add(&mut sum.late, more.late);
+    add_counts(&mut sum.answer_index, more.answer_index);
+    sum.grpc |= more.grpc;
+    add(&mut sum.pods, more.pods);
+    for (own, more) in sum.endpoints.iter_mut().zip(more.endpoints) {
+        endpoint(own, more);
+    }
+    answers(&mut sum.answers, more.answers);
+    choice(&mut sum.choice, &more.choice);
+    answer_age(&mut sum.answer_age, more.answer_age);
+    held(&mut sum.held, &more.held);
+    add_rows(&mut sum.stale, more.stale, |a, b| a.pod == b.pod && a.kind == b.kind, stale);
+    add_rows(&mut sum.other_ports, more.other_ports, |a, b| a.port == b.port, other_port);
+    add_rows(
+        &mut sum.responses,
+        more.responses,
+        |a, b| {
+            (&a.rcode, a.truncated, &a.transport, &a.qtype) == (&b.rcode, b.truncated, &b.transport, &b.qtype)
+        },
+        |sum, more| add(&mut sum.count, more.count),
+    );
+    sum.since = earliest(sum.since, more.since);
+    add_counts(&mut sum.stale_kinds, more.stale_kinds);
+    add_histogram(&mut sum.convergence, more.convergence);
+}
+
+fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
+    add(&mut sum.opened, more.opened);
+    add(&mut sum.counted, more.counted);
+    add(&mut sum.failed, more.failed);
+    add(&mut sum.active, more.active);
+    add(&mut sum.selections, more.selections);
+    sum.expected += more.expected;
+    add(&mut sum.counted_active, more.counted_active);
+    add(&mut sum.counted_bytes, more.counted_bytes);
+    add(&mut sum.bytes, more.bytes);
+    add(&mut sum.told, more.told);
+    sum.told_last = sum.told_last.max(more.told_last);
+    sum.first_connection = earliest(sum.first_connection, more.first_connection);
+    sum.last_connection = sum.last_connection.max(more.last_connection);
+    sum.converged_seconds = sum.converged_seconds.into_iter().chain(more.converged_seconds).reduce(f64::min);
+    sum.drained_seconds = sum.drained_seconds.into_iter().chain(more.drained_seconds).reduce(f64::max);
+    add_counts(&mut sum.resolution, more.resolution);
+    add_counts(&mut sum.reasons, more.reasons);
+    add(&mut sum.bytes_sent, more.bytes_sent);
+    add(&mut sum.bytes_received, more.bytes_received);
+    add_rows(
+        &mut sum.ports,
+        more.ports,
+        |a, b| a.port == b.port,
+        |sum: &mut PortCounts, more| {
+            add_counts(&mut sum.opened, more.opened);
+            add_counts(&mut sum.failed, more.failed);
+        },
+    );
+    sum.ports.sort_by_key(|port| port.port);
+}
+
+fn answers(sum: &mut ClientAnswers, more: ClientAnswers) {
+    add(&mut sum.count, more.count);
+    add(&mut sum.truncated, more.truncated);
+    add(&mut sum.truncated_used, more.truncated_used);
+    sum.smallest = least(sum.smallest, more.smallest);
+    sum.largest = sum.largest.max(more.largest);
+    sum.ttl_seconds = sum.ttl_seconds.max(more.ttl_seconds);
+    sum.first = earliest(sum.first, more.first);
+    if (more.last, more.last_ttl_seconds) > (sum.last, sum.last_ttl_seconds) {
+        sum.last_ttl_seconds = more.last_ttl_seconds;
+    }
+    sum.last = sum.last.max(more.last);
+    sum.last_of_oldest = earliest(sum.last_of_oldest, more.last_of_oldest);
+    let seconds = |one: &ClientAnswers, intervals| one.interval_seconds.unwrap_or(0.0) * intervals as f64;
+    let all = seconds(sum, sum.intervals) + seconds(&more, more.intervals);
+    add(&mut sum.intervals, more.intervals);
+    sum.interval_seconds = (sum.intervals > 0).then(|| all / sum.intervals as f64);
+    add_counts(&mut sum.first_records, more.first_records);
+}
+
+fn choice(sum: &mut Choice, more: &Choice) {
+    add(&mut sum.selections, more.selections);
+    add(&mut sum.first, more.first);
+    sum.first_by_chance += more.first_by_chance;
+    add(&mut sum.nearest_of, more.nearest_of);
+    add(&mut sum.nearest, more.nearest);
+    sum.nearest_by_chance += more.nearest_by_chance;
+    add(&mut sum.placed, more.placed);
+    sum.highest_place = sum.highest_place.max(more.highest_place);
+    sum.smallest_answer = least(sum.smallest_answer, more.smallest_answer);
+    sum.most_endpoints = sum.most_endpoints.max(more.most_endpoints);
+    add(&mut sum.pods, more.pods);
+    add(&mut sum.pods_on_one, more.pods_on_one);
+    sum.most_by_one_answer = sum.most_by_one_answer.max(more.most_by_one_answer);
+}
+
+fn answer_age(sum: &mut AnswerAge, more: AnswerAge) {
+    add(&mut sum.within_ttl, more.within_ttl);
+    add(&mut sum.past_ttl, more.past_ttl);
+    sum.max_seconds = sum.max_seconds.max(more.max_seconds);
+    add_counts(&mut sum.buckets, more.buckets);
+    add_histogram(&mut sum.histogram, more.histogram);
+}
+
+fn held(sum: &mut Held, more: &Held) {
+    sum.seconds = match (sum.pods_on_one, more.pods_on_one) {
+        (0, _) => more.seconds,
+        (_, 0) => sum.seconds,
+        _ => sum.seconds.min(more.seconds),
+    };
+    add(&mut sum.pods, more.pods);
+    add(&mut sum.pods_on_one, more.pods_on_one);
+}
+
+fn stale(sum: &mut StaleTarget, more: StaleTarget) {
+    add(&mut sum.connections, more.connections);
+    add(&mut sum.answered_after, more.answered_after);
+    add(&mut sum.past_ttl, more.past_ttl);
+    sum.seconds = sum.seconds.max(more.seconds);
+    sum.now = sum.now.take().max(more.now);
+}
+
+fn other_port(sum: &mut OtherPort, more: OtherPort) {
+    add(&mut sum.connections, more.connections);
+    add(&mut sum.failed, more.failed);
+    sum.of_service |= more.of_service;
+    sum.use_instead = sum.use_instead.filter(|port| Some(*port) == more.use_instead);
+}

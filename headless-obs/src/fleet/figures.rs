@@ -1,0 +1,50 @@
+//! Figures of evenness from sums: what the engine makes of one node's cells, made of rows that were added.
+
+use crate::expose::snapshot::{ClientEndpoint, Endpoint, Spread};
+use crate::spread;
+
+/// What the figures are made of, of one mature endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    counted: u64,
+    selections: u64,
+    expected: f64,
+    active: u64,
+    bytes: u64,
+}
+
+impl From<&Endpoint> for Row {
+    fn from(row: &Endpoint) -> Self {
+        Self {
+            counted: row.counted,
+            selections: row.selections,
+            expected: row.expected,
+            active: row.counted_active,
+            bytes: row.counted_bytes,
+        }
+    }
+}
+
+impl From<&ClientEndpoint> for Row {
+    fn from(row: &ClientEndpoint) -> Self {
+        Self {
+            counted: row.counted,
+            selections: row.selections,
+            expected: row.expected,
+            active: row.counted_active,
+            bytes: row.counted_bytes,
+        }
+    }
+}
+
+/// Connections opened, selections, open connections, bytes.
+pub(super) fn of(rows: &[Row]) -> [Spread; 4] {
+    let counts = |figure: fn(&Row) -> u64| rows.iter().map(figure).collect::<Vec<_>>();
+    let expected: Vec<f64> = rows.iter().map(|row| row.expected).collect();
+    let selections = spread::exposed(&counts(|row| row.selections), &expected);
+    let mut opened = spread::exposed(&counts(|row| row.counted), &expected);
+    if selections.connections > 0 {
+        opened.z = selections.z;
+    }
+    [opened, selections, spread::of(&counts(|row| row.active)), spread::of(&counts(|row| row.bytes))]
+}

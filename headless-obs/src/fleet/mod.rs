@@ -1,0 +1,145 @@
+//! Several nodes' snapshots as one: each observer sees the clients of its own node, all together see the fleet.
+//!
+//! In: snapshots, and the nodes that gave none. Out: a snapshot of the same schema, so that whatever shows one node shows
+//! the fleet.
+//!
+//! Counts are added. Figures of evenness, shares and verdicts are made anew from the sums; none is an average. What a
+//! node is in trouble with is kept beside its name ([`Part`]), as one bad node would not show in sums over many.
+//!
+//! One snapshot alone stays as it is, and the order does not matter. Snapshots of several nodes can be put together
+//! further.
+
+mod client;
+mod endpoint;
+mod figures;
+mod quality;
+mod service;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::expose::snapshot::{Part, Service, Snapshot};
+use crate::verdict;
+
+pub(crate) use service::figure;
+
+/// Up to so many nodes are named.
+const NAMED: usize = 3;
+
+/// Why snapshots cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmergeable {
+    /// There is none.
+    #[error("there is no snapshot")]
+    Nothing,
+    /// A node's figures are in two of them already, and would count twice.
+    #[error("node {0} is part of several of the snapshots; leave out all but one of these")]
+    Twice(String),
+}
+
+/// Puts snapshots together; `missing` are nodes that have none.
+///
+/// # Errors
+///
+/// Where there is none, or where something would count twice.
+pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+    let mut snapshots = newest_of_each(snapshots);
+    if snapshots.len() == 1 && missing.is_empty() {
+        return snapshots.pop().ok_or(Unmergeable::Nothing);
+    }
+    let nodes = parts(&snapshots, missing)?;
+    let from = snapshots.iter().map(|snapshot| snapshot.from).min().ok_or(Unmergeable::Nothing)?;
+    let to = snapshots.iter().map(|snapshot| snapshot.to).max().ok_or(Unmergeable::Nothing)?;
+    let mature_after = snapshots.iter().map(|snapshot| snapshot.mature_after_seconds).fold(0.0, f64::max);
+    let schema = snapshots.first().map(|snapshot| snapshot.schema.clone()).unwrap_or_default();
+
+    let mut qualities = Vec::with_capacity(snapshots.len());
+    let mut services: BTreeMap<(String, String), Vec<Service>> = BTreeMap::new();
+    for snapshot in snapshots {
+        qualities.push(snapshot.quality);
+        for service in snapshot.services {
+            services.entry((service.namespace.clone(), service.name.clone())).or_default().push(service);
+        }
+    }
+    let seconds = to.duration_since(from).as_secs_f64();
+    let services: Vec<_> = services.into_values().map(|rows| service::merge(rows, seconds)).collect();
+    let mut merged = Snapshot {
+        schema,
+        node: name(&nodes),
+        from,
+        to,
+        mature_after_seconds: mature_after,
+        quality: quality::merge(qualities, &nodes, &services),
+        nodes,
+        services,
+    };
+    judge(&mut merged);
+    Ok(merged)
+}
+
+/// Figures of one daemon include those that it gave before, so its newest snapshot is enough.
+fn newest_of_each(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
+    snapshots.sort_by(|a, b| (&a.node, a.from, b.to).cmp(&(&b.node, b.from, a.to)));
+    snapshots.dedup_by(|later, kept| {
+        let is_of_one = later.nodes.is_empty() && kept.nodes.is_empty();
+        is_of_one && later.node == kept.node && later.from == kept.from
+    });
+    snapshots
+}
+
+/// All nodes by name.
+fn parts(snapshots: &[Snapshot], missing: Vec<Part>) -> Result<Vec<Part>, Unmergeable> {
+    let mut parts = missing;
+    for snapshot in snapshots {
+        if snapshot.nodes.is_empty() {
+            parts.push(Part::of(snapshot));
+        } else {
+            parts.extend(snapshot.nodes.iter().cloned());
+        }
+    }
+    parts.sort_by(|a, b| (&a.node, a.from, a.to).cmp(&(&b.node, b.from, b.to)));
+    let mut seen = BTreeSet::new();
+    for part in parts.iter().filter(|part| part.missing.is_none()) {
+        if !seen.insert((&part.node, part.from)) {
+            return Err(Unmergeable::Twice(part.node.clone()));
+        }
+    }
+    Ok(parts)
+}
+
+/// `a, b`, or `12 nodes`.
+pub(crate) fn name(parts: &[Part]) -> String {
+    let names: BTreeSet<&str> =
+        parts.iter().filter(|part| part.missing.is_none()).map(|part| part.node.as_str()).collect();
+    if names.len() > NAMED {
+        return format!("{} nodes", names.len());
+    }
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Judges the sums, as if all had been observed since the last of the nodes was: what happened before that was not seen
+/// by all of them. A client that every node withheld its verdict on, because it had lost too much or did not know the
+/// endpoints, is not judged by what the others saw.
+fn judge(merged: &mut Snapshot) {
+    let doubts: Vec<Vec<Option<String>>> = merged
+        .services
+        .iter()
+        .map(|service| service.clients.iter().map(|client| client.withheld.clone()).collect())
+        .collect();
+    let from = merged.from;
+    let last: Option<Timestamp> = merged.nodes.iter().filter_map(|part| part.from).max();
+    merged.from = last.unwrap_or(from);
+    verdict::judge_all(merged);
+    merged.from = from;
+    for (service, doubts) in merged.services.iter_mut().zip(doubts) {
+        for (client, doubt) in service.clients.iter_mut().zip(doubts) {
+            if doubt.is_some() {
+                (client.verdict, client.withheld) = (None, doubt);
+            }
+        }
+    }
+}

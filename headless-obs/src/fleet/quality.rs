@@ -1,0 +1,61 @@
+//! How much of the truth several snapshots show together. Sums say how much was lost in all; where, say the nodes.
+
+use std::collections::BTreeSet;
+
+use super::sums::{add, add_counts, earliest};
+use crate::expose::snapshot::{Part, Quality, Service, TopologyState};
+use crate::spread::ratio;
+
+/// What stands for a probe that is not attached.
+const NONE: &str = "none";
+
+pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service]) -> Quality {
+    let mut merged = Quality::default();
+    for quality in qualities {
+        add_counts(&mut merged.events_lost, quality.events_lost);
+        add_counts(&mut merged.dns_rejected, quality.dns_rejected);
+        add(&mut merged.late, quality.late);
+        add_counts(&mut merged.unattributed, quality.unattributed);
+        add_counts(&mut merged.excluded, quality.excluded);
+        for (probe, hook) in quality.probes {
+            let known = merged.probes.entry(probe).or_default();
+            *known = all_of(known, &hook);
+        }
+        for (map, fill) in quality.maps {
+            let known = merged.maps.entry(map).or_default();
+            add(&mut known.entries, fill.entries);
+            add(&mut known.capacity, fill.capacity);
+        }
+        topology(&mut merged.topology, quality.topology);
+    }
+    merged.topology.refused.sort_by(|a, b| {
+        (&a.verb, &a.resource, &a.namespace, &a.lost).cmp(&(&b.verb, &b.resource, &b.namespace, &b.lost))
+    });
+    merged.topology.refused.dedup();
+    let opened = services.iter().flat_map(|service| &service.clients).map(|client| client.opened);
+    merged.late_share = ratio(merged.late, opened.fold(0, u64::saturating_add));
+    // One node that is behind does not make the others' endpoints doubtful; it is named.
+    let mut given = nodes.iter().filter(|part| part.missing.is_none());
+    merged.topology.synced = given.clone().any(|part| part.in_sync);
+    merged.topology.stale_since =
+        if merged.topology.synced { None } else { given.find_map(|part| part.stale_since) };
+    merged
+}
+
+/// `tp_btf, tracepoint`: the hooks of all nodes; those that have none are named elsewhere.
+fn all_of(known: &str, more: &str) -> String {
+    let hooks: BTreeSet<&str> = known.split(", ").chain(more.split(", ")).collect();
+    let hooks: Vec<_> = hooks.into_iter().filter(|hook| !hook.is_empty() && *hook != NONE).collect();
+    if hooks.is_empty() { NONE.to_owned() } else { hooks.join(", ") }
+}
+
+fn topology(sum: &mut TopologyState, more: TopologyState) {
+    sum.source = all_of(&sum.source, &more.source);
+    sum.refused.extend(more.refused);
+    add(&mut sum.requests, more.requests);
+    add(&mut sum.received_bytes, more.received_bytes);
+    add(&mut sum.watch_restarts, more.watch_restarts);
+    add(&mut sum.relists, more.relists);
+    add(&mut sum.rejected_objects, more.rejected_objects);
+    sum.last_event = earliest(sum.last_event, more.last_event);
+}

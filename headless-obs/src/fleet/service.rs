@@ -1,0 +1,88 @@
+//! One Service as several nodes see it.
+
+use std::collections::BTreeMap;
+
+use super::client;
+use super::endpoint::Rows;
+use super::figures::{self, Row};
+use super::sums::{add, add_counts, add_histogram};
+use crate::expose::snapshot::{Client, Dns, Endpoint, Service};
+use crate::spread::ratio;
+
+/// A client of one snapshot.
+type Seen = (usize, Client);
+
+/// Puts the snapshots of one Service together; they span so many seconds.
+pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
+    let rows = Rows::of(&mut services);
+    let mut merged = Service::default();
+    // Where a node leaves a client out and another does not, these are two: only one of them counts.
+    let mut clients: BTreeMap<(String, String, Option<String>), Vec<Seen>> = BTreeMap::new();
+    let mut answers: Option<Dns> = None;
+    for (number, service) in services.into_iter().enumerate() {
+        (merged.namespace, merged.name) = (service.namespace, service.name);
+        add_counts(&mut merged.stale, service.stale);
+        merged.history.add(&service.history);
+        match &mut answers {
+            Some(sum) => dns(sum, service.dns),
+            none => *none = Some(service.dns),
+        }
+        for client in service.clients {
+            let key = (client.namespace.clone(), client.workload.clone(), client.excluded.clone());
+            clients.entry(key).or_default().push((number, client));
+        }
+    }
+    merged.dns = answers.unwrap_or_default();
+    merged.dns.completeness = completeness(&merged.dns);
+    merged.clients = clients.into_values().map(|seen| client::merge(seen, &rows)).collect();
+    merged.endpoints = rows.endpoints;
+    figure(&mut merged, seconds);
+    merged
+}
+
+/// Makes every figure of evenness anew from the rows of endpoints and clients.
+pub(crate) fn figure(service: &mut Service, seconds: f64) {
+    for client in &mut service.clients {
+        client::figure(client, &service.endpoints);
+    }
+    service.idle = idle(&service.endpoints, &service.clients);
+    let mature: Vec<Row> = service.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
+    [service.spread, service.selections, service.open, service.bytes] = figures::of(&mature);
+    let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
+    service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
+}
+
+/// Mature endpoints that no client that counts has used, if any endpoint is used.
+fn idle(endpoints: &[Endpoint], clients: &[Client]) -> Vec<String> {
+    let counting = || clients.iter().filter(|client| client.excluded.is_none());
+    let is_used = |place: usize| {
+        counting().filter_map(|client| client.endpoints.get(place)).any(|own| {
+            let before = own.resolution.get("preexisting").copied().unwrap_or(0);
+            own.opened > 0 || before > 0
+        })
+    };
+    if !(0..endpoints.len()).any(is_used) {
+        return Vec::new();
+    }
+    let unused = endpoints.iter().enumerate().filter(|(place, row)| row.mature && !is_used(*place));
+    unused.map(|(_, row)| row.pod.clone()).collect()
+}
+
+fn completeness(dns: &Dns) -> f64 {
+    if dns.listable == 0 { 1.0 } else { ratio(dns.listed, dns.listable) }
+}
+
+fn dns(sum: &mut Dns, more: Dns) {
+    add(&mut sum.answers, more.answers);
+    add(&mut sum.truncated, more.truncated);
+    add(&mut sum.listed, more.listed);
+    add(&mut sum.listable, more.listable);
+    add_counts(&mut sum.rcodes, more.rcodes);
+    add_counts(&mut sum.transports, more.transports);
+    add(&mut sum.truncated_used, more.truncated_used);
+    add_counts(&mut sum.first_records, more.first_records);
+    add(&mut sum.removed_answered, more.removed_answered);
+    add(&mut sum.incomplete, more.incomplete);
+    add(&mut sum.denied, more.denied);
+    add_histogram(&mut sum.ratio, more.ratio);
+}

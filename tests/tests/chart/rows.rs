@@ -1,0 +1,273 @@
+//! The table of all values: what is set, and what of the rendering becomes what by it.
+
+use serde_json::{Value, json};
+
+/// A value and its effect.
+pub(crate) struct Row {
+    /// The value's path.
+    pub(crate) path: &'static str,
+    pub(crate) value: Value,
+    /// What has to be set for the value to matter.
+    pub(crate) base: Value,
+    /// The kind of object that changes, and where; the first one, if there are several.
+    pub(crate) kind: &'static str,
+    pub(crate) at: &'static str,
+    /// What is there then, and was not before; null: nothing.
+    pub(crate) becomes: Value,
+}
+
+/// Values with a test of their own, and one that is not for this chart.
+pub(crate) const ELSEWHERE: [&str; 2] = ["global", "prometheusRule.without"];
+
+fn row(path: &'static str, value: Value, kind: &'static str, at: &'static str, becomes: Value) -> Row {
+    Row { path, value, base: json!({}), kind, at, becomes }
+}
+
+/// A field of the daemons' pods.
+fn pod(path: &'static str, value: Value, at: &'static str, becomes: Value) -> Row {
+    row(path, value, "DaemonSet", at, becomes)
+}
+
+/// An option of the program, and the words of its command line.
+fn option(path: &'static str, value: Value, words: &[&str]) -> Row {
+    let all = [&["run", "--topology=kubernetes", "--listen=0.0.0.0:9464"], words].concat();
+    pod(path, value, "/spec/template/spec/containers/0/args", json!(all))
+}
+
+impl Row {
+    fn with(self, base: Value) -> Self {
+        Self { base, ..self }
+    }
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    [naming(), rights(), options(), node(), pods(), probes(), monitoring(), network()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn naming() -> Vec<Row> {
+    const IMAGE: &str = "/spec/template/spec/containers/0/image";
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    vec![
+        pod("fullnameOverride", json!("watch"), "/metadata/name", json!("watch")),
+        row("labels", json!({"team": "a"}), "Service", "/metadata/labels/team", json!("a")),
+        pod("image.repository", json!("r:5000/x"), IMAGE, json!("r:5000/x:0.1.0")),
+        pod("image.tag", json!("v9"), IMAGE, json!("localhost/headless-obs:v9")),
+        pod("image.digest", json!(digest), IMAGE, json!(format!("localhost/headless-obs@{digest}"))),
+        pod(
+            "image.pullPolicy",
+            json!("Always"),
+            "/spec/template/spec/containers/0/imagePullPolicy",
+            json!("Always"),
+        ),
+        pod(
+            "image.pullSecrets",
+            json!([{"name": "s"}]),
+            "/spec/template/spec/imagePullSecrets",
+            json!([{"name": "s"}]),
+        ),
+    ]
+}
+
+fn rights() -> Vec<Row> {
+    const ADDED: &str = "/spec/template/spec/containers/0/securityContext/capabilities/add";
+    let annotations = json!({"example.com/a": "b"});
+    vec![
+        row("namespaces", json!(["shop"]), "Role", "/metadata/namespace", json!("shop")),
+        option("namespaces", json!(["shop", "web"]), &["--namespace=shop", "--namespace=web"]),
+        row("namespaces", json!(["shop"]), "ClusterRole", "/kind", Value::Null),
+        row("rbac.create", json!(false), "ClusterRole", "/kind", Value::Null),
+        row("rbac.create", json!(false), "ClusterRoleBinding", "/kind", Value::Null),
+        row("serviceAccount.create", json!(false), "ServiceAccount", "/kind", Value::Null)
+            .with(json!({"serviceAccount": {"name": "given"}})),
+        pod("serviceAccount.name", json!("sa"), "/spec/template/spec/serviceAccountName", json!("sa")),
+        row("serviceAccount.name", json!("sa"), "ClusterRoleBinding", "/subjects/0/name", json!("sa")),
+        row(
+            "serviceAccount.annotations",
+            annotations.clone(),
+            "ServiceAccount",
+            "/metadata/annotations",
+            annotations,
+        ),
+        pod("hostPID", json!(false), "/spec/template/spec/hostPID", Value::Null),
+        pod(
+            "extraCapabilities",
+            json!(["SYS_RESOURCE"]),
+            ADDED,
+            json!(["BPF", "PERFMON", "NET_ADMIN", "SYS_RESOURCE"]),
+        ),
+        pod(
+            "appArmorProfile.type",
+            json!("Unconfined"),
+            "/spec/template/spec/containers/0/securityContext/appArmorProfile/type",
+            json!("Unconfined"),
+        ),
+        pod(
+            "appArmorProfile.localhostProfile",
+            json!("bpf"),
+            "/spec/template/spec/containers/0/securityContext/appArmorProfile/localhostProfile",
+            json!("bpf"),
+        )
+        .with(json!({"appArmorProfile": {"type": "Localhost"}})),
+    ]
+}
+
+fn options() -> Vec<Row> {
+    vec![
+        option("options.mature-after", json!("15m"), &["--mature-after=15m"]),
+        option("options.stale-grace", json!("1m30s"), &["--stale-grace=1m30s"]),
+        option("options.exclude", json!(["none", "a/b*"]), &["--exclude=none", "--exclude=a/b*"]),
+        option("options.count-host", json!(false), &["--count-host=false"]),
+        option("options.count-host", json!(true), &["--count-host"]),
+        option("options.dns-port", json!([53, 8053]), &["--dns-port=53", "--dns-port=8053"]),
+        option("options.tcp-hook", json!("tracepoint"), &["--tcp-hook=tracepoint"]),
+        option("options.ring-size", json!("4MiB"), &["--ring-size=4MiB"]),
+        option("options.max-flows", json!(16_777_216), &["--max-flows=16777216"]),
+        option("options.max-connections", json!(1_000_000), &["--max-connections=1000000"]),
+        option("options.max-boring", json!(1024), &["--max-boring=1024"]),
+        option("options.max-clients", json!(4096), &["--max-clients=4096"]),
+        option("options.kernel-log", json!(true), &["--kernel-log"]),
+        option("options.client-labels", json!("namespace"), &["--client-labels=namespace"]),
+        option("options.max-series", json!(200_000), &["--max-series=200000"]),
+        option("options.max-series-per-service", json!(5000), &["--max-series-per-service=5000"]),
+        option("options.log-level", json!("debug"), &["--log-level=debug"]),
+        option("options.log-format", json!("json"), &["--log-format=json"]),
+        pod("listen", json!("[::]"), "/spec/template/spec/containers/0/args/2", json!("--listen=[::]:9464")),
+    ]
+}
+
+fn node() -> Vec<Row> {
+    vec![
+        pod("cgroupPath", json!("/c"), "/spec/template/spec/volumes/0/hostPath/path", json!("/c")),
+        pod("tracefs.enabled", json!(false), "/spec/template/spec/volumes/1", Value::Null),
+        pod("tracefs.enabled", json!(false), "/spec/template/spec/containers/0/volumeMounts/1", Value::Null),
+        pod("tracefs.path", json!("/t"), "/spec/template/spec/volumes/1/hostPath/path", json!("/t")),
+    ]
+}
+
+fn pods() -> Vec<Row> {
+    let limits = json!({"memory": "1Gi", "cpu": 1});
+    let toleration = json!([{"key": "gpu", "operator": "Exists"}]);
+    let affinity = json!({"requiredDuringSchedulingIgnoredDuringExecution": []});
+    let of_pod = |path, value: &Value, at| pod(path, value.clone(), at, value.clone());
+    vec![
+        pod("podLabels", json!({"a": "b"}), "/spec/template/metadata/labels/a", json!("b")),
+        of_pod("podAnnotations", &json!({"a": "b"}), "/spec/template/metadata/annotations"),
+        of_pod("priorityClassName", &json!("high"), "/spec/template/spec/priorityClassName"),
+        pod("nodeSelector", json!({"pool": "a"}), "/spec/template/spec/nodeSelector/pool", json!("a")),
+        of_pod("tolerations", &toleration, "/spec/template/spec/tolerations"),
+        of_pod("affinity.nodeAffinity", &affinity, "/spec/template/spec/affinity/nodeAffinity"),
+        of_pod("affinity.podAffinity", &affinity, "/spec/template/spec/affinity/podAffinity"),
+        of_pod("affinity.podAntiAffinity", &affinity, "/spec/template/spec/affinity/podAntiAffinity"),
+        of_pod("updateStrategy.type", &json!("OnDelete"), "/spec/updateStrategy/type"),
+        of_pod(
+            "updateStrategy.rollingUpdate.maxUnavailable",
+            &json!(3),
+            "/spec/updateStrategy/rollingUpdate/maxUnavailable",
+        ),
+        of_pod(
+            "updateStrategy.rollingUpdate.maxSurge",
+            &json!("25%"),
+            "/spec/updateStrategy/rollingUpdate/maxSurge",
+        ),
+        of_pod(
+            "terminationGracePeriodSeconds",
+            &json!(30),
+            "/spec/template/spec/terminationGracePeriodSeconds",
+        ),
+        pod(
+            "resources.requests",
+            json!({"cpu": "1"}),
+            "/spec/template/spec/containers/0/resources/requests/cpu",
+            json!("1"),
+        ),
+        of_pod("resources.limits", &limits, "/spec/template/spec/containers/0/resources/limits"),
+    ]
+}
+
+fn probes() -> Vec<Row> {
+    let at = |path, pointer| pod(path, json!(17), pointer, json!(17));
+    vec![
+        at(
+            "livenessProbe.initialDelaySeconds",
+            "/spec/template/spec/containers/0/livenessProbe/initialDelaySeconds",
+        ),
+        at("livenessProbe.periodSeconds", "/spec/template/spec/containers/0/livenessProbe/periodSeconds"),
+        at("livenessProbe.timeoutSeconds", "/spec/template/spec/containers/0/livenessProbe/timeoutSeconds"),
+        at(
+            "livenessProbe.failureThreshold",
+            "/spec/template/spec/containers/0/livenessProbe/failureThreshold",
+        ),
+        at(
+            "readinessProbe.initialDelaySeconds",
+            "/spec/template/spec/containers/0/readinessProbe/initialDelaySeconds",
+        ),
+        at("readinessProbe.periodSeconds", "/spec/template/spec/containers/0/readinessProbe/periodSeconds"),
+        at("readinessProbe.timeoutSeconds", "/spec/template/spec/containers/0/readinessProbe/timeoutSeconds"),
+        at(
+            "readinessProbe.failureThreshold",
+            "/spec/template/spec/containers/0/readinessProbe/failureThreshold",
+        ),
+    ]
+}
+
+fn monitoring() -> Vec<Row> {
+    let monitor = |path, value: Value, at, becomes| {
+        row(path, value, "PodMonitor", at, becomes).with(json!({"podMonitor": {"enabled": true}}))
+    };
+    let rule = |path, value: Value, at, becomes| {
+        row(path, value, "PrometheusRule", at, becomes).with(json!({"prometheusRule": {"enabled": true}}))
+    };
+    let dashboard = |path, value: Value, at, becomes| {
+        row(path, value, "ConfigMap", at, becomes).with(json!({"dashboards": {"enabled": true}}))
+    };
+    let drop = json!([{"sourceLabels": ["__name__"], "regex": "headless_dns_.*", "action": "drop"}]);
+    let endpoint = "/spec/podMetricsEndpoints/0/metricRelabelings";
+    vec![
+        row("podMonitor.enabled", json!(true), "PodMonitor", "/kind", json!("PodMonitor")),
+        monitor("podMonitor.labels", json!({"r": "k"}), "/metadata/labels/r", json!("k")),
+        monitor("podMonitor.interval", json!("1m"), "/spec/podMetricsEndpoints/0/interval", json!("1m")),
+        monitor(
+            "podMonitor.scrapeTimeout",
+            json!("5s"),
+            "/spec/podMetricsEndpoints/0/scrapeTimeout",
+            json!("5s"),
+        ),
+        monitor(
+            "podMonitor.cluster",
+            json!("east"),
+            "/spec/podMetricsEndpoints/0/relabelings/2",
+            json!({"targetLabel": "cluster", "replacement": "east"}),
+        ),
+        monitor("podMonitor.metricRelabelings", drop.clone(), endpoint, drop),
+        row("prometheusRule.enabled", json!(true), "PrometheusRule", "/kind", json!("PrometheusRule")),
+        rule("prometheusRule.labels", json!({"r": "k"}), "/metadata/labels/r", json!("k")),
+        row("dashboards.enabled", json!(true), "ConfigMap", "/kind", json!("ConfigMap")),
+        dashboard(
+            "dashboards.labels",
+            json!({"grafana_dashboard": "2"}),
+            "/metadata/labels/grafana_dashboard",
+            json!("2"),
+        ),
+        dashboard("dashboards.annotations", json!({"f": "K"}), "/metadata/annotations/f", json!("K")),
+    ]
+}
+
+fn network() -> Vec<Row> {
+    let policy = |path, value: Value, at, becomes| {
+        row(path, value, "NetworkPolicy", at, becomes).with(json!({"networkPolicy": {"enabled": true}}))
+    };
+    let peer = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
+    vec![
+        row("networkPolicy.enabled", json!(true), "NetworkPolicy", "/kind", json!("NetworkPolicy")),
+        policy("networkPolicy.from", json!([peer]), "/spec/ingress/0/from/1", peer),
+        policy(
+            "networkPolicy.apiServerPorts",
+            json!([8443]),
+            "/spec/egress/0/ports",
+            json!([{"port": 8443, "protocol": "TCP"}]),
+        ),
+    ]
+}

@@ -1,0 +1,128 @@
+//! One Service in which everything happens at once that a dashboard can show: even and pinned clients, an idle pod, pods
+//! that come and go, wrong ports, failures, DNS answers that are cut, outdated or none.
+//!
+//! It goes on until it is dropped.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use lab::dns::Order;
+use lab::*;
+
+/// The port of everything.
+const PORT: u16 = 8080;
+/// The Service's name in DNS.
+const ORDERS: &str = "orders.shop.svc.cluster.local";
+const MANIFESTS: &str = "services.yaml";
+
+/// Service `shop/orders`, its clients and the daemon that observes them.
+pub(crate) struct Market {
+    pub(crate) lab: Lab,
+    pub(crate) observer: Observer,
+    node: Node,
+    /// Answers whole.
+    dns: DnsServer,
+    /// Answers cut over UDP.
+    short: DnsServer,
+    pods: Vec<Pod>,
+    _clients: Vec<Client>,
+}
+
+impl Market {
+    /// Four pods that all are ready, of which DNS lists three.
+    pub(crate) fn open() -> Self {
+        let lab = Lab::new().unwrap();
+        let node = lab.node("n1").unwrap();
+        let dns = |name: &str, address: &str, options| {
+            let pod = node.pod(PodSpec::new("kube-system", name).address(address)).unwrap();
+            pod.dns(&DnsSpec { options, ..DnsSpec::new(pod.sockets(53)) }).unwrap()
+        };
+        let shuffled = DnsOptions { order: Order::Shuffle, ..DnsOptions::default() };
+        let short = dns("short", "10.244.1.54/24", DnsOptions { udp_limit: Some(80), ..shuffled.clone() });
+        let dns = dns("dns", "10.244.1.53/24", shuffled);
+        let pods: Vec<Pod> = (0..4).map(|n| server(&node, n)).collect();
+        for dns in [&dns, &short] {
+            list(dns, &pods[..3]);
+        }
+        let topology = publish(&lab, &pods);
+        let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
+        let clients = clients(&node, dns.addresses()[0], short.addresses()[0]);
+        Self { lab, observer, node, dns, short, pods, _clients: clients }
+    }
+
+    /// A pod becomes ready, and DNS lists it.
+    pub(crate) fn grow(&mut self) {
+        let next = u8::try_from(self.pods.len()).unwrap();
+        self.pods.push(server(&self.node, next));
+        publish(&self.lab, &self.pods);
+        let listed: Vec<Pod> = self.pods.iter().filter(|pod| pod.name() != "orders-3").cloned().collect();
+        list(&self.dns, &listed);
+    }
+
+    /// The first pod leaves the Service. DNS lists it all the same, and it goes on to accept.
+    pub(crate) fn shrink(&mut self) {
+        self.pods.remove(0);
+        publish(&self.lab, &self.pods);
+    }
+
+    /// One DNS server knows nothing for a while, and something else answers nonsense.
+    pub(crate) fn confuse(&self) {
+        let options = DnsOptions { order: Order::Shuffle, udp_limit: Some(80), ..DnsOptions::default() };
+        self.short.set_options(&DnsOptions { rcode: Some(3), ..options.clone() }).unwrap();
+        let nonsense = || {
+            let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+            let server = UdpSocket::bind(loopback(53))?;
+            let client = UdpSocket::bind(loopback(0))?;
+            client.connect(server.local_addr()?)?;
+            // It says that it is an answer, to one question; then nothing can be made of it.
+            server
+                .send_to(b"\x00\x01\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\xff\xff", client.local_addr()?)?;
+            Ok(())
+        };
+        self.node.run(nonsense).unwrap();
+        thread::sleep(Duration::from_secs(2));
+        self.short.set_options(&options).unwrap();
+    }
+}
+
+fn server(node: &Node, n: u8) -> Pod {
+    let spec = PodSpec::new("shop", &format!("orders-{n}")).address(&format!("10.244.1.{}/24", 100 + n));
+    let pod = node.pod(spec).unwrap();
+    pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Hold)).unwrap();
+    pod
+}
+
+fn list(dns: &DnsServer, pods: &[Pod]) {
+    let addresses: Vec<_> = pods.iter().map(|pod| pod.ip(true).unwrap()).collect();
+    dns.set_addresses(ORDERS, &addresses).unwrap();
+}
+
+/// Gives the value of `--topology`.
+fn publish(lab: &Lab, pods: &[Pod]) -> String {
+    let mut service = ServiceSpec::new("shop", "orders", PORT, pods);
+    service.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = Some("east".to_owned()));
+    format!("files:{}", lab.write_manifests(MANIFESTS, &[service]).unwrap().display())
+}
+
+fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<Client> {
+    // As long as the market is open.
+    let endless = |port, dns, rate| ClientSpec::new(ORDERS, port, dns, u64::MAX).rate(rate);
+    let brief = |spec: ClientSpec| spec.dial(|dial| (dial.send, dial.hold_ms) = (1000, 100));
+    let specs = [
+        ("web", brief(endless(PORT, dns, 5.0)).random()),
+        ("pinned", brief(endless(PORT, dns, 5.0))),
+        // Goes on dialling what it was told at first.
+        ("loyal", brief(endless(PORT, dns, 3.0)).round_robin(0).never_again()),
+        ("astray", endless(PORT + 1, dns, 1.0)),
+        ("cut", brief(endless(PORT, short, 2.0)).random()),
+    ];
+    let mut last = 20;
+    specs
+        .map(|(name, spec)| {
+            last += 1;
+            let spec_of_pod = PodSpec::new("shop", name).address(&format!("10.244.1.{last}/24"));
+            node.pod(spec_of_pod.workload("StatefulSet", name)).unwrap().client(&spec).unwrap()
+        })
+        .into()
+}

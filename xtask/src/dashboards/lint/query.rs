@@ -1,0 +1,124 @@
+//! Queries: valid PromQL over metrics that exist, narrowed by the dashboard's variables, over ranges that follow the time
+//! shown.
+
+use std::convert::Infallible;
+
+use promql_parser::label::MatchOp;
+use promql_parser::parser::{self, Expr, VectorSelector};
+use promql_parser::util::{ExprVisitor, walk_expr};
+use serde_json::Value;
+
+use super::{Known, list, panels, text};
+
+/// Grafana's own variables and those that stand for a length of time, with something a parser takes for them.
+const TIMES: [(&str, &str); 4] =
+    [("$__rate_interval", "61s"), ("$__range", "62s"), ("$__interval", "63s"), ("$before", "64s")];
+
+/// The ranges that may be written in a query: those of the variables, and the window of the rules.
+const RANGES: [u64; 4] = [61, 62, 63, 600];
+
+/// Functions that are for counters alone.
+const FOR_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
+
+/// What is wrong with the queries of a dashboard.
+pub(super) fn all(dashboard: &Value, known: &Known, wrong: &mut Vec<String>) {
+    for panel in panels(dashboard) {
+        for target in list(&panel["targets"]) {
+            let mut found = Vec::new();
+            one(text(target, "expr"), known, &mut found);
+            legend(target, &mut found);
+            wrong.extend(
+                found.into_iter().map(|what| {
+                    format!("{:?}, query {}: {what}", text(panel, "title"), text(target, "refId"))
+                }),
+            );
+        }
+    }
+}
+
+/// What is wrong with one query.
+pub(super) fn one(query: &str, known: &Known, wrong: &mut Vec<String>) {
+    match parser::parse(&plain(query)) {
+        Ok(expression) => {
+            let mut reader = Reader { known, wrong, metrics: 0 };
+            let Ok(_whole) = walk_expr(&mut reader, &expression);
+            if reader.metrics == 0 {
+                wrong.push("it asks for no metric".to_owned());
+            }
+        }
+        Err(error) => wrong.push(format!("it is no PromQL: {error}")),
+    }
+}
+
+/// The query with times for the variables that stand for times. Others are inside strings, where anything goes.
+pub(super) fn plain(query: &str) -> String {
+    TIMES.iter().fold(query.to_owned(), |query, (name, time)| query.replace(name, time))
+}
+
+struct Reader<'a> {
+    known: &'a Known,
+    wrong: &'a mut Vec<String>,
+    metrics: usize,
+}
+
+impl Reader<'_> {
+    fn selector(&mut self, selector: &VectorSelector) {
+        self.metrics += 1;
+        let name = selector.name.as_deref().unwrap_or_default();
+        if self.known.is_counter(name).is_none() {
+            self.wrong.push(format!("nobody makes {name}"));
+        }
+        let by_cluster = selector.matchers.matchers.iter().any(|matcher| {
+            matcher.name == "cluster" && matches!(matcher.op, MatchOp::Re(_)) && matcher.value == "$cluster"
+        });
+        if !by_cluster {
+            self.wrong.push(format!("{name} is not narrowed by $cluster"));
+        }
+        for matcher in &selector.matchers.matchers {
+            // A choice of several is a pattern, and so is "All".
+            if matcher.value.contains('$') && !matches!(matcher.op, MatchOp::Re(_)) {
+                self.wrong.push(format!("{name}: {} must match by =~", matcher.name));
+            }
+        }
+    }
+}
+
+impl ExprVisitor for Reader<'_> {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
+        match expression {
+            Expr::VectorSelector(selector) => self.selector(selector),
+            Expr::MatrixSelector(matrix) => {
+                self.selector(&matrix.vs);
+                if !RANGES.contains(&matrix.range.as_secs()) {
+                    self.wrong
+                        .push("a range does not follow the time shown: use $__rate_interval".to_owned());
+                }
+            }
+            Expr::Call(call) if FOR_COUNTERS.contains(&call.func.name) => {
+                for argument in &call.args.args {
+                    let Expr::MatrixSelector(matrix) = &**argument else { continue };
+                    let name = matrix.vs.name.as_deref().unwrap_or_default();
+                    if self.known.is_counter(name) == Some(false) {
+                        self.wrong.push(format!("{} of {name}, which is no counter", call.func.name));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// A legend may only name labels that the query leaves.
+fn legend(target: &Value, wrong: &mut Vec<String>) {
+    let query = text(target, "expr");
+    let Some((_, grouped)) = query.split_once("by (") else { return };
+    for label in text(target, "legendFormat").split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
+        let named = grouped.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        if !named.into_iter().any(|word| word == label.trim()) {
+            wrong.push(format!("its legend has {label}, by which it does not group"));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The rules for Prometheus: promtool has nothing to say against them, their unit tests pass, and all is documented.
+//!
+//! In: `deploy/rules`, docs/alerts.md and `docs/runbooks`. Out: an error after what is wrong was printed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::console::say;
+use crate::tools::{self, Tool};
+use crate::{process, workspace};
+
+/// The rules, below the repository's root.
+const RULES: &str = "deploy/rules/headless-obs.yaml";
+/// Their unit tests, one file for each alert.
+const TESTS: &str = "deploy/rules/tests";
+/// What each alert means, and what to do.
+const RUNBOOKS: &str = "docs/runbooks";
+/// Where alerts and recording rules are listed.
+const LIST: &str = "docs/alerts.md";
+
+/// The check.
+pub(crate) fn check() -> Result<()> {
+    let root = workspace::root();
+    let read =
+        |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"));
+    let faults =
+        faults(&read(RULES)?, &read(LIST)?, &names(&root.join(TESTS))?, &names(&root.join(RUNBOOKS))?);
+    if !faults.is_empty() {
+        faults.iter().for_each(|fault| say(fault));
+        bail!("{RULES} and what belongs to it do not agree");
+    }
+    let promtool = tools::ensure(Tool::Promtool)?;
+    process::run(Command::new(&promtool).current_dir(&root).args([
+        "check",
+        "rules",
+        "--lint=all",
+        "--lint-fatal",
+        RULES,
+    ]))?;
+    let mut tests = Command::new(&promtool);
+    tests.current_dir(&root).args(["test", "rules"]);
+    process::run(tests.args(names(&root.join(TESTS))?.iter().map(|name| format!("{TESTS}/{name}.yaml"))))
+}
+
+/// Files of a folder, sorted, without what follows the dot.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let stem = |entry: fs::DirEntry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = entries.flatten().filter_map(stem).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What is missing, or there for nothing.
+fn faults(rules: &str, list: &str, tests: &[String], runbooks: &[String]) -> Vec<String> {
+    let alerts: Vec<&str> = named(rules, "- alert: ").collect();
+    let links: Vec<&str> = named(rules, "runbook_url: ").collect();
+    let mut faults = Vec::new();
+    for &alert in &alerts {
+        let has = |names: &[String]| names.iter().any(|name| name == alert);
+        let link = format!("{RUNBOOKS}/{alert}.md");
+        let checks = [
+            (has(tests), format!("{alert} has no unit test {TESTS}/{alert}.yaml")),
+            (has(runbooks), format!("{alert} has no runbook {link}")),
+            (links.contains(&link.as_str()), format!("{alert} does not link to its runbook {link}")),
+            (list.contains(&format!("(runbooks/{alert}.md)")), format!("{LIST} does not link to {alert}")),
+        ];
+        faults.extend(checks.into_iter().filter(|(fine, _)| !fine).map(|(_, fault)| fault));
+    }
+    let unlisted = named(rules, "- record: ").filter(|record| !list.contains(&format!("`{record}`")));
+    faults.extend(unlisted.map(|record| format!("{LIST} does not list `{record}`")));
+    for (folder, names) in [(TESTS, tests), (RUNBOOKS, runbooks)] {
+        let stray = names.iter().filter(|name| !alerts.contains(&name.as_str()));
+        faults.extend(stray.map(|name| format!("{folder}/{name} belongs to no alert")));
+    }
+    faults
+}
+
+/// What follows a key, line by line.
+fn named<'a>(rules: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    rules.lines().filter_map(move |line| line.trim_start().strip_prefix(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = "  - record: a:b:sum\n  - alert: Down\n    runbook_url: docs/runbooks/Down.md\n";
+
+    #[test]
+    fn what_agrees_has_no_faults() {
+        let names = ["Down".to_owned()];
+        assert_eq!(faults(RULES, "`a:b:sum` [Down](runbooks/Down.md)", &names, &names), [""; 0]);
+    }
+
+    #[test]
+    fn whatever_is_missing_or_left_over_is_named() {
+        let faults = faults(&RULES.replace("/Down.md", "/Up.md"), "", &["Up".to_owned()], &[]);
+        let expected =
+            ["no unit test", "no runbook", "does not link to its", "not link to Down", "a:b:sum", "tests/Up"];
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, part) in faults.iter().zip(expected) {
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+}

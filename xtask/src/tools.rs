@@ -1,0 +1,173 @@
+//! Tools that check what is shipped: helm, promtool, prometheus, kubeconform. Each is built from the modules that a go.mod
+//! below `tests/tools` pins, once, and kept as `target/tools/NAME-HASH`.
+//!
+//! In: go.mod and go.sum, which are all there is of sources. Out: paths, and the variables by which tests find them.
+//! To move to another release, `go get -tool PACKAGE@VERSION` in the tool's folder.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use crate::{go, privilege, workspace};
+
+/// A tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    Helm,
+    Promtool,
+    Prometheus,
+    Kubeconform,
+}
+
+/// What is built together, since it is of the same modules.
+struct Module {
+    folder: &'static str,
+    /// The module with the programs.
+    name: &'static str,
+    programs: &'static [&'static str],
+    /// Prometheus knows some thirty ways to find targets, most of them with the SDK of a cloud.
+    tags: &'static str,
+    time: &'static str,
+}
+
+const HELM: Module = Module {
+    folder: "helm",
+    name: "helm.sh/helm/v4",
+    programs: &["helm"],
+    tags: "",
+    time: "some five minutes",
+};
+
+const PROMETHEUS: Module = Module {
+    folder: "prometheus",
+    name: "github.com/prometheus/prometheus",
+    programs: &["prometheus", "promtool"],
+    tags: "remove_all_sd,enable_kubernetes_sd",
+    time: "some five minutes",
+};
+
+const KUBECONFORM: Module = Module {
+    folder: "kubeconform",
+    name: "github.com/yannh/kubeconform",
+    programs: &["kubeconform"],
+    tags: "",
+    time: "less than a minute",
+};
+
+impl Tool {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Helm => "helm",
+            Self::Promtool => "promtool",
+            Self::Prometheus => "prometheus",
+            Self::Kubeconform => "kubeconform",
+        }
+    }
+
+    fn module(self) -> &'static Module {
+        match self {
+            Self::Helm => &HELM,
+            Self::Promtool | Self::Prometheus => &PROMETHEUS,
+            Self::Kubeconform => &KUBECONFORM,
+        }
+    }
+
+    /// The variable by which tests find it.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Helm => "HEADLESS_OBS_HELM",
+            Self::Promtool => "HEADLESS_OBS_PROMTOOL",
+            Self::Prometheus => "HEADLESS_OBS_PROMETHEUS",
+            Self::Kubeconform => "HEADLESS_OBS_KUBECONFORM",
+        }
+    }
+}
+
+/// All of them.
+pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Kubeconform];
+
+/// What each test program needs.
+const NEEDS: [(&str, &[Tool]); 3] = [
+    ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
+    ("chart", &[Tool::Helm]),
+    ("nodes", &[Tool::Helm, Tool::Prometheus]),
+];
+
+/// The task. On success it does not return: xtask becomes the tool.
+pub(crate) fn run(tool: Tool, args: &[OsString]) -> Result<ExitCode> {
+    let mut command = Command::new(ensure(tool)?);
+    command.args(args);
+    Err(privilege::exec(command))
+}
+
+/// A tool's path. Builds it if need be.
+pub(crate) fn ensure(tool: Tool) -> Result<PathBuf> {
+    let module = tool.module();
+    let paths = recipe(module)?.ensure(&workspace::tools())?;
+    let found = module.programs.iter().zip(paths).find(|(name, _)| **name == tool.program());
+    found.map(|(_, path)| path).with_context(|| format!("{} is not built", tool.program()))
+}
+
+/// Whether a test program needs any.
+pub(crate) fn has_needs(program: &str) -> bool {
+    NEEDS.iter().any(|(name, tools)| *name == program && !tools.is_empty())
+}
+
+/// Builds what a test program needs; gives the variables that tell it where.
+pub(crate) fn prepare(program: &str) -> Result<Vec<(&'static str, OsString)>> {
+    let needs = NEEDS.iter().find(|(name, _)| *name == program).map_or(&[][..], |(_, tools)| *tools);
+    needs.iter().map(|&tool| Ok((tool.variable(), ensure(tool)?.into_os_string()))).collect()
+}
+
+fn recipe(module: &Module) -> Result<go::Recipe<'static>> {
+    let sources = workspace::root().join("tests/tools").join(module.folder);
+    let go_mod = sources.join("go.mod");
+    let go_mod = fs::read_to_string(&go_mod).with_context(|| format!("cannot read {}", go_mod.display()))?;
+    let version = version(&go_mod, module.name)?;
+    let linker = "-ldflags=-s -w".to_owned();
+    let options =
+        go::OPTIONS.map(str::to_owned).into_iter().chain([linker, format!("-tags={}", module.tags)]);
+    Ok(go::Recipe {
+        sources,
+        files: &[],
+        options: options.collect(),
+        package: "tool",
+        programs: module.programs,
+        module: format!("{}@{version}", module.name),
+        notice: format!("building {} {version} (once, {})", module.programs.join(" and "), module.time),
+    })
+}
+
+/// The version of a module that go.mod names.
+fn version(go_mod: &str, module: &str) -> Result<String> {
+    let line = go_mod.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' '));
+    let version = line.and_then(|rest| rest.split(' ').next());
+    version.map(str::to_owned).with_context(|| format!("go.mod names no version of {module}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tool_has_a_pinned_version_and_is_what_its_module_builds() {
+        for tool in ALL {
+            let recipe = recipe(tool.module()).unwrap();
+            assert!(recipe.module.contains("@v"), "{}", recipe.module);
+            assert!(recipe.programs.contains(&tool.program()), "{tool:?}");
+            let go_mod = fs::read_to_string(recipe.sources.join("go.mod")).unwrap();
+            assert!(go_mod.contains(&format!("/cmd/{}\n", tool.program())), "{go_mod}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_that_of_the_whole_name() {
+        let go_mod = "require (\n\tx.org/a/v4/sub v1.0.0 // indirect\n\tx.org/a/v4 v4.3.1 // indirect\n)\n";
+        assert_eq!(version(go_mod, "x.org/a/v4").unwrap(), "v4.3.1");
+        assert!(version(go_mod, "x.org/b").is_err());
+    }
+}
