@@ -56,15 +56,16 @@ impl Draft {
     }
 }
 
+/// A figure's place.
+type Figure = fn(&mut Dns) -> &mut u64;
 type Drafts = BTreeMap<(String, String), Draft>;
 
 fn draft<'a>(drafts: &'a mut Drafts, series: &Series) -> &'a mut Draft {
     let key = (series.label("namespace").to_owned(), series.label("service").to_owned());
-    let draft = drafts.entry(key).or_insert_with_key(|(namespace, name)| Draft {
+    drafts.entry(key).or_insert_with_key(|(namespace, name)| Draft {
         service: Service { namespace: namespace.clone(), name: name.clone(), ..Service::default() },
         ..Draft::default()
-    });
-    draft
+    })
 }
 
 /// What Prometheus knew at `to`, as far back as `window`.
@@ -263,7 +264,7 @@ fn dns(drafts: &mut Drafts, answers: &Answers) {
             count,
         });
     }
-    let figures: [(Query, fn(&mut Dns) -> &mut u64); 2] = [
+    let figures: [(Query, Figure); 2] = [
         (Query::RemovedAnswered, |dns| &mut dns.removed_answered),
         (Query::Incomplete, |dns| &mut dns.incomplete),
     ];

@@ -87,7 +87,7 @@ fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         frame.render_widget(Line::from(clean(error)).red(), area);
         return;
     }
-    let lines = model.snapshot.as_ref().map(|snapshot| quality::lines(snapshot));
+    let lines = model.snapshot.as_ref().map(quality::lines);
     let mut spans = Vec::new();
     // What is only for the record has no place here.
     for (paint, line) in lines.unwrap_or_default().into_iter().filter(|(paint, _)| *paint != Paint::Dim) {
