@@ -1,5 +1,6 @@
 //! Several daemons asked at once, and what they give put together.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,10 +113,9 @@ where
             (number, answer.map_err(|error| Box::new((name, error))))
         });
     }
-    let mut answers = Vec::new();
+    let mut answers = BTreeMap::new();
     while let Some(answer) = running.join_next().await {
         answers.extend(answer);
     }
-    answers.sort_by_key(|(number, _)| *number);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    answers.into_values().collect()
 }

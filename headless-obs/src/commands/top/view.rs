@@ -7,11 +7,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::findings::nodes;
-use super::super::table::{Paint, quality};
+use super::super::table::Paint;
 use super::super::text::{between, clean, length, plural};
 use super::model::Model;
 use super::paint::style;
 use super::panes;
+use crate::words::quality;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
 
