@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -126,12 +127,16 @@ fn install_compiler() -> Result<()> {
     install_packages(&COMPILER_PACKAGES)
 }
 
+/// Held while apt works: it keeps no order among those who fetch lists.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
         bail!("no apt-get that could install {}", packages.join(" "));
     }
     privilege::as_root(Path::new("apt-get"), &[], &[])?;
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut install = vec!["--quiet", "install", "--yes", "--no-install-recommends"];
     install.extend_from_slice(packages);
     say(&format!("installing the packages {} (a minute or two)", packages.join(" ")));
@@ -147,7 +152,9 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
 }
 
 fn apt(args: &[&str]) -> Result<()> {
-    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    // What is built ahead of its tests installs too: one waits for the other.
+    let args: Vec<OsString> =
+        [&["-oDPkg::Lock::Timeout=600"], args].concat().iter().map(OsString::from).collect();
     let quiet = [("DEBIAN_FRONTEND", OsString::from("noninteractive"))];
     process::run(&mut privilege::as_root(Path::new("apt-get"), &args, &quiet)?)
 }
