@@ -34,7 +34,8 @@ fn spread(service: &Service, client: &Client) -> Vec<String> {
     let mature = service.endpoints.iter().zip(&client.endpoints).filter(|(endpoint, _)| endpoint.mature);
     let peak = mature.map(|(_, own)| (count(own), &own.pod)).max_by_key(|(count, _)| *count);
     let peak = peak.map(|(count, pod)| {
-        format!("The busiest is {pod} with {}.", part(count, spread.connections, "of them"))
+        let share = percent(count as f64 / spread.connections as f64);
+        format!("The busiest is {pod} with {} ({share}).", plural(count, "connection"))
     });
     [verdict::figures(spread, what)].into_iter().chain(peak).collect()
 }
