@@ -40,7 +40,7 @@ fn query(form: &str) -> String {
     let mut bytes = value.bytes();
     let mut text = Vec::new();
     while let Some(byte) = bytes.next() {
-        let hex = |byte: u8| (byte as char).to_digit(16).unwrap() as u8;
+        let hex = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap();
         let byte =
             if byte == b'%' { hex(bytes.next().unwrap()) * 16 + hex(bytes.next().unwrap()) } else { byte };
         text.push(byte);
