@@ -6,7 +6,7 @@
 //! new request. Only a client that closes its sending side alone has it open until the server has answered.
 //!
 //! The kernel may leave out a run, where the program would interrupt itself on the same CPU. What that hides shows
-//! later, and is counted then: an opening when the connection ends, an end when its socket is used again.
+//! later, and is counted then: an opening when the connection ends, an end or a failure when its socket is used again.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
@@ -84,27 +84,22 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
     if TRACKED.insert(socket.id(), tracked, BPF_NOEXIST).is_ok() {
         return;
     }
-    let is_tracked = match TRACKED.get_ptr(socket.id()) {
-        Some(older) => {
-            // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
-            ended_unseen(unsafe { &*older });
-            TRACKED.insert(socket.id(), tracked, BPF_ANY).is_ok()
-        }
-        None => false,
-    };
-    if !is_tracked {
+    if let Some(older) = TRACKED.get_ptr(socket.id()) {
+        // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
+        ended_unseen(unsafe { &*older });
+    }
+    // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
+    if TRACKED.insert(socket.id(), tracked, BPF_ANY).is_err() {
         count(TRACKED_FULL);
         debug!(ctx, "no room to track a connection to port {}", ends.port);
     }
 }
 
-/// The socket's older connection has ended, and nobody saw when and how.
+/// The socket's older connection has ended, or its attempt has failed, and nobody saw when and how.
 #[inline(always)]
 fn ended_unseen(older: &Tracked) {
-    if older.established == 0 {
-        return;
-    }
     match totals_of(older) {
+        Some(totals) if older.established == 0 => add_failure(totals, reason::OTHER),
         Some(totals) => bump!(totals, closed, 1),
         None => count(FLOWS_FULL),
     }

@@ -1,8 +1,8 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`], [`fleet`]; time is an argument, nothing in it does IO. IO shell: [`probe`], [`sources`],
-//! [`server`], [`commands`]. Only [`app`] knows both.
+//! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]; time is an argument, nothing in it does IO.
+//! IO shell: [`probe`], [`sources`], [`server`], [`commands`]. Only [`app`] knows both.
 
 #![deny(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod fleet;
 pub mod handle;
 pub mod ledger;
 pub mod log;
+pub mod page;
 pub mod probe;
 pub mod server;
 pub mod sources;
@@ -29,3 +30,4 @@ mod testing;
 pub mod time;
 pub mod topology;
 pub mod verdict;
+mod words;

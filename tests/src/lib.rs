@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod alone;
+pub mod browser;
 mod cgroup;
 pub mod client;
 pub mod cluster;

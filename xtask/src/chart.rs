@@ -98,10 +98,6 @@ fn renderings(deploy: &Path) -> Result<BTreeMap<String, String>> {
     let helm = tools::ensure(Tool::Helm)?;
     let mut rendered = BTreeMap::new();
     for (file, template, values) in RENDERINGS {
-        // Without files to make them of, dashboards are no output at all.
-        if COPIES.iter().any(|(from, ..)| template == *from) && files(&deploy.join(template))?.is_empty() {
-            continue;
-        }
         let mut command = Command::new(&helm);
         command.args(["template", "headless-obs", "--namespace=headless-obs"]).arg(deploy.join("chart"));
         command.arg(format!("--show-only=templates/{template}.yaml"));

@@ -15,7 +15,7 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
     "attribution",
     "client",
     "dns",
@@ -24,10 +24,12 @@ const PURE: [&str; 12] = [
     "expose",
     "fleet",
     "ledger",
+    "page",
     "spread",
     "time",
     "topology",
     "verdict",
+    "words",
 ];
 
 /// Modules of the daemon that do IO, and which of the others each must not know.

@@ -30,6 +30,7 @@ mod layers;
 mod libtest;
 mod musl;
 mod parts;
+mod pictures;
 mod privilege;
 mod process;
 mod rules;
@@ -67,6 +68,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Take the pictures of README from the page of a real run
+    Pictures,
     /// Make what deploy/ has twice: the chart's copies of rules and dashboards, and its output as manifests
     Chart,
     /// Build what is shipped into target/dist: the static program, its image as a tar file, the chart, the
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
         Task::Demo { args } => demo::run(&args),
+        Task::Pictures => pictures::run(),
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
         Task::Run { args } => daemon::run(&args),

@@ -15,7 +15,8 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::{
-    artifacts, build_ebpf, check, cluster, dist, kernel, parts, privilege, process, scenarios, setup, tools,
+    artifacts, build_ebpf, check, cluster, dist, kernel, parts, pictures, privilege, process, scenarios,
+    setup, tools,
 };
 
 /// The packages whose tests need neither root nor BPF.
@@ -26,6 +27,9 @@ const KERNEL: &str = "headless-obs-tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
 const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
+
+/// The test program that starts a browser.
+const PAGE: &str = "page";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
@@ -162,6 +166,12 @@ fn kernel(options: &Options) -> Result<Counts> {
                     counts.add(not_run("the tests on a cluster", &error));
                     continue;
                 }
+            }
+            if test.name == PAGE
+                && let Err(error) = setup::ensure_programs(&pictures::BROWSER)
+            {
+                counts.add(not_run("the tests in a browser", &error));
+                continue;
             }
             match tools::prepare(&test.name) {
                 Ok(variables) => env.extend(variables),

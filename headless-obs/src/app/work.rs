@@ -161,6 +161,7 @@ impl Work {
 
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
+        self.engine.remember(now());
         self.warn_of_full_maps();
         self.find_part();
         if self.ring_losses() > self.settled_losses {

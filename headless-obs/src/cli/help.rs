@@ -19,6 +19,7 @@ Examples:
   headless-obs run --node \"$NODE_NAME\"            in a pod: Services and pods from the cluster's API server
   sudo headless-obs run -o json                   prints {\"url\": …} once it answers
   curl -s localhost:9464/readyz                   whether it sees all it should, and if not, why
+  xdg-open http://localhost:9464/                 a page of what it sees
 
 SIGTERM and Ctrl-C end it; nothing stays behind in the kernel.";
 
@@ -33,6 +34,8 @@ Examples:
   headless-obs report --fleet --context prod      all daemons of a cluster, through its API server
   headless-obs report --prometheus http://localhost:9090 --for 1h
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'
+  headless-obs report --from node1:9464 -o html > report.html
+                                                  a page to attach to a ticket; the daemon serves it at /
   headless-obs report --from node1:9464 --fail-on imbalance,stale > report.txt || exit $?
 
 With --fail-on the exit code is 3 if something was found. Where too much was lost, or Services and

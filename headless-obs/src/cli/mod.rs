@@ -80,7 +80,7 @@ impl Cli {
 pub struct Common {
     /// How the result is written to standard output
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Output,
+    pub output: Format,
     /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
     /// warn,headless_obs::probe=debug
     #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG", help_heading = "Log")]
@@ -90,14 +90,37 @@ pub struct Common {
     pub log_format: LogFormat,
 }
 
-/// How a result is written.
+/// How a result is written, as it is typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum Format {
     /// For people
     #[default]
     Table,
     /// For programs; nothing else is written to standard output
     Json,
+    /// A page for a browser, one file that needs nothing beside itself; only of report
+    Html,
+}
+
+/// How the result of a command is written that makes no pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+impl TryFrom<Format> for Output {
+    type Error = observe::Misfit;
+
+    fn try_from(format: Format) -> Result<Self, Self::Error> {
+        match format {
+            Format::Table => Ok(Self::Table),
+            Format::Json => Ok(Self::Json),
+            Format::Html => Err(observe::Misfit::Page),
+        }
+    }
 }
 
 /// How the log is written.

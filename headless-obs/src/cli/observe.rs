@@ -159,6 +159,9 @@ pub enum Misfit {
     /// Both snapshots from one stream.
     #[error("only one of the two snapshots can be read from standard input; give a file for the other")]
     TwoFromStandardInput,
+    /// A page of what none is made of.
+    #[error("-o html is of report alone; `report --service NAME -o html` makes the page of one Service")]
+    Page,
     /// A pattern that no client can match.
     #[error(transparent)]
     Exclude(#[from] exclude::BadPattern),

@@ -72,9 +72,11 @@ fn everything_set() {
 
 #[test]
 fn the_output_is_chosen_before_or_after_the_command() {
-    assert_eq!(parse("-o json report").unwrap().common.output, Output::Json);
-    assert_eq!(parse("report -o json").unwrap().common.output, Output::Json);
-    assert_eq!(parse("report").unwrap().common.output, Output::Table);
+    assert_eq!(parse("-o json report").unwrap().common.output, Format::Json);
+    assert_eq!(parse("report -o json").unwrap().common.output, Format::Json);
+    assert_eq!(parse("report").unwrap().common.output, Format::Table);
+    let error = Output::try_from(parse("top -o html").unwrap().common.output).unwrap_err();
+    assert!(error.to_string().contains("of report alone"), "{error}");
 }
 
 #[test]

@@ -4,16 +4,16 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::config::Observe;
 use crate::expose::check::Check;
 use crate::handle::Observer;
+use crate::words::findings;
 
 mod bars;
 mod diff;
 mod doctor;
 mod explain;
-mod findings;
 mod gate;
 mod generate;
 pub mod output;
@@ -41,14 +41,15 @@ pub async fn execute(
     probe_checks: impl FnOnce(&Observe) -> Vec<Check>,
 ) -> anyhow::Result<ExitCode> {
     let format = cli.common.output;
+    let plain = || Output::try_from(format);
     match cli.command {
-        Command::Run(args) => run::run(args, format, start).await?,
+        Command::Run(args) => run::run(args, plain()?, start).await?,
         Command::Report(args) => return report::run(args, format, start).await,
-        Command::Explain(args) => explain::run(args, format, start).await?,
-        Command::Diff(args) => diff::run(args, format).await?,
-        Command::Top(args) => top::run(args, format, start).await?,
-        Command::Trace(args) => trace::run(args, format, start).await?,
-        Command::Doctor(args) => return doctor::run(args, format, probe_checks).await,
+        Command::Explain(args) => explain::run(args, plain()?, start).await?,
+        Command::Diff(args) => diff::run(args, plain()?).await?,
+        Command::Top(args) => top::run(args, plain()?, start).await?,
+        Command::Trace(args) => trace::run(args, plain()?, start).await?,
+        Command::Doctor(args) => return doctor::run(args, plain()?, probe_checks).await,
         Command::Completions { shell } => generated(generate::completions(shell)).await?,
         Command::Man => generated(generate::man()?).await?,
     }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::{Start, gate, output, table, take};
-use crate::cli::{Output, ReportArgs};
+use crate::cli::{Format, ReportArgs};
+use crate::page::{self, Place};
 
-pub(super) async fn run(args: ReportArgs, format: Output, start: impl Start) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: ReportArgs, format: Format, start: impl Start) -> anyhow::Result<ExitCode> {
     let Some(mut snapshot) = take::snapshot(args.asked, args.duration, args.observe, start).await? else {
         if !args.fail_on.is_empty() {
             bail!("ended before anything was seen, so --fail-on has nothing to judge");
@@ -18,8 +19,9 @@ pub(super) async fn run(args: ReportArgs, format: Output, start: impl Start) -> 
         take::only(&mut snapshot, filter)?;
     }
     let text = match format {
-        Output::Table => table::render(&snapshot, output::look()),
-        Output::Json => serde_json::to_string(&snapshot)? + "\n",
+        Format::Table => table::render(&snapshot, output::look()),
+        Format::Json => serde_json::to_string(&snapshot)? + "\n",
+        Format::Html => page::render(&snapshot, Place::File),
     };
     output::write(text).await?;
     let outcome = gate::judge(&snapshot, &args.fail_on);

@@ -17,6 +17,7 @@ mod boring;
 mod conduct;
 mod connections;
 mod eyeballs;
+mod history;
 mod messages;
 mod pending;
 mod report;
@@ -48,6 +49,7 @@ use answers::Answers;
 use boring::Boring;
 use conduct::{Conducts, Dialler};
 use eyeballs::Winners;
+use history::Past;
 use pending::Pending;
 use tally::Tally;
 
@@ -130,6 +132,7 @@ pub struct Engine {
     conducts: Conducts,
     governor: Governor,
     tally: Tally,
+    past: Past,
     dns_rejected: [u64; Reject::ALL.len()],
     idle_flow: Duration,
     mature_after: Duration,
@@ -166,6 +169,7 @@ impl Engine {
             conducts: Conducts::new(config.conducts),
             governor: Governor::new(config.series),
             tally: Tally::default(),
+            past: Past::default(),
             dns_rejected: [0; Reject::ALL.len()],
             idle_flow: config.idle_flow,
             mature_after: config.mature_after,
@@ -205,6 +209,11 @@ impl Engine {
         &mut self.clients
     }
 
+    /// Remembers what was opened when; to be called each second or so.
+    pub fn remember(&mut self, now: Time) {
+        self.past.look(now, self.wall_offset, &self.accounts.ledger);
+    }
+
     /// Forgets what is too old.
     pub fn expire(&mut self, now: Time) {
         let heirs = self.heirs();
@@ -228,8 +237,10 @@ impl Engine {
         };
         let is_known = |service| self.topology.service_by_id(service).is_some();
         self.conducts.expire(now, self.keep, is_known, past);
-        let Self { accounts, answers, topology, pending, conducts, .. } = self;
+        let Self { accounts, answers, topology, pending, conducts, past, .. } = self;
         accounts.ledger.expire(|place| fate(topology, &heirs, place));
+        let booked: HashSet<_> = accounts.ledger.cells().map(|(key, _)| key.endpoint).collect();
+        past.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().map(|client| client.workload);
         let dialling = conducts.all().map(|((_, workload, _), ..)| *workload);

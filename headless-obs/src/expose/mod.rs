@@ -3,6 +3,7 @@
 pub mod check;
 mod conduct;
 pub mod histogram;
+mod history;
 mod judgement;
 pub mod metrics;
 mod part;

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::snapshot::{
     AnswerAge, Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
-    Histogram, MapFill, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread, StaleTarget,
-    TopologyState, Verdict,
+    Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread,
+    StaleTarget, TopologyState, Verdict,
 };
 
 /// Counts from pairs.
@@ -196,6 +196,13 @@ pub(crate) fn orders() -> Service {
             denied: 0,
         },
         clients: vec![cron(), web()],
+        history: History {
+            step_seconds: 16,
+            from: at(0),
+            opened: [("orders-0", [250, 150]), ("orders-1", [110, 100]), ("orders-3", [11, 1])]
+                .map(|(pod, opened)| (pod.to_owned(), opened.to_vec()))
+                .into(),
+        },
     }
 }
 

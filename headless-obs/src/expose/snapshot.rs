@@ -11,6 +11,7 @@ pub use super::conduct::{
     AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget,
 };
 pub use super::histogram::Histogram;
+pub use super::history::History;
 pub use super::judgement::{Cause, Confidence, Verdict};
 pub use super::part::Part;
 
@@ -169,6 +170,9 @@ pub struct Service {
     pub dns: Dns,
     /// Client workloads, by namespace and name.
     pub clients: Vec<Client>,
+    /// Connections opened over time, as in [`Endpoint::opened`]; empty without any.
+    #[serde(skip_serializing_if = "History::is_empty", default)]
+    pub history: History,
 }
 
 /// An endpoint of a Service.

@@ -22,6 +22,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     for (number, service) in services.into_iter().enumerate() {
         (merged.namespace, merged.name) = (service.namespace, service.name);
         add_counts(&mut merged.stale, service.stale);
+        merged.history.add(&service.history);
         match &mut answers {
             Some(sum) => dns(sum, service.dns),
             none => *none = Some(service.dns),

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::expose::sample::{self, at, counts};
 use crate::expose::snapshot::{
-    AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, MapFill, Quality,
-    SCHEMA, TopologyState,
+    AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
+    Quality, SCHEMA, TopologyState,
 };
 use crate::spread;
 
@@ -76,6 +76,21 @@ fn client(workload: &str, made: &[u32; PODS]) -> Client {
     }
 }
 
+/// Buckets of one second for some nodes, of up to sixteen for others; half of the connections in each of two.
+fn history(view: &View, sum: impl Fn(usize, fn(&ClientEndpoint) -> u64) -> u64) -> History {
+    let step = 1 << (view.start % 5);
+    let from = at(view.start).as_second().div_euclid(step) * step;
+    let opened = (0..PODS).filter_map(|pod| {
+        let count = sum(pod, |own| own.counted);
+        (count > 0).then(|| (format!("orders-{pod}"), vec![count / 2, 0, count - count / 2]))
+    });
+    let opened: BTreeMap<_, _> = opened.collect();
+    if opened.is_empty() {
+        return History::default();
+    }
+    History { step_seconds: step.cast_unsigned(), from: Timestamp::from_second(from).unwrap(), opened }
+}
+
 fn node(number: usize, view: &View) -> Snapshot {
     let clients: Vec<Client> = WORKLOADS
         .iter()
@@ -108,6 +123,7 @@ fn node(number: usize, view: &View) -> Snapshot {
         name: "orders".into(),
         endpoints: endpoints.collect(),
         stale: counts([("removed", 1)]),
+        history: history(view, sum),
         dns,
         clients,
         ..Service::default()
@@ -163,6 +179,12 @@ proptest! {
             prop_assert_eq!(row.ready_since, first);
         }
         let mature = || service.endpoints.iter().filter(|row| row.mature);
+        for (pod, row) in service.endpoints.iter().enumerate() {
+            let history = &service.history;
+            let opened: u64 = history.opened.get(&row.pod).into_iter().flatten().sum();
+            prop_assert_eq!(opened, (0..WORKLOADS.len()).map(|workload| made(pod, workload)).sum::<u64>());
+            prop_assert!(history.len() <= History::BUCKETS);
+        }
         prop_assert_eq!(service.spread.connections, mature().map(|row| row.counted).sum::<u64>());
         let counted: Vec<_> = mature().map(|row| row.counted).collect();
         prop_assert_eq!(service.spread.cv, spread::of(&counted).cv);

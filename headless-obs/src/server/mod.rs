@@ -1,4 +1,4 @@
-//! HTTP: /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
+//! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
 //!
 //! Invariants: at most `CONNECTIONS` connections at a time, each with a bounded time for its head and for its
 //! answer, so that no client can use the observer up; the listening socket is bound before anything is loaded

@@ -13,18 +13,10 @@ use axum::routing::get;
 use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
 use crate::handle::{EngineHandle, Gone, Readiness};
+use crate::page::{self, Place};
 
 /// For an answer; the engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-const INDEX: &str = "\
-headless-obs: how clients spread their connections over the pods behind headless Services
-
-/metrics           for Prometheus: protobuf with native histograms, OpenMetrics or plain text
-/api/v1/snapshot   everything as JSON; `headless-obs report --from` and `top --from` read it
-/readyz            whether it sees everything it should, and if not, why
-/healthz           whether it is alive
-";
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -36,12 +28,12 @@ struct Parts {
 /// All routes.
 pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
     Router::new()
-        .route("/", get(async || INDEX))
+        .route("/", get(page))
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/readyz", get(ready))
         .route("/healthz", get(health))
-        .fallback(async || (StatusCode::NOT_FOUND, "nothing here; / lists the paths\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "nothing here; / leads to what there is\n"))
         .layer(middleware::from_fn(in_time))
         .with_state(Parts { engine, readiness })
 }
@@ -55,6 +47,23 @@ async fn in_time(request: Request, next: Next) -> Response {
                 .into_response()
         }
     }
+}
+
+/// What a person sees: the snapshot of now. It names every path.
+async fn page(State(parts): State<Parts>) -> Response {
+    let snapshot = match take(&parts).await {
+        Ok(snapshot) => snapshot,
+        Err(response) => return response,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, page::POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    (headers, page::render(&snapshot, Place::Daemon)).into_response()
 }
 
 async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {

@@ -63,9 +63,23 @@ async fn serves_the_snapshot_and_its_metrics() {
         assert!(body.contains("# TYPE headless_connections_opened_total counter"));
     }
 
-    let (_, index) = get(server.address, "/", "").await;
-    assert!(index.contains("/metrics"));
+    let (head, page) = get(server.address, "/", "").await;
+    for line in ["content-type: text/html; charset=utf-8", "cache-control: no-store", "default-src 'none'"] {
+        assert!(head.contains(line), "{line}: {head}");
+    }
+    assert!(page.contains("href=\"/metrics\"") && page.contains("shop/orders"), "{page}");
     assert!(get(server.address, "/nonsense", "").await.0.starts_with("http/1.1 404"));
+}
+
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/html") && body.is_empty(), "{answer}");
 }
 
 #[tokio::test]
@@ -84,7 +98,7 @@ async fn an_engine_that_is_gone_is_no_health() {
     let (engine, requests) = EngineHandle::new();
     drop(requests);
     let server = start(engine).await;
-    for path in ["/healthz", "/metrics", "/api/v1/snapshot"] {
+    for path in ["/", "/healthz", "/metrics", "/api/v1/snapshot"] {
         let (head, body) = get(server.address, path, "").await;
         assert!(head.starts_with("http/1.1 503") && body.contains("stopped"), "{path}: {head} {body}");
     }

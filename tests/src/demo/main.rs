@@ -7,11 +7,13 @@
 
 mod compare;
 mod kubernetes;
+mod pictures;
 mod plain;
 mod progress;
 mod scene;
 
 use std::io::{Write as _, stdout};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -40,6 +42,9 @@ struct Options {
     /// Leave lab and daemon running, for `headless-obs top --from URL` and curl, until Ctrl-C
     #[arg(long)]
     keep: bool,
+    /// Take pictures of the daemon's page into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
     /// What to print
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -104,6 +109,9 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
     let snapshot = snapshot.or_else(|_differs| observer.snapshot())?;
     drop(progress);
     print(options.output, &observer, &snapshot, &truth)?;
+    if let Some(folder) = &options.pictures {
+        pictures::take(&observer, folder)?;
+    }
     if options.keep {
         progress::note(&format!(
             "\nstill running; try\n  {} top --from {url}\n  curl {url}/metrics\nCtrl-C ends it",

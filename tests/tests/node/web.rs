@@ -126,8 +126,7 @@ fn every_path_answers_for_itself() {
     for (path, status, text) in [
         ("/healthz", "200 ok", "ok\n"),
         ("/readyz", "200 ok", "ready\n"),
-        ("/", "200 ok", "/api/v1/snapshot"),
-        ("/none", "404 not found", "/ lists the paths"),
+        ("/none", "404 not found", "/ leads to what there is"),
     ] {
         let (head, body) = get(&observer, path, "*/*");
         assert!(
@@ -136,6 +135,10 @@ fn every_path_answers_for_itself() {
         );
         assert!(head.contains("content-type: text/plain"), "{path}: {head}");
     }
+    let (head, page) = get(&observer, "/", "*/*");
+    assert!(head.contains("content-type: text/html") && head.contains("default-src 'none'"), "{head}");
+    assert!(page.contains("shop/orders") && page.contains("href=\"/api/v1/snapshot\""), "{page}");
+    // No connection yet: every endpoint is there all the same, with its zeros.
     // Without clients a Service has no series; with one, every endpoint is there with its zeros.
     let (_, text) = get(&observer, "/metrics", "*/*");
     assert!(!text.contains("service=\"orders\""), "{text}");

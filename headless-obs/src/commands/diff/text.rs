@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::CellAlignment::{Left, Right};
 
-use super::super::table::{Look, Paint, cell, paint, push, table, wrong::verdict_paint};
+use super::super::findings::verdict_paint;
+use super::super::table::{Look, Paint, cell, paint, push, table};
 use super::super::text::{between, clean, fit_middle, full_name, length, percent, plural, thousands, wrap};
 use super::compare::{Change, ClientDiff, Diff, Figures, ServiceDiff, Window};
 use crate::expose::snapshot::Confidence;

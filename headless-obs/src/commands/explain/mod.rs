@@ -7,11 +7,9 @@ use serde::Serialize;
 use super::{Start, output, take};
 use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
+use crate::words::timeline::{self, Moment};
 
 mod text;
-mod timeline;
-
-use timeline::Moment;
 
 /// What `-o json` prints.
 #[derive(Debug, Serialize)]

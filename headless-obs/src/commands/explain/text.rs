@@ -4,13 +4,13 @@
 use std::fmt::Write;
 
 use super::super::findings::{
-    excluded_in_words, in_words, is_doubtful, nodes, withheld_in_words, wrong_clients,
+    excluded_in_words, in_words, is_doubtful, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
-use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, wrong::verdict_paint};
+use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality};
 use super::super::text::{between, capital, clean, fit, full_name, length, plural, thousands, wrap};
-use super::timeline::{Moment, cut, moments};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::verdict::page;
+use crate::words::timeline::{Moment, cut, moments};
 
 /// More moments are left out.
 const MOMENTS: usize = 30;
@@ -84,19 +84,6 @@ fn headline(service: &Service) -> (String, Paint) {
         "no client made a choice that could be judged"
     };
     (format!("{name}: {line}."), Paint::Bold)
-}
-
-/// What is wrong first, what does not count last, as in the table within.
-fn ranked(service: &Service) -> Vec<&Client> {
-    let mut ranked: Vec<_> = wrong_clients(service).into_iter().map(|(client, _, _)| client).collect();
-    let mut rest: Vec<_> = service
-        .clients
-        .iter()
-        .filter(|client| !ranked.iter().any(|wrong| std::ptr::eq(*wrong, *client)))
-        .collect();
-    rest.sort_by_key(|client| (client.excluded.is_some(), std::cmp::Reverse((client.opened, client.active))));
-    ranked.append(&mut rest);
-    ranked
 }
 
 fn explain(text: &mut String, client: &Client, look: Look) {

@@ -9,7 +9,7 @@ use super::queries::Query;
 use super::series::{Answers, Series};
 use super::verdicts;
 use crate::expose::snapshot::{
-    Client, ClientEndpoint, Dns, Endpoint, OtherPort, Part, Quality, Responses, SCHEMA, Service, Snapshot,
+    Client, ClientEndpoint, Endpoint, OtherPort, Part, Quality, Responses, SCHEMA, Service, Snapshot,
     TopologyState,
 };
 use crate::fleet;
@@ -62,11 +62,10 @@ type Drafts = BTreeMap<(String, String), Draft>;
 
 fn draft<'a>(drafts: &'a mut Drafts, series: &Series) -> &'a mut Draft {
     let key = (series.label("namespace").to_owned(), series.label("service").to_owned());
-    let draft = drafts.entry(key).or_insert_with_key(|(namespace, name)| Draft {
+    drafts.entry(key).or_insert_with_key(|(namespace, name)| Draft {
         service: Service { namespace: namespace.clone(), name: name.clone(), ..Service::default() },
         ..Draft::default()
-    });
-    draft
+    })
 }
 
 /// What Prometheus knew at `to`, as far back as `window`.
@@ -265,14 +264,11 @@ fn dns(drafts: &mut Drafts, answers: &Answers) {
             count,
         });
     }
-    let figures: [(Query, fn(&mut Dns) -> &mut u64); 2] = [
-        (Query::RemovedAnswered, |dns| &mut dns.removed_answered),
-        (Query::Incomplete, |dns| &mut dns.incomplete),
-    ];
-    for (query, figure) in figures {
-        for series in answers.of(query) {
-            *figure(&mut draft(drafts, series).service.dns) = series.count();
-        }
+    for series in answers.of(Query::RemovedAnswered) {
+        draft(drafts, series).service.dns.removed_answered = series.count();
+    }
+    for series in answers.of(Query::Incomplete) {
+        draft(drafts, series).service.dns.incomplete = series.count();
     }
     let mut listed: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for series in answers.of(Query::RatioSum) {

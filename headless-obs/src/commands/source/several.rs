@@ -1,5 +1,6 @@
 //! Several daemons asked at once, and what they give put together.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 16;
 const IN_ALL: Duration = Duration::from_secs(60);
 
 /// A snapshot, or which one is missing and why.
-type Answer = Result<Snapshot, (String, SourceError)>;
+type Answer = Result<Snapshot, Box<(String, SourceError)>>;
 
 /// All of these as one. A file that cannot be read is an error; daemons that cannot be asked are named in the result, as
 /// long as one can.
@@ -81,8 +82,8 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     for answer in answers {
         match answer {
             Ok(snapshot) => snapshots.push(snapshot),
-            Err((_, error)) if error.is_final() => return Err(error),
-            Err((node, error)) => missing.push((node, error)),
+            Err(absent) if absent.1.is_final() => return Err(absent.1),
+            Err(absent) => missing.push(*absent),
         }
     }
     if snapshots.is_empty() {
@@ -109,13 +110,12 @@ where
                 timeout(TIMEOUT, ask).await.unwrap_or(Err(SourceError::Silent))
             });
             let answer = answer.await.unwrap_or(Err(SourceError::Silent));
-            (number, answer.map_err(|error| (name, error)))
+            (number, answer.map_err(|error| Box::new((name, error))))
         });
     }
-    let mut answers = Vec::new();
+    let mut answers = BTreeMap::new();
     while let Some(answer) = running.join_next().await {
         answers.extend(answer);
     }
-    answers.sort_by_key(|(number, _)| *number);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    answers.into_values().collect()
 }

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use comfy_table::CellAlignment::{Left, Right};
 
 use super::super::bars::columns;
+use super::super::findings::verdict_paint;
 use super::super::text::{clean, counted, fit, full_name, percent, plural, thousands, width};
-use super::wrong::verdict_paint;
 use super::{Look, Paint, cell, indented, push, table};
 use crate::expose::snapshot::{Cause, Client, Service};
 

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-use super::findings::nodes;
+use super::findings::{by_waste, is_silent, nodes};
 use super::text::{
     between, capital, counted, fit, full_name, length, percent, plural, thousands, total, wrap,
 };
 use crate::expose::snapshot::{Service, Snapshot};
+pub(super) use crate::words::Paint;
 
 pub(super) mod clients;
 pub(super) mod endpoints;
@@ -68,27 +69,6 @@ fn head(text: &mut String, snapshot: &Snapshot, look: Look) {
         plural(services, "headless Service"),
     );
     text.push_str(&paint(&line, Paint::Dim, look));
-}
-
-/// Those first that waste the most; of those that waste nothing, those where evening out would move the most
-/// connections.
-fn by_waste(services: &[Service]) -> Vec<&Service> {
-    let moved = |service: &Service| {
-        let spread = service.spread;
-        // Figures only order the output here; precision above 2^52 does not matter.
-        (spread.peak_to_mean - 1.0).max(0.0) * spread.connections as f64
-    };
-    let mut ordered: Vec<_> = services.iter().collect();
-    ordered.sort_by(|a, b| {
-        let waste = b.waste.total_cmp(&a.waste);
-        waste.then_with(|| moved(b).total_cmp(&moved(a))).then_with(|| is_silent(a).cmp(&is_silent(b)))
-    });
-    ordered
-}
-
-/// Nobody connected.
-fn is_silent(service: &Service) -> bool {
-    service.endpoints.iter().all(|e| e.opened == 0 && e.active == 0 && total(&e.failed) == 0)
 }
 
 pub(super) fn title(text: &mut String, service: &Service, look: Look) {
@@ -171,16 +151,6 @@ pub(super) fn table(look: Look, heads: &[(&str, CellAlignment)]) -> Table {
         column.set_cell_alignment(*alignment);
     }
     table
-}
-
-/// What a piece of text is about; the colour follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paint {
-    Bold,
-    Dim,
-    Good,
-    Warn,
-    Bad,
 }
 
 pub(super) fn paint(text: &str, paint: Paint, look: Look) -> String {

@@ -2,10 +2,10 @@
 
 use comfy_table::CellAlignment::{Left, Right};
 
-use super::super::findings::{idle_in_words, in_words, wrong_clients};
+use super::super::findings::{by_waste, idle_in_words, in_words, verdict_paint, wrong_clients};
 use super::super::text::{clean, fit, fit_middle, full_name, plural, width, wrap};
-use super::{Look, Paint, by_waste, cell, paint, push, table};
-use crate::expose::snapshot::{Cause, Confidence, Service, Snapshot};
+use super::{Look, Paint, cell, paint, push, table};
+use crate::expose::snapshot::{Service, Snapshot};
 
 /// More rows are summed up.
 const ROWS: usize = 10;
@@ -89,14 +89,4 @@ fn rows(service: &Service) -> Vec<Row> {
         .collect();
     rows.extend(idle_in_words(service).map(|idle| row("-".to_owned(), "idle", Paint::Warn, idle)));
     rows
-}
-
-/// How a verdict stands out.
-pub(in crate::commands) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
-    match cause {
-        Cause::Even | Cause::Subset => Paint::Good,
-        Cause::TooFew => Paint::Dim,
-        _ if confidence == Confidence::High => Paint::Bad,
-        _ => Paint::Warn,
-    }
 }

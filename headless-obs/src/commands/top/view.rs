@@ -7,11 +7,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::findings::nodes;
-use super::super::table::{Paint, quality};
+use super::super::table::Paint;
 use super::super::text::{between, clean, length, plural};
 use super::model::Model;
 use super::paint::style;
 use super::panes;
+use crate::words::quality;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
 
@@ -86,7 +87,7 @@ fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         frame.render_widget(Line::from(clean(error)).red(), area);
         return;
     }
-    let lines = model.snapshot.as_ref().map(|snapshot| quality::lines(snapshot));
+    let lines = model.snapshot.as_ref().map(quality::lines);
     let mut spans = Vec::new();
     // What is only for the record has no place here.
     for (paint, line) in lines.unwrap_or_default().into_iter().filter(|(paint, _)| *paint != Paint::Dim) {

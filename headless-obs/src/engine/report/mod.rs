@@ -16,7 +16,7 @@ use super::Engine;
 use super::conduct::Facts;
 use crate::client::WorkloadId;
 use crate::expose::metrics::governor::ClientLabels;
-use crate::expose::snapshot::{Dns, Endpoint, SCHEMA, Service, Snapshot, TopologyState};
+use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
@@ -235,6 +235,15 @@ impl Engine {
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
 
+        let history = match view {
+            View::Report => {
+                let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
+                self.past.of(rows)
+            }
+            // No series is made of it.
+            View::Series(_) => History::default(),
+        };
+
         let key = state.key();
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -250,6 +259,7 @@ impl Engine {
             bytes: figures.bytes,
             stale: stale(&cells),
             dns: Dns { truncated_used, ..dns(&answers, label) },
+            history,
             clients,
             endpoints,
         }

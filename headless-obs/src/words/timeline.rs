@@ -6,20 +6,20 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::findings::wrong;
-use super::super::text::{clean, full_name};
+use super::findings::wrong;
+use super::{clean, full_name};
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Moment {
-    pub(super) at: Timestamp,
-    pub(super) what: What,
+pub(crate) struct Moment {
+    pub(crate) at: Timestamp,
+    pub(crate) what: What,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pod: Option<String>,
+    pub(crate) pod: Option<String>,
     /// `namespace/workload`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client: Option<String>,
+    pub(crate) client: Option<String>,
     /// Where there is not room for all, those with less go first.
     #[serde(skip)]
     weight: u32,
@@ -28,7 +28,7 @@ pub(super) struct Moment {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum What {
+pub(crate) enum What {
     /// Observation began.
     Began,
     /// An endpoint became ready.
@@ -52,7 +52,7 @@ pub(super) enum What {
 }
 
 /// Everything that happened, in order of time.
-pub(super) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
+pub(crate) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
     let mut moments = vec![Moment { at: from, what: What::Began, pod: None, client: None, weight: u32::MAX }];
     for endpoint in &service.endpoints {
         of_endpoint(from, endpoint, &mut moments);
@@ -113,7 +113,7 @@ fn is_new(from: Timestamp, endpoint: &Endpoint) -> bool {
 }
 
 /// The `room` most relevant ones, still in order of time, and how many were left out.
-pub(super) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
+pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
     let left_out = moments.len().saturating_sub(room);
     let mut ranked: Vec<_> = moments.into_iter().enumerate().collect();
     // Of equally relevant ones the later: they are what the present state came from.
@@ -125,7 +125,7 @@ pub(super) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
 
 impl Moment {
     /// As a sentence.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let pod = self.pod.as_deref().map(clean).unwrap_or_default();
         let client = self.client.as_deref().unwrap_or_default();
         match self.what {

@@ -1,15 +1,16 @@
-//! What is found wrong with Services, and how it is said: shared by the report, `--fail-on`, `explain` and `diff`. Pure.
+//! What is found wrong with Services, and how it is said: shared by the report, the page, `--fail-on`,
+//! `explain` and `diff`. Pure.
 
-use super::text::{clean, plural};
-use crate::expose::snapshot::{Cause, Client, Part, Quality, Service, Snapshot, Verdict};
+use super::{Paint, clean, plural, total};
+use crate::expose::snapshot::{Cause, Client, Confidence, Part, Quality, Service, Snapshot, Verdict};
 
 /// Whether something should be done about it.
-pub(super) fn is_wrong(cause: Cause) -> bool {
+pub(crate) fn is_wrong(cause: Cause) -> bool {
     !matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew)
 }
 
 /// A cause in plain words that complete "the client …".
-pub(super) fn in_words(cause: Cause) -> &'static str {
+pub(crate) fn in_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Even => "spreads its connections evenly",
         Cause::Pinned => "stays at one endpoint for as long as its connection lasts",
@@ -31,7 +32,7 @@ pub(super) fn in_words(cause: Cause) -> &'static str {
 }
 
 /// Why there is no verdict.
-pub(super) fn withheld_in_words(reason: &str) -> String {
+pub(crate) fn withheld_in_words(reason: &str) -> String {
     let words = match reason {
         "losses" => "too much of what happened was lost; the last lines say what, and which option to raise",
         "not_in_sync" => "Services and pods are not complete, or out of touch",
@@ -47,7 +48,7 @@ pub(super) fn withheld_in_words(reason: &str) -> String {
 }
 
 /// Why a client's connections do not count.
-pub(super) fn excluded_in_words(reason: &str) -> String {
+pub(crate) fn excluded_in_words(reason: &str) -> String {
     let words = match reason {
         "host" => "it runs on the node itself (--count-host counts it)",
         "observer" => "it is this observer",
@@ -58,12 +59,12 @@ pub(super) fn excluded_in_words(reason: &str) -> String {
 }
 
 /// The client's verdict, if something should be done about it.
-pub(super) fn wrong(client: &Client) -> Option<&Verdict> {
+pub(crate) fn wrong(client: &Client) -> Option<&Verdict> {
     client.verdict.as_ref().filter(|verdict| is_wrong(verdict.cause) && client.excluded.is_none())
 }
 
 /// How many connections a verdict is about.
-pub(super) fn concerned(client: &Client, cause: Cause) -> u64 {
+pub(crate) fn concerned(client: &Client, cause: Cause) -> u64 {
     let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
     match cause {
         Cause::PortMismatch => sum(&mut client.other_ports.iter().map(|port| port.connections)),
@@ -77,7 +78,7 @@ pub(super) fn concerned(client: &Client, cause: Cause) -> u64 {
 }
 
 /// Clients with something wrong, those first that concern the most connections.
-pub(super) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> {
+pub(crate) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> {
     let wrong = service.clients.iter().filter_map(|client| {
         let verdict = wrong(client)?;
         Some((client, verdict, concerned(client, verdict.cause)))
@@ -89,8 +90,21 @@ pub(super) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> 
     wrong
 }
 
+/// What is wrong first, what does not count last.
+pub(crate) fn ranked(service: &Service) -> Vec<&Client> {
+    let mut ranked: Vec<_> = wrong_clients(service).into_iter().map(|(client, _, _)| client).collect();
+    let mut rest: Vec<_> = service
+        .clients
+        .iter()
+        .filter(|client| !ranked.iter().any(|wrong| std::ptr::eq(*wrong, *client)))
+        .collect();
+    rest.sort_by_key(|client| (client.excluded.is_some(), std::cmp::Reverse((client.opened, client.active))));
+    ranked.append(&mut rest);
+    ranked
+}
+
 /// `2 of 5 endpoints get nothing: a, b`; nothing where none is idle.
-pub(super) fn idle_in_words(service: &Service) -> Option<String> {
+pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
     let idle = u64::try_from(service.idle.len()).unwrap_or(u64::MAX);
     let shown: Vec<_> = service.idle.iter().take(3).map(|pod| clean(pod)).collect();
     let more = if service.idle.len() > shown.len() { ", …" } else { "" };
@@ -101,12 +115,12 @@ pub(super) fn idle_in_words(service: &Service) -> Option<String> {
 }
 
 /// Whether the observation itself leaves room for doubt.
-pub(super) fn is_doubtful(reason: &str) -> bool {
+pub(crate) fn is_doubtful(reason: &str) -> bool {
     matches!(reason, "losses" | "not_in_sync" | "started_after")
 }
 
 /// `node n1`, `nodes n1, n2` or `12 nodes`.
-pub(super) fn nodes(snapshot: &Snapshot) -> String {
+pub(crate) fn nodes(snapshot: &Snapshot) -> String {
     let name = clean(&snapshot.node);
     if snapshot.nodes.is_empty() {
         format!("node {name}")
@@ -118,13 +132,44 @@ pub(super) fn nodes(snapshot: &Snapshot) -> String {
 }
 
 /// Nodes whose part of the figures is missing, or cannot be relied on.
-pub(super) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &Part> {
+pub(crate) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &Part> {
     snapshot.nodes.iter().filter(|part| part.missing.is_some() || !part.in_sync)
 }
 
 /// Whether Services and pods are all there and as they are now.
-pub(super) fn is_in_sync(quality: &Quality) -> bool {
+pub(crate) fn is_in_sync(quality: &Quality) -> bool {
     quality.topology.synced && quality.topology.stale_since.is_none()
+}
+
+/// Those first that waste the most; of those that waste nothing, those where evening out would move the most
+/// connections.
+pub(crate) fn by_waste(services: &[Service]) -> Vec<&Service> {
+    let moved = |service: &Service| {
+        let spread = service.spread;
+        // Figures only order the output here; precision above 2^52 does not matter.
+        (spread.peak_to_mean - 1.0).max(0.0) * spread.connections as f64
+    };
+    let mut ordered: Vec<_> = services.iter().collect();
+    ordered.sort_by(|a, b| {
+        let waste = b.waste.total_cmp(&a.waste);
+        waste.then_with(|| moved(b).total_cmp(&moved(a))).then_with(|| is_silent(a).cmp(&is_silent(b)))
+    });
+    ordered
+}
+
+/// Nobody connected.
+pub(crate) fn is_silent(service: &Service) -> bool {
+    service.endpoints.iter().all(|e| e.opened == 0 && e.active == 0 && total(&e.failed) == 0)
+}
+
+/// How a verdict stands out.
+pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
+    match cause {
+        Cause::Even | Cause::Subset => Paint::Good,
+        Cause::TooFew => Paint::Dim,
+        _ if confidence == Confidence::High => Paint::Bad,
+        _ => Paint::Warn,
+    }
 }
 
 #[cfg(test)]

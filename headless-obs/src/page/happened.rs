@@ -1,0 +1,26 @@
+//! What happened to a Service, in order of time.
+
+use maud::{Markup, html};
+
+use super::moment;
+use crate::expose::snapshot::{Service, Snapshot};
+use crate::words::thousands;
+use crate::words::timeline::{cut, moments};
+
+/// More moments are left out.
+const MOMENTS: usize = 40;
+
+pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
+    let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
+    html! {
+        details {
+            summary {
+                "What happened, in order of time"
+                @if left_out > 0 {
+                    ", without " (thousands(left_out.try_into().unwrap_or(u64::MAX))) " moments that matter less"
+                }
+            }
+            ol { @for one in &shown { li { (moment(one.at, snapshot.to)) (one.in_words()) } } }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How much of the truth the page shows.
+
+use maud::{Markup, html};
+
+use super::{class, sign};
+use crate::expose::snapshot::Snapshot;
+use crate::words::quality::lines;
+use crate::words::{Paint, clean, thousands};
+
+/// More lines than these come from somebody who made the snapshot up.
+const LINES: usize = 200;
+
+/// What one must know before reading anything.
+pub(super) fn headline(snapshot: &Snapshot) -> Markup {
+    let lines = lines(snapshot);
+    html! {
+        @for (paint, line) in lines.iter().filter(|(paint, _)| *paint != Paint::Dim).take(LINES) {
+            p class=(class(*paint)) { (sign(*paint)) (line) }
+        }
+    }
+}
+
+pub(super) fn render(snapshot: &Snapshot) -> Markup {
+    let text = lines(snapshot);
+    html! {
+        section aria-labelledby="quality" {
+            h2 id="quality" { "How much of the truth this shows" }
+            ul class="plain" {
+                @for (paint, line) in text.iter().take(LINES) {
+                    li class=(class(*paint)) { (sign(*paint)) (line) }
+                }
+            }
+            table {
+                caption { "Room in the kernel" }
+                thead {
+                    tr {
+                        th scope="col" { "Map" }
+                        th scope="col" class="n" { "Entries" }
+                        th scope="col" class="n" { "Capacity" }
+                    }
+                }
+                tbody {
+                    @for (map, fill) in snapshot.quality.maps.iter().take(LINES) {
+                        tr {
+                            th scope="row" { (clean(map)) }
+                            td class="n" { (thousands(fill.entries)) }
+                            td class="n" { (thousands(fill.capacity)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! How much of the truth a snapshot shows, in a few lines. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::{Paint, clean, counted, percent, thousands, total};
+use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, TopologyState};
+
+/// More nodes are counted, not named.
+const NAMED: usize = 5;
+/// A map that is this full soon loses something.
+const NEARLY_FULL: f64 = 0.9;
+
+/// Quality in a few lines, the worst first; the live view shows the first.
+pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
+    let quality = &snapshot.quality;
+    let mut lines = nodes(&snapshot.nodes);
+    lines.extend(topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)));
+    let lost = counted(&quality.events_lost) + &remedies(&quality.events_lost);
+    if lost.is_empty() {
+        lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
+    } else if totals_are_exact(quality) {
+        lines.push((Paint::Warn, format!("Lost in detail, totals are exact: {lost}.")));
+    } else {
+        lines.push((Paint::Bad, format!("Incomplete, totals are too low: {lost}.")));
+    }
+    if quality.late > 0 {
+        let (late, share) = (thousands(quality.late), percent(quality.late_share));
+        lines.push((Paint::Warn, format!("Attributed late, with the evidence at hand: {late} ({share}).")));
+    }
+    for (map, fill) in &quality.maps {
+        // Only a share is shown: precision above 2^52 does not matter.
+        let share = fill.entries as f64 / fill.capacity.max(1) as f64;
+        if share >= NEARLY_FULL && map != "ring" {
+            let room = option(map).map_or("give it more room".to_owned(), |option| format!("raise {option}"));
+            let line = format!("Kernel map {} is {} full; {room}.", clean(map), percent(share));
+            lines.push((Paint::Warn, line));
+        }
+    }
+    let missing: Vec<_> =
+        quality.probes.iter().filter(|(_, hook)| *hook == "none").map(|(probe, _)| clean(probe)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        lines.push((Paint::Warn, format!("Not attached: {missing}; `headless-obs doctor` says why.")));
+    }
+    let aside = [
+        ("unattributed", &quality.unattributed),
+        ("excluded", &quality.excluded),
+        ("undecodable DNS", &quality.dns_rejected),
+    ];
+    let aside: Vec<_> = aside
+        .iter()
+        .filter(|(_, counts)| total(counts) > 0)
+        .map(|(name, counts)| format!("{name}: {}", counted(counts)))
+        .collect();
+    if !aside.is_empty() {
+        lines.push((Paint::Dim, format!("Not shown above: {}.", aside.join("; "))));
+    }
+    let mut seen = String::new();
+    for (probe, hook) in quality.probes.iter().filter(|(_, hook)| *hook != "none") {
+        let _infallible = write!(seen, "{} by {}, ", clean(probe), clean(hook));
+    }
+    let source = clean(&quality.topology.source);
+    lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
+    lines
+}
+
+/// Which of several nodes do not show what they should; sums over many would hide it.
+fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
+    let named = |parts: Vec<String>| {
+        let more = parts.len().checked_sub(NAMED).filter(|more| *more > 0);
+        let more = more.map_or(String::new(), |more| format!("; and {more} more"));
+        parts.into_iter().take(NAMED).collect::<Vec<_>>().join("; ") + &more
+    };
+    let mut lines = Vec::new();
+    let missing: Vec<_> = parts.iter().filter_map(|part| Some((part, part.missing.as_ref()?))).collect();
+    if !missing.is_empty() {
+        let (count, all) = (missing.len(), parts.len());
+        let share = percent(missing.len() as f64 / parts.len().max(1) as f64);
+        let why = |(part, why): (&Part, &String)| format!("{}: {}", clean(&part.node), clean(why));
+        let why = named(missing.into_iter().map(why).collect());
+        let line = format!("{count} of {all} nodes ({share}) are missing, and what their clients do: {why}.");
+        lines.push((Paint::Bad, line));
+    }
+    let given = || parts.iter().filter(|part| part.missing.is_none());
+    let behind: Vec<_> = given().filter(|part| !part.in_sync).map(|part| clean(&part.node)).collect();
+    // Where none is in sync, the topology says so.
+    if !behind.is_empty() && behind.len() < given().count() {
+        let line = format!("Services and pods are not complete, or out of touch, on: {}.", named(behind));
+        lines.push((Paint::Warn, line));
+    }
+    let lossy = given().filter(|part| !part.events_lost.is_empty());
+    let lossy = lossy.map(|part| format!("{} ({})", clean(&part.node), counted(&part.events_lost)));
+    let lossy: Vec<_> = lossy.collect();
+    if !lossy.is_empty() {
+        lines.push((Paint::Warn, format!("Events were lost on: {}.", named(lossy))));
+    }
+    let blind = given().filter(|part| !part.not_attached.is_empty());
+    let blind = blind.map(|part| format!("{} ({})", clean(&part.node), clean(&part.not_attached.join(", "))));
+    let blind: Vec<_> = blind.collect();
+    if !blind.is_empty() {
+        lines.push((Paint::Warn, format!("Probes are not attached on: {}.", named(blind))));
+    }
+    lines
+}
+
+/// What is wrong with Services and pods.
+fn topology(topology: &TopologyState) -> Vec<String> {
+    let source = clean(&topology.source);
+    let mut lines = Vec::new();
+    match topology.stale_since {
+        Some(since) => {
+            let since = since.strftime("%F %T UTC");
+            lines.push(format!("Services and pods are as of {since}: {source} is out of touch since then."));
+        }
+        None if !topology.synced => {
+            lines.push(format!("Services and pods from {source} are not complete yet."));
+        }
+        None => {}
+    }
+    for refusal in &topology.refused {
+        let Refusal { verb, resource, namespace, lost } = refusal;
+        let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
+        let line = format!("{source} does not allow to {verb} {resource}{place}; lost: {lost}.");
+        lines.push(clean(&line));
+    }
+    if topology.rejected_objects > 0 {
+        let count = thousands(topology.rejected_objects);
+        lines.push(format!("Objects from {source} that could not be read: {count}; the log says why."));
+    }
+    lines
+}
+
+/// The options that give more room to what was lost.
+fn remedies(lost: &Counts) -> String {
+    let happened = lost.iter().filter(|(_, count)| **count > 0);
+    let options: BTreeSet<_> = happened.filter_map(|(reason, _)| option(reason)).collect();
+    let options: Vec<_> = options.into_iter().collect();
+    if options.is_empty() { String::new() } else { format!("; raise {}", options.join(", ")) }
+}
+
+/// The option for the size of a kernel map, by its name or by what is counted when it is full.
+fn option(name: &str) -> Option<&'static str> {
+    match name {
+        "tracked_full" | "TRACKED" => Some("--max-connections"),
+        "flows_full" | "FLOWS" => Some("--max-flows"),
+        "BORING" => Some("--max-boring"),
+        "ring_full" | "dns_ring_full" => Some("--ring-size"),
+        _ => None,
+    }
+}
+
+/// What is missing from the totals, not only from the detail.
+fn totals_are_exact(quality: &Quality) -> bool {
+    let missing = ["tracked_full", "flows_full"];
+    missing.iter().all(|reason| quality.events_lost.get(*reason).is_none_or(|count| *count == 0))
+}
