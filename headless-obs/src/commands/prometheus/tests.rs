@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::FailOn;
 use crate::commands::gate;
-use crate::commands::table::quality;
 use crate::expose::snapshot::{Cause, Client, Service};
 use crate::server::Server;
+use crate::words::quality;
 
 const FLEET: &str = include_str!("recorded/fleet.json");
 /// Asked in this order before anything else.
