@@ -35,7 +35,7 @@ mod tests;
 mod withheld;
 mod words;
 
-use crate::expose::snapshot::{Cause, Client, Snapshot, Verdict};
+use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
 
 pub use scene::{Scene, Seen};
 pub use withheld::Withheld;
@@ -110,6 +110,12 @@ pub fn judge_all(snapshot: &mut Snapshot) {
 #[must_use]
 pub fn advice(cause: Cause, client: &Client) -> Option<String> {
     fix::of(cause, client)
+}
+
+/// A spread in one line, as evidence has it.
+#[must_use]
+pub fn figures(spread: &Spread, what: &str) -> String {
+    plain::figures(spread, what)
 }
 
 /// Where a cause is described.

@@ -109,7 +109,10 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
     let words = ["report", "--from", &one, "--from", &other, "--from", "127.0.0.1:1"];
     let (code, out, _) = run(shared, &program().unwrap(), &words);
     assert!(code == Some(0) && out.contains("1 of 3 nodes (33%) are missing"), "{out}");
-    assert!(out.contains("127.0.0.1:1/api/v1/snapshot refused") && out.starts_with("Nodes n1, n2,"), "{out}");
+    assert!(
+        out.contains("http://127.0.0.1:1/api/v1/snapshot refused") && out.starts_with("Nodes n1, n2,"),
+        "{out}"
+    );
     let name = format!("{}/orders", two.scene.namespace.name());
     let (code, out, err) =
         run(shared, &program().unwrap(), &["explain", &name, "--from", &one, "--from", &other]);

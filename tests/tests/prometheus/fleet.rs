@@ -1,17 +1,18 @@
-//! The fleet by Prometheus: two daemons of two nodes are scraped, and what `--prometheus` shows of them is what the
-//! servers accepted.
+//! The fleet by Prometheus: two daemons of two nodes are scraped, a third is down, and what `--prometheus` shows of them is
+//! what the servers accepted and what the recording rules make of it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
 
-use lab::dns::Order;
 use lab::prometheus::{Prometheus, Sample, Target};
 use lab::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{rules, target};
+use crate::scene::{NAMESPACE, Scene};
+use crate::target;
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";
@@ -19,72 +20,43 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `increase` goes on where the last sample was; over so long a time that is nothing.
 const SCRAPED: Duration = Duration::from_secs(45);
 
+/// Nobody listens there.
+const DOWN: &str = "127.0.0.1:1";
+
 /// (client, pod) → connections.
 type Matrix = BTreeMap<(String, String), u64>;
 
-/// A Service of three pods, a client on each of two nodes and one that stays with one pod, and a daemon for each node.
-struct Fleet {
-    lab: Lab,
-    dns: DnsServer,
+/// A Service of three pods, a client on each of two nodes and one that holds its connections, and a daemon for each node.
+struct Fleet<'a> {
+    scene: Scene<'a>,
     clients: BTreeMap<&'static str, Pod>,
-    daemons: Vec<Observer>,
+    daemons: [Observer; 2],
 }
 
-impl Fleet {
-    fn open() -> Self {
-        let lab = Lab::new().unwrap();
-        let node = lab.node("n1").unwrap();
-        let pod = |namespace: &str, name: &str, address: &str| {
-            node.pod(PodSpec::new(namespace, name).address(address)).unwrap()
-        };
-        let server = pod("kube-system", "dns", "10.244.1.53/24");
-        let options = DnsOptions { order: Order::Shuffle, ..DnsOptions::default() };
-        let dns = server.dns(&DnsSpec { options, ..DnsSpec::new(server.sockets(53)) }).unwrap();
-        let pods: Vec<Pod> = (0..3)
-            .map(|n| pod("shop", &format!("orders-{n}"), &format!("10.244.1.{}/24", 100 + n)))
-            .collect();
+impl<'a> Fleet<'a> {
+    fn open(lab: &'a Lab) -> Self {
+        let scene = Scene::new(lab);
+        let pod = |node: usize, name: &str, last: u8| scene.pod(node, name, Ipv4Addr::new(10, 244, 1, last));
+        let pods = [0, 1, 2].map(|n: u8| pod(usize::from(n % 2), &format!("orders-{n}"), 100 + n));
         for pod in &pods {
             pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Hold)).unwrap();
         }
-        let addresses: Vec<_> = pods.iter().map(|pod| pod.ip(true).unwrap()).collect();
-        dns.set_addresses(ORDERS, &addresses).unwrap();
-        let clients = [("here", "10.244.1.21/24"), ("there", "10.244.1.22/24"), ("holder", "10.244.1.23/24")];
-        let clients: BTreeMap<_, _> =
-            clients.into_iter().map(|(name, address)| (name, pod("shop", name, address))).collect();
-
-        // In the lab all is on one node; to the daemons, two of the clients are on another.
-        let manifests = lab.manifests(&[ServiceSpec::new("shop", "orders", PORT, &pods)]);
-        let moved: Vec<String> = manifests
-            .split("---\n")
-            .filter(|document| !document.trim().is_empty())
-            .map(|document| {
-                let mut object: Value = serde_json::from_str(document).unwrap();
-                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                if object["kind"] == "Pod" && (name == "there" || name == "holder") {
-                    object["spec"]["nodeName"] = json!("n2");
-                }
-                object.to_string()
-            })
-            .collect();
-        let file = lab.folder().join("fleet.yaml");
-        fs::write(&file, moved.join("\n---\n")).unwrap();
-        let topology = format!("files:{}", file.display());
-        let daemons = ["n1", "n2"].map(|node| {
-            let options = ["--topology", &topology, "--node", node];
-            Observer::start(&lab, &ObserverSpec::new(&options)).unwrap()
-        });
-        Self { lab, dns, clients, daemons: daemons.into() }
+        let clients = [(0, "here", 21), (1, "there", 22), (1, "holder", 23)];
+        let clients = clients.map(|(node, name, last)| (name, pod(node, name, last))).into();
+        scene.publish(&[ServiceSpec::new(NAMESPACE, "orders", PORT, &pods)]);
+        let daemons = ["n1", "n2"].map(|node| scene.observe(node, &[]));
+        Self { scene, clients, daemons }
     }
 
     fn client(&self, connections: u64) -> ClientSpec {
-        ClientSpec::new(ORDERS, PORT, self.dns.addresses()[0], connections).random()
+        ClientSpec::new(ORDERS, PORT, self.scene.resolver(true), connections).random()
     }
 
     /// A command's exit code and output.
     fn run(&self, words: &[&str]) -> (Option<i32>, String, String) {
         let path = program().unwrap();
         let words = [&[path.to_str().unwrap()], words].concat();
-        let output = self.lab.exec(&words).unwrap().output().unwrap();
+        let output = self.scene.lab.exec(&words).unwrap().output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
@@ -96,9 +68,26 @@ impl Fleet {
     }
 
     fn accepted(&self) -> Matrix {
-        let rows = self.lab.truth().unwrap().into_iter().filter(|row| row.accepted > 0);
+        let rows = self.scene.lab.truth().unwrap().into_iter().filter(|row| row.accepted > 0);
         rows.map(|row| ((row.client, row.pod), row.accepted)).collect()
     }
+}
+
+/// The rules over the window that the reports are of, with endpoints that count at once.
+fn rules() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rules/headless-obs.yaml");
+    let rules = fs::read_to_string(path).unwrap();
+    assert!(rules.contains("[10m]") && rules.contains("> bool 600\n"), "the rules have other windows");
+    rules.replace("[10m]", "[5m]").replace("> bool 600\n", "> bool 0\n")
+}
+
+/// Figures of a Service or client and the recorded ones agree, but for what `increase` adds to whole numbers.
+fn agree(prometheus: &Prometheus, of: &Value, rule: &str, figure: &str, selector: &str) {
+    let rows = prometheus.query(&format!("{rule}{selector}")).unwrap();
+    let [recorded] = &rows[..] else { panic!("{rule}{selector}: {rows:#?}") };
+    let ours = of.pointer(figure).and_then(Value::as_f64).unwrap_or_else(|| panic!("{figure}: {of:#}"));
+    let allowed = 0.05 * ours.abs().max(1.0);
+    assert!((recorded.value - ours).abs() <= allowed, "{rule} is {}, {figure} {ours}", recorded.value);
 }
 
 fn opened(snapshot: &Value) -> Matrix {
@@ -118,14 +107,24 @@ fn opened(snapshot: &Value) -> Matrix {
 
 #[test]
 fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
-    let fleet = Fleet::open();
-    let targets: Vec<Target> =
+    let lab = Lab::new().unwrap();
+    let fleet = Fleet::open(&lab);
+    let mut targets: Vec<Target> =
         (["n1", "n2"].iter().zip(&fleet.daemons)).map(|(node, daemon)| target(daemon, "lab", node)).collect();
-    let prometheus = Prometheus::start(&fleet.lab, &targets, &rules()).unwrap();
+    let labels = [("cluster", "lab".to_owned()), ("node", "n3".to_owned())].into();
+    targets.push(Target { address: DOWN.parse().unwrap(), labels });
+    let prometheus = Prometheus::start(&lab, &targets, &rules()).unwrap();
     let url = format!("http://{}", prometheus.address());
     let count = |wanted: usize| move |rows: &[Sample]| rows.len() == wanted;
     prometheus.query_when(PATIENCE, "headless_observer_build_info", count(2)).unwrap();
 
+    // What happened before a series was first scraped, `increase` does not know.
+    for client in fleet.clients.values() {
+        assert_eq!(client.client(&fleet.client(1)).unwrap().wait().unwrap().total().connected, 1);
+    }
+    let edges = r#"headless_connections_opened_total{resolution="service"}"#;
+    prometheus.query_when(PATIENCE, edges, count(9)).unwrap();
+    let before = fleet.accepted();
     for (name, connections) in [("here", 20), ("there", 30)] {
         let spec = fleet.client(connections).rate(20.0);
         let done = fleet.clients[name].client(&spec).unwrap().wait().unwrap();
@@ -138,19 +137,21 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let words = ["--prometheus", &url, "--for", "5m", "--mature-after", "0s"];
     let by_prometheus = fleet.report(&words);
     let truth = fleet.accepted();
-    assert_eq!(truth.values().sum::<u64>(), 54);
-    assert_eq!(opened(&by_prometheus), truth);
-    let addresses: Vec<String> = fleet.daemons.iter().map(|daemon| daemon.address().to_string()).collect();
+    let mut since = truth.clone();
+    since.iter_mut().for_each(|(edge, count)| *count -= before.get(edge).unwrap_or(&0));
+    since.retain(|_, count| *count > 0);
+    assert_eq!(since.values().sum::<u64>(), 54);
+    assert_eq!(opened(&by_prometheus), since);
+    let addresses = fleet.daemons.each_ref().map(|daemon| daemon.address().to_string());
     let by_daemons = fleet.report(&["--from", &addresses[0], "--from", &addresses[1]]);
     assert_eq!(opened(&by_daemons), truth);
 
-    // The same figures by both ways: what is made of the sums, and what needs every node's facts.
+    // What does not hang on when one began to look is the same by both ways.
     let [one, other] = [&by_prometheus, &by_daemons].map(|snapshot| &snapshot["services"][0]);
     for figure in ["connections", "endpoints", "coverage", "peak_to_mean", "cv", "jain", "gini"] {
-        assert_eq!(one["spread"][figure], other["spread"][figure], "{figure}");
-        assert_eq!(one["open"][figure], other["open"][figure], "open: {figure}");
+        assert_eq!(one["open"][figure], other["open"][figure], "{figure}");
     }
-    assert_eq!(one["selections"]["connections"], other["selections"]["connections"]);
+    assert_eq!(one["spread"]["connections"], 54);
     assert_eq!(one["dns"]["truncated"], other["dns"]["truncated"]);
     assert_eq!(one["dns"]["completeness"], 1.0);
     let verdicts = |service: &Value| -> BTreeMap<String, Value> {
@@ -159,10 +160,38 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     };
     assert_eq!(verdicts(one), verdicts(other));
     let nodes: Vec<_> = by_prometheus["nodes"].as_array().unwrap().iter().map(|node| &node["node"]).collect();
-    assert_eq!(nodes, ["n1", "n2"]);
+    assert_eq!(nodes, ["n1", "n2", "n3"]);
 
-    let (code, out, err) = fleet.run(&[&["report"], &words[..]].concat());
+    // The same rules as those that are recorded.
+    for (rule, figure) in [
+        ("connections:count_pods", "/spread/endpoints"),
+        ("connections_opened:increase10m", "/spread/connections"),
+        ("connections:coverage", "/spread/coverage"),
+        ("connections:peak_to_mean", "/spread/peak_to_mean"),
+        ("connections:cv", "/spread/cv"),
+        ("connections:jain", "/spread/jain"),
+        ("connections:dispersion", "/spread/dispersion"),
+        ("selections:z", "/spread/z"),
+        ("dns_answer_endpoints_ratio:mean10m", "/dns/completeness"),
+    ] {
+        agree(&prometheus, one, &format!("namespace_service:headless_{rule}"), figure, "");
+    }
+    let there = one["clients"].as_array().unwrap().iter().find(|row| row["workload"] == "there").unwrap();
+    for (rule, figure) in [
+        ("connections_opened:increase10m", "/spread/connections"),
+        ("connections:coverage", "/spread/coverage"),
+        ("connections:peak_to_mean", "/spread/peak_to_mean"),
+        ("selections:z", "/spread/z"),
+    ] {
+        let rule = format!("namespace_service_client:headless_{rule}");
+        agree(&prometheus, there, &rule, figure, r#"{client_workload="there"}"#);
+    }
+
+    let (code, out, err) = fleet.run(&[&["report", "--fail-on", "idle"], &words[..]].concat());
     assert!(code == Some(0) && out.starts_with("Nodes n1, n2, "), "{out}{err}");
+    assert!(out.contains("1 of 3 nodes (33%) are missing"), "{out}");
+    assert!(out.contains("n3: Prometheus cannot scrape it"), "{out}");
+    assert!(err.contains("1 of 3 nodes are missing or not in sync (n3): --fail-on idle"), "{err}");
     let (code, out, err) = fleet.run(&[&["explain", "shop/orders"], &words[..]].concat());
     assert!(code == Some(0) && out.contains("shop/there"), "{out}{err}");
 

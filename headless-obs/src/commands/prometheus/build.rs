@@ -16,6 +16,8 @@ use crate::fleet;
 
 /// Where the topology comes from.
 pub(super) const SOURCE: &str = "prometheus";
+/// What connections that count were resolved by: here the client had a choice.
+pub(super) const COUNTED: [&str; 2] = ["service", "srv"];
 /// Clients that the daemons had no room for have no names.
 const FOLDED: &str = "~other";
 
@@ -166,7 +168,7 @@ fn endpoints(drafts: &mut Drafts, answers: &Answers, to: f64, mature_after: Dura
         }
         let since = moment(series.value);
         row.ready_since = Some(row.ready_since.map_or(since, |known| known.min(since)));
-        row.mature |= to - series.value >= mature_after.as_secs_f64();
+        row.mature |= to - series.value > mature_after.as_secs_f64();
         let zone = series.label("zone");
         row.zone = (!zone.is_empty()).then(|| zone.to_owned());
     }
@@ -177,7 +179,7 @@ fn connections(drafts: &mut Drafts, answers: &Answers) {
         let (count, resolution) = (series.count(), series.label("resolution"));
         let own = draft(drafts, series).edge(series);
         own.opened += count;
-        if matches!(resolution, "service" | "srv") {
+        if COUNTED.contains(&resolution) {
             own.counted += count;
         }
         if count > 0 {

@@ -15,9 +15,14 @@ use crate::config::asked::{Header, PrometheusUrl};
 use crate::expose::snapshot::Snapshot;
 
 mod build;
+mod evidence;
 mod http;
 mod queries;
+#[cfg(test)]
+mod rules;
 mod series;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use http::Http;

@@ -1,7 +1,8 @@
 //! What Prometheus is asked. Pure.
 //!
-//! Sums are over nodes, so each series is of the fleet. Where nodes differ about a fact, most of them are right (`avg`), or
-//! the one that knows it for longest (`min` of a moment).
+//! Sums are over nodes, so each series is of the fleet. Where nodes differ about a fact, the recording rules decide: an
+//! endpoint is as ready as the node says that has known it for longest. The rules' window, selectors and groups are
+//! these; where a group is finer here, what the rules select is selected later, so that the rest can be shown, too.
 
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ impl Query {
             Self::Failures => grown(&edge_by("reason"), "headless_connect_failures_total"),
             Self::Active => now("sum", &edge, "headless_connections_active"),
             Self::Bytes => grown(&edge_by("direction"), "headless_connection_bytes_total"),
-            Self::Ready => in_touch("avg", ENDPOINT, "headless_endpoint_ready"),
+            Self::Ready => in_touch("max", ENDPOINT, "headless_endpoint_ready"),
             Self::ReadySince => {
                 in_touch("min", &format!("{ENDPOINT}, zone"), "headless_endpoint_ready_timestamp_seconds")
             }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::evidence;
 use super::queries::Query;
 use super::series::Answers;
 use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verdict};
@@ -52,7 +53,7 @@ pub(super) fn judge(snapshot: &mut Snapshot, said: &Said) {
             .iter()
             .zip(by_figures.clients)
             .map(|(client, judged)| match of(said, service, client) {
-                Some(causes) => choose(causes, client, judged.verdict),
+                Some(causes) => choose(causes, service, client, judged.verdict),
                 None => (None, None),
             })
             .collect();
@@ -81,6 +82,7 @@ fn facts(snapshot: &Snapshot) -> Snapshot {
 
 fn choose(
     causes: &BTreeMap<String, u64>,
+    service: &Service,
     client: &Client,
     by_figures: Option<Verdict>,
 ) -> (Option<Verdict>, Option<String>) {
@@ -107,10 +109,13 @@ fn choose(
     } else {
         format!("The daemons of {nodes} of its {of} nodes")
     };
+    let mut evidence = evidence::of(cause, service, client);
+    evidence
+        .push(format!("{who} found this; `explain --fleet`, or --from a daemon, has all of the evidence."));
     let verdict = Verdict {
         cause,
         confidence: Confidence::Medium,
-        evidence: vec![format!("{who} found this; `explain --fleet`, or --from a daemon, has the evidence.")],
+        evidence,
         fix: verdict::advice(cause, client),
         needed: None,
     };
