@@ -17,7 +17,7 @@ pub(super) fn render(service: &Service) -> Markup {
     let folded = ranked.len().saturating_sub(ROWS);
     let title = "Clients and their DNS answers";
     let table = html! {
-        table {
+        table class="answers" {
             thead {
                 tr {
                     th scope="col" { "Client" }
@@ -76,7 +76,7 @@ fn row(client: &Client) -> Markup {
             td class="n" { (answers.interval_seconds.map_or("–".to_owned(), |every| format!("{every:.1} s"))) }
             td class="n" { (known(age.within_ttl + age.past_ttl > 0, format!("{:.1} s", age.max_seconds))) }
             td class="n" { (thousands(age.past_ttl)) }
-            td { (places(&client.answer_index)) }
+            td class="places" { (places(&client.answer_index)) }
         }
     }
 }
@@ -96,7 +96,7 @@ fn verdict(client: &Client) -> Markup {
     html! { span class="dim" title=(withheld_in_words(reason)) { "none: " (clean(&reason.replace('_', " "))) } }
 }
 
-/// `0: 58, 1: 56, …`, the places in order.
+/// `0: 58, 1: 56, …`, the places in order; a line may end after a comma only.
 fn places(index: &Counts) -> String {
     let number = |place: &str| place.trim_end_matches('+').parse::<u64>().unwrap_or(u64::MAX);
     let mut places: Vec<_> = index.iter().collect();
@@ -104,8 +104,8 @@ fn places(index: &Counts) -> String {
     let shown: Vec<_> = places
         .iter()
         .take(PLACES)
-        .map(|(place, n)| format!("{}: {}", clean(place), thousands(**n)))
+        .map(|(place, n)| format!("{}:\u{a0}{}", clean(place), thousands(**n)))
         .collect();
-    let more = if places.len() > PLACES { ", …" } else { "" };
+    let more = if places.len() > PLACES { ",\u{a0}…" } else { "" };
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") + more }
 }

@@ -9,8 +9,11 @@ use lab::Observer;
 use lab::browser::Browser;
 
 /// What is in them: a name, what to scroll to, and width and height.
-const PICTURES: [(&str, &str, u32, u32); 2] =
-    [("page", "#overview", 1_160, 740), ("matrix", "#s0 table.matrix", 1_160, 520)];
+const PICTURES: [(&str, &str, u32, u32); 3] = [
+    ("page", "#overview", 1_160, 740),
+    ("endpoints", "#s0 table.over", 1_160, 420),
+    ("matrix", "#s0 table.matrix", 1_160, 660),
+];
 /// They are in everybody's clone.
 const LARGEST: usize = 200_000;
 

@@ -146,6 +146,10 @@ fn everybody_can_read_it() {
     assert_eq!(browser.ask("document.activeElement.className").unwrap(), "skip");
     assert_eq!(browser.ask("document.activeElement.getBoundingClientRect().left >= 0").unwrap(), true);
 
+    browser.resize(1_160, 700).unwrap();
+    let cut = "[...document.querySelectorAll('.wide')].filter(box => box.scrollWidth > box.clientWidth)
+        .map(box => box.getAttribute('aria-label'))";
+    assert_eq!(browser.ask(cut).unwrap(), Value::Array(Vec::new()), "on a usual screen no table is moved");
     browser.resize(360, 700).unwrap();
     let sideways = "document.documentElement.scrollWidth <= innerWidth";
     assert_eq!(browser.ask(sideways).unwrap(), true, "on a small screen only tables are moved sideways");
