@@ -14,6 +14,7 @@ mod bars;
 mod diff;
 mod doctor;
 mod explain;
+mod file;
 mod gate;
 mod generate;
 pub mod output;

@@ -4,10 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::Deserialize;
 
+use super::file::NotRead;
 use super::prometheus::{Prometheus, PrometheusError};
-use super::text::{clean, fit};
 use crate::cli::LOOK_BACK;
 use crate::cli::asked::Asked;
 use crate::cli::observe::ObserveArgs;
@@ -24,8 +23,6 @@ mod several;
 
 /// For everything from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A snapshot of 10,000 endpoints and many clients has a few MiB.
-pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 
 /// Where a snapshot comes from.
 #[derive(Clone, Debug)]
@@ -173,28 +170,6 @@ impl From<NotRead> for SourceError {
             NotRead::Schema(schema) => format!("schema {schema:?}, this program reads {SCHEMA:?}"),
         })
     }
-}
-
-/// Bytes that cannot be read as a snapshot.
-#[derive(Debug)]
-pub(super) enum NotRead {
-    /// They are something else.
-    NoSnapshot(serde_json::Error),
-    /// They are of another version; its name is clean.
-    Schema(String),
-}
-
-/// A snapshot from its JSON.
-pub(super) fn decode(json: &[u8]) -> Result<Snapshot, NotRead> {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-    }
-    let head: Head = serde_json::from_slice(json).map_err(NotRead::NoSnapshot)?;
-    if head.schema != SCHEMA {
-        return Err(NotRead::Schema(fit(&clean(&head.schema), 60)));
-    }
-    serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
 }
 
 #[cfg(test)]

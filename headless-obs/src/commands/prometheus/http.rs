@@ -14,7 +14,7 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::series::{self, NotRead};
 use super::{PrometheusError, Series, TIMEOUT};
-use crate::commands::source::LARGEST;
+use crate::commands::file::LARGEST;
 use crate::commands::text::{clean, fit};
 use crate::config::asked::{Header, PrometheusUrl};
 

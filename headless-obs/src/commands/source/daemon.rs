@@ -9,7 +9,8 @@ use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{LARGEST, NotRead, SourceError, TIMEOUT, decode};
+use super::{SourceError, TIMEOUT};
+use crate::commands::file::{LARGEST, NotRead, decode};
 use crate::commands::text::{clean, fit};
 use crate::config::values::DaemonUrl;
 use crate::expose::snapshot::Snapshot;

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{LARGEST, SourceError, TIMEOUT, daemon, decode};
-use crate::commands::diff;
+use super::{SourceError, TIMEOUT, daemon};
+use crate::commands::file::{self, LARGEST, decode};
 use crate::commands::text::{clean, fit};
 use crate::config::Kubernetes;
 use crate::config::asked::Origin;
@@ -71,7 +71,7 @@ pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Re
 }
 
 async fn file(path: PathBuf) -> Result<Snapshot, SourceError> {
-    let read = tokio::task::spawn_blocking(move || diff::read(&path)).await;
+    let read = tokio::task::spawn_blocking(move || file::read(&path)).await;
     let read = read.map_err(|error| SourceError::File(error.to_string()))?;
     read.map_err(|error| SourceError::File(format!("{error:#}")))
 }
