@@ -47,7 +47,7 @@ fn gather(scrape: &Scrape) -> impl Iterator<Item = Family<'_>> {
         let mut series = Series::after(so_far);
         (metric.collect)(scrape, &mut series);
         let rows = series.into_rows();
-        so_far += rows.iter().map(|row| row.value.series(metric)).sum::<u64>();
+        so_far += rows.len() as u64 * metric.kind.series();
         (!rows.is_empty()).then_some(Family { metric, rows })
     })
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::table::{Kind, Metric};
 use crate::expose::histogram::Histogram;
 
 /// The most labels of a metric.
@@ -23,17 +22,6 @@ pub enum Value<'a> {
     Number(f64),
     /// Many.
     Histogram(Cow<'a, Histogram>),
-}
-
-impl Value<'_> {
-    /// How many series it is to Prometheus.
-    pub fn series(&self, metric: &Metric) -> u64 {
-        match metric.kind {
-            // The infinite bucket, the sum and the count.
-            Kind::Histogram(bounds) => bounds.len() as u64 + 3,
-            Kind::Counter | Kind::Gauge => 1,
-        }
-    }
 }
 
 /// A series.

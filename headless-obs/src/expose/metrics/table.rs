@@ -37,6 +37,15 @@ impl Kind {
             Self::Histogram(_) => "histogram",
         }
     }
+
+    /// How many series one row of such a family is to Prometheus.
+    pub fn series(self) -> u64 {
+        match self {
+            // The infinite bucket, the sum and the count.
+            Self::Histogram(bounds) => bounds.len() as u64 + 3,
+            Self::Counter | Self::Gauge => 1,
+        }
+    }
 }
 
 /// A family of series.
