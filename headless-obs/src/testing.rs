@@ -14,6 +14,20 @@ pub(crate) fn golden(name: &str, actual: &str) {
     assert!(expected == actual, "{} differs; is now:\n{actual}", path.display());
 }
 
+/// Compares with what a file of the repository has between two marks; `UPDATE_GOLDEN=1` writes it instead.
+pub(crate) fn golden_part(name: &str, (begin, end): (&str, &str), actual: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once(begin).expect("a mark where it begins");
+    let (_, after) = rest.split_once(end).expect("a mark where it ends");
+    let made = format!("{before}{begin}{actual}{end}{after}");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, made).unwrap();
+        return;
+    }
+    assert!(made == document, "{name} is out of date; UPDATE_GOLDEN=1 brings it up to date");
+}
+
 /// Random numbers, the same for the same seed (SplitMix64).
 pub(crate) struct Random(u64);
 

@@ -39,16 +39,7 @@ fn row(metric: &Metric) -> String {
 
 #[test]
 fn the_documentation_is_up_to_date() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    let document = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = document.split_once(BEGIN).expect("docs/metrics.md marks where the tables begin");
-    let (_, after) = rest.split_once(END).expect("docs/metrics.md marks where the tables end");
-    let made = format!("{before}{BEGIN}{}{END}{after}", tables());
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, made).unwrap();
-        return;
-    }
-    assert!(made == document, "docs/metrics.md is out of date; UPDATE_GOLDEN=1 brings it up to date");
+    crate::testing::golden_part("../docs/metrics.md", (BEGIN, END), &tables());
 }
 
 #[test]
