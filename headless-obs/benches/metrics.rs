@@ -137,7 +137,8 @@ fn scrape(criterion: &mut Criterion) {
             group.bench_function(name, |bencher| bencher.iter(|| encode(scrape.clone(), format).unwrap()));
         }
         let text = String::from_utf8(encode(scrape, Format::Plain).unwrap()).unwrap();
-        let series = text.lines().find_map(|line| line.strip_prefix("headless_observer_series ")).unwrap();
+        let series = text.lines().find(|line| line.starts_with("headless_observer_series")).unwrap_or(&text);
+        let series = series.rsplit(' ').next().unwrap_or_default();
         println!(
             "metrics/{}: {series} series; {} KiB of state, {} KiB more after scrapes",
             case.name,
