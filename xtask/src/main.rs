@@ -84,7 +84,7 @@ enum Task {
     },
     /// Write Grafana's dashboards into deploy/dashboards
     Dashboards(dashboards::Options),
-    /// Run helm, promtool, prometheus or kubeconform at the version that the tests use
+    /// Run helm, promtool or prometheus at the version that the tests use
     #[command(disable_help_flag = true)]
     Tool {
         /// Which

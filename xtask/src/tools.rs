@@ -1,4 +1,4 @@
-//! Tools that check what is shipped: helm, promtool, prometheus, kubeconform. Each is built from the modules that a go.mod
+//! Tools that check what is shipped: helm, promtool, prometheus. Each is built from the modules that a go.mod
 //! below `tests/tools` pins, once, and kept as `target/tools/NAME-HASH`.
 //!
 //! In: go.mod and go.sum, which are all there is of sources. Out: paths, and the variables by which tests find them.
@@ -20,7 +20,6 @@ pub(crate) enum Tool {
     Helm,
     Promtool,
     Prometheus,
-    Kubeconform,
 }
 
 /// What is built together, since it is of the same modules.
@@ -50,21 +49,12 @@ const PROMETHEUS: Module = Module {
     time: "some five minutes",
 };
 
-const KUBECONFORM: Module = Module {
-    folder: "kubeconform",
-    name: "github.com/yannh/kubeconform",
-    programs: &["kubeconform"],
-    tags: "",
-    time: "less than a minute",
-};
-
 impl Tool {
     fn program(self) -> &'static str {
         match self {
             Self::Helm => "helm",
             Self::Promtool => "promtool",
             Self::Prometheus => "prometheus",
-            Self::Kubeconform => "kubeconform",
         }
     }
 
@@ -72,7 +62,6 @@ impl Tool {
         match self {
             Self::Helm => &HELM,
             Self::Promtool | Self::Prometheus => &PROMETHEUS,
-            Self::Kubeconform => &KUBECONFORM,
         }
     }
 
@@ -82,13 +71,12 @@ impl Tool {
             Self::Helm => "HEADLESS_OBS_HELM",
             Self::Promtool => "HEADLESS_OBS_PROMTOOL",
             Self::Prometheus => "HEADLESS_OBS_PROMETHEUS",
-            Self::Kubeconform => "HEADLESS_OBS_KUBECONFORM",
         }
     }
 }
 
 /// All of them.
-pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Kubeconform];
+pub(crate) const ALL: [Tool; 3] = [Tool::Helm, Tool::Promtool, Tool::Prometheus];
 
 /// What each test program needs.
 const NEEDS: [(&str, &[Tool]); 3] = [
