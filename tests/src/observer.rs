@@ -69,7 +69,7 @@ impl Observer {
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
         let mut observer = Self::launch(lab, spec)?;
-        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(20)))?;
+        observer.wait_ready(spec.patience.unwrap_or(Duration::from_secs(60)))?;
         Ok(observer)
     }
 
@@ -163,7 +163,7 @@ impl Observer {
         let pid =
             i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
         kill_process(pid, Signal::TERM).context("cannot signal the daemon")?;
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.program.try_wait()? {
                 return Ok((status, self.log()));
@@ -189,7 +189,7 @@ pub(crate) fn free_port() -> Result<SocketAddr> {
 
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let timeout = Duration::from_secs(10);
+    let timeout = Duration::from_secs(30);
     let mut stream =
         TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
     stream.set_read_timeout(Some(timeout))?;

@@ -16,7 +16,7 @@ use crate::observer::{free_port, get};
 use crate::program::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Windows as the rules have them, and a twentieth of each.
 const WINDOWS: [(&str, &str); 8] = [

@@ -18,7 +18,7 @@ use crate::cluster::{Api, Cluster, DNS, ZONE};
 use crate::pod::{Pod, PodSpec, ResolvConf, Workload};
 
 /// How long a controller may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace; it is deleted with all its pods when this is dropped.
 pub struct Namespace<'a> {

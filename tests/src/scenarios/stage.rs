@@ -29,7 +29,7 @@ pub(crate) const TTL: u32 = 5;
 /// Endpoints that come later than this are told from those of the beginning: `--mature-after`, and a little.
 pub(crate) const BEGINNING: Duration = Duration::from_millis(2_200);
 /// How long an event may take from the kernel to the snapshot.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plays a scenario once, on a stage of its own.
 pub(crate) fn run(scenario: &Scenario) -> Result<Seen> {

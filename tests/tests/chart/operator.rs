@@ -6,7 +6,7 @@ use lab::cluster::Cluster;
 use serde_json::{Value, json};
 
 /// How long the API server may take to know a new kind.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the kinds that the chart uses, with the fields that it uses.
 pub(crate) fn add_kinds(cluster: &Cluster) {

@@ -144,7 +144,7 @@ fn stand_in(two: &mut Two<'_>, name: &str, node: &str, snapshot: Option<&Value>)
     Some(server)
 }
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shared) {
     let mut two = Two::new(shared, "proxied");

@@ -36,7 +36,7 @@ use std::time::Duration;
 use harness::tests;
 
 /// How long a change may take from the API server to wherever it shows.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The port of everything.
 const PORT: u16 = 8080;
 /// The headless Service `orders`.

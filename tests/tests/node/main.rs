@@ -37,7 +37,7 @@ use lab::*;
 use serde_json::Value;
 
 /// How long an event may take from the kernel to the report.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The port of everything.
 const PORT: u16 = 8080;
 /// The zone of everything.

@@ -7,7 +7,7 @@ use lab::dns::Order;
 use lab::*;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const PORT: u16 = 8080;
 const ZONE: &str = "cluster.local";
 const ORDERS: &str = "orders.shop.svc.cluster.local";

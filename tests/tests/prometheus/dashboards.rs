@@ -14,7 +14,7 @@ use crate::market::Market;
 use crate::{rules, target};
 
 /// How long the scene may take until every panel has data.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// The time shown.
 const SHOWN: Duration = Duration::from_secs(60);
 
