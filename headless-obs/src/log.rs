@@ -32,7 +32,11 @@ pub fn start(cli: &Cli) -> anyhow::Result<()> {
             filter = filter.add_directive(quiet.parse()?);
         }
     }
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Where standard error cannot be written to, as on a full disk, complaining about it there is a panic.
+        .log_internal_errors(false);
     match cli.common.log_format {
         LogFormat::Text => {
             log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())).init()

@@ -122,6 +122,11 @@ impl Observer {
         self.log.text()
     }
 
+    /// How it ended, if it has.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.program.try_wait()
+    }
+
     /// Status and body of a page.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         get(self.address, path)

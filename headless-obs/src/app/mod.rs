@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 mod checks;
@@ -24,6 +23,7 @@ use crate::topology::object::Change;
 use crate::{client, probe, topology};
 
 pub use checks::checks;
+use clock::now;
 use scene::{Scene, take_in};
 use work::Work;
 
@@ -59,12 +59,8 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         own_process: if probe::numbers_processes_as_the_kernel() { std::process::id() } else { 0 },
         ..Default::default()
     });
-    let scene = Scene {
-        node: observe.node.clone(),
-        source: source.name(),
-        status: source.status(),
-        from: Timestamp::now(),
-    };
+    let scene =
+        Scene { node: observe.node.clone(), source: source.name(), status: source.status(), from: now() };
     take_in(&mut engine, &readiness, Update::Changes(source.first()));
     let (sender, mut updates) = mpsc::channel(UPDATES);
     let (handle, mut requests) = EngineHandle::new();
@@ -99,7 +95,7 @@ fn attach(
         probe::load(probes).context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let existing = std::mem::take(&mut loaded.existing);
     readiness.clear("probes");
-    let scene = Scene { from: Timestamp::now(), ..scene };
+    let scene = Scene { from: now(), ..scene };
     let mut work = Work::new(scene, engine, loaded, readiness);
     work.adopt(&existing);
     Ok(work)

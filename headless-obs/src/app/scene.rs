@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -13,6 +12,7 @@ use crate::expose::snapshot::TopologyState;
 use crate::handle::{Readiness, Request, TraceTap};
 use crate::probe::give_back;
 use crate::sources::{Update, kubernetes};
+use crate::time::Time;
 use crate::topology::object::Change;
 
 /// Changes after which memory that was needed for them is given back.
@@ -25,7 +25,7 @@ pub(super) struct Scene {
     pub(super) source: &'static str,
     /// Of a source that has something to say about itself.
     pub(super) status: Option<kubernetes::Status>,
-    pub(super) from: Timestamp,
+    pub(super) from: Time,
 }
 
 impl Scene {
@@ -40,7 +40,7 @@ impl Scene {
         KernelState {
             node: self.node.clone(),
             from: self.from,
-            to: Timestamp::now(),
+            to: now(),
             topology: TopologyState { source: self.source.to_owned(), ..nameless },
             counters: BTreeMap::new(),
             maps: BTreeMap::new(),

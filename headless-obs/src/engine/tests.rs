@@ -15,7 +15,6 @@ use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
-use jiff::Timestamp;
 
 use super::*;
 use crate::expose::snapshot::{
@@ -204,8 +203,8 @@ impl World {
         counters.insert("dns_not_answer", 7);
         KernelState {
             node: "n1".to_owned(),
-            from: Timestamp::UNIX_EPOCH,
-            to: Timestamp::from_millisecond(i64::try_from(self.now).unwrap()).unwrap(),
+            from: Time(0),
+            to: Time(self.now * 1_000_000),
             topology: TopologyState { source: "files".to_owned(), ..TopologyState::default() },
             counters,
             maps: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
 //!
-//! Invariants: at most `CONNECTIONS` connections at a time, each with a bounded time for its head and for its
-//! answer, so that no client can use the observer up; the listening socket is bound before anything is loaded
+//! Invariants: at most `CONNECTIONS` connections at a time, each with a bounded time for its head, for its answer
+//! and for reading it, so that no client can use the observer up; the listening socket is bound before anything is loaded
 //! into the kernel.
 
 use std::io;
@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 
 pub mod routes;
 
@@ -24,6 +25,8 @@ const CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// After this a connection is closed when its request is answered; clients connect again by themselves.
 const MAX_AGE: Duration = Duration::from_secs(300);
+/// How long a client may leave an answer unread: its place is wanted by others.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may take to finish; then they are cut, as those whose client reads nothing.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -114,11 +117,13 @@ impl Server {
 
 /// Serves one connection to its end.
 async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<()>) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes));
     let mut serving = std::pin::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => Some(result),

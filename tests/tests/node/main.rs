@@ -13,9 +13,11 @@
 mod attribution;
 mod commands;
 mod container;
+mod crowd;
 mod dns;
 mod failures;
 mod families;
+mod faults;
 mod figures;
 mod identity;
 mod learned;

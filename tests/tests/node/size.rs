@@ -42,6 +42,11 @@ fn manifest(number: u32) -> [Value; 2] {
     [service, slice]
 }
 
+/// All of them.
+pub(crate) fn manifests() -> String {
+    (0..SERVICES).flat_map(manifest).map(|document| format!("---\n{document}\n")).collect()
+}
+
 /// Memory of its own that a process has in RAM, in KiB.
 fn own_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -66,8 +71,7 @@ fn becomes_small(observer: &Observer) {
 fn ten_thousand_endpoints_take_little_memory() {
     let lab = Lab::new().unwrap();
     let path = lab.folder().join("services.yaml");
-    let documents = (0..SERVICES).flat_map(manifest).map(|document| format!("---\n{document}\n"));
-    fs::write(&path, documents.collect::<String>()).unwrap();
+    fs::write(&path, manifests()).unwrap();
     let topology = format!("files:{}", path.display());
     let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
     becomes_small(&observer);

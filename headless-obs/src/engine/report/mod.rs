@@ -31,10 +31,10 @@ use held::Holders;
 pub struct KernelState {
     /// Name of the node.
     pub node: String,
-    /// When observation began.
-    pub from: Timestamp,
+    /// When observation began. On the time line that nobody sets: the wall clock may be put back in between.
+    pub from: Time,
     /// Now.
-    pub to: Timestamp,
+    pub to: Time,
     /// The topology's source; the engine itself knows whether it is synced.
     pub topology: TopologyState,
     /// Counters by name.
@@ -129,8 +129,8 @@ impl Engine {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
             nodes: Vec::new(),
-            from: kernel.from,
-            to: kernel.to,
+            from: self.wall(kernel.from),
+            to: self.wall(kernel.to),
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
@@ -154,8 +154,8 @@ impl Engine {
         let clients: HashSet<WorkloadId> =
             booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
         let moment = Moment {
-            now: self.monotonic(kernel.to),
-            seconds: kernel.to.duration_since(kernel.from).as_secs_f64(),
+            now: kernel.to,
+            seconds: kernel.to.since(kernel.from).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
         Sources { cells, conducts, held: held::by_service(&self.accounts), moment }
@@ -324,11 +324,6 @@ impl Engine {
         }
         let name = self.clients.workload(client)?;
         self.exclude.matches(&name.namespace, &name.name).then_some("option")
-    }
-
-    /// A moment of the wall clock on the monotonic one.
-    fn monotonic(&self, wall: Timestamp) -> Time {
-        Time(u64::try_from(wall.as_nanosecond() - self.wall_offset).unwrap_or(0))
     }
 
     /// A moment on the wall clock.

@@ -1,5 +1,7 @@
 //! The event stream.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::expose::trace::What;
 
@@ -30,6 +32,26 @@ fn events_are_collected_only_while_somebody_follows() {
     world.connect(1, "10.0.0.1");
     world.engine.follow(false);
     assert!(world.engine.take_trace().is_empty());
+}
+
+#[test]
+fn a_clock_that_is_put_back_changes_no_duration() {
+    let mut world = World::new([orders(&pods(2))]);
+    let noon: i128 = 1_700_000_000_000_000_000;
+    world.engine.set_wall_offset(noon);
+    world.resolve(1, ORDERS, &["10.0.0.1"]);
+    world.connect(1, "10.0.0.1");
+    let before = world.snapshot();
+    world.engine.set_wall_offset(noon - 3_600_000_000_000);
+    let after = world.snapshot();
+    assert_eq!(
+        before.to.duration_since(after.to).as_secs(),
+        3_600,
+        "moments are those of the clock as it is"
+    );
+    assert_eq!(after.to.duration_since(after.from), before.to.duration_since(before.from));
+    let [one, other] = [&before, &after].map(|snapshot| &snapshot.services[0].clients[0]);
+    assert_eq!((&one.answer_age, &one.held), (&other.answer_age, &other.held));
 }
 
 #[test]
