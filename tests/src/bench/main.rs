@@ -14,6 +14,7 @@ mod inside;
 mod ladder;
 mod machine;
 mod plan;
+mod priority;
 mod record;
 mod round;
 mod stage;
@@ -30,7 +31,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use lab::Lab;
-use rustix::process::setpriority_process;
 
 use crate::bpf::{Held, Hook};
 use crate::plan::Plan;
@@ -62,9 +62,6 @@ enum Mode {
     },
 }
 
-/// Everything that is measured, and what measures it, goes before what else runs on the machine: all tools alike.
-const PRIORITY: i32 = -15;
-
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.inside {
@@ -82,8 +79,8 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<()> {
     let plan = if options.quick { Plan::quick() } else { Plan::full() };
-    if let Err(error) = setpriority_process(None, PRIORITY) {
-        note(&format!("what else runs here will disturb: no priority over it ({error})"));
+    if let Err(error) = priority::raise() {
+        note(&format!("what else runs here will disturb, for this has no priority over it: {error:#}"));
     }
     note("waiting until no other lab is on this machine");
     let lab = Lab::new()?;
