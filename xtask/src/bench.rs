@@ -12,6 +12,7 @@ use crate::{artifacts, build_ebpf, parts, privilege, process};
 mod document;
 mod figures;
 mod harness;
+mod measured;
 mod metrics;
 mod table;
 

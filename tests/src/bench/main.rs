@@ -13,6 +13,7 @@ mod floor;
 mod inside;
 mod ladder;
 mod machine;
+mod packets;
 mod plan;
 mod priority;
 mod record;
@@ -22,6 +23,7 @@ mod tool;
 mod topology;
 mod truth;
 mod usage;
+mod words;
 mod worker;
 
 use std::collections::BTreeSet;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use super::measured::Measured;
 use super::{daemon, document, figures, table};
 use crate::console::{result, say};
 use crate::{artifacts, build_ebpf, privilege, process, setup, workspace};
@@ -61,7 +62,7 @@ pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
     }
     let env = [("HEADLESS_OBS_BIN", daemon), ("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
     let measured = process::output(&mut privilege::as_root(&program, &arguments(options), &env)?)?;
-    let measured: figures::Measured = serde_json::from_str(&measured).context("unreadable measurements")?;
+    let measured: Measured = serde_json::from_str(&measured).context("unreadable measurements")?;
 
     let rows = figures::rows(&measured);
     let section = table::section(&measured, &rows);

@@ -1,6 +1,7 @@
 //! Figures as Markdown: where and how they were measured, a column for each tool, the ladders, who is missing.
 
-use super::figures::{Machine, Measured, Row, Step};
+use super::figures::Row;
+use super::measured::{Machine, Measured, Step};
 use super::metrics::{LINES, Line};
 
 /// All that goes into the document.
