@@ -40,7 +40,7 @@ impl Plan {
     pub(crate) fn full() -> Self {
         Self {
             name: "full",
-            rounds: 7,
+            rounds: 5,
             idle: 4_000,
             flat: 1_500,
             paced: 2_000,
