@@ -1,16 +1,34 @@
-//! `cargo xtask bench`: measurements. They end with figures, not with a verdict.
+//! `cargo xtask bench`: measurements. They end with figures, not with a verdict. Without a subcommand: what headless-obs
+//! adds, beside others (`harness`); else a part of it alone.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use crate::{artifacts, build_ebpf, parts, privilege, process};
 
-/// What is measured.
+mod document;
+mod figures;
+mod harness;
+mod measured;
+mod metrics;
+mod table;
+
+/// What is measured: a part alone, or everything beside others.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    harness: harness::Harness,
+}
+
+/// A part.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Kind {
+enum Kind {
     /// What the engine does per connection and per DNS answer, without the kernel
     #[command(disable_help_flag = true)]
     Attribution {
@@ -38,11 +56,12 @@ pub(crate) enum Kind {
 const SCALE: &str = "headless-obs-scale";
 
 /// The task. A measurement that needs root does not return on success: xtask becomes the program.
-pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
-    match kind {
-        Kind::Attribution { args } => criterion("attribution", args),
-        Kind::Metrics { args } => criterion("metrics", args),
-        Kind::Scale { args } => scale(args),
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    match &options.kind {
+        None => harness::run(&options.harness),
+        Some(Kind::Attribution { args }) => criterion("attribution", args),
+        Some(Kind::Metrics { args }) => criterion("metrics", args),
+        Some(Kind::Scale { args }) => scale(args),
     }
 }
 
@@ -56,11 +75,16 @@ fn criterion(name: &str, args: &[OsString]) -> Result<ExitCode> {
 
 fn scale(args: &[OsString]) -> Result<ExitCode> {
     build_ebpf::build()?;
-    let daemon = artifacts::DAEMON;
-    let built = artifacts::build(&["--release", "--package", "headless-obs", "--bin", daemon])?;
-    let daemon = artifacts::binary(&built, daemon)?.into_os_string();
+    let daemon = daemon()?;
     let built = artifacts::build(&["--package", "headless-obs-tests", "--bin", SCALE])?;
     let scale = artifacts::binary(&built, SCALE)?;
     let env = [("HEADLESS_OBS_BIN", daemon), parts::variable()?];
     Err(privilege::exec(privilege::as_root(&scale, args, &env)?))
+}
+
+/// The daemon, built as it is measured.
+fn daemon() -> Result<OsString> {
+    let daemon = artifacts::DAEMON;
+    let built = artifacts::build(&["--release", "--package", "headless-obs", "--bin", daemon])?;
+    Ok(artifacts::binary(&built, daemon)?.into_os_string())
 }

@@ -4,7 +4,7 @@
 //! build the daemon again.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -25,8 +25,16 @@ pub(crate) fn build() -> Result<()> {
     let tools = setup::ensure()?;
     process::run(&mut tools.toolchain.cargo("build", &tools.linker))
         .context("the kernel programs were not built")?;
-    let built = workspace::ebpf_dir().join(BPF_TARGET).join("release/headless-obs");
-    replace_if_changed(&built, &workspace::ebpf_object())
+    replace_if_changed(&built("headless-obs"), &workspace::ebpf_object())
+}
+
+/// Where the object with programs that do nothing is, after [`build`].
+pub(crate) fn floor() -> PathBuf {
+    built("floor")
+}
+
+fn built(name: &str) -> PathBuf {
+    workspace::ebpf_dir().join(BPF_TARGET).join("release").join(name)
 }
 
 fn replace_if_changed(from: &Path, to: &Path) -> Result<()> {

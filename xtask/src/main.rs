@@ -58,9 +58,8 @@ enum Task {
     /// Run the tests that need a Kubernetes cluster, or the scenarios
     #[command(subcommand)]
     E2e(e2e::Kind),
-    /// Measure
-    #[command(subcommand)]
-    Bench(bench::Kind),
+    /// Measure what headless-obs adds to connections, DNS answers and packets, beside others; or a part alone
+    Bench(bench::Options),
     /// Run the demonstration: a lab with clients of different habits, observed by the real daemon
     #[command(disable_help_flag = true)]
     Demo {
@@ -104,7 +103,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Test(options) => test::run(&options),
         Task::E2e(kind) => e2e::run(&kind),
-        Task::Bench(kind) => bench::run(&kind),
+        Task::Bench(options) => bench::run(&options),
         Task::Demo { args } => demo::run(&args),
         Task::Pictures => pictures::run(),
         Task::Chart => chart::run(),

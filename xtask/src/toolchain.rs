@@ -62,7 +62,7 @@ impl Toolchain {
             .env("LD_LIBRARY_PATH", &self.llvm)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")))
             .arg(subcommand)
-            .args(["--package", "headless-obs-ebpf", "--features", "kernel", "--bin", "headless-obs"])
+            .args(["--package", "headless-obs-ebpf", "--features", "kernel", "--bins"])
             .args(["--release", "--target", BPF_TARGET])
             .arg("--target-dir")
             .arg(workspace::ebpf_dir());

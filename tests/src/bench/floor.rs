@@ -1,0 +1,50 @@
+//! The floor: programs that do nothing, on the hooks that the daemon uses.
+//!
+//! In: the object of `headless-obs-ebpf/src/floor.rs`, which `HEADLESS_OBS_FLOOR` names. Attached until it is dropped.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType};
+use aya::{Btf, Ebpf};
+
+use crate::bpf::Hook;
+
+/// Programs that do nothing.
+pub(crate) struct Floor {
+    _ebpf: Ebpf,
+}
+
+impl Floor {
+    /// Attaches one to each of the hooks; `root` is that of the cgroups.
+    pub(crate) fn attach(hooks: &BTreeSet<Hook>, root: &Path) -> Result<Self> {
+        let path = std::env::var_os("HEADLESS_OBS_FLOOR")
+            .context("HEADLESS_OBS_FLOOR names no object: start this by `cargo xtask bench`")?;
+        let mut ebpf = Ebpf::load_file(&path).with_context(|| format!("cannot load {}", path.display()))?;
+        let root = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
+        for hook in hooks {
+            match hook {
+                Hook::Ingress => packets(&mut ebpf, "floor_ingress", &root, CgroupSkbAttachType::Ingress)?,
+                Hook::Egress => packets(&mut ebpf, "floor_egress", &root, CgroupSkbAttachType::Egress)?,
+                Hook::TcpState => {
+                    let program = ebpf.program_mut("floor_tcp").context("no program floor_tcp")?;
+                    let program: &mut BtfTracePoint = program.try_into()?;
+                    program.load("inet_sock_set_state", &Btf::from_sys_fs()?)?;
+                    program.attach()?;
+                }
+            }
+        }
+        Ok(Self { _ebpf: ebpf })
+    }
+}
+
+fn packets(ebpf: &mut Ebpf, name: &str, root: &File, attach_type: CgroupSkbAttachType) -> Result<()> {
+    let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+    let program: &mut CgroupSkb = program.try_into()?;
+    program.load()?;
+    // For links `Single` means: beside the programs of others.
+    program.attach(root, attach_type, CgroupAttachMode::Single)?;
+    Ok(())
+}

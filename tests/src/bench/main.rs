@@ -1,0 +1,133 @@
+//! `cargo xtask bench`: what observers add to connections, DNS exchanges and packets, each beside the others.
+//!
+//! In: `--quick`, `--peer NAME=COMMAND`; `HEADLESS_OBS_BIN`, `HEADLESS_OBS_FLOOR`. Out: on stdout one JSON object with
+//! every sample of every round; on stderr what is being done. xtask makes figures of it. The same program is client,
+//! server and DNS server inside the pods (`inside ROLE`).
+//!
+//! A tool that cannot run is named with the reason, and the others go on.
+
+#![deny(unsafe_code)]
+
+mod bpf;
+mod floor;
+mod inside;
+mod ladder;
+mod machine;
+mod packets;
+mod plan;
+mod priority;
+mod record;
+mod round;
+mod stage;
+mod tool;
+mod topology;
+mod truth;
+mod usage;
+mod words;
+mod worker;
+
+use std::collections::BTreeSet;
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lab::Lab;
+
+use crate::bpf::{Held, Hook};
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::stage::Stage;
+use crate::tool::{Peer, Tool};
+
+/// Measures what headless-obs and others cost.
+#[derive(Debug, Parser)]
+#[command(name = "headless-obs-bench")]
+struct Options {
+    #[command(subcommand)]
+    inside: Option<Mode>,
+    /// A few minutes
+    #[arg(long)]
+    quick: bool,
+    /// One more observer, and the command that starts it
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// What runs in the pods
+    #[command(hide = true)]
+    Inside {
+        /// The role, as JSON
+        role: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match &options.inside {
+        Some(Mode::Inside { role }) => inside::run(role),
+        None => measure(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let plan = if options.quick { Plan::quick() } else { Plan::full() };
+    if let Err(error) = priority::raise() {
+        note(&format!("what else runs here will disturb, for this has no priority over it: {error:#}"));
+    }
+    note("waiting until no other lab is on this machine");
+    let lab = Lab::new()?;
+    let mut stage = Stage::new(&lab)?;
+    let mut tools = Tool::all(&options.peers);
+    let mut record = Record::default();
+
+    let hooks = match rehearse(&mut stage) {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            tools.retain(|tool| *tool != Tool::Observer);
+            record.fail(Tool::Observer.name(), &error);
+            Held::usual()
+        }
+    };
+    for round in 0..plan.rounds {
+        note(&format!("round {} of {}", round + 1, plan.rounds));
+        // Nobody always comes after the same one.
+        let first = usize::from(round > 0 && !tools.is_empty());
+        tools.rotate_left(first);
+        tools.retain(|tool| {
+            note(&format!("  {}", tool.name()));
+            let done = round::measure(&mut stage, tool, &hooks, &plan, &mut record.at(round));
+            done.map_err(|error| record.fail(tool.name(), &error)).is_ok()
+        });
+    }
+    if let Some(steps) = plan.ladder
+        && tools.contains(&Tool::Observer)
+        && let Err(error) = ladder::climb(&mut stage, steps, &mut record)
+    {
+        record.fail(Tool::Observer.name(), &error.context("on the ladder"));
+    }
+    let report = record.report(machine::describe(), &plan);
+    writeln!(stdout(), "{report}").context("nobody reads the result")
+}
+
+/// Starts the daemon once: tells which hooks the floor has to have.
+fn rehearse(stage: &mut Stage) -> Result<BTreeSet<Hook>> {
+    let running = Tool::Observer.start(stage, &Held::usual())?;
+    let hooks = running.held().hooks;
+    running.stop();
+    Ok(hooks)
+}
+
+fn note(text: &str) {
+    // Nobody to tell if standard error has gone.
+    let _gone = writeln!(stderr(), "bench: {text}");
+}

@@ -1,0 +1,53 @@
+//! A client or server inside a pod, from outside: told commands, gives replies.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+
+use anyhow::{Context, Result, anyhow, bail};
+use lab::{Pod, Program};
+use serde::de::DeserializeOwned;
+
+use crate::inside::{Command, Role};
+
+/// It ends when this is dropped.
+pub(crate) struct Worker {
+    _program: Program,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    errors: Option<ChildStderr>,
+}
+
+impl Worker {
+    /// Starts one and waits until it is ready.
+    pub(crate) fn start(pod: &Pod, role: &Role) -> Result<Self> {
+        let this = std::env::current_exe().context("cannot tell where this program is")?;
+        let this = this.to_str().context("this program's path is not text")?;
+        let mut program = pod.exec(&[this, "inside", &serde_json::to_string(role)?])?;
+        let input = program.input().context("no stdin")?;
+        let (output, errors) = program.streams();
+        let output = BufReader::new(output.context("no stdout")?);
+        let mut worker = Self { _program: program, input, output, errors };
+        worker.receive::<()>().with_context(|| format!("{} did not start", pod.name()))?;
+        Ok(worker)
+    }
+
+    /// Gives a command and waits for the reply.
+    pub(crate) fn tell<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
+        writeln!(self.input, "{}", serde_json::to_string(command)?).context("a worker has ended")?;
+        self.receive()
+    }
+
+    fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line).context("a worker gave no reply")? == 0 {
+            let mut words = String::new();
+            if let Some(mut errors) = self.errors.take() {
+                // Whatever it said helps.
+                let _partial = errors.read_to_string(&mut words);
+            }
+            bail!("a worker ended: {}", words.trim());
+        }
+        let reply: Result<T, String> = serde_json::from_str(&line).context("unreadable reply")?;
+        reply.map_err(|error| anyhow!(error))
+    }
+}

@@ -1,0 +1,147 @@
+//! `cargo xtask bench`: builds daemon, floor and the measuring program, runs that with root, makes figures of what it
+//! measured, prints them and writes them into docs/benchmarks.md.
+//!
+//! The standard output has the figures alone. The exit code tells of headless-obs: others may fail.
+
+use std::ffi::OsString;
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+
+use super::measured::Measured;
+use super::{daemon, document, figures, table};
+use crate::console::{result, say};
+use crate::{artifacts, build_ebpf, privilege, process, setup, workspace};
+
+/// The measuring program, of the package of the lab.
+const PROGRAM: &str = "headless-obs-bench";
+/// Observers of others that are measured too, and their packages.
+const PEERS: [(&str, &str); 2] = [("bpftrace", "bpftrace"), ("tcpdump", "tcpdump")];
+/// Names that a peer cannot have.
+const TAKEN: [&str; 5] = ["nothing", "empty", "headless-obs", "bpftrace", "tcpdump"];
+/// Where the figures go, from the workspace's root.
+const DOCUMENT: &str = "docs/benchmarks.md";
+
+/// How it is measured, and what becomes of it.
+#[derive(Debug, Args)]
+pub(crate) struct Harness {
+    /// A few minutes: shorter phases, and no ladders
+    #[arg(long)]
+    quick: bool,
+    /// How the figures are written to standard output
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+    /// One more observer, and the shell command that runs it in the foreground; can be given several times
+    #[arg(long = "peer", value_name = "NAME=COMMAND", value_parser = peer)]
+    peers: Vec<String>,
+}
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: `[{"tool","metric","unit","median","min","max","rounds"}]`
+    Json,
+}
+
+/// The task.
+pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
+    build_ebpf::build()?;
+    let daemon = daemon()?;
+    let built =
+        artifacts::build(&["--package", "headless-obs-tests", "--bin", PROGRAM, "--bin", "lab-agent"])?;
+    let program = artifacts::binary(&built, PROGRAM)?;
+    for peer in PEERS {
+        if let Err(error) = setup::ensure_programs(&[peer]) {
+            say(&format!("going on without {}: {error:#}", peer.0));
+        }
+    }
+    let env = [("HEADLESS_OBS_BIN", daemon), ("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
+    let measured = process::output(&mut privilege::as_root(&program, &arguments(options), &env)?)?;
+    let measured: Measured = serde_json::from_str(&measured).context("unreadable measurements")?;
+
+    let rows = figures::rows(&measured);
+    let section = table::section(&measured, &rows);
+    let path = workspace::root().join(DOCUMENT);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = document::replace(&text, &section)?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("the figures are in {DOCUMENT}"));
+    match options.output {
+        Format::Table => result(section.trim_end()),
+        Format::Json => result(&serde_json::to_string_pretty(&rows)?),
+    }
+    for (tool, reason) in &measured.failures {
+        say(&format!("{tool} could not be measured: {reason}"));
+    }
+    let failed = measured.failures.contains_key(artifacts::DAEMON);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The measuring program's arguments.
+fn arguments(options: &Harness) -> Vec<OsString> {
+    let quick = options.quick.then(|| OsString::from("--quick"));
+    let peers = options.peers.iter().flat_map(|peer| ["--peer", peer]).map(OsString::from);
+    quick.into_iter().chain(peers).collect()
+}
+
+/// `NAME=COMMAND`, checked.
+fn peer(text: &str) -> Result<String, String> {
+    let (name, command) = text.split_once('=').ok_or("NAME=COMMAND is expected")?;
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return Err(format!("`{name}` is no name: letters, digits, `-`, `_` and `.` make one"));
+    }
+    if TAKEN.contains(&name) {
+        return Err(format!("`{name}` is measured already: take another name"));
+    }
+    if command.trim().is_empty() {
+        return Err(format!("{name} has no command"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: super::super::Options,
+    }
+
+    fn parse(words: &[&str]) -> Result<super::super::Options, clap::Error> {
+        Line::try_parse_from([&["bench"], words].concat()).map(|line| line.options)
+    }
+
+    #[test]
+    fn options_are_those_of_everything_and_subcommands_those_of_a_part() {
+        let options = parse(&["--quick", "-o", "json", "--peer", "a=run a=1", "--peer", "b=x"]).unwrap();
+        assert!(options.kind.is_none());
+        assert_eq!(options.harness.output, Format::Json);
+        assert_eq!(arguments(&options.harness), ["--quick", "--peer", "a=run a=1", "--peer", "b=x"]);
+
+        let options = parse(&[]).unwrap();
+        assert!(options.kind.is_none() && arguments(&options.harness).is_empty());
+        assert_eq!(options.harness.output, Format::Table);
+
+        assert!(parse(&["scale", "--services", "3"]).unwrap().kind.is_some());
+        assert!(parse(&["--quick", "scale"]).is_err());
+        assert!(parse(&["everything"]).is_err());
+    }
+
+    #[test]
+    fn a_peer_has_a_name_of_its_own_and_a_command() {
+        assert_eq!(peer("coroot=/opt/agent --x=y"), Ok("coroot=/opt/agent --x=y".to_owned()));
+        for wrong in ["coroot", "=x", "a b=x", "a= ", "tcpdump=tcpdump -i lo", "headless-obs=x"] {
+            assert!(peer(wrong).is_err(), "{wrong}");
+        }
+    }
+}
