@@ -176,7 +176,7 @@ fn the_oldest_question_goes_when_there_is_no_room() {
 /// Waits until no question and no stream is known.
 fn forgotten(kernel: &Kernel) {
     let end = Instant::now() + Duration::from_secs(10);
-    while kernel.asked() != [] {
+    while !kernel.asked().is_empty() {
         assert!(Instant::now() < end, "{:?}", kernel.asked());
         thread::sleep(Duration::from_millis(10));
     }
