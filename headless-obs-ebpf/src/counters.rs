@@ -16,8 +16,12 @@ pub const TRACKED_FULL: u32 = 5;
 pub const FLOWS_FULL: u32 = 6;
 /// Connection to a destination in BORING, passed over on purpose.
 pub const BORING_SKIPPED: u32 = 7;
+/// DNS payload not used: its socket did not ask.
+pub const DNS_NOT_ASKED: u32 = 8;
+/// DNS answer not used: its socket asked this question, but another server.
+pub const DNS_OTHER_SERVER: u32 = 9;
 /// How many counters there are.
-pub const COUNT: u32 = 8;
+pub const COUNT: u32 = 10;
 /// Names in the order of the numbers, as in metrics and JSON.
 pub const NAMES: [&str; COUNT as usize] = [
     "dns_ring_full",
@@ -28,4 +32,6 @@ pub const NAMES: [&str; COUNT as usize] = [
     "tracked_full",
     "flows_full",
     "boring",
+    "dns_not_asked",
+    "dns_other_server",
 ];

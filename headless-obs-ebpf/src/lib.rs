@@ -14,6 +14,7 @@
 pub mod counters;
 pub mod flow;
 pub mod names;
+pub mod question;
 pub mod record;
 
 /// An IPv6 or IPv4-mapped address, network order.

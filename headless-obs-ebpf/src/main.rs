@@ -34,6 +34,13 @@ fn dns_ingress(ctx: SkBuffContext) -> i32 {
     PASS
 }
 
+/// Every packet that a socket below the attached cgroup sends.
+#[cgroup_skb(egress)]
+fn dns_egress(ctx: SkBuffContext) -> i32 {
+    dns::egress(&ctx);
+    PASS
+}
+
 /// Every change of state of every TCP socket, with the kernel's own types.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn tcp_state(ctx: BtfTracePointContext) -> i32 {

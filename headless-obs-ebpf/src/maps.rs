@@ -6,6 +6,8 @@
 //! | FLOWS | flow → totals | the change is lost and counted |
 //! | TRACKED | socket → tracked connection | the connection is lost and counted |
 //! | BORING | address → 1 | written by user space alone |
+//! | ASKED | question → who asked whom, and when | the oldest goes; its answer is refused and counted |
+//! | ASKED_ONLY | 0 → whether unasked answers are refused | never; written by user space alone |
 //! | COUNTERS | number → count, per CPU | never |
 //! | WOKEN | 0 → when user space was woken last | never |
 //!
@@ -14,11 +16,12 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
-use headless_obs_ebpf::names::{MAX_DNS_PORTS, SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::names::{MAX_ASKED, MAX_DNS_PORTS, SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::question::{Asked, AskedKey};
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
@@ -31,6 +34,13 @@ pub(crate) static TRACKED: HashMap<u64, Tracked> = HashMap::with_max_entries(1 <
 
 #[map]
 pub(crate) static BORING: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);
+
+#[map]
+pub(crate) static ASKED: LruHashMap<AskedKey, Asked> = LruHashMap::with_max_entries(MAX_ASKED, 0);
+
+/// No global, since those are set before it is known whether egress can be attached.
+#[map]
+pub(crate) static ASKED_ONLY: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);

@@ -8,11 +8,19 @@ pub const FLOWS: &str = "FLOWS";
 pub const TRACKED: &str = "TRACKED";
 /// Hash, [`crate::Address`] → `u8`: destinations that cannot matter, written by user space.
 pub const BORING: &str = "BORING";
+/// LRU hash, [`crate::question::AskedKey`] → [`crate::question::Asked`]: questions without an answer, and streams.
+pub const ASKED: &str = "ASKED";
+/// Entries of [`ASKED`].
+pub const MAX_ASKED: u32 = 1 << 14;
+/// Array of one `u32`: 1 once questions are seen, so that only their answers count. Written by user space alone.
+pub const ASKED_ONLY: &str = "ASKED_ONLY";
 /// Per-CPU array of `u64`, indexed by [`crate::counters`].
 pub const COUNTERS: &str = "COUNTERS";
 
 /// `cgroup_skb/ingress`: DNS answers.
 pub const DNS_INGRESS: &str = "dns_ingress";
+/// `cgroup_skb/egress`: DNS questions.
+pub const DNS_EGRESS: &str = "dns_egress";
 /// `tp_btf/inet_sock_set_state`: connections.
 pub const TCP_STATE: &str = "tcp_state";
 /// `tracepoint/sock/inet_sock_set_state`: connections where the kernel has no BTF.

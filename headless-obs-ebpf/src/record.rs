@@ -53,8 +53,10 @@ pub struct DnsRecord {
     pub sequence: u32,
     /// Always 0.
     pub _pad: u32,
+    /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the question was first asked; 0 for TCP, and where nobody looks.
+    pub asked: u64,
 }
-const _: () = assert!(size_of::<DnsRecord>() == 72);
+const _: () = assert!(size_of::<DnsRecord>() == 80);
 
 /// Payload sizes that a record can have room for; the smallest that fits is used.
 pub const DNS_CLASSES: [usize; 3] = [512, 1536, 4096];

@@ -84,6 +84,13 @@ pub(crate) fn bytes(words: [u64; 2]) -> [u8; 16] {
     unsafe { core::mem::transmute(words) }
 }
 
+/// The words of sixteen bytes in memory order.
+#[inline(always)]
+pub(crate) fn words(bytes: [u8; 16]) -> [u64; 2] {
+    // SAFETY: both are sixteen plain bytes.
+    unsafe { core::mem::transmute(bytes) }
+}
+
 /// A `struct sock *` with the verifier's knowledge of it.
 pub(crate) struct Btf {
     sk: *const c_void,

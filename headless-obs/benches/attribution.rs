@@ -130,6 +130,7 @@ impl World {
             cut: 0,
             sequence: 0,
             _pad: 0,
+            asked: 0,
         };
         self.engine.on_dns(&record, payload);
     }

@@ -16,6 +16,7 @@ pub fn checks(observe: &Observe) -> Vec<Check> {
         hook("probes with the classic tracepoint", &fallback, is_one_enough),
     ];
     if let Ok(loaded) = best.or(fallback) {
+        checks.push(questions(&loaded));
         checks.push(existing(&loaded));
     }
     checks
@@ -35,6 +36,19 @@ fn hook(name: &str, loaded: &Result<Loaded, ProbeError>, is_one_enough: bool) ->
         Err(error) => {
             Check::fail(name, error.to_string(), "do what the message says; one of the two must work")
         }
+    }
+}
+
+fn questions(loaded: &Loaded) -> Check {
+    let name = "questions to DNS servers";
+    match loaded.hooks.get("questions").map(String::as_str) {
+        Some("none") | None => Check::warn(
+            name,
+            "cannot be seen, so that answers nobody asked for are believed as well",
+            "start `headless-obs run`, whose log says why; a program that was attached to the cgroup root's egress without \
+             sharing it must go",
+        ),
+        Some(_) => Check::ok(name, "seen: an answer counts where it was asked for"),
     }
 }
 

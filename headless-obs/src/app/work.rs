@@ -26,6 +26,11 @@ const SETTLE: Duration = Duration::from_millis(2);
 const TICK: Duration = Duration::from_secs(1);
 /// Losses that are missing from the totals, and the option that prevents them.
 const FULL: [(&str, &str); 2] = [("tracked_full", "--max-connections"), ("flows_full", "--max-flows")];
+/// How often questions that nobody answered are looked for, in ticks.
+const SWEEP_TICKS: u64 = 5;
+/// When a question counts as not answered. Resolvers ask again, or elsewhere, after five seconds unless they are told
+/// otherwise, and then from another socket; what comes after this is refused.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
 /// How often what is old is forgotten, in ticks.
 const EXPIRE_TICKS: u64 = 60;
 
@@ -108,6 +113,9 @@ impl Work {
                 _time = tick.tick() => {
                     ticks += 1;
                     self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
+                    if ticks.is_multiple_of(SWEEP_TICKS) {
+                        self.sweep();
+                    }
                 }
             }
             self.pass_on();
@@ -178,6 +186,15 @@ impl Work {
         }
         if std::mem::take(&mut self.has_shown) {
             give_back();
+        }
+    }
+
+    /// Counts the questions that nobody answered, by who asked.
+    fn sweep(&mut self) {
+        let now = now();
+        for asked in self.loaded.maps.take_unanswered(now.minus(UNANSWERED_AFTER).0) {
+            self.paths.find(now, asked.cgroup, &self.loaded.cgroups, self.engine.clients());
+            self.engine.on_unanswered(&asked);
         }
     }
 

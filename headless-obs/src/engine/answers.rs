@@ -49,6 +49,8 @@ pub(super) struct AnswerCounts {
     pub listable: u64,
     /// `listed` over `listable`, of each of them.
     pub ratio: Histogram,
+    /// Seconds from a question to its answer.
+    pub latency: Histogram,
     /// Endpoint → answers for the Service's own name, with two addresses or more, that listed it first.
     pub firsts: HashMap<EndpointId, u64>,
     /// Endpoint → the first answer of any kind that listed it.
@@ -179,6 +181,13 @@ impl Answers {
         counts.answers += 1;
         counts.truncated += u64::from(answer.truncated);
         counts.list(now, state, answer, is_whole, topology, grace)
+    }
+
+    /// An answer for one of the Service's names took that long.
+    pub(super) fn took(&mut self, service: ServiceId, latency: Duration) {
+        if let Some(counts) = self.services.get_mut(&service) {
+            counts.latency.record(latency.as_secs_f64());
+        }
     }
 
     /// Whether only a search list can have made the name that was asked for: it counts nowhere.

@@ -81,6 +81,9 @@ impl Engine {
                 &self.topology,
                 self.stale_grace,
             );
+            if record.asked > 0 && !self.answers.is_of_search_list(answer) {
+                self.answers.took(service, now.since(Time(record.asked)));
+            }
             let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
             if resolution.counts() && !is_empty {
                 self.conducts.answered(now, client.scope, service, &reception(answer, first));

@@ -23,6 +23,7 @@ mod pending;
 mod report;
 mod tally;
 mod trace;
+mod unanswered;
 
 pub use answers::Transport;
 pub use boring::Effects;
@@ -52,6 +53,7 @@ use eyeballs::Winners;
 use history::Past;
 use pending::Pending;
 use tally::Tally;
+use unanswered::Silences;
 
 /// Bounds and modes of the engine.
 #[derive(Debug)]
@@ -134,6 +136,7 @@ pub struct Engine {
     tally: Tally,
     past: Past,
     dns_rejected: [u64; Reject::ALL.len()],
+    silences: Silences,
     idle_flow: Duration,
     mature_after: Duration,
     stale_grace: Duration,
@@ -171,6 +174,7 @@ impl Engine {
             tally: Tally::default(),
             past: Past::default(),
             dns_rejected: [0; Reject::ALL.len()],
+            silences: Silences::new(),
             idle_flow: config.idle_flow,
             mature_after: config.mature_after,
             stale_grace: config.stale_grace,

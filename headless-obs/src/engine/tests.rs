@@ -119,6 +119,7 @@ impl World {
             cut: 0,
             sequence: 0,
             _pad: 0,
+            asked: 0,
         }
     }
 
@@ -201,6 +202,8 @@ impl World {
         counters.insert("boring", 5);
         counters.insert("ring_full", 6);
         counters.insert("dns_not_answer", 7);
+        counters.insert("dns_not_asked", 9);
+        counters.insert("dns_other_server", 10);
         KernelState {
             node: "n1".to_owned(),
             from: Time(0),

@@ -148,6 +148,17 @@ pub struct PortCounts {
     pub failed: Counts,
 }
 
+/// A client and its questions that nobody answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// Namespace; empty for a client that is no pod.
+    pub namespace: String,
+    /// Workload, as [`Client::workload`](super::snapshot::Client::workload); `~other` are those beyond a hundred.
+    pub workload: String,
+    /// How many.
+    pub questions: u64,
+}
+
 /// Answers that have all this in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Responses {

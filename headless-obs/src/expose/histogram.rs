@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 const PER_DOUBLING: i32 = 1 << SCHEMA;
 /// The schema's number.
 pub const SCHEMA: i32 = 3;
-/// Values up to this, 2^-10, are as good as 0.
-pub const ZERO_THRESHOLD: f64 = 1.0 / 1024.0;
+/// Values up to this, 2^-20, are as good as 0: as seconds, a microsecond.
+pub const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
 /// The largest bucket, up to 2^30: as seconds, 34 years.
 const LARGEST: i32 = 30 * PER_DOUBLING;
 /// Upper bounds of the buckets from above 0.5 up to 1, without the last: 2^(i/8).
@@ -111,7 +111,7 @@ mod tests {
         {
             assert_eq!(bucket(value), expected, "{value}");
         }
-        for place in -79..LARGEST {
+        for place in -159..LARGEST {
             let bound = upper_bound(place);
             assert_eq!((bucket(bound), bucket(bound * 1.000_000_1)), (place, place + 1), "{bound}");
         }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn what_fits_nowhere_is_in_the_outermost() {
         let mut histogram = Histogram::default();
-        for value in [0.0, -3.0, f64::NAN, 0.000_5, f64::INFINITY, 1e300] {
+        for value in [0.0, -3.0, f64::NAN, 0.000_000_5, f64::INFINITY, 1e300] {
             histogram.record(value);
         }
         assert_eq!((histogram.count, histogram.zero), (6, 4));

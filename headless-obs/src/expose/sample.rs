@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::snapshot::{
     AnswerAge, Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
     Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread,
-    StaleTarget, TopologyState, Verdict,
+    StaleTarget, TopologyState, Unanswered, Verdict,
 };
 
 /// Counts from pairs.
@@ -194,6 +194,7 @@ pub(crate) fn orders() -> Service {
             removed_answered: 12,
             incomplete: 161,
             denied: 0,
+            latency: histogram(&[0.000_4, 0.001, 0.003, 5.002]),
         },
         clients: vec![cron(), web()],
         history: History {
@@ -404,13 +405,19 @@ pub(crate) fn snapshot() -> Snapshot {
         quality: Quality {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),
             dns_rejected: counts([("malformed", 1)]),
+            dns_refused: counts([("not_asked", 2), ("other_server", 0)]),
             late: 0,
             late_share: 0.0,
             unattributed: counts([("no_dns", 4)]),
             excluded: counts([("probe", 6)]),
-            probes: [("dns", "cgroup_skb"), ("tcp", "tp_btf"), ("existing", "none")]
-                .map(|(probe, hook)| (probe.to_owned(), hook.to_owned()))
-                .into(),
+            probes: [
+                ("dns", "cgroup_skb"),
+                ("questions", "cgroup_skb/egress"),
+                ("tcp", "tp_btf"),
+                ("existing", "none"),
+            ]
+            .map(|(probe, hook)| (probe.to_owned(), hook.to_owned()))
+            .into(),
             maps: [("flows".to_owned(), MapFill { entries: 8, capacity: 65_536 })].into(),
             topology: TopologyState {
                 source: "dns".into(),
@@ -420,6 +427,7 @@ pub(crate) fn snapshot() -> Snapshot {
             },
         },
         services: vec![orders(), sessions()],
+        unanswered: vec![Unanswered { namespace: "shop".into(), workload: "batch".into(), questions: 3 }],
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::conduct::{
-    AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget,
+    AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget, Unanswered,
 };
 pub use super::histogram::Histogram;
 pub use super::history::History;
@@ -42,6 +42,9 @@ pub struct Snapshot {
     pub quality: Quality,
     /// Observed headless Services, by namespace and name.
     pub services: Vec<Service>,
+    /// Clients whose questions over UDP no DNS server answered within ten seconds, whatever they asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// How much of the truth the snapshot shows.
@@ -58,6 +61,10 @@ pub struct Quality {
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
     pub dns_rejected: Counts,
+    /// DNS payloads that answer no question of the socket that received them, by reason: `not_asked`, and `other_server`
+    /// (it asked this question, but not the server that answers).
+    #[serde(default)]
+    pub dns_refused: Counts,
     /// Connections whose detail was lost and which were attributed later, with the evidence at hand.
     pub late: u64,
     /// `late` as a share of all connections that were attributed, 0 to 1.
@@ -72,7 +79,7 @@ pub struct Quality {
     /// by a service mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares
     /// the kernel), `observer` (made by the observer itself).
     pub excluded: Counts,
-    /// Probe → the hook it runs on: `dns`, `tcp`, `existing`; `none` where it could not be attached.
+    /// Probe → the hook it runs on: `dns`, `questions`, `tcp`, `existing`; `none` where it could not be attached.
     pub probes: BTreeMap<String, String>,
     /// Kernel map → entries and capacity.
     pub maps: BTreeMap<String, MapFill>,
@@ -315,6 +322,9 @@ pub struct Dns {
     /// Share of the ready endpoints of the asked family that each whole answer for the Service's name listed.
     #[serde(skip_serializing_if = "Histogram::is_empty", default)]
     pub ratio: Histogram,
+    /// Seconds from a client's question over UDP to the answer.
+    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
+    pub latency: Histogram,
 }
 
 /// A client workload of a Service.

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::expose::snapshot::{Part, Service, Snapshot};
+use crate::expose::snapshot::{Part, Service, Snapshot, Unanswered};
 use crate::verdict;
 
 pub(crate) use service::figure;
@@ -59,8 +59,12 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
 
     let mut qualities = Vec::with_capacity(snapshots.len());
     let mut services: BTreeMap<(String, String), Vec<Service>> = BTreeMap::new();
+    let mut unanswered: BTreeMap<(String, String), u64> = BTreeMap::new();
     for snapshot in snapshots {
         qualities.push(snapshot.quality);
+        for row in snapshot.unanswered {
+            sums::add(unanswered.entry((row.namespace, row.workload)).or_default(), row.questions);
+        }
         for service in snapshot.services {
             services.entry((service.namespace.clone(), service.name.clone())).or_default().push(service);
         }
@@ -76,6 +80,10 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
         quality: quality::merge(qualities, &nodes, &services),
         nodes,
         services,
+        unanswered: unanswered
+            .into_iter()
+            .map(|((namespace, workload), questions)| Unanswered { namespace, workload, questions })
+            .collect(),
     };
     judge(&mut merged);
     Ok(merged)

@@ -14,6 +14,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
     for quality in qualities {
         add_counts(&mut merged.events_lost, quality.events_lost);
         add_counts(&mut merged.dns_rejected, quality.dns_rejected);
+        add_counts(&mut merged.dns_refused, quality.dns_refused);
         add(&mut merged.late, quality.late);
         add_counts(&mut merged.unattributed, quality.unattributed);
         add_counts(&mut merged.excluded, quality.excluded);

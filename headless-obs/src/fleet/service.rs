@@ -85,4 +85,5 @@ fn dns(sum: &mut Dns, more: Dns) {
     add(&mut sum.incomplete, more.incomplete);
     add(&mut sum.denied, more.denied);
     add_histogram(&mut sum.ratio, more.ratio);
+    add_histogram(&mut sum.latency, more.latency);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::expose::sample::{self, at, counts};
 use crate::expose::snapshot::{
     AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
-    Quality, SCHEMA, TopologyState,
+    Quality, SCHEMA, TopologyState, Unanswered,
 };
 use crate::spread;
 
@@ -147,6 +147,11 @@ fn node(number: usize, view: &View) -> Snapshot {
             ..Quality::default()
         },
         services: vec![service],
+        unanswered: vec![Unanswered {
+            namespace: "shop".into(),
+            workload: "web".into(),
+            questions: number as u64 + 1,
+        }],
     };
     verdict::judge_all(&mut snapshot);
     snapshot
@@ -164,6 +169,8 @@ proptest! {
     #[test]
     fn sums_are_sums_and_figures_are_made_of_them(views in proptest::collection::vec(view(), 2..5)) {
         let whole = merged(fleet(&views));
+        let silences: Vec<u64> = whole.unanswered.iter().map(|row| row.questions).collect();
+        prop_assert_eq!(silences, [(1..=views.len() as u64).sum::<u64>()]);
         let [service] = &whole.services[..] else { panic!() };
         let made = |pod: usize, workload: usize| -> u64 {
             views.iter().filter_map(|view| view.clients[workload]).map(|made| u64::from(made[pod])).sum()

@@ -6,8 +6,8 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use headless_obs_ebpf::names::{
-    BORING, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS, SockOffsets,
-    TCP_STATE, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
+    BORING, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS,
+    SockOffsets, TCP_STATE, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
 };
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
@@ -130,13 +130,23 @@ fn finish(
     tcp: &str,
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
-    attach_dns(&mut ebpf, &cgroups)?;
+    let mut maps = Maps::take(&mut ebpf, options)?;
+    // Questions first: what is asked from here on may be answered once answers are seen.
+    let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
+        .and_then(|()| maps.refuse_unasked());
+    attach_skb(&mut ebpf, DNS_INGRESS, &cgroups, CgroupSkbAttachType::Ingress)?;
     let mut hooks = Hooks::from([
         ("dns".to_owned(), "cgroup_skb".to_owned()),
+        ("questions".to_owned(), "none".to_owned()),
         ("tcp".to_owned(), tcp.to_owned()),
         ("existing".to_owned(), "none".to_owned()),
     ]);
-    let mut maps = Maps::take(&mut ebpf, options)?;
+    match watched {
+        Ok(()) => drop(hooks.insert("questions".to_owned(), "cgroup_skb/egress".to_owned())),
+        Err(error) => {
+            warn!(%error, "questions are not seen: every DNS answer is believed, also one that nobody asked for");
+        }
+    }
     let adopted = match kernel_btf {
         None => Err(ProbeError::NoBtf),
         Some(_) if sees_itself_alone() => Err(ProbeError::OwnProcesses),
@@ -165,13 +175,18 @@ fn finish(
     Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, _ebpf: ebpf })
 }
 
-fn attach_dns(ebpf: &mut Ebpf, cgroups: &CgroupRoot) -> Result<(), ProbeError> {
-    let program: &mut CgroupSkb = program(ebpf, DNS_INGRESS)?;
+fn attach_skb(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    cgroups: &CgroupRoot,
+    direction: CgroupSkbAttachType,
+) -> Result<(), ProbeError> {
+    let program: &mut CgroupSkb = program(ebpf, name)?;
     let attached = program.load().and_then(|()| {
         // `Single` passes no flags, which for links means: beside the programs of others. The other modes are refused.
-        program.attach(cgroups.fd(), CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
+        program.attach(cgroups.fd(), direction, CgroupAttachMode::Single)
     });
-    attached.map(drop).map_err(refused(DNS_INGRESS))
+    attached.map(drop).map_err(refused(name))
 }
 
 fn attach_tp_btf(ebpf: &mut Ebpf, kernel_btf: &Btf) -> Result<(), ProbeError> {

@@ -1,10 +1,11 @@
-//! The maps that user space reads and writes: FLOWS, TRACKED, BORING, COUNTERS.
+//! The maps that user space reads and writes: FLOWS, TRACKED, BORING, ASKED, COUNTERS.
 
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED};
 use headless_obs_ebpf::{Address, counters, names};
 
 use super::record::AsPod;
@@ -12,6 +13,9 @@ use super::{Options, ProbeError};
 
 /// Fail instead of replacing.
 const BPF_NOEXIST: u64 = 1;
+
+/// `IPPROTO_TCP`.
+const TCP: u16 = 6;
 
 /// A flow's key and totals.
 pub type Flow = (FlowKey, FlowTotals);
@@ -21,6 +25,8 @@ pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
     tracked: HashMap<MapData, u64, AsPod<Tracked>>,
     boring: HashMap<MapData, Address, u8>,
+    asked: HashMap<MapData, AsPod<AskedKey>, AsPod<Asked>>,
+    asked_only: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     capacities: BTreeMap<&'static str, u32>,
 }
@@ -36,6 +42,8 @@ impl Maps {
             flows: map(names::FLOWS)?.try_into().map_err(refused(names::FLOWS))?,
             tracked: map(names::TRACKED)?.try_into().map_err(refused(names::TRACKED))?,
             boring: map(names::BORING)?.try_into().map_err(refused(names::BORING))?,
+            asked: map(names::ASKED)?.try_into().map_err(refused(names::ASKED))?,
+            asked_only: map(names::ASKED_ONLY)?.try_into().map_err(refused(names::ASKED_ONLY))?,
             counters: map(names::COUNTERS)?.try_into().map_err(refused(names::COUNTERS))?,
             capacities: BTreeMap::from([
                 (names::FLOWS, options.max_flows),
@@ -82,6 +90,33 @@ impl Maps {
     pub fn unbore(&mut self, address: Address) {
         // It may not be there.
         let _ = self.boring.remove(&address);
+    }
+
+    /// From now on only answers to what is in ASKED are told.
+    pub(super) fn refuse_unasked(&mut self) -> Result<(), ProbeError> {
+        let refused =
+            |error: MapError| ProbeError::Refused { what: names::ASKED_ONLY, why: error.to_string() };
+        self.asked_only.set(0, 1, 0).map_err(refused)
+    }
+
+    /// Takes out the questions that were asked before a moment of the monotonic clock and that nobody answered. Entries
+    /// that change meanwhile may be passed over until the next time.
+    pub fn take_unanswered(&mut self, before: u64) -> Vec<Asked> {
+        // A walk begins anew when the entry it stands at goes: as many steps as there is room for are enough.
+        let most = usize::try_from(names::MAX_ASKED).unwrap_or(usize::MAX);
+        let is_over = |asked: &Asked, key: &AskedKey| {
+            asked.time < before && (key.protocol != TCP || asked.state & CLIENT_ENDED != 0)
+        };
+        let walk = self.asked.iter().take(most).filter_map(Result::ok);
+        let over: Vec<_> = walk.filter(|(key, asked)| is_over(&asked.0, &key.0)).collect();
+        let mut unanswered = Vec::new();
+        for (key, asked) in over {
+            // What is gone by now was answered at the last moment.
+            if self.asked.remove(&key).is_ok() && key.0.protocol != TCP && asked.0.state & ANSWERED == 0 {
+                unanswered.push(asked.0);
+            }
+        }
+        unanswered
     }
 
     /// Counters by name, summed over the CPUs.

@@ -4,6 +4,7 @@
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
 use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::question::{Asked, AskedKey};
 use headless_obs_ebpf::record::{
     DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
 };
@@ -77,6 +78,10 @@ unsafe impl aya::Pod for AsPod<FlowKey> {}
 unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<Tracked> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<AskedKey> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<Asked> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<SockOffsets> {}
 // SAFETY: as above.

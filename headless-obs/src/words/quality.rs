@@ -47,6 +47,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         ("unattributed", &quality.unattributed),
         ("excluded", &quality.excluded),
         ("undecodable DNS", &quality.dns_rejected),
+        ("DNS that nobody asked for", &quality.dns_refused),
     ];
     let aside: Vec<_> = aside
         .iter()

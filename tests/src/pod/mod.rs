@@ -201,6 +201,11 @@ impl Pod {
         Program::new(&self.inner.node.lab()?.spawner, &self.place(), arguments)
     }
 
+    /// Runs `f` in the pod's network, in a thread of its own; its cgroup stays this process's.
+    pub fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.inner.netns.run(f)
+    }
+
     /// Makes a setting below /proc/sys of the pod's network namespace, such as `net/ipv4/tcp_syn_retries`.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         self.inner.netns.set(name, value)

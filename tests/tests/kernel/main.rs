@@ -1,10 +1,13 @@
-//! The kernel's DNS program alone: packets in, records and counters out.
+//! The kernel's DNS programs alone: packets in, records and counters out.
 //!
 //! Each file is one subject. [`Kernel`] is the real object as the daemon embeds it, loaded by itself: packets are
-//! handed to it by BPF_PROG_TEST_RUN, or by real sockets where that takes none of their size. No lab is needed.
+//! handed to it by BPF_PROG_TEST_RUN, or by real sockets where that takes none of their size. No lab is needed. Unless a
+//! test says otherwise answers count without a question, as where egress cannot be attached: a packet of
+//! BPF_PROG_TEST_RUN has a new socket each time, which cannot have asked.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+mod asked;
 mod messages;
 mod oracle;
 mod packet;
@@ -14,12 +17,15 @@ mod sockets;
 
 use std::collections::BTreeMap;
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use headless_obs::probe::{CgroupRoot, Record, object};
 use headless_obs_ebpf::counters;
-use headless_obs_ebpf::names::{COUNTERS, DNS_INGRESS, DNS_PORTS, EVENTS, MAX_DNS_PORTS};
+use headless_obs_ebpf::names::{
+    ASKED, ASKED_ONLY, COUNTERS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, MAX_DNS_PORTS,
+};
+use headless_obs_ebpf::question::{Asked, AskedKey, MAX_SERVERS};
 use headless_obs_ebpf::record::DnsRecord;
 
 /// The program, its ring and its counters.
@@ -27,8 +33,40 @@ struct Kernel {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
+    asked: HashMap<MapData, [u8; size_of::<AskedKey>()], [u8; size_of::<Asked>()]>,
     /// Counters as they were last read.
     seen: BTreeMap<&'static str, u64>,
+}
+
+/// A question, or a stream, that the programs know of.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    id: u16,
+    protocol: u16,
+    time: u64,
+    client: [u8; 16],
+    server: [u8; 16],
+    ports: [u16; MAX_SERVERS],
+}
+
+impl Entry {
+    fn read(key: &[u8], value: &[u8]) -> Self {
+        let number = |bytes: &[u8], at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        Self {
+            id: number(key, 8),
+            protocol: number(key, 10),
+            time: u64::from_ne_bytes(value[..8].try_into().unwrap()),
+            client: value[16..32].try_into().unwrap(),
+            server: value[32..48].try_into().unwrap(),
+            ports: [80, 82, 84].map(|at| number(value, at)),
+        }
+    }
+
+    /// Id, client, server and its port.
+    fn question(&self) -> oracle::Question {
+        assert_eq!((self.protocol, &self.ports[1..]), (17, &[0, 0][..]));
+        (self.id, self.client.into(), self.server.into(), self.ports[0])
+    }
 }
 
 /// What the program did.
@@ -53,19 +91,49 @@ impl Kernel {
             .unwrap();
         let ring = ebpf.take_map(EVENTS).unwrap().try_into().unwrap();
         let counters = ebpf.take_map(COUNTERS).unwrap().try_into().unwrap();
-        let mut kernel = Self { ebpf, ring, counters, seen: BTreeMap::new() };
-        kernel.program().load().unwrap();
+        let asked = ebpf.take_map(ASKED).unwrap().try_into().unwrap();
+        let mut kernel = Self { ebpf, ring, counters, asked, seen: BTreeMap::new() };
+        kernel.program(DNS_INGRESS).load().unwrap();
+        kernel.program(DNS_EGRESS).load().unwrap();
         kernel
     }
 
-    fn program(&mut self) -> &mut CgroupSkb {
-        self.ebpf.program_mut(DNS_INGRESS).unwrap().try_into().unwrap()
+    fn program(&mut self, name: &str) -> &mut CgroupSkb {
+        self.ebpf.program_mut(name).unwrap().try_into().unwrap()
     }
 
     /// Lets it see what the sockets of this machine receive.
     fn attach(&mut self) {
         let root = CgroupRoot::find(None).unwrap();
-        self.program().attach(root.fd(), CgroupSkbAttachType::Ingress, CgroupAttachMode::Single).unwrap();
+        let (program, mode) = (self.program(DNS_INGRESS), CgroupAttachMode::Single);
+        program.attach(root.fd(), CgroupSkbAttachType::Ingress, mode).unwrap();
+    }
+
+    /// Lets it see what the sockets of this machine receive and send, and tell only what was asked for.
+    fn watch(&mut self) {
+        let root = CgroupRoot::find(None).unwrap();
+        let (program, mode) = (self.program(DNS_EGRESS), CgroupAttachMode::Single);
+        program.attach(root.fd(), CgroupSkbAttachType::Egress, mode).unwrap();
+        self.refuse_unasked();
+        self.attach();
+    }
+
+    fn refuse_unasked(&mut self) {
+        let mut switch: Array<_, u32> = self.ebpf.map_mut(ASKED_ONLY).unwrap().try_into().unwrap();
+        switch.set(0, 1, 0).unwrap();
+    }
+
+    /// The questions and streams that it knows of.
+    fn asked(&self) -> Vec<Entry> {
+        self.asked.iter().map(Result::unwrap).map(|(key, value)| Entry::read(&key, &value)).collect()
+    }
+
+    /// The same; it knows of none any more.
+    fn take_asked(&mut self) -> Vec<Entry> {
+        let entries = self.asked();
+        let keys: Vec<_> = self.asked.keys().map(Result::unwrap).collect();
+        keys.iter().for_each(|key| self.asked.remove(key).unwrap());
+        entries
     }
 
     /// Hands it a packet that begins with its IP header, and says what it did.
@@ -74,12 +142,21 @@ impl Kernel {
         self.take()
     }
 
-    /// Hands it a packet.
+    /// Hands it a packet that is received.
     fn pass(&mut self, packet: &[u8]) {
+        self.hand(DNS_INGRESS, packet);
+    }
+
+    /// Hands it a packet that is sent.
+    fn send(&mut self, packet: &[u8]) {
+        self.hand(DNS_EGRESS, packet);
+    }
+
+    fn hand(&mut self, program: &str, packet: &[u8]) {
         let ethertype: [u8; 2] = if packet[0] >> 4 == 6 { [0x86, 0xdd] } else { [0x08, 0x00] };
         let frame = [&[0; 12], &ethertype[..], packet].concat();
-        let result =
-            self.program().test_run(TestRunOptions { data_in: Some(&frame), ..Default::default() }).unwrap();
+        let options = TestRunOptions { data_in: Some(&frame), ..Default::default() };
+        let result = self.program(program).test_run(options).unwrap();
         assert_eq!(result.return_value, 1, "every packet passes: {packet:02x?}");
     }
 

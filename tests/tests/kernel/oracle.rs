@@ -44,21 +44,7 @@ pub(crate) fn fate(packet: &[u8], ports: &[u16]) -> Fate {
 
 /// `None`: the packet ends before it is known to come from a DNS port.
 fn read(packet: &[u8], ports: &[u16]) -> Option<Fate> {
-    let (server, client, protocol, transport) = match packet.first()? >> 4 {
-        4 => {
-            let address = |at: usize| {
-                Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?).to_ipv6_mapped())
-            };
-            (address(12)?, address(16)?, *packet.get(9)?, usize::from(packet[0] & 15) * 4)
-        }
-        6 => {
-            let address =
-                |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?));
-            let (protocol, transport) = after_extensions(packet)?;
-            (address(8)?, address(24)?, protocol, transport)
-        }
-        _ => return None,
-    };
+    let (server, client, protocol, transport) = ends(packet)?;
     if protocol != 6 && protocol != 17 {
         return None;
     }
@@ -93,6 +79,40 @@ fn read(packet: &[u8], ports: &[u16]) -> Option<Fate> {
     }
     let sequence = u32::from_be_bytes(header[4..8].try_into().ok()?);
     Some(Fate::Told(Told { flags, sequence, payload, ..told }))
+}
+
+/// Source, destination, protocol, and where its header is.
+fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, u8, usize)> {
+    Some(match packet.first()? >> 4 {
+        4 => {
+            let address = |at: usize| {
+                Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?).to_ipv6_mapped())
+            };
+            (address(12)?, address(16)?, *packet.get(9)?, usize::from(packet[0] & 15) * 4)
+        }
+        6 => {
+            let address =
+                |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?));
+            let (protocol, transport) = after_extensions(packet)?;
+            (address(8)?, address(24)?, protocol, transport)
+        }
+        _ => return None,
+    })
+}
+
+/// Id, client, server and its port.
+pub(crate) type Question = (u16, Ipv6Addr, Ipv6Addr, u16);
+
+/// The question that a packet carries to one server, sent by a socket without a peer.
+pub(crate) fn question(packet: &[u8], ports: &[u16]) -> Option<Question> {
+    let (client, server, protocol, transport) = ends(packet)?;
+    let message = packet.get(transport + 8..)?;
+    let port = u16::from_be_bytes([packet[transport + 2], packet[transport + 3]]);
+    let is_multicast =
+        server.is_multicast() || server.to_ipv4_mapped().is_some_and(|server| server.is_multicast());
+    let is_question = message.len() >= 12 && message[2] < 0x80;
+    let is_noted = protocol == 17 && ports.contains(&port) && is_question && !is_multicast;
+    is_noted.then(|| (u16::from_be_bytes([message[0], message[1]]), client, server, port))
 }
 
 /// Up to three extension headers may stand before the transport header.

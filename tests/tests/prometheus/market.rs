@@ -75,6 +75,7 @@ impl Market {
             let server = UdpSocket::bind(loopback(53))?;
             let client = UdpSocket::bind(loopback(0))?;
             client.connect(server.local_addr()?)?;
+            client.send(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01")?;
             // It says that it is an answer, to one question; then nothing can be made of it.
             server
                 .send_to(b"\x00\x01\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\xff\xff", client.local_addr()?)?;

@@ -92,6 +92,8 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
         quality: quality(answers, &nodes),
         nodes,
         services,
+        // A snapshot has it of all that observers see; this one is made of the series of Services.
+        unanswered: Vec::new(),
     };
     verdicts::judge(&mut snapshot, &said);
     snapshot

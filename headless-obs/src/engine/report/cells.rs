@@ -87,6 +87,7 @@ pub(super) fn dns(counts: &AnswerCounts, label: impl Fn(EndpointId) -> Option<St
     }
     Dns {
         ratio: counts.ratio.clone(),
+        latency: counts.latency.clone(),
         answers: counts.answers,
         truncated: counts.truncated,
         completeness: counts.completeness(),

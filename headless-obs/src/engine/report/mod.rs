@@ -134,6 +134,7 @@ impl Engine {
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
+            unanswered: self.unanswered(),
         }
     }
 

@@ -9,7 +9,10 @@ use crate::expose::snapshot::{Counts, MapFill, Quality, TopologyState};
 use crate::spread::ratio;
 
 /// Kernel counters that are no losses.
-const NO_LOSS: [&str; 2] = ["dns_not_answer", "boring"];
+const NO_LOSS: [&str; 4] = ["dns_not_answer", "boring", "dns_not_asked", "dns_other_server"];
+/// Those of answers that are refused, and why. They are no losses: else whoever sends such answers could make figures look
+/// doubtful.
+const REFUSED: [(&str, &str); 2] = [("dns_not_asked", "not_asked"), ("dns_other_server", "other_server")];
 
 impl Engine {
     pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
@@ -32,6 +35,11 @@ impl Engine {
                     .map(|(reject, count)| (reject.as_str().to_owned(), count))
                     .collect(),
             ),
+            dns_refused: REFUSED
+                .map(|(counter, reason)| {
+                    (reason.to_owned(), kernel.counters.get(counter).copied().unwrap_or(0))
+                })
+                .into(),
             late,
             late_share: ratio(late, opened),
             unattributed,

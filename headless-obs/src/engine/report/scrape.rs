@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::engine::conduct::Facts;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
+use crate::expose::snapshot::Unanswered;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::verdict;
@@ -55,6 +56,7 @@ impl Engine {
             })
             .collect();
         let mut snapshot = self.frame(kernel, services);
+        anonymise(&mut snapshot.unanswered, labels);
         verdict::judge_all(&mut snapshot);
         for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
             if labels != ClientLabels::Workload || plan.detail != Detail::Clients {
@@ -97,6 +99,18 @@ impl Engine {
             clients: clients.len() as u64,
             ports: ports.len() as u64,
             others: others as u64,
+        }
+    }
+}
+
+/// Leaves out the names that series do not carry.
+fn anonymise(unanswered: &mut [Unanswered], labels: ClientLabels) {
+    for row in unanswered {
+        if labels != ClientLabels::Workload {
+            row.workload.clear();
+        }
+        if labels == ClientLabels::None {
+            row.namespace.clear();
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Answers: transports, figures, what is rejected, and Services learnt from them.
 
 use super::*;
+use crate::expose::snapshot::Unanswered;
 use crate::topology::learned::LearnConfig;
+use headless_obs_ebpf::question::{Asked, MAX_SERVERS, PEER};
 
 fn framed(message: &Message) -> Vec<u8> {
     let bytes = message.to_bytes().unwrap();
@@ -133,4 +135,54 @@ fn srv_outside_of_kubernetes_is_learnt_and_counts() {
     world.connect(1, "10.0.0.2");
     assert_eq!(world.clients("service.consul"), ["client-1 srv=1"]);
     assert_eq!(world.rows("service.consul"), ["n2.node.consul 1/1/0/1"]);
+}
+
+#[test]
+fn an_answer_took_as_long_as_its_question_waited() {
+    let mut world = World::new([orders(&pods(2))]);
+    let ask = |world: &mut World, name: &str, addresses: &[&str], waited: Option<Duration>| {
+        let payload = addresses_of(name, addresses).to_bytes().unwrap();
+        let record = world.dns_record(1, 17, payload.len());
+        let asked = waited.map_or(0, |waited| Time(record.header.time).minus(waited).0);
+        world.engine.on_dns(&DnsRecord { asked, ..record }, &payload);
+    };
+    world.pass(Duration::from_secs(60));
+    ask(&mut world, ORDERS, &["10.0.0.1"], Some(Duration::from_millis(3)));
+    ask(&mut world, ORDERS, &["10.0.0.1"], Some(Duration::from_secs(5)));
+    // Where questions are not seen nothing is known, and of other names nothing is said.
+    ask(&mut world, ORDERS, &["10.0.0.1"], None);
+    ask(&mut world, "example.org", &["10.9.9.9"], Some(Duration::from_secs(1)));
+    let latency = world.service("orders").dns.latency;
+    assert_eq!(latency.count, 2);
+    assert!((latency.sum - 5.003).abs() < 1e-9, "{latency:?}");
+    // Up to 2^-8 s, about 4 ms.
+    assert_eq!(latency.up_to(-64), 1);
+}
+
+#[test]
+fn questions_that_nobody_answered_are_their_clients() {
+    let mut world = World::new([orders(&pods(1))]);
+    let asked = |client: u8| Asked {
+        time: 1,
+        cgroup: client.into(),
+        client: address_of(client),
+        servers: [PEER; MAX_SERVERS],
+        ports: [53, 0, 0],
+        state: 0,
+    };
+    for client in [1, 2] {
+        let path = format!("/system.slice/client-{client}.service");
+        world.engine.clients().cgroup(client, &path);
+    }
+    for client in [1, 2, 1] {
+        world.engine.on_unanswered(&asked(client));
+    }
+    let row = |workload: &str, questions| Unanswered {
+        namespace: String::new(),
+        workload: workload.to_owned(),
+        questions,
+    };
+    assert_eq!(world.snapshot().unanswered, [row("client-1", 2), row("client-2", 1)]);
+    let rows = world.engine.scrape(&world.kernel()).snapshot.unanswered;
+    assert_eq!(rows.len(), 2);
 }

@@ -108,6 +108,9 @@ fn quality_says_what_was_lost_and_what_was_left_out() {
         !quality.events_lost.contains_key("boring") && !quality.events_lost.contains_key("dns_not_answer")
     );
     assert_eq!(quality.excluded["boring"], 5);
+    let refused = Counts::from([("not_asked".to_owned(), 9), ("other_server".to_owned(), 10)]);
+    assert_eq!(quality.dns_refused, refused);
+    assert!(!quality.events_lost.keys().any(|name| name.contains("asked") || name.contains("other_server")));
     assert_eq!((quality.late, quality.late_share), (0, 0.0));
     assert_eq!((quality.topology.source.as_str(), quality.topology.synced), ("files", true));
     let unattributed: Vec<_> = quality.unattributed.keys().map(String::as_str).collect();

@@ -17,12 +17,12 @@ pub const PER_ENDPOINT: u64 = 2;
 /// Series of a client of a Service: stale connections (5), places (5), ages and first connections (18 each, with sum and
 /// count), four single ones, and the verdict.
 pub const PER_CLIENT: u64 = 51;
-/// Series of a Service: the histogram of ratios (14) and three single ones.
-pub const PER_SERVICE: u64 = 17;
+/// Series of a Service: the histograms of ratios (14) and latencies (15), and three single ones.
+pub const PER_SERVICE: u64 = 32;
 /// The most series by how clients were answered and by wrong ports once clients are folded.
 const MANNERS: u64 = 128;
-/// Series about the observer itself, about.
-const OWN: u64 = 100;
+/// Series about the observer itself, about, and of clients that were not answered.
+const OWN: u64 = 200;
 /// Below this share of a limit something that was folded is told apart again.
 const AMPLE: f64 = 0.7;
 
@@ -329,10 +329,10 @@ mod tests {
     fn what_is_folded_stays_folded_until_well_below_the_limit() {
         let mut governor = Governor::default();
         let at = |clients| [load("orders", 100, clients)];
-        assert_eq!(details(&mut governor, &at(8)), [Detail::Clients], "9,425 series");
-        assert_eq!(details(&mut governor, &at(9)), [Detail::Endpoints], "10,576 would be too many");
+        assert_eq!(details(&mut governor, &at(8)), [Detail::Clients], "9,440 series");
+        assert_eq!(details(&mut governor, &at(9)), [Detail::Endpoints], "10,591 would be too many");
         assert_eq!(details(&mut governor, &at(8)), [Detail::Endpoints], "no flapping");
-        assert_eq!(details(&mut governor, &at(6)), [Detail::Endpoints], "7,123 is more than 7,000");
+        assert_eq!(details(&mut governor, &at(6)), [Detail::Endpoints], "7,138 is more than 7,000");
         assert_eq!(details(&mut governor, &at(5)), [Detail::Clients]);
         let (plans, notices) = governor.decide(&at(9));
         assert_eq!((plans[0].folded, notices), (900, vec![]), "a counter, and the log has it already");
@@ -344,7 +344,7 @@ mod tests {
         let (a, b, c, d) = (load("a", 50, 10), load("b", 57, 10), load("c", 54, 10), load("d", 30, 10));
         let [whole, folded] = [Detail::Clients, Detail::Endpoints];
         let all = [a.clone(), b.clone(), c, d.clone()];
-        assert_eq!(details(&mut governor, &all), [whole, folded, whole, whole], "23,600 would be too many");
+        assert_eq!(details(&mut governor, &all), [whole, folded, whole, whole], "23,760 would be too many");
         assert_eq!(
             details(&mut governor, &[a.clone(), b.clone(), d]),
             [whole, folded, whole],

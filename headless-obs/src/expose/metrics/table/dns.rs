@@ -60,6 +60,41 @@ pub(super) const TRUNCATED_USED: Metric = Metric {
 };
 
 /// See its `help`.
+pub(super) const ANSWER_SECONDS: Metric = Metric {
+    name: "headless_dns_answer",
+    unit: Some(Unit::Seconds),
+    kind: Kind::Histogram(bounds::LATENCIES),
+    help: "Time from a client's question for a name of the Service to the answer, over UDP.",
+    labels: SERVICE,
+    per: PER_SERVICE,
+    more: "Of a question that was repeated, from the first time. Nothing while questions are not seen \
+           (`headless_observer_probe_enabled{probe=\"questions\"}`).",
+    example: "histogram_quantile(0.99, sum by (service, le) (rate(headless_dns_answer_seconds_bucket[10m])))",
+    collect: |scrape, series| {
+        for part in scrape.described() {
+            series.merge([part.service.namespace.as_str(), &part.service.name], &part.service.dns.latency);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const UNANSWERED: Metric = Metric {
+    name: "headless_dns_unanswered",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Questions over UDP that no DNS server answered within ten seconds, whatever they asked for.",
+    labels: &["client_namespace", "client_workload"],
+    per: "client",
+    more: "Of the first hundred clients; all others are `~other`. A server that answers later is not heard.",
+    example: "sum by (client_namespace, client_workload) (rate(headless_dns_unanswered_total[10m])) > 0",
+    collect: |scrape, series| {
+        for row in &scrape.snapshot.unanswered {
+            series.add([row.namespace.as_str(), &row.workload], row.questions);
+        }
+    },
+};
+
+/// See its `help`.
 pub(super) const ENDPOINTS_RATIO: Metric = Metric {
     name: "headless_dns_answer_endpoints_ratio",
     unit: None,

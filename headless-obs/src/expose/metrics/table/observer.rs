@@ -32,6 +32,21 @@ pub(super) const DNS_REJECTED: Metric = Metric {
 };
 
 /// See its `help`.
+pub(super) const DNS_REFUSED: Metric = Metric {
+    name: "headless_observer_dns_refused",
+    unit: None,
+    kind: Kind::Counter,
+    help: "DNS payloads that were not used, since they answer no question of the socket that received them.",
+    labels: &["reason"],
+    per: "reason",
+    more: "`not_asked`: the socket asked nothing that this answers, or has its answer already, or asked more than ten seconds \
+           ago or before the observer began. `other_server`: it asked this, but not the server that answers. \
+           [troubleshooting.md](troubleshooting.md) says what else it can be but an attack.",
+    example: "sum by (node, reason) (rate(headless_observer_dns_refused_total[10m])) > 0",
+    collect: |scrape, series| by_name(series, &scrape.snapshot.quality.dns_refused),
+};
+
+/// See its `help`.
 pub(super) const LATE_CONNECTIONS: Metric = Metric {
     name: "headless_observer_late_connections",
     unit: None,
@@ -113,7 +128,7 @@ pub(super) const PROBE_ENABLED: Metric = Metric {
     help: "Whether the probe is attached, and to which hook.",
     labels: &["probe", "hook"],
     per: "probe",
-    more: "`dns`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
+    more: "`dns`, `questions`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
     example: "headless_observer_probe_enabled == 0",
     collect: |scrape, series| {
         for (probe, hook) in &scrape.snapshot.quality.probes {

@@ -1,0 +1,84 @@
+//! Headers of a packet, from the IP header on: who sends to whom, and where the transport header is.
+//!
+//! The IP version is taken from the packet, never from the socket's family (IPv4 arrives on IPv6 sockets too).
+
+use aya_ebpf::programs::SkBuffContext;
+
+use crate::socket::mapped;
+
+pub(super) const IPPROTO_TCP: u8 = 6;
+pub(super) const IPPROTO_UDP: u8 = 17;
+pub(super) const FIN: u8 = 0b001;
+pub(super) const SYN: u8 = 0b010;
+pub(super) const RST: u8 = 0b100;
+pub(super) const ACK: u8 = 0b1_0000;
+
+/// IPv6 extension headers that may stand between the IP and the transport header.
+const MAX_EXTENSIONS: usize = 3;
+
+/// Where a packet comes from and goes to, and where its transport header is.
+pub(super) struct Network {
+    pub(super) source: [u64; 2],
+    pub(super) destination: [u64; 2],
+    pub(super) protocol: u8,
+    pub(super) transport: usize,
+}
+
+impl Network {
+    /// Whether it goes to many at once, as questions of mDNS do.
+    #[inline(always)]
+    pub(super) fn is_multicast(&self) -> bool {
+        const V4: u64 = 0xffff_0000;
+        let [first, second] = self.destination;
+        first & 0xff == 0xff || (first == 0 && second & 0xf0_ffff_ffff == 0xe0_0000_0000 | V4)
+    }
+}
+
+#[inline(always)]
+pub(super) fn network(ctx: &SkBuffContext) -> Option<Network> {
+    let first: u8 = ctx.load(0).ok()?;
+    match first >> 4 {
+        4 => Some(Network {
+            source: mapped(ctx.load(12).ok()?),
+            destination: mapped(ctx.load(16).ok()?),
+            protocol: ctx.load(9).ok()?,
+            transport: ((first & 0x0f) as usize) * 4,
+        }),
+        6 => {
+            let (protocol, transport) = skip_extensions(ctx)?;
+            Some(Network { source: ctx.load(8).ok()?, destination: ctx.load(24).ok()?, protocol, transport })
+        }
+        _ => None,
+    }
+}
+
+/// Protocol and offset of what follows the IPv6 header and its extensions.
+#[inline(always)]
+fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
+    let mut next: u8 = ctx.load(6).ok()?;
+    let mut offset = 40;
+    for _ in 0..MAX_EXTENSIONS {
+        match next {
+            // Hop-by-hop, routing, destination options: length in units of 8 after the first 8.
+            0 | 43 | 60 => {
+                let [following, length]: [u8; 2] = ctx.load(offset).ok()?;
+                next = following;
+                offset += (length as usize + 1) * 8;
+            }
+            // Fragment header of a datagram that was put together again.
+            44 => {
+                next = ctx.load(offset).ok()?;
+                offset += 8;
+            }
+            _ => break,
+        }
+    }
+    Some((next, offset))
+}
+
+/// Source and destination port.
+#[inline(always)]
+pub(super) fn ports(ctx: &SkBuffContext, network: &Network) -> Option<[u16; 2]> {
+    let [s0, s1, d0, d1]: [u8; 4] = ctx.load(network.transport).ok()?;
+    Some([u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])])
+}

@@ -1,0 +1,127 @@
+//! DNS as sockets send and receive it: questions are noted, answers to them are copied out whole; everything else about
+//! them is read in user space.
+//!
+//! The fast path ends with one load, in both directions: a connected socket whose peer is no DNS port.
+
+use aya_ebpf::programs::SkBuffContext;
+use headless_obs_ebpf::counters::{DNS_NOT_ANSWER, DNS_NOT_ASKED};
+use headless_obs_ebpf::names::MAX_DNS_PORTS;
+
+mod answer;
+mod headers;
+mod question;
+
+use answer::{Transport, emit, left};
+use headers::{FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, network, ports};
+
+use crate::count::count;
+use crate::maps::DNS_PORTS;
+
+/// One received packet, from its IP header on.
+#[inline(always)]
+pub(crate) fn ingress(ctx: &SkBuffContext) {
+    let Some(peer) = peer(ctx) else { return };
+    let Some(network) = network(ctx) else { return };
+    let transport = match network.protocol {
+        IPPROTO_UDP => received_datagram(ctx, &network, peer),
+        IPPROTO_TCP => received_segment(ctx, &network),
+        _ => None,
+    };
+    let Some(transport) = transport else { return };
+    emit(ctx, &network, &transport);
+    if network.protocol == IPPROTO_TCP {
+        question::received_segment(ctx, transport.tcp_flags);
+    }
+}
+
+/// One packet that is sent, from its IP header on.
+#[inline(always)]
+pub(crate) fn egress(ctx: &SkBuffContext) {
+    let Some(peer) = peer(ctx) else { return };
+    let Some(network) = network(ctx) else { return };
+    match network.protocol {
+        IPPROTO_UDP => question::sent_datagram(ctx, &network, peer),
+        // A client's socket has its peer before it sends anything.
+        IPPROTO_TCP if peer != 0 => question::sent_segment(ctx, &network),
+        _ => {}
+    }
+}
+
+/// The port of the socket's peer, 0 without one; nothing if it has one and that is no DNS port.
+#[inline(always)]
+fn peer(ctx: &SkBuffContext) -> Option<u16> {
+    // SAFETY: the context is valid for the program's run; `remote_port` is 0 without a connected socket.
+    let remote = unsafe { (*ctx.skb.skb).remote_port };
+    // The kernel gives the port in network order, in the upper half of the word.
+    let port = u32::from_be(remote) as u16;
+    (remote == 0 || is_dns_port(port)).then_some(port)
+}
+
+#[inline(always)]
+fn is_dns_port(port: u16) -> bool {
+    let ports = (&raw const DNS_PORTS).cast::<u16>();
+    for index in 0..MAX_DNS_PORTS {
+        // SAFETY: `Global` is transparent over an array of MAX_DNS_PORTS, read-only while programs run.
+        let listed = unsafe { ports.wrapping_add(index).read_volatile() };
+        if port == listed && port != 0 {
+            return true;
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Option<Transport> {
+    let [server_port, client_port] = ports(ctx, network)?;
+    if !is_dns_port(server_port) {
+        return None;
+    }
+    let payload = network.transport + 8;
+    // The message begins with its id; then QR is set in answers.
+    let id = match ctx.load::<[u8; 3]>(payload) {
+        Ok([high, low, flags]) if flags & 0x80 != 0 => u16::from_be_bytes([high, low]),
+        _ => {
+            count(DNS_NOT_ANSWER);
+            return None;
+        }
+    };
+    let asked = if question::is_watched() {
+        match question::answered(ctx, network, peer, server_port, id) {
+            Ok(asked) => asked,
+            Err(reason) => {
+                count(reason);
+                return None;
+            }
+        }
+    } else {
+        0
+    };
+    Some(Transport { server_port, client_port, tcp_flags: 0, sequence: 0, payload, asked })
+}
+
+#[inline(always)]
+fn received_segment(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
+    let [server_port, client_port] = ports(ctx, network)?;
+    if !is_dns_port(server_port) {
+        return None;
+    }
+    let Ok([data_offset, tcp_flags]) = ctx.load::<[u8; 2]>(network.transport + 12) else {
+        count(DNS_NOT_ANSWER);
+        return None;
+    };
+    let payload = network.transport + ((data_offset >> 4) as usize) * 4;
+    let is_empty = left(ctx, payload) == 0;
+    // An empty segment is of interest only where a stream begins or ends.
+    if is_empty && tcp_flags & (FIN | SYN | RST) == 0 {
+        return None;
+    }
+    if question::is_watched() && !question::is_client(ctx) {
+        if !is_empty {
+            count(DNS_NOT_ASKED);
+        }
+        return None;
+    }
+    let sequence: [u8; 4] = ctx.load(network.transport + 4).ok()?;
+    let sequence = u32::from_be_bytes(sequence);
+    Some(Transport { server_port, client_port, tcp_flags, sequence, payload, asked: 0 })
+}

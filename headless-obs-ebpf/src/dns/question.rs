@@ -1,0 +1,186 @@
+//! What sockets ask, and whether what they receive answers it: a name server's answer is evidence only to the socket that
+//! asked for it. Anybody could send another one: a resolver that does not connect its socket receives from everyone, and a
+//! listening port accepts connections from port 53 as well.
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skb_cgroup_id};
+use aya_ebpf::programs::SkBuffContext;
+use headless_obs_ebpf::counters::{DNS_NOT_ASKED, DNS_OTHER_SERVER};
+use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED, MAX_SERVERS, PEER, SERVER_ENDED};
+
+use super::headers::{ACK, FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, ports};
+use super::is_dns_port;
+use crate::maps::{ASKED, ASKED_ONLY};
+use crate::socket::{bytes, words};
+use crate::tcp::now;
+
+/// Length of the header of a DNS message.
+const DNS_HEADER: usize = 12;
+
+/// Whether answers that nobody asked for are refused.
+#[inline(always)]
+pub(super) fn is_watched() -> bool {
+    // SAFETY: a live, aligned value of the map, which user space writes once.
+    ASKED_ONLY.get_ptr(0).is_some_and(|value| unsafe { value.read_volatile() } != 0)
+}
+
+/// A datagram that this socket sends; `peer` is the port of the socket's peer, 0 without one.
+#[inline(always)]
+pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
+    let Some([_, port]) = ports(ctx, network) else { return };
+    if peer == 0 && !is_dns_port(port) {
+        return;
+    }
+    let Ok(header) = ctx.load::<[u8; DNS_HEADER]>(network.transport + 8) else { return };
+    // An answer, or a question to whoever hears it.
+    if header[2] & 0x80 != 0 || network.is_multicast() {
+        return;
+    }
+    let key = question(ctx, u16::from_be_bytes([header[0], header[1]]));
+    // Egress comes after address translation in this network namespace, so of a connected socket the peer counts.
+    let (server, port) = if peer == 0 { (bytes(network.destination), port) } else { (PEER, peer) };
+    match ASKED.get_ptr_mut(key) {
+        // SAFETY: a live value of the map. Another CPU that asks from the same socket at this moment may take the same
+        // place; then one of the two answers is refused, and counted.
+        Some(asked) => add(unsafe { &mut *asked }, server, port),
+        None => {
+            let mut asked = new(ctx, network);
+            asked.servers[0] = server;
+            asked.ports[0] = port;
+            // Never refused: the oldest goes.
+            let _ = ASKED.insert(key, asked, u64::from(BPF_NOEXIST));
+        }
+    }
+}
+
+/// The same question to one more server, or to the same one again.
+#[inline(always)]
+fn add(asked: &mut Asked, server: [u8; 16], port: u16) {
+    let server = words(server);
+    for place in 0..MAX_SERVERS {
+        if asked.ports[place] == port && words(asked.servers[place]) == server {
+            return;
+        }
+    }
+    for place in 0..MAX_SERVERS {
+        if asked.ports[place] == 0 {
+            asked.servers[place] = bytes(server);
+            asked.ports[place] = port;
+            return;
+        }
+    }
+}
+
+/// When the question was asked that a datagram from `port` answers; else the counter of why it is refused.
+#[inline(always)]
+pub(super) fn answered(
+    ctx: &SkBuffContext,
+    network: &Network,
+    peer: u16,
+    port: u16,
+    id: u16,
+) -> Result<u64, u32> {
+    let key = question(ctx, id);
+    let Some(asked) = ASKED.get_ptr_mut(key) else { return Err(DNS_NOT_ASKED) };
+    // SAFETY: a live value of the map; a second answer at this very moment is refused or takes the same place.
+    let asked = unsafe { &mut *asked };
+    let (mut is_answered, mut is_waiting) = (false, false);
+    for place in 0..MAX_SERVERS {
+        let asked_port = asked.ports[place];
+        let server = words(asked.servers[place]);
+        let is_this = if server == words(PEER) {
+            asked_port == peer
+        } else {
+            asked_port == port && server == network.source
+        };
+        if asked_port != 0 {
+            if is_this {
+                asked.ports[place] = 0;
+                is_answered = true;
+            } else {
+                is_waiting = true;
+            }
+        }
+    }
+    let time = asked.time;
+    if !is_answered {
+        return Err(DNS_OTHER_SERVER);
+    }
+    if is_waiting {
+        asked.state |= ANSWERED;
+    } else {
+        let _ = ASKED.remove(key);
+    }
+    Ok(time)
+}
+
+/// A segment that this socket sends to a DNS port. Who sends the SYN is the client.
+#[inline(always)]
+pub(super) fn sent_segment(ctx: &SkBuffContext, network: &Network) {
+    let Ok(flags) = ctx.load::<u8>(network.transport + 13) else { return };
+    if flags & (SYN | ACK) == SYN {
+        let _ = ASKED.insert(stream(ctx), new(ctx, network), u64::from(BPF_ANY));
+    } else {
+        ends(ctx, flags, CLIENT_ENDED, SERVER_ENDED);
+    }
+}
+
+/// Whether this socket began the stream that it receives a segment of.
+#[inline(always)]
+pub(super) fn is_client(ctx: &SkBuffContext) -> bool {
+    ASKED.get_ptr(stream(ctx)).is_some()
+}
+
+/// A segment with these flags has been taken in. After the server's end what was lost before it may still come, so the
+/// stream is forgotten when both sides have ended.
+#[inline(always)]
+pub(super) fn received_segment(ctx: &SkBuffContext, flags: u8) {
+    ends(ctx, flags, SERVER_ENDED, CLIENT_ENDED);
+}
+
+#[inline(always)]
+fn ends(ctx: &SkBuffContext, flags: u8, this: u16, other: u16) {
+    if flags & (FIN | RST) == 0 {
+        return;
+    }
+    let key = stream(ctx);
+    let Some(asked) = ASKED.get_ptr_mut(key) else { return };
+    // SAFETY: a live value of the map; only this socket's own segments touch it.
+    let asked = unsafe { &mut *asked };
+    if flags & RST != 0 || asked.state & other != 0 {
+        let _ = ASKED.remove(key);
+    } else {
+        asked.state |= this;
+        asked.time = now();
+    }
+}
+
+#[inline(always)]
+fn question(ctx: &SkBuffContext, id: u16) -> AskedKey {
+    AskedKey { socket: cookie(ctx), id, protocol: u16::from(IPPROTO_UDP), _pad: 0 }
+}
+
+#[inline(always)]
+fn stream(ctx: &SkBuffContext) -> AskedKey {
+    AskedKey { socket: cookie(ctx), id: 0, protocol: u16::from(IPPROTO_TCP), _pad: 0 }
+}
+
+/// An entry of the socket that sends this packet, to no server yet.
+#[inline(always)]
+fn new(ctx: &SkBuffContext, network: &Network) -> Asked {
+    Asked {
+        time: now(),
+        // SAFETY: the context is valid for the program's run.
+        cgroup: unsafe { bpf_skb_cgroup_id(ctx.skb.skb) },
+        client: bytes(network.source),
+        servers: [PEER; MAX_SERVERS],
+        ports: [0; MAX_SERVERS],
+        state: 0,
+    }
+}
+
+#[inline(always)]
+fn cookie(ctx: &SkBuffContext) -> u64 {
+    // SAFETY: the context is valid for the program's run.
+    unsafe { bpf_get_socket_cookie(ctx.skb.skb.cast()) }
+}

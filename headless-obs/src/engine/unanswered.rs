@@ -1,0 +1,46 @@
+//! Questions that no DNS server answered, by who asked.
+//!
+//! In: entries of the kernel's ASKED that are too old. Out: counts by client, which only grow. Bounded: of some clients
+//! each is named, the rest is one.
+
+use std::collections::BTreeMap;
+
+use headless_obs_ebpf::question::Asked;
+
+use super::{Engine, ip};
+use crate::client::Role;
+use crate::expose::snapshot::Unanswered;
+
+/// Clients that are named. Each is a series, also when it is long gone: a counter that goes would lose what it counted.
+pub(super) const NAMED: usize = 100;
+/// All others.
+const OTHERS: &str = "~other";
+
+/// Namespace and workload → questions.
+pub(super) type Silences = BTreeMap<(String, String), u64>;
+
+impl Engine {
+    /// Nobody answered a question in time.
+    pub fn on_unanswered(&mut self, asked: &Asked) {
+        let client = self.clients.identify(&self.topology, asked.cgroup, ip(asked.client), &[]);
+        if client.role == Role::Elsewhere {
+            return;
+        }
+        let name = self.clients.workload(client.workload);
+        let name = name.map(|name| (name.namespace.to_string(), name.name.to_string())).unwrap_or_default();
+        let is_named = self.silences.contains_key(&name) || self.silences.len() < NAMED;
+        let name = if is_named { name } else { (String::new(), OTHERS.to_owned()) };
+        *self.silences.entry(name).or_default() += 1;
+    }
+
+    /// What nobody answered so far.
+    pub(super) fn unanswered(&self) -> Vec<Unanswered> {
+        let rows = self.silences.iter();
+        rows.map(|((namespace, workload), questions)| Unanswered {
+            namespace: namespace.clone(),
+            workload: workload.clone(),
+            questions: *questions,
+        })
+        .collect()
+    }
+}
