@@ -3,7 +3,12 @@
 //! Each file is one subject. [`Kernel`] is the real object as the daemon embeds it, loaded by itself: packets are
 //! handed to it by BPF_PROG_TEST_RUN, or by real sockets where that takes none of their size. No lab is needed.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod messages;
 mod oracle;
@@ -11,6 +16,7 @@ mod packet;
 mod packets;
 mod random;
 mod sockets;
+mod verifier;
 
 use std::collections::BTreeMap;
 
