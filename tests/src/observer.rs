@@ -58,6 +58,15 @@ pub fn program() -> Result<PathBuf> {
         .context("there is no headless-obs: build it or set HEADLESS_OBS_BIN")
 }
 
+/// How many times longer than usual everything may take, as on an emulated machine.
+const SLOWNESS: &str = "HEADLESS_OBS_LAB_SLOWNESS";
+
+/// A limit as this machine needs it.
+fn stretched(patience: Duration) -> Duration {
+    let times = env::var(SLOWNESS).ok().and_then(|times| times.parse().ok());
+    patience.saturating_mul(times.unwrap_or(1))
+}
+
 /// A running daemon; it is killed when this is dropped.
 pub struct Observer {
     program: Program,
@@ -89,6 +98,7 @@ impl Observer {
 
     /// Waits until it is ready.
     pub fn wait_ready(&mut self, patience: Duration) -> Result<()> {
+        let patience = stretched(patience);
         let end = Instant::now() + patience;
         loop {
             if matches!(self.get("/readyz"), Ok((200, _))) {
@@ -150,6 +160,7 @@ impl Observer {
 
     /// Takes snapshots until one is as wanted; the last one is the error after `patience`.
     pub fn snapshot_when(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let patience = stretched(patience);
         let end = Instant::now() + patience;
         loop {
             let snapshot = self.snapshot()?;
@@ -168,7 +179,7 @@ impl Observer {
         let pid =
             i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
         kill_process(pid, Signal::TERM).context("cannot signal the daemon")?;
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + stretched(Duration::from_secs(60));
         loop {
             if let Some(status) = self.program.try_wait()? {
                 return Ok((status, self.log()));
@@ -194,7 +205,7 @@ pub(crate) fn free_port() -> Result<SocketAddr> {
 
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let timeout = Duration::from_secs(30);
+    let timeout = stretched(Duration::from_secs(30));
     let mut stream =
         TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
     stream.set_read_timeout(Some(timeout))?;

@@ -1,5 +1,5 @@
-//! `cargo xtask e2e`: the tests on a cluster alone, and the scenarios. `cargo xtask test` runs the tests too, and the quick
-//! scenarios, as part of everything.
+//! `cargo xtask e2e`: the tests on a cluster alone, the scenarios, and the tests on other kernels. `cargo xtask test` runs
+//! the first, and the quick scenarios, as part of everything.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{scenarios, test};
+use crate::{scenarios, test, vm};
 
 /// Which ones.
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,8 @@ pub(crate) enum Kind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Other kernels in emulated machines; takes long, and is no part of `cargo xtask test`
+    Vm(vm::Options),
 }
 
 /// The task.
@@ -40,5 +42,6 @@ pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
             test::cluster(filter, options, *shipped)
         }
         Kind::Scenarios { args } => scenarios::run(args),
+        Kind::Vm(options) => vm::run(options),
     }
 }

@@ -20,6 +20,7 @@ mod cluster;
 mod console;
 mod daemon;
 mod dashboards;
+mod debian;
 mod demo;
 mod dist;
 mod e2e;
@@ -41,6 +42,7 @@ mod test;
 mod toolchain;
 mod tools;
 mod tree;
+mod vm;
 mod workspace;
 
 /// The tasks of the project. Each one starts with `setup`, which is quick when nothing is missing.
@@ -55,7 +57,7 @@ enum Task {
     Check,
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
-    /// Run the tests that need a Kubernetes cluster, or the scenarios
+    /// Run the tests that need a Kubernetes cluster, the scenarios, or the tests on other kernels
     #[command(subcommand)]
     E2e(e2e::Kind),
     /// Measure what headless-obs adds to connections, DNS answers and packets, beside others; or a part alone

@@ -1,7 +1,7 @@
 //! musl of a certain release, whatever this machine has: what its resolver does differs from release to release.
 //!
-//! In: a release of Debian that has it. Out: static programs. The package is fetched by apt with lists of its own, below
-//! `target/scenarios`; nothing is installed.
+//! In: a release of Debian that has it. Out: static programs. The package is kept below `target/scenarios`;
+//! nothing is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::console::say;
+use crate::debian::{Apt, Archive, Suite};
 use crate::{process, workspace};
 
 /// A release of musl, and Debian's release that has it.
@@ -23,8 +24,8 @@ pub(crate) const OLD: Release = Release { version: "1.2.3", suite: "bookworm" };
 /// Asks again over TCP, and takes 48 addresses at most.
 pub(crate) const NEW: Release = Release { version: "1.2.5", suite: "trixie" };
 
-/// Where Debian's archive keys are.
-const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// What has its files.
+const PACKAGE: &str = "musl-dev";
 
 /// Compiles one file in C into a static program.
 pub(crate) fn compile(release: &Release, source: &Path, program: &Path) -> Result<()> {
@@ -51,52 +52,14 @@ fn ensure(release: &Release) -> Result<PathBuf> {
         return Ok(root);
     }
     say(&format!("fetching musl {} from Debian {}", release.version, release.suite));
-    for part in ["lists/partial", "cache/archives/partial"] {
-        let path = folder.join(part);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    }
-    let list = format!("deb [signed-by={KEYS}] {} {} main\n", archive()?, release.suite);
-    fs::write(folder.join("sources.list"), list).context("cannot write a list of sources")?;
-    let folder = fs::canonicalize(&folder).context("the folder has gone")?;
-    apt(&folder, &["--quiet", "update"])?;
-    apt(&folder, &["--quiet", "download", "musl-dev"])?;
-    // The lists are thirty times as large as what they are for.
-    fs::remove_dir_all(folder.join("lists")).context("cannot remove apt's lists")?;
-    let packages = fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
-    let package = packages.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "deb"));
-    let package = package.context("apt fetched no package musl-dev")?;
-    if !package.to_string_lossy().contains(&format!("_{}-", release.version)) {
-        bail!("Debian {} has another musl by now: {}", release.suite, package.display());
+    let suite = Suite { archive: Archive::Main, name: release.suite, architecture: image::architecture() };
+    let apt = Apt::of(&folder.join("apt"), &[suite])?;
+    let all = apt.show(PACKAGE)?;
+    if !all.lines().any(|line| line.starts_with(&format!("Version: {}-", release.version))) {
+        bail!("Debian {} has another musl by now", release.suite);
     }
     let draft = folder.join("draft");
-    process::run(Command::new("dpkg").arg("-x").arg(&package).arg(&draft))?;
+    apt.unpack(&[PACKAGE.to_owned()], &draft)?;
     fs::rename(&draft, &root).with_context(|| format!("cannot make {}", root.display()))?;
     Ok(root)
-}
-
-/// Where this machine has Debian's packages from; other releases are in the same place.
-fn archive() -> Result<String> {
-    let mut command = Command::new("apt-get");
-    command.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
-    let all = process::output(&mut command)?;
-    let archive = all.lines().map(|line| line.trim_end_matches('/')).find(|line| line.ends_with("/debian"));
-    let archive =
-        archive.context("apt on this machine knows no archive of Debian, which has the releases of musl")?;
-    Ok(archive.to_owned())
-}
-
-/// apt-get with folders of its own.
-fn apt(folder: &Path, words: &[&str]) -> Result<()> {
-    let at = |name: &str| folder.join(name).display().to_string();
-    let options = [
-        format!("Dir::Etc::SourceList={}", at("sources.list")),
-        "Dir::Etc::SourceParts=/dev/null".to_owned(),
-        format!("Dir::State::Lists={}", at("lists")),
-        format!("Dir::Cache={}", at("cache")),
-        "Acquire::Languages=none".to_owned(),
-        "APT::Sandbox::User=root".to_owned(),
-    ];
-    let mut command = Command::new("apt-get");
-    command.current_dir(folder).args(options.iter().flat_map(|option| ["-o", option])).args(words);
-    process::run(&mut command)
 }

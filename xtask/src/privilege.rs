@@ -15,7 +15,8 @@ use anyhow::{Context as _, Error, Result, bail};
 use crate::process;
 
 /// Variables that reach the command through sudo, by prefix.
-const KEPT: [&str; 5] = ["HEADLESS_OBS_", "RUST_BACKTRACE", "RUST_LOG", "NO_COLOR", "COLORTERM"];
+const KEPT: [&str; 6] =
+    ["HEADLESS_OBS_", "UPDATE_GOLDEN", "RUST_BACKTRACE", "RUST_LOG", "NO_COLOR", "COLORTERM"];
 
 /// A command for root.
 ///

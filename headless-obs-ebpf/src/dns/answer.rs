@@ -132,8 +132,11 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
         return;
     };
     let record = entry.as_mut_ptr();
-    let length = opaque(length);
-    if length > 0 && length <= N {
+    // One less than the length, tested and then made one more: the verifier of Linux 6.1 bounds only the
+    // register that is compared, and needs both bounds on the one that is handed over.
+    let last = opaque(length.wrapping_sub(1));
+    if last < N {
+        let length = last + 1;
         head.header.length = length as u32;
         // SAFETY: `record` is the reserved entry.
         let payload = unsafe { (&raw mut (*record).payload).cast() };

@@ -5,7 +5,12 @@
 //! test says otherwise answers count without a question, as where egress cannot be attached: a packet of
 //! BPF_PROG_TEST_RUN has a new socket each time, which cannot have asked.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod asked;
 mod messages;
@@ -14,6 +19,7 @@ mod packet;
 mod packets;
 mod random;
 mod sockets;
+mod verifier;
 
 use std::collections::BTreeMap;
 

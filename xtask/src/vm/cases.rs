@@ -1,0 +1,139 @@
+//! What the matrix consists of: kernels, the machines that they are started as, the tests, and what is known to differ.
+//!
+//! Pure tables. A kernel is named by its series, not by one version: Debian's archive keeps only the newest of each, so
+//! an exact version would be gone after the next security update. Which one a result is of, docs/kernels.md says.
+
+use crate::debian::{Archive, Suite};
+
+/// A kernel of Debian's, as cloud machines have it.
+pub(super) struct Kernel {
+    /// Its name here.
+    pub(super) name: &'static str,
+    /// What its versions begin with.
+    pub(super) series: &'static str,
+    /// Where it comes from.
+    pub(super) suite: Suite,
+}
+
+const fn kernel(name: &'static str, series: &'static str, archive: Archive, suite: &'static str) -> Kernel {
+    Kernel { name, series, suite: Suite { archive, name: suite, architecture: "amd64" } }
+}
+
+/// The oldest that is supported, two that are widely used, and the newest there is.
+pub(super) const KERNELS: [Kernel; 4] = [
+    kernel("5.10", "5.10.", Archive::Security, "bullseye-security"),
+    kernel("6.1", "6.1.", Archive::Security, "bookworm-security"),
+    kernel("6.12", "6.12.", Archive::Security, "trixie-security"),
+    kernel("7.2", "7.2.", Archive::Main, "forky"),
+];
+
+/// Where the guests' shell comes from, a static program.
+pub(super) const BUSYBOX: Suite = Suite { archive: Archive::Main, name: "bookworm", architecture: "amd64" };
+
+/// What a machine is like beside its kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Machine {
+    /// cgroup2 alone, as distributions have it since 2021.
+    Unified,
+    /// Controllers of version 1, cgroup2 beside them.
+    Hybrid,
+    /// Version 1 alone: cgroup2 is mounted nowhere.
+    Version1,
+    /// The kernel's types cannot be read.
+    NoBtf,
+    /// lockdown=integrity, as with secure boot.
+    Lockdown,
+}
+
+impl Machine {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Unified, Self::Hybrid, Self::Version1, Self::NoBtf, Self::Lockdown];
+
+    /// Its name, for the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unified => "v2",
+            Self::Hybrid => "hybrid",
+            Self::Version1 => "v1",
+            Self::NoBtf => "no-btf",
+            Self::Lockdown => "lockdown",
+        }
+    }
+
+    /// Its name, for readers.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Unified => "cgroup v2",
+            Self::Hybrid => "cgroup v1 and v2",
+            Self::Version1 => "cgroup v1 alone",
+            Self::NoBtf => "without BTF",
+            Self::Lockdown => "lockdown=integrity",
+        }
+    }
+
+    /// What the kernel is started with.
+    pub(super) fn parameters(self) -> &'static str {
+        match self {
+            Self::Unified => "vm.cgroup=v2",
+            Self::Hybrid => "vm.cgroup=hybrid",
+            Self::Version1 => "vm.cgroup=v1",
+            Self::NoBtf => "vm.cgroup=v2 vm.btf=hidden",
+            Self::Lockdown => "vm.cgroup=v2 lockdown=integrity",
+        }
+    }
+}
+
+/// A test program, and which of its tests run in a guest: those whose names begin so, without some.
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    pub(super) tests: &'static [&'static str],
+    pub(super) without: &'static [&'static str],
+}
+
+/// What decides whether it works on a kernel, and needs neither other programs than the guest has nor more speed than an
+/// emulated machine. The verifier's figures are those of one kernel.
+pub(super) const PROGRAMS: [Program; 3] = [
+    Program { name: "kernel", tests: &[], without: &["verifier_looks"] },
+    Program { name: "lab", tests: &["outcomes::"], without: &[] },
+    Program {
+        name: "node",
+        tests: &[
+            "attribution::",
+            "dns::what_does_not_fit",
+            "dns::messages_of_every_form",
+            "failures::",
+            "families::",
+            "identity::pods_on_the_hosts_network",
+            "refusals::without_btf",
+            "refusals::without_cgroup2",
+            "refusals::without_tracefs",
+            "restart::",
+            "totals::a_ring_that_overflows",
+        ],
+        without: &[],
+    },
+];
+
+/// What fails on some machines, and has to: a test of it that passes there is as wrong as another one that fails.
+pub(super) struct Difference {
+    pub(super) kernels: &'static [&'static str],
+    pub(super) machines: &'static [Machine],
+    pub(super) test: &'static str,
+    pub(super) reason: &'static str,
+}
+
+pub(super) const DIFFERENCES: [Difference; 2] = [
+    unlisted("restart::connections_older_than_the_daemon_are_counted_down"),
+    unlisted("restart::a_killed_daemon_leaves_nothing_and_the_next_one_finds_the_connections"),
+];
+
+/// A test of the program that lists open connections, where the kernel does not take it.
+const fn unlisted(test: &'static str) -> Difference {
+    let reason = "connections older than the daemon stay unknown: `bpf_sock_from_file` is of 5.11";
+    Difference { kernels: &["5.10"], machines: &Machine::ALL, test, reason }
+}
+
+/// What has to fail there.
+pub(super) fn differences(kernel: &str, machine: Machine) -> impl Iterator<Item = &'static Difference> {
+    DIFFERENCES.iter().filter(move |row| row.kernels.contains(&kernel) && row.machines.contains(&machine))
+}

@@ -1,0 +1,124 @@
+//! An emulated machine: QEMU with a kernel and a guest, its console read to the end.
+//!
+//! In: files, and what the kernel is started with. Out: a [`Transcript`]. One that is silent for too long, or takes too
+//! long altogether, is ended, and its transcript says so.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::transcript::Transcript;
+use crate::{process, setup};
+
+/// No line for so long: it hangs. Single tests take minutes where everything is emulated and others work too.
+const SILENCE: Duration = Duration::from_secs(600);
+/// Whatever it says.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Memory: the guest's files are in it too.
+const MEBIBYTES: &str = "2048";
+
+/// The emulator, and the package that has it.
+const EMULATOR: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
+
+/// Installs the emulator if it is missing.
+pub(super) fn ensure() -> Result<()> {
+    setup::ensure_programs(&[EMULATOR])
+}
+
+/// Runs a machine until it goes off; `show` gets each line.
+pub(super) fn run(
+    kernel: &Path,
+    guest: &Path,
+    parameters: &str,
+    mut show: impl FnMut(&str),
+) -> Result<Transcript> {
+    let mut command = Command::new(EMULATOR.0);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEBIBYTES]);
+    command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(guest).arg("-append");
+    command.arg(format!("console=ttyS0 quiet loglevel=1 panic=-1 {parameters}"));
+    watch(&mut command, SILENCE, LONGEST, &mut show)
+}
+
+/// Ends a process when this goes out of scope.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+fn watch(
+    command: &mut Command,
+    silence: Duration,
+    longest: Duration,
+    show: &mut dyn FnMut(&str),
+) -> Result<Transcript> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = Guard(child.with_context(|| format!("cannot start `{}`", process::describe(command)))?);
+    let output = child.0.stdout.take().context("no console")?;
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    let mut transcript = Transcript::default();
+    let end = Instant::now() + longest;
+    let why = loop {
+        let patience = silence.min(end.saturating_duration_since(Instant::now()));
+        match lines.recv_timeout(patience) {
+            Ok(line) => {
+                show(&line);
+                transcript.push(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) if patience < silence => {
+                break Some(format!("not off after {} s", longest.as_secs()));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                break Some(format!("nothing on the console for {} s", silence.as_secs()));
+            }
+        }
+    };
+    Ok(transcript.finish(why.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, silence: u64, longest: u64) -> Transcript {
+        let [silence, longest] = [silence, longest].map(Duration::from_millis);
+        watch(Command::new("sh").args(["-c", script]), silence, longest, &mut |_| ()).unwrap()
+    }
+
+    #[test]
+    fn one_that_goes_off_is_read_to_the_end() {
+        let all = shell("echo '@@ release 1'; echo '@@ done'", 60_000, 60_000);
+        assert!(all.done && all.release == "1" && all.counts.failures.is_empty());
+        let all = shell("echo panic", 60_000, 60_000);
+        assert_eq!(all.counts.failures, ["not to the end: the machine went off"]);
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_and_has_failed() {
+        let all = shell("exec sleep 1000", 200, 60_000);
+        assert!(all.counts.failures[0].contains("nothing on the console"), "{:?}", all.counts);
+        let all = shell("while echo x; do sleep 0.01; done", 60_000, 1_000);
+        assert!(all.counts.failures[0].contains("not off after 1 s"), "{:?}", all.counts);
+    }
+}

@@ -1,0 +1,179 @@
+//! `cargo xtask e2e vm`: the daemon and its tests on other kernels, each in an emulated machine.
+//!
+//! In: the tables of `cases`, which kernels and machines are asked for. Out: `N passed, N failed` over all of them; with
+//! `--write` the results are put into docs/kernels.md. A machine's console is kept in `target/vm/console`.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::console::{result, say};
+use crate::libtest::Counts;
+use crate::workspace;
+
+mod cases;
+mod cpio;
+mod document;
+mod guest;
+mod machine;
+mod packages;
+mod programs;
+mod transcript;
+
+use cases::{KERNELS, Kernel, Machine};
+use document::Row;
+use guest::Guest;
+use transcript::Transcript;
+
+/// Where results are written down.
+const DOCUMENT: &str = "docs/kernels.md";
+
+/// What to run.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Only this kernel, of 5.10, 6.1, 6.12 and 7.2; can be given several times
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<String>,
+    /// Only this machine, of v2, hybrid, v1, no-btf and lockdown; can be given several times
+    #[arg(long, value_name = "NAME")]
+    machine: Vec<String>,
+    /// Put the results into docs/kernels.md
+    #[arg(long, conflicts_with = "filter")]
+    write: bool,
+    /// Look for newer packages of the kernels
+    #[arg(long)]
+    update: bool,
+    /// Show the machines' consoles
+    #[arg(long)]
+    verbose: bool,
+    /// Run only tests whose name contains one of these, also such as are usually left out
+    filter: Vec<String>,
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let cases = chosen(options)?;
+    machine::ensure()?;
+    let (programs, busybox) = (programs::build()?, packages::busybox()?);
+    let (mut counts, mut rows) = (Counts::default(), Vec::new());
+    for (kernel, machines) in cases {
+        let fetched = packages::kernel(kernel, options.update)?;
+        let guest = workspace::target().join("vm").join(format!("{}.cpio", kernel.name));
+        Guest { busybox: &busybox, programs: &programs, modules: &fetched.modules, filter: &options.filter }
+            .write(&guest)?;
+        for machine in machines {
+            let name = format!("{}, {}", kernel.name, machine.name());
+            say(&format!("{name}: Debian's {}", fetched.version));
+            let (path, mut console) = console(&format!("{}-{}.txt", kernel.name, machine.name()))?;
+            let show = |line: &str| {
+                // What cannot be kept has been read all the same.
+                let _kept = console.write_all(line.as_bytes());
+                if options.verbose {
+                    say(line.trim_end());
+                }
+            };
+            let ran = machine::run(&fetched.kernel, &guest, machine.parameters(), show)?;
+            let (ran, reasons) = judge(kernel, machine, ran, options.filter.is_empty());
+            say(&format!("{name}: {}", ran.counts.summary()));
+            if ran.counts.failed > 0 {
+                ran.counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
+                say(&format!("the console is in {}; it ends with", path.display()));
+                ran.last.iter().for_each(|line| say(line));
+            }
+            let shown = format!("{} ({})", kernel.name, fetched.version);
+            rows.push(document::row(&shown, machine.title(), &ran, &reasons));
+            let failures =
+                ran.counts.failures.into_iter().map(|failure| format!("{name}: {failure}")).collect();
+            counts.add(Counts { failures, ..ran.counts });
+        }
+        // It is as large as all programs together, and made in a moment.
+        fs::remove_file(&guest).with_context(|| format!("cannot remove {}", guest.display()))?;
+    }
+    if options.write {
+        write(rows)?;
+    }
+    counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
+    result(&counts.summary());
+    Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Kernels with their machines.
+fn chosen(options: &Options) -> Result<Vec<(&'static Kernel, Vec<Machine>)>> {
+    let unknown =
+        |given: &[String], known: &[&str]| given.iter().find(|name| !known.contains(&name.as_str())).cloned();
+    if let Some(name) = unknown(&options.kernel, &KERNELS.each_ref().map(|kernel| kernel.name)) {
+        bail!("no kernel {name} in KERNELS of xtask/src/vm/cases.rs");
+    }
+    if let Some(name) = unknown(&options.machine, &Machine::ALL.map(Machine::name)) {
+        bail!("no machine {name}: `--help` names them");
+    }
+    let is_wanted = |given: &[String], name: &str| given.is_empty() || given.iter().any(|one| one == name);
+    let kernels = KERNELS.iter().filter(|kernel| is_wanted(&options.kernel, kernel.name));
+    let machines: Vec<Machine> =
+        Machine::ALL.into_iter().filter(|one| is_wanted(&options.machine, one.name())).collect();
+    Ok(kernels.map(|kernel| (kernel, machines.clone())).collect())
+}
+
+fn console(name: &str) -> Result<(PathBuf, File)> {
+    let folder = workspace::target().join("vm/console");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(name);
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((path, file))
+}
+
+/// Takes out of the failures those that had to be, and adds those that had to be and were not. Gives the reasons.
+fn judge(
+    kernel: &Kernel,
+    machine: Machine,
+    mut ran: Transcript,
+    all: bool,
+) -> (Transcript, Vec<&'static str>) {
+    let mut reasons = Vec::new();
+    for row in cases::differences(kernel.name, machine) {
+        let failures = &mut ran.counts.failures;
+        match failures.iter().position(|failure| failure == row.test) {
+            Some(place) => {
+                failures.remove(place);
+                ran.counts.failed -= 1;
+                if !reasons.contains(&row.reason) {
+                    reasons.push(row.reason);
+                }
+            }
+            None if all => ran.counts.add(Counts::failure(format!(
+                "{} has to fail there, and passed: remove it from DIFFERENCES of xtask/src/vm/cases.rs",
+                row.test
+            ))),
+            None => {}
+        }
+    }
+    (ran, reasons)
+}
+
+fn write(rows: Vec<Row>) -> Result<()> {
+    let path = workspace::root().join(DOCUMENT);
+    let document = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+    let names = KERNELS
+        .iter()
+        .flat_map(|kernel| Machine::ALL.map(|machine| (kernel.name.to_owned(), machine.title().to_owned())));
+    let document = document::replace(&document, rows, &names.collect::<Vec<_>>())?;
+    fs::write(&path, document).with_context(|| format!("cannot write {DOCUMENT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_difference_is_of_a_kernel_that_is_tried() {
+        for row in &cases::DIFFERENCES {
+            assert!(!row.kernels.is_empty() && !row.machines.is_empty() && !row.reason.is_empty());
+            let is_known = |name: &&str| KERNELS.iter().any(|kernel| kernel.name == *name);
+            assert!(row.kernels.iter().all(is_known), "{:?}", row.kernels);
+        }
+    }
+}
