@@ -11,6 +11,7 @@
 )]
 
 mod attribution;
+mod capabilities;
 mod commands;
 mod container;
 mod dns;
