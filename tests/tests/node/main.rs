@@ -23,6 +23,7 @@ mod learned;
 mod mesh;
 mod refusals;
 mod restart;
+mod seccomp;
 mod shop;
 mod size;
 mod stale;
