@@ -21,6 +21,7 @@ mod console;
 mod daemon;
 mod dashboards;
 mod demo;
+mod deny;
 mod dist;
 mod e2e;
 mod elf;
@@ -34,6 +35,7 @@ mod pictures;
 mod privilege;
 mod process;
 mod rules;
+mod sbom;
 mod scenarios;
 mod setup;
 mod source;
@@ -50,9 +52,12 @@ enum Task {
     /// Find or install what building the kernel programs needs
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
-    BuildEbpf,
-    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
+    BuildEbpf(build_ebpf::Options),
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers, the rules for Prometheus, what
+    /// is taken from others, and that the kernel programs are the same wherever they are built
     Check,
+    /// Check what is taken from others: licences, sources, duplicates
+    Deny(deny::Options),
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
     /// Run the tests that need a Kubernetes cluster, or the scenarios
@@ -100,8 +105,9 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup => setup::run(),
-        Task::BuildEbpf => build_ebpf::run(),
+        Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Check => check::run(),
+        Task::Deny(options) => deny::run(&options),
         Task::Test(options) => test::run(&options),
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
