@@ -1,6 +1,6 @@
 //! `cargo xtask deny`: what the project takes from others: licences, sources, duplicates, by `deny.toml`.
 //!
-//! In: Cargo.toml and Cargo.lock. Out: an error after what is wrong was printed.
+//! In: both workspaces' Cargo.toml and Cargo.lock. Out: an error after what is wrong was printed.
 //!
 //! Known vulnerabilities are a check of its own: it needs a database from the network, and what is found today was not
 //! there yesterday, so it cannot be part of what every change has to pass.
@@ -55,7 +55,10 @@ pub(crate) fn ensure() -> Result<PathBuf> {
 fn deny(checks: &[&str]) -> Result<()> {
     let program = ensure()?;
     let root = workspace::root();
-    let mut command = Command::new(&program);
-    command.current_dir(&root).args(["--locked", "--config"]).arg(root.join("deny.toml"));
-    process::run(command.args(["check", "--hide-inclusion-graph"]).args(checks))
+    for folder in [root.clone(), root.join("fuzz")] {
+        let mut command = Command::new(&program);
+        command.current_dir(&folder).args(["--locked", "--config"]).arg(root.join("deny.toml"));
+        process::run(command.args(["check", "--hide-inclusion-graph"]).args(checks))?;
+    }
+    Ok(())
 }

@@ -25,6 +25,7 @@ mod deny;
 mod dist;
 mod e2e;
 mod elf;
+mod fuzz;
 mod go;
 mod kernel;
 mod layers;
@@ -58,6 +59,8 @@ enum Task {
     Check,
     /// Check what is taken from others: licences, sources, duplicates
     Deny(deny::Options),
+    /// Try hostile input on the decoders
+    Fuzz(fuzz::Options),
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
     /// Run the tests that need a Kubernetes cluster, or the scenarios
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Check => check::run(),
         Task::Deny(options) => deny::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(kind) => bench::run(&kind),
