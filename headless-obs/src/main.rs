@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use headless_obs::cli::Cli;
 use headless_obs::cli::observe::Misfit;
-use headless_obs::{app, commands, log};
+use headless_obs::{app, commands, log, probe};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -22,7 +22,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     log::start(&cli)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // What goes wrong here is found when this thread gives up its own.
+        .on_thread_start(|| drop(probe::as_a_helper()))
+        .build()?;
     let result = runtime.block_on(commands::execute(cli, app::start, app::checks));
     // A thread that waits for a reader of standard output must not keep the process.
     runtime.shutdown_background();

@@ -44,7 +44,7 @@ pub use manifest::{EndpointSpec, ServiceSpec};
 pub use node::{Node, NodeSpec};
 pub use observer::{Observer, ObserverSpec, program};
 pub use pod::{Pod, PodSpec, ResolvConf, Workload};
-pub use process::Agent;
+pub use process::{Agent, agent_path};
 pub use program::Program;
 pub use server::{Server, ServerMode, ServerSpec};
 pub use truth::TruthRow;

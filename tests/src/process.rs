@@ -102,7 +102,7 @@ impl Spawner {
 }
 
 /// The agent's program: beside this one, as cargo builds it, or as told by `LAB_AGENT`.
-pub(crate) fn agent_path() -> Result<PathBuf> {
+pub fn agent_path() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LAB_AGENT") {
         return Ok(path.into());
     }

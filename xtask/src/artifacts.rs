@@ -26,12 +26,12 @@ pub(crate) const DAEMON: &str = "headless-obs";
 
 /// Builds binaries: `--package NAME --bin NAME` pairs and the like.
 pub(crate) fn build(args: &[&str]) -> Result<Vec<Program>> {
-    run(process::cargo().arg("build").args(args))
+    run(process::cargo().args(["build", "--locked"]).args(args))
 }
 
 /// Builds the test programs of a package, without running them.
 pub(crate) fn build_tests(package: &str) -> Result<Vec<Program>> {
-    let mut built = run(process::cargo().args(["test", "--no-run", "--package", package]))?;
+    let mut built = run(process::cargo().args(["test", "--locked", "--no-run", "--package", package]))?;
     built.retain(|program| program.is_test);
     // Cargo announces them as they get ready, which differs from run to run.
     built.sort_by(|one, other| one.name.cmp(&other.name));

@@ -7,16 +7,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use crate::console::say;
 use crate::toolchain::BPF_TARGET;
 use crate::{process, setup, workspace};
 
+/// What is built.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Build them once more, from a copy of the sources elsewhere, and compare the bytes
+    #[arg(long)]
+    twice: bool,
+}
+
 /// The task.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     build()?;
     say(&format!("kernel programs are in {}", workspace::ebpf_object().display()));
+    if options.twice {
+        reproduce()?;
+        say("and the same bytes are made elsewhere");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -25,16 +38,42 @@ pub(crate) fn build() -> Result<()> {
     let tools = setup::ensure()?;
     process::run(&mut tools.toolchain.cargo("build", &tools.linker))
         .context("the kernel programs were not built")?;
-    replace_if_changed(&built("headless-obs"), &workspace::ebpf_object())
+    replace_if_changed(&built(&workspace::ebpf_dir(), "headless-obs"), &workspace::ebpf_object())
 }
 
 /// Where the object with programs that do nothing is, after [`build`].
 pub(crate) fn floor() -> PathBuf {
-    built("floor")
+    built(&workspace::ebpf_dir(), "floor")
 }
 
-fn built(name: &str) -> PathBuf {
-    workspace::ebpf_dir().join(BPF_TARGET).join("release").join(name)
+fn built(target: &Path, name: &str) -> PathBuf {
+    target.join(BPF_TARGET).join("release").join(name)
+}
+
+/// Builds the object once more, from a copy of the sources in another folder and from nothing, and compares the bytes.
+pub(crate) fn reproduce() -> Result<()> {
+    build()?;
+    let tools = setup::ensure()?;
+    let folder = workspace::target().join("ebpf-again");
+    let _ = fs::remove_dir_all(&folder);
+    let (root, target) = (folder.join("a-copy"), folder.join("target"));
+    workspace::copy_to(&root)?;
+    process::run(&mut tools.toolchain.cargo_in(&root, &target, "build", &tools.linker))?;
+    let again = fs::read(built(&target, "headless-obs")).context("there is no second object")?;
+    let first = fs::read(workspace::ebpf_object()).context("there is no object")?;
+    if let Some(place) = difference(&first, &again) {
+        bail!(
+            "the kernel programs, built twice, differ from byte {place} on; both are kept, one in {}",
+            folder.display()
+        );
+    }
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// The first byte that differs.
+fn difference(one: &[u8], other: &[u8]) -> Option<usize> {
+    let place = one.iter().zip(other).position(|(one, other)| one != other);
+    place.or_else(|| (one.len() != other.len()).then(|| one.len().min(other.len())))
 }
 
 fn replace_if_changed(from: &Path, to: &Path) -> Result<()> {
@@ -52,6 +91,13 @@ fn replace_if_changed(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_differ_where_the_first_byte_does() {
+        assert_eq!(difference(b"abc", b"abc"), None);
+        assert_eq!(difference(b"abc", b"abd"), Some(2));
+        assert_eq!(difference(b"abc", b"ab"), Some(2));
+    }
 
     #[test]
     fn an_unchanged_object_is_not_touched() {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::{build_ebpf, chart, dashboards, layers, process, rules, setup};
+use crate::{build_ebpf, chart, dashboards, deny, layers, process, rules, setup};
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -41,11 +41,13 @@ pub(crate) fn of_code() -> Vec<&'static str> {
     failed
 }
 
-/// The checks of what is deployed. They need tools that take minutes to build.
+/// The checks of what is deployed and shipped. They need tools that take minutes to build.
 pub(crate) fn of_what_is_deployed() -> Vec<&'static str> {
     let mut failed = Vec::new();
     note(&mut failed, "rules", &rules::check);
     note(&mut failed, "chart", &chart::check);
+    note(&mut failed, "what is taken from others", &deny::check);
+    note(&mut failed, "kernel programs, built twice", &build_ebpf::reproduce);
     failed
 }
 
@@ -67,7 +69,7 @@ fn format() -> Result<()> {
 fn clippy(object: bool) -> Result<()> {
     let mut command = process::cargo();
     without_object(&mut command, object);
-    process::run(command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    process::run(command.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn clippy_bpf() -> Result<()> {
@@ -79,7 +81,9 @@ fn clippy_bpf() -> Result<()> {
 fn documentation(object: bool) -> Result<()> {
     let mut command = process::cargo();
     without_object(&mut command, object);
-    process::run(command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    process::run(
+        command.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )
 }
 
 fn without_object(command: &mut std::process::Command, object: bool) {

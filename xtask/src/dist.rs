@@ -1,5 +1,5 @@
 //! `cargo xtask dist`: what is shipped, under `target/dist`: the static program, its image, the chart, the
-//! manifests.
+//! manifests, and what all of it is made of (`sbom`).
 //!
 //! The image is written without a container engine, and the same sources give the same image. Chart and
 //! manifests are those of `deploy/`: they name the image of this version.
@@ -15,7 +15,7 @@ use clap::Args;
 use image::{Entry, Image};
 
 use crate::console::say;
-use crate::{artifacts, build_ebpf, elf, process, workspace};
+use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
 
 /// Repository of the image; `localhost` is looked up in no registry.
 const REPOSITORY: &str = "localhost/headless-obs";
@@ -61,8 +61,9 @@ pub(crate) fn make(profile: &str, folder: &Path) -> Result<Made> {
     let built = build(profile)?;
     replace_folder(folder)?;
     for name in FOLDERS {
-        copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
+        workspace::copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
     }
+    sbom::write(folder, &host()?)?;
     let program = folder.join(artifacts::DAEMON);
     fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
     let version = env!("CARGO_PKG_VERSION");
@@ -86,7 +87,7 @@ fn build(profile: &str) -> Result<PathBuf> {
     // Named as a target, so that the flag is not for build scripts and procedural macros, which cannot be static.
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     let mut cargo = process::cargo();
-    cargo.env(flags, "-C target-feature=+crt-static").args(["build", "--target", &host]);
+    cargo.env(flags, "-C target-feature=+crt-static").args(["build", "--locked", "--target", &host]);
     cargo.args(["--profile", profile, "--package", "headless-obs", "--bin", artifacts::DAEMON]);
     let program = artifacts::binary(&artifacts::run(&mut cargo)?, artifacts::DAEMON)?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
@@ -97,7 +98,7 @@ fn build(profile: &str) -> Result<PathBuf> {
 }
 
 /// This machine, as rustc calls it.
-fn host() -> Result<String> {
+pub(crate) fn host() -> Result<String> {
     let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("rustc does not name its host")
@@ -111,7 +112,7 @@ fn labels(version: &str) -> Result<BTreeMap<String, String>> {
             "How clients spread their connections over the pods behind headless Services".to_owned(),
         ),
         ("version", version.to_owned()),
-        ("licenses", "(MIT OR Apache-2.0) AND GPL-2.0-only".to_owned()),
+        ("licenses", "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later".to_owned()),
     ]);
     // A source archive has no history.
     if workspace::root().join(".git").exists() {
@@ -133,20 +134,6 @@ fn replace_folder(folder: &Path) -> Result<()> {
         }
         _ => fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
     }
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let path = entry?.path();
-        let copy = to.join(path.file_name().context("a file without a name")?);
-        if path.is_dir() {
-            copy_folder(&path, &copy)?;
-        } else {
-            fs::copy(&path, copy).with_context(|| format!("cannot copy {}", path.display()))?;
-        }
-    }
-    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

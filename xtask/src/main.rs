@@ -22,9 +22,11 @@ mod daemon;
 mod dashboards;
 mod debian;
 mod demo;
+mod deny;
 mod dist;
 mod e2e;
 mod elf;
+mod fuzz;
 mod go;
 mod kernel;
 mod layers;
@@ -35,6 +37,7 @@ mod pictures;
 mod privilege;
 mod process;
 mod rules;
+mod sbom;
 mod scenarios;
 mod setup;
 mod source;
@@ -52,9 +55,14 @@ enum Task {
     /// Find or install what building the kernel programs needs
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
-    BuildEbpf,
-    /// Check format, lints (host and BPF), documentation, the import rules of the layers and the rules for Prometheus
+    BuildEbpf(build_ebpf::Options),
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers, the rules for Prometheus, what
+    /// is taken from others, and that the kernel programs are the same wherever they are built
     Check,
+    /// Check what is taken from others: licences, sources, duplicates
+    Deny(deny::Options),
+    /// Try hostile input on the decoders
+    Fuzz(fuzz::Options),
     /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
     Test(test::Options),
     /// Run the tests that need a Kubernetes cluster, the scenarios, or the tests on other kernels
@@ -101,8 +109,10 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup => setup::run(),
-        Task::BuildEbpf => build_ebpf::run(),
+        Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Check => check::run(),
+        Task::Deny(options) => deny::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
         Task::E2e(kind) => e2e::run(&kind),
         Task::Bench(options) => bench::run(&options),

@@ -175,35 +175,53 @@ fn candidates(policy: &str) -> usize {
 }
 
 fn linker() -> Result<PathBuf> {
-    let root = workspace::tools().join(format!("bpf-linker-{LINKER_VERSION}"));
-    let linker = root.join("bin/bpf-linker");
-    if linker.is_file() {
-        return Ok(linker);
-    }
-    say(&format!("installing bpf-linker {LINKER_VERSION} into {} (about a minute)", root.display()));
-    let build = workspace::tools().join("build");
-    // On the path only so that cargo does not advise to put it there.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::env::split_paths(&path).chain([root.join("bin")]))?;
-    process::run(
-        process::cargo()
-            .env("PATH", path)
-            .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--no-track"])
-            .arg("--root")
-            .arg(&root)
-            .arg("--target-dir")
-            .arg(&build),
-    )
-    .with_context(|| {
-        format!(
-            "cannot install the BPF linker; run `cargo install bpf-linker --version {LINKER_VERSION} --locked \
-             --root {}` to see why",
-            root.display()
+    let linker = Installed { package: "bpf-linker", version: LINKER_VERSION, time: "about a minute" };
+    linker.ensure()
+}
+
+/// A program that cargo builds, once, and keeps under `target/tools`.
+pub(crate) struct Installed {
+    /// The package, and its program.
+    pub(crate) package: &'static str,
+    pub(crate) version: &'static str,
+    /// How long building it takes.
+    pub(crate) time: &'static str,
+}
+
+impl Installed {
+    /// Its path. Builds it if need be.
+    pub(crate) fn ensure(&self) -> Result<PathBuf> {
+        let Self { package, version, time } = self;
+        let root = workspace::tools().join(format!("{package}-{version}"));
+        let program = root.join("bin").join(package);
+        if program.is_file() {
+            return Ok(program);
+        }
+        say(&format!("installing {package} {version} into {} ({time})", root.display()));
+        let build = workspace::tools().join(format!("build-{package}"));
+        // On the path only so that cargo does not advise to put it there.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::env::split_paths(&path).chain([root.join("bin")]))?;
+        process::run(
+            process::cargo()
+                .env("PATH", path)
+                .args(["install", package, "--version", version, "--locked", "--no-track"])
+                .arg("--root")
+                .arg(&root)
+                .arg("--target-dir")
+                .arg(&build),
         )
-    })?;
-    // Only the program is needed again.
-    fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
-    Ok(linker)
+        .with_context(|| {
+            format!(
+                "cannot install {package}; run `cargo install {package} --version {version} --locked --root {}` to \
+                 see why",
+                root.display()
+            )
+        })?;
+        // Only the program is needed again.
+        fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
+        Ok(program)
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! reason: nothing is skipped in silence. The last line is `N passed, N failed` over everything.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -15,8 +16,8 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::{
-    artifacts, build_ebpf, check, cluster, dist, kernel, parts, pictures, privilege, process, scenarios,
-    setup, tools,
+    artifacts, build_ebpf, check, cluster, deny, dist, kernel, parts, pictures, privilege, process,
+    scenarios, setup, tools,
 };
 
 /// The packages whose tests need neither root nor BPF.
@@ -60,9 +61,6 @@ impl Options {
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
-    let add_failed = |counts: &mut Counts, checks: Vec<_>| {
-        checks.iter().for_each(|check| counts.add(Counts::failure(format!("check: {check}"))));
-    };
     // Tests mostly wait for what they test: time enough to build what the later ones need.
     let ahead = options.check.then(|| thread::spawn(build_ahead));
     if options.check {
@@ -84,10 +82,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(conclude(counts))
 }
 
-/// Builds what only some test programs need. Whoever needs it tries again, and says what is wrong.
+/// Counts each failed check as a failed test.
+fn add_failed(counts: &mut Counts, checks: Vec<impl Display>) {
+    checks.into_iter().for_each(|check| counts.add(Counts::failure(format!("check: {check}"))));
+}
+
+/// Builds what only some test programs and checks need. Whoever needs it tries again, and says what is wrong.
 fn build_ahead() {
     let _ = parts::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
+    drop(deny::ensure());
 }
 
 /// The tests on a cluster, and nothing else.
@@ -123,7 +127,7 @@ fn not_run(part: &str, error: &anyhow::Error) -> Counts {
 fn pure(options: &Options, with_object: bool) -> Result<Counts> {
     say("pure tests");
     let mut command = process::cargo();
-    command.args(["test", "--no-fail-fast"]);
+    command.args(["test", "--locked", "--no-fail-fast"]);
     command.args(PURE.iter().flat_map(|package| ["--package", package]));
     if !with_object {
         command.env("HEADLESS_OBS_EBPF", "none");

@@ -41,6 +41,11 @@ pub(crate) enum Core {
 impl Toolchain {
     /// `cargo SUBCOMMAND` of this toolchain, for the package of the kernel programs.
     pub(crate) fn cargo(&self, subcommand: &str, linker: &Path) -> Command {
+        self.cargo_in(&workspace::root(), &workspace::ebpf_dir(), subcommand, linker)
+    }
+
+    /// The same for a copy of the workspace. The object does not depend on where it, cargo's home and the compiler are.
+    pub(crate) fn cargo_in(&self, root: &Path, target: &Path, subcommand: &str, linker: &Path) -> Command {
         let bin = self.sysroot.join("bin");
         // cargo-clippy is started by itself: `cargo clippy` would prefer the one in ~/.cargo/bin, which is
         // rustup's and may be of another toolchain.
@@ -48,13 +53,25 @@ impl Toolchain {
             "clippy" => Command::new(bin.join("cargo-clippy")),
             _ => Command::new(bin.join("cargo")),
         };
-        let flags = [
+        let mut flags = vec![
             OsString::from("-Cdebuginfo=2"),
             [OsString::from("-Clinker="), linker.into()].into_iter().collect(),
             OsString::from("-Clink-arg=--btf"),
         ];
+        for (path, name) in [
+            (Some(root.to_path_buf()), "/headless-obs"),
+            (cargo_home(), "/cargo"),
+            (Some(self.sysroot.join("lib/rustlib/src/rust")), "/rustc"),
+        ] {
+            let Some(path) = path else { continue };
+            flags.push(
+                [OsString::from("--remap-path-prefix="), path.into(), format!("={name}").into()]
+                    .into_iter()
+                    .collect(),
+            );
+        }
         command
-            .current_dir(workspace::root())
+            .current_dir(root)
             .env("CARGO", bin.join("cargo"))
             .env("RUSTC", bin.join("rustc"))
             // The BPF target and aya-ebpf use what stable rustc accepts only with this.
@@ -63,9 +80,9 @@ impl Toolchain {
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")))
             .arg(subcommand)
             .args(["--package", "headless-obs-ebpf", "--features", "kernel", "--bins"])
-            .args(["--release", "--target", BPF_TARGET])
+            .args(["--locked", "--release", "--target", BPF_TARGET])
             .arg("--target-dir")
-            .arg(workspace::ebpf_dir());
+            .arg(target);
         if self.core == Core::Source {
             command.args(["-Z", "build-std=core"]);
         }
@@ -76,6 +93,12 @@ impl Toolchain {
     pub(crate) fn is_system(&self) -> bool {
         self.sysroot == Path::new(SYSTEM)
     }
+}
+
+/// Where cargo keeps the sources of dependencies.
+fn cargo_home() -> Option<PathBuf> {
+    let given = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
 /// The prefix of the compiler that Debian's packages install.

@@ -1,6 +1,9 @@
-//! Where things are: the paths of the workspace that tasks read and write.
+//! Where things are: the paths of the workspace that tasks read and write; and copies of it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -28,4 +31,37 @@ pub(crate) fn ebpf_object() -> PathBuf {
 /// Where `setup` keeps tools and its notes.
 pub(crate) fn tools() -> PathBuf {
     target().join("tools")
+}
+
+/// What cargo needs of the workspace to build any part of it.
+const SOURCES: [&str; 6] =
+    ["Cargo.toml", "Cargo.lock", "headless-obs", "headless-obs-ebpf", "tests", "xtask"];
+
+/// Copies the sources.
+pub(crate) fn copy_to(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for name in SOURCES {
+        let (from, to) = (root().join(name), folder.join(name));
+        if from.is_dir() {
+            copy_folder(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let copy = to.join(path.file_name().context("a file without a name")?);
+        if path.is_dir() {
+            copy_folder(&path, &copy)?;
+        } else {
+            fs::copy(&path, copy).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
 
 mod checks;
 mod clock;
@@ -67,8 +68,9 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let (stop, mut stopped) = oneshot::channel();
     let probes = probe_options(&observe);
     let readied = readiness.clone();
+    let reads_files = source.reads_files();
     let task = if engine.synced() {
-        let work = attach(scene, engine, &probes, readied)?;
+        let work = attach(scene, engine, &probes, readied, reads_files)?;
         source.follow(sender);
         tokio::spawn(async move { work.run(updates, requests, &mut stopped).await })
     } else {
@@ -76,7 +78,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         tokio::spawn(async move {
             let waited = scene.wait(&mut engine, &readied, &mut updates, &mut requests, &mut stopped).await;
             let Some(taps) = waited else { return Ok(()) };
-            let mut work = attach(scene, engine, &probes, readied)?;
+            let mut work = attach(scene, engine, &probes, readied, reads_files)?;
             work.follow(taps);
             work.run(updates, requests, &mut stopped).await
         })
@@ -90,6 +92,7 @@ fn attach(
     engine: Engine,
     probes: &probe::Options,
     readiness: Readiness,
+    reads_files: bool,
 ) -> anyhow::Result<Work> {
     let mut loaded =
         probe::load(probes).context("cannot observe this machine; `headless-obs doctor` checks it")?;
@@ -98,6 +101,11 @@ fn attach(
     let scene = Scene { from: now(), ..scene };
     let mut work = Work::new(scene, engine, loaded, readiness);
     work.adopt(&existing);
+    // All that takes capabilities is done.
+    match probe::give_up(work.maps(), reads_files) {
+        Ok(probe::GivenUp { dropped, kept }) => info!(dropped, kept, "capabilities given up"),
+        Err(error) => warn!(%error, "cannot give up capabilities that are not needed any more"),
+    }
     Ok(work)
 }
 
@@ -155,6 +163,15 @@ impl Source {
         match self {
             Self::Kubernetes(source) => Some(source.status()),
             Self::Files(..) | Self::Dns => None,
+        }
+    }
+
+    /// Whether it reads files again and again, which may be somebody else's.
+    fn reads_files(&self) -> bool {
+        match self {
+            // Of the API server's: credentials.
+            Self::Files(..) | Self::Kubernetes(_) => true,
+            Self::Dns => false,
         }
     }
 

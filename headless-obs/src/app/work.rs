@@ -13,7 +13,7 @@ use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
 use crate::expose::metrics::governor::Notice;
 use crate::handle::{Readiness, Request, TraceTap};
-use crate::probe::{Loaded, Record, give_back, numbers_processes_as_the_kernel};
+use crate::probe::{Loaded, Maps, Record, give_back, numbers_processes_as_the_kernel};
 use crate::sources::Update;
 use crate::time::Time;
 use headless_obs_ebpf::record::ExistingRecord;
@@ -66,6 +66,11 @@ impl Work {
             has_shown: false,
             told: BTreeSet::new(),
         }
+    }
+
+    /// The kernel's maps.
+    pub(super) fn maps(&self) -> &Maps {
+        &self.loaded.maps
     }
 
     /// Takes in the connections that were open before.

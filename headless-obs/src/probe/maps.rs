@@ -129,6 +129,11 @@ impl Maps {
             .collect()
     }
 
+    /// Whether the kernel lets this thread look into a map.
+    pub(super) fn can_be_read(&self) -> bool {
+        self.counters.get(&0, 0).is_ok()
+    }
+
     /// Map → entries in use and capacity. Walks the keys: not for the hot path.
     pub fn fill(&self) -> BTreeMap<&'static str, (u64, u64)> {
         let used = BTreeMap::from([

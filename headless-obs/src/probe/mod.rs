@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod btf;
+mod capabilities;
 mod cgroup;
 mod existing;
 mod load;
@@ -27,6 +28,7 @@ mod ring;
 mod tracefs;
 
 pub use btf::VMLINUX;
+pub use capabilities::{GivenUp, as_a_helper, give_up};
 pub use cgroup::{CgroupRoot, is_own_container};
 pub use load::{Loaded, load, object};
 pub use maps::{Flow, Maps};

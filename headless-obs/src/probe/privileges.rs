@@ -14,12 +14,17 @@ const CAP_SYS_ADMIN: u32 = 21;
 
 /// The capabilities that are needed and not in effect, from the text of /proc/PID/status; `None` if it names none.
 pub fn missing_capabilities(status: &str) -> Option<Vec<&'static str>> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    let held = u64::from_str_radix(line.trim(), 16).ok()?;
+    let held = capabilities_in(status, "CapEff:")?;
     let has = |number: u32| held & (1 << number) != 0;
     let is_missing =
         |&&(number, name): &&(u32, &str)| !(has(number) || name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN));
     Some(NEEDED.iter().filter(is_missing).map(|(_, name)| *name).collect())
+}
+
+/// A set of capabilities from the text of /proc/PID/status, by the name of its line.
+pub(super) fn capabilities_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// The error for a refusal of the kernel's, with what may be the reason.

@@ -1,8 +1,8 @@
 //! lab-agent: what runs inside the pods of the lab.
 //!
-//! In: where to go (`--parent`, `--netns`, `--cgroup`, `--resolv-conf`), a role with its spec in JSON, then commands
-//! on stdin, one a line. Out: on stdout one line when it is ready and one reply for each command, `{"ok": …}` or
-//! `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
+//! In: where to go (`--parent`, `--netns`, `--cgroup`, `--resolv-conf`), under which profile (`--seccomp`), a role with
+//! its spec in JSON, then commands on stdin, one a line. Out: on stdout one line when it is ready and one reply for each
+//! command, `{"ok": …}` or `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
 
 #![deny(unsafe_code)]
 
@@ -13,10 +13,12 @@ mod enter;
 mod node;
 mod pause;
 mod proxy;
+mod seccomp;
 mod server;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let mut place = enter::Place::default();
+    let mut profile: Option<PathBuf> = None;
     let role = loop {
         let argument = arguments.next().context("no role: lab-agent is started by the lab, not by hand")?;
         let mut value = || arguments.next().with_context(|| format!("{} needs a value", argument.display()));
@@ -43,10 +46,12 @@ fn run() -> Result<()> {
             Some("--netns") => place.netns = Some(value()?.into()),
             Some("--cgroup") => place.cgroup = Some(value()?.into()),
             Some("--resolv-conf") => place.resolv_conf = value()?.into_string().ok(),
+            Some("--seccomp") => profile = Some(value()?.into()),
             _ => break argument,
         }
     };
     place.enter()?;
+    profile.as_deref().map_or(Ok(()), seccomp::apply)?;
     match role.to_str() {
         Some("exec") => {
             let program = arguments.next().context("exec needs a program")?;

@@ -111,6 +111,19 @@ fn rights() -> Vec<Row> {
             json!("bpf"),
         )
         .with(json!({"appArmorProfile": {"type": "Localhost"}})),
+        pod(
+            "seccompProfile.type",
+            json!("Unconfined"),
+            "/spec/template/spec/securityContext/seccompProfile/type",
+            json!("Unconfined"),
+        ),
+        pod(
+            "seccompProfile.localhostProfile",
+            json!("headless-obs.json"),
+            "/spec/template/spec/securityContext/seccompProfile/localhostProfile",
+            json!("headless-obs.json"),
+        )
+        .with(json!({"seccompProfile": {"type": "Localhost"}})),
     ]
 }
 

@@ -12,6 +12,7 @@
 
 mod asked;
 mod attribution;
+mod capabilities;
 mod commands;
 mod container;
 mod crowd;
@@ -25,6 +26,7 @@ mod learned;
 mod mesh;
 mod refusals;
 mod restart;
+mod seccomp;
 mod shop;
 mod size;
 mod stale;

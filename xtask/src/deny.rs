@@ -1,0 +1,64 @@
+//! `cargo xtask deny`: what the project takes from others: licences, sources, duplicates, by `deny.toml`.
+//!
+//! In: both workspaces' Cargo.toml and Cargo.lock. Out: an error after what is wrong was printed.
+//!
+//! Known vulnerabilities are a check of its own: it needs a database from the network, and what is found today was not
+//! there yesterday, so it cannot be part of what every change has to pass.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::console::say;
+use crate::setup::Installed;
+use crate::{process, workspace};
+
+const CARGO_DENY: Installed =
+    Installed { package: "cargo-deny", version: "0.20.2", time: "some five minutes" };
+
+/// What is checked.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Check for known vulnerabilities instead, by the RustSec database, which is fetched from github.com
+    #[arg(long)]
+    advisories: bool,
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.advisories {
+        deny(&["advisories"]).context(
+            "vulnerabilities found, or the database of known ones could not be fetched from github.com: if the lines \
+             above say so, nothing was checked, and it has to be run where that can be reached",
+        )?;
+        say("no known vulnerabilities");
+    } else {
+        check()?;
+        say("licences, sources and duplicates are as deny.toml wants them");
+        say("known vulnerabilities were not looked for: `cargo xtask deny --advisories` does");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The check that needs no network.
+pub(crate) fn check() -> Result<()> {
+    deny(&["licenses", "bans", "sources"])
+}
+
+/// The program. Builds it if need be.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    CARGO_DENY.ensure()
+}
+
+fn deny(checks: &[&str]) -> Result<()> {
+    let program = ensure()?;
+    let root = workspace::root();
+    for folder in [root.clone(), root.join("fuzz")] {
+        let mut command = Command::new(&program);
+        command.current_dir(&folder).args(["--locked", "--config"]).arg(root.join("deny.toml"));
+        process::run(command.args(["check", "--hide-inclusion-graph"]).args(checks))?;
+    }
+    Ok(())
+}

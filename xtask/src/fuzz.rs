@@ -1,0 +1,151 @@
+//! `cargo xtask fuzz`: what hostile input can do to the decoders, tried by libFuzzer.
+//!
+//! In: the targets and corpora of `fuzz/`. Out: an error that says how to see each crash again. What is found on the way
+//! is kept in `target/fuzz/corpus`, so that the next run goes on from there; `--keep` brings it into the repository.
+//!
+//! The stable compiler can instrument for coverage: it is a pass of LLVM like any other. So neither cargo-fuzz nor a
+//! nightly compiler is needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::console::say;
+use crate::{dist, process, workspace};
+
+/// The targets, as in `fuzz/Cargo.toml`.
+const TARGETS: [&str; 5] = ["dns_message", "tcp_reassembly", "ring_record", "manifest", "api_objects"];
+
+/// Counters for each edge, and the operands of comparisons, as libFuzzer reads them.
+const INSTRUMENTATION: &str = "--cfg=fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// What an input may take. The timeout is for one that hangs, on a machine that is busy.
+const LIMITS: [&str; 4] = ["-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-max_len=16384"];
+
+/// What is run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only this target
+    #[arg(value_parser = TARGETS)]
+    target: Option<String>,
+    /// How long each target runs
+    #[arg(long, default_value_t = 30)]
+    seconds: u32,
+    /// Run this input once instead, such as one that crashed
+    #[arg(long, requires = "target")]
+    input: Option<PathBuf>,
+    /// Bring what was found into the corpora of the repository: as few inputs as reach all that is reached
+    #[arg(long, conflicts_with = "input")]
+    keep: bool,
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let built = build()?;
+    let chosen =
+        TARGETS.iter().filter(|name| options.target.as_deref().is_none_or(|chosen| chosen == **name));
+    let mut failed = Vec::new();
+    for name in chosen {
+        let ran = match &options.input {
+            Some(input) => process::run(Command::new(built.join(name)).args(LIMITS).arg(input)),
+            None => fuzz(&built, name, options.seconds),
+        };
+        if let Err(error) = ran {
+            say(&format!("{error:#}"));
+            failed.push(*name);
+        } else if options.keep {
+            keep(&built, name)?;
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds all targets; gives the folder they are in.
+fn build() -> Result<PathBuf> {
+    let host = dist::host()?;
+    let target = workspace::target().join("fuzz");
+    // Named as a target, so that build scripts and procedural macros are not instrumented.
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let mut cargo = politely(process::cargo().get_program());
+    cargo
+        .current_dir(workspace::root().join("fuzz"))
+        .env(flags, INSTRUMENTATION)
+        // No target loads a program.
+        .env("HEADLESS_OBS_EBPF", "none")
+        .args(["build", "--quiet", "--locked", "--bins", "--target", &host, "--target-dir"])
+        .arg(&target);
+    process::run(&mut cargo).context("the fuzz targets were not built; they need a C++ compiler")?;
+    Ok(target.join(host).join("debug"))
+}
+
+fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
+    let (seeds, found) = corpora(name);
+    let crashes = workspace::root().join("fuzz/artifacts").join(name);
+    for folder in [&found, &crashes] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    say(&format!("fuzzing {name} for {seconds} s"));
+    let mut command = politely(built.join(name).as_os_str());
+    command.args(LIMITS).args([
+        &format!("-max_total_time={seconds}"),
+        "-print_final_stats=1",
+        "-verbosity=0",
+    ]);
+    command.arg(format!("-artifact_prefix={}/", crashes.display())).args([&found, &seeds]);
+    process::run(&mut command).with_context(|| {
+        format!(
+            "{name} found an input that should not do what it does, in {}; to see it again: \
+             `cargo xtask fuzz {name} --input FILE`",
+            crashes.display()
+        )
+    })
+}
+
+/// Replaces the corpus of the repository by as few inputs as reach what all inputs reach.
+fn keep(built: &Path, name: &str) -> Result<()> {
+    let (seeds, found) = corpora(name);
+    let merged = workspace::target().join("fuzz/merged").join(name);
+    let _ = fs::remove_dir_all(&merged);
+    fs::create_dir_all(&merged)?;
+    let mut command = politely(built.join(name).as_os_str());
+    process::run(command.args(LIMITS).args(["-merge=1", "-verbosity=0"]).args([&merged, &seeds, &found]))?;
+    workspace::copy_folder(&merged, &seeds)
+}
+
+/// Inputs of the repository, and those that runs on this machine have found.
+fn corpora(name: &str) -> (PathBuf, PathBuf) {
+    (workspace::root().join("fuzz/corpus").join(name), workspace::target().join("fuzz/corpus").join(name))
+}
+
+/// A program that leaves the machine to others.
+fn politely(program: &std::ffi::OsStr) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(program);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_built_and_has_a_corpus() {
+        let manifest = fs::read_to_string(workspace::root().join("fuzz/Cargo.toml")).unwrap();
+        let declared: Vec<_> =
+            manifest.lines().filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")).collect();
+        let expected: Vec<_> = TARGETS.iter().map(|name| format!("{name}.rs\"")).collect();
+        assert_eq!(declared, expected);
+        for name in TARGETS {
+            let seeds = fs::read_dir(corpora(name).0).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(seeds.count() > 0, "{name} begins with nothing");
+        }
+    }
+}
