@@ -114,7 +114,7 @@ impl Work {
                     self.drain();
                 }
                 Some(update) = updates.recv() => take_in(&mut self.engine, &self.readiness, update),
-                Some(request) = requests.recv() => self.answer(request).await,
+                Some(request) = requests.recv() => self.answer_all(request, &mut requests).await,
                 _time = tick.tick() => {
                     ticks += 1;
                     self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
@@ -216,22 +216,30 @@ impl Work {
         }
     }
 
-    async fn answer(&mut self, request: Request) {
+    /// Answers a request and those that wait behind it: totals are settled once for all of them.
+    async fn answer_all(&mut self, first: Request, waiting: &mut mpsc::Receiver<Request>) {
+        let all: Vec<Request> =
+            std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
+        if all.iter().any(|request| matches!(request, Request::Snapshot(_) | Request::Scrape(_))) {
+            self.settle().await;
+            self.engine.set_wall_offset(wall_offset());
+        }
+        all.into_iter().for_each(|request| self.answer(request));
+    }
+
+    /// Totals are settled.
+    fn answer(&mut self, request: Request) {
         match request {
             Request::Ping(reply) => {
                 // Whoever asked may have gone.
                 let _gone = reply.send(());
             }
             Request::Snapshot(reply) => {
-                self.settle().await;
-                self.engine.set_wall_offset(wall_offset());
                 let snapshot = self.engine.snapshot(&self.kernel_state());
                 self.has_shown = true;
                 let _gone = reply.send(snapshot);
             }
             Request::Scrape(reply) => {
-                self.settle().await;
-                self.engine.set_wall_offset(wall_offset());
                 let scrape = self.engine.scrape(&self.kernel_state());
                 for notice in &scrape.notices {
                     let Notice { namespace, name, series, detail } = notice;

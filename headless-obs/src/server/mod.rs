@@ -13,7 +13,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 
@@ -25,6 +25,11 @@ const CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// After this a connection is closed when its request is answered; clients connect again by themselves.
 const MAX_AGE: Duration = Duration::from_secs(300);
+/// What the kernel keeps of answers for each connection, as memory of this process's cgroup; it would let that grow to
+/// megabytes for a client that does not read.
+const SEND_BUFFER: u32 = 128 << 10;
+/// Connections that may wait in the listening queue.
+const BACKLOG: u32 = 1024;
 /// How long a client may leave an answer unread: its place is wanted by others.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests under way may take to finish; then they are cut, as those whose client reads nothing.
@@ -62,7 +67,13 @@ impl Server {
     /// Takes the address; port 0 takes any free port.
     pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bound = async {
-            let listener = TcpListener::bind(address).await?;
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // What an earlier daemon's connections have left on the port is nobody's.
+            socket.set_reuseaddr(true)?;
+            // Connections inherit it.
+            socket.set_send_buffer_size(SEND_BUFFER)?;
+            socket.bind(address)?;
+            let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
             Ok(Self { listener, address })
         };
