@@ -94,14 +94,21 @@ const LONGEST: usize = 500;
 /// The package the layers are in.
 const LAYERED: &str = "headless-obs";
 
+/// The fuzz targets are built with instrumentation, so they are a workspace of their own.
+const WORKSPACES: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
+
 /// File, line, and what is wrong there.
 type Violation = (String, usize, String);
 
 /// Checks the workspace; violations go to stderr.
 pub(crate) fn check() -> Result<()> {
-    let metadata =
-        process::output(process::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let tree = tree::read(&workspace::root(), tree::roots(&metadata)?)?;
+    let mut roots = Vec::new();
+    for workspace in WORKSPACES {
+        let mut command = process::cargo();
+        command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path", workspace]);
+        roots.extend(tree::roots(&process::output(&mut command)?)?);
+    }
+    let tree = tree::read(&workspace::root(), roots)?;
     let mut found: BTreeSet<Violation> = tree.broken.into_iter().collect();
     found.extend(tree.files.iter().flat_map(violations));
     for (file, line, what) in &found {
