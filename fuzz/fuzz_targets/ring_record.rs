@@ -81,7 +81,8 @@ fn kernel_state() -> KernelState {
     KernelState {
         node: "n".to_owned(),
         from: Timestamp::UNIX_EPOCH,
-        to: Timestamp::UNIX_EPOCH,
+        began: Time(0),
+        to: Time(0),
         topology: Default::default(),
         counters: Default::default(),
         maps: Default::default(),

@@ -24,6 +24,7 @@ use headless_obs::time::Time;
 use headless_obs::topology::object::{Change, Object, ObjectKey, PodRef, Slice, SliceEndpoint};
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::record::{Header, KIND_OPENED, TcpRecord};
+use jiff::Timestamp;
 
 /// What there is, and what is allowed.
 struct Case {
@@ -103,7 +104,8 @@ fn engine(case: &Case) -> Engine {
 fn kernel() -> KernelState {
     KernelState {
         node: "node-1".to_owned(),
-        from: Time(0),
+        from: Timestamp::UNIX_EPOCH,
+        began: Time(0),
         to: Time(600_000_000_000),
         topology: TopologyState { source: "kubernetes".to_owned(), ..TopologyState::default() },
         counters: BTreeMap::new(),

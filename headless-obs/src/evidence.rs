@@ -5,9 +5,9 @@
 //!
 //! Invariants: a client's evidence is its own, never another's. A sighting outlives its TTL, because clients keep
 //! addresses longer than they should; it goes when its client has been silent for long, or when there is no more
-//! room, oldest client first, counted.
+//! room, counted. Then who has more than an equal share of the room loses of its own: no client can take another's.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl Evidence {
         evidence.add(&self.config, &received, &near, of_targets);
         self.held += evidence.held - before;
         if self.held > self.config.sightings {
-            self.make_room(scope);
+            self.make_room();
         }
     }
 
@@ -178,22 +178,18 @@ impl Evidence {
         self.evicted
     }
 
-    /// Forgets the clients that have been silent for longest, but not the `current` one unless it alone is too much.
-    /// An eighth of the room is made at once, as the search looks at every client.
-    fn make_room(&mut self, current: ScopeId) {
-        let mut others: Vec<_> = self.scopes.iter().filter(|(scope, _)| **scope != current).collect();
-        others.sort_unstable_by_key(|(_, evidence)| evidence.last);
-        let oldest_first: Vec<ScopeId> =
-            others.into_iter().map(|(scope, _)| *scope).chain([current]).collect();
-        let mut most = self.config.sightings - self.config.sightings / 8;
-        for scope in oldest_first {
-            if scope == current {
-                most = self.config.sightings;
-            }
+    /// Forgets the oldest sightings of those clients that have more than an equal share, who has most first. An eighth of
+    /// the room is made at once, as the search looks at every client.
+    fn make_room(&mut self) {
+        let most = self.config.sightings - self.config.sightings / 8;
+        let share = most / self.scopes.len().max(1);
+        let mut greedy: Vec<_> = self.scopes.values_mut().filter(|evidence| evidence.held > share).collect();
+        greedy.sort_unstable_by_key(|evidence| (Reverse(evidence.held), evidence.last));
+        for evidence in greedy {
             if self.held <= most {
                 return;
             }
-            let gone = self.scopes.remove(&scope).map_or(0, |evidence| evidence.held);
+            let gone = evidence.trim(share);
             self.held -= gone;
             self.evicted += u64::try_from(gone).unwrap_or(u64::MAX);
         }
@@ -221,6 +217,25 @@ impl ScopeEvidence {
             }
             known.insert(0, sighting);
         }
+    }
+
+    /// Keeps no more than `most` sightings, the newest, and no hosts; returns how many are gone. Those of one answer go
+    /// together.
+    fn trim(&mut self, most: usize) -> usize {
+        let before = self.held;
+        self.srv_hosts = HashMap::new();
+        let mut times: Vec<Time> =
+            self.by_address.values().flatten().map(|sighting| sighting.answer.at).collect();
+        if let Some(last) = times.len().checked_sub(most + 1) {
+            let (_, &mut newest_to_go, _) = times.select_nth_unstable(last);
+            self.by_address.retain(|_, known| {
+                known.retain(|sighting| sighting.answer.at > newest_to_go);
+                !known.is_empty()
+            });
+            self.by_address.shrink_to_fit();
+        }
+        self.held = self.by_address.values().map(Vec::len).sum();
+        before - self.held
     }
 }
 
@@ -338,15 +353,30 @@ mod tests {
     }
 
     #[test]
-    fn without_room_the_client_that_was_silent_for_longest_goes_and_is_counted() {
-        let mut evidence = Evidence::new(Config { sightings: 4, ..Config::default() });
+    fn without_room_who_has_most_loses_its_oldest_and_that_is_counted() {
+        let mut evidence = Evidence::new(Config { sightings: 8, ..Config::default() });
         observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
-        observe(&mut evidence, 2, 2, &answer(&["a.x.svc.z"], &[1, 2]));
-        evidence.touch(Time(3), ScopeId(1));
-        observe(&mut evidence, 4, 3, &answer(&["a.x.svc.z"], &[1]));
-        assert_eq!((seen(&evidence, 1, 1, 9).len(), seen(&evidence, 2, 1, 9).len()), (1, 0));
-        assert_eq!(evidence.evicted(), 2);
+        for at in 2..=7 {
+            observe(&mut evidence, at, 2, &answer(&["a.x.svc.z"], &[10 + u8::try_from(at).unwrap()]));
+        }
+        assert_eq!((evidence.evicted(), evidence.held), (0, 8), "there is room");
+        observe(&mut evidence, 8, 2, &answer(&["a.x.svc.z"], &[20, 21]));
+        assert_eq!((seen(&evidence, 1, 1, 9).len(), seen(&evidence, 1, 2, 9).len()), (1, 1), "it was silent");
+        assert_eq!((seen(&evidence, 2, 16, 9).len(), seen(&evidence, 2, 17, 9).len()), (0, 1));
+        assert_eq!((seen(&evidence, 2, 20, 9).len(), evidence.evicted(), evidence.held), (1, 5, 5));
         evidence.expire(Time(0).plus(Duration::from_secs(48 * 3600)));
         assert_eq!((seen(&evidence, 1, 1, 9).len(), evidence.held), (0, 0));
+    }
+
+    #[test]
+    fn one_answer_that_is_too_much_is_not_kept_and_harms_nobody() {
+        let mut evidence = Evidence::new(Config { sightings: 8, ..Config::default() });
+        observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
+        let all: Vec<u8> = (1..=200).collect();
+        for at in 2..100 {
+            observe(&mut evidence, at, 2, &answer(&["b.x.svc.z"], &all));
+        }
+        assert_eq!((seen(&evidence, 1, 1, 200).len(), seen(&evidence, 2, 1, 200).len()), (1, 0));
+        assert_eq!((evidence.held, evidence.evicted()), (2, 98 * 200));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
@@ -60,8 +61,13 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         own_process: if probe::numbers_processes_as_the_kernel() { std::process::id() } else { 0 },
         ..Default::default()
     });
-    let scene =
-        Scene { node: observe.node.clone(), source: source.name(), status: source.status(), from: now() };
+    let scene = Scene {
+        node: observe.node.clone(),
+        source: source.name(),
+        status: source.status(),
+        from: Timestamp::now(),
+        began: now(),
+    };
     take_in(&mut engine, &readiness, Update::Changes(source.first()));
     let (sender, mut updates) = mpsc::channel(UPDATES);
     let (handle, mut requests) = EngineHandle::new();
@@ -98,7 +104,7 @@ fn attach(
         probe::load(probes).context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let existing = std::mem::take(&mut loaded.existing);
     readiness.clear("probes");
-    let scene = Scene { from: now(), ..scene };
+    let scene = Scene { from: Timestamp::now(), began: now(), ..scene };
     let mut work = Work::new(scene, engine, loaded, readiness);
     work.adopt(&existing);
     // All that takes capabilities is done.

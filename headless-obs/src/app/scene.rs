@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -25,7 +26,9 @@ pub(super) struct Scene {
     pub(super) source: &'static str,
     /// Of a source that has something to say about itself.
     pub(super) status: Option<kubernetes::Status>,
-    pub(super) from: Time,
+    /// When it began, by both clocks.
+    pub(super) from: Timestamp,
+    pub(super) began: Time,
 }
 
 impl Scene {
@@ -40,6 +43,7 @@ impl Scene {
         KernelState {
             node: self.node.clone(),
             from: self.from,
+            began: self.began,
             to: now(),
             topology: TopologyState { source: self.source.to_owned(), ..nameless },
             counters: BTreeMap::new(),

@@ -15,6 +15,7 @@ use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
+use jiff::Timestamp;
 
 use super::*;
 use crate::expose::snapshot::{
@@ -206,7 +207,8 @@ impl World {
         counters.insert("dns_other_server", 10);
         KernelState {
             node: "n1".to_owned(),
-            from: Time(0),
+            from: Timestamp::UNIX_EPOCH,
+            began: Time(0),
             to: Time(self.now * 1_000_000),
             topology: TopologyState { source: "files".to_owned(), ..TopologyState::default() },
             counters,

@@ -181,11 +181,6 @@ fn pods() -> Vec<Row> {
             "/spec/updateStrategy/rollingUpdate/maxUnavailable",
         ),
         of_pod(
-            "updateStrategy.rollingUpdate.maxSurge",
-            &json!("25%"),
-            "/spec/updateStrategy/rollingUpdate/maxSurge",
-        ),
-        of_pod(
             "terminationGracePeriodSeconds",
             &json!(30),
             "/spec/template/spec/terminationGracePeriodSeconds",

@@ -82,6 +82,7 @@ pub(crate) fn wrong_values_are_refused(shared: &Shared) {
         ("options.max-flows", json!(0), "minimum: got 0, want 1"),
         ("options.kernel-log", json!(false), "must be true"),
         ("options.topology", json!("dns"), "additional properties 'topology' not allowed"),
+        ("updateStrategy.rollingUpdate.maxSurge", json!(1), "additional properties 'maxSurge' not allowed"),
         ("listen", json!("::"), "does not match pattern"),
         ("listen", json!("0.0.0.0:9464"), "does not match pattern"),
         (

@@ -31,7 +31,8 @@ fn read_back(scene: &Scene, lists: &[&str]) -> String {
 /// A Service without what depends on when its daemon was started, and on its clock: moments, and what is counted from
 /// them.
 fn timeless(service: &Value) -> Value {
-    const BY_TIME: [&str; 6] = ["waste", "buckets", "evidence", "histogram", "convergence", "history"];
+    const BY_TIME: [&str; 7] =
+        ["waste", "buckets", "evidence", "histogram", "convergence", "history", "latency"];
     let is_moment =
         |value: &Value| value.as_str().is_some_and(|text| text.ends_with('Z') && text.contains('T'));
     match service {

@@ -120,7 +120,8 @@ fn key(record: &DnsRecord) -> StreamKey {
 fn state(kernel: &Kernel) -> KernelState {
     KernelState {
         node: "n1".to_owned(),
-        from: headless_obs::time::Time(0),
+        from: jiff::Timestamp::UNIX_EPOCH,
+        began: headless_obs::time::Time(0),
         to: headless_obs::time::Time(0),
         topology: TopologyState::default(),
         counters: kernel.seen.clone(),

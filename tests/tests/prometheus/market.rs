@@ -45,9 +45,11 @@ impl Market {
         for dns in [&dns, &short] {
             list(dns, &pods[..3]);
         }
+        // Clients too are in the manifests from the start: whose name is learnt later has new series then.
+        let clients = clients(&node, dns.addresses()[0], short.addresses()[0]);
         let topology = publish(&lab, &pods);
         let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
-        let clients = clients(&node, dns.addresses()[0], short.addresses()[0]);
+        let clients = clients.iter().map(|(pod, spec)| pod.client(spec).unwrap()).collect();
         Self { lab, observer, node, dns, short, pods, _clients: clients }
     }
 
@@ -110,7 +112,8 @@ fn publish(lab: &Lab, pods: &[Pod]) -> String {
     format!("files:{}", lab.write_manifests(MANIFESTS, &[service]).unwrap().display())
 }
 
-fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<Client> {
+/// Pods, and what the client in each does.
+fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<(Pod, ClientSpec)> {
     // As long as the market is open.
     let endless = |port, dns, rate| ClientSpec::new(ORDERS, port, dns, u64::MAX).rate(rate);
     let brief = |spec: ClientSpec| spec.dial(|dial| (dial.send, dial.hold_ms) = (1000, 100));
@@ -126,8 +129,8 @@ fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<Client> {
     specs
         .map(|(name, spec)| {
             last += 1;
-            let spec_of_pod = PodSpec::new("shop", name).address(&format!("10.244.1.{last}/24"));
-            node.pod(spec_of_pod.workload("StatefulSet", name)).unwrap().client(&spec).unwrap()
+            let pod = PodSpec::new("shop", name).address(&format!("10.244.1.{last}/24"));
+            (node.pod(pod.workload("StatefulSet", name)).unwrap(), spec)
         })
         .into()
 }

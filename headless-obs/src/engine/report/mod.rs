@@ -31,8 +31,10 @@ use held::Holders;
 pub struct KernelState {
     /// Name of the node.
     pub node: String,
-    /// When observation began. On the time line that nobody sets: the wall clock may be put back in between.
-    pub from: Time,
+    /// When observation began, by the wall clock of that moment. It never changes: node and this name an observation.
+    pub from: Timestamp,
+    /// The same moment on the time line that nobody sets: how long it lasts is counted there.
+    pub began: Time,
     /// Now.
     pub to: Time,
     /// The topology's source; the engine itself knows whether it is synced.
@@ -129,8 +131,9 @@ impl Engine {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
             nodes: Vec::new(),
-            from: self.wall(kernel.from),
-            to: self.wall(kernel.to),
+            from: kernel.from,
+            // The clock may have been put back.
+            to: self.wall(kernel.to).max(kernel.from),
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
@@ -156,7 +159,7 @@ impl Engine {
             booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
         let moment = Moment {
             now: kernel.to,
-            seconds: kernel.to.since(kernel.from).as_secs_f64(),
+            seconds: kernel.to.since(kernel.began).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
         Sources { cells, conducts, held: held::by_service(&self.accounts), moment }
