@@ -8,13 +8,13 @@
 //! room, counted. Then who has more than an equal share of the room loses of its own: no client can take another's.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ScopeId;
 use crate::dns::{AddressRecord, Answer, Name};
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
@@ -223,7 +223,7 @@ impl ScopeEvidence {
     /// together.
     fn trim(&mut self, most: usize) -> usize {
         let before = self.held;
-        self.srv_hosts = HashMap::new();
+        self.srv_hosts = HashMap::default();
         let mut times: Vec<Time> =
             self.by_address.values().flatten().map(|sighting| sighting.answer.at).collect();
         if let Some(last) = times.len().checked_sub(most + 1) {

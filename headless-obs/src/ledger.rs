@@ -5,7 +5,6 @@
 //! Invariants: totals only grow, open connections excepted. The number of cells is bounded: what would exceed it is
 //! added under [`FOLDED`] and port 0, so sums over clients and ports stay exact, and is counted.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 mod departed;
@@ -16,6 +15,7 @@ use headless_obs_ebpf::flow::reason;
 
 use crate::attribution::{Resolution, Stale, Target};
 use crate::client::WorkloadId;
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointRef;
 
@@ -180,7 +180,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger of at most about `limit` cells.
     pub fn new(limit: usize) -> Self {
-        Self { cells: HashMap::new(), departed: HashMap::new(), limit, folded: 0 }
+        Self { cells: HashMap::default(), departed: HashMap::default(), limit, folded: 0 }
     }
 
     /// The key to book under: `key` itself, or without its client and port if there is no room for one more.

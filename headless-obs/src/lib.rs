@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod expose;
 pub mod fleet;
 pub mod handle;
+mod hash;
 pub mod ledger;
 pub mod log;
 pub mod page;

@@ -15,7 +15,7 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "attribution",
     "client",
     "dns",
@@ -23,6 +23,7 @@ const PURE: [&str; 14] = [
     "evidence",
     "expose",
     "fleet",
+    "hash",
     "ledger",
     "page",
     "spread",

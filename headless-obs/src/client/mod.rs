@@ -23,11 +23,11 @@
 //! a cgroup's path when [`Clients::wants`] asks for it, *before* its event is identified; a scope that changed
 //! in between cannot find the evidence gathered under the old one.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hash::HashSet;
 use crate::time::Time;
 use crate::topology::Topology;
 
@@ -159,7 +159,7 @@ impl Clients {
             workloads: Workloads::new(config.workloads),
             next_scope: 0,
             part: None,
-            hosts: HashSet::new(),
+            hosts: HashSet::default(),
             counters: Counters::default(),
         }
     }

@@ -4,8 +4,9 @@
 //! still in the old one is forgotten. So an entry survives at least as many others as one generation has room
 //! for, and no operation ever looks at more than one entry.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use crate::hash::HashMap;
 
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
@@ -17,7 +18,7 @@ pub(super) struct Recent<K, V> {
 impl<K: Eq + Hash, V> Recent<K, V> {
     /// With room for `capacity` entries, at least 2.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+        Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
     }
 
     /// The value of `key`, which thereby counts as used, and how many others that made forgotten.

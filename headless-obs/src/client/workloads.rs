@@ -1,7 +1,8 @@
 //! Names of workloads, each under a small id that is never used twice.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use crate::hash::HashMap;
 
 /// A client workload, for as long as figures are kept under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +34,13 @@ pub(super) struct Workloads {
 impl Workloads {
     pub(super) fn new(capacity: usize) -> Self {
         let other = Workload { namespace: Arc::default(), name: Arc::from("other") };
-        Self { by_id: HashMap::from([(OTHER, other)]), by_name: HashMap::new(), capacity, next: 1, full: 0 }
+        Self {
+            by_id: HashMap::from_iter([(OTHER, other)]),
+            by_name: HashMap::default(),
+            capacity,
+            next: 1,
+            full: 0,
+        }
     }
 
     pub(super) fn get(&self, id: WorkloadId) -> Option<&Workload> {

@@ -11,7 +11,6 @@
 //! record takes bytes, a name is bounded in bytes and compression pointers, a chain in names, and the
 //! addresses of SRV targets in number.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::wire::{self, Names, Wrong};
 use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
+use crate::hash::HashMap;
 
 /// The most names a chain can have: resolvers give up long before.
 pub const MAX_CHAIN: usize = 16;
@@ -277,7 +277,7 @@ fn give_addresses(targets: &mut [SrvTarget], additional: Vec<(Name, AddressRecor
     if targets.is_empty() || additional.is_empty() {
         return;
     }
-    let mut hosts: HashMap<Name, Vec<AddressRecord>> = HashMap::new();
+    let mut hosts: HashMap<Name, Vec<AddressRecord>> = HashMap::default();
     for (owner, address) in additional {
         hosts.entry(owner).or_default().push(address);
     }

@@ -11,11 +11,13 @@
 //! Everything that was lost is counted in [`StreamStats`]; nothing else is. A segment that holds whole messages
 //! only, in order, is handed on without a copy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::flow::Flow;
+use crate::hash::HashMap;
 use crate::time::Time;
 
 mod flow;
@@ -145,7 +147,7 @@ impl Streams {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            streams: HashMap::new(),
+            streams: HashMap::default(),
             order: BTreeMap::new(),
             turn: 0,
             bytes: 0,

@@ -8,7 +8,6 @@
 //! the evidence at hand. Should a record from before that moment show up all the same (a processor was held up in
 //! the middle of writing one), it adds its detail to what is booked, and nothing is booked twice.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
@@ -16,6 +15,7 @@ use headless_obs_ebpf::record::{KIND_FAILED, TcpRecord};
 
 mod flow;
 
+use crate::hash::HashMap;
 use crate::ledger::{CellKey, Dialled, Ledger};
 use crate::time::Time;
 
@@ -43,9 +43,9 @@ impl Accounts {
     pub(super) fn new(cells: usize) -> Self {
         Self {
             ledger: Ledger::new(cells),
-            flows: HashMap::new(),
-            sockets: HashMap::new(),
-            uncounted: HashMap::new(),
+            flows: HashMap::default(),
+            sockets: HashMap::default(),
+            uncounted: HashMap::default(),
             read_at: Time::default(),
         }
     }

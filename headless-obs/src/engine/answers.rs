@@ -1,12 +1,12 @@
 //! Figures of the DNS answers for each Service's names. What search lists make of those names is none of them: every
 //! lookup by the whole name would else look like a row of failures.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::dns::name::candidates;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::snapshot::Histogram;
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
 

@@ -4,10 +4,10 @@
 //! In: destinations of connections that belong to nothing. Out: [`Effects`]: addresses to put into BORING and to take
 //! out of it.
 
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
 /// What the kernel should know.
@@ -46,8 +46,8 @@ impl Boring {
         Self {
             limit,
             unowned_for,
-            current: HashSet::new(),
-            unowned_since: HashMap::new(),
+            current: HashSet::default(),
+            unowned_since: HashMap::default(),
             effects: Effects::default(),
         }
     }

@@ -4,11 +4,10 @@
 //! endpoints with connections, each of at most [`History::BUCKETS`] numbers, since a longer observation has longer
 //! buckets; an endpoint's buckets add up to its total. A clock that is set moves no bucket.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use crate::expose::snapshot::History;
+use crate::hash::HashMap;
 use crate::ledger::Ledger;
 use crate::time::Time;
 use crate::topology::EndpointRef;
@@ -124,7 +123,7 @@ impl Past {
 }
 
 fn totals(ledger: &Ledger) -> HashMap<EndpointRef, u64> {
-    let mut totals: HashMap<EndpointRef, u64> = HashMap::new();
+    let mut totals: HashMap<EndpointRef, u64> = HashMap::default();
     for (key, cell) in ledger.cells().filter(|(_, cell)| cell.opened > 0) {
         *totals.entry(key.endpoint).or_default() += cell.opened;
     }

@@ -4,7 +4,6 @@
 //! Invariants: no clock, no IO, no locks: time is the records' own. The work per record does not grow with the number
 //! of Services.
 
-use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -39,6 +38,7 @@ use crate::dns::stream::Streams;
 use crate::evidence::Evidence;
 use crate::expose::metrics::governor::{self, Governor};
 use crate::expose::trace::TraceEvent;
+use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Fate, NOBODY};
 use crate::time::Time;
 use crate::topology::learned::Learner;
@@ -256,7 +256,7 @@ impl Engine {
 
     /// Endpoints that left and whose name another one has now, with that one.
     fn heirs(&self) -> HashMap<EndpointRef, EndpointRef> {
-        let mut heirs = HashMap::new();
+        let mut heirs = HashMap::default();
         for state in self.topology.services() {
             let (left, there): (Vec<_>, Vec<_>) =
                 state.endpoints().partition(|endpoint| endpoint.state() == State::Removed);

@@ -4,7 +4,8 @@
 //! In: connections that were dialled so, and their ends. Out: the same once the address becomes somebody's, or once it
 //! has not for too long.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use headless_obs_ebpf::record::TcpRecord;
 
 use super::ip;
 use crate::client::Client;
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
 /// How far a topology may be behind.

@@ -1,10 +1,12 @@
 //! What the Services of a topology share: the index of addresses, the endpoints that left, the next id, the
 //! counters, and the list of addresses that the change at hand touched.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
 use std::net::IpAddr;
 
 use super::{Config, Counters, EndpointId, EndpointRef};
+use crate::hash::HashMap;
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -25,7 +27,7 @@ impl Book {
             counters: Counters::default(),
             removed: BTreeSet::new(),
             touched: Vec::new(),
-            addresses: HashMap::new(),
+            addresses: HashMap::default(),
             next_endpoint: 0,
         }
     }

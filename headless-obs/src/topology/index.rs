@@ -1,6 +1,7 @@
 //! The index: takes changes in, keeps Services, slices and Pods consistent. Queries are in `query`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::object::{Change, Kind, Object, ObjectKey, Pod, Service, ServiceKey, S
 use super::pods::Pods;
 use super::service::ServiceState;
 use super::{Config, Counters, EndpointId, ServiceId, Touched};
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
 /// A slice as it arrived, also while nothing says that its Service is headless, and the endpoints it became.
@@ -47,12 +49,12 @@ impl Topology {
     pub fn new(config: Config) -> Self {
         Self {
             book: Book::new(config),
-            services: HashMap::new(),
-            by_name: HashMap::new(),
-            cluster_ips: HashMap::new(),
+            services: HashMap::default(),
+            by_name: HashMap::default(),
+            cluster_ips: HashMap::default(),
             pods: Pods::default(),
             synced: false,
-            slices: HashMap::new(),
+            slices: HashMap::default(),
             dirty: BTreeMap::new(),
             entries: 0,
             names: Names::default(),

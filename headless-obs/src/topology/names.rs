@@ -1,9 +1,9 @@
 //! Strings that many objects share (namespaces, nodes, pods behind several Services), kept once.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object::{ObjectKey, Pod, Service, Slice};
+use crate::hash::HashSet;
 
 /// Below this it is not worth looking for strings that nobody uses any more.
 const SWEEP_FROM: usize = 1024;

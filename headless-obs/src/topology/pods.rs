@@ -3,12 +3,14 @@
 //! A pod that was deleted is no longer found by address, as the address may be another's at any moment. By
 //! UID it is found as long as removed endpoints are: its last connections may be counted after it is gone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::object::{ObjectKey, Pod};
+use crate::hash::HashMap;
 use crate::time::Time;
 
 /// Addresses that nobody but this pod has.

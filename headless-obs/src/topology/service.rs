@@ -1,6 +1,7 @@
 //! One Service: the union of its slices as endpoints, one per pod.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::book::Book;
 use super::endpoint::{Endpoint, Part, State};
 use super::object::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
 use super::{EndpointId, EndpointRef, ServiceId};
+use crate::hash::HashMap;
 use crate::time::Time;
 
 /// What makes two entries of slices the same endpoint: the pod's UID, else its name, else the address.
@@ -61,7 +63,7 @@ impl ServiceState {
             slices: Vec::new(),
             headless: false,
             endpoints: BTreeMap::new(),
-            identities: HashMap::new(),
+            identities: HashMap::default(),
             ready: [0; 2],
             first_ready: None,
             changes: 0,

@@ -1,7 +1,6 @@
 //! What one client was answered for one Service's names.
 
-use std::collections::HashMap;
-
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
 
@@ -54,7 +53,7 @@ impl Answered {
             first: now,
             last: now,
             by_family: [0; 2],
-            firsts: HashMap::new(),
+            firsts: HashMap::default(),
             grpc: false,
         }
     }

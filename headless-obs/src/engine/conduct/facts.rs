@@ -1,13 +1,13 @@
 //! The conduct of a workload's pods, summed up as the snapshot shows it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::{Answered, Dialling, Totals};
 use crate::client::ScopeId;
 use crate::expose::snapshot::{Choice, ClientAnswers, Counts};
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
 
@@ -87,7 +87,7 @@ impl<'a> Facts<'a> {
         let (seconds, intervals) = all()
             .map(Answered::intervals)
             .fold((0.0, 0), |(seconds, count), (more, times)| (seconds + more, count + times));
-        let mut firsts: HashMap<EndpointId, u64> = HashMap::new();
+        let mut firsts: HashMap<EndpointId, u64> = HashMap::default();
         for (endpoint, count) in all().flat_map(|answered| &answered.firsts) {
             *firsts.entry(*endpoint).or_default() += count;
         }

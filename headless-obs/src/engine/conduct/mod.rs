@@ -7,7 +7,6 @@
 //! belong to a scope, as evidence does, because who asked is known by its cgroup alone; connections to a scope and a
 //! workload, as outside of containers several workloads may share one scope.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use super::eyeballs::Attempt;
 use crate::attribution::Target;
 use crate::client::{ScopeId, WorkloadId};
 use crate::dns::Answer;
+use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, ServiceState};
 
@@ -53,10 +53,10 @@ impl Conducts {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            answered: HashMap::new(),
-            dialling: HashMap::new(),
-            totals: HashMap::new(),
-            past: HashMap::new(),
+            answered: HashMap::default(),
+            dialling: HashMap::default(),
+            totals: HashMap::default(),
+            past: HashMap::default(),
             evicted: 0,
         }
     }

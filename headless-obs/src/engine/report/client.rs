@@ -1,7 +1,5 @@
 //! One client workload's part of a Service.
 
-use std::collections::HashMap;
-
 use super::cells::{answer_index, failures, nonzero, ports, resolutions, stale};
 use super::held::{self, HeldRow};
 use super::{CellRow, Cells, Moment, Order, Who, figures};
@@ -11,6 +9,7 @@ use crate::engine::conduct::{Facts, Totals};
 use crate::expose::snapshot::{
     AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, StaleTarget,
 };
+use crate::hash::HashMap;
 use crate::ledger::{Cell, StaleDials};
 use crate::spread::ratio;
 use crate::time::Time;
@@ -44,7 +43,7 @@ impl Engine {
         };
         // Which of many clients was told of an endpoint is no figure of theirs together, and takes long to find out.
         let told = facts.filter(|_| matches!(who, Who::Workload(_)));
-        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
+        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         for row in cells {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
         }

@@ -1,10 +1,9 @@
 //! Evenness over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{CellRow, Order};
 use crate::attribution::Resolution;
 use crate::expose::snapshot::Spread;
+use crate::hash::{HashMap, HashSet};
 use crate::ledger::Cell;
 use crate::spread;
 use crate::time::Time;

@@ -1,12 +1,11 @@
 //! Open connections, by who holds them.
 
-use std::collections::{HashMap, HashSet};
-
 use headless_obs_ebpf::Address;
 
 use crate::client::WorkloadId;
 use crate::engine::accounts::Accounts;
 use crate::expose::snapshot::Held;
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId};
 
@@ -23,7 +22,7 @@ pub(super) type Holders = HashMap<WorkloadId, Vec<HeldRow>>;
 
 /// The open connections that count, by Service and client.
 pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
-    let mut services: HashMap<ServiceId, Holders> = HashMap::new();
+    let mut services: HashMap<ServiceId, Holders> = HashMap::default();
     for (flow, cell, _, since) in accounts.held().filter(|(_, cell, ..)| cell.resolution.counts()) {
         let Some(workload) = cell.client else { continue };
         let holder = (flow.cgroup, flow.source);
@@ -35,9 +34,9 @@ pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
 
 /// What a workload's pods hold.
 pub(super) fn of(rows: &[HeldRow], now: Time) -> Held {
-    let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::new();
+    let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::default();
     for row in rows {
-        let (endpoints, oldest) = holders.entry(row.holder).or_insert((HashSet::new(), row.since));
+        let (endpoints, oldest) = holders.entry(row.holder).or_insert((HashSet::default(), row.since));
         endpoints.insert(row.endpoint);
         *oldest = (*oldest).min(row.since);
     }

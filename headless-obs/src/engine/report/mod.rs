@@ -1,6 +1,7 @@
 //! The engine's state as a [`Snapshot`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use super::conduct::Facts;
 use crate::client::WorkloadId;
 use crate::expose::metrics::governor::ClientLabels;
 use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
+use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
@@ -142,11 +144,11 @@ impl Engine {
     }
 
     fn sources<'a>(&'a self, kernel: &KernelState, rows: impl Iterator<Item = CellRow<'a>>) -> Sources<'a> {
-        let mut cells: HashMap<ServiceId, Cells<'_>> = HashMap::new();
+        let mut cells: HashMap<ServiceId, Cells<'_>> = HashMap::default();
         for (key, cell) in rows {
             cells.entry(key.endpoint.service).or_default().push((key, cell));
         }
-        let mut conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'_>>> = HashMap::new();
+        let mut conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'_>>> = HashMap::default();
         for ((scope, workload, service), dialling, answered) in self.conducts.all() {
             let facts = conducts.entry(*service).or_default().entry(*workload).or_default();
             facts.add(*scope, dialling, answered);
@@ -170,7 +172,7 @@ impl Engine {
         let conducts = sources.conducts.remove(&state.id()).unwrap_or_default();
         let held = sources.held.remove(&state.id()).unwrap_or_default();
         let moment = &sources.moment;
-        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::new();
+        let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         let mut by_client: BTreeMap<Who, Cells<'_>> = BTreeMap::new();
         for row in &cells {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
@@ -212,7 +214,7 @@ impl Engine {
         let figures = figures::of(&counted, &order, exposure);
         let totals = || conducts.values().filter_map(Facts::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
-        let mut facts: HashMap<Who, Facts<'_>> = HashMap::new();
+        let mut facts: HashMap<Who, Facts<'_>> = HashMap::default();
         for (workload, of_workload) in conducts {
             facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
         }

@@ -4,7 +4,6 @@
 //! work is bounded by the limits of the governor and not by endpoints times clients; sums for client and Service never
 //! go down, whatever endpoint is forgotten.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::engine::conduct::Facts;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
 use crate::expose::snapshot::Unanswered;
+use crate::hash::HashSet;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::verdict;

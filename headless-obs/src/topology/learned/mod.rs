@@ -18,13 +18,15 @@
 //!
 //! Ports are not known, so any port is the Service's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::object::{Change, Kind, Object, ObjectKey, PodRef, ServiceKey, Slice, SliceEndpoint};
 use crate::dns::{Answer, Name, QueryType, Rcode};
+use crate::hash::HashMap;
 use crate::time::Time;
 
 mod filter;
@@ -123,7 +125,7 @@ struct Listed {
 impl Learner {
     /// A learner that knows nothing.
     pub fn new(config: LearnConfig) -> Self {
-        Self { config, services: HashMap::new(), members: 0, counters: LearnCounters::default() }
+        Self { config, services: HashMap::default(), members: 0, counters: LearnCounters::default() }
     }
 
     /// Whether an address can become an endpoint.
