@@ -125,7 +125,7 @@ enum Cgroup {
 }
 
 /// What the path of a cgroup says.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Known {
     pod_uid: Option<Arc<str>>,
     /// Only of pods.
@@ -139,9 +139,8 @@ struct Known {
 pub struct Clients {
     config: Config,
     cgroups: Recent<u64, Cgroup>,
-    scopes: Recent<Scope, ScopeId>,
+    scopes: Scopes,
     workloads: Workloads,
-    next_scope: u32,
     /// The node's own part of the hierarchy.
     part: Option<String>,
     /// Workloads that run on the node itself.
@@ -155,9 +154,8 @@ impl Clients {
         Self {
             config,
             cgroups: Recent::new(config.cgroups),
-            scopes: Recent::new(config.scopes),
+            scopes: Scopes { ids: Recent::new(config.scopes), next: 0 },
             workloads: Workloads::new(config.workloads),
-            next_scope: 0,
             part: None,
             hosts: HashSet::default(),
             counters: Counters::default(),
@@ -224,46 +222,46 @@ impl Clients {
 
     /// Who is behind an event of `cgroup` (0: not known) with this local address and `comm`.
     pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
-        let (known, evicted) = self.cgroups.get(&cgroup);
-        self.counters.cgroups_evicted += wide(evicted);
-        let known = match known {
-            Some(Cgroup::Known(known)) => Some(known.clone()),
-            _ => None,
-        };
+        let Self { cgroups, scopes, workloads, hosts, counters, .. } = self;
+        let (known, evicted) = cgroups.get(&cgroup);
+        counters.cgroups_evicted += wide(evicted);
+        let unknown = Known::default();
         // Once both are known the place of the cgroup decides; until then the address has to.
-        let is_placed = known.is_some() && self.part.is_some();
-        let Known { pod_uid, container, name, is_elsewhere } = known.unwrap_or_default();
+        let (known, is_placed) = match known {
+            Some(Cgroup::Known(known)) => (&*known, self.part.is_some()),
+            _ => (&unknown, false),
+        };
         let local = Some(local.to_canonical()).filter(|local| identifies(*local));
-        let by_path = pod_uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
+        let by_path = known.pod_uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
         let by_address = || local.and_then(|local| topology.pod_by_address(local));
         if let Some(pod) = by_path.or_else(by_address) {
-            let workload = self.workloads.id(&pod.key.namespace, &pod.workload);
-            let is_proxy = container.is_some_and(|container| pod.proxies.include(&container));
+            let workload = workloads.id(&pod.key.namespace, &pod.workload);
+            let is_proxy = known.container.as_deref().is_some_and(|container| pod.proxies.include(container));
             let role = if is_proxy { Role::Proxy } else { Role::Pod };
-            return Client { scope: self.scope(Scope::Pod(pod.uid.clone())), workload, role };
+            return Client { scope: scopes.id(Scope::Pod(pod.uid.clone()), counters), workload, role };
         }
         let is_elsewheres =
             |local| topology.owners(local).any(|endpoint| topology.is_here(endpoint) == Some(false));
-        let is_elsewhere = is_elsewhere || !is_placed && local.is_some_and(is_elsewheres);
-        let role = match &pod_uid {
+        let is_elsewhere = known.is_elsewhere || !is_placed && local.is_some_and(is_elsewheres);
+        let role = match known.pod_uid {
             _ if is_elsewhere => Role::Elsewhere,
             Some(_) => Role::Pod,
             None => Role::Host,
         };
-        let workload = match name {
-            Some(name) => self.workloads.id("", &name),
-            None => self.workloads.id("", &text::comm(comm)),
+        let workload = match &known.name {
+            Some(name) => workloads.id("", name),
+            None => workloads.id("", &text::comm(comm)),
         };
-        if role == Role::Host && !self.hosts.contains(&workload) {
-            self.hosts.insert(workload);
+        if role == Role::Host {
+            hosts.insert(workload);
         }
-        let scope = match (pod_uid, cgroup, local) {
-            (Some(uid), ..) => Scope::Pod(uid),
+        let scope = match (&known.pod_uid, cgroup, local) {
+            (Some(uid), ..) => Scope::Pod(uid.clone()),
             (None, 0, Some(local)) => Scope::Address(local),
             (None, 0, None) => Scope::Host,
             (None, cgroup, _) => Scope::Cgroup(cgroup),
         };
-        Client { scope: self.scope(scope), workload, role }
+        Client { scope: scopes.id(scope, counters), workload, role }
     }
 
     /// Whether a workload runs on the node itself.
@@ -281,17 +279,26 @@ impl Clients {
         self.hosts.retain(|id| used(*id));
         self.workloads.retain(used);
     }
+}
 
-    fn scope(&mut self, scope: Scope) -> ScopeId {
-        let (known, evicted) = self.scopes.get(&scope);
-        self.counters.scopes_evicted += wide(evicted);
+/// The scopes in use.
+#[derive(Debug)]
+struct Scopes {
+    ids: Recent<Scope, ScopeId>,
+    next: u32,
+}
+
+impl Scopes {
+    fn id(&mut self, scope: Scope, counters: &mut Counters) -> ScopeId {
+        let (known, evicted) = self.ids.get(&scope);
+        counters.scopes_evicted += wide(evicted);
         if let Some(id) = known {
             return *id;
         }
-        let id = ScopeId(self.next_scope);
+        let id = ScopeId(self.next);
         // By the time it wraps, four billion scopes later, the first ones are long forgotten.
-        self.next_scope = self.next_scope.wrapping_add(1);
-        self.counters.scopes_evicted += wide(self.scopes.insert(scope, id));
+        self.next = self.next.wrapping_add(1);
+        counters.scopes_evicted += wide(self.ids.insert(scope, id));
         id
     }
 }

@@ -8,6 +8,7 @@
 //! the evidence at hand. Should a record from before that moment show up all the same (a processor was held up in
 //! the middle of writing one), it adds its detail to what is booked, and nothing is booked twice.
 
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
@@ -54,11 +55,15 @@ impl Accounts {
     pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
         let (key, id) = (flow_of(record), id_of(record));
         let place = booking.map(|(cell, _)| cell);
-        self.replace(key, id);
         if record.counted == 0 {
+            let older = self.sockets.get(&record.socket).copied().filter(|older| *older != (key, id));
+            if older.is_some() {
+                self.sockets.remove(&record.socket);
+            }
+            self.replaced(record.socket, older);
             self.uncounted.insert(record.socket, (id, place));
         } else {
-            self.sockets.insert(record.socket, (key, id));
+            self.seen(key, id);
             let flow = self.flows.entry(key).or_default();
             if !flow.opened(id, place, was_read(self.read_at, record)) {
                 return;
@@ -73,8 +78,7 @@ impl Accounts {
     /// A connection is older than the observer.
     pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
         let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
-        self.replace(key, id);
-        self.sockets.insert(socket, (key, id));
+        self.seen(key, id);
         let flow = self.flows.entry(key).or_default();
         flow.opened(id, place, false);
         flow.preexisting += 1;
@@ -109,40 +113,40 @@ impl Accounts {
     /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
     pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
         let (key, id) = (flow_of(record), id_of(record));
-        if self.sockets.get(&record.socket) == Some(&(key, id)) {
-            self.sockets.remove(&record.socket);
+        if let Entry::Occupied(known) = self.sockets.entry(record.socket)
+            && *known.get() == (key, id)
+        {
+            known.remove();
         }
         let place = match self.uncounted.get(&record.socket) {
             Some((known, place)) if *known == id => {
                 let place = *place;
                 self.uncounted.remove(&record.socket);
+                if record.counted != 0 {
+                    book_end(self.flows.entry(key).or_default(), record);
+                }
                 place
             }
             _ => {
                 let flow = self.flows.entry(key).or_default();
                 match flow.ended(id, was_read(self.read_at, record)) {
-                    Ended::Open(place) => place,
+                    Ended::Open(place) => {
+                        if record.counted != 0 {
+                            book_end(flow, record);
+                        }
+                        place
+                    }
                     Ended::Booked => return,
                     Ended::Unknown => self.open_unknown(key, record, attribute),
                 }
             }
         };
-        let was_reset = usize::from(record.reason) < reason::COUNT;
-        if record.counted != 0 {
-            let booked = &mut self.flows.entry(key).or_default().booked;
-            booked.closed += 1;
-            booked.bytes_sent += record.bytes_sent;
-            booked.bytes_received += record.bytes_received;
-            if was_reset {
-                add(&mut booked.failed, usize::from(record.reason), 1);
-            }
-        }
         if let Some(cell) = place {
             let cell = self.ledger.cell(cell);
             cell.closed += 1;
             cell.bytes_sent += record.bytes_sent;
             cell.bytes_received += record.bytes_received;
-            if was_reset {
+            if was_reset(record) {
                 add(&mut cell.failed, usize::from(record.reason), 1);
             }
         }
@@ -272,27 +276,30 @@ impl Accounts {
         }
     }
 
-    /// A socket has a connection. If it is known with another, that ended and the record of it was lost.
-    fn replace(&mut self, key: FlowKey, id: Id) {
+    /// A socket has a connection.
+    fn seen(&mut self, key: FlowKey, id: Id) {
         let (_, socket) = id;
-        let place = match self.sockets.get(&socket) {
-            Some(older) if *older != (key, id) => {
-                let (key, id) = *older;
-                self.sockets.remove(&socket);
-                self.flows.get_mut(&key).and_then(|flow| {
-                    let place = flow.replaced(id);
-                    flow.booked.closed += u64::from(place.is_some());
-                    place
-                })
-            }
-            _ => self.uncounted.remove(&socket).map(|(_, place)| place),
+        let older = self.sockets.insert(socket, (key, id));
+        self.replaced(socket, older.filter(|older| *older != (key, id)));
+    }
+
+    /// A socket has another connection than the `older` one it was known with: that ended, and the record of it was lost.
+    fn replaced(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
+        let place = match older {
+            Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
+                let place = flow.replaced(id);
+                flow.booked.closed += u64::from(place.is_some());
+                place
+            }),
+            None if self.uncounted.is_empty() => None,
+            None => self.uncounted.remove(&socket).map(|(_, place)| place),
         };
         if let Some(cell) = place.flatten() {
             self.ledger.cell(cell).closed += 1;
         }
     }
 
-    /// Books the opening of a connection of which nothing was known until it ended.
+    /// Books the opening of a connection of which nothing was known until it ended, and its end in the flow.
     fn open_unknown(
         &mut self,
         key: FlowKey,
@@ -304,6 +311,7 @@ impl Accounts {
         if record.counted != 0 {
             let flow = self.flows.entry(key).or_default();
             *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
+            book_end(flow, record);
         }
         let (cell, dialled) = booking?;
         let booked = self.ledger.cell(cell);
@@ -314,6 +322,17 @@ impl Accounts {
             booked.open(&dialled, 1);
         }
         Some(cell)
+    }
+}
+
+/// Books the end of a connection that the totals have, too.
+fn book_end(flow: &mut Flow, record: &TcpRecord) {
+    let booked = &mut flow.booked;
+    booked.closed += 1;
+    booked.bytes_sent += record.bytes_sent;
+    booked.bytes_received += record.bytes_received;
+    if was_reset(record) {
+        add(&mut booked.failed, usize::from(record.reason), 1);
     }
 }
 
@@ -328,6 +347,10 @@ fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Ite
 
 fn reset(totals: &FlowTotals) -> u64 {
     totals.failed.get(usize::from(reason::RESET)).copied().unwrap_or(0)
+}
+
+fn was_reset(record: &TcpRecord) -> bool {
+    usize::from(record.reason) < reason::COUNT
 }
 
 fn was_read(read_at: Time, record: &TcpRecord) -> bool {

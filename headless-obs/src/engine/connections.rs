@@ -13,7 +13,7 @@ use super::conduct::Dialler;
 use super::eyeballs::Attempt;
 use super::{Engine, ip};
 use crate::attribution::{Dial, Outcome, Resolution, Target, Unattributed, attribute};
-use crate::client::{Client, Role, text};
+use crate::client::{Client, Clients, Role, text};
 use crate::evidence::Evidence;
 use crate::ledger::{CellKey, Dialled};
 use crate::time::Time;
@@ -25,15 +25,15 @@ const NAMELESS: usize = 256;
 impl Engine {
     /// A change in a connection's life.
     pub fn on_tcp(&mut self, record: &TcpRecord) {
-        let client = self.identify(record);
         match record.header.kind {
-            KIND_OPENED => self.on_opened(record, client),
-            KIND_CLOSED => self.on_closed(record, client),
-            _ => self.on_failed(record, client),
+            KIND_OPENED => self.on_opened(record),
+            KIND_CLOSED => self.on_closed(record),
+            _ => self.on_failed(record),
         }
     }
 
-    fn on_opened(&mut self, record: &TcpRecord, client: Client) {
+    fn on_opened(&mut self, record: &TcpRecord) {
+        let client = self.identify(record);
         let dial = dial(record, client);
         let outcome = self.outcome(dial, client);
         let booking = self.chosen(record, client, outcome);
@@ -47,7 +47,8 @@ impl Engine {
         self.trace_tcp(record, client, outcome, None);
     }
 
-    fn on_failed(&mut self, record: &TcpRecord, client: Client) {
+    fn on_failed(&mut self, record: &TcpRecord) {
+        let client = self.identify(record);
         let dial = dial(record, client);
         let outcome = self.outcome(dial, client);
         let is_superseded = match (outcome, dial.started) {
@@ -68,18 +69,21 @@ impl Engine {
         self.trace_tcp(record, client, outcome, Some(why));
     }
 
-    fn on_closed(&mut self, record: &TcpRecord, client: Client) {
+    fn on_closed(&mut self, record: &TcpRecord) {
         self.pending.closed(record);
-        let dial = dial(record, client);
-        let grace = self.stale_grace;
-        let Self { accounts, topology, evidence, tally, .. } = self;
+        let (grace, own) = (self.stale_grace, self.own_process);
+        let Self { accounts, clients, topology, evidence, tally, .. } = self;
+        // Whose it is was asked when it opened.
         accounts.closed(record, |ledger| {
+            let client = identify(clients, topology, own, record);
+            let dial = dial(record, client);
             let outcome = find(topology, evidence, dial, client);
             tally.add(outcome, 1);
             booking_of(outcome, dial, client, grace).map(|(key, dialled)| (ledger.admit(key), dialled))
         });
         if self.trace.is_some() {
-            let outcome = find(&self.topology, &self.evidence, dial, client);
+            let client = self.identify(record);
+            let outcome = find(&self.topology, &self.evidence, dial(record, client), client);
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
         }
@@ -125,10 +129,7 @@ impl Engine {
     }
 
     fn identify(&mut self, record: &TcpRecord) -> Client {
-        let client =
-            self.clients.identify(&self.topology, record.header.cgroup, ip(record.source), &record.comm);
-        let role = if record.tgid == self.own_process { Role::Observer } else { client.role };
-        Client { role, ..client }
+        identify(&mut self.clients, &self.topology, self.own_process, record)
     }
 
     /// Keeps a connection to what may become an endpoint any moment.
@@ -180,15 +181,20 @@ impl Engine {
             Outcome::To(target) => {
                 let dialler = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
-                self.learn_program(record, dialler, at);
                 let state = self.topology.service_by_id(target.endpoint.service);
-                self.conducts.dialled(dialler, attempt, &target, at, state)
+                let dialled = self.conducts.dialled(dialler, attempt, &target, at, state, || thread(record));
+                if dialled.wants_program {
+                    self.learn_program(record, dialler);
+                }
+                dialled.is_selection
             }
             Outcome::OtherPort(place) => {
                 let dialler = (client.scope, client.workload, place.service);
                 let has_failed = record.header.kind != KIND_OPENED;
                 self.conducts.other_port(dialler, at, (place.endpoint, dial.port), has_failed);
-                self.learn_program(record, dialler, at);
+                if self.conducts.wants_program(dialler, at, || thread(record)) {
+                    self.learn_program(record, dialler);
+                }
                 false
             }
             _ => false,
@@ -212,9 +218,8 @@ impl Engine {
         }
     }
 
-    fn learn_program(&mut self, record: &TcpRecord, dialler: Dialler, at: Time) {
-        let thread = || Arc::from(&*text::comm(&record.comm));
-        if self.conducts.wants_program(dialler, at, thread) && self.nameless.len() < NAMELESS {
+    fn learn_program(&mut self, record: &TcpRecord, dialler: Dialler) {
+        if self.nameless.len() < NAMELESS {
             self.nameless.push((record.tgid, dialler));
         }
     }
@@ -237,10 +242,22 @@ impl Engine {
     }
 }
 
+/// The name of the thread that connected.
+fn thread(record: &TcpRecord) -> Arc<str> {
+    Arc::from(&*text::comm(&record.comm))
+}
+
 /// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
 /// failure may.
 fn may_be_given_up(why: u8) -> bool {
     matches!(why, reason::ABORTED | reason::OTHER)
+}
+
+/// Who made a connection.
+fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record: &TcpRecord) -> Client {
+    let client = clients.identify(topology, record.header.cgroup, ip(record.source), &record.comm);
+    let role = if record.tgid == own_process { Role::Observer } else { client.role };
+    Client { role, ..client }
 }
 
 /// Attribution with the client's evidence.

@@ -35,6 +35,15 @@ pub(super) use totals::Totals;
 /// Who dials which Service.
 pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
 
+/// A connection or an attempt, to its client's conduct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialled {
+    /// It is its process's first by the answer it has.
+    pub(super) is_selection: bool,
+    /// The program behind the client should be looked up.
+    pub(super) wants_program: bool,
+}
+
 /// What is known of all clients.
 #[derive(Debug)]
 pub(super) struct Conducts {
@@ -73,7 +82,7 @@ impl Conducts {
         self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).grpc = true;
     }
 
-    /// A process connects, or tries to; whether this is its first by the answer it has.
+    /// A process connects, or tries to.
     pub(super) fn dialled(
         &mut self,
         dialler: Dialler,
@@ -81,16 +90,19 @@ impl Conducts {
         target: &Target,
         at: Time,
         state: Option<&ServiceState>,
-    ) -> bool {
+        thread: impl FnOnce() -> Arc<str>,
+    ) -> Dialled {
+        let sums = self.totals(pair(dialler), at);
         if let Some(told) = &target.told {
-            self.totals(pair(dialler), at).dialled(told, at);
+            sums.dialled(told, at);
         }
-        let known = self.dialling(dialler, at);
+        let known = self.known(dialler, at);
+        let wants_program = known.wants_program(at, thread);
         let is_selection = known.dialled(who.process, target, who.is_ipv6);
         if let Some(state) = state.filter(|_| is_selection) {
             known.exposure.add(at, state, who.is_ipv6);
         }
-        is_selection
+        Dialled { is_selection, wants_program }
     }
 
     /// A client dialled a port that the endpoint does not have.
@@ -130,8 +142,12 @@ impl Conducts {
 
     /// A client was seen; its conduct from now on is all that is known.
     pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
-        self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
         self.totals(pair(dialler), at);
+        self.known(dialler, at)
+    }
+
+    fn known(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+        self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
         let known = self.dialling.entry(dialler).or_default();
         known.last = known.last.max(at);
         known

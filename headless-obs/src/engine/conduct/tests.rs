@@ -24,11 +24,16 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
     Attempt { scope: ScopeId(1), process, service: ServiceId(1), is_ipv6 }
 }
 
+/// Whether it is a selection.
+fn dial(conducts: &mut Conducts, who: Attempt, target: &Target, at: u64) -> bool {
+    conducts.dialled(ME, who, target, s(at), None, || "thread".into()).is_selection
+}
+
 #[test]
 fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
     let mut conducts = Conducts::new(LIMIT);
     let mut dial = |process, is_ipv6, answered| {
-        conducts.dialled(ME, by(process, is_ipv6), &target(1, told(answered, 0)), s(20), None)
+        dial(&mut conducts, by(process, is_ipv6), &target(1, told(answered, 0)), 20)
     };
     assert!(dial(1, false, 10), "the first");
     assert!(!dial(1, false, 10), "by the same answer");
@@ -43,14 +48,9 @@ fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
 fn places_are_held_against_chance() {
     let mut conducts = Conducts::new(LIMIT);
     for (answered, position) in [(1, 0), (2, 2), (3, 2), (4, 1)] {
-        conducts.dialled(
-            ME,
-            by(1, false),
-            &target(position.into(), told(answered, position)),
-            s(answered),
-            None,
-        );
-        conducts.dialled(ME, by(1, false), &target(3, told(answered, 3)), s(answered), None);
+        for (place, position) in [(position.into(), position), (3, 3)] {
+            dial(&mut conducts, by(1, false), &target(place, told(answered, position)), answered);
+        }
     }
     let mut facts = Facts::default();
     let (_, dialling, answered) = conducts.all().next().unwrap();
@@ -69,7 +69,7 @@ fn places_are_held_against_chance() {
 fn ages_are_held_against_the_ttl() {
     let mut conducts = Conducts::new(LIMIT);
     for at in [10, 14, 17, 100] {
-        conducts.dialled(ME, by(1, false), &target(1, told(10, 0)), s(at), None);
+        dial(&mut conducts, by(1, false), &target(1, told(10, 0)), at);
     }
     // What is forgotten of the pod stays in the sums.
     conducts.dialling.clear();
