@@ -14,8 +14,8 @@ const PER_DOUBLING: i32 = 1 << SCHEMA;
 pub const SCHEMA: i32 = 3;
 /// Values up to this, 2^-20, are as good as 0: as seconds, a microsecond.
 pub const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
-/// The largest bucket, up to 2^30: as seconds, 34 years.
-const LARGEST: i32 = 30 * PER_DOUBLING;
+/// Where the largest bucket ends, 2^30: as seconds, 34 years.
+const LARGEST_BOUND: f64 = 1_073_741_824.0;
 /// Upper bounds of the buckets from above 0.5 up to 1, without the last: 2^(i/8).
 const BOUNDS: [f64; 8] = [
     0.5,
@@ -52,7 +52,7 @@ impl Histogram {
 
     /// Takes in a value. Less than 0, and what is no number, counts as 0.
     pub fn record(&mut self, value: f64) {
-        let value = if value > 0.0 { value.min(upper_bound(LARGEST)) } else { 0.0 };
+        let value = if value > 0.0 { value.min(LARGEST_BOUND) } else { 0.0 };
         self.count += 1;
         self.sum += value;
         if value <= ZERO_THRESHOLD {
@@ -85,24 +85,23 @@ pub fn upper_bound(bucket: i32) -> f64 {
     bound * 2.0_f64.powi(doublings + 1)
 }
 
-/// The bucket of a value above 0. Exact where a logarithm would not be: on the bounds.
+/// The bucket of a normal number above 0: its exponent says which doubling, the bounds in that which of the eight. Exact on
+/// the bounds, where a logarithm would not be.
 fn bucket(value: f64) -> i32 {
-    // The exponent is an estimate of the place; the bounds around it decide.
-    let estimate = (value.log2() * f64::from(PER_DOUBLING)).ceil().clamp(-16_384.0, f64::from(LARGEST));
-    #[expect(clippy::cast_possible_truncation, reason = "clamped to a range of whole numbers above")]
-    let mut bucket = estimate as i32;
-    while bucket < LARGEST && value > upper_bound(bucket) {
-        bucket += 1;
-    }
-    while value <= upper_bound(bucket - 1) {
-        bucket -= 1;
-    }
-    bucket
+    const EXPONENT: u64 = 0x7ff << 52;
+    let bits = value.to_bits();
+    // As a part above 0.5 up to 1, and a power of two.
+    let part = f64::from_bits(bits & !EXPONENT | 0.5_f64.to_bits());
+    let doublings = i32::try_from((bits & EXPONENT) >> 52).unwrap_or(0) - 1022;
+    let place = BOUNDS.iter().take_while(|bound| part > **bound).count();
+    (doublings - 1) * PER_DOUBLING + i32::try_from(place).unwrap_or(PER_DOUBLING)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LARGEST: i32 = 30 * PER_DOUBLING;
 
     #[test]
     fn a_bound_belongs_to_the_bucket_below_it() {
