@@ -18,7 +18,7 @@ use hickory_proto::op::{Header, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use super::wire::{self, Names, Wrong};
+use super::wire::{self, Lately, Names, Owner, Wrong};
 use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
 use crate::hash::HashMap;
 
@@ -71,49 +71,71 @@ impl Reject {
 }
 
 /// Decodes a DNS response.
+///
+/// # Errors
+/// It is none.
 pub fn decode(bytes: &[u8]) -> Result<Answer, Reject> {
-    let mut decoder = BinDecoder::new(bytes);
-    let header = Header::read(&mut decoder).map_err(|_| Reject::TooShort)?;
-    if header.metadata.message_type != MessageType::Response {
-        return Err(Reject::NotAResponse);
-    }
-    if header.metadata.op_code != OpCode::Query {
-        return Err(Reject::NotAQuery);
-    }
-    match header.counts.queries {
-        1 => {}
-        0 => return Err(Reject::NoQuestion),
-        _ => return Err(Reject::SeveralQuestions),
-    }
-    let mut names = Names::of(bytes);
-    let (question, kind) = read_question(&mut decoder, &mut names).map_err(|wrong| match wrong {
-        Wrong::Cut => Reject::TooShort,
-        Wrong::Malformed => Reject::Malformed,
-    })?;
+    Decoder::default().decode(bytes)
+}
 
-    let mut records = Records::default();
-    match read_sections(&mut decoder, &mut names, &header, &mut records) {
-        Ok(()) | Err(Wrong::Cut) => {}
-        Err(Wrong::Malformed) => return Err(Reject::Malformed),
+/// Decodes one message after the other, in the same buffers.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    lately: Lately,
+    owners: Vec<Name>,
+    records: Records,
+    text: String,
+}
+
+impl Decoder {
+    /// Decodes a DNS response.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Answer, Reject> {
+        let mut decoder = BinDecoder::new(bytes);
+        let header = Header::read(&mut decoder).map_err(|_| Reject::TooShort)?;
+        if header.metadata.message_type != MessageType::Response {
+            return Err(Reject::NotAResponse);
+        }
+        if header.metadata.op_code != OpCode::Query {
+            return Err(Reject::NotAQuery);
+        }
+        match header.counts.queries {
+            1 => {}
+            0 => return Err(Reject::NoQuestion),
+            _ => return Err(Reject::SeveralQuestions),
+        }
+        let Self { lately, owners, records, text } = self;
+        let mut names = Names::of(bytes, lately, owners, text);
+        let kind = read_question(&mut decoder, &mut names).map_err(|wrong| match wrong {
+            Wrong::Cut => Reject::TooShort,
+            Wrong::Malformed => Reject::Malformed,
+        })?;
+        records.clear();
+        match read_sections(&mut decoder, &mut names, &header, records) {
+            Ok(()) | Err(Wrong::Cut) => {}
+            Err(Wrong::Malformed) => return Err(Reject::Malformed),
+        }
+        let rcode = (records.rcode_high << 4) | u16::from(header.metadata.response_code.low());
+        let truncated = header.metadata.truncation;
+        Ok(records.take_answer(owners, kind, rcode_from_number(rcode), truncated))
     }
-    let rcode = (records.rcode_high << 4) | u16::from(header.metadata.response_code.low());
-    let truncated = header.metadata.truncation;
-    Ok(records.into_answer(question, kind, rcode_from_number(rcode), truncated))
 }
 
 /// The records that matter, with their owners, in the message's order.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Records {
-    aliases: Vec<(Name, Name)>,
-    addresses: Vec<(Name, AddressRecord)>,
-    targets: Vec<(Name, SrvTarget)>,
-    additional: Vec<(Name, AddressRecord)>,
+    aliases: Vec<(Owner, Name)>,
+    addresses: Vec<(Owner, AddressRecord)>,
+    targets: Vec<(Owner, SrvTarget)>,
+    additional: Vec<(Owner, AddressRecord)>,
     /// The upper bits of the response code, which EDNS keeps in its own record.
     rcode_high: u16,
 }
 
-fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<(Name, QueryType), Wrong> {
-    let name = names.read_owner(decoder)?;
+fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<QueryType, Wrong> {
+    names.read_owner(decoder)?;
     let kind = RecordType::from(wire::u16(decoder)?);
     wire::u16(decoder)?; // The class: whatever it is, only records of class IN are used.
     let kind = match kind {
@@ -122,7 +144,7 @@ fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<
         RecordType::SRV => QueryType::Srv,
         other => QueryType::Other(other.into()),
     };
-    Ok((name, kind))
+    Ok(kind)
 }
 
 fn read_sections(
@@ -164,7 +186,7 @@ enum Data {
 fn read_record(
     decoder: &mut BinDecoder<'_>,
     names: &mut Names<'_>,
-    keep: impl FnOnce(Name, Data),
+    keep: impl FnOnce(Owner, Data),
 ) -> Result<(), Wrong> {
     let owner = names.read_owner(decoder)?;
     let kind = RecordType::from(wire::u16(decoder)?);
@@ -243,43 +265,67 @@ fn rcode_from_number(number: u16) -> Rcode {
 }
 
 impl Records {
-    fn into_answer(self, question: Name, kind: QueryType, rcode: Rcode, truncated: bool) -> Answer {
-        let chain = follow(&question, &self.aliases);
+    fn clear(&mut self) {
+        let Self { aliases, addresses, targets, additional, rcode_high } = self;
+        aliases.clear();
+        addresses.clear();
+        targets.clear();
+        additional.clear();
+        *rcode_high = 0;
+    }
+
+    fn take_answer(&mut self, owners: &[Name], kind: QueryType, rcode: Rcode, truncated: bool) -> Answer {
+        let question = Owner::QUESTION.name(owners).cloned().unwrap_or_default();
+        let chain = follow(question.clone(), owners, &self.aliases);
         let owner = chain.last().unwrap_or(&question);
-        let addresses = owned_by(owner, self.addresses);
-        let mut targets = owned_by(owner, self.targets);
-        give_addresses(&mut targets, self.additional);
+        let addresses = owned_by(owner, owners, self.addresses.drain(..));
+        let mut targets = owned_by(owner, owners, self.targets.drain(..));
+        give_addresses(&mut targets, owners, &self.additional);
         Answer { question, kind, rcode, truncated, chain, addresses, targets }
     }
 }
 
 /// The question and the names its CNAMEs lead to, in whatever order the records came. A loop ends before the
 /// name that was there already.
-fn follow(question: &Name, aliases: &[(Name, Name)]) -> Vec<Name> {
-    let mut chain = vec![Arc::clone(question)];
-    let mut last = question;
+fn follow(question: Name, owners: &[Name], aliases: &[(Owner, Name)]) -> Vec<Name> {
+    let mut chain = vec![question];
     while chain.len() < MAX_CHAIN
-        && let Some((_, target)) = aliases.iter().find(|(owner, _)| owner == last)
+        && let Some(last) = chain.last()
+        && let Some((_, target)) = aliases.iter().find(|(owner, _)| owner.is(last, owners))
         && !chain.contains(target)
     {
         chain.push(Arc::clone(target));
-        last = target;
     }
     chain
 }
 
-fn owned_by<T>(name: &Name, records: Vec<(Name, T)>) -> Vec<T> {
-    records.into_iter().filter(|(owner, _)| owner == name).map(|(_, record)| record).collect()
+fn owned_by<T>(name: &Name, owners: &[Name], records: impl ExactSizeIterator<Item = (Owner, T)>) -> Vec<T> {
+    let mut owned = Vec::with_capacity(records.len());
+    // Those of one owner follow each other.
+    let mut last = None;
+    for (owner, record) in records {
+        let is_owned = match last {
+            Some((same, is_owned)) if same == owner => is_owned,
+            _ => owner.is(name, owners),
+        };
+        last = Some((owner, is_owned));
+        if is_owned {
+            owned.push(record);
+        }
+    }
+    owned
 }
 
 /// Gives each target the addresses of its host, up to [`MAX_TARGET_ADDRESSES`] in all.
-fn give_addresses(targets: &mut [SrvTarget], additional: Vec<(Name, AddressRecord)>) {
+fn give_addresses(targets: &mut [SrvTarget], owners: &[Name], additional: &[(Owner, AddressRecord)]) {
     if targets.is_empty() || additional.is_empty() {
         return;
     }
-    let mut hosts: HashMap<Name, Vec<AddressRecord>> = HashMap::default();
+    let mut hosts: HashMap<&Name, Vec<AddressRecord>> = HashMap::default();
     for (owner, address) in additional {
-        hosts.entry(owner).or_default().push(address);
+        if let Some(host) = owner.name(owners) {
+            hosts.entry(host).or_default().push(*address);
+        }
     }
     let mut room = MAX_TARGET_ADDRESSES;
     for target in targets {

@@ -6,11 +6,13 @@
 //! a backslash within a label is written `\DDD`, so no label can pass itself off as two. Reading a name takes
 //! at most 255 bytes of labels and [`MAX_POINTERS`] pointers, each of which must point further back.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hickory_proto::serialize::binary::{BinDecoder, DecodeError};
 
 use super::Name;
+use crate::hash::Keyed;
 
 /// The longest name, root label included.
 const MAX_NAME: usize = 255;
@@ -44,36 +46,100 @@ pub(super) fn u32(decoder: &mut BinDecoder<'_>) -> Result<u32, Wrong> {
     Ok(decoder.read_u32()?.unverified())
 }
 
+/// Names that were read lately. Clients ask for the same few again and again: each is kept once, and read again without
+/// an allocation.
+///
+/// A name has one place, and a name that comes later takes it away from another: who asks for random names makes others
+/// slower to read and nothing else.
+#[derive(Debug)]
+pub(super) struct Lately {
+    hash: Keyed,
+    places: Vec<Name>,
+}
+
+/// Names that are kept, each of at most four times [`MAX_NAME`] bytes.
+const KEPT: u64 = 256;
+
+impl Default for Lately {
+    fn default() -> Self {
+        Self { hash: Keyed::default(), places: (0..KEPT).map(|_| Name::default()).collect() }
+    }
+}
+
+impl Lately {
+    fn name(&mut self, text: &str) -> Name {
+        let place = usize::try_from(self.hash.hash_one(text) % KEPT).ok();
+        let Some(kept) = place.and_then(|place| self.places.get_mut(place)) else { return text.into() };
+        if **kept != *text {
+            *kept = text.into();
+        }
+        Arc::clone(kept)
+    }
+}
+
+/// A name that owns a question or records: a number within its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner(pub(super) usize);
+
+impl Owner {
+    /// The question's.
+    pub(super) const QUESTION: Self = Self(0);
+
+    /// What it is called.
+    pub(super) fn name(self, owners: &[Name]) -> Option<&Name> {
+        owners.get(self.0)
+    }
+
+    /// Whether it is called so.
+    pub(super) fn is(self, name: &Name, owners: &[Name]) -> bool {
+        self.name(owners).is_some_and(|owner| owner == name)
+    }
+}
+
+/// A pointer to the name of the question: it begins after the header.
+const TO_QUESTION: [u8; 2] = [0xc0, 12];
+
 /// Reads the names of one message.
 pub(super) struct Names<'a> {
     message: &'a [u8],
-    /// The owner read last: its bytes in the message, and the name.
-    owner: Option<(&'a [u8], Name)>,
-    text: String,
+    lately: &'a mut Lately,
+    /// Owners, the question's first. One that is written in several ways is there several times.
+    owners: &'a mut Vec<Name>,
+    /// The bytes of the owner that was read last, none if it was a pointer to the question.
+    last: &'a [u8],
+    text: &'a mut String,
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
-        Self { message, owner: None, text: String::new() }
+    pub(super) fn of(
+        message: &'a [u8],
+        lately: &'a mut Lately,
+        owners: &'a mut Vec<Name>,
+        text: &'a mut String,
+    ) -> Self {
+        owners.clear();
+        Self { message, lately, owners, last: &[], text }
     }
 
-    /// Reads a name that owns a question or a record.
+    /// Reads a name that owns a question or a record; the first one is the question's.
     ///
     /// Most records of an answer have the same owner, written with the same bytes. No encoded name is the
-    /// beginning of another one, so comparing the bytes is enough.
-    pub(super) fn read_owner(&mut self, decoder: &mut BinDecoder<'_>) -> Result<Name, Wrong> {
+    /// beginning of another one, so comparing the bytes is enough. In most messages it is the question's.
+    pub(super) fn read_owner(&mut self, decoder: &mut BinDecoder<'_>) -> Result<Owner, Wrong> {
         let start = decoder.index();
-        if let Some((bytes, name)) = &self.owner
-            && self.message.get(start..).is_some_and(|rest| rest.starts_with(bytes))
-        {
-            decoder.read_slice(bytes.len())?;
-            return Ok(Arc::clone(name));
+        let rest = self.message.get(start..).unwrap_or_default();
+        if !self.owners.is_empty() && rest.starts_with(&TO_QUESTION) {
+            decoder.read_slice(TO_QUESTION.len())?;
+            return Ok(Owner::QUESTION);
+        }
+        if !self.last.is_empty() && rest.starts_with(self.last) {
+            decoder.read_slice(self.last.len())?;
+            return Ok(Owner(self.owners.len() - 1));
         }
         let name = self.read(decoder)?;
-        if let Some(bytes) = self.message.get(start..decoder.index()) {
-            self.owner = Some((bytes, Arc::clone(&name)));
-        }
-        Ok(name)
+        self.last = self.message.get(start..decoder.index()).unwrap_or_default();
+        self.owners.push(name);
+        Ok(Owner(self.owners.len() - 1))
     }
 
     /// Reads a name.
@@ -81,7 +147,7 @@ impl<'a> Names<'a> {
         let start = decoder.index();
         let end = self.spell(start)?;
         decoder.read_slice(end - start)?;
-        Ok(Arc::from(self.text.as_str()))
+        Ok(self.lately.name(self.text))
     }
 
     /// Writes the name that begins at `start` to `text`; returns where it ends.
@@ -101,7 +167,7 @@ impl<'a> Names<'a> {
                     if length > MAX_NAME {
                         return Err(Wrong::Malformed);
                     }
-                    push_label(&mut self.text, label);
+                    push_label(self.text, label);
                     at = next;
                 }
                 0xc0.. => {

@@ -8,7 +8,7 @@ use super::conduct::Reception;
 use super::{Engine, Transport, ip};
 use crate::attribution::{Resolution, meant, service_of};
 use crate::client::Role;
-use crate::dns::message::{Reject, decode};
+use crate::dns::message::Reject;
 use crate::dns::name::candidates;
 use crate::dns::stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode};
@@ -40,7 +40,7 @@ impl Engine {
     }
 
     fn on_message(&mut self, record: &DnsRecord, message: &[u8], transport: Transport) {
-        match decode(message) {
+        match self.decoder.decode(message) {
             Ok(answer) => self.on_answer(record, &answer, transport),
             Err(reject) => {
                 let rejected = Reject::ALL.iter().position(|known| *known == reject);

@@ -33,7 +33,7 @@ use crate::attribution::{Outcome, Unattributed};
 use crate::client::exclude::Exclude;
 use crate::client::{Clients, text};
 use crate::dns;
-use crate::dns::message::Reject;
+use crate::dns::message::{Decoder, Reject};
 use crate::dns::stream::Streams;
 use crate::evidence::Evidence;
 use crate::expose::metrics::governor::{self, Governor};
@@ -135,6 +135,7 @@ pub struct Engine {
     governor: Governor,
     tally: Tally,
     past: Past,
+    decoder: Decoder,
     dns_rejected: [u64; Reject::ALL.len()],
     silences: Silences,
     idle_flow: Duration,
@@ -173,6 +174,7 @@ impl Engine {
             governor: Governor::new(config.series),
             tally: Tally::default(),
             past: Past::default(),
+            decoder: Decoder::default(),
             dns_rejected: [0; Reject::ALL.len()],
             silences: Silences::new(),
             idle_flow: config.idle_flow,
