@@ -243,7 +243,7 @@ fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'
     let mut is_ahead = false;
     let mut other_port = None;
     for sighting in sightings {
-        let Some((service, asked)) = service_of(&sighting.answer.name, topology) else { continue };
+        let Some((service, asked)) = still_meant(&sighting.answer, topology) else { continue };
         let Some(found) = topology.lookup(dial.address, dial.port, service, at) else {
             is_ahead = true;
             continue;
@@ -265,6 +265,15 @@ fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'
     }
 }
 
+/// What the name of an answer means now: in general what it meant when the answer arrived, so that it need not be looked up
+/// for each connection.
+fn still_meant(answer: &Received, topology: &Topology) -> Option<(ServiceId, Resolution)> {
+    match answer.meaning {
+        Some(meaning) if meaning.renamed == topology.renamed() => Some((meaning.service, meaning.resolution)),
+        _ => service_of(&answer.name, topology),
+    }
+}
+
 fn told(sighting: &Sighting) -> Told {
     let Received { at, ttl, size, truncated, nearest, .. } = *sighting.answer;
     let Sighting { position, is_near, .. } = *sighting;
@@ -278,6 +287,17 @@ pub fn meant<'a>(answer: &'a Answer, topology: &Topology) -> Option<(&'a Name, S
         let (service, resolution) = service_of(name, topology)?;
         Some((name, service, resolution))
     })
+}
+
+/// What a name meant, as of a moment of the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// The headless Service.
+    pub service: ServiceId,
+    /// What part of it was asked for.
+    pub resolution: Resolution,
+    /// [`Topology::renamed`] at that moment.
+    pub renamed: u64,
 }
 
 /// The headless Service that a name means, if the topology has one, and what part of it was asked for.

@@ -12,6 +12,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
+use crate::attribution::Meaning;
 use crate::client::ScopeId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::hash::HashMap;
@@ -34,8 +37,10 @@ pub struct Sighting {
 pub struct Received {
     /// The name that says which Service was meant: the owner of the addresses, or the SRV name that led to them.
     pub name: Name,
-    /// The Service that the name meant when the answer arrived.
+    /// The Service that the answer was about when it arrived.
     pub service: Option<ServiceId>,
+    /// What the name meant then; nothing where it was not looked at, or no Service.
+    pub meaning: Option<Meaning>,
     /// When it arrived.
     pub at: Time,
     /// Seconds that the shortest-lived record could be kept.
@@ -54,8 +59,8 @@ pub struct Received {
 pub struct Meant<'a> {
     /// The name that says which Service was meant; without one the answer is kept only if an SRV answer led to it.
     pub name: Option<&'a Name>,
-    /// That Service, if it is known.
-    pub service: Option<ServiceId>,
+    /// What that name means, if the Service is known.
+    pub meaning: Option<Meaning>,
     /// The client's own address, if it has one of its own.
     pub local: Option<IpAddr>,
 }
@@ -89,8 +94,8 @@ pub struct Evidence {
 
 #[derive(Debug, Default)]
 struct ScopeEvidence {
-    /// The newest first.
-    by_address: HashMap<IpAddr, Vec<Sighting>>,
+    /// The newest first; most addresses have one name.
+    by_address: HashMap<IpAddr, SmallVec<[Sighting; 1]>>,
     /// Host that an SRV answer pointed at → the SRV name. Clients that ignore the additional section look the
     /// host up next; it is still the SRV name that they follow.
     srv_hosts: HashMap<Name, Name>,
@@ -112,6 +117,7 @@ impl Evidence {
         }
         let hosts = self.scopes.get(&scope).map(|evidence| &evidence.srv_hosts);
         let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
+        let meaning = meant.meaning.filter(|_| srv.is_none());
         let Some(name) = srv.or(meant.name).cloned() else { return self.touch(now, scope) };
 
         let evidence = self.scopes.entry(scope).or_default();
@@ -122,7 +128,8 @@ impl Evidence {
         let near = meant.local.map_or(Near::default(), |local| Near::of(local, records()));
         let received = Arc::new(Received {
             name: name.clone(),
-            service: meant.service,
+            service: meant.meaning.map(|meaning| meaning.service),
+            meaning,
             at: now,
             ttl: records().map(|record| record.ttl).min().unwrap_or(0),
             size: u16::try_from(records().count()).unwrap_or(u16::MAX),
@@ -145,7 +152,7 @@ impl Evidence {
     /// later answer may have replaced the one that was used.
     pub fn sightings(&self, scope: ScopeId, address: IpAddr, at: Time) -> impl Iterator<Item = &Sighting> {
         let known = self.scopes.get(&scope).and_then(|evidence| evidence.by_address.get(&address));
-        let known = known.map_or(&[][..], Vec::as_slice);
+        let known = known.map_or(&[][..], SmallVec::as_slice);
         let before = known.iter().filter(move |sighting| sighting.answer.at <= at);
         before.chain(known.iter().rev().filter(move |sighting| sighting.answer.at > at))
     }
@@ -208,12 +215,14 @@ impl ScopeEvidence {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
             let sighting = Sighting { position, is_near: near.has(record.address), answer: received.clone() };
             let known = self.by_address.entry(record.address).or_default();
-            if let Some(same) = known.iter().position(|known| known.answer.name == received.name) {
-                known.remove(same);
-            } else if known.len() >= config.names_per_address {
-                known.pop();
-            } else {
-                self.held += 1;
+            match known.iter().position(|known| known.answer.name == received.name) {
+                Some(0) => {
+                    known[0] = sighting;
+                    continue;
+                }
+                Some(same) => drop(known.remove(same)),
+                None if known.len() >= config.names_per_address => drop(known.pop()),
+                None => self.held += 1,
             }
             known.insert(0, sighting);
         }
@@ -234,7 +243,7 @@ impl ScopeEvidence {
             });
             self.by_address.shrink_to_fit();
         }
-        self.held = self.by_address.values().map(Vec::len).sum();
+        self.held = self.by_address.values().map(SmallVec::len).sum();
         before - self.held
     }
 }
@@ -302,7 +311,7 @@ mod tests {
     /// The last name that is one of a Service.
     fn observe(evidence: &mut Evidence, at: u64, scope: u32, answer: &Answer) {
         let name = answer.chain.iter().rev().find(|name| name.contains(".svc."));
-        evidence.observe(Time(at), ScopeId(scope), answer, Meant { name, service: None, local: None });
+        evidence.observe(Time(at), ScopeId(scope), answer, Meant { name, meaning: None, local: None });
     }
 
     fn seen(evidence: &Evidence, scope: u32, last: u8, at: u64) -> Vec<(String, u16)> {

@@ -26,8 +26,8 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
 }
 
 fn sighting(name: &str, at: u64) -> Sighting {
-    let (name, at) = (name.into(), s(at));
-    let answer = Received { name, service: None, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
+    let (name, at, (service, meaning)) = (name.into(), s(at), (None, None));
+    let answer = Received { name, service, meaning, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
     Sighting { position: 3, is_near: false, answer: answer.into() }
 }
 
@@ -104,6 +104,31 @@ fn outside_of_kubernetes_a_service_is_its_domain_name() {
     ] {
         assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[name])), expected, "{name}");
     }
+}
+
+#[test]
+fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
+    let mut topology =
+        topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-0", "10.0.0.1")])]);
+    let (service, resolution) = service_of(BACKUP, &topology).unwrap();
+    let meaning = Some(Meaning { service, resolution, renamed: topology.renamed() });
+    // The wrong name for that meaning, so that it shows which of the two is asked.
+    let Sighting { answer, position, is_near } = sighting(ORDERS, 20);
+    let answer = Received { meaning, ..(*answer).clone() }.into();
+    let known = Sighting { answer, position, is_near };
+    let dial = Dial { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: Some(s(20)), now: s(21) };
+    let by_known = |topology: &Topology| text(topology, attribute(dial, topology, [&known].into_iter()));
+    assert_eq!(by_known(&topology), "backup/p-0 service 3 fresh");
+
+    apply(&mut topology, 21, "orders", &[ready("p-0", "10.0.0.1"), ready("p-1", "10.0.0.2")]);
+    assert_eq!(by_known(&topology), "backup/p-0 service 3 fresh", "endpoints are no names");
+    apply(&mut topology, 22, "third", &[]);
+    assert_eq!(by_known(&topology), "orders/p-0 service 3 fresh", "one more Service");
+
+    let before = topology.renamed();
+    let _ = topology.apply(s(23), Change::Delete(Kind::Slice, key("shop", "third-a")));
+    let _ = topology.expire(s(100_000));
+    assert_ne!(topology.renamed(), before, "one Service less");
 }
 
 #[test]

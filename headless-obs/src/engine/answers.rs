@@ -77,7 +77,7 @@ impl AnswerCounts {
         let is_ipv6 = answer.addresses.first()?.address.is_ipv6();
         let (mut first, mut listed, mut has_removed) = (None, 0, false);
         for (place, record) in answer.addresses.iter().enumerate() {
-            let Some(found) = topology.lookup(record.address, 0, state.id(), now) else { continue };
+            let Some(found) = topology.lookup_in(state, record.address, 0, now) else { continue };
             let id = found.endpoint.id().endpoint;
             if place == 0 {
                 first = Some(id);

@@ -6,7 +6,7 @@ use headless_obs_ebpf::record::DnsRecord;
 
 use super::conduct::Reception;
 use super::{Engine, Transport, ip};
-use crate::attribution::{Resolution, meant, service_of};
+use crate::attribution::{Meaning, Resolution, meant, service_of};
 use crate::client::Role;
 use crate::dns::message::Reject;
 use crate::dns::name::candidates;
@@ -95,8 +95,9 @@ impl Engine {
             let name = meant.map(|(name, ..)| name).or_else(likely);
             // Resolvers on the host or in the pod are asked from loopback.
             let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
-            let service = meant.map(|(_, service, _)| service);
-            self.evidence.observe(now, client.scope, answer, Meant { name, service, local });
+            let renamed = self.topology.renamed();
+            let meaning = meant.map(|(_, service, resolution)| Meaning { service, resolution, renamed });
+            self.evidence.observe(now, client.scope, answer, Meant { name, meaning, local });
             if meant.is_some() {
                 let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
                 let listed = answer.addresses.iter().chain(of_targets);

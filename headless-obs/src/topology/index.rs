@@ -33,6 +33,8 @@ pub struct Topology {
     pub(super) cluster_ips: HashMap<IpAddr, usize>,
     pub(super) pods: Pods,
     pub(super) synced: bool,
+    /// How often a name came to mean another headless Service, or none.
+    pub(super) renamed: u64,
     slices: HashMap<ObjectKey, Stored>,
     /// Services that the change at hand concerns, and which of their endpoints. They are settled when all of
     /// it is in, so that an endpoint that only changes its slice never leaves in between.
@@ -54,6 +56,7 @@ impl Topology {
             cluster_ips: HashMap::default(),
             pods: Pods::default(),
             synced: false,
+            renamed: 0,
             slices: HashMap::default(),
             dirty: BTreeMap::new(),
             entries: 0,
@@ -261,6 +264,7 @@ impl Topology {
                 .any(|key| self.slices.get(key).is_some_and(|stored| stored.slice.headless)),
         };
         if headless != state.headless {
+            self.renamed += 1;
             state.headless = headless;
             state.withdraw_all();
             for key in state.slices.clone() {
@@ -299,6 +303,7 @@ impl Topology {
             return;
         };
         self.services.remove(&id);
+        self.renamed += 1;
         if let Some(names) = self.by_name.get_mut(&key.namespace) {
             names.remove(&key.name);
             if names.is_empty() {

@@ -36,6 +36,12 @@ impl Topology {
         self.by_name.get(namespace)?.get(name).copied()
     }
 
+    /// How often a name came to mean another headless Service, or none: what a name meant is still true while this is
+    /// the same.
+    pub fn renamed(&self) -> u64 {
+        self.renamed
+    }
+
     /// A Service by its id; `None` once nothing is left of it.
     pub fn service_by_id(&self, id: ServiceId) -> Option<&ServiceState> {
         self.services.get(&id)
@@ -57,21 +63,29 @@ impl Topology {
     /// are used again. One that serves `port` goes before others, then the one that had the address at that
     /// moment, then the one that has it now, then the one that lost it last.
     pub fn lookup(&self, address: IpAddr, port: u16, service: ServiceId, at: Time) -> Option<Match<'_>> {
-        let state = self.services.get(&service)?;
+        self.lookup_in(self.services.get(&service)?, address, port, at)
+    }
+
+    /// The same, where the Service is at hand.
+    pub fn lookup_in<'a>(
+        &self,
+        state: &'a ServiceState,
+        address: IpAddr,
+        port: u16,
+        at: Time,
+    ) -> Option<Match<'a>> {
+        let service = state.id();
+        let rank = |endpoint: &Endpoint| {
+            (endpoint.serves(port), endpoint.had(address, at), endpoint.has(address), endpoint.lost(address))
+        };
         let endpoint = self
             .book
             .at(address)
             .iter()
             .filter(|place| place.service == service)
             .filter_map(|place| state.endpoint(place.endpoint))
-            .max_by_key(|endpoint| {
-                (
-                    endpoint.serves(port),
-                    endpoint.had(address, at),
-                    endpoint.has(address),
-                    endpoint.lost(address),
-                )
-            })?;
+            // Most addresses have one: nothing is to be compared.
+            .reduce(|best, other| if rank(other) >= rank(best) { other } else { best })?;
         Some(Match {
             endpoint,
             standing: endpoint.standing_of(address, at),
