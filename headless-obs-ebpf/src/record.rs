@@ -3,7 +3,7 @@
 use crate::{Address, COMM_LEN};
 
 /// Nanoseconds within which user space is woken once; it reads again when they have passed.
-pub const WAKE_PERIOD: u64 = 10_000_000;
+pub const WAKE_PERIOD: u64 = 50_000_000;
 
 /// A DNS message or TCP segment: [`DnsRecord`], then its payload.
 pub const KIND_DNS: u32 = 1;
