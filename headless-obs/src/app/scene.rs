@@ -91,7 +91,8 @@ impl Scene {
 pub(super) fn take_in(engine: &mut Engine, readiness: &Readiness, update: Update) {
     match update {
         Update::Changes(changes) => {
-            let is_much = changes.len() >= MANY;
+            let is_everything = changes.iter().any(|change| matches!(change, Change::Reset(..)));
+            let is_much = is_everything || changes.len() >= MANY;
             for change in changes {
                 engine.apply(now(), change);
             }
