@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use crate::dist::SHIPPED;
 use crate::{artifacts, build_ebpf, parts, privilege, process};
 
 mod document;
@@ -82,9 +83,9 @@ fn scale(args: &[OsString]) -> Result<ExitCode> {
     Err(privilege::exec(privilege::as_root(&scale, args, &env)?))
 }
 
-/// The daemon, built as it is measured.
+/// The daemon as it is measured: as it is shipped.
 fn daemon() -> Result<OsString> {
     let daemon = artifacts::DAEMON;
-    let built = artifacts::build(&["--release", "--package", "headless-obs", "--bin", daemon])?;
+    let built = artifacts::build(&["--profile", SHIPPED, "--package", "headless-obs", "--bin", daemon])?;
     Ok(artifacts::binary(&built, daemon)?.into_os_string())
 }
