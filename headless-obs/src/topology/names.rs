@@ -26,8 +26,6 @@ impl Names {
             self.strings.retain(|kept| Arc::strong_count(kept) > 1);
             self.swept = self.strings.len();
         }
-        // A copy: what was read lies between the remains of reading, and would keep all of that from being given back.
-        *string = Arc::from(&**string);
         self.strings.insert(string.clone());
     }
 
