@@ -12,7 +12,6 @@
 //! only, in order, is handed on without a copy.
 
 use std::collections::BTreeMap;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -5,7 +5,6 @@
 //! has not for too long.
 
 use std::collections::VecDeque;
-
 use std::net::IpAddr;
 use std::time::Duration;
 

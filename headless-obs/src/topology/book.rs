@@ -2,7 +2,6 @@
 //! counters, and the list of addresses that the change at hand touched.
 
 use std::collections::BTreeSet;
-
 use std::net::IpAddr;
 
 use super::{Config, Counters, EndpointId, EndpointRef};

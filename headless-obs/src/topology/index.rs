@@ -1,7 +1,6 @@
 //! The index: takes changes in, keeps Services, slices and Pods consistent. Queries are in `query`.
 
 use std::collections::BTreeMap;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -4,7 +4,6 @@
 //! UID it is found as long as removed endpoints are: its last connections may be counted after it is gone.
 
 use std::collections::VecDeque;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! One Service: the union of its slices as endpoints, one per pod.
 
 use std::collections::BTreeMap;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

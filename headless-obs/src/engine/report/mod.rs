@@ -1,7 +1,6 @@
 //! The engine's state as a [`Snapshot`].
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
 
 use jiff::Timestamp;

@@ -19,7 +19,6 @@
 //! Ports are not known, so any port is the Service's.
 
 use std::collections::BTreeMap;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
