@@ -24,9 +24,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     /// The value of `key`, which thereby counts as used, and how many others that made forgotten.
     pub(super) fn get(&mut self, key: &K) -> (Option<&mut V>, usize) {
         let mut forgotten = 0;
-        if !self.old.is_empty()
-            && let Some((key, value)) = self.old.remove_entry(key)
-        {
+        if let Some((key, value)) = self.old.remove_entry(key) {
             forgotten = self.insert(key, value);
         }
         (self.young.get_mut(key), forgotten)

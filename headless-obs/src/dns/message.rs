@@ -301,18 +301,7 @@ fn follow(question: Name, owners: &[Name], aliases: &[(Owner, Name)]) -> Vec<Nam
 
 fn owned_by<T>(name: &Name, owners: &[Name], records: impl ExactSizeIterator<Item = (Owner, T)>) -> Vec<T> {
     let mut owned = Vec::with_capacity(records.len());
-    // Those of one owner follow each other.
-    let mut last = None;
-    for (owner, record) in records {
-        let is_owned = match last {
-            Some((same, is_owned)) if same == owner => is_owned,
-            _ => owner.is(name, owners),
-        };
-        last = Some((owner, is_owned));
-        if is_owned {
-            owned.push(record);
-        }
-    }
+    owned.extend(records.filter(|(owner, _)| owner.is(name, owners)).map(|(_, record)| record));
     owned
 }
 

@@ -105,7 +105,7 @@ pub(super) struct Names<'a> {
     lately: &'a mut Lately,
     /// Owners, the question's first. One that is written in several ways is there several times.
     owners: &'a mut Vec<Name>,
-    /// The bytes of the owner that was read last, none if it was a pointer to the question.
+    /// The bytes by which the last of them is written.
     last: &'a [u8],
     text: &'a mut String,
 }

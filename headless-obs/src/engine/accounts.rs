@@ -291,7 +291,6 @@ impl Accounts {
                 flow.booked.closed += u64::from(place.is_some());
                 place
             }),
-            None if self.uncounted.is_empty() => None,
             None => self.uncounted.remove(&socket).map(|(_, place)| place),
         };
         if let Some(cell) = place.flatten() {

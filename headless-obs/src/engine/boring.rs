@@ -72,10 +72,8 @@ impl Boring {
 
     /// `address` is somebody's, or was named in an answer.
     pub(super) fn interesting(&mut self, address: IpAddr) {
-        if !self.unowned_since.is_empty() {
-            self.unowned_since.remove(&address);
-        }
-        if !self.current.is_empty() && self.current.remove(&address) {
+        self.unowned_since.remove(&address);
+        if self.current.remove(&address) {
             self.effects.unbore.push(address);
         }
     }
