@@ -2,27 +2,49 @@
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
 //! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]; time is an argument, nothing in it does IO.
-//! IO shell: [`probe`], [`sources`], [`server`], [`commands`]. Only [`app`] knows both.
+//! IO shell: [`probe`], [`sources`], `server`, `commands`; only `app` knows both. Without the feature `shell` there is the core,
+//! and of the shell what reads hostile input: `cargo xtask fuzz` builds no more than that.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "shell"),
+    allow(dead_code, unused_imports, reason = "the shell uses more of the core than its readers")
+)]
 
+#[cfg(feature = "shell")]
 pub mod app;
 pub mod attribution;
+#[cfg(feature = "shell")]
 pub mod cli;
 pub mod client;
+#[cfg(feature = "shell")]
 pub mod commands;
+#[cfg(feature = "shell")]
 pub mod config;
 pub mod dns;
 pub mod engine;
 pub mod evidence;
 pub mod expose;
 pub mod fleet;
+#[cfg(feature = "shell")]
 pub mod handle;
 mod hash;
 pub mod ledger;
+#[cfg(feature = "shell")]
 pub mod log;
 pub mod page;
+#[cfg(feature = "shell")]
 pub mod probe;
+/// The kernel side seen from user space: of it, what is read alone.
+#[cfg(not(feature = "shell"))]
+pub mod probe {
+    #![expect(unsafe_code, reason = "plain types from bytes")]
+
+    mod record;
+
+    pub use record::Record;
+}
+#[cfg(feature = "shell")]
 pub mod server;
 pub mod sources;
 pub mod spread;

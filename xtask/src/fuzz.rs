@@ -14,7 +14,14 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::console::say;
-use crate::{dist, process, workspace};
+use crate::libtest::Counts;
+use crate::{dist, process, setup, workspace};
+
+/// How long each target runs where nothing else is said.
+const SECONDS: u32 = 30;
+
+/// The compiler of libFuzzer, and the package that has it.
+const COMPILER: [(&str, &str); 1] = [("c++", "g++")];
 
 /// The targets, as in `fuzz/Cargo.toml`.
 const TARGETS: [&str; 5] = ["dns_message", "tcp_reassembly", "ring_record", "manifest", "api_objects"];
@@ -34,7 +41,7 @@ pub(crate) struct Options {
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
     /// How long each target runs
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
     /// Run this input once instead, such as one that crashed
     #[arg(long, requires = "target")]
@@ -68,8 +75,25 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// All targets, each of them a test.
+pub(crate) fn test() -> Counts {
+    let built = match build() {
+        Ok(built) => built,
+        Err(error) => return Counts::failure(format!("fuzz: {error:#}")),
+    };
+    let mut counts = Counts::default();
+    for name in TARGETS {
+        counts.add(match fuzz(&built, name, SECONDS) {
+            Ok(()) => Counts { passed: 1, ..Counts::default() },
+            Err(error) => Counts::failure(format!("fuzz: {error:#}")),
+        });
+    }
+    counts
+}
+
 /// Builds all targets; gives the folder they are in.
 fn build() -> Result<PathBuf> {
+    setup::ensure_programs(&COMPILER)?;
     let host = dist::host()?;
     let target = workspace::target().join("fuzz");
     // Named as a target, so that build scripts and procedural macros are not instrumented.
@@ -82,7 +106,7 @@ fn build() -> Result<PathBuf> {
         .env("HEADLESS_OBS_EBPF", "none")
         .args(["build", "--quiet", "--locked", "--bins", "--target", &host, "--target-dir"])
         .arg(&target);
-    process::run(&mut cargo).context("the fuzz targets were not built; they need a C++ compiler")?;
+    process::run(&mut cargo).context("the fuzz targets were not built")?;
     Ok(target.join(host).join("debug"))
 }
 
@@ -92,7 +116,6 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
     for folder in [&found, &crashes] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    say(&format!("fuzzing {name} for {seconds} s"));
     let mut command = politely(built.join(name).as_os_str());
     command.args(LIMITS).args([
         &format!("-max_total_time={seconds}"),
@@ -100,13 +123,24 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
         "-verbosity=0",
     ]);
     command.arg(format!("-artifact_prefix={}/", crashes.display())).args([&found, &seeds]);
-    process::run(&mut command).with_context(|| {
-        format!(
+    let output = command.output().with_context(|| format!("cannot start {name}"))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let Some(inputs) = executed(&told).filter(|_| output.status.success()) else {
+        say(&told);
+        bail!(
             "{name} found an input that should not do what it does, in {}; to see it again: \
              `cargo xtask fuzz {name} --input FILE`",
             crashes.display()
-        )
-    })
+        );
+    };
+    say(&format!("fuzz: {name} read {inputs} inputs in {seconds} s"));
+    Ok(())
+}
+
+/// How many inputs libFuzzer says that it tried; none, if it tried none.
+fn executed(told: &str) -> Option<u64> {
+    let number = told.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
+    number.trim().parse().ok().filter(|&inputs| inputs > 0)
 }
 
 /// Replaces the corpus of the repository by as few inputs as reach what all inputs reach.
@@ -135,6 +169,16 @@ fn politely(program: &std::ffi::OsStr) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_that_tried_nothing_has_not_passed() {
+        let told =
+            |inputs| format!("Done\nstat::number_of_executed_units: {inputs}\nstat::peak_rss_mb: 29\n");
+        assert_eq!(
+            (executed(&told(412)), executed(&told(0)), executed("ld: error")),
+            (Some(412), None, None)
+        );
+    }
 
     #[test]
     fn every_target_is_built_and_has_a_corpus() {

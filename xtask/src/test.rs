@@ -16,7 +16,7 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::{
-    artifacts, build_ebpf, check, cluster, deny, dist, kernel, parts, pictures, privilege, process,
+    artifacts, build_ebpf, check, cluster, deny, dist, fuzz, kernel, parts, pictures, privilege, process,
     scenarios, setup, tools,
 };
 
@@ -61,7 +61,7 @@ impl Options {
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
-    // Tests mostly wait for what they test: time enough to build what the later ones need.
+    // Tests mostly wait for what they test: time enough to build what the later ones need, and to try hostile input.
     let ahead = options.check.then(|| thread::spawn(build_ahead));
     if options.check {
         add_failed(&mut counts, check::of_code());
@@ -77,8 +77,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.check {
         add_failed(&mut counts, check::of_what_is_deployed());
     }
-    // What it could not build, the tests that need it have said.
-    ahead.into_iter().for_each(|thread| drop(thread.join()));
+    if let Some(thread) = ahead {
+        counts.add(thread.join().unwrap_or_else(|_| Counts::failure("fuzz: it panicked".to_owned())));
+    }
     Ok(conclude(counts))
 }
 
@@ -87,11 +88,13 @@ fn add_failed(counts: &mut Counts, checks: Vec<impl Display>) {
     checks.into_iter().for_each(|check| counts.add(Counts::failure(format!("check: {check}"))));
 }
 
-/// Builds what only some test programs and checks need. Whoever needs it tries again, and says what is wrong.
-fn build_ahead() {
+/// Builds what only some test programs and checks need: whoever needs it tries again, and says what is wrong. Then
+/// runs the fuzz targets, which leave the processors to everything else.
+fn build_ahead() -> Counts {
     let _ = parts::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
     drop(deny::ensure());
+    fuzz::test()
 }
 
 /// The tests on a cluster, and nothing else.

@@ -8,7 +8,7 @@ use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
 use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED};
 use headless_obs_ebpf::{Address, counters, names};
 
-use super::record::AsPod;
+use super::pod::AsPod;
 use super::{Options, ProbeError};
 
 /// Fail instead of replacing.

@@ -22,6 +22,7 @@ mod load;
 mod maps;
 mod memory;
 mod mounts;
+mod pod;
 mod privileges;
 mod record;
 mod ring;

@@ -2,9 +2,6 @@
 //!
 //! Invariant: a record shorter than its type, or of an unknown kind, is refused, never read past its end.
 
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
-use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
-use headless_obs_ebpf::question::{Asked, AskedKey};
 use headless_obs_ebpf::record::{
     DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
 };
@@ -58,6 +55,7 @@ impl<'a> Record<'a> {
 }
 
 /// Everything the iterator over open sockets wrote.
+#[cfg(feature = "shell")]
 pub(super) fn existing(mut bytes: &[u8]) -> Vec<ExistingRecord> {
     let mut records = Vec::new();
     while let Some((record, rest)) = take(bytes) {
@@ -66,26 +64,6 @@ pub(super) fn existing(mut bytes: &[u8]) -> Vec<ExistingRecord> {
     }
     records
 }
-
-/// Lets aya copy an ABI type in and out of maps and globals.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct AsPod<T: Copy>(pub(super) T);
-
-// SAFETY: no padding, any bytes are valid; as the ABI promises for all its types.
-unsafe impl aya::Pod for AsPod<FlowKey> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<FlowTotals> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<Tracked> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<AskedKey> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<Asked> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<SockOffsets> {}
-// SAFETY: as above.
-unsafe impl aya::Pod for AsPod<TracepointOffsets> {}
 
 #[cfg(test)]
 mod tests {

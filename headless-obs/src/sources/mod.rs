@@ -1,13 +1,15 @@
 //! Where the topology comes from.
 //!
 //! A source is an async function that sends [`Update`]s into a channel until it is cancelled:
-//! [`files::watch`], [`kubernetes::Kubernetes::watch`]. Objects of the Kubernetes API become the topology's own in
+//! `files::watch`, `kubernetes::Kubernetes::watch`. Objects of the Kubernetes API become the topology's own in
 //! [`convert`], whatever the source.
 
 use crate::topology::object::Change;
 
 pub mod convert;
+#[cfg(feature = "shell")]
 pub mod files;
+#[cfg(feature = "shell")]
 pub mod kubernetes;
 pub mod manifest;
 mod mesh;

@@ -1,0 +1,25 @@
+//! The ABI's types as values of aya's maps and globals.
+
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::question::{Asked, AskedKey};
+
+/// Lets aya copy an ABI type in and out of maps and globals.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct AsPod<T: Copy>(pub(super) T);
+
+// SAFETY: no padding, any bytes are valid; as the ABI promises for all its types.
+unsafe impl aya::Pod for AsPod<FlowKey> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<FlowTotals> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<Tracked> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<AskedKey> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<Asked> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<SockOffsets> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<TracepointOffsets> {}
