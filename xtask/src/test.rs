@@ -27,7 +27,7 @@ const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-imag
 const KERNEL: &str = "headless-obs-tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
-const PROGRAMS: [(&str, &str); 1] = [("nft", "nftables")];
+const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("faketime", "faketime")];
 
 /// The test program that starts a browser.
 const PAGE: &str = "page";

@@ -1,20 +1,21 @@
 //! The clocks of this machine: the kernel programs' time line and its distance from the wall clock.
 
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::time::Time;
 
 /// Now, on the time line of the ring's records.
 pub(super) fn now() -> Time {
-    Time(u64::try_from(nanoseconds(ClockId::Monotonic)).unwrap_or(0))
+    Time(u64::try_from(monotonic()).unwrap_or(0))
 }
 
 /// Nanoseconds to add to the time line to get the time since 1970.
 pub(super) fn wall_offset() -> i128 {
-    nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Monotonic)
+    Timestamp::now().as_nanosecond() - monotonic()
 }
 
-fn nanoseconds(clock: ClockId) -> i128 {
-    let time = clock_gettime(clock);
+fn monotonic() -> i128 {
+    let time = clock_gettime(ClockId::Monotonic);
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }

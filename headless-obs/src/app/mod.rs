@@ -13,6 +13,7 @@ mod checks;
 mod clock;
 mod paths;
 mod scene;
+mod turn;
 mod work;
 
 use crate::config::{self, Observe};
@@ -27,6 +28,7 @@ use crate::{client, probe, topology};
 pub use checks::checks;
 use clock::now;
 use scene::{Scene, take_in};
+use turn::Turn;
 use work::Work;
 
 /// Topology updates that may wait for the engine.
@@ -75,15 +77,23 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let probes = probe_options(&observe);
     let readied = readiness.clone();
     let reads_files = source.reads_files();
-    let task = if engine.synced() {
+    let mut turn =
+        Turn::new(&observe).context("cannot observe this machine; `headless-obs doctor` checks it")?;
+    let task = if engine.synced() && turn.has_come() {
         let work = attach(scene, engine, &probes, readied, reads_files)?;
+        let claim = turn.into_claim();
         source.follow(sender);
-        tokio::spawn(async move { work.run(updates, requests, &mut stopped).await })
+        tokio::spawn(async move {
+            let _claim = claim;
+            work.run(updates, requests, &mut stopped).await
+        })
     } else {
         source.follow(sender);
         tokio::spawn(async move {
-            let waited = scene.wait(&mut engine, &readied, &mut updates, &mut requests, &mut stopped).await;
+            let channels = (&mut updates, &mut requests, &mut stopped);
+            let waited = scene.wait(&mut engine, &readied, &mut turn, channels).await;
             let Some(taps) = waited else { return Ok(()) };
+            let _claim = turn.into_claim();
             let mut work = attach(scene, engine, &probes, readied, reads_files)?;
             work.follow(taps);
             work.run(updates, requests, &mut stopped).await

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::clock::{now, wall_offset};
+use super::turn::Turn;
 use crate::engine::{Engine, KernelState};
 use crate::expose::snapshot::TopologyState;
 use crate::handle::{Readiness, Request, TraceTap};
@@ -31,6 +32,10 @@ pub(super) struct Scene {
     pub(super) began: Time,
 }
 
+/// Updates of the topology, requests, and the wish to stop.
+type Channels<'a> =
+    (&'a mut mpsc::Receiver<Update>, &'a mut mpsc::Receiver<Request>, &'a mut oneshot::Receiver<()>);
+
 impl Scene {
     /// Whether the topology has this node's Pods and no others.
     pub(super) fn pods_are_own(&self) -> bool {
@@ -53,20 +58,27 @@ impl Scene {
         }
     }
 
-    /// Takes the topology in and answers until the topology is complete; returns those who want to follow events.
+    /// Takes the topology in and answers until the topology is complete and its turn has come; returns those who want to follow events.
     /// Nothing: somebody stopped it.
     pub(super) async fn wait(
         &self,
         engine: &mut Engine,
         readiness: &Readiness,
-        updates: &mut mpsc::Receiver<Update>,
-        requests: &mut mpsc::Receiver<Request>,
-        stop: &mut oneshot::Receiver<()>,
+        turn: &mut Turn,
+        (updates, requests, stop): Channels<'_>,
     ) -> Option<Vec<TraceTap>> {
         let mut taps = Vec::new();
-        while !engine.synced() {
+        loop {
+            if engine.synced() {
+                if turn.has_come() {
+                    return Some(taps);
+                }
+                // It can take over any moment: whoever waits for that to end the other one need not wait.
+                readiness.clear("probes");
+            }
             tokio::select! {
                 _stopped = &mut *stop => return None,
+                () = turn.come() => {}
                 Some(update) = updates.recv() => take_in(engine, readiness, update),
                 Some(request) = requests.recv() => match request {
                     // Whoever asked may have gone.
@@ -83,7 +95,6 @@ impl Scene {
                 },
             }
         }
-        Some(taps)
     }
 }
 

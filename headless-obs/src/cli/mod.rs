@@ -174,6 +174,10 @@ pub struct RunArgs {
     /// Address and port to serve HTTP on; there is no password, so think before it is more than this machine
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
+    /// While another daemon observes this machine, wait until it ends; then take over at once. Meanwhile this one is
+    /// ready and shows nothing, so that nobody counts twice
+    #[arg(long)]
+    pub stand_by: bool,
     /// How many series `/metrics` has.
     #[command(flatten)]
     pub series: SeriesArgs,

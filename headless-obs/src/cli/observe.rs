@@ -10,7 +10,7 @@ use headless_obs_ebpf::names::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};
-use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology};
+use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology, Turn};
 use crate::expose::metrics::governor;
 use crate::topology::learned::{BadPattern, NameFilter};
 
@@ -235,6 +235,7 @@ impl ObserveArgs {
             exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
             series: governor::Config::default(),
+            turn: Turn::default(),
         })
     }
 

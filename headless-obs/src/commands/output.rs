@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use ratatui::crossterm::terminal;
+use serde::Serialize;
 
 use super::table::Look;
 
@@ -33,8 +34,37 @@ pub async fn write(text: String) -> io::Result<()> {
     written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
+/// As one line of JSON. What might act on a terminal is escaped, though JSON asks for less: to who reads JSON it is the
+/// same.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut line = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        if c != '\u{7f}' && (c.is_ascii() || c.is_alphanumeric()) {
+            line.push(c);
+        } else {
+            let units =
+                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            line.push_str(&units);
+        }
+    }
+    Ok(line)
+}
+
 /// One line for people, beside the result.
 pub fn note(line: &str) {
     // Nobody reads standard error: then there is nobody to tell.
     let _unread = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_does_nothing_to_a_terminal_and_is_the_same_json() {
+        let text = "é \u{1b}[2J \u{9b}31m \u{202e}x \u{e0041} \u{1f600} \u{7f}";
+        let line = json(&text).unwrap();
+        assert_eq!(line, r#""é \u001b[2J \u009b31m \u202ex \udb40\udc41 \ud83d\ude00 \u007f""#);
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
 }

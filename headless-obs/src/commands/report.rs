@@ -20,7 +20,7 @@ pub(super) async fn run(args: ReportArgs, format: Format, start: impl Start) -> 
     }
     let text = match format {
         Format::Table => table::render(&snapshot, output::look()),
-        Format::Json => serde_json::to_string(&snapshot)? + "\n",
+        Format::Json => output::json(&snapshot)? + "\n",
         Format::Html => page::render(&snapshot, Place::File),
     };
     output::write(text).await?;

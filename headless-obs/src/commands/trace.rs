@@ -48,7 +48,7 @@ fn print(
         if concerns(&event, service) {
             match format {
                 Output::Table => writeln!(out, "{}", line(&event, colours))?,
-                Output::Json => writeln!(out, "{}", serde_json::to_string(&event)?)?,
+                Output::Json => writeln!(out, "{}", output::json(&event)?)?,
             }
         }
         if reader.is_empty() {

@@ -52,6 +52,20 @@ pub struct Observe {
     pub kernel_log: bool,
     /// How many series a scrape may have.
     pub series: governor::Config,
+    /// What to do about other observers of this machine.
+    pub turn: Turn,
+}
+
+/// What to do about other observers of this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing: nobody adds up what this one says.
+    #[default]
+    Pass,
+    /// Observe, and say if there is another.
+    Take,
+    /// Observe once there is no other.
+    Wait,
 }
 
 /// Where Services and Pods come from.

@@ -5,10 +5,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::ProbeError;
 use super::mounts::{View, widest_cgroup2};
+
+/// Held by the one that observes below a root; it ends with the process, however that ends.
+#[derive(Debug)]
+pub struct Claim {
+    _locked: File,
+}
 
 /// The root of the cgroup2 hierarchy.
 #[derive(Debug)]
@@ -72,6 +80,21 @@ impl CgroupRoot {
     /// Where it is, and how it was found: `unified`, `hybrid`, `private mount` or `option`.
     pub fn describe(&self) -> (&Path, &'static str) {
         (&self.path, self.how)
+    }
+
+    /// Claims it, unless another has. The lock is the directory's own: whatever container a process is in and however it
+    /// has mounted the hierarchy, it is the same directory to all.
+    ///
+    /// # Errors
+    /// The directory cannot be locked.
+    pub fn claim(&self) -> std::io::Result<Option<Claim>> {
+        // That of a private mount is no descriptor that could be locked.
+        let file = File::open(&self.path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Claim { _locked: file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether it is the root of all cgroups, not only of those of a node that is itself a container.

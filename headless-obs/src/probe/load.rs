@@ -12,8 +12,8 @@ use headless_obs_ebpf::names::{
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
 
-use super::privileges::{not_permitted, sees_itself_alone};
 use super::pod::AsPod;
+use super::privileges::{not_permitted, sees_itself_alone};
 use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, existing, tracefs};
 
 /// The kernel object, embedded at build time; empty if it was left out.

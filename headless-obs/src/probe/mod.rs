@@ -30,7 +30,7 @@ mod tracefs;
 
 pub use btf::VMLINUX;
 pub use capabilities::{GivenUp, as_a_helper, give_up};
-pub use cgroup::{CgroupRoot, is_own_container};
+pub use cgroup::{CgroupRoot, Claim, is_own_container};
 pub use load::{Loaded, load, object};
 pub use maps::{Flow, Maps};
 pub use memory::give_back;

@@ -142,6 +142,7 @@ fn options() -> Vec<Row> {
         option("options.max-boring", json!(1024), &["--max-boring=1024"]),
         option("options.max-clients", json!(4096), &["--max-clients=4096"]),
         option("options.kernel-log", json!(true), &["--kernel-log"]),
+        option("options.stand-by", json!(true), &["--stand-by"]),
         option("options.client-labels", json!("namespace"), &["--client-labels=namespace"]),
         option("options.max-series", json!(200_000), &["--max-series=200000"]),
         option("options.max-series-per-service", json!(5000), &["--max-series-per-service=5000"]),

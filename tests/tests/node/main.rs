@@ -13,6 +13,7 @@
 mod asked;
 mod attribution;
 mod capabilities;
+mod clock;
 mod commands;
 mod container;
 mod crowd;
@@ -21,9 +22,12 @@ mod failures;
 mod families;
 mod faults;
 mod figures;
+mod hostile;
 mod identity;
 mod learned;
+mod many;
 mod mesh;
+mod names;
 mod refusals;
 mod restart;
 mod seccomp;
@@ -31,6 +35,7 @@ mod shop;
 mod size;
 mod stale;
 mod totals;
+mod turns;
 mod ways;
 mod web;
 

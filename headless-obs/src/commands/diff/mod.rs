@@ -21,7 +21,7 @@ pub(super) async fn run(args: DiffArgs, format: Output) -> anyhow::Result<()> {
     let diff = compare::diff(&before, &after);
     let text = match format {
         Output::Table => text::render(&diff, output::look()),
-        Output::Json => serde_json::to_string(&diff)? + "\n",
+        Output::Json => output::json(&diff)? + "\n",
     };
     Ok(output::write(text).await?)
 }

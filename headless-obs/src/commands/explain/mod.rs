@@ -30,7 +30,7 @@ pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) ->
     take::only(&mut snapshot, &args.service)?;
     let text = match format {
         Output::Table => text::render(&snapshot, one(&snapshot)?, output::look()),
-        Output::Json => serde_json::to_string(&explanation(&snapshot)?)? + "\n",
+        Output::Json => output::json(&explanation(&snapshot)?)? + "\n",
     };
     Ok(output::write(text).await?)
 }

@@ -100,7 +100,7 @@ async fn stream(
     filter: impl Fn(Snapshot) -> Snapshot,
 ) -> anyhow::Result<()> {
     while let Some(snapshot) = snapshots.recv().await {
-        output::write(serde_json::to_string(&filter(snapshot?))? + "\n").await?;
+        output::write(output::json(&filter(snapshot?))? + "\n").await?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! In: answers as they were meant, connections and attempts as they were attributed. Out: whether a connection was a
 //! selection, and the facts of a workload's conduct, summed over its pods.
 //!
-//! Invariants: bounded; what there is no room for is counted, the clients that were silent for longest go first. Answers
+//! Invariants: bounded; what there is no room for is counted. Clients that have more than an equal share of the room lose
+//! what they did not use for longest, so that no client can take another's. Answers
 //! belong to a scope, as evidence does, because who asked is known by its cgroup alone; connections to a scope and a
 //! workload, as outside of containers several workloads may share one scope.
 
@@ -72,13 +73,25 @@ impl Conducts {
 
     /// A client was answered with addresses for one of the Service's names.
     pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
-        self.evicted += make_room(&mut self.answered, self.limit, (scope, service), |known| known.last);
+        self.evicted += make_room(
+            &mut self.answered,
+            self.limit,
+            (scope, service),
+            |(scope, _)| *scope,
+            |known| known.last,
+        );
         self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).add(now, reception);
     }
 
     /// A client asked for gRPC's service configuration.
     pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
-        self.evicted += make_room(&mut self.answered, self.limit, (scope, service), |known| known.last);
+        self.evicted += make_room(
+            &mut self.answered,
+            self.limit,
+            (scope, service),
+            |(scope, _)| *scope,
+            |known| known.last,
+        );
         self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).grpc = true;
     }
 
@@ -134,7 +147,8 @@ impl Conducts {
     }
 
     fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut Totals {
-        self.evicted += make_room(&mut self.totals, self.limit, who, |known| known.last);
+        self.evicted +=
+            make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
         let known = self.totals.entry(who).or_insert_with(|| Totals::new(at));
         known.last = known.last.max(at);
         known
@@ -147,7 +161,8 @@ impl Conducts {
     }
 
     fn known(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
-        self.evicted += make_room(&mut self.dialling, self.limit, dialler, |known| known.last);
+        self.evicted +=
+            make_room(&mut self.dialling, self.limit, dialler, |(scope, ..)| *scope, |known| known.last);
         let known = self.dialling.entry(dialler).or_default();
         known.last = known.last.max(at);
         known
@@ -228,21 +243,35 @@ fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
     (workload, service)
 }
 
-/// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go.
-fn make_room<K: Copy + Eq + Hash, V>(
+/// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go. Those
+/// go that were silent for longest, of owners who have more than an equal share: one who asks for everything cannot take
+/// the others' room.
+fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     known: &mut HashMap<K, V>,
     limit: usize,
     key: K,
+    owner: impl Fn(&K) -> O,
     last: impl Fn(&V) -> Time,
 ) -> u64 {
     if known.len() < limit || known.contains_key(&key) {
         return 0;
     }
-    let gone = (limit / 8).max(1);
+    let room = (limit / 8).max(1);
+    let mut held: HashMap<O, usize> = HashMap::default();
+    known.keys().for_each(|key| *held.entry(owner(key)).or_default() += 1);
+    let share = (limit - room) / held.len().max(1);
     let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
     by_age.sort_unstable_by_key(|(last, _)| *last);
-    for (_, key) in by_age.iter().take(gone) {
-        known.remove(key);
+    let mut gone = 0;
+    // What exceeds the shares is as much as there has to be room for, or more.
+    for (_, key) in by_age {
+        let Some(held) = held.get_mut(&owner(&key)).filter(|held| **held > share) else { continue };
+        *held -= 1;
+        known.remove(&key);
+        gone += 1;
+        if gone == room {
+            break;
+        }
     }
     gone as u64
 }

@@ -94,3 +94,19 @@ fn without_room_those_go_that_were_silent_for_longest() {
     conducts.expire(s(u64::from(all) + 5), Duration::from_secs(10), |_| true, |_, _| None);
     assert_eq!(conducts.all().count(), 4);
 }
+
+#[test]
+fn who_asks_for_everything_takes_the_room_of_nobody_else() {
+    let mut conducts = Conducts::new(LIMIT);
+    // One whose two Services are the oldest that is known, and one that goes on and on.
+    for service in [1, 2] {
+        conducts.dialling((ScopeId(1), WorkloadId(1), ServiceId(service)), s(1));
+    }
+    for service in 0..1_000 {
+        conducts.dialling((ScopeId(2), WorkloadId(2), ServiceId(service)), s(2 + u64::from(service)));
+    }
+    let quiet = conducts.all().filter(|((scope, ..), ..)| *scope == ScopeId(1)).count();
+    let sums = conducts.sums().filter(|((workload, _), _)| *workload == WorkloadId(1)).count();
+    assert_eq!((quiet, sums), (2, 2));
+    assert!(conducts.all().count() <= LIMIT && conducts.evicted() > 900);
+}

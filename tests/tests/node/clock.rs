@@ -1,0 +1,91 @@
+//! Somebody sets the wall clock, a day forward and two back. Only what the daemon is told of it changes: libfaketime
+//! answers for the kernel, and the monotonic clock is the kernel's own.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::shop::Shop;
+use crate::{PATIENCE, accepted, opened, orders, sum};
+
+const DAY: i64 = 86_400;
+
+/// Where Debian has the library.
+fn library() -> String {
+    let architecture = std::env::consts::ARCH;
+    let path = format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketime.so.1");
+    assert!(Path::new(&path).exists(), "no {path}: install faketime");
+    path
+}
+
+fn seconds(snapshot: &Value, field: &str) -> i64 {
+    snapshot[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+/// Every number below a value.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Number(number) => number.as_f64().into_iter().collect(),
+        Value::Array(all) => all.iter().flat_map(numbers).collect(),
+        Value::Object(all) => all.values().flat_map(numbers).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_changes_no_count_and_no_duration() {
+    let shop = Shop::open();
+    let clock = shop.scene.lab.folder().join("clock");
+    // Written beside it and moved: nobody reads half of it.
+    let set = |offset: i64| {
+        let draft = clock.with_extension("draft");
+        fs::write(&draft, format!("{offset:+}\n")).unwrap();
+        fs::rename(&draft, &clock).unwrap();
+    };
+    set(0);
+    let (preload, file) =
+        (format!("LD_PRELOAD={}", library()), format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()));
+    let monotonic = ["FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1"];
+    let wrapper = [&["env", &preload, &file][..], &monotonic].concat();
+    let observer = shop.observe(&wrapper, &[]);
+    let held = shop.web.client(&shop.client(0).keep()).unwrap();
+    held.open(3).unwrap();
+    let active = |snapshot: &Value| sum(orders(snapshot), "active") == 3;
+    let before = observer.snapshot_when(PATIENCE, active).unwrap();
+
+    for (turn, offset) in (1..).zip([DAY, -DAY, 0]) {
+        set(offset);
+        shop.connect(20);
+        let ended = |snapshot: &Value| sum(orders(snapshot), "closed") == turn * 20;
+        let snapshot = observer.snapshot_when(PATIENCE, ended).unwrap();
+        let service = orders(&snapshot);
+        assert_eq!(opened(service), accepted(&shop.scene.lab), "{offset}");
+        assert_eq!((sum(service, "opened"), sum(service, "active")), (turn * 20 + 3, 3), "{offset}");
+        assert_eq!(snapshot["from"], before["from"], "which names the observation");
+        let moved = seconds(&snapshot, "to") - seconds(&before, "to");
+        assert!(offset <= 0 || (DAY..DAY + 600).contains(&moved), "it was told: {moved} s");
+        assert!(seconds(&snapshot, "to") >= seconds(&snapshot, "from"), "{offset}");
+
+        // The ages of answers, and how long connections and endpoints last, are seconds of this test.
+        for client in service["clients"].as_array().unwrap() {
+            for figure in ["answer_age", "held", "converged"] {
+                let sum = client[figure]["sum"].as_f64().unwrap_or(0.0);
+                assert!((0.0..3_600.0 * 100.0).contains(&sum), "{offset}: {figure} {sum}");
+            }
+        }
+        let latency = &service["dns"]["latency"]["sum"];
+        assert!((0.0..3_600.0).contains(&latency.as_f64().unwrap()), "{offset}: {latency}");
+        let negative: Vec<_> = numbers(service).into_iter().filter(|number| *number < -1_000.0).collect();
+        assert!(negative.is_empty(), "{offset}: {negative:?}");
+        let rate = service["waste"].as_f64().unwrap();
+        let peak = service["spread"]["peak_to_mean"].as_f64().unwrap();
+        // Within a few minutes of observation, not a day.
+        assert!(rate >= (peak - 1.0) * (turn * 20) as f64 / 600.0, "{offset}: {rate} at {peak}");
+        let report = shop.run(&[], &["report", "--from", &observer.address().to_string()]);
+        assert_eq!((report.code, report.out.contains("shop/orders")), (Some(0), true), "{report:?}");
+    }
+    held.close(3).unwrap();
+    let snapshot = observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == 0).unwrap();
+    assert_eq!(sum(orders(&snapshot), "closed"), 63);
+}
