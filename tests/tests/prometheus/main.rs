@@ -15,7 +15,6 @@ mod dashboards;
 mod figures;
 mod fleet;
 mod market;
-mod rollout;
 mod scene;
 mod services;
 
