@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::console::say;
-use crate::{dist, process, workspace};
+use crate::{process, processor, workspace};
 
 /// The targets, as in `fuzz/Cargo.toml`.
 const TARGETS: [&str; 5] = ["dns_message", "tcp_reassembly", "ring_record", "manifest", "api_objects"];
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 /// Builds all targets; gives the folder they are in.
 fn build() -> Result<PathBuf> {
-    let host = dist::host()?;
+    let host = processor::host()?;
     let target = workspace::target().join("fuzz");
     // Named as a target, so that build scripts and procedural macros are not instrumented.
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));

@@ -4,6 +4,7 @@
 //! an exact version would be gone after the next security update. Which one a result is of, docs/kernels.md says.
 
 use crate::debian::{Archive, Suite};
+use crate::processor::Processor;
 
 /// A kernel of Debian's, as cloud machines have it.
 pub(super) struct Kernel {
@@ -11,24 +12,48 @@ pub(super) struct Kernel {
     pub(super) name: &'static str,
     /// What its versions begin with.
     pub(super) series: &'static str,
-    /// Where it comes from.
-    pub(super) suite: Suite,
+    /// Where it comes from, but for the processor.
+    pub(super) archive: Archive,
+    /// Debian's release.
+    pub(super) release: &'static str,
+    /// What it runs on.
+    pub(super) processor: Processor,
+    /// The machines that are tried with it.
+    pub(super) machines: &'static [Machine],
 }
 
-const fn kernel(name: &'static str, series: &'static str, archive: Archive, suite: &'static str) -> Kernel {
-    Kernel { name, series, suite: Suite { archive, name: suite, architecture: "amd64" } }
+impl Kernel {
+    /// Where its package is.
+    pub(super) fn suite(&self) -> Suite {
+        Suite { archive: self.archive, name: self.release, architecture: self.processor.name() }
+    }
 }
 
-/// The oldest that is supported, two that are widely used, and the newest there is.
-pub(super) const KERNELS: [Kernel; 4] = [
-    kernel("5.10", "5.10.", Archive::Security, "bullseye-security"),
-    kernel("6.1", "6.1.", Archive::Security, "bookworm-security"),
-    kernel("6.12", "6.12.", Archive::Security, "trixie-security"),
-    kernel("7.2", "7.2.", Archive::Main, "forky"),
+const fn amd64(name: &'static str, series: &'static str, archive: Archive, release: &'static str) -> Kernel {
+    Kernel { name, series, archive, release, processor: Processor::Amd64, machines: &Machine::ALL }
+}
+
+/// cgroups, BTF and lockdown are the same code on every processor: there the usual machine is tried alone.
+const fn arm64(name: &'static str, series: &'static str, release: &'static str) -> Kernel {
+    let (archive, processor) = (Archive::Security, Processor::Arm64);
+    Kernel { name, series, archive, release, processor, machines: &[Machine::Unified] }
+}
+
+/// The oldest that is supported, two that are widely used, and the newest there is; of those that are widely used also
+/// on the other processor.
+pub(super) const KERNELS: [Kernel; 6] = [
+    amd64("5.10", "5.10.", Archive::Security, "bullseye-security"),
+    amd64("6.1", "6.1.", Archive::Security, "bookworm-security"),
+    amd64("6.12", "6.12.", Archive::Security, "trixie-security"),
+    amd64("7.2", "7.2.", Archive::Main, "forky"),
+    arm64("6.1-arm64", "6.1.", "bookworm-security"),
+    arm64("6.12-arm64", "6.12.", "trixie-security"),
 ];
 
 /// Where the guests' shell comes from, a static program.
-pub(super) const BUSYBOX: Suite = Suite { archive: Archive::Main, name: "bookworm", architecture: "amd64" };
+pub(super) const fn busybox(processor: Processor) -> Suite {
+    Suite { archive: Archive::Main, name: "bookworm", architecture: processor.name() }
+}
 
 /// What a machine is like beside its kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +115,12 @@ pub(super) struct Program {
     pub(super) without: &'static [&'static str],
 }
 
+/// The test programs of a guest.
+pub(super) const PROGRAMS: [&str; 3] = ["kernel", "lab", "node"];
+
 /// What decides whether it works on a kernel, and needs neither other programs than the guest has nor more speed than an
 /// emulated machine. The verifier's figures are those of one kernel.
-pub(super) const PROGRAMS: [Program; 3] = [
+const ALL: [Program; 3] = [
     Program { name: "kernel", tests: &[], without: &["verifier_looks"] },
     Program { name: "lab", tests: &["outcomes::"], without: &[] },
     Program {
@@ -113,6 +141,70 @@ pub(super) const PROGRAMS: [Program; 3] = [
         without: &[],
     },
 ];
+
+/// The DNS programs get packets and tell of answers: that they load and are attached where they have to be.
+const ANSWERS: Program =
+    Program { name: "kernel", tests: &["packets::answers_arrive_whatever_carries_them"], without: &[] };
+
+/// The kernel is the same as that of the machine that all tests run on. What differs is where cgroup2 is, so: whether
+/// the programs see all sockets, who a client is by its cgroup, and a hierarchy that the daemon has to mount.
+const BY_HIERARCHY: [Program; 2] = [
+    ANSWERS,
+    Program {
+        name: "node",
+        tests: &[
+            "attribution::of_two_services",
+            "identity::pods_on_the_hosts_network",
+            "refusals::without_cgroup2",
+            "restart::",
+            "totals::a_ring_that_overflows",
+        ],
+        without: &[],
+    },
+];
+
+/// What differs is where the fields of a connection come from, so: each outcome, totals, and what was open before.
+const BY_TYPES: [Program; 2] = [
+    ANSWERS,
+    Program {
+        name: "node",
+        tests: &[
+            "attribution::of_two_services",
+            "failures::the_classic_tracepoint",
+            "refusals::without_btf",
+            "restart::",
+            "totals::a_ring_that_overflows",
+        ],
+        without: &[],
+    },
+];
+
+/// What differs is what the kernel lets root do: load, read its memory, mount, see tracefs.
+const BY_RIGHTS: [Program; 2] = [
+    ANSWERS,
+    Program {
+        name: "node",
+        tests: &[
+            "attribution::of_two_services",
+            "failures::every_way_to_fail",
+            "refusals::without_cgroup2",
+            "refusals::without_tracefs",
+            "restart::",
+            "totals::a_ring_that_overflows",
+        ],
+        without: &[],
+    },
+];
+
+/// The tests that run on a machine: where an emulated one is slow, those of which it can change the result.
+pub(super) fn programs(machine: Machine) -> &'static [Program] {
+    match machine {
+        Machine::Unified => &ALL,
+        Machine::Hybrid | Machine::Version1 => &BY_HIERARCHY,
+        Machine::NoBtf => &BY_TYPES,
+        Machine::Lockdown => &BY_RIGHTS,
+    }
+}
 
 /// What fails on some machines, and has to: a test of it that passes there is as wrong as another one that fails.
 pub(super) struct Difference {
