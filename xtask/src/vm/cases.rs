@@ -196,9 +196,29 @@ const BY_RIGHTS: [Program; 2] = [
     },
 ];
 
+/// The kernel's sources are the same as those that all tests run on, and so are the programs' instructions. What differs is
+/// what they were made of: how the kernel's structures are laid out, in which order memory is written, what a system call is,
+/// and the daemon itself, cross-built.
+const BY_PROCESSOR: [Program; 2] = [
+    Program { name: "kernel", tests: &["asked::", "packets::", "sockets::"], without: &[] },
+    Program {
+        name: "node",
+        tests: &[
+            "attribution::of_two_services",
+            "failures::every_way_to_fail",
+            "families::ipv4_by_way_of_ipv6",
+            "refusals::without_btf",
+            "restart::",
+            "totals::a_ring_that_overflows",
+        ],
+        without: &[],
+    },
+];
+
 /// The tests that run on a machine: where an emulated one is slow, those of which it can change the result.
-pub(super) fn programs(machine: Machine) -> &'static [Program] {
+pub(super) fn programs(processor: Processor, machine: Machine) -> &'static [Program] {
     match machine {
+        Machine::Unified if processor == Processor::Arm64 => &BY_PROCESSOR,
         Machine::Unified => &ALL,
         Machine::Hybrid | Machine::Version1 => &BY_HIERARCHY,
         Machine::NoBtf => &BY_TYPES,

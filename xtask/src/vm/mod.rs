@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let path = workspace::target().join("vm").join(format!("{}.cpio", kernel.name));
         for machine in machines {
             let modules = &fetched.modules;
-            let (tests, filter) = (cases::programs(machine), options.filter.as_slice());
+            let (tests, filter) = (cases::programs(processor, machine), options.filter.as_slice());
             Guest { processor, busybox: &busybox, programs: &programs, modules, tests, filter }
                 .write(&path)?;
             let ran = run_one(options, kernel, machine, &fetched, &path)?;
@@ -205,6 +205,40 @@ mod tests {
             assert!(!row.kernels.is_empty() && !row.machines.is_empty() && !row.reason.is_empty());
             let is_known = |name: &&str| KERNELS.iter().any(|kernel| kernel.name == *name);
             assert!(row.kernels.iter().all(is_known), "{:?}", row.kernels);
+        }
+    }
+
+    /// A name that no test has would run nothing, and nobody would notice.
+    #[test]
+    fn what_is_chosen_are_tests_that_exist() {
+        for (processor, machine) in
+            Processor::ALL.into_iter().flat_map(|one| Machine::ALL.map(|of| (one, of)))
+        {
+            for program in cases::programs(processor, machine) {
+                assert!(cases::PROGRAMS.contains(&program.name));
+                for test in program.tests {
+                    let (module, function) = test.split_once("::").unwrap();
+                    let file = format!("tests/tests/{}/{module}.rs", program.name);
+                    let text = fs::read_to_string(workspace::root().join(&file)).unwrap();
+                    assert!(text.contains(&format!("\nfn {function}")), "{file} has no {function}");
+                }
+            }
+        }
+    }
+
+    /// What has to fail on a machine is run there: else it would count as one that passed.
+    #[test]
+    fn what_has_to_fail_is_chosen() {
+        for kernel in &KERNELS {
+            for machine in kernel.machines {
+                let programs = cases::programs(kernel.processor, *machine);
+                let is_chosen = |name: &str| {
+                    programs.iter().flat_map(|program| program.tests).any(|test| name.contains(test))
+                };
+                for row in cases::differences(kernel.name, *machine) {
+                    assert!(is_chosen(row.test), "{} on {}, {}", row.test, kernel.name, machine.name());
+                }
+            }
         }
     }
 }
