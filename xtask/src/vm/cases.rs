@@ -119,7 +119,8 @@ pub(super) struct Program {
 pub(super) const PROGRAMS: [&str; 3] = ["kernel", "lab", "node"];
 
 /// What decides whether it works on a kernel, and needs neither other programs than the guest has nor more speed than an
-/// emulated machine. The verifier's figures are those of one kernel.
+/// emulated machine. The verifier's figures are those of one kernel. A ring that overflows is among the packets; the
+/// daemon's test of it makes a hundred thousand connections, for which a client's patience here is too short.
 const ALL: [Program; 3] = [
     Program { name: "kernel", tests: &[], without: &["verifier_looks"] },
     Program { name: "lab", tests: &["outcomes::"], without: &[] },
@@ -136,7 +137,7 @@ const ALL: [Program; 3] = [
             "refusals::without_cgroup2",
             "refusals::without_tracefs",
             "restart::",
-            "totals::a_ring_that_overflows",
+            "totals::ten_thousand",
         ],
         without: &[],
     },
@@ -157,7 +158,7 @@ const BY_HIERARCHY: [Program; 2] = [
             "identity::pods_on_the_hosts_network",
             "refusals::without_cgroup2",
             "restart::",
-            "totals::a_ring_that_overflows",
+            "totals::ten_thousand",
         ],
         without: &[],
     },
@@ -173,7 +174,7 @@ const BY_TYPES: [Program; 2] = [
             "failures::the_classic_tracepoint",
             "refusals::without_btf",
             "restart::",
-            "totals::a_ring_that_overflows",
+            "totals::ten_thousand",
         ],
         without: &[],
     },
@@ -190,7 +191,7 @@ const BY_RIGHTS: [Program; 2] = [
             "refusals::without_cgroup2",
             "refusals::without_tracefs",
             "restart::",
-            "totals::a_ring_that_overflows",
+            "totals::ten_thousand",
         ],
         without: &[],
     },
@@ -209,7 +210,7 @@ const BY_PROCESSOR: [Program; 2] = [
             "families::ipv4_by_way_of_ipv6",
             "refusals::without_btf",
             "restart::",
-            "totals::a_ring_that_overflows",
+            "totals::ten_thousand",
         ],
         without: &[],
     },
