@@ -42,7 +42,7 @@ pub use dns::{DnsOptions, DnsServer, DnsSpec};
 pub use lab::Lab;
 pub use manifest::{EndpointSpec, ServiceSpec};
 pub use node::{Node, NodeSpec};
-pub use observer::{Observer, ObserverSpec, program};
+pub use observer::{Observer, ObserverSpec, program, stretched};
 pub use pod::{Pod, PodSpec, ResolvConf, Workload};
 pub use process::{Agent, agent_path};
 pub use program::Program;

@@ -61,8 +61,8 @@ pub fn program() -> Result<PathBuf> {
 /// How many times longer than usual everything may take, as on an emulated machine.
 const SLOWNESS: &str = "HEADLESS_OBS_LAB_SLOWNESS";
 
-/// A limit as this machine needs it.
-fn stretched(patience: Duration) -> Duration {
+/// A limit as this machine needs it: that of a test, or one that a client gives up after.
+pub fn stretched(patience: Duration) -> Duration {
     let times = env::var(SLOWNESS).ok().and_then(|times| times.parse().ok());
     patience.saturating_mul(times.unwrap_or(1))
 }

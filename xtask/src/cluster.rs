@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, Result};
 
+use crate::processor::Processor;
 use crate::{dist, parts, setup, workspace};
 
 /// The test program on a control plane whose pods are made by hand.
@@ -30,7 +31,9 @@ pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str,
     if program == NODES {
         setup::ensure_programs(&RUNTIME)?;
         // Beside what `dist` makes, which may be on its way to somebody.
-        let made = dist::make(profile, &workspace::target().join("e2e")).context("no image of the daemon")?;
+        let own = [Processor::own()?];
+        let made =
+            dist::make(profile, &own, &workspace::target().join("e2e")).context("no image of the daemon")?;
         variables.push(("HEADLESS_OBS_IMAGE", made.image.into_os_string()));
     }
     Ok(variables)

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what is shipped, under `target/dist`: the static program, its image, the chart, the
-//! manifests, and what all of it is made of (`sbom`).
+//! `cargo xtask dist`: what is shipped, under `target/dist`: for each architecture the static program and what it is made
+//! of (`sbom`); one image for all of them; the chart and the manifests.
 //!
 //! The image is written without a container engine, and the same sources give the same image. Chart and
 //! manifests are those of `deploy/`: they name the image of this version.
@@ -15,6 +15,7 @@ use clap::Args;
 use image::{Entry, Image};
 
 use crate::console::say;
+use crate::processor::Processor;
 use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
 
 /// Repository of the image; `localhost` is looked up in no registry.
@@ -31,12 +32,16 @@ pub(crate) struct Options {
     /// Cargo profile of the program; `dev` is built faster, runs slower and is larger
     #[arg(long, default_value = SHIPPED)]
     profile: String,
+    /// Only for this architecture; without it for both
+    #[arg(long, value_name = "NAME")]
+    architecture: Option<Processor>,
 }
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let made = make(&options.profile, &workspace::target().join("dist"))?;
-    for path in [&made.program, &made.image] {
+    let wanted = options.architecture.map_or(Processor::ALL.to_vec(), |one| vec![one]);
+    let made = make(&options.profile, &wanted, &workspace::target().join("dist"))?;
+    for path in made.programs.iter().chain([&made.image]) {
         let size = fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
         say(&format!("{} ({:.1} MiB)", path.display(), mebibytes(size)));
     }
@@ -46,8 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 /// What was made.
 pub(crate) struct Made {
-    /// The static program.
-    pub(crate) program: PathBuf,
+    /// The static programs.
+    programs: Vec<PathBuf>,
     /// The archive with the image.
     pub(crate) image: PathBuf,
     /// The image's name.
@@ -56,38 +61,60 @@ pub(crate) struct Made {
     digest: String,
 }
 
-/// Builds everything with a cargo profile, and puts it into a folder, which is made anew.
-pub(crate) fn make(profile: &str, folder: &Path) -> Result<Made> {
-    let built = build(profile)?;
+/// Builds everything with a cargo profile, for one or more processors, and puts it into a folder, which is made anew.
+pub(crate) fn make(profile: &str, wanted: &[Processor], folder: &Path) -> Result<Made> {
+    let built = wanted.iter().map(|one| build(profile, *one)).collect::<Result<Vec<_>>>()?;
     replace_folder(folder)?;
     for name in FOLDERS {
         workspace::copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
     }
-    sbom::write(folder, &host()?)?;
-    let program = folder.join(artifacts::DAEMON);
-    fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("{REPOSITORY}:{version}");
-    let image = Image {
-        name: name.clone(),
-        entrypoint: vec![format!("/{}", artifacts::DAEMON)],
-        entries: BTreeMap::from([(artifacts::DAEMON.to_owned(), Entry::Program(fs::read(&program)?))]),
-        labels: labels(version)?,
-    };
-    let path = folder.join(format!("headless-obs-{version}-linux-{}.tar", image::architecture()));
+    let labels = labels(version)?;
+    let (mut programs, mut images) = (Vec::new(), Vec::new());
+    for (one, built) in wanted.iter().zip(&built) {
+        let own = folder.join(one.name());
+        fs::create_dir(&own).with_context(|| format!("cannot make {}", own.display()))?;
+        sbom::write(&own, &one.target()?)?;
+        let program = own.join(artifacts::DAEMON);
+        fs::copy(built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+        images.push(Image {
+            name: name.clone(),
+            architecture: one.name().to_owned(),
+            entrypoint: vec![format!("/{}", artifacts::DAEMON)],
+            entries: BTreeMap::from([(
+                artifacts::DAEMON.to_owned(),
+                Entry::Program(
+                    fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?,
+                ),
+            )]),
+            labels: labels.clone(),
+        });
+        programs.push(program);
+    }
+    let (path, digest) = archive(&images, &folder.join(format!("headless-obs-{version}-linux")))?;
+    Ok(Made { programs, image: path, name, digest })
+}
+
+/// Writes the image's archive; gives its path, which begins as told, and the image's digest.
+fn archive(images: &[Image], path: &Path) -> Result<(PathBuf, String)> {
+    let only = if let [only] = images { Some(only) } else { None };
+    let mut name = path.as_os_str().to_owned();
+    name.push(only.map_or(".tar".to_owned(), |only| format!("-{}.tar", only.architecture)));
+    let path = PathBuf::from(name);
     let file = fs::File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    let digest = image.write(BufWriter::new(file))?;
-    Ok(Made { program, image: path, name, digest })
+    let out = BufWriter::new(file);
+    let digest = match only {
+        Some(only) => only.write(out)?,
+        None => image::write_all(images, out)?,
+    };
+    Ok((path, digest))
 }
 
 /// The daemon, linked with everything it needs.
-fn build(profile: &str) -> Result<PathBuf> {
+fn build(profile: &str, processor: Processor) -> Result<PathBuf> {
     build_ebpf::build()?;
-    let host = host()?;
-    // Named as a target, so that the flag is not for build scripts and procedural macros, which cannot be static.
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
-    let mut cargo = process::cargo();
-    cargo.env(flags, "-C target-feature=+crt-static").args(["build", "--locked", "--target", &host]);
+    let mut cargo = processor.cargo("build")?;
     cargo.args(["--profile", profile, "--package", "headless-obs", "--bin", artifacts::DAEMON]);
     let program = artifacts::binary(&artifacts::run(&mut cargo)?, artifacts::DAEMON)?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
@@ -95,13 +122,6 @@ fn build(profile: &str) -> Result<PathBuf> {
         bail!("{} is not static: it needs {interpreter}", program.display());
     }
     Ok(program)
-}
-
-/// This machine, as rustc calls it.
-pub(crate) fn host() -> Result<String> {
-    let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not name its host")
 }
 
 fn labels(version: &str) -> Result<BTreeMap<String, String>> {

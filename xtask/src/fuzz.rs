@@ -15,7 +15,7 @@ use clap::Args;
 
 use crate::console::say;
 use crate::libtest::Counts;
-use crate::{dist, process, setup, workspace};
+use crate::{process, processor, setup, workspace};
 
 /// How long each target runs where nothing else is said.
 const SECONDS: u32 = 30;
@@ -94,7 +94,7 @@ pub(crate) fn test() -> Counts {
 /// Builds all targets; gives the folder they are in.
 fn build() -> Result<PathBuf> {
     setup::ensure_programs(&COMPILER)?;
-    let host = dist::host()?;
+    let host = processor::host()?;
     let target = workspace::target().join("fuzz");
     // Named as a target, so that build scripts and procedural macros are not instrumented.
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));

@@ -36,6 +36,7 @@ mod parts;
 mod pictures;
 mod privilege;
 mod process;
+mod processor;
 mod rules;
 mod sbom;
 mod scenarios;

@@ -91,24 +91,56 @@ fn compiler() -> Result<Toolchain> {
     )
 }
 
-/// Asks rustup for rust-src, once: where it cannot be downloaded, each call would cost seconds for nothing.
+/// Finds a toolchain with the standard library for another target, or adds it to one; gives the toolchain's prefix.
+/// `architecture` is Debian's name for the target.
+pub(crate) fn ensure_standard(target: &str, architecture: &str) -> Result<PathBuf> {
+    if let Some(found) = toolchain::with_standard(target)? {
+        return Ok(found);
+    }
+    let mut obstacles = Vec::new();
+    let add: [&dyn Fn() -> Result<()>; 2] = [&|| add_target(target), &|| install_standard(architecture)];
+    for add in add {
+        match (add(), toolchain::with_standard(target)?) {
+            (_, Some(found)) => return Ok(found),
+            (Err(error), None) => obstacles.push(format!("{error:#}")),
+            (Ok(()), None) => obstacles.push("what was installed is not enough".to_owned()),
+        }
+    }
+    bail!(
+        "no compiler here can build for {target} ({}).\n\
+         Run one of these, then try again:\n  \
+         rustup target add {target}\n  \
+         sudo dpkg --add-architecture {architecture} && sudo apt-get update && sudo apt-get install {}",
+        obstacles.join("; "),
+        standard_packages(architecture).join(" "),
+    )
+}
+
 fn add_rust_src() -> Result<()> {
+    ask_rustup("rust-src", &["component", "add", "rust-src"])
+}
+
+fn add_target(target: &str) -> Result<()> {
+    ask_rustup(target, &["target", "add", target])
+}
+
+/// Asks rustup for something, once: where it cannot be downloaded, each call would cost seconds for nothing.
+fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
     let sysroot = toolchain::current()?;
     let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_rustups = sysroot.parent().is_some_and(|folder| folder.ends_with("toolchains"));
     if !is_rustups || !privilege::on_path("rustup") {
-        bail!("no rustup that could add rust-src");
+        bail!("no rustup that could add {what}");
     }
-    let refused = workspace::tools().join(format!("rust-src-refused-by-{name}"));
+    let refused = workspace::tools().join(format!("{what}-refused-by-{name}"));
     if refused.exists() {
-        bail!("rustup could not add rust-src to {name} before, see {}", refused.display());
+        bail!("rustup could not add {what} to {name} before, see {}", refused.display());
     }
-    say(&format!("adding rust-src to {name}"));
-    let added =
-        process::run(Command::new("rustup").args(["component", "add", "rust-src", "--toolchain", &name]));
+    say(&format!("adding {what} to {name}"));
+    let added = process::run(Command::new("rustup").args(arguments).args(["--toolchain", &name]));
     if let Err(error) = &added {
         fs::create_dir_all(workspace::tools())?;
-        fs::write(&refused, format!("{error:#}\nRemove this file to let `cargo xtask setup` try again.\n"))?;
+        fs::write(&refused, format!("{error:#}\nRemove this file to let `cargo xtask` try again.\n"))?;
     }
     added
 }
@@ -125,6 +157,21 @@ pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
 
 fn install_compiler() -> Result<()> {
     install_packages(&COMPILER_PACKAGES)
+}
+
+/// Debian's compiler, and its standard library for another architecture.
+fn standard_packages(architecture: &str) -> [String; 3] {
+    let [compiler, cargo, _] = COMPILER_PACKAGES.map(str::to_owned);
+    [compiler, cargo, format!("libstd-rust-web-dev:{architecture}")]
+}
+
+fn install_standard(architecture: &str) -> Result<()> {
+    if !privilege::on_path("dpkg") {
+        bail!("no dpkg that could take packages for {architecture}");
+    }
+    let arguments = ["--add-architecture", architecture].map(OsString::from);
+    process::run(&mut privilege::as_root(Path::new("dpkg"), &arguments, &[])?)?;
+    install_packages(&standard_packages(architecture).each_ref().map(String::as_str))
 }
 
 /// Held while apt works: it keeps no order among those who fetch lists.

@@ -114,6 +114,17 @@ pub(crate) fn find() -> Result<Option<Toolchain>> {
     Ok(None)
 }
 
+/// The prefix of the first toolchain that has the standard library for a target.
+pub(crate) fn with_standard(target: &str) -> Result<Option<PathBuf>> {
+    for sysroot in candidates()? {
+        let library = sysroot.join("lib/rustlib").join(target).join("lib");
+        if has_library(&library, "libstd-") && version_of(&sysroot)?.is_some() {
+            return Ok(Some(sysroot));
+        }
+    }
+    Ok(None)
+}
+
 /// The prefix of the toolchain that runs this task.
 pub(crate) fn current() -> Result<PathBuf> {
     // Cargo names itself, which saves asking rustc.
@@ -148,29 +159,34 @@ fn candidates() -> Result<Vec<PathBuf>> {
 /// The toolchain below a prefix, if it has all that is needed.
 fn inspect(sysroot: &Path) -> Result<Option<Toolchain>> {
     let Some(core) = core_of(sysroot) else { return Ok(None) };
-    let rustc = sysroot.join("bin/rustc");
-    if !rustc.is_file() || !sysroot.join("bin/cargo").is_file() {
-        return Ok(None);
-    }
-    let Some(version) = Version::parse(&process::output(Command::new(rustc).arg("-vV"))?) else {
-        return Ok(None);
-    };
-    if !version.is_enough(env!("CARGO_PKG_RUST_VERSION")) {
-        return Ok(None);
-    }
+    let Some(version) = version_of(sysroot)? else { return Ok(None) };
     let llvm = llvm_of(sysroot, version.llvm)?;
     Ok(llvm.map(|llvm| Toolchain { sysroot: sysroot.to_path_buf(), core, llvm }))
 }
 
-fn core_of(sysroot: &Path) -> Option<Core> {
-    let rustlib = sysroot.join("lib/rustlib");
-    let built = fs::read_dir(rustlib.join(BPF_TARGET).join("lib")).is_ok_and(|files| {
+/// The version of a toolchain that has a cargo and is new enough.
+fn version_of(sysroot: &Path) -> Result<Option<Version>> {
+    let rustc = sysroot.join("bin/rustc");
+    if !rustc.is_file() || !sysroot.join("bin/cargo").is_file() {
+        return Ok(None);
+    }
+    let version = Version::parse(&process::output(Command::new(rustc).arg("-vV"))?);
+    Ok(version.filter(|version| version.is_enough(env!("CARGO_PKG_RUST_VERSION"))))
+}
+
+/// Whether a folder has a library of Rust's, built.
+fn has_library(folder: &Path, prefix: &str) -> bool {
+    fs::read_dir(folder).is_ok_and(|files| {
         files.flatten().any(|file| {
             let name = file.file_name();
-            name.to_string_lossy().starts_with("libcore-") && name.to_string_lossy().ends_with(".rlib")
+            name.to_string_lossy().starts_with(prefix) && name.to_string_lossy().ends_with(".rlib")
         })
-    });
-    if built {
+    })
+}
+
+fn core_of(sysroot: &Path) -> Option<Core> {
+    let rustlib = sysroot.join("lib/rustlib");
+    if has_library(&rustlib.join(BPF_TARGET).join("lib"), "libcore-") {
         Some(Core::Built)
     } else {
         rustlib.join("src/rust/library/core/Cargo.toml").is_file().then_some(Core::Source)

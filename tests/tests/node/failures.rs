@@ -1,6 +1,7 @@
 //! How connections fail and end: each way is produced for real and must be in the report of the right client and pod.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lab::client::{Dial, Outcomes, Receive};
 use lab::*;
@@ -127,9 +128,10 @@ fn the_loser_of_happy_eyeballs_has_not_failed() {
         let observer =
             scene.observe(&[ServiceSpec::new("shop", "orders", PORT, &pods)], &["--tcp-hook", hook]);
         let [v4, v6] = [true, false].map(|v4| pods[1].ip(v4).unwrap());
+        let milliseconds = |of| u64::try_from(stretched(Duration::from_millis(of)).as_millis()).ok();
         let race = |to: [IpAddr; 2], times| {
             let spec = ClientSpec::fixed(&to, PORT, times).dial(|dial| {
-                (dial.happy_eyeballs_ms, dial.give_up_ms) = (Some(20), Some(60));
+                (dial.happy_eyeballs_ms, dial.give_up_ms) = (milliseconds(20), milliseconds(60));
             });
             web.client(&spec).unwrap().wait().unwrap()
         };

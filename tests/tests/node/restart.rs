@@ -132,6 +132,12 @@ fn active(observer: &Observer, connections: u64) -> Value {
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == connections).unwrap()
 }
 
+/// The kernel took the program that lists what is open. Where it does not, waiting for what that finds ends late.
+fn assert_lists_what_is_open(observer: &Observer) {
+    let snapshot = observer.snapshot().unwrap();
+    assert_eq!(snapshot["quality"]["probes"]["existing"], "iter/task_file");
+}
+
 #[test]
 fn connections_older_than_the_daemon_are_counted_down() {
     let scene = Scene::new();
@@ -152,6 +158,7 @@ fn connections_older_than_the_daemon_are_counted_down() {
     assert_eq!(server_as_client.open(2).unwrap().open, 2);
 
     let observer = scene.observe(&services, &[]);
+    assert_lists_what_is_open(&observer);
     let snapshot = active(&observer, 8);
     let before = orders(&snapshot);
     let row = client(before, "web");
@@ -207,6 +214,7 @@ fn a_killed_daemon_leaves_nothing_and_the_next_one_finds_the_connections() {
         client_of_orders.close(2).unwrap();
         assert_eq!(client_of_orders.open(1).unwrap().open, 4);
         let second = start();
+        assert_lists_what_is_open(&second);
         let snapshot = active(&second, 4);
         let found = orders(&snapshot);
         assert_eq!(client(found, "web")["resolution"], json!({"preexisting": 4}), "{hook}: {found:#}");

@@ -1,15 +1,16 @@
 //! Container images as tar files, written without a container engine.
 //!
-//! In: an [`Image`]: what it is called, what it runs, what is in it. Out: an archive that `ctr images import`,
-//! `docker load`, `podman load` and `skopeo` take: an OCI image layout, and beside it the `manifest.json` that Docker
-//! before 25 looks for. The same image gives the same bytes: entries are sorted, times are zero, everything is root's.
+//! In: an [`Image`]: what it is called, what it runs, what is in it; or the same image for several architectures. Out: an
+//! archive that `ctr images import`, `docker load`, `podman load` and `skopeo` take: an OCI image layout, and beside it
+//! the `manifest.json` that Docker looks for unless it keeps images in containerd. The same image gives the same bytes:
+//! entries are sorted, times are zero, everything is root's.
 
 #![deny(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +24,8 @@ pub use archive::Entry;
 pub struct Image {
     /// Its name in full: registry, repository and tag.
     pub name: String,
+    /// What Go, and so all of the container world, calls the processor that it is for.
+    pub architecture: String,
     /// What it runs.
     pub entrypoint: Vec<String>,
     /// Path in the image → what is there. Folders on the way are made.
@@ -31,16 +34,27 @@ pub struct Image {
     pub labels: BTreeMap<String, String>,
 }
 
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 impl Image {
     /// Writes the archive; gives the digest of the image's manifest, by which registries know it.
     ///
     /// # Errors
     /// Writing failed, or a path cannot be in an archive.
-    pub fn write(&self, mut out: impl Write) -> Result<String> {
+    pub fn write(&self, out: impl Write) -> Result<String> {
+        let mut files = BTreeMap::new();
+        let made = self.make(&mut files)?;
+        finish(files, &self.name, &made.descriptor, &[made.for_docker(&self.name)], out)?;
+        Ok(digest(&made.manifest))
+    }
+
+    /// Puts its parts among the archive's files.
+    fn make(&self, files: &mut BTreeMap<String, Entry>) -> Result<Made> {
         let tree = archive::tar(&self.entries)?;
         let layer = compressed(&tree)?;
         let config = json!({
-            "architecture": architecture(),
+            "architecture": self.architecture,
             "os": "linux",
             "config": {"Entrypoint": self.entrypoint, "Labels": self.labels, "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [digest(&tree)]},
@@ -49,42 +63,94 @@ impl Image {
         let config = serde_json::to_vec(&config)?;
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": MANIFEST,
             "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar+gzip", &layer)],
             "annotations": self.labels,
         });
         let manifest = serde_json::to_vec(&manifest)?;
-        let files = [
-            ("oci-layout".to_owned(), serde_json::to_vec(&json!({"imageLayoutVersion": "1.0.0"}))?),
-            ("index.json".to_owned(), serde_json::to_vec(&self.index(&manifest))?),
-            ("manifest.json".to_owned(), serde_json::to_vec(&self.for_docker(&config, &layer))?),
-            (blob(&config), config),
-            (blob(&layer), layer),
-            (blob(&manifest), manifest.clone()),
-        ];
-        let files = files.into_iter().map(|(path, bytes)| (path, Entry::File(bytes))).collect();
-        out.write_all(&archive::tar(&files)?).and_then(|()| out.flush()).context("cannot write the image")?;
-        Ok(digest(&manifest))
+        let mut entry = descriptor(MANIFEST, &manifest);
+        entry["platform"] = json!({"architecture": self.architecture, "os": "linux"});
+        let made = Made {
+            descriptor: entry,
+            manifest: manifest.clone(),
+            config: blob(&config),
+            layer: blob(&layer),
+        };
+        files.extend([config, layer, manifest].map(|bytes| (blob(&bytes), Entry::File(bytes))));
+        Ok(made)
     }
+}
 
-    fn index(&self, manifest: &[u8]) -> Value {
-        let tag = self.name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-        let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", manifest);
-        entry["platform"] = json!({"architecture": architecture(), "os": "linux"});
-        // The second is what containerd and Docker name the image by.
-        entry["annotations"] =
-            json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": self.name});
-        json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [entry],
-        })
-    }
+/// What is in the archive of one image.
+struct Made {
+    descriptor: Value,
+    manifest: Vec<u8>,
+    /// Paths.
+    config: String,
+    layer: String,
+}
 
-    fn for_docker(&self, config: &[u8], layer: &[u8]) -> Value {
-        json!([{"Config": blob(config), "RepoTags": [self.name], "Layers": [blob(layer)]}])
+impl Made {
+    fn for_docker(&self, name: &str) -> Value {
+        json!({"Config": self.config, "RepoTags": [name], "Layers": [self.layer]})
     }
+}
+
+/// Writes one archive with the same image for several architectures; gives the digest of what names them all, from which
+/// each machine takes its own. Docker's own store has nothing of that kind: to it they are several images, whose tags end
+/// in the architecture.
+///
+/// # Errors
+/// There is none, they have different names, writing failed, or a path cannot be in an archive.
+pub fn write_all(images: &[Image], out: impl Write) -> Result<String> {
+    let name = &images.first().context("an archive needs an image")?.name;
+    ensure!(
+        images.iter().all(|image| image.name == *name),
+        "these are not the same image: they have several names"
+    );
+    let mut files = BTreeMap::new();
+    let made = images.iter().map(|image| image.make(&mut files)).collect::<Result<Vec<_>>>()?;
+    let manifests: Vec<&Value> = made.iter().map(|made| &made.descriptor).collect();
+    let index = serde_json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": manifests,
+        "annotations": images[0].labels,
+    }))?;
+    let for_docker: Vec<Value> = images
+        .iter()
+        .zip(&made)
+        .map(|(image, made)| made.for_docker(&format!("{name}-{}", image.architecture)))
+        .collect();
+    let (entry, id) = (descriptor(INDEX, &index), digest(&index));
+    files.insert(blob(&index), Entry::File(index));
+    finish(files, name, &entry, &for_docker, out)?;
+    Ok(id)
+}
+
+/// Writes the files, and those that lead to them: what the name stands for, and Docker's list.
+fn finish(
+    mut files: BTreeMap<String, Entry>,
+    name: &str,
+    descriptor: &Value,
+    for_docker: &[Value],
+    mut out: impl Write,
+) -> Result<()> {
+    let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+    let mut entry = descriptor.clone();
+    // The second is what containerd and Docker name the image by.
+    entry["annotations"] =
+        json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name});
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
+    for (path, value) in [
+        ("oci-layout", json!({"imageLayoutVersion": "1.0.0"})),
+        ("index.json", index),
+        ("manifest.json", json!(for_docker)),
+    ] {
+        files.insert(path.to_owned(), Entry::File(serde_json::to_vec(&value)?));
+    }
+    out.write_all(&archive::tar(&files)?).and_then(|()| out.flush()).context("cannot write the image")
 }
 
 /// What Go calls this machine's processor, and so all of the container world.

@@ -14,6 +14,7 @@ fn image() -> Image {
     ];
     Image {
         name: "localhost/agent:1".to_owned(),
+        architecture: "arm64".to_owned(),
         entrypoint: vec!["/bin/agent".to_owned()],
         entries: entries.into_iter().map(|(path, entry)| (path.to_owned(), entry)).collect(),
         labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
@@ -62,7 +63,8 @@ fn everything_is_reached_from_the_index() {
     let config = value(&follow(&archive, &manifest["config"]));
     assert_eq!(config["config"]["Entrypoint"], json!(["/bin/agent"]));
     assert_eq!(config["config"]["Labels"], json!({"a": "b"}));
-    assert_eq!(config["architecture"], architecture());
+    assert_eq!(config["architecture"], "arm64");
+    assert_eq!(index["manifests"][0]["platform"], json!({"architecture": "arm64", "os": "linux"}));
     let layer = pipe("gzip", &["-dc"], &follow(&archive, &manifest["layers"][0]));
     assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
     let listed = String::from_utf8(pipe("tar", &["-tvf", "-", "--numeric-owner", "--utc"], &layer)).unwrap();
@@ -94,4 +96,43 @@ fn docker_before_25_finds_its_own_manifest() {
 #[test]
 fn the_same_image_gives_the_same_bytes() {
     assert_eq!(archive(), archive());
+}
+
+/// The same image for two architectures, with another program in each.
+fn both() -> [Image; 2] {
+    [("amd64", "one"), ("arm64", "other")].map(|(architecture, program)| {
+        let entries = BTreeMap::from([("agent".to_owned(), Entry::Program(program.into()))]);
+        Image { architecture: architecture.to_owned(), entries, ..image() }
+    })
+}
+
+#[test]
+fn each_architecture_finds_its_own_below_one_name() {
+    let mut archive = Vec::new();
+    let id = write_all(&both(), &mut archive).unwrap();
+    let layout = value(&file(&archive, "index.json"));
+    assert_eq!(layout["manifests"].as_array().unwrap().len(), 1, "one name stands for one thing");
+    assert_eq!(layout["manifests"][0]["digest"], id);
+    assert_eq!(layout["manifests"][0]["annotations"]["io.containerd.image.name"], "localhost/agent:1");
+    let index = value(&follow(&archive, &layout["manifests"][0]));
+    assert_eq!(index["mediaType"], layout["manifests"][0]["mediaType"]);
+    for (place, (architecture, program)) in [("amd64", "one"), ("arm64", "other")].into_iter().enumerate() {
+        let entry = &index["manifests"][place];
+        assert_eq!(entry["platform"], json!({"architecture": architecture, "os": "linux"}));
+        let manifest = value(&follow(&archive, entry));
+        assert_eq!(value(&follow(&archive, &manifest["config"]))["architecture"], architecture);
+        let layer = pipe("gzip", &["-dc"], &follow(&archive, &manifest["layers"][0]));
+        assert_eq!(file(&layer, "agent"), program.as_bytes());
+        let docker = &value(&file(&archive, "manifest.json"))[place];
+        assert_eq!(docker["RepoTags"], json!([format!("localhost/agent:1-{architecture}")]));
+        assert_eq!(docker["Layers"][0].as_str().unwrap(), blob(&follow(&archive, &manifest["layers"][0])));
+    }
+}
+
+#[test]
+fn what_is_not_the_same_image_is_refused() {
+    let [one, mut other] = both();
+    other.name = "localhost/agent:2".to_owned();
+    assert!(write_all(&[one, other], Vec::new()).is_err());
+    assert!(write_all(&[], Vec::new()).is_err());
 }

@@ -1,6 +1,6 @@
 //! docs/kernels.md: the part between two marks is made of results.
 //!
-//! In: the document as it is, results. Out: the document with the rows of what ran replaced; those of what did not run
+//! In: the document as it is, a result. Out: the document with the row of what ran replaced; those of what did not run
 //! stay. Pure.
 
 use anyhow::{Context as _, Result};
@@ -58,17 +58,15 @@ pub(super) fn row(kernel: &str, machine: &str, of: &Transcript, differences: &[&
 const AUTO: &str = "probes with tp_btf";
 const CLASSIC: &str = "probes with the classic tracepoint";
 
-/// The document with these rows in place of those of the same kernel and machine. `order` has the names of all kernels and
+/// The document with this row in place of the one of the same kernel and machine. `order` has the names of all kernels and
 /// machines: rows of others go.
-pub(super) fn replace(document: &str, rows: Vec<Row>, order: &[(String, String)]) -> Result<String> {
+pub(super) fn replace(document: &str, row: Row, order: &[(String, String)]) -> Result<String> {
     let mark = |what: &str| format!("docs/kernels.md has no line `{}`", what.trim());
     let (before, rest) = document.split_once(BEGIN).with_context(|| mark(BEGIN))?;
     let (old, after) = rest.split_once(END).with_context(|| mark(END))?;
     let mut all: Vec<Row> = old.lines().skip(2).filter_map(parse).collect();
-    for row in rows {
-        all.retain(|old| (name(&old.kernel), &old.machine) != (name(&row.kernel), &row.machine));
-        all.push(row);
-    }
+    all.retain(|old| (name(&old.kernel), &old.machine) != (name(&row.kernel), &row.machine));
+    all.push(row);
     let place = |row: &Row| {
         order.iter().position(|(kernel, machine)| name(&row.kernel) == kernel && row.machine == *machine)
     };
@@ -134,19 +132,15 @@ mod tests {
         };
         let order = ["v2", "v1"].map(|machine| ("6.1".to_owned(), machine.to_owned()));
         let empty = format!("Prose.\n{BEGIN}{END}More.\n");
-        let first = replace(
-            &empty,
-            vec![of("6.1 (1)", "v1", "a"), of("6.1 (1)", "v2", ""), of("6.2 (1)", "v2", "c")],
-            &order,
-        );
-        let first = first.unwrap();
+        let rows = [of("6.1 (1)", "v1", "a"), of("6.1 (1)", "v2", ""), of("6.2 (1)", "v2", "c")];
+        let first = rows.into_iter().fold(empty, |text, row| replace(&text, row, &order).unwrap());
         assert_eq!(
             first,
             format!("Prose.\n{BEGIN}{HEAD}| 6.1 (1) | v2 |  | x |\n| 6.1 (1) | v1 | a | x |\n{END}More.\n")
         );
-        let second = replace(&first, vec![of("6.1 (2)", "v1", "d")], &order).unwrap();
+        let second = replace(&first, of("6.1 (2)", "v1", "d"), &order).unwrap();
         assert!(second.contains("| 6.1 (1) | v2 |  | x |\n| 6.1 (2) | v1 | d | x |\n"), "{second}");
-        assert_eq!(replace(&second, Vec::new(), &order).unwrap(), second);
-        assert!(replace("Prose.", Vec::new(), &order).is_err());
+        assert_eq!(replace(&second, of("6.1 (2)", "v1", "d"), &order).unwrap(), second);
+        assert!(replace("Prose.", of("6.1 (1)", "v1", "a"), &order).is_err());
     }
 }

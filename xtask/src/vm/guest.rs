@@ -1,6 +1,7 @@
 //! What is in a guest: the programs with their libraries, a shell, the kernel's modules, what to run.
 //!
-//! In: programs that run on this machine. Out: the archive that its kernel unpacks and starts.
+//! In: programs, and what of them to run. Out: the archive that its kernel unpacks and starts. Programs that are not static
+//! have to be this machine's own, for their libraries are looked for here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cases::{PROGRAMS, Program};
+use super::cases::Program;
 use super::cpio::{self, Entry};
+use crate::processor::Processor;
 use crate::{elf, process};
 
 /// The first process.
@@ -28,10 +30,13 @@ const FILES: [(&str, &str); 5] = [
 
 /// What a guest consists of, beside what all guests have.
 pub(super) struct Guest<'a> {
+    pub(super) processor: Processor,
     pub(super) busybox: &'a Path,
     /// Name → program.
     pub(super) programs: &'a BTreeMap<String, PathBuf>,
     pub(super) modules: &'a [PathBuf],
+    /// What runs of the test programs.
+    pub(super) tests: &'a [Program],
     /// Only tests whose names contain one of these.
     pub(super) filter: &'a [String],
 }
@@ -42,7 +47,7 @@ impl Guest<'_> {
         let mut entries: BTreeMap<String, Entry> =
             FILES.map(|(path, text)| (path.to_owned(), Entry::File(text.as_bytes().to_vec()))).into();
         entries.insert("init".to_owned(), Entry::Program(INIT.as_bytes().to_vec()));
-        entries.insert("tests".to_owned(), Entry::File(commands(self.filter).into_bytes()));
+        entries.insert("tests".to_owned(), Entry::File(commands(self.tests, self.filter).into_bytes()));
         entries.insert("bin/busybox".to_owned(), Entry::Program(read(self.busybox)?));
         entries.insert("modules".to_owned(), Entry::Folder);
         for (number, module) in self.modules.iter().enumerate() {
@@ -50,7 +55,7 @@ impl Guest<'_> {
             entries.insert(format!("modules/{number}-{name}"), Entry::File(read(module)?));
         }
         for (name, program) in self.programs {
-            let program = stripped(program)?;
+            let program = stripped(program, self.processor)?;
             let bytes = read(&program)?;
             if elf::interpreter(&bytes)?.is_some() {
                 for library in libraries(&program)? {
@@ -67,12 +72,12 @@ impl Guest<'_> {
 }
 
 /// A copy of a program without what only debuggers need, which is most of it.
-fn stripped(program: &Path) -> Result<PathBuf> {
+fn stripped(program: &Path, processor: Processor) -> Result<PathBuf> {
     let copy = program.with_extension("vm");
     let time = |path: &Path| fs::metadata(path).and_then(|found| found.modified());
     let is_new = time(&copy).is_ok_and(|made| time(program).is_ok_and(|built| made >= built));
     if !is_new {
-        process::run(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
+        process::run(Command::new(processor.tool("strip")).arg("-o").arg(&copy).arg(program))?;
     }
     Ok(copy)
 }
@@ -89,8 +94,8 @@ fn library(line: &str) -> Option<String> {
 }
 
 /// The lines of shell that run the tests.
-fn commands(filter: &[String]) -> String {
-    PROGRAMS.iter().map(|program| command(program, filter)).collect()
+fn commands(tests: &[Program], filter: &[String]) -> String {
+    tests.iter().map(|program| command(program, filter)).collect()
 }
 
 fn command(Program { name, tests, without }: &Program, filter: &[String]) -> String {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::transcript::Transcript;
+use crate::processor::Processor;
 use crate::{process, setup};
 
 /// No line for so long: it hangs. Single tests take minutes where everything is emulated and others work too.
@@ -22,26 +23,56 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Memory: the guest's files are in it too.
 const MEBIBYTES: &str = "2048";
 
-/// The emulator, and the package that has it.
-const EMULATOR: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
+/// What emulates a processor.
+struct Emulator {
+    program: &'static str,
+    /// The package that has it.
+    package: &'static str,
+    /// What kind of machine, with all that such a processor can do.
+    options: &'static [&'static str],
+    /// What the kernel calls its serial console.
+    console: &'static str,
+}
+
+/// For this processor.
+const fn emulator(processor: Processor) -> Emulator {
+    match processor {
+        Processor::Amd64 => Emulator {
+            program: "qemu-system-x86_64",
+            package: "qemu-system-x86",
+            options: &["-cpu", "max"],
+            console: "ttyS0",
+        },
+        // Pointers are signed all the same, but by a function that is quicker to emulate than the real one.
+        Processor::Arm64 => Emulator {
+            program: "qemu-system-aarch64",
+            package: "qemu-system-arm",
+            options: &["-machine", "virt", "-cpu", "max,pauth-impdef=on"],
+            console: "ttyAMA0",
+        },
+    }
+}
 
 /// Installs the emulator if it is missing.
-pub(super) fn ensure() -> Result<()> {
-    setup::ensure_programs(&[EMULATOR])
+pub(super) fn ensure(processor: Processor) -> Result<()> {
+    let Emulator { program, package, .. } = emulator(processor);
+    setup::ensure_programs(&[(program, package)])
 }
 
 /// Runs a machine until it goes off; `show` gets each line.
 pub(super) fn run(
+    processor: Processor,
     kernel: &Path,
     guest: &Path,
     parameters: &str,
     mut show: impl FnMut(&str),
 ) -> Result<Transcript> {
-    let mut command = Command::new(EMULATOR.0);
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEBIBYTES]);
+    let Emulator { program, options, console, .. } = emulator(processor);
+    let mut command = Command::new(program);
+    command.args(options).args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", MEBIBYTES]);
     command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(guest).arg("-append");
-    command.arg(format!("console=ttyS0 quiet loglevel=1 panic=-1 {parameters}"));
+    command.arg(format!("console={console} quiet loglevel=1 panic=-1 {parameters}"));
     watch(&mut command, SILENCE, LONGEST, &mut show)
 }
 

@@ -1,11 +1,13 @@
 //! `cargo xtask e2e vm`: the daemon and its tests on other kernels, each in an emulated machine.
 //!
 //! In: the tables of `cases`, which kernels and machines are asked for. Out: `N passed, N failed` over all of them; with
-//! `--write` the results are put into docs/kernels.md. A machine's console is kept in `target/vm/console`.
+//! `--write` each result is put into docs/kernels.md when its machine has come to its end, so that a run which is cut
+//! short loses nothing of what it found. A machine's console is kept in `target/vm/console`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +15,7 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::Counts;
+use crate::processor::Processor;
 use crate::workspace;
 
 mod cases;
@@ -27,6 +30,7 @@ mod transcript;
 use cases::{KERNELS, Kernel, Machine};
 use document::Row;
 use guest::Guest;
+use packages::Fetched;
 use transcript::Transcript;
 
 /// Where results are written down.
@@ -35,7 +39,7 @@ const DOCUMENT: &str = "docs/kernels.md";
 /// What to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Only this kernel, of 5.10, 6.1, 6.12 and 7.2; can be given several times
+    /// Only this kernel, of 5.10, 6.1, 6.12, 7.2, 6.1-arm64 and 6.12-arm64; can be given several times
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
     /// Only this machine, of v2, hybrid, v1, no-btf and lockdown; can be given several times
@@ -56,49 +60,69 @@ pub(crate) struct Options {
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let cases = chosen(options)?;
-    machine::ensure()?;
-    let (programs, busybox) = (programs::build()?, packages::busybox()?);
-    let (mut counts, mut rows) = (Counts::default(), Vec::new());
-    for (kernel, machines) in cases {
-        let fetched = packages::kernel(kernel, options.update)?;
-        let guest = workspace::target().join("vm").join(format!("{}.cpio", kernel.name));
-        Guest { busybox: &busybox, programs: &programs, modules: &fetched.modules, filter: &options.filter }
-            .write(&guest)?;
-        for machine in machines {
-            let name = format!("{}, {}", kernel.name, machine.name());
-            say(&format!("{name}: Debian's {}", fetched.version));
-            let (path, mut console) = console(&format!("{}-{}.txt", kernel.name, machine.name()))?;
-            let show = |line: &str| {
-                // What cannot be kept has been read all the same.
-                let _kept = console.write_all(line.as_bytes());
-                if options.verbose {
-                    say(line.trim_end());
-                }
-            };
-            let ran = machine::run(&fetched.kernel, &guest, machine.parameters(), show)?;
-            let (ran, reasons) = judge(kernel, machine, ran, options.filter.is_empty());
-            say(&format!("{name}: {}", ran.counts.summary()));
-            if ran.counts.failed > 0 {
-                ran.counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
-                say(&format!("the console is in {}; it ends with", path.display()));
-                ran.last.iter().for_each(|line| say(line));
+    let mut counts = Counts::default();
+    // Kernels of one processor stand side by side, so that its programs are built once.
+    let mut made: Option<(Processor, BTreeMap<String, PathBuf>, PathBuf)> = None;
+    for (kernel, machines) in chosen(options)? {
+        let processor = kernel.processor;
+        let (_, programs, busybox) = match made.take().filter(|(of, ..)| *of == processor) {
+            Some(made) => made,
+            None => {
+                machine::ensure(processor)?;
+                (processor, programs::build(processor)?, packages::busybox(processor)?)
             }
-            let shown = format!("{} ({})", kernel.name, fetched.version);
-            rows.push(document::row(&shown, machine.title(), &ran, &reasons));
-            let failures =
-                ran.counts.failures.into_iter().map(|failure| format!("{name}: {failure}")).collect();
-            counts.add(Counts { failures, ..ran.counts });
+        };
+        let fetched = packages::kernel(kernel, options.update)?;
+        let path = workspace::target().join("vm").join(format!("{}.cpio", kernel.name));
+        for machine in machines {
+            let modules = &fetched.modules;
+            let (tests, filter) = (cases::programs(processor, machine), options.filter.as_slice());
+            Guest { processor, busybox: &busybox, programs: &programs, modules, tests, filter }
+                .write(&path)?;
+            let ran = run_one(options, kernel, machine, &fetched, &path)?;
+            counts.add(ran);
         }
+        made = Some((processor, programs, busybox));
         // It is as large as all programs together, and made in a moment.
-        fs::remove_file(&guest).with_context(|| format!("cannot remove {}", guest.display()))?;
-    }
-    if options.write {
-        write(rows)?;
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
     result(&counts.summary());
     Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs one machine to its end.
+fn run_one(
+    options: &Options,
+    kernel: &Kernel,
+    machine: Machine,
+    fetched: &Fetched,
+    guest: &Path,
+) -> Result<Counts> {
+    let name = format!("{}, {}", kernel.name, machine.name());
+    say(&format!("{name}: Debian's {}", fetched.version));
+    let (path, mut console) = console(&format!("{}-{}.txt", kernel.name, machine.name()))?;
+    let show = |line: &str| {
+        // What cannot be kept has been read all the same.
+        let _kept = console.write_all(line.as_bytes());
+        if options.verbose {
+            say(line.trim_end());
+        }
+    };
+    let ran = machine::run(kernel.processor, &fetched.kernel, guest, machine.parameters(), show)?;
+    let (ran, reasons) = judge(kernel, machine, ran, options.filter.is_empty());
+    say(&format!("{name}: {}", ran.counts.summary()));
+    if ran.counts.failed > 0 {
+        ran.counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
+        say(&format!("the console is in {}; it ends with", path.display()));
+        ran.last.iter().for_each(|line| say(line));
+    }
+    let shown = format!("{} ({})", kernel.name, fetched.version);
+    if options.write && ran.done {
+        write(document::row(&shown, machine.title(), &ran, &reasons))?;
+    }
+    let failures = ran.counts.failures.into_iter().map(|failure| format!("{name}: {failure}")).collect();
+    Ok(Counts { failures, ..ran.counts })
 }
 
 /// Kernels with their machines.
@@ -113,9 +137,16 @@ fn chosen(options: &Options) -> Result<Vec<(&'static Kernel, Vec<Machine>)>> {
     }
     let is_wanted = |given: &[String], name: &str| given.is_empty() || given.iter().any(|one| one == name);
     let kernels = KERNELS.iter().filter(|kernel| is_wanted(&options.kernel, kernel.name));
-    let machines: Vec<Machine> =
-        Machine::ALL.into_iter().filter(|one| is_wanted(&options.machine, one.name())).collect();
-    Ok(kernels.map(|kernel| (kernel, machines.clone())).collect())
+    let machines = |kernel: &Kernel| -> Vec<Machine> {
+        kernel.machines.iter().copied().filter(|one| is_wanted(&options.machine, one.name())).collect()
+    };
+    let chosen: Vec<_> = kernels.map(|kernel| (kernel, machines(kernel))).collect();
+    if chosen.iter().all(|(_, machines)| machines.is_empty()) {
+        bail!(
+            "none of these kernels is tried on such a machine: KERNELS of xtask/src/vm/cases.rs has those that are"
+        );
+    }
+    Ok(chosen)
 }
 
 fn console(name: &str) -> Result<(PathBuf, File)> {
@@ -154,13 +185,13 @@ fn judge(
     (ran, reasons)
 }
 
-fn write(rows: Vec<Row>) -> Result<()> {
+fn write(row: Row) -> Result<()> {
     let path = workspace::root().join(DOCUMENT);
     let document = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
-    let names = KERNELS
-        .iter()
-        .flat_map(|kernel| Machine::ALL.map(|machine| (kernel.name.to_owned(), machine.title().to_owned())));
-    let document = document::replace(&document, rows, &names.collect::<Vec<_>>())?;
+    let names = KERNELS.iter().flat_map(|kernel| {
+        kernel.machines.iter().map(|machine| (kernel.name.to_owned(), machine.title().to_owned()))
+    });
+    let document = document::replace(&document, row, &names.collect::<Vec<_>>())?;
     fs::write(&path, document).with_context(|| format!("cannot write {DOCUMENT}"))
 }
 
@@ -174,6 +205,40 @@ mod tests {
             assert!(!row.kernels.is_empty() && !row.machines.is_empty() && !row.reason.is_empty());
             let is_known = |name: &&str| KERNELS.iter().any(|kernel| kernel.name == *name);
             assert!(row.kernels.iter().all(is_known), "{:?}", row.kernels);
+        }
+    }
+
+    /// A name that no test has would run nothing, and nobody would notice.
+    #[test]
+    fn what_is_chosen_are_tests_that_exist() {
+        for (processor, machine) in
+            Processor::ALL.into_iter().flat_map(|one| Machine::ALL.map(|of| (one, of)))
+        {
+            for program in cases::programs(processor, machine) {
+                assert!(cases::PROGRAMS.contains(&program.name));
+                for test in program.tests {
+                    let (module, function) = test.split_once("::").unwrap();
+                    let file = format!("tests/tests/{}/{module}.rs", program.name);
+                    let text = fs::read_to_string(workspace::root().join(&file)).unwrap();
+                    assert!(text.contains(&format!("\nfn {function}")), "{file} has no {function}");
+                }
+            }
+        }
+    }
+
+    /// What has to fail on a machine is run there: else it would count as one that passed.
+    #[test]
+    fn what_has_to_fail_is_chosen() {
+        for kernel in &KERNELS {
+            for machine in kernel.machines {
+                let programs = cases::programs(kernel.processor, *machine);
+                let is_chosen = |name: &str| {
+                    programs.iter().flat_map(|program| program.tests).any(|test| name.contains(test))
+                };
+                for row in cases::differences(kernel.name, *machine) {
+                    assert!(is_chosen(row.test), "{} on {}, {}", row.test, kernel.name, machine.name());
+                }
+            }
         }
     }
 }

@@ -8,9 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cases::{BUSYBOX, Kernel};
+use super::cases::{self, Kernel};
 use crate::console::say;
 use crate::debian::{Apt, Suite};
+use crate::processor::Processor;
 use crate::{process, workspace};
 
 /// What the lab's networks are made of, in the order in which they depend on each other. A kernel may have some built in.
@@ -42,16 +43,17 @@ pub(super) fn kernel(kernel: &Kernel, anew: bool) -> Result<Fetched> {
 }
 
 /// The static program with the usual commands.
-pub(super) fn busybox() -> Result<PathBuf> {
-    let path = workspace::target().join("vm/busybox");
+pub(super) fn busybox(processor: Processor) -> Result<PathBuf> {
+    let suite = cases::busybox(processor);
+    let path = workspace::target().join("vm").join(format!("busybox-{}", suite.architecture));
     if path.is_file() {
         return Ok(path);
     }
-    say("fetching busybox");
+    say(&format!("fetching busybox for {}", suite.architecture));
     let folder = path.with_extension("draft");
     replace(&folder)?;
-    Apt::of(&folder.join("apt"), &[BUSYBOX])?
-        .unpack(&[format!("busybox-static:{}", BUSYBOX.architecture)], &folder.join("root"))?;
+    Apt::of(&folder.join("apt"), &[suite])?
+        .unpack(&[format!("busybox-static:{}", suite.architecture)], &folder.join("root"))?;
     let found = find(&folder.join("root"), &|name| name == "busybox").context("no busybox in the package")?;
     fs::rename(&found, &path).with_context(|| format!("cannot make {}", path.display()))?;
     fs::remove_dir_all(&folder).context("cannot remove a folder")?;
@@ -59,11 +61,11 @@ pub(super) fn busybox() -> Result<PathBuf> {
 }
 
 fn fetch(kernel: &Kernel, folder: &Path) -> Result<()> {
-    let Suite { name: suite, architecture, .. } = kernel.suite;
+    let Suite { name: suite, architecture, .. } = kernel.suite();
     say(&format!("fetching Linux {} from Debian {suite}", kernel.series));
     let draft = folder.with_extension("draft");
     replace(&draft)?;
-    let apt = Apt::of(&draft.join("apt"), &[kernel.suite])?;
+    let apt = Apt::of(&draft.join("apt"), &[kernel.suite()])?;
     let meta = format!("linux-image-cloud-{architecture}:{architecture}");
     let (version, image) = newest(&apt.show(&meta)?, kernel.series, "linux-image-").with_context(|| {
         format!(

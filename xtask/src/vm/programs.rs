@@ -1,6 +1,7 @@
-//! The programs of a guest: those that `cargo xtask test` runs on this machine.
+//! The programs of a guest: for this machine's own processor those that `cargo xtask test` runs here, for another one the
+//! same sources built for that, static.
 //!
-//! In: nothing. Out: name → path, after cargo built them.
+//! In: a processor. Out: name → path, after cargo built them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::cases::PROGRAMS;
+use crate::processor::Processor;
 use crate::{artifacts, build_ebpf, process};
 
 /// What the lab starts in its pods.
@@ -16,22 +18,32 @@ const AGENT: &str = "lab-agent";
 const TESTS: &str = "headless-obs-tests";
 
 /// Name → program: the daemon, the lab's agent, the tests.
-pub(super) fn build() -> Result<BTreeMap<String, PathBuf>> {
+pub(super) fn build(processor: Processor) -> Result<BTreeMap<String, PathBuf>> {
     build_ebpf::build()?;
-    let mut built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
+    let cargo = |subcommand| {
+        if !processor.is_own() {
+            return processor.cargo(subcommand);
+        }
+        let mut cargo = process::cargo();
+        cargo.args([subcommand, "--locked"]);
+        Ok(cargo)
+    };
+    let mut daemon = cargo("build")?;
+    daemon.args(["--package", "headless-obs", "--bin", artifacts::DAEMON]);
     // The agent comes with the tests: cargo builds a package's programs for them.
-    let mut tests = process::cargo();
-    tests.args(["test", "--no-run", "--package", TESTS]);
-    tests.args(PROGRAMS.iter().flat_map(|program| ["--test", program.name]));
+    let mut tests = cargo("test")?;
+    tests.args(["--no-run", "--package", TESTS]);
+    tests.args(PROGRAMS.iter().flat_map(|name| ["--test", name]));
+    let mut built = artifacts::run(&mut daemon)?;
     built.extend(artifacts::run(&mut tests)?);
     let mut programs = BTreeMap::new();
     for name in [artifacts::DAEMON, AGENT] {
         programs.insert(name.to_owned(), artifacts::binary(&built, name)?);
     }
-    for program in &PROGRAMS {
-        let test = built.iter().find(|built| built.is_test && built.name == program.name);
-        let test = test.with_context(|| format!("cargo built no tests `{}`", program.name))?;
-        programs.insert(program.name.to_owned(), test.path.clone());
+    for name in PROGRAMS {
+        let test = built.iter().find(|built| built.is_test && built.name == name);
+        let test = test.with_context(|| format!("cargo built no tests `{name}`"))?;
+        programs.insert(name.to_owned(), test.path.clone());
     }
     Ok(programs)
 }

@@ -31,6 +31,7 @@ pub(super) fn make(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = agent()?;
     let image = |name: &str, role: &[&str]| Image {
         name: name.to_owned(),
+        architecture: image::architecture().to_owned(),
         entrypoint: [AGENT_PROGRAM].iter().chain(role).map(|&word| word.to_owned()).collect(),
         entries: entries.clone(),
         labels: BTreeMap::new(),
