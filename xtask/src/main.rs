@@ -40,6 +40,7 @@ mod rules;
 mod sbom;
 mod scenarios;
 mod setup;
+mod soak;
 mod source;
 mod test;
 mod toolchain;

@@ -29,6 +29,7 @@ mod restart;
 mod seccomp;
 mod shop;
 mod size;
+mod soak;
 mod stale;
 mod totals;
 mod ways;
