@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lab::{ClientSpec, DnsSpec, Lab, PodSpec, ServerMode, ServiceSpec};
 
 use crate::load::{address, shop};
-use crate::sample::{cpu_seconds, start};
+use crate::sample::{cpu_seconds, rest, start};
 use crate::{manifests, note};
 
 /// Services beside the one that is used.
@@ -23,12 +23,12 @@ pub(crate) fn table(lab: &Lab, part: u32) -> Result<String> {
     let (node, pods, own) = shop(lab, "events", 3, ServerMode::Close)?;
     let dns = node.pod(PodSpec::new("kube-system", "dns").address(&address(node.gateway(), 53)?))?;
     let server = dns.dns(&DnsSpec::new(dns.sockets(53)))?;
-    let service = ServiceSpec::new("shop", "orders", 8080, &pods);
+    let service = ServiceSpec::new("events", "orders", 8080, &pods);
     for (name, data) in service.records("cluster.local") {
         server.set(&name, 30, data)?;
     }
     let resolver = *server.addresses().first().context("no DNS server")?;
-    let web = node.pod(PodSpec::new("shop", "web").address(&address(node.gateway(), 10)?))?;
+    let web = node.pod(PodSpec::new("events", "web").address(&address(node.gateway(), 10)?))?;
     let spec = ClientSpec::new(&service.domain("cluster.local"), 8080, resolver, u64::from(connections));
     let spec = spec.round_robin(10).rate(RATE).dial(|dial| dial.reset_on_close = true);
 
@@ -38,8 +38,7 @@ pub(crate) fn table(lab: &Lab, part: u32) -> Result<String> {
             note(&format!("connections beside {services} Services, round {}", round + 1));
             let path = manifests::write(&lab.folder().join("events"), *services, 1, &own)?;
             let (observer, _) = start(lab, &path, &[])?;
-            thread::sleep(Duration::from_secs(2));
-            let before = cpu_seconds(observer.pid())?;
+            let before = rest(observer.pid())?;
             let report = web.client(&spec)?.wait()?;
             // The last records come a moment later.
             thread::sleep(Duration::from_millis(200));

@@ -57,13 +57,13 @@ pub(crate) fn shop(lab: &Lab, name: &str, pods: u32, mode: ServerMode) -> Result
     let gateway = node.gateway();
     let pods: Vec<Pod> = (0..pods)
         .map(|number| {
-            let spec = PodSpec::new("shop", &format!("orders-{number}"));
+            let spec = PodSpec::new(name, &format!("orders-{number}"));
             let pod = node.pod(spec.address(&address(gateway, 100 + number)?))?;
             pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(mode))?;
             Ok(pod)
         })
         .collect::<Result<_>>()?;
-    let own = lab.manifests(&[ServiceSpec::new("shop", "orders", PORT, &pods)]);
+    let own = lab.manifests(&[ServiceSpec::new(name, "orders", PORT, &pods)]);
     Ok((node, pods, own))
 }
 
@@ -82,7 +82,8 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     let mut clients = Vec::new();
     for number in 0..SERVERS * CLIENTS {
         let pod = node.pod(
-            PodSpec::new("shop", &format!("web-{number}")).address(&address(node.gateway(), 10 + number)?),
+            PodSpec::new("connections", &format!("web-{number}"))
+                .address(&address(node.gateway(), 10 + number)?),
         )?;
         pod.set("net/ipv4/ip_local_port_range", "10000 60999")?;
         let to = pods.get(usize::try_from(number % SERVERS)?).context("no pods")?.ip(true)?;
@@ -94,10 +95,11 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     let (mut samples, mut memory, mut open) = (Vec::new(), Vec::new(), 0);
     for &step in &steps {
         note(&format!("{step} open connections"));
+        let each = (step - open) / (SERVERS * CLIENTS);
         for client in &clients {
-            client.open(u64::from((step - open) / (SERVERS * CLIENTS)))?;
+            client.open(each.into())?;
         }
-        open = step;
+        open += each * SERVERS * CLIENTS;
         let active = |observer: &lab::Observer| {
             observer.snapshot_when(PATIENCE, |snapshot| {
                 let services = snapshot["services"].as_array().into_iter().flatten();
@@ -142,7 +144,7 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
 pub(crate) fn cgroups(lab: &Lab, whole: u32) -> Result<String> {
     let (node, pods, own) = shop(lab, "cgroups", 1, ServerMode::Close)?;
     let path = folder(lab, "cgroups", &own)?;
-    let web = node.pod(PodSpec::new("shop", "web").address(&address(node.gateway(), 10)?))?;
+    let web = node.pod(PodSpec::new("cgroups", "web").address(&address(node.gateway(), 10)?))?;
     let to = SocketAddr::new(pods.first().context("no pods")?.ip(true)?, PORT);
     let steps = steps(whole);
     let mut samples = Vec::new();

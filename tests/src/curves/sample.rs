@@ -44,8 +44,7 @@ pub(crate) fn start(lab: &Lab, topology: &Path, options: &[&str]) -> Result<(Obs
 impl Sample {
     /// Looks at a daemon that has all: first at its memory, as a scrape takes some for a moment.
     pub(crate) fn look(&mut self, observer: &Observer) -> Result<()> {
-        // What was taken for a moment is given back once a second.
-        thread::sleep(Duration::from_secs(3));
+        rest(observer.pid())?;
         self.resident_mib = resident_mib(observer.pid())?;
         let mut times = Vec::new();
         for _ in 0..SCRAPES {
@@ -67,24 +66,34 @@ impl Sample {
         let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {namespace: marker, \
             name: read-a, labels: {kubernetes.io/service-name: read}}, ports: [{port: 8080}], endpoints: [{addresses: [10.9.9.9]}]}";
         fs::write(topology.join("own.yaml"), format!("{own}---\n{marker}\n---\n{slice}\n"))?;
-        // Asking for a snapshot costs more than the reading: it is done when its processor time stands still.
+        // Asking for a snapshot costs more than the reading: it is done when it is at rest again.
         let until = Instant::now() + PATIENCE;
-        let mut last = before;
-        loop {
-            thread::sleep(Duration::from_millis(1_500));
-            let now = cpu_seconds(observer.pid())?;
-            if now > before + 0.001 && now - last < 0.02 {
-                break;
-            }
-            anyhow::ensure!(Instant::now() < until, "the daemon does not come to rest");
-            last = now;
+        while cpu_seconds(observer.pid())? <= before + 0.001 {
+            anyhow::ensure!(Instant::now() < until, "the daemon does not notice that a file has changed");
+            thread::sleep(Duration::from_millis(100));
         }
-        self.relist_cpu_seconds = last - before;
+        self.relist_cpu_seconds = rest(observer.pid())? - before;
         let snapshot = observer.snapshot()?;
         let services = snapshot["services"].as_array().context("no Services")?;
         anyhow::ensure!(services.iter().any(|service| service["name"] == "read"), "it has not been read");
         anyhow::ensure!(snapshot["quality"]["events_lost"]["topology_full"] == 0, "not all has room");
         Ok(())
+    }
+}
+
+/// Waits until a process does nothing any more, nothing is left to be done at the next second, and memory that was taken for
+/// a moment is given back. Gives its processor time then.
+pub(crate) fn rest(pid: u32) -> Result<f64> {
+    let until = Instant::now() + PATIENCE;
+    let mut last = cpu_seconds(pid)?;
+    loop {
+        thread::sleep(Duration::from_millis(1_500));
+        let now = cpu_seconds(pid)?;
+        if now - last < 0.02 {
+            return Ok(now);
+        }
+        anyhow::ensure!(Instant::now() < until, "the daemon does not come to rest");
+        last = now;
     }
 }
 

@@ -88,7 +88,8 @@ fn soak(options: &Options) -> Result<bool> {
         compare::all(&stage, &traffic, &lasting, &mut life)?;
         vitals.sample(&lasting)?;
         *done.entry(disturbance).or_default() += 1;
-        note(&format!("{:>5.0} s: {disturbance}; as the servers have it", begun.elapsed().as_secs_f64()));
+        let seconds = begun.elapsed().as_secs_f64();
+        note(&format!("{seconds:>5.0} s: {disturbance}; as the servers have it; {}", vitals.last()));
     }
 
     traffic.let_go()?;

@@ -58,6 +58,12 @@ impl Vitals {
         Ok(())
     }
 
+    /// The last look, in short.
+    pub(crate) fn last(&self) -> String {
+        let last = self.samples.last().copied().unwrap_or_default();
+        format!("{} MiB, {} descriptors, {} flows", last[0] / 1024, last[2], last[4])
+    }
+
     /// The first third and the last one, side by side.
     pub(crate) fn growth(&self) -> Growth {
         let steady = self.samples.get(self.samples.len().div_ceil(WARM_UP)..).unwrap_or_default();
