@@ -54,7 +54,7 @@ fn growth(steps: &[u32], line: &Line) -> String {
         .collect();
     let most = points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     match exponent(&points) {
-        Some(exponent) if most > line.noise => format!("{exponent:.2}"),
+        Some(exponent) if most > line.noise && exponent > 0.0 => format!("{exponent:.2}"),
         _ => "none".to_owned(),
     }
 }
