@@ -1,7 +1,4 @@
 //! What user space does per connection and per DNS answer: the engine alone, fed with records as the kernel writes them.
-//!
-//! A cluster of 2,000 headless Services with 10,000 endpoints; 200 client pods, which look a Service up and connect ten
-//! times by each answer. A connection is its opening and its end: attribution, conduct, books and ledger.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,179 +7,23 @@
 )]
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
-use std::str::FromStr;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use headless_obs::engine::{Config, Engine};
+use headless_obs::engine::Config;
 use headless_obs::time::Time;
-use headless_obs::topology::object::{Change, Object, ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
-use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
-use hickory_proto::op::{Message, OpCode, Query};
-use hickory_proto::rr::rdata::A;
-use hickory_proto::rr::{Name, RData, Record, RecordType};
-use hickory_proto::serialize::binary::BinEncodable;
 
-const SERVICES: u32 = 2_000;
-const ENDPOINTS: u32 = 5;
-const CLIENTS: u32 = 200;
-/// Of the last Service, which has this many.
-const LARGE: u32 = 100;
+mod world;
 
-/// An engine that knows the cluster, and where the traffic is.
-struct World {
-    engine: Engine,
-    now: u64,
-    connections: u64,
-}
-
-fn endpoint(service: u32, number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + service * 128 + number)
-}
-
-fn local(client: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(Ipv4Addr::new(10, 9, 0, 0).to_bits() + client)
-}
-
-fn key(name: String) -> ObjectKey {
-    ObjectKey { namespace: "shop".into(), name: name.into() }
-}
-
-fn slice(service: u32, count: u32) -> Slice {
-    let one = |number| SliceEndpoint {
-        address: endpoint(service, number).into(),
-        hostname: None,
-        pod: Some(PodRef {
-            key: key(format!("s{service}-{number}")),
-            uid: format!("uid-{service}-{number}").into(),
-        }),
-        node: None,
-        zone: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    };
-    Slice {
-        key: key(format!("s{service}-a")),
-        service: format!("s{service}").into(),
-        headless: true,
-        ports: vec![8080],
-        endpoints: (0..count).map(one).collect(),
-    }
-}
-
-fn pod(client: u32) -> Pod {
-    Pod {
-        key: key(format!("client-{client}")),
-        uid: format!("client-uid-{client}").into(),
-        addresses: vec![IpAddr::V4(local(client))],
-        host_network: false,
-        workload: format!("client-{}", client % 20).into(),
-        finished: false,
-        proxies: Proxies::None,
-    }
-}
-
-/// The answer for a Service's name.
-fn answer(service: u32, count: u32) -> Vec<u8> {
-    let name = Name::from_str(&format!("s{service}.shop.svc.cluster.local.")).unwrap();
-    let mut message = Message::response(7, OpCode::Query);
-    message.add_query(Query::query(name.clone(), RecordType::A));
-    let records = (0..count).map(|n| Record::from_rdata(name.clone(), 30, RData::A(A(endpoint(service, n)))));
-    message.add_answers(records);
-    message.to_bytes().unwrap()
-}
-
-impl World {
-    fn new() -> Self {
-        let mut engine = Engine::new(Config { count_host: false, ..Config::default() });
-        for service in 0..SERVICES {
-            let count = if service == SERVICES - 1 { LARGE } else { ENDPOINTS };
-            engine.apply(Time(1), Change::Apply(Object::Slice(slice(service, count))));
-        }
-        for client in 0..CLIENTS {
-            engine.apply(Time(1), Change::Apply(Object::Pod(pod(client))));
-        }
-        Self { engine, now: 1_000_000_000, connections: 0 }
-    }
-
-    fn tick(&mut self) -> u64 {
-        self.now += 1_000;
-        self.now
-    }
-
-    fn answered(&mut self, client: u32, payload: &[u8]) {
-        let time = self.tick();
-        let record = DnsRecord {
-            header: Header {
-                kind: KIND_DNS,
-                length: u32::try_from(payload.len()).unwrap(),
-                time,
-                cgroup: client.into(),
-            },
-            client: local(client).to_ipv6_mapped().octets(),
-            server: Ipv4Addr::new(10, 96, 0, 10).to_ipv6_mapped().octets(),
-            client_port: 40_000,
-            server_port: 53,
-            protocol: 17,
-            tcp_flags: 0,
-            cut: 0,
-            sequence: 0,
-            _pad: 0,
-            asked: 0,
-        };
-        self.engine.on_dns(&record, payload);
-    }
-
-    /// One connection of a client, from its opening to its end.
-    fn connect(&mut self, client: u32, destination: Ipv4Addr) {
-        self.connections += 1;
-        let started = self.tick();
-        let header = Header { kind: KIND_OPENED, length: 0, time: self.tick(), cgroup: client.into() };
-        let record = TcpRecord {
-            header,
-            socket: self.connections % 512,
-            started,
-            source: local(client).to_ipv6_mapped().octets(),
-            destination: destination.to_ipv6_mapped().octets(),
-            bytes_sent: 100,
-            bytes_received: 1_000,
-            comm: *b"client\0\0\0\0\0\0\0\0\0\0",
-            tgid: 1_000 + client,
-            port: 8080,
-            reason: reason::NONE,
-            counted: 1,
-        };
-        self.engine.on_tcp(&record);
-        let header = Header { kind: KIND_CLOSED, time: self.tick(), ..header };
-        self.engine.on_tcp(&TcpRecord { header, ..record });
-        black_box(self.engine.take_effects());
-        black_box(self.engine.take_nameless());
-    }
-}
+use world::World;
+use world::cluster::{CLIENTS, ENDPOINTS, LARGE, SERVICES, answer, endpoint};
 
 fn attribution(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attribution");
-    let answers: Vec<Vec<u8>> = (0..SERVICES - 1).map(|service| answer(service, ENDPOINTS)).collect();
-    let large = answer(SERVICES - 1, LARGE);
+    let (small, large) = (answer(7, ENDPOINTS), answer(SERVICES - 1, LARGE));
 
-    let mut world = World::new();
-    for client in 0..CLIENTS {
-        for service in (0..50).map(|turn| (client * 37 + turn * 41) % (SERVICES - 1)) {
-            world.answered(client, &answers[service as usize]);
-        }
-    }
-    let mut turn = 0;
-    group.bench_function("connection", |bencher| {
-        bencher.iter(|| {
-            turn += 1;
-            let client = turn % CLIENTS;
-            let service = (client * 37 + (turn / CLIENTS % 50) * 41) % (SERVICES - 1);
-            world.connect(client, endpoint(service, turn % ENDPOINTS));
-        });
-    });
-    for (name, payload, count) in [("answer_5", &answers[7], ENDPOINTS), ("answer_100", &large, LARGE)] {
+    let mut world = World::told();
+    group.bench_function("connection", |bencher| bencher.iter(|| world.connect_next()));
+    for (name, payload, count) in [("answer_5", &small, ENDPOINTS), ("answer_100", &large, LARGE)] {
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
                 || payload.clone(),

@@ -103,6 +103,12 @@ impl Node {
         &self.inner.spec.name
     }
 
+    /// The gateway of its pods.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        self.inner.spec.gateway_v4.addr().into()
+    }
+
     /// The node's own addresses.
     #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {

@@ -204,7 +204,7 @@ pub(crate) fn free_port() -> Result<SocketAddr> {
 }
 
 /// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let timeout = stretched(Duration::from_secs(30));
     let mut stream =
         TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::dist::SHIPPED;
 use crate::{artifacts, build_ebpf, parts, privilege, process};
 
+mod curves;
 mod document;
 mod figures;
 mod harness;
@@ -37,9 +38,23 @@ enum Kind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// The same in parts: decoding, evidence, attribution, ledger
+    #[command(disable_help_flag = true)]
+    Stages {
+        /// Options of the measurement; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// What a scrape of a Service with far too many series costs, without the kernel
     #[command(disable_help_flag = true)]
     Metrics {
+        /// Options of the measurement; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// How what the daemon needs grows with endpoints, Services, open connections and cgroups
+    #[command(disable_help_flag = true)]
+    Curves {
         /// Options of the measurement; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -61,7 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.kind {
         None => harness::run(&options.harness),
         Some(Kind::Attribution { args }) => criterion("attribution", args),
+        Some(Kind::Stages { args }) => criterion("stages", args),
         Some(Kind::Metrics { args }) => criterion("metrics", args),
+        Some(Kind::Curves { args }) => curves::run(args),
         Some(Kind::Scale { args }) => scale(args),
     }
 }
@@ -84,7 +101,7 @@ fn scale(args: &[OsString]) -> Result<ExitCode> {
 }
 
 /// The daemon as it is measured: as it is shipped.
-fn daemon() -> Result<OsString> {
+pub(crate) fn daemon() -> Result<OsString> {
     let daemon = artifacts::DAEMON;
     let built = artifacts::build(&["--profile", SHIPPED, "--package", "headless-obs", "--bin", daemon])?;
     Ok(artifacts::binary(&built, daemon)?.into_os_string())

@@ -1,5 +1,5 @@
-//! `cargo xtask e2e`: the tests on a cluster alone, the scenarios, and the tests on other kernels. `cargo xtask test` runs
-//! the first, and the quick scenarios, as part of everything.
+//! `cargo xtask e2e`: the tests on a cluster alone, the scenarios, the soak, and the tests on other kernels. `cargo
+//! xtask test` runs the first, the quick scenarios and a minute of the soak as part of everything.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{scenarios, test, vm};
+use crate::{scenarios, soak, test, vm};
 
 /// Which ones.
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,14 @@ pub(crate) enum Kind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Mixed traffic for half an hour while everything is restarted in turn; no part of `cargo xtask test`, but for a
+    /// minute of it
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// Options of the soak; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Other kernels in emulated machines; takes long, and is no part of `cargo xtask test`
     Vm(vm::Options),
 }
@@ -42,6 +50,7 @@ pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
             test::cluster(filter, options, *shipped)
         }
         Kind::Scenarios { args } => scenarios::run(args),
+        Kind::Soak { args } => soak::run(args),
         Kind::Vm(options) => vm::run(options),
     }
 }

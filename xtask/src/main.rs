@@ -41,6 +41,7 @@ mod rules;
 mod sbom;
 mod scenarios;
 mod setup;
+mod soak;
 mod source;
 mod test;
 mod toolchain;

@@ -89,7 +89,7 @@ impl Default for Config {
             removed: 20_000,
             history: 16,
             services: 50_000,
-            endpoints: 100_000,
+            endpoints: 150_000,
             pods: 20_000,
         }
     }

@@ -1,13 +1,11 @@
 //! The daemon's report beside the servers' truth.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use lab::TruthRow;
+use lab::matrix::{Matrix, accepted, reported};
 use serde_json::Value;
-
-/// (client, pod) → connections.
-type Matrix = BTreeMap<(String, String), u64>;
 
 /// Connections opened in all.
 pub(crate) fn opened(snapshot: &Value) -> u64 {
@@ -53,29 +51,4 @@ pub(crate) fn table(snapshot: &Value, truth: &[TruthRow]) -> String {
     };
     let _infallible = writeln!(text, "{verdict}");
     text
-}
-
-fn accepted(truth: &[TruthRow]) -> Matrix {
-    truth
-        .iter()
-        .filter(|row| row.accepted > 0)
-        .map(|row| ((row.client.clone(), row.pod.clone()), row.accepted))
-        .collect()
-}
-
-fn reported(snapshot: &Value) -> Matrix {
-    let list =
-        |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let text =
-        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut matrix = Matrix::new();
-    for client in list(snapshot, "services").iter().flat_map(|service| list(service, "clients")) {
-        for endpoint in list(&client, "endpoints") {
-            let opened = endpoint.get("opened").and_then(Value::as_u64).unwrap_or(0);
-            if opened > 0 {
-                *matrix.entry((text(&client, "workload"), text(&endpoint, "pod"))).or_default() += opened;
-            }
-        }
-    }
-    matrix
 }

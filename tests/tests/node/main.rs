@@ -33,6 +33,7 @@ mod restart;
 mod seccomp;
 mod shop;
 mod size;
+mod soak;
 mod stale;
 mod totals;
 mod turns;

@@ -9,8 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aya::maps::loaded_maps;
-use aya::programs::{loaded_links, loaded_programs};
+use lab::objects::{held_by, loaded};
 use lab::*;
 use serde_json::{Value, json};
 
@@ -29,20 +28,7 @@ struct Machine {
 
 impl Machine {
     fn now(lab: &Lab) -> Self {
-        let mut objects = BTreeMap::new();
-        // One that goes while it is looked at is an error, and of no interest.
-        for program in loaded_programs().flatten() {
-            objects.insert(
-                format!("prog {}", program.id()),
-                program.name_as_str().unwrap_or_default().to_owned(),
-            );
-        }
-        for map in loaded_maps().flatten() {
-            objects.insert(format!("map {}", map.id()), map.name_as_str().unwrap_or_default().to_owned());
-        }
-        for link in loaded_links().flatten() {
-            objects.insert(format!("link {}", link.id()), String::new());
-        }
+        let objects = loaded();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let is_daemons =
             |line: &&str| [" - tracefs ", " - cgroup2 ", " - bpf "].iter().any(|kind| line.contains(kind));
@@ -63,21 +49,6 @@ fn list(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The kernel's objects that a process holds by descriptors.
-fn held_by(pid: u32) -> BTreeSet<String> {
-    let mut held = BTreeSet::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten() {
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        for (key, value) in text.lines().filter_map(|line| line.split_once(":\t")) {
-            if let Some(kind) = key.strip_suffix("_id").filter(|kind| ["prog", "map", "link"].contains(kind))
-            {
-                held.insert(format!("{kind} {}", value.trim()));
-            }
-        }
-    }
-    held
-}
-
 /// The namespaces that the threads of a process are in.
 fn namespaces(pid: u32) -> BTreeSet<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
@@ -94,7 +65,7 @@ fn parts(observer: &Observer, scene: &Scene) -> BTreeMap<String, String> {
         "no namespace is left that is not made"
     );
     let objects = Machine::now(&scene.lab).objects;
-    let held = held_by(observer.pid());
+    let held = held_by(observer.pid()).unwrap();
     let parts: BTreeMap<_, _> = held.iter().map(|object| (object.clone(), objects[object].clone())).collect();
     let count = |kind| held.iter().filter(|object| object.starts_with(kind)).count();
     assert!(count("prog") >= 2 && count("map") >= 5 && count("link") >= 2, "{parts:?}");

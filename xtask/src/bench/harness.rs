@@ -22,7 +22,7 @@ const PEERS: [(&str, &str); 2] = [("bpftrace", "bpftrace"), ("tcpdump", "tcpdump
 /// Names that a peer cannot have.
 const TAKEN: [&str; 5] = ["nothing", "empty", "headless-obs", "bpftrace", "tcpdump"];
 /// Where the figures go, from the workspace's root.
-const DOCUMENT: &str = "docs/benchmarks.md";
+pub(super) const DOCUMENT: &str = "docs/benchmarks.md";
 
 /// How it is measured, and what becomes of it.
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
     let section = table::section(&measured, &rows);
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = document::replace(&text, &section)?;
+    let text = document::replace(&text, "cargo xtask bench", &section)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("the figures are in {DOCUMENT}"));
     match options.output {

@@ -1,0 +1,87 @@
+//! The cluster: addresses, objects and DNS answers.
+//!
+//! 2,000 headless Services with 10,000 endpoints, and 200 client pods.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use headless_obs::topology::object::{ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
+use hickory_proto::op::{Message, OpCode, Query};
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
+
+/// Headless Services.
+pub(crate) const SERVICES: u32 = 2_000;
+/// Endpoints of each but the last.
+pub(crate) const ENDPOINTS: u32 = 5;
+/// Pods that connect.
+pub(crate) const CLIENTS: u32 = 200;
+/// Of the last Service, which has this many.
+pub(crate) const LARGE: u32 = 100;
+
+/// The address of an endpoint.
+pub(crate) fn endpoint(service: u32, number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + service * 128 + number)
+}
+
+/// The address of a client.
+pub(crate) fn local(client: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 9, 0, 0).to_bits() + client)
+}
+
+fn key(name: String) -> ObjectKey {
+    ObjectKey { namespace: "shop".into(), name: name.into() }
+}
+
+/// A Service's slice.
+pub(crate) fn slice(service: u32, count: u32) -> Slice {
+    let one = |number| SliceEndpoint {
+        address: endpoint(service, number).into(),
+        hostname: None,
+        pod: Some(PodRef {
+            key: key(format!("s{service}-{number}")),
+            uid: format!("uid-{service}-{number}").into(),
+        }),
+        node: None,
+        zone: None,
+        ready: true,
+        serving: true,
+        terminating: false,
+    };
+    Slice {
+        key: key(format!("s{service}-a")),
+        service: format!("s{service}").into(),
+        headless: true,
+        ports: vec![8080],
+        endpoints: (0..count).map(one).collect(),
+    }
+}
+
+/// A client.
+pub(crate) fn pod(client: u32) -> Pod {
+    Pod {
+        key: key(format!("client-{client}")),
+        uid: format!("client-uid-{client}").into(),
+        addresses: vec![IpAddr::V4(local(client))],
+        host_network: false,
+        workload: format!("client-{}", client % 20).into(),
+        finished: false,
+        proxies: Proxies::None,
+    }
+}
+
+/// The answer for a Service's name.
+pub(crate) fn answer(service: u32, count: u32) -> Vec<u8> {
+    let name = Name::from_str(&format!("s{service}.shop.svc.cluster.local.")).unwrap();
+    let mut message = Message::response(7, OpCode::Query);
+    message.add_query(Query::query(name.clone(), RecordType::A));
+    let records = (0..count).map(|n| Record::from_rdata(name.clone(), 30, RData::A(A(endpoint(service, n)))));
+    message.add_answers(records);
+    message.to_bytes().unwrap()
+}
+
+/// The Service that a client looks up.
+pub(crate) fn looked_up(client: u32, turn: u32) -> u32 {
+    (client * 37 + turn % 50 * 41) % (SERVICES - 1)
+}

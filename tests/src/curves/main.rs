@@ -1,0 +1,87 @@
+//! `cargo xtask bench curves`: how what the daemon needs grows with what there is.
+//!
+//! Each curve doubles one thing three times: endpoints, Services, open connections, client cgroups. At each step a daemon of
+//! its own is measured. The growth is the exponent that fits best: 1 is linear, 0 is constant; what a daemon needs without
+//! any of it is taken off before. One more table has what a connection costs with few and with many Services.
+//!
+//! Out: on stdout one JSON object, name of the curve → its table; progress on stderr. Leaves nothing behind.
+
+#![deny(unsafe_code)]
+
+mod events;
+mod fit;
+mod load;
+mod manifests;
+mod sample;
+
+use std::collections::BTreeMap;
+use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use lab::Lab;
+
+/// Measures how what the daemon needs grows.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench curves")]
+struct Options {
+    /// Which; without any: all, which takes half an hour
+    curves: Vec<Curve>,
+    /// Take only every so-manieth part of each: for a quick look
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    part: u32,
+}
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Curve {
+    /// 100,000 endpoints in 2,000 Services
+    Endpoints,
+    /// 30,000 Services
+    Services,
+    /// 64,000 open connections
+    Connections,
+    /// 10,000 cgroups of clients
+    Cgroups,
+    /// What a connection costs with 10, 1,000 and 30,000 Services
+    Events,
+}
+
+/// The parts of the whole that are measured.
+const STEPS: [u32; 4] = [8, 4, 2, 1];
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match measure(&options).and_then(|tables| Ok(writeln!(stdout(), "{}", serde_json::to_string(&tables)?)?))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<BTreeMap<&'static str, String>> {
+    note("waiting until no other lab is on this machine");
+    let lab = Lab::new()?;
+    let curves = if options.curves.is_empty() { Curve::value_variants() } else { &options.curves };
+    let mut tables = BTreeMap::new();
+    for &curve in curves {
+        let (name, table) = match curve {
+            Curve::Endpoints => ("endpoints", load::endpoints(&lab, 100_000 / options.part)?),
+            Curve::Services => ("services", load::services(&lab, 30_000 / options.part)?),
+            Curve::Connections => ("connections", load::connections(&lab, 64_000 / options.part)?),
+            Curve::Cgroups => ("cgroups", load::cgroups(&lab, 10_000 / options.part)?),
+            Curve::Events => ("events", events::table(&lab, options.part)?),
+        };
+        tables.insert(name, table);
+    }
+    Ok(tables)
+}
+
+fn note(text: &str) {
+    // Nobody to tell if standard error has gone.
+    let _gone = writeln!(stderr(), "curves: {text}");
+}

@@ -1,0 +1,146 @@
+//! What a daemon needs at one step of a curve.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use lab::{Lab, Observer, ObserverSpec};
+
+use crate::fit::Line;
+
+/// How long a daemon may take for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+/// Scrapes of which the middle one is taken.
+const SCRAPES: usize = 5;
+
+/// Figures of one daemon.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sample {
+    /// From its start until it is ready, and the processor time of that.
+    pub(crate) ready_seconds: f64,
+    pub(crate) ready_cpu_seconds: f64,
+    /// Processor time of taking everything in again.
+    pub(crate) relist_cpu_seconds: f64,
+    pub(crate) resident_mib: f64,
+    pub(crate) scrape_ms: f64,
+    pub(crate) scrape_kib: f64,
+    pub(crate) scrape_series: f64,
+}
+
+/// A daemon that is ready, and what that took.
+pub(crate) fn start(lab: &Lab, topology: &Path, options: &[&str]) -> Result<(Observer, Sample)> {
+    let topology = format!("files:{}", topology.display());
+    let options = [&["--topology", topology.as_str()], options].concat();
+    let spec = ObserverSpec { patience: Some(PATIENCE), ..ObserverSpec::new(&options) };
+    let begun = Instant::now();
+    let observer = Observer::start(lab, &spec)?;
+    let ready_seconds = begun.elapsed().as_secs_f64();
+    let ready_cpu_seconds = cpu_seconds(observer.pid())?;
+    Ok((observer, Sample { ready_seconds, ready_cpu_seconds, ..Sample::default() }))
+}
+
+impl Sample {
+    /// Looks at a daemon that has all: first at its memory, as a scrape takes some for a moment.
+    pub(crate) fn look(&mut self, observer: &Observer) -> Result<()> {
+        rest(observer.pid())?;
+        self.resident_mib = resident_mib(observer.pid())?;
+        let mut times = Vec::new();
+        for _ in 0..SCRAPES {
+            let begun = Instant::now();
+            let text = observer.metrics()?;
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+            self.scrape_kib = f64_of(text.len()) / 1024.0;
+            self.scrape_series = f64_of(text.lines().filter(|line| !line.starts_with('#')).count());
+        }
+        times.sort_by(f64::total_cmp);
+        self.scrape_ms = times.get(SCRAPES / 2).copied().context("no scrapes")?;
+        Ok(())
+    }
+
+    /// Lets it read everything again, and waits until it has.
+    pub(crate) fn relist(&mut self, observer: &Observer, topology: &Path, own: &str) -> Result<()> {
+        let before = cpu_seconds(observer.pid())?;
+        let marker = "{apiVersion: v1, kind: Service, metadata: {namespace: marker, name: read}, spec: {clusterIP: None}}";
+        let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {namespace: marker, \
+            name: read-a, labels: {kubernetes.io/service-name: read}}, ports: [{port: 8080}], endpoints: [{addresses: [10.9.9.9]}]}";
+        fs::write(topology.join("own.yaml"), format!("{own}---\n{marker}\n---\n{slice}\n"))?;
+        // Asking for a snapshot costs more than the reading: it is done when it is at rest again.
+        let until = Instant::now() + PATIENCE;
+        while cpu_seconds(observer.pid())? <= before + 0.001 {
+            anyhow::ensure!(Instant::now() < until, "the daemon does not notice that a file has changed");
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.relist_cpu_seconds = rest(observer.pid())? - before;
+        let snapshot = observer.snapshot()?;
+        let services = snapshot["services"].as_array().context("no Services")?;
+        anyhow::ensure!(services.iter().any(|service| service["name"] == "read"), "it has not been read");
+        anyhow::ensure!(snapshot["quality"]["events_lost"]["topology_full"] == 0, "not all has room");
+        Ok(())
+    }
+}
+
+/// Waits until a process does nothing any more, nothing is left to be done at the next second, and memory that was taken for
+/// a moment is given back. Gives its processor time then.
+pub(crate) fn rest(pid: u32) -> Result<f64> {
+    let until = Instant::now() + PATIENCE;
+    let mut last = cpu_seconds(pid)?;
+    loop {
+        thread::sleep(Duration::from_millis(1_500));
+        let now = cpu_seconds(pid)?;
+        if now - last < 0.02 {
+            return Ok(now);
+        }
+        anyhow::ensure!(Instant::now() < until, "the daemon does not come to rest");
+        last = now;
+    }
+}
+
+/// Resident memory of a process.
+pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the daemon has ended")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = resident
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .context("/proc tells no resident memory")?;
+    Ok(kib / 1024.0)
+}
+
+/// Time that all threads of a process have been on a processor.
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    // Threads that have ended are in this alone; it counts in ticks of 10 ms.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the daemon has ended")?;
+    let (_, fields) = stat.rsplit_once(')').context("unreadable /proc/PID/stat")?;
+    let ticks: f64 =
+        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok(ticks / f64::from(u32::try_from(rustix::param::clock_ticks_per_second())?))
+}
+
+/// The lines of a table that all curves have.
+pub(crate) fn lines(samples: &[Sample], with_relist: bool) -> Vec<Line> {
+    let line = |label, decimals, noise, of: fn(&Sample) -> f64| Line {
+        label,
+        decimals,
+        noise,
+        values: samples.iter().map(of).collect(),
+    };
+    let mut lines = vec![
+        line("resident memory, MiB", 1, 2.0, |sample| sample.resident_mib),
+        line("start to ready, s", 2, 0.1, |sample| sample.ready_seconds),
+        line("processor until ready, s", 2, 0.1, |sample| sample.ready_cpu_seconds),
+        line("a scrape, ms", 1, 2.0, |sample| sample.scrape_ms),
+        line("a scrape, KiB", 0, 10.0, |sample| sample.scrape_kib),
+        line("a scrape, series", 0, 100.0, |sample| sample.scrape_series),
+    ];
+    if with_relist {
+        let relist = line("processor of reading all again, s", 2, 0.1, |sample| sample.relist_cpu_seconds);
+        lines.insert(3, relist);
+    }
+    lines
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures to be read")]
+pub(crate) fn f64_of(count: usize) -> f64 {
+    count as f64
+}
