@@ -2,7 +2,7 @@
 //!
 //! Invariant: a record shorter than its type, or of an unknown kind, is refused, never read past its end.
 
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::question::{Asked, AskedKey};
 use headless_obs_ebpf::record::{
@@ -77,7 +77,7 @@ unsafe impl aya::Pod for AsPod<FlowKey> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for AsPod<Tracked> {}
+unsafe impl aya::Pod for AsPod<TcpRecord> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<AskedKey> {}
 // SAFETY: as above.
