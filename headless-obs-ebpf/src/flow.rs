@@ -41,25 +41,6 @@ pub struct FlowTotals {
 }
 const _: () = assert!(size_of::<FlowTotals>() == 96);
 
-/// TRACKED: what was known when a connection was started, kept until it ends; keyed by socket address.
-///
-/// User space inserts the connections that are older than the daemon, with `started` 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Tracked {
-    /// The flow whose totals this connection changes.
-    pub flow: FlowKey,
-    /// `CLOCK_MONOTONIC`, nanoseconds, of the SYN; 0 if the connection is older than the daemon.
-    pub started: u64,
-    /// `comm` of the thread that connected.
-    pub comm: [u8; COMM_LEN],
-    /// Process that connected.
-    pub tgid: u32,
-    /// 1 once established.
-    pub established: u32,
-}
-const _: () = assert!(size_of::<Tracked>() == 80);
-
 /// Why a connection failed.
 pub mod reason {
     /// The peer answered the SYN with a reset (`ECONNREFUSED`).

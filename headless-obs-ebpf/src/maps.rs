@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | EVENTS | ring of records | the record is lost and counted; totals are not affected |
 //! | FLOWS | flow → totals | the change is lost and counted |
-//! | TRACKED | socket → tracked connection | the connection is lost and counted |
+//! | TRACKED | socket → what is known of its connection | the connection is lost and counted |
 //! | BORING | address → 1 | written by user space alone |
 //! | ASKED | question → who asked whom, and when | the oldest goes; its answer is refused and counted |
 //! | ASKED_ONLY | 0 → whether unasked answers are refused | never; written by user space alone |
 //! | COUNTERS | number → count, per CPU | never |
-//! | WOKEN | 0 → when user space was woken last | never |
+//! | WOKEN | 0 → when user space was woken last, and bytes submitted since | never |
 //!
 //! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
 //! fail.
@@ -19,9 +19,12 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::names::{MAX_ASKED, MAX_DNS_PORTS, SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::question::{Asked, AskedKey};
+use headless_obs_ebpf::record::TcpRecord;
+
+use crate::ring::Woken;
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
@@ -30,7 +33,7 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 pub(crate) static FLOWS: HashMap<FlowKey, FlowTotals> = HashMap::with_max_entries(1 << 16, 0);
 
 #[map]
-pub(crate) static TRACKED: HashMap<u64, Tracked> = HashMap::with_max_entries(1 << 16, 0);
+pub(crate) static TRACKED: HashMap<u64, TcpRecord> = HashMap::with_max_entries(1 << 16, 0);
 
 #[map]
 pub(crate) static BORING: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);
@@ -46,7 +49,7 @@ pub(crate) static ASKED_ONLY: Array<u32> = Array::with_max_entries(1, 0);
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
 
 #[map]
-pub(crate) static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
+pub(crate) static WOKEN: Array<Woken> = Array::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
 pub(crate) static RING_WATERMARK: Global<u32> = Global::new(1 << 18);

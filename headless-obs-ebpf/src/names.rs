@@ -4,7 +4,7 @@
 pub const EVENTS: &str = "EVENTS";
 /// Hash, [`crate::flow::FlowKey`] → [`crate::flow::FlowTotals`]: exact totals that survive a full ring.
 pub const FLOWS: &str = "FLOWS";
-/// Hash, socket address → tracked connection: what was known when the connection was started.
+/// Hash, socket address → [`crate::record::TcpRecord`]: what is known of a connection that has not ended.
 pub const TRACKED: &str = "TRACKED";
 /// Hash, [`crate::Address`] → `u8`: destinations that cannot matter, written by user space.
 pub const BORING: &str = "BORING";
@@ -32,7 +32,7 @@ pub const EXISTING: &str = "existing";
 pub const DNS_PORTS: &str = "DNS_PORTS";
 /// How many DNS ports can be set.
 pub const MAX_DNS_PORTS: usize = 8;
-/// `u32`: bytes in the ring from which on every record wakes user space.
+/// `u32`: bytes submitted since user space was woken that wake it again.
 pub const RING_WATERMARK: &str = "RING_WATERMARK";
 /// [`SockOffsets`]: where the fields of the kernel's socket structures are.
 pub const SOCK_OFFSETS: &str = "SOCK_OFFSETS";
@@ -85,7 +85,7 @@ pub struct SockOffsets {
     pub cgroup_kn: u32,
     /// `((struct kernfs_node *)kn)->id`
     pub kn_id: u32,
-    /// `((struct task_struct *)task)->comm`
+    /// `((struct task_struct *)task)->comm`; 0 where programs cannot have the current task (before Linux 5.11)
     pub task_comm: u32,
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,

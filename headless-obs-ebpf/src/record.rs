@@ -1,10 +1,15 @@
 //! Ring records. Each starts with a [`Header`]; its `kind` says what follows.
 
+use core::mem::offset_of;
+
+use crate::flow::FlowKey;
 use crate::{Address, COMM_LEN};
 
 /// Nanoseconds within which user space is woken once; it reads again when they have passed.
 pub const WAKE_PERIOD: u64 = 50_000_000;
 
+/// In TRACKED alone: a SYN was sent, and nothing is known of the outcome.
+pub const KIND_STARTED: u32 = 0;
 /// A DNS message or TCP segment: [`DnsRecord`], then its payload.
 pub const KIND_DNS: u32 = 1;
 /// A connection was established: [`TcpRecord`].
@@ -65,36 +70,52 @@ pub const DNS_MAX: usize = 4096;
 /// A longer TCP segment (after receive offload) becomes this many records at most.
 pub const DNS_CHUNKS: usize = 16;
 
-/// A change in a connection's life.
+/// A change in a connection's life. TRACKED keeps one per connection, from its start to its end, for what is known
+/// already; `kind` is the last one submitted. User space inserts those of connections that are older than the daemon.
+///
+/// From the header's cgroup on it is the connection's [`FlowKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TcpRecord {
-    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`.
+    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`; in TRACKED also [`KIND_STARTED`].
     pub header: Header,
-    /// Identifies the connection together with `started`.
-    pub socket: u64,
-    /// `CLOCK_MONOTONIC`, nanoseconds, when the connection was started (SYN); 0 if before the daemon.
-    pub started: u64,
     /// Source address.
     pub source: Address,
     /// Destination address.
     pub destination: Address,
+    /// Destination port.
+    pub port: u16,
+    /// Always 0.
+    pub _pad: [u8; 6],
+    /// Identifies the connection together with `started`.
+    pub socket: u64,
     /// Closed: bytes sent, each once.
     pub bytes_sent: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds, when the connection was started (SYN); 0 if before the daemon.
+    pub started: u64,
     /// Closed: bytes received.
     pub bytes_received: u64,
     /// `comm` of the thread that connected.
     pub comm: [u8; COMM_LEN],
     /// Process that connected.
     pub tgid: u32,
-    /// Destination port.
-    pub port: u16,
     /// Index into [`crate::flow::reason::NAMES`], or [`crate::flow::reason::NONE`].
     pub reason: u8,
     /// 1 if the totals of FLOWS hold this change (FLOWS was not full).
     pub counted: u8,
+    /// Always 0.
+    pub _end: u16,
 }
-const _: () = assert!(size_of::<TcpRecord>() == 112);
+const _: () = assert!(size_of::<TcpRecord>() == 120);
+const _: () = {
+    let key = offset_of!(TcpRecord, header) + offset_of!(Header, cgroup);
+    assert!(offset_of!(FlowKey, cgroup) == 0);
+    assert!(offset_of!(TcpRecord, source) == key + offset_of!(FlowKey, source));
+    assert!(offset_of!(TcpRecord, destination) == key + offset_of!(FlowKey, destination));
+    assert!(offset_of!(TcpRecord, port) == key + offset_of!(FlowKey, port));
+    assert!(offset_of!(TcpRecord, _pad) == key + offset_of!(FlowKey, _pad));
+    assert!(offset_of!(TcpRecord, socket) == key + size_of::<FlowKey>());
+};
 
 /// What the `existing` iterator writes per socket, back to back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,33 +1,45 @@
 //! Handing records to user space without waking it for each: a wake-up costs ten times what the rest of a record does.
 //!
-//! User space is woken by the first record in [`WAKE_PERIOD`], and by every record once the ring fills up. It reads
-//! again one period after it was woken, so what came in between is not left lying.
+//! User space is woken by the first record in [`WAKE_PERIOD`], and whenever enough bytes were submitted to fill a good
+//! part of the ring. It reads again one period after it was woken, so what came in between is not left lying.
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use headless_obs_ebpf::record::WAKE_PERIOD;
 
-use crate::maps::{EVENTS, RING_WATERMARK, WOKEN};
+use crate::maps::{RING_WATERMARK, WOKEN};
 
-/// `bpf_ringbuf_query`: bytes not read yet.
-const AVAILABLE: u64 = 0;
+/// What decides about the next wake-up.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Woken {
+    /// `CLOCK_MONOTONIC`, nanoseconds, of the last one.
+    time: u64,
+    /// Bytes submitted since.
+    bytes: u64,
+}
 
 /// Submits a record that was made at `time`.
 #[inline(always)]
 pub(crate) fn submit<T>(entry: RingBufEntry<T>, time: u64) {
-    entry.submit(u64::from(wake(time)));
+    entry.submit(u64::from(wake(time, size_of::<T>())));
 }
 
-/// Whether to wake user space, as a flag. Two CPUs may both decide to: once too often does no harm.
+/// Whether to wake user space, as a flag. Two CPUs may both decide to, which does no harm, or one may not see the
+/// other's bytes: then the next record, or the period, wakes it.
 #[inline(always)]
-fn wake(time: u64) -> u32 {
+fn wake(time: u64, size: usize) -> u32 {
     let Some(woken) = WOKEN.get_ptr_mut(0) else { return BPF_RB_FORCE_WAKEUP };
-    // SAFETY: a live, aligned value of the map; a lost update means one wake-up more.
+    // SAFETY: a live, aligned value of the map.
     let last = unsafe { woken.read_volatile() };
-    if time.wrapping_sub(last) < WAKE_PERIOD && EVENTS.query(AVAILABLE) < u64::from(RING_WATERMARK.load()) {
-        return BPF_RB_NO_WAKEUP;
-    }
+    let bytes = last.bytes + size as u64;
+    let is_due = time.wrapping_sub(last.time) >= WAKE_PERIOD || bytes >= u64::from(RING_WATERMARK.load());
+    let (next, flag) = if is_due {
+        (Woken { time, bytes: 0 }, BPF_RB_FORCE_WAKEUP)
+    } else {
+        (Woken { time: last.time, bytes }, BPF_RB_NO_WAKEUP)
+    };
     // SAFETY: as above.
-    unsafe { woken.write_volatile(time) };
-    BPF_RB_FORCE_WAKEUP
+    unsafe { woken.write_volatile(next) };
+    flag
 }

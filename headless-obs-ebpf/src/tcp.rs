@@ -8,17 +8,20 @@
 //! The kernel may leave out a run, where the program would interrupt itself on the same CPU. What that hides shows
 //! later, and is counted then: an opening when the connection ends, an end or a failure when its socket is used again.
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
 use aya_log_ebpf::debug;
+use headless_obs_ebpf::COMM_LEN;
 use headless_obs_ebpf::counters::{BORING_SKIPPED, FLOWS_FULL, TCP_RING_FULL, TRACKED_FULL};
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked, reason};
-use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
+use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, TcpRecord};
 
 use crate::count::{add, count};
 use crate::maps::{BORING, EVENTS, FLOWS, TRACKED};
 use crate::ring::submit;
-use crate::socket::Socket;
+use crate::socket::{Socket, bytes, load, offset};
 
 const ESTABLISHED: i32 = 1;
 const SYN_SENT: i32 = 2;
@@ -66,79 +69,99 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
     if BORING.get_ptr(ends.destination).is_some() {
         return count(BORING_SKIPPED);
     }
+    let (comm, tgid) = caller();
     // SAFETY: helper without arguments.
     let cgroup = unsafe { generated::bpf_get_current_cgroup_id() };
-    let tracked = Tracked {
-        flow: FlowKey {
-            cgroup,
-            source: ends.source,
-            destination: ends.destination,
-            port: ends.port,
-            _pad: [0; 6],
-        },
-        started: now(),
-        comm: bpf_get_current_comm().unwrap_or_default(),
-        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
-        established: 0,
+    let time = now();
+    let record = TcpRecord {
+        header: Header { kind: KIND_STARTED, length: 0, time, cgroup },
+        source: ends.source,
+        destination: ends.destination,
+        port: ends.port,
+        _pad: [0; 6],
+        socket: socket.id(),
+        started: time,
+        bytes_sent: 0,
+        bytes_received: 0,
+        comm,
+        tgid,
+        reason: reason::NONE,
+        counted: 0,
+        _end: 0,
     };
-    if TRACKED.insert(socket.id(), tracked, BPF_NOEXIST).is_ok() {
+    if TRACKED.insert(&record.socket, &record, BPF_NOEXIST).is_ok() {
         return;
     }
-    if let Some(older) = TRACKED.get_ptr(socket.id()) {
+    if let Some(older) = TRACKED.get_ptr(&record.socket) {
         // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
         ended_unseen(unsafe { &*older });
     }
     // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
-    if TRACKED.insert(socket.id(), tracked, BPF_ANY).is_err() {
+    if TRACKED.insert(&record.socket, &record, BPF_ANY).is_err() {
         count(TRACKED_FULL);
         debug!(ctx, "no room to track a connection to port {}", ends.port);
     }
 }
 
+/// Name of the thread that runs this program, and its process.
+#[inline(always)]
+fn caller() -> ([u8; COMM_LEN], u32) {
+    // The layout is known: one call instead of two, and none that copies a string byte by byte.
+    if offset!(task_comm) != 0 {
+        // SAFETY: helper without arguments; its answer is a task with its BTF type.
+        let task: *const c_void = unsafe { generated::bpf_get_current_task_btf() }.cast();
+        return (bytes([load!(task, task_comm), load!(task, task_comm + 8)]), load!(task, task_tgid));
+    }
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    (bpf_get_current_comm().unwrap_or_default(), tgid)
+}
+
 /// The socket's older connection has ended, or its attempt has failed, and nobody saw when and how.
 #[inline(always)]
-fn ended_unseen(older: &Tracked) {
+fn ended_unseen(older: &TcpRecord) {
     match totals_of(older) {
-        Some(totals) if older.established == 0 => add_failure(totals, reason::OTHER),
+        Some(totals) if older.header.kind == KIND_STARTED => add_failure(totals, reason::OTHER),
         Some(totals) => bump!(totals, closed, 1),
         None => count(FLOWS_FULL),
     }
 }
 
+/// What is known of the socket's connection, for its own changes, which come one at a time.
+#[inline(always)]
+fn tracked<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
+    // SAFETY: a live value of the map; only this socket's own changes touch it.
+    TRACKED.get_ptr_mut(socket.id()).map(|record| unsafe { &mut *record })
+}
+
 #[inline(always)]
 fn established(socket: &impl Socket) {
-    let Some(tracked) = TRACKED.get_ptr_mut(socket.id()) else { return };
-    // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
-    let tracked = unsafe { &mut *tracked };
-    tracked.established = 1;
-    report(KIND_OPENED, socket, tracked, reason::NONE, (0, 0), |totals| bump!(totals, opened, 1));
+    let Some(record) = tracked(socket) else { return };
+    report(record, KIND_OPENED, |totals| bump!(totals, opened, 1));
 }
 
 #[inline(always)]
 fn failed(socket: &impl Socket) {
-    let Some(tracked) = TRACKED.get_ptr(socket.id()) else { return };
-    // SAFETY: as in `established`.
-    let tracked = unsafe { &*tracked };
+    let Some(record) = tracked(socket) else { return };
     let why = match socket.failure() {
         reason::NONE => reason::ABORTED,
         why => why,
     };
-    report(KIND_FAILED, socket, tracked, why, (0, 0), |totals| add_failure(totals, why));
+    record.reason = why;
+    report(record, KIND_FAILED, |totals| add_failure(totals, why));
     forget(socket);
 }
 
 #[inline(always)]
 fn ended(socket: &impl Socket, new: i32) {
-    let Some(tracked) = TRACKED.get_ptr(socket.id()) else { return };
-    // SAFETY: as in `established`.
-    let tracked = unsafe { &*tracked };
+    let Some(record) = tracked(socket) else { return };
     let why = match socket.failure() {
         why if new == CLOSE && why == reason::RESET => why,
         _ => reason::NONE,
     };
-    let was_opened = tracked.established != 0;
+    let was_opened = record.header.kind == KIND_OPENED;
     let (sent, received) = socket.bytes(new != CLOSE);
-    report(KIND_CLOSED, socket, tracked, why, (sent, received), |totals| {
+    (record.bytes_sent, record.bytes_received, record.reason) = (sent, received, why);
+    report(record, KIND_CLOSED, |totals| {
         if !was_opened {
             bump!(totals, opened, 1);
         }
@@ -166,32 +189,16 @@ fn add_failure(totals: *mut FlowTotals, why: u8) {
 /// Submits the record, then adds to the flow's totals: in this order, or a reader of totals could take a record that
 /// is still to come for a lost one.
 #[inline(always)]
-fn report(
-    kind: u32,
-    socket: &impl Socket,
-    tracked: &Tracked,
-    why: u8,
-    (bytes_sent, bytes_received): (u64, u64),
-    add_totals: impl FnOnce(*mut FlowTotals),
-) {
-    let totals = totals_of(tracked);
-    let record = TcpRecord {
-        header: Header { kind, length: 0, time: now(), cgroup: tracked.flow.cgroup },
-        socket: socket.id(),
-        started: tracked.started,
-        source: tracked.flow.source,
-        destination: tracked.flow.destination,
-        bytes_sent,
-        bytes_received,
-        comm: tracked.comm,
-        tgid: tracked.tgid,
-        port: tracked.flow.port,
-        reason: why,
-        counted: u8::from(totals.is_some()),
-    };
+fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTotals)) {
+    let totals = totals_of(record);
+    record.header.kind = kind;
+    record.header.time = now();
+    record.counted = u8::from(totals.is_some());
+    // Word by word from one map to the other: the kernel's own copy of a record takes longer.
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
-            entry.write(record);
+            // SAFETY: a record in one map and room for one in another.
+            unsafe { core::ptr::copy_nonoverlapping(record, entry.as_mut_ptr(), 1) };
             submit(entry, record.header.time);
         }
         None => count(TCP_RING_FULL),
@@ -204,8 +211,11 @@ fn report(
 
 /// The flow's totals, made at its first connection.
 #[inline(always)]
-fn totals_of(tracked: &Tracked) -> Option<*mut FlowTotals> {
-    if let Some(totals) = FLOWS.get_ptr_mut(tracked.flow) {
+fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
+    let flow = (&raw const record.header.cgroup).cast::<FlowKey>();
+    // SAFETY: from its cgroup on a record is its flow, which is asserted where it is defined.
+    let flow = unsafe { &*flow };
+    if let Some(totals) = FLOWS.get_ptr_mut(flow) {
         return Some(totals);
     }
     let zero = FlowTotals {
@@ -214,11 +224,11 @@ fn totals_of(tracked: &Tracked) -> Option<*mut FlowTotals> {
         failed: [0; reason::COUNT],
         bytes_sent: 0,
         bytes_received: 0,
-        comm: tracked.comm,
+        comm: record.comm,
     };
     // Another CPU may have been faster: then its entry is the one to use.
-    let _ = FLOWS.insert(tracked.flow, zero, BPF_NOEXIST);
-    FLOWS.get_ptr_mut(tracked.flow)
+    let _ = FLOWS.insert(flow, zero, BPF_NOEXIST);
+    FLOWS.get_ptr_mut(flow)
 }
 
 #[inline(always)]

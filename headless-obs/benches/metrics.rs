@@ -81,19 +81,21 @@ fn engine(case: &Case) -> Engine {
                 let number = (client * 19 + turn * 497) % case.endpoints;
                 engine.on_tcp(&TcpRecord {
                     header: Header { kind: KIND_OPENED, length: 0, time: time + 500, cgroup: client.into() },
-                    socket,
-                    started: time,
                     source: Ipv4Addr::from_bits(Ipv4Addr::new(10, 9, 0, 0).to_bits() + client)
                         .to_ipv6_mapped()
                         .octets(),
                     destination: address(service, number).to_ipv6_mapped().octets(),
+                    port: 8080,
+                    _pad: [0; 6],
+                    socket,
+                    started: time,
                     bytes_sent: 0,
                     bytes_received: 0,
                     comm,
                     tgid: 1_000 + client,
-                    port: 8080,
                     reason: reason::NONE,
                     counted: 1,
+                    _end: 0,
                 });
             }
         }

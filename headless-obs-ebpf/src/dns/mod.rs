@@ -1,7 +1,8 @@
 //! DNS as sockets send and receive it: questions are noted, answers to them are copied out whole; everything else about
 //! them is read in user space.
 //!
-//! The fast path ends with one load, in both directions: a connected socket whose peer is no DNS port.
+//! The fast path ends with one load, in both directions: a connected socket whose peer is no DNS port. Of a socket without
+//! a peer, such as a UDP server's, it looks at the ports in the packet.
 
 use aya_ebpf::programs::SkBuffContext;
 use headless_obs_ebpf::counters::{DNS_NOT_ANSWER, DNS_NOT_ASKED};
@@ -12,7 +13,7 @@ mod headers;
 mod question;
 
 use answer::{Transport, emit, left};
-use headers::{FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, network, ports};
+use headers::{FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, network, plain_ports, ports};
 
 use crate::count::count;
 use crate::maps::DNS_PORTS;
@@ -21,6 +22,9 @@ use crate::maps::DNS_PORTS;
 #[inline(always)]
 pub(crate) fn ingress(ctx: &SkBuffContext) {
     let Some(peer) = peer(ctx) else { return };
+    if peer == 0 && plain_ports(ctx).is_some_and(|[source, _]| !is_dns_port(source)) {
+        return;
+    }
     let Some(network) = network(ctx) else { return };
     let transport = match network.protocol {
         IPPROTO_UDP => received_datagram(ctx, &network, peer),
@@ -38,6 +42,9 @@ pub(crate) fn ingress(ctx: &SkBuffContext) {
 #[inline(always)]
 pub(crate) fn egress(ctx: &SkBuffContext) {
     let Some(peer) = peer(ctx) else { return };
+    if peer == 0 && plain_ports(ctx).is_some_and(|[_, destination]| !is_dns_port(destination)) {
+        return;
+    }
     let Some(network) = network(ctx) else { return };
     match network.protocol {
         IPPROTO_UDP => question::sent_datagram(ctx, &network, peer),
@@ -63,7 +70,8 @@ fn is_dns_port(port: u16) -> bool {
     for index in 0..MAX_DNS_PORTS {
         // SAFETY: `Global` is transparent over an array of MAX_DNS_PORTS, read-only while programs run.
         let listed = unsafe { ports.wrapping_add(index).read_volatile() };
-        if port == listed && port != 0 {
+        // In this order: the first test is one of constants to the verifier, which leaves out what can never be.
+        if listed != 0 && port == listed {
             return true;
         }
     }

@@ -39,17 +39,16 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
     let key = question(ctx, u16::from_be_bytes([header[0], header[1]]));
     // Egress comes after address translation in this network namespace, so of a connected socket the peer counts.
     let (server, port) = if peer == 0 { (bytes(network.destination), port) } else { (PEER, peer) };
-    match ASKED.get_ptr_mut(key) {
+    let mut asked = new(ctx, network);
+    asked.servers[0] = server;
+    asked.ports[0] = port;
+    // Most questions are new. None is refused for lack of room: the oldest goes.
+    if ASKED.insert(&key, &asked, u64::from(BPF_NOEXIST)).is_err()
+        && let Some(asked) = ASKED.get_ptr_mut(&key)
+    {
         // SAFETY: a live value of the map. Another CPU that asks from the same socket at this moment may take the same
         // place; then one of the two answers is refused, and counted.
-        Some(asked) => add(unsafe { &mut *asked }, server, port),
-        None => {
-            let mut asked = new(ctx, network);
-            asked.servers[0] = server;
-            asked.ports[0] = port;
-            // Never refused: the oldest goes.
-            let _ = ASKED.insert(key, asked, u64::from(BPF_NOEXIST));
-        }
+        add(unsafe { &mut *asked }, server, port);
     }
 }
 

@@ -76,17 +76,19 @@ impl World {
         let header = Header { kind: KIND_OPENED, length: 0, time: self.tick(), cgroup: client.into() };
         let record = TcpRecord {
             header,
-            socket: self.connections % 512,
-            started,
             source: local(client).to_ipv6_mapped().octets(),
             destination: destination.to_ipv6_mapped().octets(),
+            port: 8080,
+            _pad: [0; 6],
+            socket: self.connections % 512,
             bytes_sent: 100,
+            started,
             bytes_received: 1_000,
             comm: *b"client\0\0\0\0\0\0\0\0\0\0",
             tgid: 1_000 + client,
-            port: 8080,
             reason: reason::NONE,
             counted: 1,
+            _end: 0,
         };
         self.engine.on_tcp(&record);
         let header = Header { kind: KIND_CLOSED, time: self.tick(), ..header };

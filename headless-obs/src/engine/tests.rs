@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::record::{
-    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
+    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, KIND_STARTED,
+    TcpRecord,
 };
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
@@ -149,18 +150,20 @@ impl World {
         let mut comm = [0; 16];
         comm.iter_mut().zip(format!("client-{client}").bytes()).for_each(|(to, from)| *to = from);
         Dialled(TcpRecord {
-            header: Header { kind: 0, length: 0, time: started, cgroup: client.into() },
-            socket: self.last_socket,
-            started,
+            header: Header { kind: KIND_STARTED, length: 0, time: started, cgroup: client.into() },
             source: address_of(client),
             destination: abi(ip(address)),
+            port: PORT,
+            _pad: [0; 6],
+            socket: self.last_socket,
+            started,
             bytes_sent: 0,
             bytes_received: 0,
             comm,
             tgid: client.into(),
-            port: PORT,
             reason: reason::NONE,
             counted: 1,
+            _end: 0,
         })
     }
 

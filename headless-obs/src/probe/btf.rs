@@ -43,8 +43,22 @@ pub(super) fn sock_offsets() -> Result<SockOffsets, ProbeError> {
         cgroup: offset(&btf, "sock", "sk_cgrp_data").unwrap_or(0),
         cgroup_kn: offset(&btf, "cgroup", "kn").unwrap_or(0),
         kn_id: offset(&btf, "kernfs_node", "id").unwrap_or(0),
-        task_comm: at("task_struct", "comm")?,
+        task_comm: if has_helper(&btf, "BPF_FUNC_get_current_task_btf") {
+            at("task_struct", "comm")?
+        } else {
+            0
+        },
         task_tgid: at("task_struct", "tgid")?,
+    })
+}
+
+/// Whether programs can call this function.
+fn has_helper(btf: &Btf, name: &str) -> bool {
+    btf.resolve_types_by_name("bpf_func_id").into_iter().flatten().any(|r#type| match r#type {
+        Type::Enum(helpers) => {
+            helpers.members.iter().any(|helper| btf.resolve_name(helper).is_ok_and(|known| known == name))
+        }
+        _ => false,
     })
 }
 

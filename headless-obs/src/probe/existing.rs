@@ -5,9 +5,9 @@ use std::io::Read as _;
 
 use aya::programs::Iter;
 use aya::{Btf, Ebpf};
-use headless_obs_ebpf::flow::{FlowKey, Tracked};
+use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::names::EXISTING;
-use headless_obs_ebpf::record::ExistingRecord;
+use headless_obs_ebpf::record::{ExistingRecord, Header, KIND_OPENED, TcpRecord};
 
 use super::{Maps, ProbeError, record};
 
@@ -69,19 +69,22 @@ fn clients(records: &[ExistingRecord]) -> Vec<ExistingRecord> {
     by_socket.into_values().collect()
 }
 
-fn tracked(record: &ExistingRecord) -> Tracked {
-    Tracked {
-        flow: FlowKey {
-            cgroup: record.cgroup,
-            source: record.source,
-            destination: record.destination,
-            port: record.port,
-            _pad: [0; 6],
-        },
+fn tracked(record: &ExistingRecord) -> TcpRecord {
+    TcpRecord {
+        header: Header { kind: KIND_OPENED, length: 0, time: 0, cgroup: record.cgroup },
+        source: record.source,
+        destination: record.destination,
+        port: record.port,
+        _pad: [0; 6],
+        socket: record.socket,
         started: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
         comm: record.comm,
         tgid: record.tgid,
-        established: 1,
+        reason: reason::NONE,
+        counted: 0,
+        _end: 0,
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED};
+use headless_obs_ebpf::record::TcpRecord;
 use headless_obs_ebpf::{Address, counters, names};
 
 use super::pod::AsPod;
@@ -23,7 +24,7 @@ pub type Flow = (FlowKey, FlowTotals);
 /// The maps, and how large they are.
 pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
-    tracked: HashMap<MapData, u64, AsPod<Tracked>>,
+    tracked: HashMap<MapData, u64, AsPod<TcpRecord>>,
     boring: HashMap<MapData, Address, u8>,
     asked: HashMap<MapData, AsPod<AskedKey>, AsPod<Asked>>,
     asked_only: Array<MapData, u32>,
@@ -70,7 +71,7 @@ impl Maps {
     }
 
     /// Tracks a connection that is older than the daemon; false if it is tracked already or there is no room.
-    pub(super) fn track(&mut self, socket: u64, tracked: Tracked) -> bool {
+    pub(super) fn track(&mut self, socket: u64, tracked: TcpRecord) -> bool {
         self.tracked.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
     }
 

@@ -1,8 +1,9 @@
 //! The ABI's types as values of aya's maps and globals.
 
-use headless_obs_ebpf::flow::{FlowKey, FlowTotals, Tracked};
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::question::{Asked, AskedKey};
+use headless_obs_ebpf::record::TcpRecord;
 
 /// Lets aya copy an ABI type in and out of maps and globals.
 #[derive(Clone, Copy)]
@@ -14,7 +15,7 @@ unsafe impl aya::Pod for AsPod<FlowKey> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for AsPod<Tracked> {}
+unsafe impl aya::Pod for AsPod<TcpRecord> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<AskedKey> {}
 // SAFETY: as above.

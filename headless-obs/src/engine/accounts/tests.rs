@@ -15,17 +15,19 @@ const PORTS: u16 = 3;
 fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpRecord {
     TcpRecord {
         header: Header { kind, length: 0, time, cgroup: 1 },
-        socket,
-        started,
         source: [0; 16],
         destination: [0; 16],
+        port,
+        _pad: [0; 6],
+        socket,
+        started,
         bytes_sent: 0,
         bytes_received: 0,
         comm: [0; 16],
         tgid: 1,
-        port,
         reason: reason::NONE,
         counted: 1,
+        _end: 0,
     }
 }
 
