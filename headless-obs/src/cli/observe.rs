@@ -113,7 +113,7 @@ pub struct ObserveArgs {
         help_heading = "Kernel"
     )]
     max_flows: u32,
-    /// Room for connections that are open at the same time; 152 bytes of kernel memory each
+    /// Room for connections that are open at the same time; 192 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"

@@ -15,6 +15,7 @@ mod dashboards;
 mod figures;
 mod fleet;
 mod market;
+mod rollout;
 mod scene;
 mod services;
 
