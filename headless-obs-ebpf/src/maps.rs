@@ -24,8 +24,6 @@ use headless_obs_ebpf::names::{MAX_ASKED, MAX_DNS_PORTS, SockOffsets, Tracepoint
 use headless_obs_ebpf::question::{Asked, AskedKey};
 use headless_obs_ebpf::record::TcpRecord;
 
-use crate::ring::Woken;
-
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
@@ -47,6 +45,16 @@ pub(crate) static ASKED_ONLY: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
+
+/// What decides about the next wake-up.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Woken {
+    /// `CLOCK_MONOTONIC`, nanoseconds, of the last one.
+    pub(crate) time: u64,
+    /// Bytes submitted since.
+    pub(crate) bytes: u64,
+}
 
 #[map]
 pub(crate) static WOKEN: Array<Woken> = Array::with_max_entries(1, 0);

@@ -7,17 +7,7 @@ use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use headless_obs_ebpf::record::WAKE_PERIOD;
 
-use crate::maps::{RING_WATERMARK, WOKEN};
-
-/// What decides about the next wake-up.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Woken {
-    /// `CLOCK_MONOTONIC`, nanoseconds, of the last one.
-    time: u64,
-    /// Bytes submitted since.
-    bytes: u64,
-}
+use crate::maps::{RING_WATERMARK, WOKEN, Woken};
 
 /// Submits a record that was made at `time`.
 #[inline(always)]

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use headless_obs::attribution::{Dial, Meaning, Outcome, Target, attribute, meant};
+use headless_obs::attribution::{Dial, Outcome, Target, attribute};
 use headless_obs::client::{self, Client, Clients, Role};
 use headless_obs::dns::Answer;
 use headless_obs::dns::message::Decoder;
 use headless_obs::evidence::{self, Evidence, Meant};
 use headless_obs::ledger::{CellKey, Dialled, Ledger};
+use headless_obs::meaning::{Meaning, meant};
 use headless_obs::time::Time;
 use headless_obs::topology::object::{Change, Object};
 use headless_obs::topology::{self, Topology};

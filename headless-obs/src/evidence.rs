@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::attribution::Meaning;
 use crate::client::ScopeId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::hash::HashMap;
+use crate::meaning::Meaning;
 use crate::time::Time;
 use crate::topology::ServiceId;
 

@@ -13,9 +13,10 @@ pub use departed::NOBODY;
 
 use headless_obs_ebpf::flow::reason;
 
-use crate::attribution::{Resolution, Stale, Target};
+use crate::attribution::{Stale, Target};
 use crate::client::WorkloadId;
 use crate::hash::HashMap;
+use crate::meaning::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointRef;
 

@@ -32,6 +32,7 @@ mod hash;
 pub mod ledger;
 #[cfg(feature = "shell")]
 pub mod log;
+pub mod meaning;
 pub mod page;
 #[cfg(feature = "shell")]
 pub mod probe;

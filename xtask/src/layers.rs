@@ -15,7 +15,7 @@ use crate::tree::File;
 use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "attribution",
     "client",
     "dns",
@@ -25,6 +25,7 @@ const PURE: [&str; 15] = [
     "fleet",
     "hash",
     "ledger",
+    "meaning",
     "page",
     "spread",
     "time",

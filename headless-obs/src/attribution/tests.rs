@@ -1,7 +1,8 @@
 //! Whom connections belong to, with and without evidence. Times are seconds.
 
 use super::*;
-use crate::dns::{QueryType, Rcode};
+use crate::dns::{Answer, Name, QueryType, Rcode};
+use crate::meaning::{Meaning, meant};
 use crate::topology::build::{bare, ip, key, pod, ready, service, slice, terminating, unready};
 use crate::topology::object::{Change, Kind, SliceEndpoint};
 use crate::topology::{Config, Topology};

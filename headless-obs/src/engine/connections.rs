@@ -12,10 +12,11 @@ use super::boring::Prospect;
 use super::conduct::Dialler;
 use super::eyeballs::Attempt;
 use super::{Engine, ip};
-use crate::attribution::{Dial, Outcome, Resolution, Target, Unattributed, attribute};
+use crate::attribution::{Dial, Outcome, Target, Unattributed, attribute};
 use crate::client::{Client, Clients, Role, text};
 use crate::evidence::Evidence;
 use crate::ledger::{CellKey, Dialled};
+use crate::meaning::Resolution;
 use crate::time::Time;
 use crate::topology::{ServiceId, Topology, Touched};
 

@@ -133,8 +133,8 @@ fn totals(ledger: &Ledger) -> HashMap<EndpointRef, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::Resolution;
     use crate::ledger::CellKey;
+    use crate::meaning::Resolution;
     use crate::topology::{EndpointId, ServiceId};
 
     const SECOND: u64 = 1_000_000_000;

@@ -6,13 +6,13 @@ use headless_obs_ebpf::record::DnsRecord;
 
 use super::conduct::Reception;
 use super::{Engine, Transport, ip};
-use crate::attribution::{Meaning, Resolution, meant, service_of};
 use crate::client::Role;
 use crate::dns::message::Reject;
 use crate::dns::name::candidates;
 use crate::dns::stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode};
 use crate::evidence::Meant;
+use crate::meaning::{Meaning, Resolution, meant, service_of};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, Topology};
 

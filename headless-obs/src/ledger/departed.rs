@@ -75,8 +75,8 @@ impl Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::Resolution;
     use crate::client::WorkloadId;
+    use crate::meaning::Resolution;
     use crate::topology::ServiceId;
 
     fn key(endpoint: u32, port: u16) -> CellKey {

@@ -10,11 +10,12 @@ use lab::Observer;
 ///
 /// Memory: pods that were replaced are remembered for an hour. Maps: a flow that is idle is forgotten after ten minutes,
 /// and so is what is of no interest; FLOWS has room for 65,536, BORING for 16,384.
+/// Threads: those that read files stay for a while when they are done.
 const BOUNDS: [(&str, u64); 7] = [
     ("resident memory, KiB", 2_048),
     ("memory of its own, KiB", 2_048),
     ("descriptors", 2),
-    ("threads", 0),
+    ("threads", 2),
     ("entries of FLOWS", 256),
     ("entries of TRACKED", 64),
     ("entries of BORING", 256),

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attribution::{Resolution, Target, Told};
+use crate::attribution::{Target, Told};
 use crate::client::WorkloadId;
+use crate::meaning::Resolution;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
 use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_OPENED};
 

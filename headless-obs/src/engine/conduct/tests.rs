@@ -1,7 +1,8 @@
 //! What counts as a selection, what is made of an answer, and what is forgotten first.
 
 use super::*;
-use crate::attribution::{Resolution, Told};
+use crate::attribution::Told;
+use crate::meaning::Resolution;
 use crate::topology::EndpointRef;
 
 const LIMIT: usize = 64;

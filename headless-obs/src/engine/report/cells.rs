@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use headless_obs_ebpf::flow::reason;
 
 use super::CellRow;
-use crate::attribution::{Resolution, Stale};
+use crate::attribution::Stale;
 use crate::engine::answers::{AnswerCounts, RCODES, Transport};
 use crate::expose::snapshot::{Counts, Dns, PortCounts};
 use crate::ledger::POSITIONS;
+use crate::meaning::Resolution;
 use crate::topology::EndpointId;
 
 /// Connections by what they were resolved by.

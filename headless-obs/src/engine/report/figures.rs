@@ -1,10 +1,10 @@
 //! Evenness over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
 
 use super::{CellRow, Order};
-use crate::attribution::Resolution;
 use crate::expose::snapshot::Spread;
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::Cell;
+use crate::meaning::Resolution;
 use crate::spread;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId};

@@ -2,10 +2,10 @@
 
 use super::KernelState;
 use super::cells::nonzero;
-use crate::attribution::Resolution;
 use crate::dns::message::Reject;
 use crate::engine::Engine;
 use crate::expose::snapshot::{Counts, MapFill, Quality, TopologyState};
+use crate::meaning::Resolution;
 use crate::spread::ratio;
 
 /// Kernel counters that are no losses.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CellRow, KernelState, Sources, View, Who};
-use crate::attribution::Resolution;
 use crate::engine::Engine;
 use crate::engine::conduct::Facts;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
 use crate::expose::snapshot::Unanswered;
 use crate::hash::HashSet;
+use crate::meaning::Resolution;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::verdict;
