@@ -1,5 +1,6 @@
 //! Truth and report, while the clients are quiet.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -75,8 +76,10 @@ fn minus(now: &Matrix, then: &Matrix) -> Matrix {
 
 /// Where truth and report differ, in words.
 fn difference(truth: &Matrix, report: &Matrix) -> Option<String> {
-    let cells = truth.keys().chain(report.keys()).filter(|cell| at(truth, cell) != at(report, cell));
+    let cells: BTreeSet<_> = truth.keys().chain(report.keys()).collect();
     let cells: Vec<String> = cells
+        .into_iter()
+        .filter(|cell| at(truth, cell) != at(report, cell))
         .map(|cell| {
             format!("{} to {}: accepted {}, reported {}", cell.0, cell.1, at(truth, cell), at(report, cell))
         })
