@@ -73,7 +73,7 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
     // SAFETY: helper without arguments.
     let cgroup = unsafe { generated::bpf_get_current_cgroup_id() };
     let time = now();
-    let record = TcpRecord {
+    let record = &TcpRecord {
         header: Header { kind: KIND_STARTED, length: 0, time, cgroup },
         source: ends.source,
         destination: ends.destination,
@@ -89,15 +89,15 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
         counted: 0,
         _end: 0,
     };
-    if TRACKED.insert(&record.socket, &record, BPF_NOEXIST).is_ok() {
+    if TRACKED.insert(record.socket, record, BPF_NOEXIST).is_ok() {
         return;
     }
-    if let Some(older) = TRACKED.get_ptr(&record.socket) {
+    if let Some(older) = TRACKED.get_ptr(record.socket) {
         // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
         ended_unseen(unsafe { &*older });
     }
     // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
-    if TRACKED.insert(&record.socket, &record, BPF_ANY).is_err() {
+    if TRACKED.insert(record.socket, record, BPF_ANY).is_err() {
         count(TRACKED_FULL);
         debug!(ctx, "no room to track a connection to port {}", ends.port);
     }

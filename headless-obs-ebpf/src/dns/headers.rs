@@ -83,7 +83,9 @@ pub(super) fn plain_ports(ctx: &SkBuffContext) -> Option<[u16; 2]> {
     const V4: usize = 20;
     const V6: usize = 40;
     // SAFETY: the context is valid for the program's run.
-    let (start, end) = unsafe { ((*ctx.skb.skb).data as usize, (*ctx.skb.skb).data_end as usize) };
+    let start = unsafe { (*ctx.skb.skb).data } as usize;
+    // SAFETY: as above.
+    let end = unsafe { (*ctx.skb.skb).data_end } as usize;
     let is_here = |length: usize| start + length <= end;
     // SAFETY: what is read is between the packet's start and its end, which the verifier checks.
     let byte = |offset: usize| unsafe { ((start + offset) as *const u8).read() };

@@ -43,8 +43,8 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
     asked.servers[0] = server;
     asked.ports[0] = port;
     // Most questions are new. None is refused for lack of room: the oldest goes.
-    if ASKED.insert(&key, &asked, u64::from(BPF_NOEXIST)).is_err()
-        && let Some(asked) = ASKED.get_ptr_mut(&key)
+    if ASKED.insert(key, asked, u64::from(BPF_NOEXIST)).is_err()
+        && let Some(asked) = ASKED.get_ptr_mut(key)
     {
         // SAFETY: a live value of the map. Another CPU that asks from the same socket at this moment may take the same
         // place; then one of the two answers is refused, and counted.
