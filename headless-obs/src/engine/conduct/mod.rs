@@ -73,26 +73,19 @@ impl Conducts {
 
     /// A client was answered with addresses for one of the Service's names.
     pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
-        self.evicted += make_room(
-            &mut self.answered,
-            self.limit,
-            (scope, service),
-            |(scope, _)| *scope,
-            |known| known.last,
-        );
-        self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).add(now, reception);
+        self.told(now, (scope, service)).add(now, reception);
     }
 
     /// A client asked for gRPC's service configuration.
     pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
-        self.evicted += make_room(
-            &mut self.answered,
-            self.limit,
-            (scope, service),
-            |(scope, _)| *scope,
-            |known| known.last,
-        );
-        self.answered.entry((scope, service)).or_insert_with(|| Answered::new(now)).grpc = true;
+        self.told(now, (scope, service)).grpc = true;
+    }
+
+    /// What a client was told of a Service, nothing at first.
+    fn told(&mut self, now: Time, key: (ScopeId, ServiceId)) -> &mut Answered {
+        self.evicted +=
+            make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
+        self.answered.entry(key).or_insert_with(|| Answered::new(now))
     }
 
     /// A process connects, or tries to.
