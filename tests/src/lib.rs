@@ -37,6 +37,7 @@ pub mod prometheus;
 pub mod server;
 mod signals;
 mod truth;
+pub mod usage;
 
 pub use cgroup::{CgroupLayout, Driver, Qos, Runtime};
 pub use client::{Client, ClientReport, ClientSpec};

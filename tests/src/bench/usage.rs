@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
+use lab::usage::status;
 
 /// Processor time and memory of some processes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +30,7 @@ impl Usage {
             // Children that have ended are in no other process's threads.
             usage.cpu_nanos += (waited_user + waited_system) * tick;
             usage.cpu_nanos += threads(pid).map(|thread| on_cpu(pid, thread)).sum::<u64>();
-            usage.resident_kib += resident(pid);
+            usage.resident_kib += status(pid, "VmRSS").unwrap_or(0);
         }
         Ok(usage)
     }
@@ -72,12 +73,6 @@ fn threads(pid: u32) -> impl Iterator<Item = u32> {
 fn on_cpu(pid: u32, thread: u32) -> u64 {
     let schedule = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).unwrap_or_default();
     schedule.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
 }
 
 /// User and system ticks of a process, and of its children that have ended, from /proc/PID/stat.

@@ -4,10 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use lab::usage::cpu_seconds;
 use lab::{ClientSpec, DnsSpec, Lab, PodSpec, ServerMode, ServiceSpec};
 
 use crate::load::{address, shop};
-use crate::sample::{cpu_seconds, rest, start};
+use crate::sample::{rest, start};
 use crate::{manifests, note};
 
 /// Services beside the one that is used.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use lab::usage::{cpu_seconds, resident_mib};
 use lab::{Lab, Observer, ObserverSpec};
 
 use crate::fit::Line;
@@ -95,26 +96,6 @@ pub(crate) fn rest(pid: u32) -> Result<f64> {
         anyhow::ensure!(Instant::now() < until, "the daemon does not come to rest");
         last = now;
     }
-}
-
-/// Resident memory of a process.
-pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the daemon has ended")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = resident
-        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
-        .context("/proc tells no resident memory")?;
-    Ok(kib / 1024.0)
-}
-
-/// Time that all threads of a process have been on a processor.
-pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
-    // Threads that have ended are in this alone; it counts in ticks of 10 ms.
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the daemon has ended")?;
-    let (_, fields) = stat.rsplit_once(')').context("unreadable /proc/PID/stat")?;
-    let ticks: f64 =
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(ticks / f64::from(u32::try_from(rustix::param::clock_ticks_per_second())?))
 }
 
 /// The lines of a table that all curves have.

@@ -12,7 +12,6 @@
 mod churn;
 mod lag;
 mod population;
-mod usage;
 mod watcher;
 
 use std::io::{Write as _, stderr, stdout};
@@ -22,12 +21,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use lab::cluster::{Cluster, Gate, Identity};
+use lab::usage::{cpu_seconds, resident_mib};
 use lab::{Lab, Observer, ObserverSpec};
 use serde_json::{Value, json};
 
 use churn::Churn;
 use population::Population;
-use usage::Usage;
 use watcher::Watcher;
 
 /// Measures the daemon against a large cluster that changes all the time.
@@ -91,7 +90,8 @@ fn run(options: &Options) -> Result<Value> {
     let ready_after = started.elapsed();
     unfiltered.when_listed(PATIENCE)?;
     note(&format!("the daemon is ready after {:.1} s", ready_after.as_secs_f64()));
-    let at_rest = Usage::of(observer.pid())?;
+    let memory_at_rest = resident_mib(observer.pid())?;
+    let cpu_at_rest = cpu_seconds(observer.pid())?;
     let listed = (gate.received(), unfiltered_gate.received());
 
     note(&format!("changing {} slices a second for {} s", 2 * options.rate, options.seconds));
@@ -100,7 +100,8 @@ fn run(options: &Options) -> Result<Value> {
     let lags = lag::measure(&lab, &cluster, Duration::from_secs(options.seconds))?;
     let passed = begun.elapsed();
     let changes = churn.stop()?;
-    let in_motion = Usage::of(observer.pid())?;
+    let memory = resident_mib(observer.pid())?;
+    let cpu = cpu_seconds(observer.pid())? - cpu_at_rest;
     let received = (gate.received() - listed.0, unfiltered_gate.received() - listed.1);
     let snapshot = observer.snapshot()?;
 
@@ -115,8 +116,8 @@ fn run(options: &Options) -> Result<Value> {
             "late": changes.late },
         "daemon": {
             "ready_after_seconds": ready_after.as_secs_f64(),
-            "resident_mib_at_rest": at_rest.resident_mib, "resident_mib": in_motion.resident_mib,
-            "cpu_percent": (in_motion.cpu_seconds - at_rest.cpu_seconds) / seconds * 100.0,
+            "resident_mib_at_rest": memory_at_rest, "resident_mib": memory,
+            "cpu_percent": cpu / seconds * 100.0,
             "topology": snapshot["quality"]["topology"],
             "topology_lost": snapshot["quality"]["events_lost"]["topology_full"],
         },

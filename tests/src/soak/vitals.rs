@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use lab::Observer;
+use lab::usage::status;
 
 /// What is measured, and by how much the middle of the last third may be above that of the first.
 ///
@@ -36,22 +37,16 @@ impl Vitals {
     /// One more look.
     pub(crate) fn sample(&mut self, observer: &Observer) -> Result<()> {
         let pid = observer.pid();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the daemon has ended")?;
-        let of_status = |key: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
-            number.with_context(|| format!("/proc does not tell {key}"))
-        };
         let snapshot = observer.snapshot()?;
         let entries = |map: &str| {
             let found = snapshot["quality"]["maps"][map]["entries"].as_u64();
             found.with_context(|| format!("nothing is said of {map}"))
         };
         self.samples.push([
-            of_status("VmRSS")?,
-            of_status("RssAnon")?,
+            status(pid, "VmRSS")?,
+            status(pid, "RssAnon")?,
             u64::try_from(fs::read_dir(format!("/proc/{pid}/fd"))?.count())?,
-            of_status("Threads")?,
+            status(pid, "Threads")?,
             entries("FLOWS")?,
             entries("TRACKED")?,
             entries("BORING")?,

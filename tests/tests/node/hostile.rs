@@ -142,6 +142,34 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
     assert_eq!(scene.dns.counts().unwrap().udp, asked, "it did not ask again");
 }
 
+/// One pod that looks up every Service there is leaves what others were told.
+#[test]
+fn who_asks_for_every_service_takes_the_room_of_nobody_else() {
+    const SERVICES: u16 = 300;
+    let scene = Scene::new();
+    let (service, _servers) = scene.orders(4, &ServerMode::Close);
+    let addresses: Vec<_> = (100..104).map(|last| Ipv4Addr::new(10, 244, 1, last)).collect();
+    let others: Vec<_> =
+        (0..SERVICES).map(|n| ServiceSpec { name: format!("s{n}"), ..service.clone() }).collect();
+    let web = scene.pod("web", "10.244.1.20/24");
+    let attacker = Attacker::new(&scene);
+    let all: Vec<_> = std::iter::once(service).chain(others).collect();
+    let observer = scene.observe(&all, &["--max-clients", "64"]);
+    let quiet = web.client(&ClientSpec::new(ORDERS, PORT, scene.resolver, 0).round_robin(4)).unwrap();
+    assert_eq!(quiet.open(2).unwrap().open, 2);
+    let told = |snapshot: &Value| client(orders(snapshot), "web")["answers"].clone();
+    let before = observer.snapshot_when(PATIENCE, |snapshot| opened_by(snapshot, "web") == 2).unwrap();
+
+    for service in 0..SERVICES {
+        let [question, answer] = pair(service, &format!("s{service}.shop.svc.cluster.local"), &addresses);
+        attacker.exchange(&question, &answer);
+    }
+    let forgotten = |snapshot: &Value| lost(snapshot, "conduct_evicted") >= u64::from(SERVICES) - 64;
+    let after = observer.snapshot_when(PATIENCE, forgotten).unwrap();
+    assert_eq!(told(&before)["count"], 1, "{:#}", orders(&before));
+    assert_eq!(told(&after), told(&before));
+}
+
 /// The name in an answer begins where this one's message has its records.
 fn question_section() -> (Vec<u8>, usize) {
     let [question, _] = pair(7, ORDERS, &[]);

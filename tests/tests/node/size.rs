@@ -49,9 +49,7 @@ pub(crate) fn manifests() -> String {
 
 /// Memory of its own that a process has in RAM, in KiB.
 pub(crate) fn own_memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    usage::status(pid, "RssAnon").unwrap()
 }
 
 /// Waits until a daemon has given back what it needed for a moment.
