@@ -13,6 +13,12 @@ use crate::workspace;
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(workspace::root());
+    // By these this cargo tells xtask which package it is. A build script that looks at its own would be run again, with
+    // all that is made of its package, whenever a build by hand follows a task or the other way round.
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        .for_each(|name| drop(command.env_remove(name)));
     command
 }
 

@@ -20,8 +20,11 @@ use headless_obs_ebpf::record::ExistingRecord;
 
 /// Records taken before anything else gets its turn.
 const BATCH: usize = 4096;
-/// A record that is being written on another CPU hides those after it; none takes longer than this.
+/// A record that is being written on another CPU hides those after it. None takes longer than this, but where the CPU
+/// is a virtual machine's, which can be taken away meanwhile.
 const SETTLE: Duration = Duration::from_millis(2);
+/// How many times that a record is waited for which must be on its way, as the ring has lost none.
+const HELD_UP: u32 = 50;
 /// How often the kernel's loss counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// Losses that are missing from the totals, and the option that prevents them.
@@ -153,8 +156,13 @@ impl Work {
         let totals = self.loaded.maps.flows();
         let read_at = now();
         self.drain_until(read_at);
-        sleep(SETTLE).await;
-        self.drain_until(read_at);
+        for _ in 0..HELD_UP {
+            sleep(SETTLE).await;
+            self.drain_until(read_at);
+            if self.ring_losses() > self.settled_losses || !self.engine.is_behind(&totals) {
+                break;
+            }
+        }
         self.engine.reconcile(read_at, &totals);
         self.settled_losses = losses;
     }

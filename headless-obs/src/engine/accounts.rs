@@ -185,6 +185,15 @@ impl Accounts {
         }
     }
 
+    /// Whether the totals have anything that no record has brought, and that is not booked yet.
+    pub(super) fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+        let none = FlowTotals::default();
+        totals.iter().any(|(key, totals)| {
+            let booked = self.flows.get(key).map_or(&none, |flow| &flow.booked);
+            missing(totals, booked) != none
+        })
+    }
+
     /// Books what the totals, read at `read_at`, have and the records did not bring. `attribute` is asked with the
     /// flow and its totals, and how many connections and failed attempts it is about.
     pub(super) fn reconcile(

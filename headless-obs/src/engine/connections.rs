@@ -114,6 +114,11 @@ impl Engine {
         }
     }
 
+    /// Whether the kernel's totals have anything that no record has brought yet.
+    pub fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+        self.accounts.is_behind(totals)
+    }
+
     /// Books what the kernel's totals have and the ring lost. The ring must have been read up to the moment they were
     /// read.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {

@@ -211,11 +211,13 @@ proptest! {
 }
 
 fn reconcile(accounts: &mut Accounts, read_at: u64, totals: FlowTotals) -> Vec<u64> {
-    let mut asked = Vec::new();
-    accounts.reconcile(Time(read_at), &[(flow(0), totals)], |_, key, _, connections| {
+    let (mut asked, totals) = (Vec::new(), [(flow(0), totals)]);
+    let is_behind = accounts.is_behind(&totals);
+    accounts.reconcile(Time(read_at), &totals, |_, key, _, connections| {
         asked.push(connections);
         booking(key.port)
     });
+    assert_eq!((is_behind, accounts.is_behind(&totals)), (!asked.is_empty(), false));
     asked
 }
 
