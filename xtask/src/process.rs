@@ -15,10 +15,11 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(workspace::root());
     // By these this cargo tells xtask which package it is. A build script that looks at its own would be run again, with
     // all that is made of its package, whenever a build by hand follows a task or the other way round.
-    std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        .for_each(|name| drop(command.env_remove(name)));
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
