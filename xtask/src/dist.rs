@@ -21,7 +21,7 @@ use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
 /// Repository of the image; `localhost` is looked up in no registry.
 const REPOSITORY: &str = "localhost/headless-obs";
 /// Folders of `deploy/` that are shipped as they are.
-const FOLDERS: [&str; 4] = ["chart", "manifests", "monitoring", "namespaced"];
+const FOLDERS: [&str; 5] = ["chart", "manifests", "monitoring", "namespaced", "seccomp"];
 
 /// The cargo profile of what is shipped.
 pub(crate) const SHIPPED: &str = "shipped";

@@ -97,7 +97,7 @@ fn build() -> Result<PathBuf> {
     let host = processor::host()?;
     let target = workspace::target().join("fuzz");
     // Named as a target, so that build scripts and procedural macros are not instrumented.
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let flags = processor::variable(&host, "RUSTFLAGS");
     let mut cargo = politely(process::cargo().get_program());
     cargo
         .current_dir(workspace::root().join("fuzz"))
@@ -128,8 +128,9 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
     let Some(inputs) = executed(&told).filter(|_| output.status.success()) else {
         say(&told);
         bail!(
-            "{name} found an input that should not do what it does, in {}; to see it again: \
-             `cargo xtask fuzz {name} --input FILE`",
+            "{name} did not come to its end ({}); if it found an input that should not do what it does, that is in {}, \
+             and to see it again is `cargo xtask fuzz {name} --input FILE`",
+            output.status,
             crashes.display()
         );
     };
@@ -151,6 +152,7 @@ fn keep(built: &Path, name: &str) -> Result<()> {
     fs::create_dir_all(&merged)?;
     let mut command = politely(built.join(name).as_os_str());
     process::run(command.args(LIMITS).args(["-merge=1", "-verbosity=0"]).args([&merged, &seeds, &found]))?;
+    fs::remove_dir_all(&seeds).with_context(|| format!("cannot empty {}", seeds.display()))?;
     workspace::copy_folder(&merged, &seeds)
 }
 

@@ -1,7 +1,7 @@
 //! Starting other programs, with errors that name what was started.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,6 +45,25 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("`{}` failed ({})", describe(command), output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{}` printed no UTF-8", describe(command)))
+}
+
+/// Runs to the end, and hands over each line of the standard output as it comes.
+pub(crate) fn lines(command: &mut Command, mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", describe(command)))?;
+    let mut taken = Ok(());
+    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+        // It is read to its end, whatever becomes of it.
+        taken = taken.and(line.map_err(Into::into).and_then(|line| take(&line)));
+    }
+    let status = child.wait()?;
+    taken?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", describe(command));
+    }
+    Ok(())
 }
 
 /// The command as one would type it: cargo without the folder of its toolchain.

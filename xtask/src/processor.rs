@@ -93,7 +93,7 @@ impl Processor {
 }
 
 /// The variable that tells cargo something about one target.
-fn variable(target: &str, what: &str) -> String {
+pub(crate) fn variable(target: &str, what: &str) -> String {
     format!("CARGO_TARGET_{}_{what}", target.to_uppercase().replace('-', "_"))
 }
 

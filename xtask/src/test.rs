@@ -111,7 +111,8 @@ pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Res
     Ok(conclude(kernel(&options)?))
 }
 
-fn conclude(mut counts: Counts) -> ExitCode {
+/// Prints what failed and the line that ends a task of tests.
+pub(crate) fn conclude(mut counts: Counts) -> ExitCode {
     if counts.passed + counts.failed == 0 {
         counts.add(Counts::failure("no test has such a name".to_owned()));
     }

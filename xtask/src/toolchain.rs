@@ -3,7 +3,7 @@
 //! In: what is installed. Out: a [`Toolchain`] that has the core library for the BPF target, built
 //! (Debian's `libstd-rust-web-dev-bpf`) or as sources to build it from (`rust-src`).
 //!
-//! Looks only, installs nothing (that is `setup`'s). Starts at most one process per candidate.
+//! Installs nothing (that is `setup`'s), and makes no more than a link to LLVM. Starts at most one process per candidate.
 
 use std::ffi::OsString;
 use std::fs;
@@ -206,6 +206,8 @@ fn llvm_of(sysroot: &Path, major: u32) -> Result<Option<PathBuf>> {
     let link = folder.join(library.file_name().unwrap_or_default());
     if !link.exists() {
         fs::create_dir_all(&folder)?;
+        // One that leads nowhere any more.
+        let _none = fs::remove_file(&link);
         symlink(&library, &link).with_context(|| format!("cannot create {}", link.display()))?;
     }
     Ok(Some(folder))

@@ -23,7 +23,8 @@ const BATCH: usize = 4096;
 /// A record that is being written on another CPU hides those after it. None takes longer than this, but where the CPU
 /// is a virtual machine's, which can be taken away meanwhile.
 const SETTLE: Duration = Duration::from_millis(2);
-/// How many times that a record is waited for which must be on its way, as the ring has lost none.
+/// How many times that a record is waited for which is likely on its way, as the ring has lost none. An end that the kernel
+/// programs found out about later has none.
 const HELD_UP: u32 = 50;
 /// How often the kernel's loss counters are looked at.
 const TICK: Duration = Duration::from_secs(1);

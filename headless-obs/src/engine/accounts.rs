@@ -123,7 +123,9 @@ impl Accounts {
                 let place = *place;
                 self.uncounted.remove(&record.socket);
                 if record.counted != 0 {
-                    book_end(self.flows.entry(key).or_default(), record);
+                    let flow = self.flows.entry(key).or_default();
+                    flow.preexisting += 1;
+                    book_end(flow, record);
                 }
                 place
             }

@@ -1,6 +1,6 @@
 //! What this process may do, as far as it matters here.
 //!
-//! In: /proc/self. Out: capabilities that are missing, whether the processes of others are in sight, and whether their ids
+//! In: /proc of this process and of the first one. Out: capabilities that are missing, whether the processes of others are in sight, and whether their ids
 //! are the kernel's.
 
 use std::fs;

@@ -52,9 +52,11 @@ fn growth(steps: &[u32], line: &Line) -> String {
         .map(|(step, value)| (f64::from(*step), value - base))
         .skip(1)
         .collect();
+    // Where a step takes less than none does, it is not this that makes it more.
+    let is_above = points.iter().all(|(_, value)| *value > 0.0);
     let most = points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     match exponent(&points) {
-        Some(exponent) if most > line.noise && exponent > 0.0 => format!("{exponent:.2}"),
+        Some(exponent) if is_above && most > line.noise && exponent > 0.0 => format!("{exponent:.2}"),
         _ => "none".to_owned(),
     }
 }
@@ -91,12 +93,12 @@ mod tests {
     #[test]
     fn what_is_there_without_it_is_taken_off_and_noise_is_no_growth() {
         let line = |values: [f64; 3], noise| Line { label: "x", decimals: 1, noise, values: values.to_vec() };
-        let table =
-            table("n", &[0, 1_000, 2_000], &[line([50.0, 60.0, 70.0], 1.0), line([5.0, 5.1, 5.2], 1.0)]);
+        let lines = [[50.0, 60.0, 70.0], [5.0, 5.1, 5.2], [9.0, 4.0, 99.0]].map(|values| line(values, 1.0));
+        let table = table("n", &[0, 1_000, 2_000], &lines);
         assert_eq!(
             table,
             "| n | 0 | 1,000 | 2,000 | growth |\n|---|---:|---:|---:|---:|\n| x | 50.0 | 60.0 | 70.0 | 1.00 |\n\
-             | x | 5.0 | 5.1 | 5.2 | none |\n"
+             | x | 5.0 | 5.1 | 5.2 | none |\n| x | 9.0 | 4.0 | 99.0 | none |\n"
         );
     }
 }

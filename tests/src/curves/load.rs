@@ -1,8 +1,8 @@
 //! The curves: what there is at each step, and the daemon that is measured then.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lab::{ClientSpec, Lab, Node, Pod, PodSpec, ServerMode, ServerSpec, ServiceSpec};
@@ -14,7 +14,7 @@ use crate::{STEPS, manifests, note};
 const PORT: u16 = 8080;
 /// Services with endpoints, where endpoints grow.
 const PER_SERVICE: u32 = 50;
-/// Pods that are connected to, and pods that connect to each of them: each pair has its own 28,000 ports.
+/// Pods that are connected to, and pods that connect to each of them: each pair has its own 51,000 ports.
 const SERVERS: u32 = 4;
 const CLIENTS: u32 = 4;
 
@@ -140,27 +140,18 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     Ok(table("open connections", &steps, &lines))
 }
 
-/// Clients that have a cgroup each, and connect once: this process, which goes from one to the next.
+/// Clients that have a cgroup each, and connect once: a process that goes from one to the next.
 pub(crate) fn cgroups(lab: &Lab, whole: u32) -> Result<String> {
     let (node, pods, own) = shop(lab, "cgroups", 1, ServerMode::Close)?;
     let path = folder(lab, "cgroups", &own)?;
     let web = node.pod(PodSpec::new("cgroups", "web").address(&address(node.gateway(), 10)?))?;
-    let to = SocketAddr::new(pods.first().context("no pods")?.ip(true)?, PORT);
+    let to = pods.first().context("no pods")?.ip(true)?;
     let steps = steps(whole);
     let mut samples = Vec::new();
-    let home = home()?;
     for &step in &steps {
         note(&format!("{step} client cgroups"));
         let (observer, mut sample) = start(lab, &path, &[])?;
-        let parent = lab.cgroup().join("clients");
-        let visited = visit(&parent, step, || {
-            web.run(|| {
-                drop(TcpStream::connect(to)?);
-                Ok(())
-            })
-        });
-        fs::write(home.join("cgroup.procs"), std::process::id().to_string())?;
-        visited?;
+        visit(&web, &lab.cgroup().join("clients"), step, to)?;
         observer.snapshot_when(PATIENCE, |snapshot| {
             let services = snapshot["services"].as_array().into_iter().flatten();
             let endpoints =
@@ -176,27 +167,21 @@ pub(crate) fn cgroups(lab: &Lab, whole: u32) -> Result<String> {
     Ok(table("cgroups of clients", &steps, &lines))
 }
 
-/// Goes through so many cgroups. They are there until the next step, or the end of the lab.
-fn visit(parent: &std::path::Path, count: u32, act: impl Fn() -> Result<()>) -> Result<()> {
+/// Connects once from each of so many cgroups: a socket belongs to the one that it was made in. They are there until the
+/// end of the lab.
+fn visit(web: &Pod, parent: &Path, count: u32, to: IpAddr) -> Result<()> {
     for number in 0..count {
         let group = parent.join(format!("client-{number}"));
         fs::create_dir_all(&group).with_context(|| format!("cannot make {}", group.display()))?;
-        fs::write(group.join("cgroup.procs"), std::process::id().to_string())
-            .with_context(|| format!("cannot enter {}", group.display()))?;
-        act()?;
     }
+    let walk = format!(
+        "for ((n = 0; n < {count}; n++)); do echo $$ > {}/client-$n/cgroup.procs && exec 3<>/dev/tcp/{to}/{PORT} \
+         && exec 3>&- || exit 1; done",
+        parent.display()
+    );
+    let walked = web.exec(&["bash", "-c", &walk])?.output()?;
+    anyhow::ensure!(walked.status.success(), "cannot connect from each cgroup: {walked:?}");
     Ok(())
-}
-
-/// The cgroup2 directory that this process is in.
-fn home() -> Result<PathBuf> {
-    let text = fs::read_to_string("/proc/self/cgroup")?;
-    let path =
-        text.lines().find_map(|line| line.strip_prefix("0::/")).context("this process has no cgroup2")?;
-    let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
-    let root =
-        root.into_iter().find(|root| root.join("cgroup.procs").exists()).context("no cgroup2 is mounted")?;
-    Ok(root.join(path))
 }
 
 /// A folder of manifests with one file.

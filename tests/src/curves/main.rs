@@ -4,7 +4,8 @@
 //! its own is measured. The growth is the exponent that fits best: 1 is linear, 0 is constant; what a daemon needs without
 //! any of it is taken off before. One more table has what a connection costs with few and with many Services.
 //!
-//! Out: on stdout one JSON object, name of the curve → its table; progress on stderr. Leaves nothing behind.
+//! Out: on stdout one line of JSON for each curve as soon as it is measured: its name, its table, and whether it is of the
+//! whole; progress on stderr. Leaves nothing behind.
 
 #![deny(unsafe_code)]
 
@@ -14,13 +15,13 @@ mod load;
 mod manifests;
 mod sample;
 
-use std::collections::BTreeMap;
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use lab::Lab;
+use serde_json::json;
 
 /// Measures how what the daemon needs grows.
 #[derive(Debug, Parser)]
@@ -53,8 +54,7 @@ const STEPS: [u32; 4] = [8, 4, 2, 1];
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match measure(&options).and_then(|tables| Ok(writeln!(stdout(), "{}", serde_json::to_string(&tables)?)?))
-    {
+    match measure(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note(&format!("error: {error:#}"));
@@ -63,11 +63,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(options: &Options) -> Result<BTreeMap<&'static str, String>> {
+fn measure(options: &Options) -> Result<()> {
     note("waiting until no other lab is on this machine");
     let lab = Lab::new()?;
     let curves = if options.curves.is_empty() { Curve::value_variants() } else { &options.curves };
-    let mut tables = BTreeMap::new();
     for &curve in curves {
         let (name, table) = match curve {
             Curve::Endpoints => ("endpoints", load::endpoints(&lab, 100_000 / options.part)?),
@@ -76,9 +75,9 @@ fn measure(options: &Options) -> Result<BTreeMap<&'static str, String>> {
             Curve::Cgroups => ("cgroups", load::cgroups(&lab, 10_000 / options.part)?),
             Curve::Events => ("events", events::table(&lab, options.part)?),
         };
-        tables.insert(name, table);
+        writeln!(stdout(), "{}", json!({"curve": name, "table": table, "is_whole": options.part == 1}))?;
     }
-    Ok(tables)
+    Ok(())
 }
 
 fn note(text: &str) {

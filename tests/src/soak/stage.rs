@@ -24,7 +24,7 @@ const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 246, 0, 53);
 /// Pods behind `orders` at the beginning.
 const ORDERS: usize = 5;
 /// The addresses that pods of `orders` take in turn, so that each is used again.
-const ADDRESSES: u8 = 40;
+const ADDRESSES: u32 = 40;
 /// Pods behind `large`: too many for an answer of 512 bytes.
 const LARGE: u8 = 36;
 
@@ -45,7 +45,7 @@ pub(crate) struct Stage<'a> {
     broken: Vec<Pod>,
     callers: BTreeMap<&'static str, Pod>,
     /// Pods of `orders` and clients made so far.
-    made: u8,
+    made: u32,
     /// Manifests written so far.
     written: u32,
     /// Names that the DNS server knows.
@@ -124,14 +124,14 @@ impl<'a> Stage<'a> {
         &self.broken
     }
 
-    fn serial(&mut self) -> u8 {
-        self.made = self.made.wrapping_add(1);
+    fn serial(&mut self) -> u32 {
+        self.made += 1;
         self.made
     }
 
     fn make_backend(&mut self) -> Result<()> {
         let serial = self.serial();
-        let name = format!("orders-{}", self.written * 100 + u32::from(serial));
+        let name = format!("orders-{}", self.written * 100 + serial);
         let address = format!("10.246.1.{}/16", 1 + serial % ADDRESSES);
         let pod = self.node.pod(PodSpec::new("shop", &name).address(&address))?;
         let server = serve(&pod)?;
@@ -144,7 +144,7 @@ impl<'a> Stage<'a> {
         let spec = PodSpec::new("shop", &format!("{name}-{}-{serial}", self.written))
             .workload("StatefulSet", name)
             .resolv_conf(ResolvConf::kubelet(RESOLVER.into(), "shop", ZONE))
-            .address(&format!("10.246.2.{serial}/16"));
+            .address(&format!("10.246.{}.{}/16", 16 + serial / 250, 1 + serial % 250));
         let pod = self.node.pod(spec)?;
         self.callers.insert(name, pod);
         Ok(())

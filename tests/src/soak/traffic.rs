@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lab::client::Outcomes;
 use lab::{Client, ClientSpec};
 
@@ -81,7 +81,7 @@ impl Traffic {
             self.pinned.close(PINNED / 4)?;
         }
         self.held += 2;
-        self.pinned.open(2)?;
+        ensure!(self.pinned.open(2)?.open > 0, "pinned has no connection: nothing would be compared");
         let stubborn = self.stubborn.open(STUBBORN)?;
         self.stubborn.close(stubborn.open).map(drop)
     }
@@ -107,10 +107,12 @@ impl Traffic {
         self.pinned.open(6).map(drop)
     }
 
-    /// All are done but for what is kept open.
+    /// All are done but for what is kept open. A client without any traffic is an error: nothing would be compared.
     pub(crate) fn finish(&mut self, stage: &Stage<'_>) -> Result<()> {
         for (name, client) in std::mem::take(&mut self.turn) {
             let report = client.wait()?;
+            let Outcomes { connected, refused, aborted, .. } = report.total();
+            ensure!(connected + refused + aborted > 0, "{name} dialled nobody: {report:?}");
             if name == "failing" {
                 for pod in stage.broken() {
                     self.failed.add(report.addresses.get(&address(pod)?).unwrap_or(&Outcomes::default()));

@@ -96,6 +96,19 @@ impl Machine {
         }
     }
 
+    /// Whether a machine is like this, by the hierarchies that are mounted and the kernel's lockdown, as they are in the
+    /// transcript.
+    pub(super) fn is(self, cgroups: &str, lockdown: &str) -> bool {
+        let has = |kind: &str| cgroups.split_whitespace().any(|word| word == kind);
+        let wanted = match self {
+            Self::Unified | Self::NoBtf | Self::Lockdown => (false, true),
+            Self::Hybrid => (true, true),
+            Self::Version1 => (true, false),
+        };
+        (has("cgroup"), has("cgroup2")) == wanted
+            && lockdown.contains("[integrity]") == (self == Self::Lockdown)
+    }
+
     /// What the kernel is started with.
     pub(super) fn parameters(self) -> &'static str {
         match self {

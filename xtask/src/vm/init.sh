@@ -59,11 +59,10 @@ run() {
 }
 
 echo
-echo "@@ release $(uname -r)"
-echo "@@ version $(uname -v)"
 echo "@@ cgroups $(awk '$3 ~ /^cgroup/ { print $3 }' /proc/mounts | sort | uniq -c | tr -s ' \n' ' ')"
 echo "@@ lockdown $(cat /sys/kernel/security/lockdown 2>/dev/null)"
-echo "@@ doctor $(headless-obs doctor -o json --listen 127.0.0.1:0 2>/tmp/stderr | tr -d '\n')"
+found=$(headless-obs doctor -o json --listen 127.0.0.1:0 2>/tmp/stderr)
+echo "@@ doctor $(echo "${found:-$(tail -n 1 /tmp/stderr)}" | tr -d '\n')"
 . /tests
 echo "@@ done"
 poweroff -f

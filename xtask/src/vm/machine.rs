@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn one_that_goes_off_is_read_to_the_end() {
-        let all = shell("echo '@@ release 1'; echo '@@ done'", 60_000, 60_000);
-        assert!(all.done && all.release == "1" && all.counts.failures.is_empty());
+        let all = shell("echo '@@ lockdown 1'; echo '@@ done'", 60_000, 60_000);
+        assert!(all.done && all.lockdown == "1" && all.counts.failures.is_empty());
         let all = shell("echo panic", 60_000, 60_000);
         assert_eq!(all.counts.failures, ["not to the end: the machine went off"]);
     }

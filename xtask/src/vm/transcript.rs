@@ -15,16 +15,18 @@ const LAST: usize = 40;
 /// What came of one guest.
 #[derive(Default)]
 pub(super) struct Transcript {
-    /// `uname -r`
-    pub(super) release: String,
     /// What `headless-obs doctor` found.
     pub(super) doctor: Value,
     /// The kernel's lockdown, the chosen one in brackets.
     pub(super) lockdown: String,
+    /// How many hierarchies of control groups are mounted, by type: ` 14 cgroup 1 cgroup2`.
+    pub(super) cgroups: String,
     /// Test programs' results, together.
     pub(super) counts: Counts,
     /// Whether it came to its end.
     pub(super) done: bool,
+    /// Whether a test program did not come to its own.
+    pub(super) died: bool,
     /// Its last lines.
     pub(super) last: VecDeque<String>,
     /// The test program that runs, with what it has said.
@@ -49,9 +51,9 @@ impl Transcript {
             return;
         };
         match word {
-            "release" => rest.clone_into(&mut self.release),
             "lockdown" => rest.clone_into(&mut self.lockdown),
-            "doctor" => self.doctor = serde_json::from_str(rest).unwrap_or_default(),
+            "cgroups" => rest.clone_into(&mut self.cgroups),
+            "doctor" => self.doctor(rest),
             "fault:" => self.counts.add(Counts::failure(rest.to_owned())),
             "program" => self.running = Some((rest.to_owned(), Reader::default())),
             "end" => self.end(rest.rsplit_once(' ').map_or("", |(_, code)| code)),
@@ -70,13 +72,29 @@ impl Transcript {
         self
     }
 
+    /// Whether all that was to run has run, so that what did not fail has passed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.done && !self.died
+    }
+
+    fn doctor(&mut self, said: &str) {
+        match serde_json::from_str(said) {
+            Ok(found) => self.doctor = found,
+            Err(_) => self.counts.add(Counts::failure(format!("`doctor` has no result, it says: {said}"))),
+        }
+    }
+
     /// The end of a test program, with its exit code.
     fn end(&mut self, code: &str) {
         let Some((name, reader)) = self.running.take() else { return };
-        let counts = reader.finish();
-        let died = code != "0" && counts.failed == 0;
+        let mut counts = reader.finish();
+        // One that fails says so at its end, and gives 101.
+        let died = !(code == "0" || code == "101" && counts.failed > 0);
+        // What failed before a program died is in no summary.
+        counts.failed = counts.failed.max(u64::try_from(counts.failures.len()).unwrap_or(u64::MAX));
         self.counts.add(counts);
         if died {
+            self.died = true;
             self.counts.add(Counts::failure(format!("{name} ended with exit code {code}")));
         }
     }
@@ -91,7 +109,7 @@ impl Transcript {
 mod tests {
     use super::*;
 
-    const CONSOLE: &str = "[    0.0] Linux\r\n@@ release 6.1.0-1\r\n@@ lockdown none [integrity]\r\n\
+    const CONSOLE: &str = "[    0.0] Linux\r\n@@ cgroups  1 cgroup2 \r\n@@ lockdown none [integrity]\r\n\
         @@ doctor {\"checks\": [{\"name\": \"BTF\", \"found\": \"/sys\"}]}\r\n\
         @@ program kernel\r\ntest a ... ok\r\n\
         test result: ok. 1 passed; 0 failed; 0 ignored\r\n@@ end kernel 0\r\n\
@@ -107,10 +125,11 @@ mod tests {
     #[test]
     fn results_and_facts_are_found_between_other_lines() {
         let all = read(&format!("{CONSOLE}@@ done\r\n")).finish(None);
-        assert_eq!((all.release.as_str(), all.lockdown.as_str()), ("6.1.0-1", "none [integrity]"));
+        assert_eq!((all.cgroups.as_str(), all.lockdown.as_str()), (" 1 cgroup2 ", "none [integrity]"));
         assert_eq!((all.found("BTF"), all.found("kernel")), (Some("/sys"), None));
         let expected = Counts { passed: 3, failed: 1, failures: vec!["b::c".to_owned()] };
         assert_eq!(all.counts, expected);
+        assert!(all.is_complete());
     }
 
     #[test]
@@ -123,8 +142,12 @@ mod tests {
             hung.counts.failures,
             ["b::c", "node ended with exit code none", "not to the end: silent"]
         );
-        let died = read("@@ program lab\nmemory\n@@ end lab 137\n@@ done\n").finish(None);
-        assert_eq!(died.counts.failures, ["lab ended with exit code 137"]);
+        assert_eq!((hung.counts.failed, hung.is_complete()), (3, false));
+        let died = read("@@ program lab\ntest a ... FAILED\n@@ end lab 137\n@@ done\n").finish(None);
+        assert_eq!(died.counts.failures, ["a", "lab ended with exit code 137"]);
+        assert_eq!((died.counts.failed, died.is_complete()), (2, false));
+        let mute = read("@@ doctor no permission\n@@ done\n").finish(None);
+        assert_eq!(mute.counts.failures, ["`doctor` has no result, it says: no permission"]);
         let fault = read("@@ fault: no bridge\n@@ done\n").finish(None);
         assert_eq!(fault.counts.failures, ["no bridge"]);
     }

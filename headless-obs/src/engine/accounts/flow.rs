@@ -21,7 +21,8 @@ pub(super) type Place = Option<CellKey>;
 pub(super) struct Flow {
     /// What of the totals is booked.
     pub(super) booked: FlowTotals,
-    /// Connections older than the observer: no totals tell of their opening.
+    /// Connections older than the observer, and those that ended in FLOWS and had no room there when they were opened: no
+    /// totals tell of their opening.
     pub(super) preexisting: u64,
     /// The totals when they were last read, and since when they are the same.
     pub(super) last: FlowTotals,

@@ -316,6 +316,7 @@ fn what_flows_had_no_room_for_hides_no_loss_later() {
     accounts.closed(&record(KIND_CLOSED, 1, 5, 0, 10), |_| None);
     let found = cell(&mut accounts, 0);
     assert_eq!((found.opened, found.late, found.closed), (2, 1, 1));
+    assert!(accounts.idle(Time(1 << 60), Duration::ZERO).is_empty(), "the other one is open");
     assert!(
         reconcile(&mut accounts, 11, FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() }).is_empty()
     );
