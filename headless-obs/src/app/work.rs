@@ -273,7 +273,7 @@ impl Work {
 
     fn kernel_state(&self) -> KernelState {
         KernelState {
-            counters: self.loaded.maps.counters(),
+            counters: self.loaded.counters(),
             maps: self.loaded.maps.fill(),
             hooks: self.loaded.hooks.clone(),
             unknown_records: self.loaded.ring.unknown(),

@@ -1,5 +1,7 @@
 //! Loading and attaching, feature by feature: what cannot be attached is left out and said.
 
+use std::collections::BTreeMap;
+
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, TracePoint,
 };
@@ -14,6 +16,7 @@ use tracing::{info, warn};
 
 use super::pod::AsPod;
 use super::privileges::{not_permitted, sees_itself_alone};
+use super::skipped::Skipped;
 use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, existing, tracefs};
 
 /// The kernel object, embedded at build time; empty if it was left out.
@@ -36,8 +39,19 @@ pub struct Loaded {
     pub existing: Vec<ExistingRecord>,
     /// Probe → hook.
     pub hooks: Hooks,
+    /// Changes of state that were not seen.
+    skipped: Skipped,
     /// Holds programs and links.
     _ebpf: Ebpf,
+}
+
+impl Loaded {
+    /// The kernel's counters by name: those of the programs, and `tcp_skipped`, which the kernel keeps itself.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        let mut counters = self.maps.counters();
+        counters.insert("tcp_skipped", self.skipped.count());
+        counters
+    }
 }
 
 /// Offsets for both ways to observe connections; those of the way that is not used are zero.
@@ -165,6 +179,8 @@ fn finish(
     if options.kernel_log {
         forward_log(&mut ebpf);
     }
+    let of_connections = if tcp == "tp_btf" { TCP_STATE } else { TCP_STATE_CLASSIC };
+    let skipped = Skipped::of(ebpf.program(of_connections));
     let ring = ebpf
         .take_map(EVENTS)
         .ok_or(ProbeError::Refused { what: EVENTS, why: "not in the kernel object".to_owned() })?
@@ -172,7 +188,7 @@ fn finish(
         .map_err(|error: aya::maps::MapError| ProbeError::Refused { what: EVENTS, why: error.to_string() })?;
     let (path, how) = cgroups.describe();
     info!(tcp, cgroup = %path.display(), how, existing = existing.len(), "probes attached");
-    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, _ebpf: ebpf })
+    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, skipped, _ebpf: ebpf })
 }
 
 fn attach_skb(

@@ -26,6 +26,7 @@ mod pod;
 mod privileges;
 mod record;
 mod ring;
+mod skipped;
 mod tracefs;
 
 pub use btf::VMLINUX;

@@ -42,7 +42,8 @@ impl Withheld {
 
 /// Losses that take connections, or the answers that explain them, from a client. Connections whose detail was lost are
 /// in `late_share`; streams older than the observer (`tcp_unsynced`) are no loss.
-const CONNECTIONS: [&str; 8] = [
+const CONNECTIONS: [&str; 9] = [
+    "tcp_skipped",
     "tracked_full",
     "flows_full",
     "evidence_evicted",

@@ -153,6 +153,6 @@ fn option(name: &str) -> Option<&'static str> {
 
 /// What is missing from the totals, not only from the detail.
 fn totals_are_exact(quality: &Quality) -> bool {
-    let missing = ["tracked_full", "flows_full"];
+    let missing = ["tracked_full", "flows_full", "tcp_skipped"];
     missing.iter().all(|reason| quality.events_lost.get(*reason).is_none_or(|count| *count == 0))
 }
