@@ -44,8 +44,14 @@ fn dns_egress(ctx: SkBuffContext) -> i32 {
 /// Every change of state of every TCP socket, with the kernel's own types.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn tcp_state(ctx: BtfTracePointContext) -> i32 {
-    let socket = socket::Btf::new(ctx.arg(0));
-    tcp::changed(&ctx, &socket, ctx.arg(1), ctx.arg(2));
+    tcp::first(&ctx, &socket::Btf::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// The same changes, after the program above: does its work where the kernel left that out.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn tcp_state_again(ctx: BtfTracePointContext) -> i32 {
+    tcp::again(&ctx, &socket::Btf::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
     0
 }
 
@@ -54,7 +60,7 @@ fn tcp_state(ctx: BtfTracePointContext) -> i32 {
 fn tcp_state_classic(ctx: TracePointContext) -> u32 {
     let socket = socket::Classic::new(&ctx);
     if let Some((old, new)) = socket.states() {
-        tcp::changed(&ctx, &socket, old, new);
+        tcp::changed(&ctx, &socket, old, new, false);
     }
     0
 }

@@ -10,6 +10,7 @@
 //! | ASKED_ONLY | 0 → whether unasked answers are refused | never; written by user space alone |
 //! | COUNTERS | number → count, per CPU | never |
 //! | WOKEN | 0 → when user space was woken last, and bytes submitted since | never |
+//! | LATEST | 0 → the change of state that was looked at last, per CPU | never |
 //!
 //! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
 //! fail.
@@ -58,6 +59,18 @@ pub(crate) struct Woken {
 
 #[map]
 pub(crate) static WOKEN: Array<Woken> = Array::with_max_entries(1, 0);
+
+/// A socket, and the states that it goes from and to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Change {
+    pub(crate) socket: u64,
+    pub(crate) old: i32,
+    pub(crate) new: i32,
+}
+
+#[map]
+pub(crate) static LATEST: PerCpuArray<Change> = PerCpuArray::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
 pub(crate) static RING_WATERMARK: Global<u32> = Global::new(1 << 18);

@@ -23,6 +23,8 @@ pub const DNS_INGRESS: &str = "dns_ingress";
 pub const DNS_EGRESS: &str = "dns_egress";
 /// `tp_btf/inet_sock_set_state`: connections.
 pub const TCP_STATE: &str = "tcp_state";
+/// The same once more, for what the kernel leaves out the first one at.
+pub const TCP_STATE_AGAIN: &str = "tcp_state_again";
 /// `tracepoint/sock/inet_sock_set_state`: connections where the kernel has no BTF.
 pub const TCP_STATE_CLASSIC: &str = "tcp_state_classic";
 /// `iter/task_file`: connections that are older than the daemon.

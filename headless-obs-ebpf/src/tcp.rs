@@ -5,8 +5,13 @@
 //! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
 //! new request. Only a client that closes its sending side alone has it open until the server has answered.
 //!
-//! The kernel may leave out a run, where the program would interrupt itself on the same CPU. What that hides shows
-//! later, and is counted then: an opening when the connection ends, an end or a failure when its socket is used again.
+//! The kernel leaves out a run where the program would interrupt itself on the same CPU: while a task connects or closes,
+//! a packet may come in and change another connection. So a second program looks, after the first one, whether that ran,
+//! and does its work if not. The two are never left out at the same change: to interrupt both, a packet would have to
+//! interrupt a packet. Should the second one take a change for left out that was not, it finds it done already.
+//!
+//! The classic tracepoint runs no program at all while another one runs. What that hides shows later, and is counted then:
+//! an opening when the connection ends, an end or a failure when its socket is used again.
 
 use core::ffi::c_void;
 
@@ -19,7 +24,7 @@ use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, TcpRecord};
 
 use crate::count::{add, count};
-use crate::maps::{BORING, EVENTS, FLOWS, TRACKED};
+use crate::maps::{BORING, Change, EVENTS, FLOWS, LATEST, TRACKED};
 use crate::ring::submit;
 use crate::socket::{Socket, bytes, load, offset};
 
@@ -45,11 +50,53 @@ macro_rules! bump {
     }};
 }
 
-/// A socket goes from state `old` to `new`.
+/// Two attempts of one socket are further apart, in nanoseconds.
+const SAME_ATTEMPT: u64 = 1_000_000;
+
+/// A socket goes from state `old` to `new`, and the second program will look whether this one ran.
 #[inline(always)]
-pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+pub(crate) fn first(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+    if !matters(old, new) {
+        return;
+    }
+    if let Some(latest) = LATEST.get_ptr_mut(0) {
+        // SAFETY: a live, aligned value of the map, this CPU's own.
+        unsafe { latest.write_volatile(Change { socket: socket.id(), old, new }) };
+    }
+    changed(ctx, socket, old, new, false);
+}
+
+/// The same change, after the first program or in its place.
+#[inline(always)]
+pub(crate) fn again(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+    if !matters(old, new) {
+        return;
+    }
+    let Some(latest) = LATEST.get_ptr(0) else { return };
+    // SAFETY: a live, aligned value of the map, this CPU's own.
+    if unsafe { latest.read_volatile() } != (Change { socket: socket.id(), old, new }) {
+        changed(ctx, socket, old, new, true);
+    }
+}
+
+/// Whether a client's connection may begin, be established, fail or end with it.
+#[inline(always)]
+fn matters(old: i32, new: i32) -> bool {
+    matches!(
+        (old, new),
+        (CLOSE, SYN_SENT)
+            | (SYN_SENT | ESTABLISHED, _)
+            | (FIN_WAIT1, CLOSING | CLOSE)
+            | (FIN_WAIT2, CLOSE)
+            | (SYN_RECV, FIN_WAIT1 | CLOSE_WAIT | CLOSE)
+    )
+}
+
+/// A change, whoever else looks at it; `is_again`: it may have been taken in already.
+#[inline(always)]
+pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32, is_again: bool) {
     match (old, new) {
-        (CLOSE, SYN_SENT) => started(ctx, socket),
+        (CLOSE, SYN_SENT) => started(ctx, socket, is_again),
         // SYN_RECV: both ends connected to each other at once.
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
@@ -64,7 +111,7 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
 }
 
 #[inline(always)]
-fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
+fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_again: bool) {
     let Some(ends) = socket.ends() else { return };
     if BORING.get_ptr(ends.destination).is_some() {
         return count(BORING_SKIPPED);
@@ -94,7 +141,11 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket) {
     }
     if let Some(older) = TRACKED.get_ptr(record.socket) {
         // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
-        ended_unseen(unsafe { &*older });
+        let older = unsafe { &*older };
+        if is_again && older.header.kind == KIND_STARTED && time.wrapping_sub(older.started) < SAME_ATTEMPT {
+            return;
+        }
+        ended_unseen(older);
     }
     // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
     if TRACKED.insert(record.socket, record, BPF_ANY).is_err() {
@@ -135,7 +186,7 @@ fn tracked<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
 
 #[inline(always)]
 fn established(socket: &impl Socket) {
-    let Some(record) = tracked(socket) else { return };
+    let Some(record) = tracked(socket).filter(|record| record.header.kind == KIND_STARTED) else { return };
     report(record, KIND_OPENED, |totals| bump!(totals, opened, 1));
 }
 

@@ -53,7 +53,7 @@ pub struct Quality {
     /// What was lost, by reason:
     /// - in the kernel: `ring_full` (detail of connections; totals are exact all the same), `tracked_full`
     ///   (connections nobody saw), `flows_full` (changes that would not be noticed if their records were lost
-    ///   too), `tcp_skipped` (changes of connections nobody saw), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
+    ///   too), `tcp_skipped` (changes nobody saw, with the classic tracepoint), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
     /// - on the way: `record_unknown`, and of DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
     ///   `tcp_unsynced`, `tcp_incomplete`;
     /// - by the observer's own bounds: `evidence_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,

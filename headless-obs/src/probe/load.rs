@@ -9,7 +9,8 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use headless_obs_ebpf::names::{
     BORING, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS,
-    SockOffsets, TCP_STATE, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED, TracepointOffsets,
+    SockOffsets, TCP_STATE, TCP_STATE_AGAIN, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED,
+    TracepointOffsets,
 };
 use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
@@ -179,8 +180,8 @@ fn finish(
     if options.kernel_log {
         forward_log(&mut ebpf);
     }
-    let of_connections = if tcp == "tp_btf" { TCP_STATE } else { TCP_STATE_CLASSIC };
-    let skipped = Skipped::of(ebpf.program(of_connections));
+    // With tp_btf the second program sees what the first one is left out at.
+    let skipped = Skipped::of(ebpf.program(TCP_STATE_CLASSIC).filter(|_| tcp != "tp_btf"));
     let ring = ebpf
         .take_map(EVENTS)
         .ok_or(ProbeError::Refused { what: EVENTS, why: "not in the kernel object".to_owned() })?
@@ -206,9 +207,13 @@ fn attach_skb(
 }
 
 fn attach_tp_btf(ebpf: &mut Ebpf, kernel_btf: &Btf) -> Result<(), ProbeError> {
-    let program: &mut BtfTracePoint = program(ebpf, TCP_STATE)?;
-    let attached = program.load("inet_sock_set_state", kernel_btf).and_then(|()| program.attach());
-    attached.map(drop).map_err(refused(TCP_STATE))
+    // Those that are attached first run first.
+    for name in [TCP_STATE, TCP_STATE_AGAIN] {
+        let program: &mut BtfTracePoint = program(ebpf, name)?;
+        let attached = program.load("inet_sock_set_state", kernel_btf).and_then(|()| program.attach());
+        attached.map(drop).map_err(refused(name))?;
+    }
+    Ok(())
 }
 
 fn attach_classic(ebpf: &mut Ebpf) -> Result<(), ProbeError> {

@@ -1,8 +1,8 @@
 //! Changes of state that the kernel did not run the program at.
 //!
-//! In: what the kernel tells of a program under its descriptor, in /proc. Out: a count. A program at a tracepoint is left
-//! out while it runs on the same processor already: a packet that comes in just then may change another connection. Linux
-//! leaves out none before 6.1 with BTF; before 5.12 it does not tell.
+//! In: what the kernel tells of a program under its descriptor, in /proc. Out: a count. A program at a classic tracepoint
+//! is left out while one runs on the same processor already: a packet that comes in just then may change another
+//! connection. Linux before 5.12 does not tell.
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};

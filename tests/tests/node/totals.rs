@@ -3,6 +3,7 @@
 use lab::dns::Order;
 use lab::*;
 
+use crate::figures::failures;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
 
 /// The pods of three clients. Made before the daemon starts, so that the manifests name them.
@@ -52,6 +53,25 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
             "all by the Service's name"
         );
     }
+}
+
+/// A task that connects or closes is interrupted by timers and packets of other connections. The kernel leaves out the
+/// program then that is at work already, some two thousand times here; the second one must take all that in, and nothing
+/// twice.
+#[test]
+fn changes_that_come_while_another_one_is_counted_are_counted_too() {
+    const EACH: u64 = 40_000;
+    let scene = Scene::new();
+    let (service, _servers) = scene.orders(5, &ServerMode::Close);
+    let pods = client_pods(&scene);
+    let observer = scene.observe(&[service], &["--tcp-hook", "tp_btf", "--ring-size", "64MiB"]);
+    run_clients(&scene, &pods, EACH, 4);
+    let snapshot =
+        observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") >= 3 * EACH).unwrap();
+    let (orders, quality) = (orders(&snapshot), &snapshot["quality"]);
+    assert_eq!(opened(orders), accepted(&scene.lab), "{quality:#}");
+    assert_eq!((sum(orders, "closed"), sum(orders, "active"), failures(orders)), (3 * EACH, 0, 0));
+    assert_eq!((&quality["late"], &quality["events_lost"]["ring_full"]), (&0.into(), &0.into()));
 }
 
 #[test]
