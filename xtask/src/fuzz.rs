@@ -151,7 +151,9 @@ fn keep(built: &Path, name: &str) -> Result<()> {
     let _ = fs::remove_dir_all(&merged);
     fs::create_dir_all(&merged)?;
     let mut command = politely(built.join(name).as_os_str());
-    process::run(command.args(LIMITS).args(["-set_cover_merge=1", "-verbosity=0"]).args([&merged, &seeds, &found]))?;
+    process::run(
+        command.args(LIMITS).args(["-set_cover_merge=1", "-verbosity=0"]).args([&merged, &seeds, &found]),
+    )?;
     fs::remove_dir_all(&seeds).with_context(|| format!("cannot empty {}", seeds.display()))?;
     workspace::copy_folder(&merged, &seeds)
 }

@@ -2,7 +2,7 @@
 //!
 //! In: what the kernel tells of a program under its descriptor, in /proc. Out: a count. A program at a classic tracepoint
 //! is left out while one runs on the same processor already: a packet that comes in just then may change another
-//! connection. Linux before 5.12 does not tell.
+//! connection. Linux before 6.7 does not tell.
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};

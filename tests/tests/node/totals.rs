@@ -2,6 +2,7 @@
 
 use lab::dns::Order;
 use lab::*;
+use serde_json::Value;
 
 use crate::figures::failures;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
@@ -35,9 +36,16 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
         let pods = client_pods(&scene);
         let observer = scene.observe(&[service], &["--tcp-hook", hook]);
         run_clients(&scene, &pods, 3_334, 1);
-        let snapshot =
-            observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 10_002).unwrap();
+        let skipped = |snapshot: &Value| snapshot["quality"]["events_lost"]["tcp_skipped"].as_u64().unwrap();
+        let all = |snapshot: &Value| sum(orders(snapshot), "closed") + skipped(snapshot) >= 10_002;
+        let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
         let orders = orders(&snapshot);
+        if skipped(&snapshot) > 0 {
+            // The classic tracepoint, on a machine that is slow enough: it says how many may be missing.
+            let (closed, late) = (sum(orders, "closed"), snapshot["quality"]["late"].as_u64().unwrap());
+            assert!(hook == "tracepoint" && closed <= 10_002 && late <= skipped(&snapshot), "{snapshot:#}");
+            continue;
+        }
         assert_eq!(opened(orders), accepted(&scene.lab), "{hook}: {orders:#}");
         assert_eq!(
             (sum(orders, "opened"), sum(orders, "closed"), sum(orders, "active")),
