@@ -52,8 +52,9 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
             (10_002, 10_002, 0)
         );
         assert_eq!(snapshot["quality"]["probes"]["tcp"], hook);
-        assert_eq!(snapshot["quality"]["events_lost"]["ring_full"], 0);
-        assert_eq!(snapshot["quality"]["late"], 0);
+        let quality = &snapshot["quality"];
+        assert_eq!(quality["events_lost"]["ring_full"], 0, "{quality:#}");
+        assert_eq!(quality["late"], 0, "{quality:#}");
         let counted = sum(orders, "counted");
         assert_eq!(
             (counted, &orders["spread"]["connections"]),
