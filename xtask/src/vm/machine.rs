@@ -1,7 +1,8 @@
 //! An emulated machine: QEMU with a kernel and a guest, its console read to the end.
 //!
 //! In: files, and what the kernel is started with. Out: a [`Transcript`]. One that is silent for too long, or takes too
-//! long altogether, is ended, and its transcript says so.
+//! long altogether, is ended, and its transcript says so. One that dies before its first program is started again: where
+//! each processor is a thread of the emulator's, some kernels trip over code that they change themselves.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -13,11 +14,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::transcript::Transcript;
+use crate::console::say;
 use crate::processor::Processor;
 use crate::{process, setup};
 
 /// No line for so long: it hangs. Single tests take minutes where everything is emulated and others work too.
 const SILENCE: Duration = Duration::from_secs(600);
+/// The same before its first program has said anything.
+const BOOT: Duration = Duration::from_secs(180);
+/// How often it is started.
+const ATTEMPTS: u32 = 3;
 /// Whatever it says.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Memory: the guest's files are in it too.
@@ -67,13 +73,25 @@ pub(super) fn run(
     parameters: &str,
     mut show: impl FnMut(&str),
 ) -> Result<Transcript> {
+    let mut attempt = 1;
+    loop {
+        let ran = watch(&mut command(processor, kernel, guest, parameters), SILENCE, LONGEST, &mut show)?;
+        if ran.has_begun || attempt == ATTEMPTS {
+            return Ok(ran);
+        }
+        attempt += 1;
+        say(&format!("it died before its first program: {}; once more", ran.counts.failures.join(", ")));
+    }
+}
+
+fn command(processor: Processor, kernel: &Path, guest: &Path, parameters: &str) -> Command {
     let Emulator { program, options, console, .. } = emulator(processor);
     let mut command = Command::new(program);
     command.args(options).args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", MEBIBYTES]);
     command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(guest).arg("-append");
     command.arg(format!("console={console} quiet loglevel=1 panic=-1 {parameters}"));
-    watch(&mut command, SILENCE, LONGEST, &mut show)
+    command
 }
 
 /// Ends a process when this goes out of scope.
@@ -110,6 +128,7 @@ fn watch(
     let mut transcript = Transcript::default();
     let end = Instant::now() + longest;
     let why = loop {
+        let silence = if transcript.has_begun { silence } else { silence.min(BOOT) };
         let patience = silence.min(end.saturating_duration_since(Instant::now()));
         match lines.recv_timeout(patience) {
             Ok(line) => {

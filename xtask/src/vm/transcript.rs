@@ -23,6 +23,8 @@ pub(super) struct Transcript {
     pub(super) cgroups: String,
     /// Test programs' results, together.
     pub(super) counts: Counts,
+    /// Whether its first program has said anything.
+    pub(super) has_begun: bool,
     /// Whether it came to its end.
     pub(super) done: bool,
     /// Whether a test program did not come to its own.
@@ -50,6 +52,7 @@ impl Transcript {
             }
             return;
         };
+        self.has_begun = true;
         match word {
             "lockdown" => rest.clone_into(&mut self.lockdown),
             "cgroups" => rest.clone_into(&mut self.cgroups),
@@ -146,6 +149,7 @@ mod tests {
         let died = read("@@ program lab\ntest a ... FAILED\n@@ end lab 137\n@@ done\n").finish(None);
         assert_eq!(died.counts.failures, ["a", "lab ended with exit code 137"]);
         assert_eq!((died.counts.failed, died.is_complete()), (2, false));
+        assert!(died.has_begun && !read("[ 1.1] Oops: int3\n").has_begun);
         let mute = read("@@ doctor no permission\n@@ done\n").finish(None);
         assert_eq!(mute.counts.failures, ["`doctor` has no result, it says: no permission"]);
         let fault = read("@@ fault: no bridge\n@@ done\n").finish(None);
