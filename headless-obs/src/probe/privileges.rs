@@ -1,7 +1,7 @@
 //! What this process may do, as far as it matters here.
 //!
-//! In: /proc of this process and of the first one. Out: capabilities that are missing, whether the processes of others are in sight, and whether their ids
-//! are the kernel's.
+//! In: /proc of this process and of the first one. Out: capabilities that are missing, whether the processes of others are
+//! in sight, and whether their ids are the kernel's.
 
 use std::fs;
 use std::path::Path;
