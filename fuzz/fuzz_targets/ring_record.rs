@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
 /// A headless Service with three pods, a client among them.
-const SHOP: &str = include_str!("../corpus/manifest/shop.yaml");
+const SHOP: &str = include_str!("shop.yaml");
 /// The kernel's clock is set by nobody: a hundred years are enough.
 const LATEST: u64 = 100 * 365 * 86_400 * 1_000_000_000;
 /// As much as a connection can carry in that time.
