@@ -2,6 +2,8 @@
 //!
 //! In: their output in pieces, as it arrives. Out: [`Counts`]. Only complete lines are looked at.
 
+use anyhow::Result;
+
 /// How many tests passed and failed, and which failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -11,20 +13,46 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// The names of both.
     pub(crate) failures: Vec<String>,
+    /// Tests that passed only when they were run once more.
+    pub(crate) passed_second: Vec<String>,
 }
 
 impl Counts {
     /// A part that could not run, with the reason: one failure.
     pub(crate) fn failure(reason: String) -> Self {
-        Self { passed: 0, failed: 1, failures: vec![reason] }
+        Self { failed: 1, failures: vec![reason], ..Self::default() }
     }
 
     /// Adds the counts of another part.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { passed, failed, failures } = other;
+        let Self { passed, failed, failures, passed_second } = other;
         self.passed += passed;
         self.failed += failed;
         self.failures.extend(failures);
+        self.passed_second.extend(passed_second);
+    }
+
+    /// Runs what failed once more, if that is at most `most` tests; `run` is given the name of one.
+    pub(crate) fn with_second_run(
+        mut self,
+        most: usize,
+        mut run: impl FnMut(&str) -> Result<Self>,
+    ) -> Result<Self> {
+        // A part that could not run has failed without being a test.
+        if self.failures.len() > most || self.failed != self.failures.len() as u64 {
+            return Ok(self);
+        }
+        for name in std::mem::take(&mut self.failures) {
+            let second = run(&name)?;
+            if second.passed == 1 && second.failed == 0 {
+                self.passed += 1;
+                self.failed -= 1;
+                self.passed_second.push(name);
+            } else {
+                self.failures.push(name);
+            }
+        }
+        Ok(self)
     }
 
     /// The line that ends the test task.
@@ -95,7 +123,8 @@ mod tests {
 
     #[test]
     fn results_of_several_programs_add_up_however_the_output_is_cut() {
-        let expected = Counts { passed: 3, failed: 1, failures: vec!["a::two".to_owned()] };
+        let expected =
+            Counts { passed: 3, failed: 1, failures: vec!["a::two".to_owned()], ..Counts::default() };
         for size in [1, 7, OUTPUT.len()] {
             let mut reader = Reader::default();
             OUTPUT.as_bytes().chunks(size).for_each(|piece| reader.push(piece));
@@ -118,9 +147,38 @@ mod tests {
 
     #[test]
     fn a_part_that_could_not_run_is_a_failure() {
-        let mut counts = Counts { passed: 5, failed: 0, failures: Vec::new() };
+        let mut counts = Counts { passed: 5, ..Counts::default() };
         counts.add(Counts::failure("no root".to_owned()));
         assert_eq!(counts.summary(), "5 passed, 1 failed");
         assert_eq!(counts.failures, ["no root"]);
+    }
+
+    fn failed(names: &[&str]) -> Counts {
+        let failures: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        Counts { passed: 7, failed: failures.len() as u64, failures, ..Counts::default() }
+    }
+
+    #[test]
+    fn a_test_that_fails_twice_has_failed_and_one_that_does_not_is_named() {
+        let twice = |name: &str| match name {
+            "a" => Ok(Counts { passed: 1, ..Counts::default() }),
+            _ => Ok(Counts { failed: 1, failures: vec![name.to_owned()], ..Counts::default() }),
+        };
+        let counts = failed(&["a", "b"]).with_second_run(2, twice).unwrap();
+        assert_eq!(counts.summary(), "8 passed, 1 failed");
+        assert_eq!((counts.failures, counts.passed_second), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn what_cannot_be_chance_is_not_run_again() {
+        let never = |name: &str| -> Result<Counts> { panic!("{name} was run again") };
+        let many = failed(&["a", "b", "c"]).with_second_run(2, never).unwrap();
+        assert_eq!(many, failed(&["a", "b", "c"]));
+        // A program that died has a failure more than failed tests.
+        let died = || Counts { failed: 2, ..failed(&["a"]) };
+        assert_eq!(died().with_second_run(2, never).unwrap(), died());
+        // A name that no test has is no pass.
+        let none = failed(&["a"]).with_second_run(2, |_| Ok(Counts::default())).unwrap();
+        assert_eq!(none.summary(), "7 passed, 1 failed");
     }
 }

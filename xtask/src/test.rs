@@ -29,6 +29,11 @@ const KERNEL: &str = "headless-obs-tests";
 /// Programs that the kernel tests start, and the packages that have them.
 const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("faketime", "faketime")];
 
+/// So many failed tests of one program are run once more. There are machines whose kernel keeps programs from running
+/// while one of their own processes does (ARCHITECTURE.md, "Tests"): what a soft interrupt changes in its
+/// place is seen by nobody, and a count that has to be exact is not. That is one in dozens of runs on a busy machine.
+const CHANCE: usize = 2;
+
 /// The test program that starts a browser.
 const PAGE: &str = "page";
 
@@ -117,6 +122,9 @@ pub(crate) fn conclude(mut counts: Counts) -> ExitCode {
         counts.add(Counts::failure("no test has such a name".to_owned()));
     }
 
+    for name in &counts.passed_second {
+        say(&format!("passed only when run once more: {name}"));
+    }
     for failure in &counts.failures {
         say(&format!("failed: {failure}"));
     }
@@ -151,8 +159,10 @@ fn kernel(options: &Options) -> Result<Counts> {
     let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
     // One test at a time: they share the kernel's cgroup root and count what happens there.
-    let mut args = vec![OsString::from("--test-threads=1")];
-    args.extend(options.libtest.iter().chain(&options.filter).map(OsString::from));
+    let one_at_a_time = String::from("--test-threads=1");
+    let args = |more: &[String]| -> Vec<OsString> {
+        std::iter::once(&one_at_a_time).chain(&options.libtest).chain(more).map(OsString::from).collect()
+    };
 
     let mut counts = Counts::default();
     let mut tests = artifacts::build_tests(KERNEL)?;
@@ -190,8 +200,15 @@ fn kernel(options: &Options) -> Result<Counts> {
             }
             env.extend(scenarios::prepare(&test.name));
         }
-        let mut command = privilege::as_root(&test.path, &args, &env)?;
-        counts.add(count(command.current_dir(&test.package), &mut io::stdout())?);
+        let run = |more: &[String]| {
+            let mut command = privilege::as_root(&test.path, &args(more), &env)?;
+            count(command.current_dir(&test.package), &mut io::stdout())
+        };
+        let ran = run(&options.filter)?;
+        counts.add(ran.with_second_run(CHANCE, |name| {
+            say(&format!("once more: {name}"));
+            run(&["--exact".to_owned(), name.to_owned()])
+        })?);
     }
     Ok(counts)
 }
