@@ -105,7 +105,7 @@ impl Observer {
                 return Ok(());
             }
             if let Some(status) = self.program.try_wait()? {
-                bail!("the daemon ended before it was ready ({status}):\n{}", self.log());
+                bail!("the daemon ended before it was ready ({status}):\n{}", self.log.whole());
             }
             if Instant::now() > end {
                 bail!("the daemon is not ready after {patience:?}:\n{}", self.log());
@@ -182,7 +182,7 @@ impl Observer {
         let end = Instant::now() + stretched(Duration::from_secs(60));
         loop {
             if let Some(status) = self.program.try_wait()? {
-                return Ok((status, self.log()));
+                return Ok((status, self.log.whole()));
             }
             if Instant::now() > end {
                 bail!("the daemon did not end after SIGTERM:\n{}", self.log());

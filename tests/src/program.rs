@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -77,9 +78,15 @@ impl Program {
     }
 }
 
+/// How long the rest of a log may take after the program's end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What a program writes to stdout and stderr, as it comes.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<String>>);
+pub(crate) struct Log {
+    text: Arc<Mutex<String>>,
+    readers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
 
 impl Log {
     /// Reads both streams until they end.
@@ -96,18 +103,29 @@ impl Log {
     }
 
     fn collect(&self, mut stream: impl Read + Send + 'static) {
-        let log = Arc::clone(&self.0);
-        thread::spawn(move || {
+        let log = Arc::clone(&self.text);
+        let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stream.read(&mut buffer) {
                 lock(&log).push_str(&String::from_utf8_lossy(&buffer[..length]));
             }
         });
+        lock(&self.readers).push(reader);
     }
 
     /// All so far.
     pub(crate) fn text(&self) -> String {
-        lock(&self.0).clone()
+        lock(&self.text).clone()
+    }
+
+    /// All of a program that has ended. Its last words may still be on their way; what it started may hold the streams
+    /// open for ever.
+    pub(crate) fn whole(&self) -> String {
+        let end = Instant::now() + LAST_WORDS;
+        while lock(&self.readers).iter().any(|reader| !reader.is_finished()) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.text()
     }
 }
 

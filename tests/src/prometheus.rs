@@ -108,7 +108,7 @@ impl Prometheus {
         let end = Instant::now() + PATIENCE;
         while !matches!(get(self.address, "/-/ready"), Ok((200, _))) {
             if let Some(status) = self.program.try_wait()? {
-                bail!("Prometheus ended ({status}):\n{}", self.log.text());
+                bail!("Prometheus ended ({status}):\n{}", self.log.whole());
             }
             if Instant::now() > end {
                 bail!("Prometheus is not ready after {PATIENCE:?}:\n{}", self.log.text());

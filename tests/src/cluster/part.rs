@@ -59,7 +59,7 @@ impl Part {
     pub(crate) fn check(&mut self) -> Result<()> {
         let Some((program, log)) = &mut self.running else { return Ok(()) };
         if let Some(status) = program.try_wait()? {
-            bail!("{} has ended ({status}):\n{}", self.command[1], tail(&log.text()));
+            bail!("{} has ended ({status}):\n{}", self.command[1], tail(&log.whole()));
         }
         Ok(())
     }

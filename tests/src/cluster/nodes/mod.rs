@@ -92,7 +92,7 @@ impl RealNode {
         let path = format!("/api/v1/nodes/{}", self.name);
         cluster.when(&format!("node {} that is ready", self.name), || {
             if let Some(status) = lock(&self.running).try_wait()? {
-                bail!("node {} has ended ({status}):\n{}", self.name, self.log.text());
+                bail!("node {} has ended ({status}):\n{}", self.name, self.log.whole());
             }
             Ok(cluster.api.find(&path)?.filter(is_ready).map(drop))
         })
