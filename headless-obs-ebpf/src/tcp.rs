@@ -50,8 +50,9 @@ macro_rules! bump {
     }};
 }
 
-/// Two attempts of one socket are further apart, in nanoseconds.
-const SAME_ATTEMPT: u64 = 1_000_000;
+/// An attempt that the second program finds no older than this, in nanoseconds, is the one that the first has just taken
+/// in. In between, the task or its whole virtual machine may have had to wait for a processor.
+const SAME_ATTEMPT: u64 = 1_000_000_000;
 
 /// A socket goes from state `old` to `new`, and the second program will look whether this one ran.
 #[inline(always)]
