@@ -30,8 +30,8 @@ const KERNEL: &str = "headless-obs-tests";
 const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("faketime", "faketime")];
 
 /// So many failed tests of one program are run once more. There are machines whose kernel keeps programs from running
-/// while one of their own processes does (ARCHITECTURE.md, "Tests"): what a soft interrupt changes in its
-/// place is seen by nobody, and a count that has to be exact is not. That is one in dozens of runs on a busy machine.
+/// while one of their own processes does (ARCHITECTURE.md, "Tests"): what a soft interrupt changes in its place is seen by
+/// nobody, and a count that has to be exact is not. One run of forty of such a test failed so on a busy machine.
 const CHANCE: usize = 2;
 
 /// The test program that starts a browser.
