@@ -24,9 +24,24 @@ pub(crate) struct Program {
 /// The daemon's binary.
 pub(crate) const DAEMON: &str = "headless-obs";
 
-/// Builds binaries: `--package NAME --bin NAME` pairs and the like.
-pub(crate) fn build(args: &[&str]) -> Result<Vec<Program>> {
-    run(process::cargo().args(["build", "--locked"]).args(args))
+/// Builds binaries, by name.
+///
+/// Cargo chooses the features of dependencies by the packages that a command names. All members are named each time, so
+/// that each dependency is compiled once.
+pub(crate) fn build(names: &[&str]) -> Result<Vec<Program>> {
+    run(process::cargo()
+        .args(["build", "--locked", "--workspace"])
+        .args(names.iter().flat_map(|name| ["--bin", name])))
+}
+
+/// Builds the daemon alone, in a profile. Its dependencies have no feature that it does not ask for itself.
+pub(crate) fn build_daemon(profile: &str) -> Result<Vec<Program>> {
+    run(process::cargo().args(["build", "--locked", "--profile", profile]).args([
+        "--package",
+        "headless-obs",
+        "--bin",
+        DAEMON,
+    ]))
 }
 
 /// Builds the test programs of a package, without running them.

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::dist::SHIPPED;
-use crate::{artifacts, build_ebpf, parts, privilege, process};
+use crate::lab::{Daemon, Program};
+use crate::{parts, privilege, process};
 
 mod curves;
 mod document;
@@ -68,9 +68,6 @@ enum Kind {
     },
 }
 
-/// The program, of the package of the lab.
-const SCALE: &str = "headless-obs-scale";
-
 /// The task. A measurement that needs root does not return on success: xtask becomes the program.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.kind {
@@ -92,17 +89,5 @@ fn criterion(name: &str, args: &[OsString]) -> Result<ExitCode> {
 }
 
 fn scale(args: &[OsString]) -> Result<ExitCode> {
-    build_ebpf::build()?;
-    let daemon = daemon()?;
-    let built = artifacts::build(&["--package", "headless-obs-tests", "--bin", SCALE])?;
-    let scale = artifacts::binary(&built, SCALE)?;
-    let env = [("HEADLESS_OBS_BIN", daemon), parts::variable()?];
-    Err(privilege::exec(privilege::as_root(&scale, args, &env)?))
-}
-
-/// The daemon as it is measured: as it is shipped.
-pub(crate) fn daemon() -> Result<OsString> {
-    let daemon = artifacts::DAEMON;
-    let built = artifacts::build(&["--profile", SHIPPED, "--package", "headless-obs", "--bin", daemon])?;
-    Ok(artifacts::binary(&built, daemon)?.into_os_string())
+    Err(privilege::exec(Program::Scale.command(Daemon::Shipped, args, [parts::variable()?])?))
 }

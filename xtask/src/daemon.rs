@@ -10,7 +10,7 @@ use crate::{artifacts, build_ebpf, privilege};
 /// The task. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     build_ebpf::build()?;
-    let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
+    let built = artifacts::build(&[artifacts::DAEMON])?;
     let program = artifacts::binary(&built, artifacts::DAEMON)?;
     Err(privilege::exec(privilege::as_root(&program, args, &[])?))
 }

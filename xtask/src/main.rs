@@ -29,6 +29,7 @@ mod elf;
 mod fuzz;
 mod go;
 mod kernel;
+mod lab;
 mod layers;
 mod libtest;
 mod musl;

@@ -7,27 +7,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{artifacts, build_ebpf, clients, privilege};
-
-/// The runner's binary, of the package of the lab.
-const RUNNER: &str = "headless-obs-scenarios";
+use crate::lab::{Daemon, Program};
+use crate::{clients, privilege};
 
 /// The test program that runs the quick ones.
 const TESTS: &str = "scenarios";
 
 /// The task. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
-    build_ebpf::build()?;
-    let daemon = artifacts::DAEMON;
-    let packages = ["--package", "headless-obs", "--package", "headless-obs-tests"];
-    let built = artifacts::build(
-        &[&packages[..], &["--bin", daemon, "--bin", RUNNER, "--bin", "lab-agent"]].concat(),
-    )?;
-    let daemon = artifacts::binary(&built, daemon)?.into_os_string();
-    let runner = artifacts::binary(&built, RUNNER)?;
-    let mut env = vec![("HEADLESS_OBS_BIN", daemon)];
-    env.extend(clients::variables());
-    Err(privilege::exec(privilege::as_root(&runner, args, &env)?))
+    let clients = clients::variables();
+    Err(privilege::exec(Program::Scenarios.command(Daemon::Development, args, clients)?))
 }
 
 /// Makes what a test program needs of real clients; gives the variables that tell it where. Nothing for those that run no

@@ -8,16 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{artifacts, bench, build_ebpf, privilege};
-
-/// The program, of the package of the lab.
-const SOAK: &str = "headless-obs-soak";
+use crate::lab::{Daemon, Program};
+use crate::privilege;
 
 /// The task. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
-    build_ebpf::build()?;
-    let daemon = bench::daemon()?;
-    let built = artifacts::build(&["--package", "headless-obs-tests", "--bin", SOAK, "--bin", "lab-agent"])?;
-    let soak = artifacts::binary(&built, SOAK)?;
-    Err(privilege::exec(privilege::as_root(&soak, args, &[("HEADLESS_OBS_BIN", daemon)])?))
+    Err(privilege::exec(Program::Soak.command(Daemon::Shipped, args, [])?))
 }

@@ -16,8 +16,8 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::{
-    artifacts, build_ebpf, check, cluster, deny, dist, fuzz, kernel, parts, pictures, privilege, process,
-    scenarios, setup, tools,
+    artifacts, build_ebpf, check, cluster, deny, dist, fuzz, kernel, lab, parts, pictures, privilege,
+    process, scenarios, setup, tools,
 };
 
 /// The packages whose tests need neither root nor BPF.
@@ -156,7 +156,7 @@ fn kernel(options: &Options) -> Result<Counts> {
     }
     privilege::check()?;
     setup::ensure_programs(&PROGRAMS)?;
-    let built = artifacts::build(&["--package", "headless-obs", "--bin", artifacts::DAEMON])?;
+    let built = artifacts::build(&[artifacts::DAEMON])?;
     let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
     // One test at a time: they share the kernel's cgroup root and count what happens there.
     let one_at_a_time = String::from("--test-threads=1");
@@ -174,7 +174,7 @@ fn kernel(options: &Options) -> Result<Counts> {
         }
         say(&format!("running {}", test.name));
         let mut env = vec![
-            ("HEADLESS_OBS_BIN", daemon.clone().into_os_string()),
+            (lab::DAEMON_VARIABLE, daemon.clone().into_os_string()),
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
         ];
         if has_any(&test.path, &options.filter)? {

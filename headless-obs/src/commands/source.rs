@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn silence_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = source(listener.local_addr().unwrap()).snapshot().await.unwrap_err().to_string();

@@ -104,7 +104,7 @@ async fn an_engine_that_is_gone_is_no_health() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_stuck_engine_is_answered_for_in_time() {
     let (engine, _unread) = EngineHandle::new();
     let routes = routes::routes(engine, Readiness::waiting_for([]));

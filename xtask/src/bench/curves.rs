@@ -8,13 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::document;
 use super::harness::DOCUMENT;
-use super::{daemon, document};
 use crate::console::{result, say};
-use crate::{artifacts, build_ebpf, privilege, process, workspace};
-
-/// The measuring program, of the package of the lab.
-const PROGRAM: &str = "headless-obs-curves";
+use crate::lab::{Daemon, Program};
+use crate::{process, workspace};
 
 /// A line of what it says.
 #[derive(Deserialize)]
@@ -26,13 +24,7 @@ struct Measured {
 
 /// The task.
 pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
-    build_ebpf::build()?;
-    let daemon = daemon()?;
-    let built =
-        artifacts::build(&["--package", "headless-obs-tests", "--bin", PROGRAM, "--bin", "lab-agent"])?;
-    let program = artifacts::binary(&built, PROGRAM)?;
-    let env = [("HEADLESS_OBS_BIN", daemon)];
-    process::lines(&mut privilege::as_root(&program, args, &env)?, |line| {
+    process::lines(&mut Program::Curves.command(Daemon::Shipped, args, [])?, |line| {
         // What `--help` says is no JSON.
         let Ok(Measured { curve, table, is_whole }) = serde_json::from_str(line) else {
             result(line);

@@ -11,12 +11,11 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use super::measured::Measured;
-use super::{daemon, document, figures, table};
+use super::{document, figures, table};
 use crate::console::{result, say};
-use crate::{artifacts, build_ebpf, privilege, process, setup, workspace};
+use crate::lab::{Daemon, Program};
+use crate::{artifacts, build_ebpf, process, setup, workspace};
 
-/// The measuring program, of the package of the lab.
-const PROGRAM: &str = "headless-obs-bench";
 /// Observers of others that are measured too, and their packages.
 const PEERS: [(&str, &str); 2] = [("bpftrace", "bpftrace"), ("tcpdump", "tcpdump")];
 /// Names that a peer cannot have.
@@ -50,18 +49,14 @@ enum Format {
 
 /// The task.
 pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
-    build_ebpf::build()?;
-    let daemon = daemon()?;
-    let built =
-        artifacts::build(&["--package", "headless-obs-tests", "--bin", PROGRAM, "--bin", "lab-agent"])?;
-    let program = artifacts::binary(&built, PROGRAM)?;
     for peer in PEERS {
         if let Err(error) = setup::ensure_programs(&[peer]) {
             say(&format!("going on without {}: {error:#}", peer.0));
         }
     }
-    let env = [("HEADLESS_OBS_BIN", daemon), ("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
-    let measured = process::output(&mut privilege::as_root(&program, &arguments(options), &env)?)?;
+    let floor = [("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
+    let measured =
+        process::output(&mut Program::Bench.command(Daemon::Shipped, &arguments(options), floor)?)?;
     let measured: Measured = serde_json::from_str(&measured).context("unreadable measurements")?;
 
     let rows = figures::rows(&measured);

@@ -9,11 +9,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::cases::PROGRAMS;
+use crate::lab::AGENT;
 use crate::processor::Processor;
 use crate::{artifacts, build_ebpf, process};
 
-/// What the lab starts in its pods.
-const AGENT: &str = "lab-agent";
 /// The package of the tests.
 const TESTS: &str = "headless-obs-tests";
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dashboards::made;
+use crate::made;
 
 const METRICS: &str = "\
 | Metric | Type | Labels | Meaning |

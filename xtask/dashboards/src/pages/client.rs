@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::overview::organize;
-use crate::dashboards::model::{Dashboard, Panel, Row, row};
-use crate::dashboards::panels::{bars, heatmap, lines, shares, stacked, stat, table};
-use crate::dashboards::variables::Variable;
+use crate::model::{Dashboard, Panel, Row, row};
+use crate::panels::{bars, heatmap, lines, shares, stacked, stat, table};
+use crate::variables::Variable;
 
 pub(super) fn page() -> Dashboard {
     Dashboard {

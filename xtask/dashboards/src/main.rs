@@ -1,19 +1,18 @@
-//! `cargo xtask dashboards`: Grafana's dashboards, made from the pages here.
+//! Grafana's dashboards, made from the pages here. `cargo xtask dashboards` builds and runs this program.
 //!
-//! In: `pages`, one file for each dashboard. Out: `deploy/dashboards/NAME.json`. Their order and every id follow from the
-//! pages alone, so that the same pages give the same bytes. `--check` writes nothing: it fails where a file differs, or
-//! where `lint` finds something wrong.
+//! In: the repository's root; `pages`, one file for each dashboard. Out: `deploy/dashboards/NAME.json`. The pages alone
+//! decide the order and every id, so that the same pages give the same bytes. `--check` writes nothing: it fails where a
+//! file differs, or where `lint` finds a mistake.
+//!
+//! A program of its own, because its PromQL parser takes half a minute to build and no other task needs it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
+use clap::Parser;
 use serde_json::Value;
-
-use crate::console::say;
-use crate::workspace;
 
 mod grafana;
 mod lint;
@@ -24,34 +23,33 @@ mod promql;
 mod variables;
 
 /// What to do with the dashboards.
-#[derive(Args, Debug)]
-pub(crate) struct Options {
+#[derive(Parser, Debug)]
+struct Options {
+    /// The repository's root
+    root: PathBuf,
     /// Write nothing; fail if a file is not what it should be
     #[arg(long)]
     check: bool,
 }
 
-/// The task.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.check {
-        check()?;
-        say("the dashboards are up to date");
-    } else {
-        let folder = folder();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (name, dashboard) in made() {
-            let path = folder.join(&name);
-            fs::write(&path, text(&dashboard)?)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            say(&format!("wrote {}", path.display()));
-        }
+fn main() -> Result<()> {
+    let Options { root, check } = Options::parse();
+    if check {
+        return self::check(&root);
     }
-    Ok(ExitCode::SUCCESS)
+    let folder = folder(&root);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (name, dashboard) in made() {
+        let path = folder.join(&name);
+        fs::write(&path, text(&dashboard)?).with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(std::io::stderr(), "wrote {}", path.display())?;
+    }
+    Ok(())
 }
 
-/// That the files are what the pages say, and that there is nothing wrong with them.
-pub(crate) fn check() -> Result<()> {
-    let folder = folder();
+/// Compares the files with what the pages say, and lints them.
+fn check(root: &Path) -> Result<()> {
+    let folder = folder(root);
     let mut wrong = Vec::new();
     let made = made();
     for (name, dashboard) in &made {
@@ -65,8 +63,7 @@ pub(crate) fn check() -> Result<()> {
     for name in others(&folder, &made)? {
         wrong.push(format!("{} belongs to no page: remove it", folder.join(name).display()));
     }
-    let root = workspace::root();
-    wrong.extend(lint::all(&made, &lint::Known::read(&root)?));
+    wrong.extend(lint::all(&made, &lint::Known::read(root)?));
     wrong.extend(lint::document(&made, &read(&root.join("docs/dashboards.md"))?));
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
@@ -91,8 +88,8 @@ fn text(dashboard: &Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(dashboard).context("a dashboard is no JSON")? + "\n")
 }
 
-fn folder() -> PathBuf {
-    workspace::root().join("deploy/dashboards")
+fn folder(root: &Path) -> PathBuf {
+    root.join("deploy/dashboards")
 }
 
 fn read(path: &Path) -> Result<String> {

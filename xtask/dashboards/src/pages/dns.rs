@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::overview::organize;
-use crate::dashboards::model::{Dashboard, Row, row};
-use crate::dashboards::panels::{heatmap, lines, shares, stacked, stat, table};
-use crate::dashboards::variables::Variable;
+use crate::model::{Dashboard, Row, row};
+use crate::panels::{heatmap, lines, shares, stacked, stat, table};
+use crate::variables::Variable;
 
 pub(super) fn page() -> Dashboard {
     Dashboard {

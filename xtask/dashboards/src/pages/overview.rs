@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::dashboards::model::{Dashboard, Panel, Row, coloured, row};
-use crate::dashboards::panels::{lines, stat, table};
-use crate::dashboards::variables::Variable;
+use crate::model::{Dashboard, Panel, Row, coloured, row};
+use crate::panels::{lines, stat, table};
+use crate::variables::Variable;
 
 pub(super) fn page() -> Dashboard {
     Dashboard {

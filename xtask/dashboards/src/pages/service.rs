@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::overview::{link, organize};
-use crate::dashboards::model::{Dashboard, Panel, Row, coloured, row};
-use crate::dashboards::panels::{history, lines, shares, stacked, stat, table, text, timeline};
-use crate::dashboards::variables::Variable;
+use crate::model::{Dashboard, Panel, Row, coloured, row};
+use crate::panels::{history, lines, shares, stacked, stat, table, text, timeline};
+use crate::variables::Variable;
 
 pub(super) fn page() -> Dashboard {
     Dashboard {

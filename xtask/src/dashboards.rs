@@ -1,0 +1,43 @@
+//! `cargo xtask dashboards`: builds the program that writes Grafana's dashboards, and runs it.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::console::say;
+use crate::{artifacts, process, workspace};
+
+/// The program, of the package in `xtask/dashboards`.
+const DASHBOARDS: &str = "headless-obs-dashboards";
+
+/// What to do with the dashboards.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Write nothing; fail if a file is not what it should be
+    #[arg(long)]
+    check: bool,
+}
+
+/// The task.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.check {
+        check()?;
+        say("the dashboards are up to date");
+    } else {
+        process::run(&mut program()?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where a dashboard is not what its page says, or has a mistake.
+pub(crate) fn check() -> Result<()> {
+    process::run(program()?.arg("--check"))
+}
+
+fn program() -> Result<Command> {
+    let built = artifacts::build(&[DASHBOARDS])?;
+    let mut command = Command::new(artifacts::binary(&built, DASHBOARDS)?);
+    command.arg(workspace::root());
+    Ok(command)
+}
