@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// The packages whose tests need neither root nor BPF.
-const PURE: [&str; 4] = ["headless-obs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
+const PURE: [&str; 5] =
+    ["headless-obs", "headless-obs-docs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
 
 /// The package of the tests that need both.
 const KERNEL: &str = "headless-obs-tests";
