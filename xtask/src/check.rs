@@ -4,62 +4,65 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::console::say;
+use crate::console::{result, say};
 use crate::{build_ebpf, chart, dashboards, deny, layers, process, rules, setup};
 
-/// The task.
+/// The task. The last line is `N passed, N failed`.
 pub(crate) fn run() -> Result<ExitCode> {
-    let failed = failures();
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+    let mut checks = Checks::default();
+    of_code(&mut checks);
+    of_what_is_deployed(&mut checks);
+    for name in &checks.failed {
+        say(&format!("failed: {name}"));
     }
-    say("all checks passed");
-    Ok(ExitCode::SUCCESS)
+    result(&format!("{} passed, {} failed", checks.passed, checks.failed.len()));
+    Ok(if checks.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs all checks and returns the names of the failed ones; what is wrong was printed.
-fn failures() -> Vec<&'static str> {
-    let mut failed = of_code();
-    failed.extend(of_what_is_deployed());
-    failed
+/// What became of the checks.
+#[derive(Default)]
+struct Checks {
+    passed: usize,
+    /// Their names; what is wrong was printed.
+    failed: Vec<&'static str>,
 }
 
-/// The checks of the code, as [`failures`].
-pub(crate) fn of_code() -> Vec<&'static str> {
-    let mut failed = Vec::new();
-    let mut check = |name, run: &dyn Fn() -> Result<()>| note(&mut failed, name, run);
-    check("format", &format);
-    check("layers", &layers::check);
-    check("dashboards", &dashboards::check);
+impl Checks {
+    /// Runs one; whether it passed.
+    fn run(&mut self, name: &'static str, check: &dyn Fn() -> Result<()>) -> bool {
+        say(&format!("check: {name}"));
+        let done = check();
+        match &done {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                say(&format!("{error:#}"));
+                self.failed.push(name);
+            }
+        }
+        done.is_ok()
+    }
+}
+
+/// The checks of the code.
+fn of_code(checks: &mut Checks) {
+    checks.run("format", &format);
+    checks.run("layers", &layers::check);
+    checks.run("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
-    let object = check("kernel programs", &build_ebpf::build);
-    check("clippy", &|| clippy(object));
-    check("clippy for BPF", &clippy_bpf);
-    check("documentation", &|| documentation(object));
-    failed
+    let object = checks.run("kernel programs", &build_ebpf::build);
+    checks.run("clippy", &|| clippy(object));
+    checks.run("clippy for BPF", &clippy_bpf);
+    checks.run("documentation", &|| documentation(object));
 }
 
 /// The checks of what is deployed and shipped. They need tools that take minutes to build.
-pub(crate) fn of_what_is_deployed() -> Vec<&'static str> {
-    let mut failed = Vec::new();
-    note(&mut failed, "rules", &rules::check);
-    note(&mut failed, "chart", &chart::check);
-    note(&mut failed, "what is taken from others", &deny::check);
-    note(&mut failed, "kernel programs, built twice", &build_ebpf::reproduce);
-    failed
-}
-
-/// Runs one check; whether it passed.
-fn note(failed: &mut Vec<&'static str>, name: &'static str, run: &dyn Fn() -> Result<()>) -> bool {
-    say(&format!("check: {name}"));
-    let passed = run();
-    if let Err(error) = &passed {
-        say(&format!("{error:#}"));
-        failed.push(name);
-    }
-    passed.is_ok()
+fn of_what_is_deployed(checks: &mut Checks) {
+    checks.run("rules", &rules::check);
+    checks.run("chart", &chart::check);
+    checks.run("what is taken from others", &deny::check);
+    checks.run("kernel programs, built twice", &build_ebpf::reproduce);
 }
 
 fn format() -> Result<()> {

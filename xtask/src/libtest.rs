@@ -1,6 +1,9 @@
 //! Reading what Rust's test programs print.
 //!
-//! In: their output in pieces, as it arrives. Out: [`Counts`]. Only complete lines are looked at.
+//! In: their output in pieces, as it arrives, with the time of arrival. Out: [`Counts`], and how long each test took where
+//! tests run one at a time. Only complete lines are looked at.
+
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -66,28 +69,38 @@ impl Counts {
 pub(crate) struct Reader {
     counts: Counts,
     line: Vec<u8>,
+    /// When the last line of a test, or the one before the first test, was complete.
+    last: Duration,
+    times: Vec<(String, Duration)>,
 }
 
 impl Reader {
-    /// Takes the next piece of output.
-    pub(crate) fn push(&mut self, piece: &[u8]) {
+    /// Takes the next piece of output, which arrived at a time since the program was started.
+    pub(crate) fn push(&mut self, piece: &[u8], at: Duration) {
         for &byte in piece {
             if byte == b'\n' {
-                self.end_line();
+                self.end_line(at);
             } else {
                 self.line.push(byte);
             }
         }
     }
 
-    /// The counts, after the last piece.
-    pub(crate) fn finish(mut self) -> Counts {
-        self.end_line();
-        self.counts
+    /// The counts, and for each test the time from the end of the one before it to its own: how long it took, where tests
+    /// run one at a time. After the last piece.
+    pub(crate) fn finish(mut self) -> (Counts, Vec<(String, Duration)>) {
+        self.end_line(self.last);
+        (self.counts, self.times)
     }
 
-    fn end_line(&mut self) {
+    fn end_line(&mut self, at: Duration) {
         let line = String::from_utf8_lossy(&self.line);
+        if let Some(name) = ended_test(&line) {
+            self.times.push((name.to_owned(), at.saturating_sub(self.last)));
+            self.last = at;
+        } else if line.starts_with("running ") {
+            self.last = at;
+        }
         if let Some((passed, failed)) = test_result(&line) {
             self.counts.passed += passed;
             self.counts.failed += failed;
@@ -104,6 +117,12 @@ fn test_result(line: &str) -> Option<(u64, u64)> {
     let count =
         |unit: &str| numbers.split("; ").find_map(|part| part.strip_suffix(unit)?.trim_end().parse().ok());
     Some((count("passed")?, count("failed")?))
+}
+
+/// The name of a line as `test NAME ... ok` or `test NAME ... FAILED`.
+fn ended_test(line: &str) -> Option<&str> {
+    let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    matches!(result, "ok" | "FAILED").then_some(name)
 }
 
 /// The name of a line as `test NAME ... FAILED`.
@@ -127,9 +146,26 @@ mod tests {
             Counts { passed: 3, failed: 1, failures: vec!["a::two".to_owned()], ..Counts::default() };
         for size in [1, 7, OUTPUT.len()] {
             let mut reader = Reader::default();
-            OUTPUT.as_bytes().chunks(size).for_each(|piece| reader.push(piece));
-            assert_eq!(reader.finish(), expected, "pieces of {size}");
+            OUTPUT.as_bytes().chunks(size).for_each(|piece| reader.push(piece, Duration::ZERO));
+            assert_eq!(reader.finish().0, expected, "pieces of {size}");
         }
+    }
+
+    #[test]
+    fn a_test_takes_the_time_since_the_one_before_it_ended() {
+        let mut reader = Reader::default();
+        let seconds = Duration::from_secs;
+        for (at, line) in [
+            (3, "running 3 tests\n"),
+            (5, "test a ... ok\n"),
+            (6, "what a test says\n"),
+            (9, "test b::c ... FAILED\n"),
+            (9, "test d ... ignored\n"),
+        ] {
+            reader.push(line.as_bytes(), seconds(at));
+        }
+        let times = reader.finish().1;
+        assert_eq!(times, [("a".to_owned(), seconds(2)), ("b::c".to_owned(), seconds(4))]);
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod bench;
 mod build_ebpf;
 mod chart;
 mod check;
-mod ci;
 mod clients;
 mod cluster;
 mod console;
@@ -45,6 +44,7 @@ mod setup;
 mod soak;
 mod source;
 mod test;
+mod timing;
 mod toolchain;
 mod tools;
 mod tree;
@@ -105,8 +105,6 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// What CI runs: `check`, then `test`, counted together
-    Ci,
 }
 
 fn main() -> ExitCode {
@@ -126,7 +124,6 @@ fn main() -> ExitCode {
         Task::Run { args } => daemon::run(&args),
         Task::Dashboards(options) => dashboards::run(&options),
         Task::Tool { tool, args } => tools::run(tool, &args),
-        Task::Ci => ci::run(),
     };
     done.unwrap_or_else(|error| {
         console::say(&format!("{error:#}"));

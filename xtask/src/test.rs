@@ -1,30 +1,28 @@
-//! `cargo xtask test`: the pure tests, then with root the kernel tests.
+//! `cargo xtask test`: the pure tests, then with root the kernel tests, and the fuzz targets beside them.
 //!
 //! The pure tests run whatever else is missing. The kernel tests run, or count as a failure with the
-//! reason: nothing is skipped in silence. The last line is `N passed, N failed` over everything.
+//! reason: nothing is skipped in silence. Before the last line a table says what took how long; the last line is
+//! `N passed, N failed` over everything.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
+use crate::timing::{Timing, Work};
 use crate::{
-    artifacts, build_ebpf, check, cluster, deny, dist, fuzz, kernel, lab, parts, pictures, privilege,
-    process, scenarios, setup, tools,
+    artifacts, build_ebpf, cluster, dist, fuzz, kernel, lab, parts, pictures, privilege, process, scenarios,
+    setup, tools,
 };
 
-/// The packages whose tests need neither root nor BPF.
-const PURE: [&str; 5] =
-    ["headless-obs", "headless-obs-docs", "headless-obs-ebpf", "headless-obs-image", "xtask"];
-
-/// The package of the tests that need both.
+/// The package of the tests that need root and BPF; those of all others need neither.
 const KERNEL: &str = "headless-obs-tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
@@ -43,9 +41,6 @@ const PAGE: &str = "page";
 pub(crate) struct Options {
     /// Run only tests whose name contains one of these
     filter: Vec<String>,
-    /// Run the checks first, each failed one counted as a failed test
-    #[arg(long)]
-    check: bool,
     /// More options of the test programs, for example `-- --nocapture`
     #[arg(last = true)]
     libtest: Vec<String>,
@@ -58,48 +53,40 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Every test, and the checks.
-    pub(crate) fn all() -> Self {
-        Self { check: true, ..Self::default() }
+    /// Whether it is everything there is.
+    fn is_all(&self) -> bool {
+        self.filter.is_empty() && self.only.is_none()
     }
 }
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
+    let mut timing = Timing::default();
+    let object = timing.phase(Work::Building, "building the kernel programs", build_ebpf::build);
     // Tests mostly wait for what they test: time enough to build what the later ones need, and to try hostile input.
-    let ahead = options.check.then(|| thread::spawn(build_ahead));
-    if options.check {
-        add_failed(&mut counts, check::of_code());
-    }
-    let object = build_ebpf::build();
+    let ahead = options.is_all().then(|| thread::spawn(build_ahead));
     if let Err(error) = &object {
         say(&format!("{error:#}"));
         say("going on with the pure tests, which do not need the kernel programs");
     }
-    counts.add(pure(options, object.is_ok()).unwrap_or_else(|error| not_run("the pure tests", &error)));
-    let kernel = object.and_then(|()| kernel(options));
+    let pure = pure(options, object.is_ok(), &mut timing);
+    counts.add(pure.unwrap_or_else(|error| not_run("the pure tests", &error)));
+    let kernel = object.and_then(|()| kernel(options, &mut timing));
     counts.add(kernel.unwrap_or_else(|error| not_run("the kernel tests", &error)));
-    if options.check {
-        add_failed(&mut counts, check::of_what_is_deployed());
-    }
     if let Some(thread) = ahead {
-        counts.add(thread.join().unwrap_or_else(|_| Counts::failure("fuzz: it panicked".to_owned())));
+        let fuzzed = timing.phase(Work::Running, "waiting for the fuzz targets", || thread.join());
+        counts.add(fuzzed.unwrap_or_else(|_| Counts::failure("fuzz: it panicked".to_owned())));
     }
+    result(&format!("\n{}", timing.table()));
     Ok(conclude(counts))
 }
 
-/// Counts each failed check as a failed test.
-fn add_failed(counts: &mut Counts, checks: Vec<impl Display>) {
-    checks.into_iter().for_each(|check| counts.add(Counts::failure(format!("check: {check}"))));
-}
-
-/// Builds what only some test programs and checks need: whoever needs it tries again, and says what is wrong. Then
-/// runs the fuzz targets, which leave the processors to everything else.
+/// Builds what only some test programs need: each of them tries again, and says what is wrong. Then runs the fuzz targets,
+/// which leave the processors to everything else.
 fn build_ahead() -> Counts {
     let _ = parts::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
-    drop(deny::ensure());
     fuzz::test()
 }
 
@@ -114,7 +101,10 @@ pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Res
         shipped,
         ..Options::default()
     };
-    Ok(conclude(kernel(&options)?))
+    let mut timing = Timing::default();
+    let counts = kernel(&options, &mut timing)?;
+    result(&format!("\n{}", timing.table()));
+    Ok(conclude(counts))
 }
 
 /// Prints what failed and the line that ends a task of tests.
@@ -122,7 +112,6 @@ pub(crate) fn conclude(mut counts: Counts) -> ExitCode {
     if counts.passed + counts.failed == 0 {
         counts.add(Counts::failure("no test has such a name".to_owned()));
     }
-
     for name in &counts.passed_second {
         say(&format!("passed only when run once more: {name}"));
     }
@@ -137,19 +126,25 @@ fn not_run(part: &str, error: &anyhow::Error) -> Counts {
     Counts::failure(format!("{part} did not run: {error:#}"))
 }
 
-fn pure(options: &Options, with_object: bool) -> Result<Counts> {
+fn pure(options: &Options, with_object: bool, timing: &mut Timing) -> Result<Counts> {
     say("pure tests");
-    let mut command = process::cargo();
-    command.args(["test", "--locked", "--no-fail-fast"]);
-    command.args(PURE.iter().flat_map(|package| ["--package", package]));
-    if !with_object {
-        command.env("HEADLESS_OBS_EBPF", "none");
-    }
-    command.arg("--").args(&options.libtest).args(&options.filter);
-    count(&mut command, &mut io::stdout())
+    let command = |more: &[&str]| {
+        let mut command = process::cargo();
+        // All of the workspace but what needs root: so dependencies have the features that they have everywhere.
+        command.args(["test", "--locked", "--workspace", "--exclude", KERNEL]).args(more);
+        if !with_object {
+            command.env("HEADLESS_OBS_EBPF", "none");
+        }
+        command
+    };
+    timing.phase(Work::Building, "building the pure tests", || process::run(&mut command(&["--no-run"])))?;
+    let mut run = command(&["--no-fail-fast"]);
+    run.arg("--").args(&options.libtest).args(&options.filter);
+    let ran = timing.phase(Work::Running, "running the pure tests", || count(&mut run, &mut io::stdout()));
+    Ok(ran?.0)
 }
 
-fn kernel(options: &Options) -> Result<Counts> {
+fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
     say("kernel tests");
     let missing = kernel::missing()?;
     if !missing.is_empty() {
@@ -157,8 +152,16 @@ fn kernel(options: &Options) -> Result<Counts> {
     }
     privilege::check()?;
     setup::ensure_programs(&PROGRAMS)?;
-    let built = artifacts::build(&[artifacts::DAEMON])?;
-    let daemon = artifacts::binary(&built, artifacts::DAEMON)?;
+    let (daemon, mut tests) =
+        timing.phase(Work::Building, "building the daemon and the kernel tests", || {
+            let built = artifacts::build(&[artifacts::DAEMON])?;
+            anyhow::Ok((artifacts::binary(&built, artifacts::DAEMON)?, artifacts::build_tests(KERNEL)?))
+        })?;
+    if let Some(only) = options.only {
+        tests.retain(|test| only.contains(&test.name.as_str()));
+    }
+    // Those that need what takes long to build come last.
+    tests.sort_by_key(|test| cluster::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name));
     // One test at a time: they share the kernel's cgroup root and count what happens there.
     let one_at_a_time = String::from("--test-threads=1");
     let args = |more: &[String]| -> Vec<OsString> {
@@ -166,52 +169,54 @@ fn kernel(options: &Options) -> Result<Counts> {
     };
 
     let mut counts = Counts::default();
-    let mut tests = artifacts::build_tests(KERNEL)?;
-    // Those that need what takes long to build come last.
-    tests.sort_by_key(|test| cluster::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name));
     for test in tests {
-        if options.only.is_some_and(|only| !only.contains(&test.name.as_str())) {
-            continue;
-        }
         say(&format!("running {}", test.name));
         let mut env = vec![
             (lab::DAEMON_VARIABLE, daemon.clone().into_os_string()),
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
         ];
         if has_any(&test.path, &options.filter)? {
-            match cluster::prepare(&test.name, if options.shipped { dist::SHIPPED } else { "dev" }) {
+            let name = format!("preparing what {} needs", test.name);
+            match timing.phase(Work::Building, name, || prepare(&test.name, options.shipped)) {
                 Ok(variables) => env.extend(variables),
                 Err(error) => {
-                    counts.add(not_run("the tests on a cluster", &error));
+                    counts.add(not_run(&format!("the tests of {}", test.name), &error));
                     continue;
                 }
             }
-            if test.name == PAGE
-                && let Err(error) = setup::ensure_programs(&pictures::BROWSER)
-            {
-                counts.add(not_run("the tests in a browser", &error));
-                continue;
-            }
-            match tools::prepare(&test.name) {
-                Ok(variables) => env.extend(variables),
-                Err(error) => {
-                    counts.add(not_run("the tests with tools of others", &error));
-                    continue;
-                }
-            }
-            env.extend(scenarios::prepare(&test.name));
         }
         let run = |more: &[String]| {
             let mut command = privilege::as_root(&test.path, &args(more), &env)?;
             count(command.current_dir(&test.package), &mut io::stdout())
         };
-        let ran = run(&options.filter)?;
-        counts.add(ran.with_second_run(CHANCE, |name| {
-            say(&format!("once more: {name}"));
-            run(&["--exact".to_owned(), name.to_owned()])
-        })?);
+        let mut once_more = Vec::new();
+        let ran = timing.phase(Work::Running, format!("running {}", test.name), || {
+            let (ran, mut times) = run(&options.filter)?;
+            let ran = ran.with_second_run(CHANCE, |name| {
+                say(&format!("once more: {name}"));
+                let (ran, again) = run(&["--exact".to_owned(), name.to_owned()])?;
+                once_more.extend(again);
+                Ok(ran)
+            })?;
+            times.append(&mut once_more);
+            anyhow::Ok((ran, times))
+        });
+        let (ran, times) = ran?;
+        counts.add(ran);
+        timing.add_tests(times.into_iter().map(|(name, time)| (format!("{} {name}", test.name), time)));
     }
     Ok(counts)
+}
+
+/// Makes or installs what a test program needs beside the daemon; gives the variables that tell it where.
+fn prepare(test: &str, shipped: bool) -> Result<Vec<(&'static str, OsString)>> {
+    let mut variables = cluster::prepare(test, if shipped { dist::SHIPPED } else { "dev" })?;
+    if test == PAGE {
+        setup::ensure_programs(&pictures::BROWSER)?;
+    }
+    variables.extend(tools::prepare(test)?);
+    variables.extend(scenarios::prepare(test));
+    Ok(variables)
 }
 
 /// Whether a test program has tests of such names: building what it needs takes long.
@@ -219,9 +224,13 @@ fn has_any(program: &Path, filter: &[String]) -> Result<bool> {
     Ok(process::output(Command::new(program).arg("--list").args(filter))?.contains(": test"))
 }
 
+/// What test programs say: counts, and how long each test took where they run one at a time.
+type Ran = (Counts, Vec<(String, Duration)>);
+
 /// Runs test programs, shows their output as it comes and counts what it says.
-fn count(command: &mut Command, screen: &mut impl Write) -> Result<Counts> {
+fn count(command: &mut Command, screen: &mut impl Write) -> Result<Ran> {
     let name = process::describe(command);
+    let began = Instant::now();
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{name}`"))?;
     let mut reader = Reader::default();
@@ -232,18 +241,18 @@ fn count(command: &mut Command, screen: &mut impl Write) -> Result<Counts> {
             if length == 0 {
                 break;
             }
-            reader.push(&piece[..length]);
+            reader.push(&piece[..length], began.elapsed());
             // A reader that went away must not end the tests.
             let _ = screen.write_all(&piece[..length]).and_then(|()| screen.flush());
         }
     }
     let status = child.wait().with_context(|| format!("cannot wait for `{name}`"))?;
-    let mut counts = reader.finish();
+    let (mut counts, times) = reader.finish();
     if !status.success() && counts.failed == 0 {
         // It did not compile, or died before it could count.
         counts.add(Counts::failure(format!("`{name}` failed ({status})")));
     }
-    Ok(counts)
+    Ok((counts, times))
 }
 
 #[cfg(test)]
@@ -252,7 +261,7 @@ mod tests {
 
     fn shell(script: &str) -> Counts {
         // Not to the screen: who counts this program's tests would count these lines too.
-        count(Command::new("sh").args(["-c", script]), &mut io::sink()).unwrap()
+        count(Command::new("sh").args(["-c", script]), &mut io::sink()).unwrap().0
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! test programs'. Out: a [`Transcript`]. A guest that did not come to its end is told from one that did.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -47,8 +48,9 @@ impl Transcript {
             line.strip_prefix("@@ ").map(|line| line.split_once(' ').unwrap_or((line, "")))
         else {
             if let Some((_, reader)) = &mut self.running {
-                reader.push(line.as_bytes());
-                reader.push(b"\n");
+                // Nothing asks how long tests take there.
+                reader.push(line.as_bytes(), Duration::ZERO);
+                reader.push(b"\n", Duration::ZERO);
             }
             return;
         };
@@ -90,7 +92,7 @@ impl Transcript {
     /// The end of a test program, with its exit code.
     fn end(&mut self, code: &str) {
         let Some((name, reader)) = self.running.take() else { return };
-        let mut counts = reader.finish();
+        let (mut counts, _times) = reader.finish();
         // One that fails says so at its end, and gives 101.
         let died = !(code == "0" || code == "101" && counts.failed > 0);
         // What failed before a program died is in no summary.
