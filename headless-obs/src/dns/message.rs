@@ -3,13 +3,13 @@
 //! In: a UDP payload, or one TCP message without its length prefix. Out: an [`Answer`], or a [`Reject`] to be
 //! counted.
 //!
-//! A message that ends before all its records have been read (the server or the copy cut it) yields the
-//! records that are complete; [`Answer::truncated`] stays what the server said (TC). Whoever cut a copy knows
-//! that it did and counts it. A record that is wrong in itself rejects the whole message.
+//! A message can end before all its records: the server or the kernel program truncated it. Then the complete records
+//! are returned. [`Answer::truncated`] is the server's own mark (TC); the kernel program counts its truncations itself.
+//! A record that is invalid in itself rejects the whole message.
 //!
-//! Invariants: no input panics. Work is bounded by the message's length, whatever its header promises: each
-//! record takes bytes, a name is bounded in bytes and compression pointers, a chain in names, and the
-//! addresses of SRV targets in number.
+//! Invariants: no input causes a panic. The message's length bounds the work, whatever its header claims: each record
+//! takes bytes, a name has a limit of bytes and compression pointers, a chain a limit of names, and SRV targets a limit
+//! of addresses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use super::wire::{self, Lately, Names, Owner, Wrong};
 use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
 use crate::hash::HashMap;
 
-/// The most names a chain can have: resolvers give up long before.
+/// The most names in a chain; resolvers give up long before.
 pub const MAX_CHAIN: usize = 16;
 
-/// The most addresses that the targets of one answer get in all: as many as a message has room for, so only a
-/// message that names the same host again and again exceeds it.
+/// The most addresses of all targets of one answer together. A message has no room for more, unless it names the same
+/// host several times.
 pub const MAX_TARGET_ADDRESSES: usize = 4096;
 
-/// Why a message is no answer.
+/// Why a message is not accepted as a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reject {
-    /// It ends before the end of the question.
+    /// It ends before the end of the query section.
     TooShort,
-    /// A question (QR is 0).
+    /// It is a query (QR is 0).
     NotAResponse,
-    /// A response to something else than a query, such as an update.
+    /// It responds to something other than a query, such as an update.
     NotAQuery,
-    /// It does not repeat the question.
+    /// It has no query section.
     NoQuestion,
-    /// More than one question.
+    /// It has more than one query.
     SeveralQuestions,
     /// A name or a record breaks the format.
     Malformed,
@@ -57,7 +57,7 @@ impl Reject {
         Self::Malformed,
     ];
 
-    /// The name it is counted under.
+    /// The name in counters.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TooShort => "too_short",
@@ -73,7 +73,7 @@ impl Reject {
 /// Decodes a DNS response.
 ///
 /// # Errors
-/// It is none.
+/// The message is not a valid response.
 pub fn decode(bytes: &[u8]) -> Result<Answer, Reject> {
     Decoder::default().decode(bytes)
 }
@@ -91,7 +91,7 @@ impl Decoder {
     /// Decodes a DNS response.
     ///
     /// # Errors
-    /// It is none.
+    /// The message is not a valid response.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Answer, Reject> {
         let mut decoder = BinDecoder::new(bytes);
         let header = Header::read(&mut decoder).map_err(|_| Reject::TooShort)?;
@@ -123,14 +123,14 @@ impl Decoder {
     }
 }
 
-/// The records that matter, with their owners, in the message's order.
+/// The records that matter, with their owners, in the order of the message.
 #[derive(Debug, Default)]
 struct Records {
     aliases: Vec<(Owner, Name)>,
     addresses: Vec<(Owner, AddressRecord)>,
     targets: Vec<(Owner, SrvTarget)>,
     additional: Vec<(Owner, AddressRecord)>,
-    /// The upper bits of the response code, which EDNS keeps in its own record.
+    /// The upper bits of the response code, which EDNS keeps in a separate record.
     rcode_high: u16,
 }
 
@@ -174,7 +174,7 @@ fn read_sections(
     Ok(())
 }
 
-/// What a record says, as far as it matters.
+/// The content of a record, as far as it matters.
 enum Data {
     Alias(Name),
     Address(AddressRecord),
@@ -196,7 +196,7 @@ fn read_record(
     if length > decoder.len() {
         return Err(Wrong::Cut);
     }
-    // The data of a record may point back into the message, so it is read in place.
+    // The data of a record may point back into the message, so the decoder reads it in place.
     let end = decoder.index() + length;
     let data = if kind == RecordType::OPT {
         Some(Data::Options { rcode_high: u16::from(ttl.to_be_bytes()[0]) })
@@ -210,7 +210,7 @@ fn read_record(
         Some(Data::Options { .. }) | None => {
             decoder.read_slice(end.saturating_sub(read))?;
         }
-        // Data that is longer or shorter than its length says.
+        // The data is longer or shorter than its stated length.
         Some(_) if read != end => return Err(Wrong::Malformed),
         Some(_) => {}
     }
@@ -285,8 +285,8 @@ impl Records {
     }
 }
 
-/// The question and the names its CNAMEs lead to, in whatever order the records came. A loop ends before the
-/// name that was there already.
+/// The query name and the names that its CNAMEs lead to, in any order of records. A loop ends before the name that is
+/// already in the chain.
 fn follow(question: Name, owners: &[Name], aliases: &[(Owner, Name)]) -> Vec<Name> {
     let mut chain = vec![question];
     while chain.len() < MAX_CHAIN

@@ -1,4 +1,4 @@
-//! DNS as clients receive it: bytes in, [`Answer`]s out. Pure; input bytes are hostile.
+//! DNS responses as clients receive them: bytes in, [`Answer`]s out. Pure; the input is hostile.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ pub type Name = Arc<str>;
 /// One DNS response, reduced to what attribution needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What was asked.
+    /// The query name.
     pub question: Name,
-    /// The question's type.
+    /// The query type.
     pub kind: QueryType,
     /// The response code.
     pub rcode: Rcode,
-    /// TC: the server had more to say than fitted.
+    /// TC: the response did not fit.
     pub truncated: bool,
-    /// The question and the CNAMEs that lead from it to the owner of `addresses`, in that order; the question
-    /// alone where there is no CNAME.
+    /// The query name and the CNAMEs that lead from it to the owner of `addresses`, in that order; without CNAMEs the
+    /// query name alone.
     pub chain: Vec<Name>,
     /// A and AAAA records of the last name of `chain`, in answer order.
     pub addresses: Vec<AddressRecord>,
@@ -34,9 +34,9 @@ pub struct Answer {
 /// An A or AAAA record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRecord {
-    /// The address; IPv4-mapped IPv6 is turned into IPv4.
+    /// The address. An IPv4-mapped address is stored as IPv4.
     pub address: IpAddr,
-    /// Seconds the record may be kept.
+    /// How many seconds a client may keep the record.
     pub ttl: u32,
 }
 
@@ -47,13 +47,13 @@ pub struct SrvTarget {
     pub target: Name,
     /// The port it serves on.
     pub port: u16,
-    /// Seconds the record may be kept.
+    /// How many seconds a client may keep the record.
     pub ttl: u32,
     /// Its addresses from the additional section; often empty.
     pub addresses: Vec<AddressRecord>,
 }
 
-/// Type of a question, as far as it matters here.
+/// The query type, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QueryType {
     /// IPv4 addresses.
@@ -66,7 +66,7 @@ pub enum QueryType {
     Other(u16),
 }
 
-/// Response code, as far as it matters here.
+/// The response code, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rcode {
     /// No error.

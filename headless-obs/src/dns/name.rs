@@ -1,8 +1,8 @@
-//! Domain names to Services: which Service, hostname or SRV port a name could mean.
+//! Domain names to Services: the Service, hostname or SRV port that a name can refer to.
 //!
-//! In: a name as [`decode`](super::message::decode) gives it (lower case, no final dot). Out: the Services of
-//! Kubernetes it could be a name of. The form alone decides; whether such a Service exists is the caller's
-//! question. Nothing is allocated.
+//! In: a name as [`decode`](super::message::decode) returns it (lower case, no final dot). Out: the Kubernetes Services
+//! to which the name can belong. Only the form decides; the caller knows whether such a Service exists. Nothing is
+//! allocated.
 //!
 //! | name | meaning |
 //! |---|---|
@@ -13,38 +13,38 @@
 //! | `<endpoint>.<cluster>.<service>.<namespace>.svc.clusterset.local` | one endpoint in a set of clusters |
 //!
 //! The zone may be anything, so a name with several labels `svc` can have several meanings:
-//! `db.orders.svc.svc.cluster.local` is the hostname `db` of `orders` in a namespace `svc`, or the Service `db`
-//! in `orders` of a zone `svc.cluster.local`. They come from the rightmost `svc` to the leftmost, since
-//! zones with such a label are the least likely.
+//! `db.orders.svc.svc.cluster.local` is the hostname `db` of `orders` in a namespace `svc`, or the Service `db` in
+//! `orders` of a zone `svc.cluster.local`. The candidates come from the rightmost `svc` to the leftmost, because zones
+//! with such a label are the least likely.
 //!
-//! Search lists make names that nobody meant. `orders.shop.svc.cluster.local.shop.svc.cluster.local` means
-//! `orders` in `shop` (left `svc`), which is what the client looks for; the right `svc` has too many labels
-//! before it to be a Service, so the `local` in `shop` that it seems to name does not come up.
-//! `orders.shop.shop.svc.cluster.local` has the form of a hostname, `orders` of `shop`, and cannot be told from
-//! one. Such names do not exist, their answers carry no addresses, and so nothing is ever attributed to them. Once the
-//! cluster's zone is known from a name that exists, [`ServiceName::zone`] tells most of them.
+//! Search lists produce names that nobody intended. `orders.shop.svc.cluster.local.shop.svc.cluster.local` means
+//! `orders` in `shop` (left `svc`), and the client does look for that. The right `svc` has too many labels in front of
+//! it to be a Service, so it gives no candidate. `orders.shop.shop.svc.cluster.local` has the form of a hostname,
+//! `orders` of `shop`; its form alone does not reveal the search list. Such names do not exist and their answers have
+//! no addresses, so no connection is attributed to them. When the cluster's zone is known from a name that exists,
+//! [`ServiceName::zone`] identifies most of them.
 
-/// What a name could mean.
+/// What a name can refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceName<'a> {
     /// The namespace.
     pub namespace: &'a str,
     /// The Service's name.
     pub service: &'a str,
-    /// What of the Service.
+    /// The part of the Service.
     pub asked: Asked<'a>,
-    /// All that follows `svc`: the cluster's zone, and for a name that a search list made the domain tried, too.
+    /// Everything after `svc`: the cluster's zone. For a name from a search list it includes the domain that was tried.
     pub zone: &'a str,
 }
 
-/// What of a Service a name asks for.
+/// The part of a Service that a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Asked<'a> {
     /// All endpoints.
     Service,
     /// The endpoint with this hostname.
     Hostname(&'a str),
-    /// All endpoints, with the number of a named port.
+    /// All endpoints, with the number of a named port (SRV).
     Port {
         /// The port's name.
         port: &'a str,
@@ -53,7 +53,7 @@ pub enum Asked<'a> {
     },
 }
 
-/// Everything `name` could mean, the most likely first.
+/// All candidates for `name`, the most likely first.
 pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
     name.rmatch_indices('.').filter_map(move |(dot, _)| {
         let zone = name.get(dot..)?.strip_prefix(".svc.")?;
@@ -61,7 +61,7 @@ pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
     })
 }
 
-/// A name without the labels of a port and protocol in front: those that start with an underscore.
+/// The name without leading labels of port and protocol, which start with an underscore.
 pub fn without_port(name: &str) -> &str {
     let mut rest = name;
     while let Some((_, below)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
@@ -70,7 +70,7 @@ pub fn without_port(name: &str) -> &str {
     rest
 }
 
-/// What the labels before `.svc.<zone>` mean.
+/// The meaning of the labels before `.svc.<zone>`.
 fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     let (rest, namespace) = labels.rsplit_once('.')?;
     let (prefix, service) = match rest.rsplit_once('.') {
@@ -87,13 +87,13 @@ fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     Some(ServiceName { namespace, service, asked, zone })
 }
 
-/// What the labels before the Service's name ask for.
+/// The meaning of the labels before the Service's name.
 fn asked<'a>(prefix: &'a str, zone: &str) -> Option<Asked<'a>> {
     let Some((first, last)) = prefix.rsplit_once('.') else {
         return is_label(prefix).then_some(Asked::Hostname(prefix));
     };
     if last == "_zone" {
-        // The area itself may have dots.
+        // The area itself may contain dots.
         let (area, how) = first.rsplit_once('.')?;
         return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(Asked::Service);
     }
@@ -108,7 +108,7 @@ fn asked<'a>(prefix: &'a str, zone: &str) -> Option<Asked<'a>> {
     }
 }
 
-/// Whether Kubernetes would take `label` as the name of an object or a host.
+/// Whether Kubernetes accepts `label` as the name of an object or a host.
 fn is_label(label: &str) -> bool {
     let bytes = label.as_bytes();
     let ends = [bytes.first(), bytes.last()];
@@ -120,7 +120,7 @@ fn is_label(label: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `namespace/service`, and what is asked, of every candidate.
+    /// `namespace/service`, and the part, of each candidate.
     fn check(name: &str, expected: &[&str]) {
         let found: Vec<_> = candidates(name)
             .map(|ServiceName { namespace, service, asked, .. }| match asked {

@@ -3,13 +3,13 @@
 //! In: the segments that clients received from DNS ports, in the order they arrived. Out: whole messages,
 //! without their length prefix, in the order of the stream.
 //!
-//! A stream whose beginning was not seen is joined at the next segment, taking it to begin with a message. The
-//! same happens after a gap that nobody fills. What cannot be a message then is dropped, and the next segment
-//! tried.
+//! If the beginning of a stream was not seen, the reader joins it at the next segment and assumes that a message begins
+//! there. It does the same after a gap that is not filled. It drops data that cannot be a message, and tries the next
+//! segment.
 //!
-//! Invariants: streams, buffered bytes and the age of both are bounded by [`Limits`], whatever arrives.
-//! Everything that was lost is counted in [`StreamStats`]; nothing else is. A segment that holds whole messages
-//! only, in order, is handed on without a copy.
+//! Invariants: [`Limits`] bounds streams, buffered bytes and the age of both, whatever arrives. [`StreamStats`] counts
+//! everything that was lost, and nothing else. A segment that consists of whole messages, in order, is passed on
+//! without a copy.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,11 +23,11 @@ mod flow;
 
 /// Flags of a TCP header, as the kernel's records carry them.
 pub mod flags {
-    /// The server sends no more.
+    /// The server sends no more data.
     pub const FIN: u8 = 1;
-    /// The connection begins.
+    /// The connection starts.
     pub const SYN: u8 = 2;
-    /// The connection is broken off.
+    /// The connection is reset.
     pub const RST: u8 = 4;
 }
 
@@ -58,15 +58,15 @@ pub struct Segment<'a> {
 /// Bounds on what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Streams followed at a time.
+    /// Streams at the same time.
     pub streams: usize,
-    /// Bytes buffered in all.
+    /// Buffered bytes of all streams together.
     pub bytes: usize,
-    /// Bytes of one stream that wait for those before them.
+    /// Bytes of one stream that wait for earlier ones.
     pub out_of_order: usize,
-    /// How long they wait.
+    /// How long bytes wait.
     pub gap: Duration,
-    /// How long a stream is kept after its last segment.
+    /// How long an idle stream is kept.
     pub idle: Duration,
 }
 
@@ -82,27 +82,27 @@ impl Default for Limits {
     }
 }
 
-/// What streams yielded, and what was lost.
+/// Messages of all streams, and losses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamStats {
-    /// Messages handed on.
+    /// Messages passed on.
     pub messages: u64,
     /// Gaps that were not filled in time.
     pub gap: u64,
-    /// Gaps given up because too much waited for them.
+    /// Gaps that were abandoned because too much data waited for them.
     pub overflow: u64,
-    /// Streams with buffered data that had to make room.
+    /// Streams with buffered data that were evicted.
     pub evicted: u64,
-    /// Segments of which a part was not copied.
+    /// Segments that the kernel program did not copy whole.
     pub cut: u64,
-    /// Times that what should have begun a message could not.
+    /// Positions where a message had to begin and none could.
     pub unsynced: u64,
-    /// Streams that ended, or began anew, within a message.
+    /// Streams that ended, or started again, inside a message.
     pub incomplete: u64,
 }
 
 impl StreamStats {
-    /// Losses by the names they are counted under.
+    /// Losses by their names in counters.
     pub fn losses(&self) -> [(&'static str, u64); 6] {
         [
             ("tcp_gap", self.gap),
@@ -118,7 +118,7 @@ impl StreamStats {
 /// A followed stream.
 struct Stream {
     flow: Flow,
-    /// When its last segment came.
+    /// The time of its last segment.
     last: Time,
     /// Its place in [`Streams::order`].
     turn: u64,
@@ -128,7 +128,7 @@ struct Stream {
 pub struct Streams {
     limits: Limits,
     streams: HashMap<StreamKey, Stream>,
-    /// Every stream, by the turn it was last used in.
+    /// All streams, by the order of their last use.
     order: BTreeMap<u64, StreamKey>,
     turn: u64,
     bytes: usize,
@@ -154,7 +154,7 @@ impl Streams {
         }
     }
 
-    /// Takes a segment that arrived at `now`; `sink` gets every message it completes.
+    /// Takes a segment that arrived at `now`; passes every message that it completes to `sink`.
     pub fn push(&mut self, now: Time, key: StreamKey, segment: Segment<'_>, mut sink: impl FnMut(&[u8])) {
         self.expire(now);
         let known = self.remove(&key);
@@ -164,7 +164,7 @@ impl Streams {
             }
             return;
         }
-        // Acknowledgements and the end of an unknown stream are not worth an entry.
+        // Acknowledgements, and the end of an unknown stream, need no entry.
         if known.is_none() && segment.payload.is_empty() && segment.flags & flags::SYN == 0 {
             return;
         }
@@ -183,22 +183,22 @@ impl Streams {
         }
     }
 
-    /// What was handed on and lost so far.
+    /// Messages and losses so far.
     pub fn stats(&self) -> StreamStats {
         self.stats
     }
 
-    /// Streams followed now.
+    /// The number of streams.
     pub fn len(&self) -> usize {
         self.streams.len()
     }
 
-    /// Whether no stream is followed.
+    /// Whether there is no stream.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
-    /// Bytes buffered now.
+    /// The number of buffered bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

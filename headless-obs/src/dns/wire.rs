@@ -1,10 +1,10 @@
-//! The parts of the wire format that DNS messages are made of: numbers and names.
+//! The parts of the wire format of DNS messages: numbers and names.
 //!
-//! In: a message, and a place in it. Out: numbers, and names as text.
+//! In: a message, and a position in it. Out: numbers, and names as text.
 //!
-//! Invariants: a name's text has no dots but those between labels: a byte that is no printable ASCII, a dot or
-//! a backslash within a label is written `\DDD`, so no label can pass itself off as two. Reading a name takes
-//! at most 255 bytes of labels and [`MAX_POINTERS`] pointers, each of which must point further back.
+//! Invariants: the only dots in a name's text are those between labels. A dot, a backslash or a byte that is not
+//! printable ASCII within a label is written `\DDD`, so one label cannot look like two. Reading a name takes at most
+//! 255 bytes of labels and [`MAX_POINTERS`] pointers, and each pointer must point further back.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use hickory_proto::serialize::binary::{BinDecoder, DecodeError};
 use super::Name;
 use crate::hash::Keyed;
 
-/// The longest name, root label included.
+/// The longest name, including the root label.
 const MAX_NAME: usize = 255;
 
 /// The most compression pointers in one name; it has at most 127 labels, and each can end in one.
 const MAX_POINTERS: usize = 127;
 
-/// Why reading stopped.
+/// Why a read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// The bytes ended.
+    /// The data ended.
     Cut,
-    /// The bytes break the format.
+    /// The data breaks the format.
     Malformed,
 }
 
@@ -46,18 +46,18 @@ pub(super) fn u32(decoder: &mut BinDecoder<'_>) -> Result<u32, Wrong> {
     Ok(decoder.read_u32()?.unverified())
 }
 
-/// Names that were read lately. Clients ask for the same few again and again: each is kept once, and read again without
-/// an allocation.
+/// A cache of names that were read recently. Clients ask for the same few names, so the cache keeps each name once and
+/// reads it again without an allocation.
 ///
-/// A name has one place, and a name that comes later takes it away from another: who asks for random names makes others
-/// slower to read and nothing else.
+/// A name has one slot, and a later name takes the slot over. A client that asks for random names slows down reading
+/// for others and does nothing else.
 #[derive(Debug)]
 pub(super) struct Lately {
     hash: Keyed,
     places: Vec<Name>,
 }
 
-/// Names that are kept, each of at most four times [`MAX_NAME`] bytes.
+/// Number of slots; each name has at most four times [`MAX_NAME`] bytes.
 const KEPT: u64 = 256;
 
 impl Default for Lately {
@@ -77,35 +77,35 @@ impl Lately {
     }
 }
 
-/// A name that owns a question or records: a number within its message.
+/// The owner of a query or a record: a number within its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner(pub(super) usize);
 
 impl Owner {
-    /// The question's.
+    /// The owner of the query.
     pub(super) const QUESTION: Self = Self(0);
 
-    /// What it is called.
+    /// The owner's name.
     pub(super) fn name(self, owners: &[Name]) -> Option<&Name> {
         owners.get(self.0)
     }
 
-    /// Whether it is called so.
+    /// Whether this is the owner's name.
     pub(super) fn is(self, name: &Name, owners: &[Name]) -> bool {
         self.name(owners).is_some_and(|owner| owner == name)
     }
 }
 
-/// A pointer to the name of the question: it begins after the header.
+/// A pointer to the query name, which begins after the header.
 const TO_QUESTION: [u8; 2] = [0xc0, 12];
 
 /// Reads the names of one message.
 pub(super) struct Names<'a> {
     message: &'a [u8],
     lately: &'a mut Lately,
-    /// Owners, the question's first. One that is written in several ways is there several times.
+    /// Owners, that of the query first. An owner that is written in several ways occurs several times.
     owners: &'a mut Vec<Name>,
-    /// The bytes by which the last of them is written.
+    /// The encoded bytes of the last owner.
     last: &'a [u8],
     text: &'a mut String,
 }
@@ -121,10 +121,10 @@ impl<'a> Names<'a> {
         Self { message, lately, owners, last: &[], text }
     }
 
-    /// Reads a name that owns a question or a record; the first one is the question's.
+    /// Reads the owner of a query or a record. The first call reads that of the query.
     ///
-    /// Most records of an answer have the same owner, written with the same bytes. No encoded name is the
-    /// beginning of another one, so comparing the bytes is enough. In most messages it is the question's.
+    /// Most records of an answer have the same owner, with the same bytes. No encoded name is a prefix of another one,
+    /// so a comparison of bytes is enough. In most messages the owner is the query name.
     pub(super) fn read_owner(&mut self, decoder: &mut BinDecoder<'_>) -> Result<Owner, Wrong> {
         let start = decoder.index();
         let rest = self.message.get(start..).unwrap_or_default();
@@ -150,7 +150,7 @@ impl<'a> Names<'a> {
         Ok(self.lately.name(self.text))
     }
 
-    /// Writes the name that begins at `start` to `text`; returns where it ends.
+    /// Writes the name that begins at `start` to `text`; returns its end.
     fn spell(&mut self, start: usize) -> Result<usize, Wrong> {
         self.text.clear();
         let (mut at, mut limit) = (start, start);

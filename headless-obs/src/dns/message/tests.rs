@@ -282,7 +282,7 @@ fn pointer_chains_are_bounded() {
     assert_eq!(decode(&bytes), Err(Reject::Malformed));
 }
 
-/// The same answer by way of the full decoder of hickory-proto.
+/// The same answer, decoded by hickory-proto.
 fn oracle(bytes: &[u8]) -> Option<Answer> {
     let message = Message::from_vec(bytes).ok()?;
     let text =
@@ -360,7 +360,7 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn agrees_with_the_full_decoder(messages in prop::collection::vec(any_message(), 1..5)) {
-        // Nothing of one message is left for the next.
+        // Nothing of one message remains for the next one.
         let mut decoder = Decoder::default();
         for bytes in messages {
             prop_assert_eq!(decoder.decode(&bytes).ok(), oracle(&bytes));

@@ -5,11 +5,11 @@ use std::mem;
 use super::{Limits, Segment, StreamStats, flags};
 use crate::time::Time;
 
-/// A segment further away than this from what is expected next belongs to another connection that has the
-/// same addresses and ports: more than a receive window of DNS, next to nothing of the sequence numbers.
+/// A segment further than this from the expected sequence number belongs to another connection with the same addresses
+/// and ports. The limit is more than a receive window of DNS and a tiny part of the sequence numbers.
 const FAR: u32 = 1 << 20;
 
-/// Length of the prefix that says how long a message is.
+/// Size of the length prefix.
 const PREFIX: usize = 2;
 
 /// The shortest message: a header.
@@ -18,10 +18,10 @@ const SHORTEST: usize = 12;
 /// The most segments of one stream that wait for those before them.
 const MAX_WAITING: usize = 64;
 
-/// What a waiting segment costs besides its bytes.
+/// Memory of a waiting segment, apart from its bytes.
 const OVERHEAD: usize = size_of::<Waiting>();
 
-/// What could not be the beginning of a message.
+/// Data that cannot begin a message.
 struct Nonsense;
 
 /// The state of a stream.
@@ -29,19 +29,19 @@ struct Nonsense;
 pub(super) struct Flow {
     /// Sequence number of the first byte after the SYN, if that was seen.
     first: Option<u32>,
-    /// Sequence number expected next; none: join at whatever comes.
+    /// The expected sequence number; none: join at the next segment.
     next: Option<u32>,
-    /// Whether messages are known to begin where they are taken to, not only guessed.
+    /// Whether message boundaries are known, not guessed.
     sure: bool,
     /// The beginning of a message, with its prefix.
     partial: Vec<u8>,
-    /// Segments that came before their time, in the order of the stream.
+    /// Segments that arrived early, in the order of the stream.
     waiting: Vec<Waiting>,
-    /// Since when the first of them waits for the gap before it.
+    /// Since when the first of them has been waiting for the gap before it.
     since: Time,
 }
 
-/// A segment that came before its time.
+/// A segment that arrived early.
 struct Waiting {
     sequence: u32,
     cut: u16,
@@ -58,7 +58,7 @@ fn end(sequence: u32, payload: &[u8]) -> u32 {
     u32::try_from(payload.len()).map_or(sequence, |length| sequence.wrapping_add(length))
 }
 
-/// Where what a segment leads to is noted.
+/// Where the results of a segment go.
 struct Outcome<'a, S> {
     now: Time,
     limits: &'a Limits,
@@ -100,13 +100,13 @@ impl Flow {
         }
     }
 
-    /// Bytes of memory that the buffers take.
+    /// Memory that the buffers take.
     pub(super) fn held(&self) -> usize {
         let waiting: usize = self.waiting.iter().map(|waiting| waiting.payload.capacity()).sum();
         self.partial.capacity() + waiting + self.waiting.capacity() * OVERHEAD
     }
 
-    /// Counts what is lost if nothing follows.
+    /// Counts what is lost if no more data comes.
     pub(super) fn count_unfinished(&self, stats: &mut StreamStats) {
         if !self.waiting.is_empty() {
             stats.gap += 1;
@@ -115,7 +115,7 @@ impl Flow {
         }
     }
 
-    /// Puts a payload where it belongs: on, aside or away.
+    /// Appends a payload, keeps it for later, or drops it.
     fn place<S: FnMut(&[u8])>(
         &mut self,
         sequence: u32,
@@ -138,7 +138,7 @@ impl Flow {
             } else {
                 outcome.stats.overflow += 1;
                 self.lose_place();
-                // Join at the earliest that is there: a waiting segment, or else this one.
+                // Join at the earliest data: a waiting segment, or else this one.
                 if self.waiting.first().is_some_and(|first| self::ahead(first.sequence, sequence) >= 0) {
                     self.settle(outcome);
                 }
@@ -166,7 +166,7 @@ impl Flow {
         true
     }
 
-    /// Takes waiting segments whose time has come.
+    /// Takes waiting segments that are next.
     fn settle<S: FnMut(&[u8])>(&mut self, outcome: &mut Outcome<'_, S>) {
         while let Some(first) = self.waiting.first() {
             let next = *self.next.get_or_insert(first.sequence);
@@ -180,7 +180,7 @@ impl Flow {
         self.waiting = Vec::new();
     }
 
-    /// Takes a payload that begins at or before what is expected next.
+    /// Takes a payload that begins at or before the expected position.
     fn advance<S: FnMut(&[u8])>(
         &mut self,
         sequence: u32,
@@ -202,7 +202,7 @@ impl Flow {
         }
     }
 
-    /// Forgets where messages begin; the next segment is joined at.
+    /// Drops the knowledge of message boundaries; the stream is joined at the next segment.
     fn lose_place(&mut self) {
         self.next = None;
         self.sure = false;
@@ -215,7 +215,7 @@ impl Flow {
         mut bytes: &[u8],
         outcome: &mut Outcome<'_, S>,
     ) -> Result<(), Nonsense> {
-        // A message that has begun: the rest of its prefix first, then the rest of the message.
+        // The rest of a message that has begun: first its prefix, then its content.
         while !self.partial.is_empty() && !bytes.is_empty() {
             let missing = needed(&self.partial) - self.partial.len();
             let (head, rest) = bytes.split_at(missing.min(bytes.len()));
@@ -243,8 +243,8 @@ impl Flow {
         (outcome.sink)(message.get(PREFIX..).unwrap_or_default());
     }
 
-    /// Whether `bytes` can begin a message. Where the stream was joined by guess, its header must look like
-    /// that of an answer, too.
+    /// Whether `bytes` can begin a message. If the boundary is a guess, the header must also look like that of a
+    /// response.
     fn check(&self, bytes: &[u8]) -> Result<(), Nonsense> {
         let too_short = bytes.len() >= PREFIX && needed(bytes) < PREFIX + SHORTEST;
         let no_response = bytes.get(PREFIX + 2).is_some_and(|flags| flags & 0x80 == 0);
@@ -254,7 +254,7 @@ impl Flow {
     }
 }
 
-/// How many bytes the message has that `bytes` begin, its prefix included; the prefix alone until it is whole.
+/// The length of the message that `bytes` begins, including its prefix; the prefix alone until the prefix is complete.
 fn needed(bytes: &[u8]) -> usize {
     match bytes {
         [high, low, ..] => PREFIX + usize::from(u16::from_be_bytes([*high, *low])),

@@ -55,7 +55,7 @@ impl Rig {
         self.push(key(1), sequence, 0, 0, payload);
     }
 
-    /// Compares the messages that were handed on, and prints no more of them than is of use.
+    /// Compares the messages that were passed on, and prints only a few of them.
     fn got(&self, expected: &[Vec<u8>]) {
         let brief = |messages: &[Vec<u8>]| -> Vec<_> {
             messages.iter().map(|message| (message.len(), message.last().copied())).collect()
@@ -137,7 +137,7 @@ fn joined_in_the_middle_of_a_stream() {
     rig.data(777, &framed(&messages));
     rig.got(&messages);
 
-    // In the middle of a message: dropped until a segment begins with one.
+    // In the middle of a message: dropped until a message begins a segment.
     rig.push(key(2), 777, 0, 0, &[9; 100]);
     rig.push(key(2), 877, 0, 0, &[0; 100]);
     assert_eq!(rig.losses(), [("tcp_unsynced", 2)]);
@@ -285,7 +285,7 @@ fn the_oldest_stream_makes_room() {
     assert_eq!(rig.losses(), [("tcp_evicted", 3)]);
 }
 
-/// Segments of a stream: each byte at least once, in any order, some again and differently cut.
+/// Segments of a stream: each byte at least once, in any order, some repeated with other boundaries.
 fn shuffled(length: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
     let range = (0..length, 0..length).prop_map(|(one, other)| (one.min(other), one.max(other) + 1));
     let cuts = prop::collection::btree_set(1..length, 0..30);
