@@ -1,4 +1,4 @@
-//! Figures of evenness: how connections spread over n endpoints, those that got none included.
+//! Figures of spread: how evenly connections are distributed over n endpoints, including those that got none.
 //!
 //! In: x, the number of connections, of each endpoint, in any order. Out: [`Spread`].
 //!
@@ -13,13 +13,12 @@
 //! | Gini coefficient | 0 | (n−1)/n |
 //! | entropy over its maximum, ln n | 1 | 0 |
 //!
-//! N random choices have a dispersion of about 1 and a CV² of about (n−1)/N. z says how many standard deviations the
-//! dispersion is above that, by the cube root that makes chi-square nearly normal (Wilson and Hilferty, 1931). It
-//! presumes that choices are independent; connections of a pool are not, so it is taken from selections.
+//! N random choices have a dispersion of about 1 and a CV² of about (n−1)/N. z is the number of standard deviations by
+//! which the dispersion exceeds that; the cube root makes chi-square nearly normal (Wilson and Hilferty, 1931). z
+//! assumes independent choices. Connections of a pool are not independent, so z is computed from selections.
 //!
-//! Without endpoints or without connections there is nothing to be even or uneven about, and every figure
-//! is 0; a peak to mean or index of 0 says just that, as neither can be 0 otherwise. With one endpoint all is even.
-//! No figure is ever NaN or infinite.
+//! Without endpoints or without connections every figure is 0. Peak to mean and Jain's index cannot be 0 otherwise.
+//! With one endpoint the spread is even. No figure is ever NaN or infinite.
 
 mod chance;
 #[cfg(test)]
@@ -43,7 +42,7 @@ pub fn of(counts: &[u64]) -> Spread {
     let variance = counts.iter().map(|x| (real(*x) - mean).powi(2)).sum::<f64>() / n;
     let used = counts.iter().filter(|x| **x > 0).count();
 
-    // The bounds are those of exact arithmetic; rounding may pass them by a hair.
+    // The bounds are those of exact arithmetic; rounding may exceed them slightly.
     spread.coverage = real(u64::try_from(used).unwrap_or(u64::MAX)) / n;
     spread.peak_to_mean = (real(peak) / mean).clamp(1.0, n);
     spread.cv = (variance.sqrt() / mean).min((n - 1.0).sqrt());
@@ -61,9 +60,9 @@ pub fn of(counts: &[u64]) -> Spread {
     spread
 }
 
-/// The same where random choice would not reach all endpoints alike, as some came later: `exposures` are in the same
-/// order, in proportion to what each could expect. Dispersion, z and the peak are held against that; an endpoint that
-/// could expect less than one connection says nothing about chance, and less than five nothing about peaks.
+/// The same for endpoints with different expected shares, because some came later. `exposures` are in the same order
+/// and proportional to those shares. Dispersion, z and the peak are compared with them. An endpoint with less than one
+/// expected connection says nothing about chance, and one with less than five says nothing about peaks.
 #[must_use]
 pub fn exposed(counts: &[u64], exposures: &[f64]) -> Spread {
     let mut spread = of(counts);
@@ -88,7 +87,7 @@ pub fn exposed(counts: &[u64], exposures: &[f64]) -> Spread {
     spread
 }
 
-/// `part` of `whole`, 0 to 1; 0 of nothing.
+/// `part` divided by `whole`, 0 to 1; 0 if `whole` is 0.
 #[must_use]
 pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { real(part) / real(whole) }
@@ -100,17 +99,17 @@ pub(crate) fn deviations(dispersion: f64, freedom: f64) -> f64 {
     (dispersion.cbrt() - (1.0 - variance)) / variance.sqrt()
 }
 
-/// Half the mean difference of any two, over the mean.
+/// Half the mean difference of any two values, divided by the mean.
 fn gini(counts: &[u64], total: f64) -> f64 {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();
     let n = real(u64::try_from(sorted.len()).unwrap_or(u64::MAX));
-    // Of the i-th smallest the weight is 2i − n − 1: smaller ones count against larger ones.
+    // The i-th smallest has the weight 2i − n − 1: smaller ones count against larger ones.
     let sum: f64 = (1_u64..).zip(&sorted).map(|(i, x)| (2.0 * real(i) - n - 1.0) * real(*x)).sum();
     sum / (n * total)
 }
 
-/// Of the shares, over that of equal shares.
+/// Entropy of the shares, divided by that of equal shares.
 fn entropy(counts: &[u64], total: f64) -> f64 {
     if counts.len() < 2 {
         return 1.0;
@@ -126,7 +125,7 @@ fn entropy(counts: &[u64], total: f64) -> f64 {
     bits / real(u64::try_from(counts.len()).unwrap_or(u64::MAX)).ln()
 }
 
-/// Exact up to 2⁵³, far beyond any count; above it the nearest.
+/// Exact up to 2⁵³, far beyond any count; rounded above.
 fn real(count: u64) -> f64 {
     count as f64
 }

@@ -1,28 +1,28 @@
-//! What random choice would show: coverage and peak to mean of N independent choices among n endpoints.
+//! The figures that random choice would produce: coverage and peak to mean of N independent choices among n endpoints.
 //!
-//! In: N > 0 and n > 0. Out: expected figures, within 1 to n. Never more than some microseconds, as it is asked for
-//! with each snapshot, Service and client.
+//! In: N > 0 and n > 0. Out: expected figures, from 1 to n. A call takes some microseconds at most, because each
+//! snapshot makes one for each Service and client.
 //!
 //! Coverage has a closed form. The expected peak has none. With λ = N/n it is
 //! - **N up to 16:** exact. The peak is at most k in N!·[xᴺ] (Σ_{j≤k} xʲ/j!)ⁿ of nᴺ cases, and the coefficients of a
 //!   power follow from one another (p·q′ = n·p′·q for q = pⁿ).
-//! - **λ below 10:** that of n independent Poisson counts with mean λ, Σ_k 1 − F(k)ⁿ. Taking N as the mean instead of as
-//!   given costs less than 1.5 %.
-//! - **else:** by the normal distribution. A Poisson count is about λ + √λ·Z + (Z² − 1)/6 (Cornish and Fisher), and that
-//!   the counts add up to N takes the mean of all Z off, which leaves the mean of the largest, M, as it was: the peak to
+//! - **λ below 10:** the peak of n independent Poisson counts with mean λ, Σ_k 1 − F(k)ⁿ. The error from taking N as
+//!   the mean instead of as given is below 1.5 %.
+//! - **otherwise:** the normal distribution. A Poisson count is about λ + √λ·Z + (Z² − 1)/6 (Cornish and Fisher). The
+//!   counts add up to N, which subtracts the mean of all Z and leaves the mean of the largest, M, unchanged. So peak to
 //!   mean is 1 + E[M]/√λ + (E[M²] − 1)/(6λ), within 1 %.
 //!
 //! The tests compare with enumeration and simulation.
 
-/// Up to here the expected peak is computed exactly. Beyond it the power's coefficients lose digits.
+/// The expected peak is exact up to this N. Beyond it the power's coefficients lose digits.
 const EXACT: u8 = 16;
 
-/// Endpoints' mean count from which the normal distribution stands in for Poisson's.
+/// From this mean count per endpoint on, the normal distribution replaces Poisson's.
 const NORMAL: f64 = 10.0;
 
-/// Share of endpoints that some of the choices fall on.
+/// The share of endpoints that get at least one choice.
 pub(super) fn coverage(choices: f64, endpoints: f64) -> f64 {
-    // 1 − (1 − 1/n)ᴺ, without losing digits at large n.
+    // 1 − (1 − 1/n)ᴺ, without loss of digits at large n.
     if endpoints < 2.0 { 1.0 } else { -(choices * (-1.0 / endpoints).ln_1p()).exp_m1() }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn peak_to_mean(choices: u64, endpoints: u64) -> f64 {
     expected.clamp(1.0, n)
 }
 
-/// Expected peak of few choices.
+/// The expected peak of few choices.
 fn exact(choices: u8, n: f64) -> f64 {
     let mut factorial = [1.0; EXACT as usize + 1];
     let mut cases = 1.0; // N!/nᴺ
@@ -90,21 +90,21 @@ fn poisson(choices: u64, mean: f64, endpoints: u64) -> f64 {
 /// Expected peak to mean by the normal distribution.
 fn normal(mean: f64, n: f64) -> f64 {
     let largest = largest_normal(n);
-    // The largest of two varies by 1 − 1/π, that of n by about this.
+    // The largest of two varies by 1 − 1/π, the largest of n by about this.
     let square = largest.powi(2) + 1.0 / (1.0 + 0.8 * largest.powi(2));
     1.0 + largest / mean.sqrt() + (square - 1.0) / (6.0 * mean)
 }
 
 /// Expected largest of n standard normal variables, within 1 %.
 fn largest_normal(n: f64) -> f64 {
-    // The largest is above its expected value with a chance of about c/n, where c falls from ln 2 (n = 1) towards
-    // exp(−γ), that of the extreme value distribution; the 0.3 is fitted to the known values.
+    // The largest exceeds its expected value with a probability of about c/n. c falls from ln 2 (n = 1) towards
+    // exp(−γ), that of the extreme value distribution; the 0.3 is fitted to known values.
     let limit = 0.561_459_483_566_885_2;
     let c = limit + (std::f64::consts::LN_2 - limit) / (1.0 + 0.3 * n.ln());
     upper_quantile(-(-c / n).exp_m1())
 }
 
-/// The point that a standard normal variable is above with this chance, below one half; off by less than 0.0005
+/// The point that a standard normal variable exceeds with this probability, below one half. The error is below 0.0005
 /// (Hastings' rational approximation, 26.2.23 in Abramowitz and Stegun).
 fn upper_quantile(chance: f64) -> f64 {
     let t = (-2.0 * chance.ln()).sqrt();

@@ -70,7 +70,7 @@ fn who_came_later_could_expect_less() {
     assert_eq!((exposed.peak_to_mean, exposed.cv), (plain.peak_to_mean, plain.cv), "figures are figures");
     let hot = super::exposed(&[340, 335, 330, 30, 30, 30], &exposures);
     assert!(hot.z.unwrap() > 4.0 && hot.peak_to_expected > 1.5, "{hot:?}");
-    // Of what could expect next to nothing a single connection is no peak.
+    // A single connection to an endpoint with almost no expected share is no peak.
     let new = super::exposed(&[340, 335, 330, 1], &[335.0, 335.0, 335.0, 0.1]);
     assert!(new.z.unwrap() < 1.0 && new.peak_to_expected < 1.3, "{new:?}");
     for alike in [&[2.0; 6][..], &[0.0; 6], &[1.0]] {
