@@ -1,8 +1,8 @@
 //! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
 //!
-//! Invariants: at most `CONNECTIONS` connections at a time, each with a bounded time for its head, for its answer
-//! and for reading it, so that no client can use the observer up; the listening socket is bound before anything is loaded
-//! into the kernel.
+//! Invariants: at most `CONNECTIONS` connections are served at the same time, each with a time limit for its head, its
+//! response and the reading of it, so no client can exhaust the daemon. The listening socket is bound before anything
+//! is loaded into the kernel.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,20 +19,21 @@ use tokio_io_timeout::TimeoutStream;
 
 pub mod routes;
 
-/// Connections served at a time; more wait in the listening queue.
+/// Connections served at the same time; more wait in the listening queue.
 const CONNECTIONS: usize = 64;
-/// For the head of a request; also how long an idle connection is kept.
+/// Time limit for the head of a request; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// After this a connection is closed when its request is answered; clients connect again by themselves.
+/// After this time, a connection is closed when its request is answered. Clients connect again by themselves.
 const MAX_AGE: Duration = Duration::from_secs(300);
-/// What the kernel keeps of answers for each connection, as memory of this process's cgroup; it would let that grow to
-/// megabytes for a client that does not read.
+/// How much of a response the kernel buffers per connection, in memory of this process's cgroup. Without a limit, a
+/// client that does not read would make it megabytes.
 const SEND_BUFFER: u32 = 128 << 10;
 /// Connections that may wait in the listening queue.
 const BACKLOG: u32 = 1024;
-/// How long a client may leave an answer unread: its place is wanted by others.
+/// How long a client may leave a response unread. Others need its slot.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long requests under way may take to finish; then they are cut, as those whose client reads nothing.
+/// How long requests in progress may take to finish. After that they are cut, like those of a client that does not
+/// read.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A socket that listens.
@@ -42,10 +43,10 @@ pub struct Server {
     address: SocketAddr,
 }
 
-/// Nothing can be served at the address.
+/// The address cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody else has it.
+    /// Another process has it.
     #[error(
         "cannot listen on {0}: the port is in use; stop the other program (`ss -ltnp 'sport = :{port}'` shows \
          it) or choose another address with --listen",
@@ -68,9 +69,9 @@ impl Server {
     pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bound = async {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // What an earlier daemon's connections have left on the port is nobody's.
+            // Connections of an earlier daemon may still occupy the port.
             socket.set_reuseaddr(true)?;
-            // Connections inherit it.
+            // Accepted connections inherit it.
             socket.set_send_buffer_size(SEND_BUFFER)?;
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
@@ -85,15 +86,15 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop` ends, then lets requests that are under way finish.
+    /// Serves until `stop` ends, then lets requests in progress finish.
     pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        // The value never changes: that the sender is dropped is the message.
+        // The value never changes: the drop of the sender is the message.
         let (stopping, stopped) = watch::channel(());
         let accept = async {
             loop {
@@ -106,7 +107,7 @@ impl Server {
                             drop(slot);
                         });
                     }
-                    // Out of file descriptors, or the peer was faster: waiting is all that helps.
+                    // No file descriptors are left, or the peer was faster: only waiting helps.
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -120,7 +121,7 @@ impl Server {
         }
         drop(self.listener);
         drop(stopping);
-        // Every connection gives its slot back within DRAIN_TIMEOUT.
+        // Every connection releases its slot within DRAIN_TIMEOUT.
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
         let _slots = slots.acquire_many(all).await;
     }

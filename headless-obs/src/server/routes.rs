@@ -1,4 +1,4 @@
-//! What is served under which path.
+//! The paths that the server has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::expose::snapshot::Snapshot;
 use crate::handle::{EngineHandle, Gone, Readiness};
 use crate::page::{self, Place};
 
-/// For an answer; the engine takes milliseconds unless it is stuck.
+/// Time limit for a response. The engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the routes need.
@@ -38,7 +38,7 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
         .with_state(Parts { engine, readiness })
 }
 
-/// Gives up where the answer takes too long.
+/// Returns an error if the response takes too long.
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -49,7 +49,7 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// What a person sees: the snapshot of now. It names every path.
+/// The page for people: a snapshot of this moment. It names every path.
 async fn page(State(parts): State<Parts>) -> Response {
     let snapshot = match take(&parts).await {
         Ok(snapshot) => snapshot,
@@ -74,7 +74,7 @@ async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {
     let accepted: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::wanted(&accepted.join(","));
-    // Takes a while where there are many series, and others want to be served meanwhile.
+    // This takes a while if there are many series, and other requests must be served in the meantime.
     match tokio::task::spawn_blocking(move || metrics::encode(scrape, format)).await {
         Ok(Ok(body)) => typed(format.media_type(), body),
         Ok(Err(error)) => failed(&error),

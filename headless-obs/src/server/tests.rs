@@ -118,7 +118,7 @@ async fn garbage_costs_nobody_anything() {
     let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
     for garbage in [&b"\x16\x03\x01\x00\xff\r\n\r\n"[..], b"GET / HTTP/9\r\n\r\n", &[b'A'; 40_000]] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        // The server may hang up in the middle of it.
+        // The server may close the connection in the middle of it.
         let _cut = stream.write_all(garbage).await;
         let mut answer = Vec::new();
         let _cut = stream.read_to_end(&mut answer).await;
@@ -134,7 +134,7 @@ async fn more_connections_than_slots_wait_and_stop_ends_them() {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
     let waiting = tokio::spawn(get(server.address, "/healthz", ""));
-    // All slots are taken by connections that say nothing; one that ends lets the next in.
+    // Silent connections take all slots; when one ends, the next one gets in.
     drop(idle.pop());
     assert!(waiting.await.unwrap().0.starts_with("http/1.1 200"));
     server.stop.send(()).unwrap();
