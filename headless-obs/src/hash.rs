@@ -1,8 +1,8 @@
 //! Hash maps of the pure core: those of the standard library with a faster hash.
 //!
-//! An event asks some twenty maps, most by an address or a few numbers, and with the standard hash (SipHash) half of all
-//! instructions were hashing. Addresses, names and ports are others' choice, so where they end up in a map must not be
-//! foreseeable: foldhash is keyed, and the keys are from the operating system's randomness, anew for each map.
+//! An event takes some twenty map lookups, most by an address or a few numbers. With the standard hash (SipHash), half
+//! of all instructions were hashing. Others choose the addresses, names and ports, so the position of a key in a map
+//! must not be predictable: foldhash has a key for each map, from the operating system's randomness.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 use foldhash::SharedSeed;
 use foldhash::fast::{FoldHasher, SeedableRandomState};
 
-/// A map; made by `default()` or `collect()`.
+/// A map. `default()` or `collect()` makes it.
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, Keyed>;
-/// A set; made likewise.
+/// A set. `default()` or `collect()` makes it.
 pub(crate) type HashSet<T> = std::collections::HashSet<T, Keyed>;
 
 /// The keys of one map.
@@ -37,7 +37,7 @@ impl BuildHasher for Keyed {
     }
 }
 
-/// The standard library has its keys from the operating system.
+/// The standard library takes its keys from the operating system.
 fn random() -> u64 {
     RandomState::new().hash_one(())
 }

@@ -1,9 +1,9 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]; time is an argument, nothing in it does IO.
-//! IO shell: [`probe`], [`sources`], `server`, `commands`; only `app` knows both. Without the feature `shell` there is the core,
-//! and of the shell what reads hostile input: `cargo xtask fuzz` builds no more than that.
+//! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]. Time is an argument, and none of them does IO.
+//! IO shell: [`probe`], [`sources`], `server`, `commands`. Only `app` knows both. Without the feature `shell`, the
+//! crate has the core and the parts of the shell that read hostile input; `cargo xtask fuzz` builds only those.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -36,7 +36,7 @@ pub mod meaning;
 pub mod page;
 #[cfg(feature = "shell")]
 pub mod probe;
-/// The kernel side seen from user space: of it, what is read alone.
+/// The kernel side as user space sees it: only the part that reads records.
 #[cfg(not(feature = "shell"))]
 pub mod probe {
     #![expect(unsafe_code, reason = "plain types from bytes")]

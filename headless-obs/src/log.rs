@@ -7,8 +7,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Cli, Command, LogFormat};
 
-/// Starts logging as the command line says. A daemon says what it does; other commands only what is wrong, and
-/// the live view nothing where it would be written into the picture.
+/// Starts the log as the command line says. A daemon logs what it does, and other commands only what is wrong. The live
+/// view logs nothing if standard error is its terminal.
 pub fn start(cli: &Cli) -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let usual = match &cli.command {
@@ -26,7 +26,7 @@ pub fn start(cli: &Cli) -> anyhow::Result<()> {
         })?,
         _ => filter.parse_lossy(""),
     };
-    // kube logs every failure of every try; what is worth saying is said once, and better, by the source.
+    // kube logs every failed attempt. The source itself reports what matters, once.
     if !wanted.is_some_and(|wanted| wanted.contains("kube")) {
         for quiet in ["kube_client=off", "kube_runtime=off"] {
             filter = filter.add_directive(quiet.parse()?);
@@ -35,7 +35,7 @@ pub fn start(cli: &Cli) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // Where standard error cannot be written to, as on a full disk, complaining about it there is a panic.
+        // If standard error cannot be written to, as on a full disk, a complaint there would be a panic.
         .log_internal_errors(false);
     match cli.common.log_format {
         LogFormat::Text => {

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             commands::output::note(&format!("error: {error:#}"));
-            // As for an option that is wrong by itself.
+            // The same exit code as for an invalid option.
             if error.is::<Misfit>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -24,16 +24,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     log::start(&cli)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // What goes wrong here is found when this thread gives up its own.
+        // An error here is found when the main thread drops its own capabilities.
         .on_thread_start(|| drop(probe::as_a_helper()))
         .build()?;
     let result = runtime.block_on(commands::execute(cli, app::start, app::checks));
-    // A thread that waits for a reader of standard output must not keep the process.
+    // A thread that waits for a reader of standard output must not keep the process alive.
     runtime.shutdown_background();
     result
 }
 
-/// As with `headless-obs trace | head`: that is no error.
+/// `headless-obs trace | head` closes the pipe; that is no error.
 fn nobody_reads(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -1,5 +1,4 @@
-//! What tests share: texts that are compared with files in `src/golden/`, and random numbers that are the same
-//! each time.
+//! Helpers of tests: comparison with files in `src/golden/`, and random numbers that are the same each time.
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it instead.
 pub(crate) fn golden(name: &str, actual: &str) {
@@ -14,7 +13,7 @@ pub(crate) fn golden(name: &str, actual: &str) {
     assert!(expected == actual, "{} differs; is now:\n{actual}", path.display());
 }
 
-/// Compares with what a file of the repository has between two marks; `UPDATE_GOLDEN=1` writes it instead.
+/// Compares with the text between two marks in a file of the repository; `UPDATE_GOLDEN=1` writes it instead.
 pub(crate) fn golden_part(name: &str, (begin, end): (&str, &str), actual: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let document = std::fs::read_to_string(&path).unwrap();
@@ -43,9 +42,9 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to below the bound, which is not 0.
+    /// At least 0 and below the bound, which is not 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        // The upper half of the product is uniform but for one part in 2⁶⁴.
+        // The upper half of the product is uniform except for one part in 2⁶⁴.
         let bound = u128::try_from(bound).unwrap();
         usize::try_from((u128::from(self.next()) * bound) >> 64).unwrap()
     }

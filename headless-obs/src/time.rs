@@ -1,7 +1,6 @@
-//! The one time line of the core: nanoseconds of the kernel's monotonic clock, as ring records carry them.
+//! The only clock in the core: nanoseconds of the kernel's monotonic clock, as ring records carry them.
 //!
-//! Nothing in the core reads a clock; the shell passes [`Time`] in and turns it into wall-clock time on the
-//! way out.
+//! The core reads no clock. The shell passes [`Time`] in, and turns it into wall-clock time for output.
 
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ impl Time {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// This moment and `duration` more.
+    /// This moment plus `duration`.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// `duration` before this moment, at the earliest the clock's zero.
+    /// This moment minus `duration`, at least the clock's zero.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
