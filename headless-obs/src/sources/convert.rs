@@ -1,11 +1,11 @@
-//! Objects of the Kubernetes API to the topology's own. Pure.
+//! Turns objects of the Kubernetes API into those of the topology. Pure.
 //!
 //! In: typed objects of any source. Out: [`Service`], [`Slice`], [`Pod`] with nil conditions resolved; nothing
 //! for an object that cannot matter; or an [`Invalid`] that names the field.
 //!
-//! Only TCP counts. A slice without ports serves any port; a slice whose ports are all of other protocols
-//! serves none, so it is passed over, and likewise a headless Service with such ports only. Slices of
-//! domain names (`addressType: FQDN`) are passed over.
+//! Only TCP counts. A slice without ports serves any port. A slice whose ports all have other protocols serves none, so
+//! it is ignored, and so is a headless Service with only such ports. Slices of domain names (`addressType: FQDN`) are
+//! ignored.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::topology::object::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
 
-/// The namespace of an object that names none.
+/// The namespace of an object that has none.
 const DEFAULT_NAMESPACE: &str = "default";
-/// The label that ties a slice to its Service.
+/// The label that names a slice's Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// The annotation that gives a static pod's own UID: the object is only its mirror, with another one.
+/// The annotation with a static pod's own UID; the API object is only its mirror and has another UID.
 const STATIC_UID: &str = "kubernetes.io/config.mirror";
-/// The label that marks slices of headless Services.
+/// The label of the slices of headless Services.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// What is wrong with an object.
@@ -122,7 +122,7 @@ pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid
     Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, key }))
 }
 
-/// An Endpoints object: one slice per subset, named `<name>/<number>`, which is no slice's own name.
+/// An Endpoints object: one slice per subset, named `<name>/<number>`; no slice can have such a name.
 pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
     let key = key(&object.metadata)?;
     let mut slices = Vec::new();
@@ -191,7 +191,7 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
     })
 }
 
-/// The TCP ports of a slice: none at all is any port; nothing if there are ports, but not of TCP.
+/// The TCP ports of a slice. An empty list means any port; nothing means that all ports have other protocols.
 fn target_ports<'a>(
     path: &str,
     listed: impl Iterator<Item = (Option<i32>, Option<&'a str>)>,
@@ -228,7 +228,7 @@ fn optional(text: Option<&str>) -> Option<Arc<str>> {
     text.filter(|text| !text.is_empty()).map(Arc::from)
 }
 
-/// The pod that an endpoint refers to, in the endpoint's namespace unless it names another.
+/// The pod that an endpoint refers to, in the endpoint's namespace unless the reference names another.
 fn pod_ref(target: Option<&core::ObjectReference>, endpoint: &ObjectKey) -> Option<PodRef> {
     let target = target.filter(|target| target.kind.as_deref() == Some("Pod"))?;
     let namespace = optional(target.namespace.as_deref());
@@ -245,7 +245,7 @@ fn has_headless_label(meta: &ObjectMeta) -> bool {
     meta.labels.as_ref().is_some_and(|labels| labels.contains_key(HEADLESS))
 }
 
-/// Elements with the path each has.
+/// The elements, each with its path.
 fn indexed<'a, T>(path: &str, list: Option<&'a [T]>) -> impl Iterator<Item = (String, &'a T)> {
     list.unwrap_or_default().iter().enumerate().map(move |(index, entry)| (format!("{path}[{index}]"), entry))
 }

@@ -1,13 +1,12 @@
 //! The source `files`: topology from manifests in a file or a folder.
 //!
-//! [`load`] reads all of it once. [`watch`] reports it, and again whenever it changes. A state with a flaw is
-//! refused as a whole: the last good one stays, until the flaw is gone.
+//! [`load`] reads everything once. [`watch`] reports it, and reports it again after each change. It rejects an invalid
+//! state as a whole and keeps the last valid one.
 //!
-//! Of a folder, the files `*.yaml`, `*.yml` and `*.json` directly in it are read, in the order of their names;
-//! names that begin with a dot are not. A file that is named itself can be called anything.
+//! In a folder, it reads the files `*.yaml`, `*.yml` and `*.json`, in the order of their names, except names that begin
+//! with a dot. It does not read subfolders. A file that the user names can have any name.
 //!
-//! Invariants: no polling; a change is never missed, since whatever changes while files are read has them read
-//! again.
+//! Invariants: no polling; no change is missed, because a change during a reading causes another reading.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,11 +25,11 @@ use crate::topology::object::Change;
 
 mod lookout;
 
-/// How the names of the files in a folder end.
+/// The extensions of the files that are read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
-/// Changes often come in groups: they have settled when none came for this long.
+/// Changes often come in groups. A group is over when no change came for this long.
 const SETTLED: Duration = Duration::from_millis(100);
-/// How long files may go on changing before they are read all the same.
+/// The longest time to wait for a group to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
@@ -66,7 +65,7 @@ pub enum FilesError {
         /// The file or folder.
         path: PathBuf,
     },
-    /// Changes cannot be noticed.
+    /// Changes cannot be observed.
     #[error("{}: cannot be watched for changes: {reason}; see fs.inotify.max_user_instances and max_user_watches", .path.display())]
     Unwatchable {
         /// The folder.
@@ -84,7 +83,7 @@ pub fn load(path: &Path) -> Result<Vec<Change>, FilesError> {
 /// A reading of everything at a path.
 struct State {
     changes: Vec<Change>,
-    /// The hash of all that was read: tells two readings apart without keeping either.
+    /// The hash of everything that was read. It distinguishes two readings without keeping either.
     fingerprint: u64,
 }
 
@@ -106,16 +105,16 @@ impl State {
     }
 }
 
-/// Reports everything at `path`, now and whenever it changes, until it is cancelled or nobody listens.
+/// Reports everything at `path`, now and after each change, until it is cancelled or the receiver is gone.
 ///
-/// Fails if the first state cannot be used; later ones are refused.
+/// Fails if the first state is invalid; later invalid states are rejected.
 pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), FilesError> {
-    // A path that stays the same wherever the process goes.
+    // An absolute path, valid also if the process changes its folder.
     let path = std::path::absolute(&path).map_err(|reason| FilesError::Unreadable { path, reason })?;
     let changed = Arc::new(Notify::new());
     let mut lookout = Lookout::at(&path, &changed)?;
     let first = read_all(&path).await?;
-    // What the last good state was read from; none: news is whatever comes next.
+    // The hash of the last valid state; none: the next state is new in any case.
     let mut good = Some(first.fingerprint);
     let mut update = Some(Update::Changes(first.changes));
     loop {
@@ -128,7 +127,7 @@ pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), Fi
             () = settle(&changed) => {}
             () = sender.closed() => return Ok(()),
         }
-        // What changes after this is noticed, so the reading that follows is not the last word.
+        // The watcher sees changes from here on, so a reading that follows cannot miss one.
         lookout.renew()?;
         update = match read_all(&path).await {
             Ok(state) if good == Some(state.fingerprint) => None,
@@ -152,7 +151,7 @@ async fn read_all(path: &Path) -> Result<State, FilesError> {
     }
 }
 
-/// Waits for a change, and then until there are no more, or for as long as patience lasts.
+/// Waits for a change, and then until the group of changes ends or the longest time is over.
 async fn settle(changed: &Notify) {
     changed.notified().await;
     let deadline = Instant::now() + PATIENCE;
@@ -160,7 +159,7 @@ async fn settle(changed: &Notify) {
     let _: Result<(), _> = timeout_at(deadline, quiet).await;
 }
 
-/// The files that `path` stands for.
+/// The files that belong to `path`.
 fn files(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
     let unreadable = |reason| FilesError::Unreadable { path: path.to_owned(), reason };
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
@@ -181,7 +180,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
 
 fn read(path: &Path) -> Result<String, FilesError> {
     let unreadable = |reason| FilesError::Unreadable { path: path.to_owned(), reason };
-    // Opening a named pipe would wait for whoever writes to it.
+    // To open a named pipe would wait for a writer.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(unreadable(io::Error::other("is no ordinary file")));
     }

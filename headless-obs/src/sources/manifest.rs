@@ -1,10 +1,10 @@
-//! Manifests, YAML or JSON text as `kubectl` reads and writes it, to the objects of a topology. Pure.
+//! Manifests to the objects of a topology: YAML or JSON as `kubectl` reads and writes it. Pure.
 //!
-//! In: texts. Out: all their objects as [`Change`]s, or the first [`Flaw`], which says where it is.
+//! In: texts. Out: all their objects as [`Change`]s, or the first [`Flaw`] with its position.
 //!
-//! Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them are read, other
-//! kinds are passed over. An object must not come twice. Endpoints count only for Services that no
-//! EndpointSlice names: a cluster keeps both for the same Service.
+//! It reads Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them, and ignores other
+//! kinds. An object must not occur twice. Endpoints count only for Services that have no EndpointSlice, because a
+//! cluster keeps both for the same Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,16 +17,16 @@ use serde_json::Value;
 use super::convert::{self, Invalid};
 use crate::topology::object::{Change, Kind, Object, ObjectKey, Slice};
 
-/// How a text is written.
+/// The format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// YAML, of which JSON is nearly a part.
+    /// YAML, which includes nearly all of JSON.
     Yaml,
     /// JSON.
     Json,
 }
 
-/// What is wrong with a text, and where.
+/// The error in a text, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// Number of the document in the text, from 1; empty documents do not count.
@@ -52,20 +52,20 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Objects of any number of texts.
+/// The objects of any number of texts.
 #[derive(Default)]
 pub struct Manifest {
-    /// Where each object was found.
+    /// The position of each object.
     places: BTreeMap<(&'static str, ObjectKey), String>,
     services: Vec<Object>,
     slices: Vec<Slice>,
-    /// Slices made of Endpoints.
+    /// Slices made from Endpoints.
     endpoints: Vec<Slice>,
     pods: Vec<Object>,
 }
 
 impl Manifest {
-    /// Adds the objects of `text`, which `source` names.
+    /// Adds the objects of `text`; `source` is its name.
     pub fn add(&mut self, source: &str, format: Format, text: &str) -> Result<(), Flaw> {
         let mut number = 0;
         let mut each = |document: Result<Value, String>| {
@@ -90,7 +90,7 @@ impl Manifest {
         self.places.is_empty()
     }
 
-    /// Everything there is, as a source reports it when it starts.
+    /// All objects, as a source reports them at its start.
     pub fn into_changes(mut self) -> Vec<Change> {
         let named: BTreeSet<_> =
             self.slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
@@ -150,7 +150,7 @@ impl Manifest {
                     self.slices.push(slice);
                 }
             }
-            // Passing over an old version would lose endpoints without a word.
+            // To ignore an old version would lose endpoints silently.
             (_, "EndpointSlice") if version.starts_with("discovery.k8s.io/") => {
                 let reason = format!("{version:?} is not supported; write \"discovery.k8s.io/v1\"");
                 return Err(place.flaw("apiVersion", reason));
@@ -168,7 +168,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Adds the items of a list. Those of a typed list, as the API gives it, do not name their kind.
+    /// Adds the items of a list. The items of a typed list, as the API returns it, do not name their kind.
     fn add_items(
         &mut self,
         items: Vec<Value>,
@@ -192,7 +192,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Notes where an object was found; it must not have been found before.
+    /// Records the position of an object, which must not occur twice.
     fn claim(&mut self, kind: &'static str, key: ObjectKey, place: &Place<'_>) -> Result<(), Flaw> {
         let here = format!("{}, document {}", place.source, place.document);
         let namespace = key.namespace.clone();
@@ -237,7 +237,7 @@ fn parse<T: DeserializeOwned>(value: Value, place: &Place<'_>) -> Result<T, Flaw
     })
 }
 
-/// Limits that the manifests of a large cluster stay below, and a text that expands without end does not.
+/// Limits that large clusters stay below. A text that expands without end exceeds them.
 fn yaml_options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {

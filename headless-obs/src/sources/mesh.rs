@@ -1,17 +1,17 @@
-//! Proxies of service meshes, told by the pods they are in. Pure.
+//! Finds the proxies of service meshes by the pods that they are in. Pure.
 //!
-//! A mesh redirects what the containers of a pod send to a proxy, and the proxy connects on their behalf. To the
-//! kernel these are two connections: the application's, still with the address that it dialled, and the proxy's. The
-//! application's is counted: it is its choice, and it can be explained by its DNS answers. Likewise the proxy in front of
-//! a server connects to it from within the same pod.
+//! A mesh redirects the traffic of a pod's containers to a proxy, and the proxy connects in their place. The kernel
+//! sees two connections: the application's, still with the address that it selected, and the proxy's. The application's
+//! connection counts, because the application selected the address and its DNS answers explain it. In the same way, the
+//! proxy in front of a server connects to the server from within the server's pod.
 //!
 //! | mesh | proxy |
 //! |---|---|
 //! | Istio, Linkerd | a container in the pod, perhaps among the init containers |
 //! | Istio ambient | the pod `ztunnel`, one per node, with sockets inside the pods it serves |
 //!
-//! A pod that has nothing but a proxy is a gateway: a client like any other. So is one whose proxy takes nothing over by
-//! itself (Istio's interception mode `NONE`).
+//! A pod with no container but a proxy is a gateway, a client like any other. So is a pod whose proxy takes over no
+//! traffic (Istio's interception mode `NONE`).
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -21,12 +21,12 @@ use crate::topology::object::Proxies;
 const SIDECARS: [&str; 2] = ["istio-proxy", "linkerd-proxy"];
 /// The label of pods that serve their whole node, and its value.
 const NODE_PROXY: (&str, &str) = ("app", "ztunnel");
-/// Says how Istio's sidecar gets what the pod sends.
+/// The annotation for how Istio's sidecar gets the pod's traffic.
 const INTERCEPTION: &str = "sidecar.istio.io/interceptionMode";
 
-/// Which of the pod's containers are proxies for others.
+/// The containers of the pod that are proxies for others.
 ///
-/// Ids come with the status that the kubelet reports, and so do those of containers.
+/// The kubelet reports the ids of containers in the pod's status.
 pub(super) fn proxies(pod: &Pod) -> Proxies {
     let (Some(spec), meta) = (&pod.spec, &pod.metadata) else { return Proxies::None };
     let has = |map: &Option<std::collections::BTreeMap<String, String>>, (key, value): (&str, &str)| {
@@ -49,7 +49,7 @@ fn is_sidecar(name: &str) -> bool {
     SIDECARS.contains(&name)
 }
 
-/// The id without the runtime: `containerd://4bf9…`.
+/// The id without the runtime, as in `containerd://4bf9…`.
 fn id(status: &ContainerStatus) -> Option<Box<str>> {
     let id = status.container_id.as_deref()?;
     Some(id.rsplit_once("//").map_or(id, |(_, id)| id).into())

@@ -1,8 +1,8 @@
 //! Where the topology comes from.
 //!
-//! A source is an async function that sends [`Update`]s into a channel until it is cancelled:
-//! `files::watch`, `kubernetes::Kubernetes::watch`. Objects of the Kubernetes API become the topology's own in
-//! [`convert`], whatever the source.
+//! A source is an async function that sends [`Update`]s into a channel until it is cancelled: `files::watch`,
+//! `kubernetes::Kubernetes::watch`. [`convert`] turns objects of the Kubernetes API into the topology's own, whatever
+//! the source.
 
 use crate::topology::object::Change;
 
@@ -20,10 +20,10 @@ mod workload;
 pub enum Update {
     /// The topology changes.
     Changes(Vec<Change>),
-    /// The source is in a state that cannot be used, and why; the topology stays as it was. The next
-    /// [`Update::Changes`] ends it.
+    /// The source has an invalid state, and the reason. The topology does not change. The next [`Update::Changes`] ends
+    /// this.
     Refused(String),
-    /// The topology is not complete yet, or no longer what it is now, and why; it stays as it was.
-    /// [`Change::Synced`] ends it.
+    /// The topology is not complete yet, or no longer current, and the reason. The topology does not change.
+    /// [`Change::Synced`] ends this.
     OutOfTouch(String),
 }

@@ -1,19 +1,19 @@
-//! Which workload a pod belongs to.
+//! The workload of a pod.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-/// Characters of the hashes that Kubernetes appends to names.
+/// The characters of the hashes that Kubernetes appends to names.
 const HASH: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Minutes since 1970 that a CronJob appends to its Jobs' names: from 2015, before there were CronJobs, on.
-/// Dates, such as 20260131, are below.
+/// The minutes since 1970 that a CronJob appends to the names of its Jobs. They start in 2015, before there were
+/// CronJobs; dates such as 20260131 are smaller.
 const JOB_MINUTES: std::ops::Range<u64> = 24_000_000..100_000_000;
 
 /// The name of the Deployment, StatefulSet, CronJob … that `pod` belongs to, or its own.
 ///
-/// Only the pod itself is looked at. A ReplicaSet stands for its Deployment and a Job for its CronJob if their
-/// names have the form that those give them.
+/// The function looks at the pod alone. A ReplicaSet stands for its Deployment and a Job for its CronJob, if the name
+/// has the form that Kubernetes gives it.
 pub(super) fn of(pod: &Pod, name: &str) -> String {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     let Some(owner) = owners.iter().find(|owner| owner.controller == Some(true)) else {
@@ -24,7 +24,7 @@ pub(super) fn of(pod: &Pod, name: &str) -> String {
         "Job" => without_suffix(&owner.name, |suffix| {
             suffix.parse().is_ok_and(|minutes| JOB_MINUTES.contains(&minutes))
         }),
-        // A static pod: its name ends in that of its node.
+        // A static pod: its name ends in the name of its node.
         "Node" => name.strip_suffix(&owner.name).and_then(|rest| rest.strip_suffix('-')).unwrap_or(name),
         _ => &owner.name,
     };
@@ -41,7 +41,7 @@ fn replica_set<'a>(owner: &'a OwnerReference, pod: &Pod) -> &'a str {
     }
 }
 
-/// `name` without what follows its last dash, if that is what `is_suffix` looks for.
+/// `name` without the part after its last dash, if `is_suffix` accepts that part.
 fn without_suffix(name: &str, is_suffix: impl Fn(&str) -> bool) -> &str {
     match name.rsplit_once('-') {
         Some((rest, suffix)) if !rest.is_empty() && is_suffix(suffix) => rest,

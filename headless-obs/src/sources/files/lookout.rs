@@ -1,8 +1,8 @@
-//! Notices that files may have changed.
+//! Watches files for changes.
 //!
-//! Editors and ConfigMaps replace files by renaming, and anything on the way to a file can be replaced, so it is
-//! folders that are watched: every one that the path, the files and the links among them lead through. What
-//! happens to other names in those folders is passed over.
+//! Editors and ConfigMaps replace files by a rename, and any folder or link on the path can be replaced. So the watches
+//! are on folders: every folder on the path, and on the paths of the files and links. Events of other names in those
+//! folders are ignored.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 
 use super::{EXTENSIONS, FilesError, files, has_extension};
 
-/// The most links that are followed: some lead in circles.
+/// The most links to follow; links can form a circle.
 const MAX_LINKS: usize = 256;
 
-/// Wakes somebody when files may have changed.
+/// Notifies the source when files may have changed.
 pub(super) struct Lookout {
     path: PathBuf,
     changed: Arc<Notify>,
@@ -28,13 +28,13 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    /// Wakes `changed` when the files that the absolute `path` stands for may have changed.
+    /// Notifies `changed` when the files at the absolute `path` may have changed.
     pub(super) fn at(path: &Path, changed: &Arc<Notify>) -> Result<Self, FilesError> {
         let _watcher = watcher(path, Arc::clone(changed))?;
         Ok(Self { path: path.to_owned(), changed: Arc::clone(changed), _watcher })
     }
 
-    /// Looks at the folders that are there now: those before may have been replaced.
+    /// Watches the folders that exist now; some may have been replaced.
     pub(super) fn renew(&mut self) -> Result<(), FilesError> {
         self._watcher = watcher(&self.path, Arc::clone(&self.changed))?;
         Ok(())
@@ -46,7 +46,7 @@ fn watcher(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWatcher, File
     let unwatchable = |path: &Path, reason| FilesError::Unwatchable { path: path.to_owned(), reason };
     let names = trail.names;
     let handler = move |event: notify::Result<notify::Event>| {
-        // Errors and events without a path say that events were lost.
+        // Errors, and events without a path, mean that events were lost.
         if event.map_or(true, |event| !is_reading(event.kind) && concerns(&names, &event.paths)) {
             changed.notify_one();
         }
@@ -69,12 +69,12 @@ fn watcher(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWatcher, File
     Ok(watcher)
 }
 
-/// Whether an event says no more than that somebody, such as this process, opened or read a file.
+/// Whether an event only reports that a process, perhaps this one, opened or read a file.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
-/// Whether any of `paths` is on the trail, could be a manifest, or is one of a ConfigMap's links.
+/// Whether one of `paths` is on the trail, can be a manifest, or is a link of a ConfigMap.
 fn concerns(names: &BTreeSet<OsString>, paths: &[PathBuf]) -> bool {
     paths.is_empty()
         || paths.iter().any(|path| {
@@ -97,7 +97,7 @@ fn is_denied(error: &notify::Error) -> bool {
     matches!(&error.kind, ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// What lies on the way to the files.
+/// The folders and links on the way to the files.
 #[derive(Default)]
 struct Trail {
     folders: BTreeSet<PathBuf>,

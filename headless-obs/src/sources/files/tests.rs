@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::topology::object::{Kind, Object};
 
-/// A folder of its own, gone with the test.
+/// A temporary folder that the test removes.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -69,7 +69,7 @@ impl Watched {
     }
 
     async fn next(&mut self) -> Update {
-        // Long enough for any machine; only a failure waits for it.
+        // Long enough for any machine; only a failing test waits that long.
         let next = timeout(Duration::from_mins(1), self.updates.recv()).await;
         next.expect("there is an update").expect("the source runs")
     }
@@ -182,7 +182,7 @@ async fn a_changed_file_is_read_again_and_an_invalid_one_refused() {
     let reason = watched.expect_refusal().await;
     assert_eq!(reason, format!("{}: document 1 (Service): metadata.name: is missing", path.display()));
 
-    // The same state as before the flaw is news all the same.
+    // The same state as before the error is reported all the same.
     folder.write("a.yaml", &service("b"));
     watched.expect(&["b"]).await;
 
@@ -212,7 +212,7 @@ async fn files_come_and_go_in_a_folder() {
     watched.expect(&["a", "b"]).await;
     fs::remove_file(folder.path("a.yaml")).unwrap();
     watched.expect(&["b"]).await;
-    // A file rewritten as it was is no news: the next update is that of the next file.
+    // A file with unchanged content causes no update: the next update is that of the next file.
     folder.write("b.yaml", &service("b"));
     folder.write("c.yaml", &service("c"));
     watched.expect(&["b", "c"]).await;
@@ -234,12 +234,12 @@ async fn a_folder_is_replaced() {
     assert!(watched.expect_refusal().await.contains("cannot be read"));
     fs::rename(folder.path("v2"), &path).unwrap();
     watched.expect(&["b"]).await;
-    // The new folder is watched, too.
+    // The watch includes the new folder.
     folder.write("v1/a.yaml", &service("d"));
     watched.expect(&["d"]).await;
 }
 
-/// Kubelet writes a new folder, links it as `..data_tmp` and renames that to `..data`.
+/// The kubelet writes a new folder, links it as `..data_tmp` and renames that to `..data`.
 #[tokio::test]
 async fn a_config_map_is_updated() {
     let folder = Folder::new();

@@ -1,7 +1,7 @@
 //! What the API server allows: the findings of `doctor`.
 //!
-//! In: the same options as the source. Out: whether the server answers, and for each thing that is watched whether it
-//! may be. Nothing is changed anywhere: a SelfSubjectAccessReview is only a question.
+//! In: the same options as the source. Out: whether the server answers, and whether it permits each watch. The check
+//! changes nothing: a SelfSubjectAccessReview only returns an answer.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -19,10 +19,10 @@ use super::words::{describe, of_answer};
 use crate::config::Kubernetes as Options;
 use crate::expose::check::Check;
 
-/// What is needed of each resource.
+/// The verbs that each resource needs.
 const VERBS: [&str; 2] = ["list", "watch"];
 
-/// Asks the API server; each question is given up after a while.
+/// Asks the API server; each request has a time limit.
 pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
     let name = "Kubernetes API";
     let transport = match Transport::open(options).await {
@@ -74,7 +74,7 @@ async fn allowed(client: &Client, watch: &Watch, url: &str) -> Check {
     }
 }
 
-/// Whether this verb is allowed. A server that does not say is tried.
+/// Whether the server permits this verb. If the server does not say, the verb is tried.
 async fn may(client: &Client, watch: &Watch, verb: &str) -> kube::Result<bool> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -117,7 +117,7 @@ async fn try_to_list(client: &Client, watch: &Watch) -> kube::Result<bool> {
     }
 }
 
-/// Whether this node has pods under its name. Nothing if that cannot be asked.
+/// Whether this node has pods under its name; nothing if the server does not say.
 async fn pods(client: &Client, watches: &[Watch], node: &str) -> Option<Check> {
     let here = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(1);
     for watch in watches.iter().filter(|watch| watch.what == What::Pods) {

@@ -1,11 +1,11 @@
-//! How the API server is reached: configuration, and the HTTP stack below kube's client.
+//! The connection to the API server: configuration, and the HTTP stack below kube's client.
 //!
-//! kube's own stack leaves the kernel's defaults for TCP, with which a connection whose packets are dropped on the
-//! way stays silent for hours; and it logs every try. This one asks the kernel to find out within 20 seconds. That
+//! kube's own stack keeps the kernel's TCP defaults. With those, a connection whose packets are dropped stays silent
+//! for hours. It also logs every attempt. This stack makes the kernel detect a dead connection within 20 seconds. That
 //! costs the server's kernel one packet in 10 seconds, and the server itself nothing.
 //!
-//! A token in a file is read again every minute, by kube. Whatever the credentials, a 401 has all of the
-//! configuration read again before the next request, so that files that were replaced serve without a restart.
+//! kube reads a token file again every minute. After a 401, this module reads all of the configuration again before the
+//! next request, whatever the credentials. So replaced files take effect without a restart.
 
 use std::env;
 use std::fmt;
@@ -26,47 +26,47 @@ use tower::{BoxError, ServiceBuilder};
 
 use crate::config::Kubernetes as Options;
 
-/// For the TCP handshake. SYNs are repeated after 1 s, so this is two of them.
+/// Time limit for the TCP handshake. The kernel repeats a SYN after 1 s, so there are two of them.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Silence after which the kernel asks whether the peer is there.
+/// Silence after which the kernel sends a keep-alive probe.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// Time between such questions.
+/// Time between keep-alive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// Time without an answer after which the connection is dead, whether data or a question went unanswered.
+/// Time without an acknowledgement, of data or of a probe, after which the connection is dead.
 const DEAD: Duration = Duration::from_secs(20);
 
-/// Why the API server cannot be reached at all, before anybody asked it.
+/// Errors before the first request.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Neither in a cluster nor a kubeconfig.
+    /// There is neither a cluster nor a kubeconfig.
     #[error(
         "there is no configuration for the Kubernetes API: this is no pod of a cluster, and there is no \
          kubeconfig; give --kubeconfig FILE or set KUBECONFIG (sudo keeps it with --preserve-env=KUBECONFIG), or \
          choose another --topology"
     )]
     None,
-    /// In a cluster, but without a ServiceAccount.
+    /// This is a pod without a ServiceAccount.
     #[error(
         "this is a pod of a cluster, but its ServiceAccount cannot be used: {0}; \
          set automountServiceAccountToken: true, or give --kubeconfig"
     )]
     InCluster(#[from] InClusterError),
-    /// The kubeconfig cannot be used.
+    /// The kubeconfig is invalid.
     #[error("kubeconfig {}: {reason}; check it with `kubectl config view`", show(.files))]
     Kubeconfig {
         /// Its files.
         files: Vec<PathBuf>,
-        /// Why.
+        /// The reason.
         reason: KubeconfigError,
     },
-    /// The kubeconfig lacks the context.
+    /// The kubeconfig does not have the context.
     #[error("kubeconfig {}: has no context {context:?}; {}", show(.files), choose(.contexts))]
     NoContext {
         /// Its files.
         files: Vec<PathBuf>,
-        /// What was asked for.
+        /// The context that the user selected.
         context: String,
-        /// What there is.
+        /// The contexts in the kubeconfig.
         contexts: Vec<String>,
     },
     /// No context is chosen.
@@ -74,16 +74,16 @@ pub enum ConfigError {
     NoCurrentContext {
         /// Its files.
         files: Vec<PathBuf>,
-        /// What there is.
+        /// The contexts in the kubeconfig.
         contexts: Vec<String>,
     },
-    /// A proxy.
+    /// A proxy is configured.
     #[error(
         "the way to the API server leads through the proxy {0}, which is not supported; unset HTTPS_PROXY, or \
          remove proxy-url from the kubeconfig"
     )]
     Proxy(String),
-    /// Certificates, keys or credentials are unusable.
+    /// Certificates, keys or credentials are invalid.
     #[error("the credentials for the Kubernetes API cannot be used: {0}; check the kubeconfig's user")]
     Credentials(#[from] kube::Error),
     /// A thread crashed.
@@ -117,7 +117,7 @@ pub(super) async fn configuration(options: &Options) -> Result<kube::Config, Con
     Ok(config)
 }
 
-/// The files of the kubeconfig that is meant; none: the cluster that this is a pod of.
+/// The files of the selected kubeconfig; none: the cluster of this pod.
 fn files(options: &Options) -> Option<Vec<PathBuf>> {
     if !options.kubeconfig.is_empty() {
         return Some(options.kubeconfig.clone());
@@ -162,7 +162,7 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Reads configuration and credentials. Asks nobody yet.
+    /// Reads configuration and credentials; makes no request.
     pub(super) async fn open(options: &Options) -> Result<Arc<Self>, ConfigError> {
         let config = configuration(options).await?;
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
@@ -170,17 +170,17 @@ impl Transport {
         Ok(Arc::new(Self { options: options.clone(), url, service, is_stale: AtomicBool::new(false) }))
     }
 
-    /// Where the API server is.
+    /// The URL of the API server.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Has configuration and credentials read again before the next request.
+    /// Makes the next request read configuration and credentials again.
     pub(super) fn renew(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
     }
 
-    /// What sends requests.
+    /// The service that sends requests.
     pub(super) async fn service(&self) -> Result<HttpService, BoxError> {
         if self.is_stale.swap(false, Ordering::Relaxed) {
             let renewed = match configuration(&self.options).await {
@@ -190,7 +190,7 @@ impl Transport {
             match renewed {
                 Ok(service) => *self.service.lock().unwrap_or_else(PoisonError::into_inner) = service,
                 Err(error) => {
-                    // The next request tries again: the files may be being replaced.
+                    // The next request tries again: the files may be in the middle of a replacement.
                     self.renew();
                     return Err(error.into());
                 }
@@ -200,7 +200,7 @@ impl Transport {
     }
 }
 
-/// The HTTP stack. In a thread of its own: credentials may come from a program that is run for them.
+/// The HTTP stack. A thread of its own builds it, because a program may have to run to get the credentials.
 async fn stack(config: kube::Config) -> Result<HttpService, ConfigError> {
     tokio::task::spawn_blocking(move || {
         let mut tcp = HttpConnector::new();

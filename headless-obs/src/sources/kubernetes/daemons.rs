@@ -1,7 +1,7 @@
-//! The observers of a whole cluster, reached through its API server: who may read the proxy of their pods needs no way to
-//! the pods themselves.
+//! Reaches the daemons of a whole cluster through its API server. This takes the right to use the proxy of their pods,
+//! and no network path to the pods.
 //!
-//! In: the options of the kubeconfig. Out: the daemons' pods, and what each answers. Nothing is changed anywhere.
+//! In: the options of the kubeconfig. Out: the daemons' pods, and the response of each. Nothing in the cluster changes.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -16,12 +16,12 @@ use super::line::{Line, Monitored};
 use super::words::{describe, of_answer};
 use crate::config::Kubernetes as Options;
 
-/// What the daemons' pods are labelled with.
+/// The labels of the daemons' pods.
 pub const LABEL: &str = "app.kubernetes.io/name=headless-obs";
-/// Where they listen, unless their port has the name below.
+/// The port of the daemons, unless a port has the name below.
 const PORT: i32 = 9464;
 const PORT_NAME: &str = "metrics";
-/// Pods in one answer of the API server.
+/// Pods in one response of the API server.
 const PAGE: u32 = 500;
 
 /// A daemon's pod.
@@ -30,38 +30,38 @@ pub struct Daemon {
     namespace: String,
     pod: String,
     port: i32,
-    /// The node it observes, as far as that is known.
+    /// The node that it observes, if known.
     pub node: String,
-    /// Why it cannot answer.
+    /// The reason why it cannot respond.
     pub trouble: Option<String>,
 }
 
-/// Why the daemons cannot be asked.
+/// The reason why the daemons cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonsError {
-    /// There is no way to the API server.
+    /// The API server cannot be reached.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It does not allow it.
+    /// The API server does not permit it.
     #[error("{url} does not allow to {verb} {resource}{place}: {said}; grant it as docs/fleet.md shows")]
     Refused {
-        /// The API server.
+        /// The URL of the API server.
         url: String,
-        /// What is not allowed.
+        /// The verb.
         verb: &'static str,
-        /// What on.
+        /// The resource.
         resource: &'static str,
-        /// Where.
+        /// The namespace.
         place: String,
-        /// What it says.
+        /// The message of the API server.
         said: String,
     },
-    /// Anything else, in words.
+    /// Any other error, as text.
     #[error("{0}")]
     Other(String),
 }
 
-/// Asks the daemons of a cluster.
+/// Sends requests to the daemons of a cluster.
 #[derive(Clone)]
 pub struct Daemons {
     client: Client,
@@ -75,11 +75,11 @@ impl std::fmt::Debug for Daemons {
 }
 
 impl Daemons {
-    /// Reads configuration and credentials. Asks nobody yet.
+    /// Reads configuration and credentials; makes no request.
     ///
     /// # Errors
     ///
-    /// Where there are none that can be used.
+    /// If there are no usable ones.
     pub async fn open(options: &Options) -> Result<Self, DaemonsError> {
         let transport = Transport::open(options).await?;
         let url = transport.url().to_owned();
@@ -87,17 +87,17 @@ impl Daemons {
         Ok(Self { client: Client::new(Monitored { transport, line }, "default"), url })
     }
 
-    /// Where the API server is.
+    /// The URL of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The daemons' pods in a namespace, else in all.
+    /// The daemons' pods in a namespace, or in all namespaces.
     ///
     /// # Errors
     ///
-    /// Where the API server does not say.
+    /// If the API server does not answer.
     pub async fn list(&self, namespace: Option<&str>) -> Result<Vec<Daemon>, DaemonsError> {
         let api: Api<Pod> = match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
@@ -117,11 +117,11 @@ impl Daemons {
         }
     }
 
-    /// What a daemon answers at this path; not more than `limit` bytes.
+    /// A daemon's response for this path, at most `limit` bytes.
     ///
     /// # Errors
     ///
-    /// Where it or the API server does not.
+    /// If the daemon or the API server does not answer.
     pub async fn get(&self, daemon: &Daemon, path: &str, limit: usize) -> Result<Bytes, DaemonsError> {
         let Daemon { namespace, pod, port, .. } = daemon;
         let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
@@ -145,7 +145,7 @@ impl Daemons {
                 place: format!(" in {namespace}"),
                 said,
             },
-            // The API server could not connect: the daemon is away, or listens elsewhere.
+            // The API server could not connect: the daemon is not running, or listens on another port.
             status => other(&format!("{status}: {said}; does it listen on its pod's port {port}?")),
         })
     }
@@ -171,14 +171,14 @@ impl Daemons {
     }
 }
 
-/// What an answer says that is no success: the message of a Status, else its text.
+/// The message of a failed response: that of a Status, otherwise its text.
 fn said(body: &[u8]) -> String {
     let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
     message.map_or_else(|| String::from_utf8_lossy(body).trim().to_owned(), str::to_owned)
 }
 
-/// A pod that is there, or should be; one that has ended has nothing to say.
+/// A pod that runs, or should run. A pod that has ended is left out.
 fn daemon(pod: &Pod) -> Option<Daemon> {
     let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");

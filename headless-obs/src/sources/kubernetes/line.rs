@@ -1,10 +1,10 @@
-//! The line to the API server: sees every request and every byte, which kube's watcher keeps to itself.
+//! The HTTP transport of one watch. It sees every request and every byte, which kube's watcher does not report.
 //!
-//! In: requests of one watch. Out: their responses, and in [`Line`] whether the watch's stream is open, how often
-//! it was opened, how many requests were made and how many bytes came.
+//! In: requests of one watch. Out: their responses; in [`Line`], whether the watch's stream is open, how often it was
+//! opened, the number of requests and of bytes.
 //!
-//! It also ends what would never end: an answer that does not come, a stream that says nothing for longer than the
-//! server's bookmarks let it. And it keeps a server that closes each watch at once from being asked without pause.
+//! It ends a request without a response, and a stream that is silent for longer than the server's bookmarks permit. If
+//! a server closes each watch at once, it limits how often the watch is opened.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -23,25 +23,25 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::connect::Transport;
 
-/// From a request to the head of its answer. A list of everything is made before its head is sent.
+/// Time limit from a request to the head of its response. The server prepares a whole list before it sends the head.
 const ANSWER: Duration = Duration::from_secs(20);
-/// Silence after which a stream is ended. The server sends a bookmark about once a minute where nothing else happens;
-/// one that does not is only asked again a little more often.
+/// Silence after which a stream is ended. If nothing else happens, the server sends a bookmark about once a minute. A
+/// server that does not is only asked a little more often.
 const SILENCE: Duration = Duration::from_secs(150);
-/// Time between two openings of a watch, at least.
+/// The least time between two openings of a watch.
 const PACE: Duration = Duration::from_secs(1);
 
-/// What is known of one watch's line.
+/// State and counts of one watch's transport.
 #[derive(Debug)]
 pub(super) struct Line {
     requests: AtomicU64,
     bytes: AtomicU64,
     opened: AtomicU64,
-    /// When the last of them came, in milliseconds since 1970; 0: never.
+    /// When the last byte came, in milliseconds since 1970; 0: never.
     last_byte: AtomicI64,
     is_open: AtomicBool,
     last_opened: Mutex<Option<Instant>>,
-    /// Whom to wake when the stream opens or ends.
+    /// Notified when the stream opens or ends.
     changed: Arc<Notify>,
 }
 
@@ -68,12 +68,12 @@ impl Line {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Bytes received in answers' bodies.
+    /// Bytes received in the bodies of responses.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// When a byte came last, if the stream was ever open.
+    /// When the last byte came, if the stream was ever open.
     pub(super) fn last_byte(&self) -> Option<Timestamp> {
         let has_opened = self.opened.load(Ordering::Relaxed) > 0;
         let last = self.last_byte.load(Ordering::Relaxed);
@@ -113,7 +113,7 @@ pub(super) struct Monitored {
     pub(super) line: Arc<Line>,
 }
 
-/// The API server does not answer, or no longer.
+/// The API server does not respond, or has stopped.
 #[derive(Debug, Default, thiserror::Error)]
 #[error("nothing came for {} s", .0.as_secs())]
 pub(super) struct Silent(Duration);
@@ -151,7 +151,7 @@ impl Service<Request<Body>> for Monitored {
     }
 }
 
-/// A body that is counted, and noticed when it ends.
+/// A body that counts its bytes and reports its end.
 #[derive(Debug)]
 pub(super) struct Counted {
     body: Incoming,

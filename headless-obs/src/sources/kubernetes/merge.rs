@@ -1,13 +1,14 @@
-//! Several watches, one topology. Pure.
+//! Merges several watches into one topology. Pure.
 //!
-//! In: what each watch hears, in its own order. Out: [`Change`]s.
+//! In: the events of each watch, in its own order. Out: [`Change`]s.
 //!
-//! A slice can go from one watch to another when its labels change, and what the two say about it arrives in any
-//! order. Invariants:
-//! - An object belongs to the watch that had the newest word about it, by its resource version; older words of
-//!   other watches are passed over, and only its own watch can delete it.
-//! - What a watch's list leaves out is deleted if it belongs to that watch. Until the list is complete, all stays.
-//! - An object that cannot be read stays as it was when it last could, until it can be read again or is gone: its
+//! A slice can move from one watch to another when its labels change, and the two watches report that in any order.
+//! Invariants:
+//! - An object belongs to the watch with the newest report about it, by resource version. Older reports of other
+//!   watches are ignored, and only its own watch can delete the object.
+//! - An object that a watch's complete list lacks is deleted if it belongs to that watch. Until the list is complete,
+//!   everything stays.
+//! - An object that cannot be read keeps its last readable state until it can be read again or is deleted: its
 //!   endpoints exist, whatever is wrong with the rest.
 
 use std::collections::{HashMap, HashSet};
@@ -18,17 +19,17 @@ use super::super::convert::Invalid;
 use super::plan::What;
 use crate::topology::object::{Change, Kind, Object, ObjectKey};
 
-/// An object as a watch hears of it.
+/// An object as a watch reports it.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) key: ObjectKey,
-    /// None if the server's versions are no numbers.
+    /// None if the server's versions are not numbers.
     pub(super) version: Option<u64>,
-    /// What it means; nothing if it cannot matter.
+    /// The content; nothing if it cannot matter.
     pub(super) content: Result<Option<Object>, Invalid>,
 }
 
-/// What a watch hears.
+/// An event of a watch.
 #[derive(Debug)]
 pub(super) enum Word {
     /// A list begins.
@@ -39,16 +40,16 @@ pub(super) enum Word {
     Complete,
     /// The object is new or changed.
     Apply(Item),
-    /// The object is gone, or the watch's no longer.
+    /// The object is gone, or no longer belongs to the watch.
     Delete(ObjectKey),
 }
 
-/// The version of an object, if it can be compared.
+/// The version of an object, if it is a number.
 pub(super) fn version(object: &impl ResourceExt) -> Option<u64> {
     object.resource_version()?.parse().ok()
 }
 
-/// What is known of all objects: whose they are.
+/// All known objects, each with the watch to which it belongs.
 #[derive(Debug)]
 pub(super) struct Merger {
     watches: Vec<Part>,
@@ -70,12 +71,12 @@ struct Part {
 struct Held {
     watch: usize,
     version: Option<u64>,
-    /// The topology has it.
+    /// Whether the topology has it.
     is_shown: bool,
 }
 
 impl Merger {
-    /// For these watches, from now on called by their places.
+    /// For these watches; their position in the list identifies them.
     pub(super) fn new(watches: impl IntoIterator<Item = What>) -> Self {
         let part = |what: What| Part { kind: what.kind(), list: None, lists: 0 };
         Self { watches: watches.into_iter().map(part).collect(), held: HashMap::new(), rejected: 0 }
@@ -96,7 +97,7 @@ impl Merger {
         self.held.iter().filter(|((of, _), held)| *of == kind && held.is_shown).count()
     }
 
-    /// Takes in what a watch hears; appends what changes.
+    /// Takes an event of a watch; appends the resulting changes.
     pub(super) fn hear(&mut self, watch: usize, word: Word, changes: &mut Vec<Change>) {
         let Some(part) = self.watches.get_mut(watch) else { return };
         let kind = part.kind;

@@ -6,14 +6,14 @@
 //!                            └─────────────► status: bytes, requests, restarts
 //! ```
 //!
-//! Asked for, and nothing else: headless Services and their slices, hand-made slices, and the Pods of this node
-//! (`plan`). Remote pods are known by what slices say about them.
+//! It watches headless Services and their slices, hand-made slices, and the Pods of this node (`plan`), and nothing
+//! else. Remote pods are known only by what slices say about them.
 //!
 //! Invariants:
-//! - What was known stays while the server cannot be asked, marked as old.
-//! - Whatever the server does, it is asked again: within seconds if it is away, every half minute for what it
-//!   refuses. The source never ends by itself.
-//! - No time of the server's is compared with one of this machine, but in certificates: clocks may differ.
+//! - While the server is unreachable, the last known state stays and is marked as stale.
+//! - The source never ends by itself. It asks an unreachable server again within seconds, and asks about every half
+//!   minute for what the server refuses.
+//! - It compares no time of the server with a time of this machine, except in certificates: clocks may differ.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,19 +56,19 @@ use touch::{Reason, State, Touch};
 use watch::{Heard, Watched};
 use words::Trouble;
 
-/// What the source is called.
+/// The name of the source.
 pub const NAME: &str = "kubernetes";
-/// Words that may wait; then the server does.
+/// Events that may wait; after that the watches wait.
 const HEARD: usize = 256;
 
-/// A source that is set up and has asked nobody yet.
+/// A source that is configured and has sent no request yet.
 #[derive(Debug)]
 pub struct Kubernetes {
     node: String,
     transport: Arc<Transport>,
     watches: Vec<Watch>,
     status: Status,
-    /// A line opened or ended.
+    /// Notified when a stream opened or ended.
     changed: Arc<Notify>,
 }
 
@@ -85,12 +85,12 @@ impl Kubernetes {
         Ok(Self { node: node.to_owned(), transport, watches, status: Status::new(lines), changed })
     }
 
-    /// How the source does, from now on.
+    /// The current state of the source.
     pub fn status(&self) -> Status {
         self.status.clone()
     }
 
-    /// Reports everything, and whatever changes, until it is cancelled or nobody listens.
+    /// Reports everything, and then each change, until it is cancelled or the receiver is gone.
     pub async fn watch(self, sender: mpsc::Sender<Update>) {
         let (listener, mut heard) = mpsc::channel(HEARD);
         let mut tasks = JoinSet::new();
@@ -144,7 +144,7 @@ impl Kubernetes {
     }
 }
 
-/// What was heard, and what came of it.
+/// The received events and the resulting state.
 struct Listening<'a> {
     source: &'a Kubernetes,
     merger: Merger,
@@ -152,7 +152,7 @@ struct Listening<'a> {
     changes: Vec<Change>,
     state: Option<State>,
     refused: Vec<Refusal>,
-    /// Since when it has been out of touch, on this machine's clocks.
+    /// Since when the topology has been stale, on both clocks.
     stale: Option<(Instant, Timestamp)>,
 }
 
@@ -181,12 +181,12 @@ impl<'a> Listening<'a> {
             }
             Heard::Trouble(Trouble::Refused(verb)) => self.touch.refuse(place, verb, now),
             Heard::Trouble(Trouble::Other(trouble)) => self.touch.set_trouble(place, trouble, now),
-            // What follows is a list.
+            // A list follows.
             Heard::Trouble(Trouble::Gone | Trouble::NoStreamingLists) => {}
         }
     }
 
-    /// What is to be reported now.
+    /// The update to report now.
     fn updates(&mut self, now: Instant) -> Vec<Update> {
         for (place, line) in self.source.status.lines().iter().enumerate() {
             self.touch.set_open(place, line.is_open(), now);
@@ -223,7 +223,7 @@ impl<'a> Listening<'a> {
         updates
     }
 
-    /// To the log, each once.
+    /// Logs each refusal once.
     fn tell_refusals(&mut self, now: Instant) {
         let refusals = self.touch.refusals(now);
         for (watch, refusal) in refusals.iter().filter(|(_, refusal)| !self.refused.contains(refusal)) {
@@ -237,7 +237,7 @@ impl<'a> Listening<'a> {
         self.refused = refusals.into_iter().map(|(_, refusal)| refusal).collect();
     }
 
-    /// To the log.
+    /// Logs a change of state.
     fn tell(&self, state: &State) {
         match state {
             State::Waiting(Reason::Wait(reason)) if self.state.is_none() => info!("{reason}"),
@@ -269,7 +269,7 @@ impl<'a> Listening<'a> {
     }
 }
 
-/// The moment so long ago.
+/// The moment that lies so far in the past.
 fn ago(time: Duration) -> Timestamp {
     let now = Timestamp::now();
     now.checked_sub(time).unwrap_or(now)

@@ -1,4 +1,4 @@
-//! What is watched: which objects, chosen how, and what each of them is good for. Pure.
+//! The watches: which objects, selected how, and what is missing without them. Pure.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use kube::runtime::watcher;
 use crate::expose::snapshot::Refusal;
 use crate::topology::object::Kind;
 
-/// Which objects a watch is about.
+/// The objects of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum What {
-    /// Slices that the EndpointSlice controller made for headless Services: the server leaves all others out.
+    /// Slices that the EndpointSlice controller made for headless Services. The server leaves out all others.
     HeadlessSlices,
-    /// Slices that somebody else made, by hand or mirrored from Endpoints. The label for headless ones is the
-    /// controller's own, so here the Service decides.
+    /// Slices that somebody else made, by hand or mirrored from Endpoints. Only the controller sets the label for
+    /// headless ones, so here the Service decides.
     OtherSlices,
     /// Headless Services.
     Services,
@@ -25,11 +25,11 @@ pub(super) enum What {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Watch {
     pub(super) what: What,
-    /// Where; none is everywhere.
+    /// The namespace; none: all namespaces.
     pub(super) namespace: Option<String>,
 }
 
-/// All watches for these namespaces; for all of them where none is given.
+/// All watches for these namespaces, or for all namespaces if none is given.
 pub(super) fn watches(namespaces: &[String]) -> Vec<Watch> {
     let mut scopes: Vec<_> = namespaces.iter().cloned().map(Some).collect();
     scopes.sort();
@@ -43,7 +43,7 @@ pub(super) fn watches(namespaces: &[String]) -> Vec<Watch> {
 }
 
 impl What {
-    /// Name of the resource, as in a Role.
+    /// The name of the resource, as in a Role.
     pub(super) fn resource(self) -> &'static str {
         match self {
             Self::HeadlessSlices | Self::OtherSlices => "endpointslices",
@@ -60,7 +60,7 @@ impl What {
         }
     }
 
-    /// What the objects become.
+    /// The kind of the objects in the topology.
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::HeadlessSlices | Self::OtherSlices => Kind::Slice,
@@ -69,7 +69,7 @@ impl What {
         }
     }
 
-    /// Which objects of the resource the server sends.
+    /// The selector that the server applies.
     pub(super) fn selected(self, node: &str) -> watcher::Config {
         let config = watcher::Config::default();
         match self {
@@ -83,7 +83,7 @@ impl What {
         }
     }
 
-    /// Whether nothing can be said without it.
+    /// Whether the source can report nothing without it.
     pub(super) fn is_vital(self) -> bool {
         self.kind() == Kind::Slice
     }
@@ -101,7 +101,7 @@ impl What {
 }
 
 impl Watch {
-    /// What is lost when `verb` is refused.
+    /// The effect of a refused `verb`.
     pub(super) fn refusal(&self, verb: &str) -> Refusal {
         Refusal {
             verb: verb.to_owned(),
@@ -111,7 +111,7 @@ impl Watch {
         }
     }
 
-    /// What makes the server allow it.
+    /// The permission that the server needs.
     pub(super) fn grant(&self) -> String {
         let role = match &self.namespace {
             Some(namespace) => format!("Role in namespace {namespace}"),

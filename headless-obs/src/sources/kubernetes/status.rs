@@ -1,4 +1,4 @@
-//! What the snapshot says about the source: shared between the source, which knows, and whoever shows it.
+//! The state of the source for the snapshot. The source writes it, and the snapshot reads it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::line::Line;
 use crate::expose::snapshot::{Refusal, TopologyState};
 
-/// How the source does; cheap to clone.
+/// The state of the source; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Status(Arc<Shared>);
 
@@ -17,7 +17,7 @@ struct Shared {
     said: Mutex<Said>,
 }
 
-/// What the source says of itself.
+/// The data that the source writes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
     pub(super) stale_since: Option<Timestamp>,
@@ -39,12 +39,13 @@ impl Status {
         *self.0.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }
 
-    /// All but whether it is synced, which the engine knows.
+    /// Everything except whether the topology is current, which the engine knows.
     pub fn topology(&self) -> TopologyState {
         let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sum = |figure: fn(&Line) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
         TopologyState {
-            // A quiet cluster still sends bookmarks, so the watch that was silent for longest is the one to worry about.
+            // A quiet cluster still sends bookmarks, so the watch that has been silent for longest is the one to
+            // report.
             last_event: self.0.lines.iter().filter_map(|line| line.last_byte()).min(),
             source: super::NAME.to_owned(),
             synced: false,

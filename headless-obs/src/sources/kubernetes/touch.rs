@@ -1,11 +1,11 @@
-//! Whether the topology is complete and in touch with the API server. Pure; time is an argument.
+//! Whether the topology is complete and current. Pure; time is an argument.
 //!
-//! In: of each watch, whether its stream is open, whether its list is complete, and its trouble. Out: [`State`].
+//! In: for each watch, whether its stream is open, whether its list is complete, and its error. Out: [`State`].
 //!
-//! Invariants: a watch that is refused is not waited for, except where nothing can be said without it. It counts as
-//! refused after [`BELIEVED`]: a server that has just started refuses everything until it has read the roles. A stream
-//! that ends and is opened again within [`GRACE`] is no loss: the server ends each now and then, and nothing is
-//! missed in between.
+//! Invariants: the source does not wait for a refused watch, unless it can report nothing without it. A watch counts as
+//! refused after [`BELIEVED`], because a server that has just started refuses everything until it has read the roles.
+//! If a stream ends and is opened again within [`GRACE`], nothing is lost: the server ends each stream now and then,
+//! and the watch continues where it was.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use tokio::time::Instant;
 use super::plan::Watch;
 use crate::expose::snapshot::Refusal;
 
-/// How long a watch may be down before what is known counts as old.
+/// How long a watch may be down before the topology is stale.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the server must refuse something before it is done without.
+/// How long the server must refuse a watch before the source continues without it.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// Whether the topology can be relied on.
+/// Whether the topology is complete and current.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// It is not complete yet, and why.
     Waiting(Reason),
-    /// It is what it is now.
+    /// It is current.
     InTouch,
-    /// It is what it was then, and why.
+    /// It is the state of that moment, and the reason.
     Lost(Instant, Reason),
 }
 
-/// Why the topology cannot be relied on.
+/// Why the topology is not current.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// Nothing is wrong, it only takes its time.
+    /// No error; it only takes time.
     Wait(String),
     /// Something is wrong.
     Trouble(String),
@@ -53,15 +53,15 @@ struct Part {
     watch: Watch,
     is_open: bool,
     is_listed: bool,
-    /// Since when it is not current; none while it is.
+    /// Since when it has not been current; none while it is.
     down_since: Option<Instant>,
-    /// The verb that is refused, and since when.
+    /// The refused verb, and since when.
     refused: Option<(&'static str, Instant)>,
     trouble: Option<String>,
 }
 
 impl Part {
-    /// The verb that is refused for good.
+    /// The verb that has been refused for long enough.
     fn denied(&self, now: Instant) -> Option<&'static str> {
         self.refused.filter(|(_, since)| *since + BELIEVED <= now).map(|(verb, _)| verb)
     }
@@ -93,12 +93,12 @@ impl Touch {
         self.change(watch, now, |part| part.is_open = is_open);
     }
 
-    /// All its objects are known, or about to be listed again.
+    /// All its objects are listed, or it lists them again.
     pub(super) fn set_listed(&mut self, watch: usize, is_listed: bool, now: Instant) {
         self.change(watch, now, |part| part.is_listed = is_listed);
     }
 
-    /// Something went wrong.
+    /// An error occurred.
     pub(super) fn set_trouble(&mut self, watch: usize, trouble: String, now: Instant) {
         self.change(watch, now, |part| part.trouble = Some(trouble));
     }
@@ -128,7 +128,7 @@ impl Touch {
         }
     }
 
-    /// What is refused for good, each once.
+    /// The watches that are refused, each once.
     pub(super) fn refusals(&self, now: Instant) -> Vec<(&Watch, Refusal)> {
         let refusal = |part: &Part| part.denied(now).map(|verb| part.watch.refusal(verb));
         let mut refusals: Vec<_> =
@@ -137,7 +137,7 @@ impl Touch {
         refusals
     }
 
-    /// Whether the topology can be relied on.
+    /// The current state.
     pub(super) fn state(&mut self, now: Instant) -> State {
         let is_needed = |part: &&Part| part.denied(now).is_none() || part.watch.what.is_vital();
         let down: Vec<_> =
@@ -153,16 +153,16 @@ impl Touch {
         }
     }
 
-    /// When the state changes although nothing happens.
+    /// When the state changes without an event.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let lost = self.parts.iter().filter_map(|part| part.down_since).map(|since| since + GRACE);
         let denied = self.parts.iter().filter_map(|part| part.refused).map(|(_, since)| since + BELIEVED);
         lost.chain(denied).filter(|due| *due > now).min()
     }
 
-    /// Why it cannot be relied on.
+    /// Why the topology is not current.
     fn reason(&self, down: &[&Part]) -> Reason {
-        // What is refused is told first: it does not go by itself.
+        // A refusal comes first: it does not go away by itself.
         let refused = down.iter().find(|part| part.refused.is_some());
         if let Some(trouble) = refused.or(down.iter().find(|part| part.trouble.is_some())) {
             return Reason::Trouble(trouble.trouble.clone().unwrap_or_default());

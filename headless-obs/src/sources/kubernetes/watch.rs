@@ -1,9 +1,10 @@
-//! One watch: kube's watcher, asked until it is cancelled.
+//! One watch: kube's watcher, until it is cancelled.
 //!
-//! In: an API, and which of its objects. Out: [`Heard`], in order. Objects become the topology's own the moment
-//! they arrive; the rest of them is dropped here.
+//! In: an API, and a selector. Out: [`Heard`], in order. An object becomes the topology's own as soon as it arrives;
+//! the rest of it is dropped here.
 //!
-//! Everything is listed by a stream where the server can, else page by page, from the server's memory either way.
+//! Lists are streamed if the server can do that. Otherwise they are read page by page. The server answers from memory
+//! either way.
 
 use std::fmt::Debug;
 use std::future::pending;
@@ -27,32 +28,31 @@ use super::merge::{Item, Word, version};
 use super::words::{Trouble, trouble};
 use crate::topology::object::Object;
 
-/// Watches begin within this time of each other, so that the daemons of a cluster that start together do not ask
+/// Watches begin at random moments within this time, so that daemons that start together do not send their requests
 /// together.
 const SPREAD: Duration = Duration::from_secs(1);
-/// Pauses after failures: the first, and the longest. A server that was away is asked within this time of its
-/// return.
+/// The first and the longest pause after failures. A server that comes back is asked within the longest pause.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Time after which something that was refused is tried again: it may have been granted.
+/// Pause after a refusal, which somebody may correct by a grant.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-/// A server that streams a list sends something within this time, or does not know how it is done.
+/// A server that can stream lists sends something within this time.
 const STREAMED: Duration = Duration::from_secs(30);
-/// Seconds after which the server ends a watch: a little different for each.
+/// Seconds after which the server ends a watch; different for each watch.
 const LIFETIME: std::ops::Range<u32> = 240..290;
 
-/// What a watch reports: something for the topology, or that it is in trouble.
+/// What a watch reports: an event or an error.
 #[derive(Debug)]
 pub(super) enum Heard {
     Word(Word),
     Trouble(Trouble),
 }
 
-/// Kubernetes objects that the topology has something from.
+/// Kubernetes objects that the topology uses.
 pub(super) trait Watched:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static
 {
-    /// What it means; nothing if it cannot matter.
+    /// The content; nothing if it cannot matter.
     fn content(&self) -> Result<Option<Object>, Invalid>;
 }
 
@@ -74,7 +74,7 @@ impl Watched for Pod {
     }
 }
 
-/// Watches; `place` tells this watch from the others. Ends when nobody listens.
+/// Runs a watch; `place` is its number. Ends when the receiver is gone.
 pub(super) async fn run<K: Watched>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
@@ -93,7 +93,7 @@ pub(super) async fn run<K: Watched>(
     watch(config).await;
 }
 
-/// Watches one way; ends when that way does not work with this server.
+/// Runs a watch with one way to list; ends if the server does not support that way.
 async fn follow<K: Watched>(
     api: &Api<DeserializeGuard<K>>,
     config: watcher::Config,
@@ -118,7 +118,7 @@ async fn follow<K: Watched>(
         let heard = match event {
             Ok(event) => {
                 is_listing = matches!(event, Event::Init | Event::InitApply(_));
-                // Where lists are read page by page, this one only says that a try begins.
+                // If lists are read page by page, this event only says that an attempt begins.
                 if !matches!(event, Event::Init) {
                     (pause, refusals) = (PAUSE, 0);
                 }
@@ -147,7 +147,7 @@ async fn follow<K: Watched>(
             }
         };
         if listener.send((place, heard)).await.is_err() {
-            // The source is about to end this task.
+            // The source will end this task.
             pending::<()>().await;
         }
         if let Some(rest) = rest {
@@ -156,8 +156,8 @@ async fn follow<K: Watched>(
     }
 }
 
-/// The pause after so many refusals, one after the other. A server that has just started refuses everything until it has
-/// read the roles, so the first ones are short.
+/// The pause after this number of consecutive refusals. A server that has just started refuses everything until it has
+/// read the roles, so the first pauses are short.
 fn refused_pause(refusals: u32) -> Duration {
     let pause = PAUSE.saturating_mul(2_u32.saturating_pow(refusals));
     if pause < LONGEST_PAUSE { pause } else { REFUSED_PAUSE }
@@ -182,12 +182,12 @@ fn item<K: Watched>(object: &DeserializeGuard<K>) -> Option<Item> {
     Some(Item { key: convert::key(object.meta()).ok()?, version: version(object), content })
 }
 
-/// A number below `bound`, another one each time.
+/// A random number below `bound`.
 fn chance(bound: u64) -> u32 {
     u32::try_from(RandomState::new().hash_one(0) % bound.max(1)).unwrap_or(0)
 }
 
-/// Between this share of `time`, in percent, and all of it.
+/// A random time between this percentage of `time` and `time`.
 fn jittered(time: Duration, percent: u32) -> Duration {
     time * (percent + chance(u64::from(101 - percent.min(100)))) / 100
 }

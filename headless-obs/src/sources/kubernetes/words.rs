@@ -1,4 +1,4 @@
-//! What went wrong with a watch, in words that say what to do. Pure.
+//! The errors of a watch, as messages that say what to do. Pure.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,20 +8,20 @@ use kube::runtime::watcher;
 
 use super::line::Silent;
 
-/// What went wrong.
+/// An error of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// The server does not allow this verb.
     Refused(&'static str),
     /// The server does not know streaming lists.
     NoStreamingLists,
-    /// History is gone: everything is listed again. Part of normal operation.
+    /// The requested history is gone, so the watch lists everything again. This is normal.
     Gone,
     /// Anything else.
     Other(String),
 }
 
-/// What an error of a watch means; `url` is the server's.
+/// The meaning of a watch's error; `url` is the server's.
 pub(super) fn trouble(error: &watcher::Error, url: &str) -> Trouble {
     match error {
         watcher::Error::InitialListFailed(error) => of("list", error, url),
@@ -52,7 +52,7 @@ fn status_trouble(verb: &'static str, status: &Status, url: &str) -> Trouble {
     }
 }
 
-/// What an answer means that is no success.
+/// The meaning of a failed response.
 pub(super) fn of_answer(status: &Status, url: &str) -> String {
     let said = status.message.as_str();
     match status.code {
@@ -69,11 +69,11 @@ pub(super) fn of_answer(status: &Status, url: &str) -> String {
     }
 }
 
-/// Why a request had no answer.
+/// Why a request had no response.
 pub(super) fn describe(error: &(dyn StdError + 'static), url: &str) -> String {
     let mut chain = Vec::new();
     let mut next = Some(error);
-    // An error that names itself as its cause must not keep us here.
+    // An error that names itself as its cause must not cause an endless loop.
     while let Some(error) = next.filter(|_| chain.len() < 16) {
         chain.push(error);
         next = error.source();

@@ -1,4 +1,4 @@
-//! Whatever two watches say in whatever order: the topology ends up with what exists.
+//! Two watches report in any order: the topology ends up with the objects that exist.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::topology::build::{bare, key, slice};
 
 const WATCHES: [What; 3] = [What::HeadlessSlices, What::OtherSlices, What::Services];
 
-/// A slice whose one address tells which version of it this is.
+/// A slice whose only address identifies its version.
 fn item(name: &str, version: u64) -> Item {
     let address = format!("10.0.{}.{}", version / 256, version % 256);
     let mut slice = slice("shop", name, "").with(bare(&address));
@@ -17,7 +17,7 @@ fn item(name: &str, version: u64) -> Item {
     Item { key: slice.key.clone(), version: Some(version), content: Ok(Some(Object::Slice(slice))) }
 }
 
-/// The names that are left when these changes have been applied, with the addresses they have.
+/// The remaining names after these changes, with their addresses.
 fn applied(changes: &[Change]) -> BTreeMap<String, String> {
     let mut left = BTreeMap::new();
     for change in changes {
@@ -62,7 +62,7 @@ fn a_list_replaces_what_its_own_watch_had() {
     assert_eq!(all(again), ["a", "b", "x"], "a list that is not complete deletes nothing");
     let complete = vec![(0, Word::Begin), (0, Word::Listed(item("b", 2))), (0, Word::Complete)];
     assert_eq!(all(complete), ["b", "x"]);
-    // A list that broke off counts for nothing.
+    // An incomplete list has no effect.
     let broken = vec![
         (0, Word::Begin),
         (0, Word::Listed(item("c", 9))),
@@ -80,7 +80,7 @@ fn a_slice_that_goes_from_one_watch_to_another_stays() {
     let (leave, arrive) = (|| (0, Word::Delete(key("shop", "a"))), || (1, Word::Apply(item("a", 2))));
     assert_eq!(moved(vec![leave(), arrive()]), ["a"]);
     assert_eq!(moved(vec![arrive(), leave()]), ["a"]);
-    // Back again before the other watch says anything.
+    // It is back before the other watch reports anything.
     let back = vec![leave(), (0, Word::Apply(item("a", 3))), arrive(), (1, Word::Delete(key("shop", "a")))];
     assert_eq!(moved(back), ["a"]);
 }
@@ -98,7 +98,7 @@ fn an_object_that_cannot_be_read_stays_as_it_was() {
     merger.hear(0, Word::Apply(broken("b", 3)), &mut changes);
     assert_eq!(applied(&changes), BTreeMap::from([("a".to_owned(), "10.0.0.1".to_owned())]));
     assert_eq!((merger.rejected(), merger.count(Kind::Slice)), (2, 1));
-    // Also when all is listed again.
+    // The same after a new list.
     for word in [Word::Begin, Word::Listed(broken("a", 2)), Word::Complete] {
         merger.hear(0, word, &mut changes);
     }
@@ -119,10 +119,10 @@ fn an_object_that_no_longer_matters_goes() {
     assert!(applied(&changes).is_empty());
 }
 
-/// What happens to a slice at the server.
+/// An event at the server.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// It now is this watch's.
+    /// The object now belongs to this watch.
     Put(usize),
     Remove,
 }
@@ -131,7 +131,7 @@ fn event() -> impl Strategy<Value = (usize, Event)> {
     (0..3_usize, prop_oneof![3 => (0..2_usize).prop_map(Event::Put), 1 => Just(Event::Remove)])
 }
 
-/// What a watch has of one version of the server's state.
+/// What a watch sees of one version of the server's state.
 fn listed(history: &[BTreeMap<usize, (usize, u64)>], version: usize, watch: usize) -> Vec<Word> {
     let mine = history[version].iter().filter(|(_, (of, _))| *of == watch);
     let listed = mine.map(|(name, (_, version))| Word::Listed(item(&name.to_string(), *version)));
@@ -139,7 +139,7 @@ fn listed(history: &[BTreeMap<usize, (usize, u64)>], version: usize, watch: usiz
 }
 
 proptest! {
-    /// Each watch hears the server's history, sometimes as a list of everything, at its own pace.
+    /// Each watch receives the server's history, sometimes as a complete list, at its own pace.
     #[test]
     fn the_last_state_wins(
         events in prop::collection::vec(event(), 0..20),

@@ -1,4 +1,4 @@
-//! What counts as out of touch, and since when.
+//! When the topology is stale, and since when.
 
 use super::super::plan::watches;
 use super::*;
@@ -36,7 +36,7 @@ fn complete_when_everything_is_listed_and_watched() {
     assert_eq!(text(&touch.state(now)), "waiting for services from https://api");
     touch.set_trouble(SERVICES, "refuses connections".to_owned(), now);
     assert_eq!(touch.state(now), State::Waiting(Reason::Trouble("refuses connections".to_owned())));
-    // Listed page by page: not watched yet.
+    // It is listed page by page and not watched yet.
     touch.set_listed(SERVICES, true, now);
     assert!(matches!(touch.state(now), State::Waiting(_)));
     touch.set_open(SERVICES, true, now);
@@ -54,7 +54,7 @@ fn a_watch_that_ends_is_missed_after_a_while() {
     assert_eq!(touch.state(now + seconds(1)), State::InTouch);
     let State::Lost(since, _) = touch.state(now + seconds(2)) else { panic!() };
     assert_eq!(since, now);
-    // Part of it is back: the rest is still old, since its own time.
+    // A part is current again; the rest is still stale, since its own time.
     touch.set_open(PODS, true, now + seconds(3));
     let State::Lost(since, _) = touch.state(now + seconds(3)) else { panic!() };
     assert_eq!(since, now + seconds(1));
@@ -87,7 +87,7 @@ fn what_is_refused_is_not_waited_for_if_it_can_be_done_without() {
     let [(watch, refusal)] = &touch.refusals(now)[..] else { panic!() };
     assert_eq!(watch.to_string(), "pods");
     assert_eq!((refusal.verb.as_str(), refusal.resource.as_str()), ("watch", "pods"));
-    // Granted after all.
+    // The server grants it later.
     touch.set_listed(PODS, true, now + seconds(60));
     touch.set_open(PODS, true, now + seconds(60));
     assert_eq!(touch.state(now + seconds(60)), State::InTouch);
