@@ -1,5 +1,5 @@
-//! What the Services of a topology share: the index of addresses, the endpoints that left, the next id, the
-//! counters, and the list of addresses that the change at hand touched.
+//! State that all Services share: the index of addresses, the endpoints that left, the next id, the counters, and the
+//! addresses that the current change affects.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ impl Book {
         self.addresses.is_empty() && self.removed.is_empty()
     }
 
-    /// A new id; none once all are used up.
+    /// A new id; none when all are used.
     pub(super) fn endpoint_id(&mut self) -> Option<EndpointId> {
         let id = EndpointId(self.next_endpoint);
         self.next_endpoint = self.next_endpoint.checked_add(1)?;

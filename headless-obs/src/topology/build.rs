@@ -1,6 +1,6 @@
 //! Builders of objects for tests: `slice("shop", "orders", "a").ports(&[8080]).with(ready("orders-0", "10.0.0.1"))`.
 //!
-//! Pods are given by name; their UID is the name with `uid-` before it, so that tests read well.
+//! Pods are given by name. The UID of a pod is its name after `uid-`, so that tests are easy to read.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! One endpoint of a Service: what it is now, and what it was at any moment that is still remembered.
+//! One endpoint of a Service: its state now, and at earlier moments.
 //!
-//! An endpoint is the sum of the parts that slices contribute: one per slice and address. Without any
-//! part it has left and is only remembered.
+//! An endpoint is the sum of the entries that slices have for it, one per slice and address. Without any entry it has
+//! left and is only remembered.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use super::EndpointRef;
 use super::object::PodRef;
 use crate::time::Time;
 
-/// What an endpoint is to its Service.
+/// The state of an endpoint in its Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Clients are meant to use it: it is ready, or its Service publishes endpoints that are not.
+    /// Clients should use it: it is ready, or its Service publishes endpoints that are not ready.
     Ready,
-    /// It is listed but not ready.
+    /// It is listed, but not ready.
     NotReady,
-    /// Its pod is shutting down, whether or not it still serves.
+    /// Its pod is shutting down, whether it still serves or not.
     Terminating,
-    /// It is no endpoint of the Service any more.
+    /// It is no longer an endpoint of the Service.
     Removed,
 }
 
@@ -40,8 +40,8 @@ impl State {
 pub struct Standing {
     /// Its state.
     pub state: State,
-    /// Its pod passes its readiness probe. False with [`State::Ready`]: the Service publishes it all the same
-    /// (`publishNotReadyAddresses`).
+    /// Its pod passes its readiness probe. If this is false with [`State::Ready`], the Service publishes endpoints that
+    /// are not ready (`publishNotReadyAddresses`).
     pub serving: bool,
 }
 
@@ -49,7 +49,7 @@ impl Standing {
     pub(super) const REMOVED: Self = Self { state: State::Removed, serving: false };
 }
 
-/// What one slice says about an endpoint at one address.
+/// The entry that one slice has for an endpoint at one address.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) slice: u32,
@@ -60,8 +60,8 @@ pub(super) struct Part {
     pub(super) ports: Arc<[u16]>,
 }
 
-/// An address and the time it was the endpoint's. An address that comes back counts as never lost; that the
-/// endpoint as a whole was gone meanwhile is in its history.
+/// An address, and the time in which the endpoint had it. An address that comes back counts as never lost; the
+/// endpoint's history shows the absence of the endpoint as a whole.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     address: IpAddr,
@@ -69,20 +69,20 @@ struct Held {
     until: Option<Time>,
 }
 
-/// Former addresses that are remembered per endpoint. A pod gets another address only if its sandbox is made
-/// anew; endpoints without UID may change more often.
+/// Former addresses that are remembered per endpoint. A pod gets another address only with a new sandbox; endpoints
+/// without a UID may change more often.
 const FORMER_ADDRESSES: usize = 4;
 
-/// What [`Endpoint::settle`] changed, for the indexes around it.
+/// The changes that [`Endpoint::settle`] made, for the indexes.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     /// Addresses it has for the first time.
     pub(super) gained: Vec<IpAddr>,
-    /// Addresses it has no more, or has again.
+    /// Addresses that it no longer has, or has again.
     pub(super) moved: Vec<IpAddr>,
     /// Addresses that were forgotten.
     pub(super) forgotten: Vec<IpAddr>,
-    /// It left before, at this time, and is back.
+    /// It left earlier, at this time, and is back.
     pub(super) revived: Option<Time>,
     /// It left just now.
     pub(super) removed: bool,
@@ -121,12 +121,12 @@ impl Endpoint {
         }
     }
 
-    /// Its place in the topology.
+    /// Its position in the topology.
     pub fn id(&self) -> EndpointRef {
         self.id
     }
 
-    /// The pod it is.
+    /// Its pod.
     pub fn pod(&self) -> Option<&PodRef> {
         self.pod.as_ref()
     }
@@ -141,12 +141,12 @@ impl Endpoint {
         self.node.as_ref()
     }
 
-    /// Its zone, where the source says.
+    /// Its zone, if the source reports it.
     pub fn zone(&self) -> Option<&Arc<str>> {
         self.zone.as_ref()
     }
 
-    /// The pod's name; without a pod the address.
+    /// The pod's name, or the address if there is no pod.
     pub fn label(&self) -> Arc<str> {
         match &self.pod {
             Some(pod) => pod.key.name.clone(),
@@ -164,7 +164,7 @@ impl Endpoint {
         self.ports.is_empty() || self.ports.contains(&port)
     }
 
-    /// Its addresses; those it had last if it has none any more.
+    /// Its addresses, or the last ones if it has none now.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let last = self.addresses.iter().filter_map(|held| held.until).max();
         let current = self.addresses.iter().any(|held| held.until.is_none());
@@ -174,7 +174,7 @@ impl Endpoint {
             .map(|held| held.address)
     }
 
-    /// What it is now.
+    /// Its state and detail now.
     pub fn standing(&self) -> Standing {
         self.history.last().map_or(Standing::REMOVED, |(_, standing)| *standing)
     }
@@ -191,23 +191,23 @@ impl Endpoint {
         [has(false), has(true)]
     }
 
-    /// Since when it is ready without interruption, as far as the observer saw; `None` if it is not.
+    /// Since when it has been ready without interruption, as far as the daemon saw; `None` if it is not ready.
     pub fn ready_since(&self) -> Option<Time> {
         self.ready_since
     }
 
-    /// Since when it is in its state.
+    /// Since when it has had its state.
     pub fn state_since(&self) -> Option<Time> {
         self.history.last().map(|(since, _)| *since)
     }
 
-    /// What it was at `at`; `None` before it was known, and where that has been forgotten.
+    /// Its state at `at`; `None` if it was not known then, or if that was forgotten.
     pub fn standing_at(&self, at: Time) -> Option<(Time, Standing)> {
         self.history.iter().rev().find(|(since, _)| *since <= at).copied()
     }
 
-    /// What it was at `at` to somebody who dialled `address`, and since when: removed if the address was not its own
-    /// any more.
+    /// Its state at `at` for a client that connects to `address`, and since when. It is removed if the endpoint no
+    /// longer had the address.
     pub fn standing_of(&self, address: IpAddr, at: Time) -> Option<(Time, Standing)> {
         let held = self.held(address)?;
         if let Some(until) = held.until.filter(|until| *until <= at) {
@@ -216,22 +216,22 @@ impl Endpoint {
         if held.since > at { None } else { self.standing_at(at) }
     }
 
-    /// Whether `address` is its own now.
+    /// Whether it has `address` now.
     pub fn has(&self, address: IpAddr) -> bool {
         self.held(address).is_some_and(|held| held.until.is_none())
     }
 
-    /// Whether `address` was its own at `at`.
+    /// Whether it had `address` at `at`.
     pub(super) fn had(&self, address: IpAddr, at: Time) -> bool {
         self.held(address).is_some_and(|held| held.since <= at && held.until.is_none_or(|until| at < until))
     }
 
-    /// Since when `address` is not its own; `None` if it is, or never was.
+    /// Since when it no longer has `address`; `None` if it has it, or never had it.
     pub(super) fn lost(&self, address: IpAddr) -> Option<Time> {
         self.held(address).and_then(|held| held.until)
     }
 
-    /// Every address it has or is remembered with.
+    /// All its addresses, current and remembered.
     pub(super) fn known_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().map(|held| held.address)
     }
@@ -240,7 +240,7 @@ impl Endpoint {
         self.addresses.iter().find(|held| held.address == address)
     }
 
-    /// Makes the parts' sum its state as of `now`.
+    /// Sets its state as of `now` to the sum of its entries.
     pub(super) fn settle(&mut self, now: Time, publish_not_ready: bool, history: usize) -> Settled {
         let mut settled = Settled::default();
         let standing = self.sum(publish_not_ready);
@@ -259,7 +259,7 @@ impl Endpoint {
         settled.removed = standing.state == State::Removed;
         self.ready_since = if standing.state == State::Ready { self.ready_since.or(Some(now)) } else { None };
         match self.history.last_mut() {
-            // Two changes at one moment are one.
+            // Two changes at the same moment are one.
             Some(last) if last.0 == now => last.1 = standing,
             _ => self.history.push((now, standing)),
         }
@@ -270,8 +270,8 @@ impl Endpoint {
         settled
     }
 
-    /// Slices may disagree while an endpoint moves between them: shutting down is never undone, so one that
-    /// says so is right; otherwise one that says ready is.
+    /// Slices may disagree while an endpoint moves between them. A shutdown is never undone, so an entry that reports
+    /// it is right. Otherwise an entry that reports ready is right.
     fn sum(&self, publish_not_ready: bool) -> Standing {
         if self.parts.is_empty() {
             return Standing::REMOVED;

@@ -1,11 +1,11 @@
-//! Patterns for names: `*` stands for any characters, `?` for one. Shared by the filter of the `dns` topology and by
-//! what is said of clients. Pure; takes time proportional to the product of the lengths, whatever the pattern is.
+//! Patterns for names: `*` stands for any characters, `?` for one. The filter of the `dns` topology and the patterns of
+//! clients use them. Pure. The time is proportional to the product of the lengths, whatever the pattern is.
 
 /// Whether `glob` matches all of `name`.
 pub fn matches(glob: &str, name: &str) -> bool {
     let (glob, name) = (glob.as_bytes(), name.as_bytes());
     let (mut g, mut n) = (0, 0);
-    // The last `*` seen, and how much of the name it stands for.
+    // The position of the last `*`, and the length of the name that it covers.
     let mut star = None;
     while n < name.len() {
         match glob.get(g) {

@@ -1,4 +1,4 @@
-//! The index: takes changes in, keeps Services, slices and Pods consistent. Queries are in `query`.
+//! The store: applies changes, and keeps Services, slices and Pods consistent. Lookups are in `query`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use super::{Config, Counters, EndpointId, ServiceId, Touched};
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
-/// A slice as it arrived, also while nothing says that its Service is headless, and the endpoints it became.
+/// A slice as it arrived, also if nothing says yet that its Service is headless, and the endpoints made from it.
 #[derive(Debug)]
 struct Stored {
     number: u32,
@@ -35,8 +35,8 @@ pub struct Topology {
     /// How often a name came to mean another headless Service, or none.
     pub(super) renamed: u64,
     slices: HashMap<ObjectKey, Stored>,
-    /// Services that the change at hand concerns, and which of their endpoints. They are settled when all of
-    /// it is in, so that an endpoint that only changes its slice never leaves in between.
+    /// The Services and endpoints that the current change affects. They are updated when the whole change is in, so an
+    /// endpoint that only moves to another slice never leaves in between.
     dirty: BTreeMap<ServiceId, Vec<EndpointId>>,
     /// Entries of all slices together.
     entries: usize,
@@ -65,12 +65,12 @@ impl Topology {
         }
     }
 
-    /// What it could not hold.
+    /// What did not fit.
     pub fn counters(&self) -> &Counters {
         &self.book.counters
     }
 
-    /// Takes in what a source reports, at the moment `now`.
+    /// Applies a change that a source reports at the moment `now`.
     pub fn apply(&mut self, now: Time, change: Change) -> Touched {
         match change {
             Change::Apply(object) => {
@@ -87,13 +87,13 @@ impl Topology {
         self.touched()
     }
 
-    /// Forgets what left long enough ago; to be called now and then when there are no changes.
+    /// Forgets old tombstones; to be called now and then if there are no changes.
     pub fn expire(&mut self, now: Time) -> Touched {
         self.forget_old(now);
         self.touched()
     }
 
-    /// Whether nothing at all is held or indexed.
+    /// Whether nothing is stored or indexed.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.services.is_empty()
@@ -200,7 +200,7 @@ impl Topology {
     fn put_slice(&mut self, mut slice: Slice) {
         self.names.share_slice(&mut slice);
         canonical(slice.endpoints.iter_mut().map(|entry| &mut entry.address));
-        // A slice cannot change its Service, but a file can be edited to say so.
+        // A slice cannot change its Service, but an edited file can say so.
         if self.slices.get(&slice.key).is_some_and(|old| old.slice.service != slice.service) {
             self.delete_slice(&slice.key);
         }
@@ -240,7 +240,7 @@ impl Topology {
         self.dirty.entry(id).or_default().extend(old.members);
     }
 
-    /// Cuts off the entries there is no room for.
+    /// Removes entries for which there is no room.
     fn shorten(&mut self, slice: &mut Slice) {
         let room = self.book.config.endpoints.saturating_sub(self.entries + 1);
         let excess = slice.endpoints.len().saturating_sub(room);
@@ -249,13 +249,13 @@ impl Topology {
         self.book.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
     }
 
-    /// Brings a Service up to date after its slices or its own object changed: the `dirty` endpoints, or all
-    /// of them if the change decided whether it is headless.
+    /// Updates a Service after its slices or its own object changed: the `dirty` endpoints, or all of them if the
+    /// change decided whether it is headless.
     fn settle(&mut self, now: Time, id: ServiceId, mut dirty: Vec<EndpointId>) {
         let Some(state) = self.services.get_mut(&id) else { return };
         let headless = match &state.object {
             Some(object) => object.headless,
-            // The last word counts when there is nothing left to ask.
+            // The last report counts when no slice and no object is left.
             None if state.slices.is_empty() => state.headless,
             None => state
                 .slices
@@ -311,7 +311,7 @@ impl Topology {
         }
     }
 
-    /// Forgets endpoints and Pods whose time is over, and the oldest if too many left.
+    /// Forgets endpoints and Pods whose time is over, and the oldest tombstones if there are too many.
     fn forget_old(&mut self, now: Time) {
         let Config { keep_removed, removed, .. } = self.book.config;
         self.pods.expire(now, keep_removed);
@@ -334,7 +334,7 @@ fn object_key(key: &ServiceKey) -> ObjectKey {
     ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() }
 }
 
-/// What a slice counts towards the limit; an empty one takes memory too.
+/// What a slice counts towards the limit; an empty one takes memory, too.
 fn weight(slice: &Slice) -> usize {
     slice.endpoints.len() + 1
 }

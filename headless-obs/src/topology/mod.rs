@@ -7,17 +7,17 @@
 //!                              └ Pod                   by address and by UID: who a client is
 //! ```
 //!
-//! In: [`object::Change`]s, in the order a source reports them. Out: queries by hash map.
+//! In: [`object::Change`]s, in the order in which a source reports them. Out: lookups by hash map.
 //!
 //! Invariants:
-//! - A [`ServiceId`] or [`EndpointId`] is never used twice, so figures that are kept under an id can never be
-//!   credited to something else. An endpoint that comes back while it is remembered has its old id.
-//! - A pod is one endpoint of a Service, however many addresses, slices and ports it has.
-//! - All memory is bounded by [`Config`]; what does not fit is counted in [`Counters`].
-//! - Addresses are canonical: an IPv4-mapped one is IPv4. Queries expect that too.
+//! - A [`ServiceId`] or [`EndpointId`] is never reused, so figures under an id cannot be credited to anything else. An
+//!   endpoint that comes back while it is remembered keeps its id.
+//! - A pod is one endpoint of a Service, whatever number of addresses, slices and ports it has.
+//! - [`Config`] bounds all memory; [`Counters`] count what does not fit.
+//! - Addresses are canonical: an IPv4-mapped address is IPv4. Lookups expect that, too.
 //!
-//! Watch events lag DNS by up to a second in both directions: an endpoint may be dialled before it is known
-//! (its state then is `None`) and shortly after it left. What to make of that is the caller's decision.
+//! Watch events and DNS can differ by up to a second in both directions. A client may connect to an endpoint before the
+//! topology has it (its state is then `None`), and shortly after it left. The caller decides what that means.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,14 +61,14 @@ pub struct EndpointRef {
     pub endpoint: EndpointId,
 }
 
-/// Bounds of the topology, and where it is looked at from.
+/// Limits of the topology, and the node of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The node observed, where nodes have names.
+    /// The node of the daemon, if nodes have names.
     pub node: Option<Arc<str>>,
     /// How long an endpoint is remembered after it left.
     pub keep_removed: Duration,
-    /// The most endpoints that are remembered after they left; the oldest are forgotten first.
+    /// The most tombstones; the oldest are forgotten first.
     pub removed: usize,
     /// The most changes of state that are remembered per endpoint.
     pub history: usize,
@@ -95,7 +95,7 @@ impl Default for Config {
     }
 }
 
-/// What the topology could not hold, since the start.
+/// What did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Objects refused because there are too many Services.
@@ -104,7 +104,7 @@ pub struct Counters {
     pub endpoints_full: u64,
     /// Pods refused because there are too many.
     pub pods_full: u64,
-    /// Endpoints that were forgotten before their time because too many had left.
+    /// Tombstones that were forgotten early because there were too many.
     pub removed_evicted: u64,
     /// Changes of state that were forgotten because an endpoint changed too often.
     pub history_evicted: u64,
@@ -112,7 +112,7 @@ pub struct Counters {
     pub addresses_evicted: u64,
 }
 
-/// What a change did.
+/// The effect of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "addresses that were held to be of no interest may be of interest now"]
 pub struct Touched {

@@ -1,11 +1,12 @@
-//! Strings that many objects share (namespaces, nodes, pods behind several Services), kept once.
+//! A pool of strings that many objects share (namespaces, nodes, pods behind several Services); it keeps each string
+//! once.
 
 use std::sync::Arc;
 
 use super::object::{ObjectKey, Pod, Service, Slice};
 use crate::hash::HashSet;
 
-/// Below this it is not worth looking for strings that nobody uses any more.
+/// Below this size, a sweep for unused strings is not worth it.
 const SWEEP_FROM: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Replaces `string` by the one that is kept.
+    /// Replaces `string` with the pool's copy.
     fn share(&mut self, string: &mut Arc<str>) {
         if let Some(kept) = self.strings.get(string) {
             string.clone_from(kept);

@@ -1,10 +1,10 @@
-//! What sources put into the topology: Services, EndpointSlices and Pods, reduced to what is needed, and the
-//! [`Change`]s they arrive in. Shapes follow the Kubernetes API; nil conditions are resolved by the source.
+//! The input of the topology: Services, EndpointSlices and Pods, reduced to what is needed, and the [`Change`]s that
+//! carry them. The shapes follow the Kubernetes API; the source resolves nil conditions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Namespace and name of a Service. Outside Kubernetes the namespace is empty and the name a domain name.
+/// Namespace and name of a Service. Outside Kubernetes the namespace is empty, and the name is a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {
     /// Namespace.
@@ -33,7 +33,7 @@ pub struct Service {
     pub cluster_ips: Vec<IpAddr>,
     /// Ports as the Service lists them; a headless Service may have none, then any port is the Service's.
     pub ports: Vec<ServicePort>,
-    /// Endpoints count as ready whatever their pods say.
+    /// Endpoints count as ready, whatever the state of their pods.
     pub publish_not_ready: bool,
 }
 
@@ -42,18 +42,18 @@ pub struct Service {
 pub struct ServicePort {
     /// Name; empty if it has none.
     pub name: Arc<str>,
-    /// The port clients are told (a headless Service maps nothing: they must dial the endpoint's).
+    /// The port that clients learn. A headless Service maps no ports, so clients must connect to the endpoint's port.
     pub port: u16,
 }
 
-/// An EndpointSlice (or an Endpoints object, turned into slices).
+/// An EndpointSlice, or an Endpoints object turned into slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// Namespace and name of the slice itself.
     pub key: ObjectKey,
     /// The Service it belongs to (label `kubernetes.io/service-name`), in the same namespace.
     pub service: Arc<str>,
-    /// Whether it carries `service.kubernetes.io/headless`.
+    /// Whether it has the label `service.kubernetes.io/headless`.
     pub headless: bool,
     /// Target ports, TCP only; empty: any port.
     pub ports: Vec<u16>,
@@ -64,11 +64,11 @@ pub struct Slice {
 /// One endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceEndpoint {
-    /// Address; only the first of a Kubernetes endpoint has a meaning.
+    /// Address; only the first address of a Kubernetes endpoint has a meaning.
     pub address: IpAddr,
     /// DNS host name below the Service's name.
     pub hostname: Option<Arc<str>>,
-    /// Its zone, where the source says.
+    /// Its zone, if the source reports it.
     pub zone: Option<Arc<str>>,
     /// The pod it belongs to.
     pub pod: Option<PodRef>,
@@ -87,7 +87,7 @@ pub struct SliceEndpoint {
 pub struct PodRef {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// UID; empty where the source gives none.
+    /// UID; empty if the source reports none.
     pub uid: Arc<str>,
 }
 
@@ -100,30 +100,30 @@ pub struct Pod {
     pub uid: Arc<str>,
     /// Addresses, both families; those of a host-network pod are the node's.
     pub addresses: Vec<IpAddr>,
-    /// Shares the node's network: its addresses say nothing about who it is.
+    /// It shares the node's network, so its addresses do not identify it.
     pub host_network: bool,
     /// The workload it belongs to: the Deployment's, StatefulSet's … name, or its own.
     pub workload: Arc<str>,
-    /// It ran to its end (Succeeded or Failed): its addresses are no longer its own.
+    /// It has ended (Succeeded or Failed), so it no longer has its addresses.
     pub finished: bool,
-    /// Which of its containers are proxies of a service mesh.
+    /// Its containers that are proxies of a service mesh.
     pub proxies: Proxies,
 }
 
-/// Containers that make connections for others, whose own connections are seen.
+/// Containers that connect in place of others, whose own connections are visible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proxies {
-    /// None of them.
+    /// None.
     #[default]
     None,
-    /// These, by id, beside others.
+    /// The containers with these ids.
     Sidecars(Box<[Box<str>]>),
     /// All: the pod serves the pods of its node.
     All,
 }
 
 impl Proxies {
-    /// Whether the container with this id is one.
+    /// Whether the container with this id is a proxy.
     pub fn include(&self, container: &str) -> bool {
         match self {
             Self::None => false,
@@ -155,15 +155,15 @@ pub enum Kind {
     Pod,
 }
 
-/// What a source reports.
+/// A report of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The object is new or changed.
     Apply(Object),
     /// The object is gone.
     Delete(Kind, ObjectKey),
-    /// These are all objects of this kind: what is missing is gone.
+    /// These are all objects of this kind; others are gone.
     Reset(Kind, Vec<Object>),
-    /// The source has reported everything that exists at least once (true), or has lost touch (false).
+    /// True: the source has reported everything that exists at least once. False: it is no longer current.
     Synced(bool),
 }

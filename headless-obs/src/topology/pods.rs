@@ -1,7 +1,7 @@
-//! Pods: who has an address now, and whose UID a cgroup names.
+//! Pods by their current address, and by the UID in a cgroup path.
 //!
-//! A pod that was deleted is no longer found by address, as the address may be another's at any moment. By
-//! UID it is found as long as removed endpoints are: its last connections may be counted after it is gone.
+//! A deleted pod is not found by address, because another pod may get the address at any moment. It is found by UID for
+//! as long as tombstones are kept, because its last connections may be counted after it is gone.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use super::object::{ObjectKey, Pod};
 use crate::hash::HashMap;
 use crate::time::Time;
 
-/// Addresses that nobody but this pod has.
+/// Addresses that only this pod has.
 fn own_addresses(pod: &Pod) -> &[IpAddr] {
     if pod.host_network || pod.finished { &[] } else { &pod.addresses }
 }
@@ -21,17 +21,17 @@ fn own_addresses(pod: &Pod) -> &[IpAddr] {
 pub(super) struct Pods {
     by_uid: HashMap<Arc<str>, Pod>,
     by_key: HashMap<ObjectKey, Arc<str>>,
-    /// UIDs of the pods that have the address to themselves; the latest is last.
+    /// UIDs of the pods that do not share the address; the latest is last.
     by_address: HashMap<IpAddr, Vec<Arc<str>>>,
     /// UIDs of deleted pods, the oldest first.
     deleted: VecDeque<(Time, Arc<str>)>,
 }
 
 impl Pods {
-    /// Adds or replaces; whether there is room for it.
+    /// Adds or replaces a pod; false if there is no room.
     pub(super) fn apply(&mut self, now: Time, mut pod: Pod, limit: usize, touched: &mut Vec<IpAddr>) -> bool {
         if pod.uid.is_empty() {
-            // Manifests written by hand have none; a slash keeps this one apart from real UIDs.
+            // Manifests written by hand have no UID. A slash distinguishes this one from real UIDs.
             pod.uid = format!("{}/{}", pod.key.namespace, pod.key.name).into();
         }
         // A pod of the same name with another UID is another pod, and the old one is gone.
@@ -45,7 +45,7 @@ impl Pods {
                 }
             }
         }
-        // A mere update must not make it the latest owner of an address that another pod has got since.
+        // A mere update must not make it the latest owner of an address that another pod has received since.
         let old = self.by_key.get(&pod.key).and_then(|uid| self.by_uid.get(uid));
         if old.is_none_or(|old| own_addresses(old) != own_addresses(&pod)) {
             if old.is_some() {
@@ -103,7 +103,7 @@ impl Pods {
 
     fn forget_oldest(&mut self) -> bool {
         let Some((_, uid)) = self.deleted.pop_front() else { return false };
-        // It may have been applied again meanwhile.
+        // It may have been applied again since.
         let back = self.by_uid.get(&uid).is_some_and(|pod| self.by_key.get(&pod.key) == Some(&uid));
         if !back {
             self.by_uid.remove(&uid);

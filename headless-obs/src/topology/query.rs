@@ -1,4 +1,4 @@
-//! Questions to the topology. All are answered by hash map, without allocation.
+//! Lookups in the topology, by hash map and without allocation.
 
 use std::net::IpAddr;
 
@@ -9,19 +9,19 @@ use super::service::ServiceState;
 use super::{EndpointRef, ServiceId};
 use crate::time::Time;
 
-/// The endpoint that an address means to a Service.
+/// The endpoint that an address has in a Service.
 #[derive(Clone, Copy, Debug)]
 pub struct Match<'a> {
     /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// What it was at the moment asked for, and since when; `None` if it was not known then.
+    /// Its state at the given moment, and since when; `None` if it was not known then.
     pub standing: Option<(Time, Standing)>,
-    /// Whether the port asked for is one of its ports.
+    /// Whether it has the given port.
     pub serves_port: bool,
 }
 
 impl Topology {
-    /// Whether the source has reported everything that exists and is in touch.
+    /// Whether the source has reported everything that exists and is current.
     pub fn synced(&self) -> bool {
         self.synced
     }
@@ -36,8 +36,8 @@ impl Topology {
         self.by_name.get(namespace)?.get(name).copied()
     }
 
-    /// How often a name came to mean another headless Service, or none: what a name meant is still true while this is
-    /// the same.
+    /// How often a name came to mean another headless Service, or none. While this number is the same, the meaning of a
+    /// name is the same.
     pub fn renamed(&self) -> u64 {
         self.renamed
     }
@@ -47,26 +47,26 @@ impl Topology {
         self.services.get(&id)
     }
 
-    /// All headless Services, in no order; those that are gone included while endpoints are remembered.
+    /// All headless Services, in no order; also those that are gone, while their endpoints are remembered.
     pub fn services(&self) -> impl Iterator<Item = &ServiceState> {
         self.services.values().filter(|state| state.headless())
     }
 
-    /// An endpoint by its place; `None` once it is forgotten.
+    /// An endpoint by its position; `None` when it is forgotten.
     pub fn endpoint(&self, place: EndpointRef) -> Option<&Endpoint> {
         self.services.get(&place.service)?.endpoint(place.endpoint)
     }
 
-    /// The endpoint of `service` that `address` means to somebody who dials it at `at`.
+    /// The endpoint of `service` that `address` stands for, for a client that connects at `at`.
     ///
-    /// Several may have or have had the address: node addresses are shared by host-network pods, and addresses
-    /// are used again. One that serves `port` goes before others, then the one that had the address at that
+    /// Several endpoints may have or have had the address: pods on the host network share the node's addresses, and
+    /// addresses are reused. An endpoint that serves `port` comes first, then the one that had the address at that
     /// moment, then the one that has it now, then the one that lost it last.
     pub fn lookup(&self, address: IpAddr, port: u16, service: ServiceId, at: Time) -> Option<Match<'_>> {
         self.lookup_in(self.services.get(&service)?, address, port, at)
     }
 
-    /// The same, where the Service is at hand.
+    /// The same for a Service that the caller has already.
     pub fn lookup_in<'a>(
         &self,
         state: &'a ServiceState,
@@ -84,7 +84,7 @@ impl Topology {
             .iter()
             .filter(|place| place.service == service)
             .filter_map(|place| state.endpoint(place.endpoint))
-            // Most addresses have one: nothing is to be compared.
+            // Most addresses have one endpoint, so nothing is compared.
             .reduce(|best, other| if rank(other) >= rank(best) { other } else { best })?;
         Some(Match {
             endpoint,
@@ -102,18 +102,18 @@ impl Topology {
             .filter(move |endpoint| endpoint.has(address))
     }
 
-    /// Whether an endpoint is on the node observed; `None` where that is not known.
+    /// Whether an endpoint is on the daemon's node; `None` if that is not known.
     pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
         Some(endpoint.node()? == self.book.config.node.as_ref()?)
     }
 
-    /// The pod that has `address` to itself: not one on the host's network, not one that ran to its end.
+    /// The pod that has `address` alone: not one on the host network, and not one that has ended.
     pub fn pod_by_address(&self, address: IpAddr) -> Option<&Pod> {
         self.pods.by_address(address)
     }
 
-    /// A pod by its UID, for a while also after it was deleted. A pod whose source gave no UID has
-    /// `namespace/name` in its place.
+    /// A pod by its UID, for a while also after its deletion. If the source reports no UID, `namespace/name` stands for
+    /// it.
     pub fn pod_by_uid(&self, uid: &str) -> Option<&Pod> {
         self.pods.by_uid(uid)
     }
@@ -123,7 +123,7 @@ impl Topology {
         self.cluster_ips.contains_key(&address)
     }
 
-    /// Whether `address` is or was an endpoint's, or is a pod's: whether connections to it can matter.
+    /// Whether `address` is or was an endpoint's, or is a pod's, so that connections to it can matter.
     pub fn knows(&self, address: IpAddr) -> bool {
         !self.book.at(address).is_empty() || self.pod_by_address(address).is_some()
     }

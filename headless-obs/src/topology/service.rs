@@ -12,7 +12,8 @@ use super::{EndpointId, EndpointRef, ServiceId};
 use crate::hash::HashMap;
 use crate::time::Time;
 
-/// What makes two entries of slices the same endpoint: the pod's UID, else its name, else the address.
+/// The identity of an endpoint over several entries of slices: the pod's UID, otherwise its name, otherwise the
+/// address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     Uid(Arc<str>),
@@ -30,7 +31,7 @@ impl Identity {
     }
 }
 
-/// A Service with its endpoints, those that left included while they are remembered.
+/// A Service with its endpoints, including those that left and are still remembered.
 #[derive(Debug)]
 pub struct ServiceState {
     id: ServiceId,
@@ -38,19 +39,19 @@ pub struct ServiceState {
     pub(super) object: Option<Service>,
     pub(super) slices: Vec<ObjectKey>,
     pub(super) headless: bool,
-    /// Boxed, as nodes of a map that grows at its end are half empty.
+    /// Boxed, because the nodes of a map that grows at its end are half empty.
     endpoints: BTreeMap<EndpointId, Box<Endpoint>>,
     identities: HashMap<Identity, EndpointId>,
     /// Ready endpoints with an address of the family: IPv4, IPv6.
     ready: [usize; 2],
-    /// When any of its endpoints was ready for the first time.
+    /// When the first of its endpoints became ready.
     first_ready: Option<Time>,
-    /// How often an endpoint became ready, or ceased to be.
+    /// How often an endpoint became ready or stopped being ready.
     changes: u64,
 }
 
-/// Endpoints that are ready so soon after the first one are those that the Service began with: nobody who was told of
-/// the Service can have missed them for long.
+/// Endpoints that become ready within this time after the first one count as those with which the Service began: a
+/// client that knows the Service cannot have missed them for long.
 const BEGINNING: Duration = Duration::from_secs(30);
 
 impl ServiceState {
@@ -79,18 +80,18 @@ impl ServiceState {
         &self.key
     }
 
-    /// Whether it is headless, so far as is known: by its own word, else by a slice's label. Only the slices
-    /// of headless Services become endpoints.
+    /// Whether it is headless, as far as is known: from its own object, otherwise from a slice's label. Only slices of
+    /// headless Services become endpoints.
     pub fn headless(&self) -> bool {
         self.headless
     }
 
-    /// Ports as the Service lists them; empty also where only slices are known.
+    /// The Service's own list of ports; empty also if only slices are known.
     pub fn ports(&self) -> &[ServicePort] {
         self.object.as_ref().map_or(&[], |object| object.ports.as_slice())
     }
 
-    /// Its endpoints in the order they were first seen; those that left come with [`State::Removed`].
+    /// Its endpoints in the order in which they were first seen; those that left have [`State::Removed`].
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values().map(Box::as_ref)
     }
@@ -101,23 +102,23 @@ impl ServiceState {
         if is_ipv6 { v6 } else { v4 }
     }
 
-    /// How often its ready endpoints became others: whoever finds it unchanged has missed nothing.
+    /// How often the set of ready endpoints changed.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Whether an endpoint is ready and clients have had the time to find it: `after`, unless the Service, or its
-    /// observation, began with it.
+    /// Whether an endpoint is ready and clients had time to find it: `after`, unless the Service, or its observation,
+    /// began with it.
     pub fn is_mature(&self, endpoint: &Endpoint, now: Time, after: Duration) -> bool {
         endpoint.ready_since().is_some_and(|since| now.since(since) >= after || !self.is_later(since, after))
     }
 
-    /// Whether an endpoint that is ready since then came later than those that the Service began with.
+    /// Whether an endpoint that has been ready since then came later than those with which the Service began.
     pub fn is_later(&self, since: Time, after: Duration) -> bool {
         self.first_ready.is_some_and(|first| since.since(first) > after.min(BEGINNING))
     }
 
-    /// An endpoint of it.
+    /// One of its endpoints.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
         self.endpoints.get(&id).map(Box::as_ref)
     }
@@ -130,7 +131,7 @@ impl ServiceState {
         self.object.is_none() && self.slices.is_empty() && self.endpoints.is_empty()
     }
 
-    /// Adds what `slice` says; the endpoints it concerns, to be settled.
+    /// Adds the entries of `slice`; returns the affected endpoints, which must be updated.
     pub(super) fn contribute(&mut self, number: u32, slice: &Slice, book: &mut Book) -> Vec<EndpointId> {
         let ports: Arc<[u16]> = slice.ports.as_slice().into();
         let mut members = Vec::with_capacity(slice.endpoints.len());
@@ -158,7 +159,7 @@ impl ServiceState {
         members
     }
 
-    /// Takes back what slice `number` said about `members`.
+    /// Removes the entries of slice `number` from `members`.
     pub(super) fn withdraw(&mut self, number: u32, members: &[EndpointId]) {
         for id in members {
             if let Some(endpoint) = self.endpoints.get_mut(id) {
@@ -167,7 +168,7 @@ impl ServiceState {
         }
     }
 
-    /// Brings `dirty` endpoints and the indexes up to date.
+    /// Updates `dirty` endpoints and the indexes.
     pub(super) fn settle(&mut self, now: Time, dirty: impl IntoIterator<Item = EndpointId>, book: &mut Book) {
         let publish = self.object.as_ref().is_some_and(|object| object.publish_not_ready);
         for id in dirty {
@@ -198,7 +199,7 @@ impl ServiceState {
         }
     }
 
-    /// Takes back what all slices said.
+    /// Removes the entries of all slices.
     pub(super) fn withdraw_all(&mut self) {
         for endpoint in self.endpoints.values_mut() {
             endpoint.parts.clear();
@@ -221,7 +222,7 @@ impl ServiceState {
         }
     }
 
-    /// The endpoint of this identity: known, remembered, known by a weaker identity so far, or new.
+    /// The endpoint with this identity: known, remembered, known by a weaker identity so far, or new.
     fn endpoint_of(
         &mut self,
         identity: Identity,
@@ -244,8 +245,8 @@ impl ServiceState {
         Some(self.endpoints.entry(id).or_insert_with(|| Box::new(Endpoint::new(place))))
     }
 
-    /// An endpoint that this very update withdrew and that is now called by a better name: an address whose
-    /// pod has become known, or a pod whose UID has.
+    /// An endpoint that this update removed and that now has a better identity: an address whose pod has become known,
+    /// or a pod whose UID has become known.
     fn renamed(&mut self, identity: &Identity, pod: Option<&PodRef>, address: IpAddr) -> Option<EndpointId> {
         let by_name =
             pod.filter(|_| matches!(identity, Identity::Uid(_))).map(|pod| Identity::Name(pod.key.clone()));

@@ -1,4 +1,4 @@
-//! Which names and addresses the `dns` topology observes.
+//! The names and addresses that the `dns` topology observes.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,9 +6,9 @@ use crate::topology::glob::matches;
 
 /// Names and addresses to observe.
 ///
-/// Without patterns every name is observed that answers with several addresses at once. Patterns to include
-/// narrow that to the names they match, and widen it to those of them that have a single address. A pattern
-/// after `!` excludes names, whatever else they match. `*` stands for any characters, dots too, `?` for one.
+/// Without patterns, every name counts that answers with several addresses at once. Patterns restrict that to matching
+/// names, and extend it to matching names with a single address. A pattern after `!` excludes names, whatever else they
+/// match. `*` stands for any characters, including dots, and `?` for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameFilter {
     include: Vec<String>,
@@ -16,13 +16,13 @@ pub struct NameFilter {
     public: bool,
 }
 
-/// A pattern that no name can match.
+/// An invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no pattern for domain names; write one like `*.svc.*`, `db.example.net` or `!*.internal`")]
 pub struct BadPattern(String);
 
 impl NameFilter {
-    /// A filter of `patterns`; `public` also observes addresses that are not private.
+    /// A filter with `patterns`; `public` also accepts addresses that are not private.
     pub fn new<S: AsRef<str>>(
         patterns: impl IntoIterator<Item = S>,
         public: bool,
@@ -44,19 +44,19 @@ impl NameFilter {
         Ok(filter)
     }
 
-    /// Whether a name that has answered with `addresses` addresses at once becomes observed.
+    /// Whether to observe a name that answered with `addresses` addresses at once.
     pub(super) fn selects(&self, name: &str, addresses: usize) -> bool {
         self.allows(name) && (addresses > 1 || (addresses == 1 && !self.include.is_empty()))
     }
 
-    /// Whether what a name answers counts at all.
+    /// Whether the answers for a name count at all.
     pub(super) fn allows(&self, name: &str) -> bool {
         !self.exclude.iter().any(|glob| matches(glob, name))
             && (self.include.is_empty() || self.include.iter().any(|glob| matches(glob, name)))
     }
 
-    /// Whether an address can be an endpoint: RFC 1918, RFC 6598 and unique local ones, others on request;
-    /// never one that means something else on every host or link.
+    /// Whether an address can be an endpoint: RFC 1918, RFC 6598 and unique local addresses, others on request.
+    /// Addresses that have a meaning only on one host or link are never accepted.
     pub(super) fn allows_address(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) => v4.is_private() || is_shared(v4) || (self.public && is_ordinary_v4(v4)),
@@ -71,7 +71,7 @@ impl NameFilter {
     }
 }
 
-/// 100.64.0.0/10, addresses behind a carrier's NAT, which clusters use for pods too.
+/// 100.64.0.0/10, the addresses of carrier-grade NAT, which clusters also use for pods.
 fn is_shared(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
     a == 100 && b & 0xc0 == 64

@@ -1,22 +1,22 @@
-//! The `dns` topology: nothing is configured, Services and endpoints are what DNS answers list.
+//! The `dns` topology: without configuration, DNS answers define Services and endpoints.
 //!
 //! In: the [`Answer`]s of all clients. Out: [`Change`]s, one slice per Service, as from any other source. A name
-//! becomes a Service once it answers with several private addresses at once ([`NameFilter`] widens and narrows
-//! that). A name in Kubernetes' form becomes namespace and name; any other has the empty namespace, and the
-//! domain name is the Service's name. An alias stands for the last name of its chain.
+//! becomes a Service when it answers with several private addresses at once ([`NameFilter`] changes that). A name in
+//! Kubernetes' form becomes namespace and name. Any other name is the Service's name, in the empty namespace. In a
+//! chain of aliases, the last name counts.
 //!
 //! - An endpoint **joins** when an answer lists it, and is ready from then on.
-//! - It **leaves** when answers for the same name and family no longer list it, and none has for twice its TTL
-//!   (at least 30 s): servers may show another part of a large set each time. Truncated answers and failures of
-//!   the server prove nothing, and a name that does not exist counts only if it existed before, as search lists
-//!   make up many. Without newer answers nobody knows better, and it stays.
-//! - An A and an AAAA record are two endpoints, unless both belong to one **host name** below the Service's
-//!   name (`db-0.db.shop.svc.zone`, as a name asked for or as target of an SRV record): that names a pod, and a
-//!   pod is one endpoint. An address that becomes a pod's second one after it was an endpoint of its own leaves
-//!   that endpoint behind as removed.
-//! - SRV answers add endpoints and names, and remove nothing: the addresses they carry are a courtesy.
+//! - It **leaves** when answers for the same name and family no longer list it, and none has for twice its TTL (at
+//!   least 30 s): servers may show another part of a large set each time. Truncated answers and server failures prove
+//!   nothing. A name that does not exist counts only if it existed before, because search lists make up many names.
+//!   Without newer answers the endpoint stays.
+//! - An A and an AAAA record are two endpoints, unless both belong to one **host name** below the Service's name
+//!   (`db-0.db.shop.svc.zone`, as a query name or as the target of an SRV record). Such a name stands for a pod, and a
+//!   pod is one endpoint. If an address becomes a pod's second one after it was an endpoint of its own, that endpoint
+//!   stays behind as removed.
+//! - SRV answers add endpoints and names, and remove nothing, because the addresses in them are optional.
 //!
-//! Ports are not known, so any port is the Service's.
+//! The ports are not known, so the Service has any port.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ mod tests;
 pub use filter::{BadPattern, NameFilter};
 pub use subject::Subject;
 
-/// Bounds of what is learnt.
+/// Limits of the learned topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnConfig {
     /// Which names and addresses to observe.
@@ -45,11 +45,11 @@ pub struct LearnConfig {
     pub services: usize,
     /// The most endpoints of one Service.
     pub endpoints_per_service: usize,
-    /// The most endpoints in all.
+    /// The most endpoints of all Services together.
     pub endpoints: usize,
-    /// The shortest time an endpoint stays after an answer listed it.
+    /// The least time for which an endpoint stays after an answer listed it.
     pub keep: Duration,
-    /// When all places are taken, a Service without answers for this long makes room for a new one.
+    /// When there are too many Services, one without answers for this long makes room for a new one.
     pub idle: Duration,
 }
 
@@ -66,14 +66,14 @@ impl Default for LearnConfig {
     }
 }
 
-/// What could not be learnt, since the start.
+/// What did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LearnCounters {
-    /// Answers that would have made a new Service.
+    /// Answers that would have added a Service.
     pub services_full: u64,
     /// Addresses that would have become endpoints.
     pub endpoints_full: u64,
-    /// Services without answers that made room for others.
+    /// Services without answers that were evicted for others.
     pub services_evicted: u64,
 }
 
@@ -84,7 +84,7 @@ impl LearnCounters {
     }
 }
 
-/// A TTL beyond a day says nothing about how long an endpoint lives.
+/// A TTL beyond a day says nothing about the life of an endpoint.
 const TTL_MAX: u32 = 86_400;
 /// Domain names (in several zones) that are remembered per Service.
 const NAMES_MAX: usize = 4;
@@ -92,14 +92,14 @@ const NAMES_MAX: usize = 4;
 #[derive(Debug)]
 struct Member {
     host: Option<Arc<str>>,
-    /// When an answer listed it last.
+    /// When an answer last listed it.
     listed: Time,
     keep: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Learned {
-    /// Names that have answered with addresses: those whose absence means something.
+    /// Names that have answered with addresses, so that their absence means something.
     names: Vec<Name>,
     members: BTreeMap<IpAddr, Member>,
     answered: Time,
@@ -122,7 +122,7 @@ struct Listed {
 }
 
 impl Learner {
-    /// A learner that knows nothing.
+    /// A learner without any Service.
     pub fn new(config: LearnConfig) -> Self {
         Self { config, services: HashMap::default(), members: 0, counters: LearnCounters::default() }
     }
@@ -132,12 +132,12 @@ impl Learner {
         self.config.filter.allows_address(address.to_canonical())
     }
 
-    /// What could not be learnt.
+    /// What did not fit.
     pub fn counters(&self) -> &LearnCounters {
         &self.counters
     }
 
-    /// Takes in an answer that a client received at `now`; the changes to apply to the topology, mostly none.
+    /// Takes an answer that a client received at `now`; returns the changes for the topology, usually none.
     pub fn observe(&mut self, now: Time, answer: &Answer) -> Vec<Change> {
         let subject = Subject::of(answer);
         if !self.config.filter.allows(&subject.name) {
@@ -163,7 +163,7 @@ impl Learner {
         changes
     }
 
-    /// Addresses of the answer that can be endpoints.
+    /// The addresses of the answer that can be endpoints.
     fn listed(&self, answer: &Answer, subject: &Subject) -> Vec<Listed> {
         let own = answer.addresses.iter().map(|record| (record, subject.host.clone()));
         let targets = answer.targets.iter().flat_map(|target| {
@@ -173,7 +173,7 @@ impl Learner {
         own.chain(targets)
             .map(|(record, host)| (record.address.to_canonical(), record.ttl.min(TTL_MAX), host))
             .filter(|(address, ..)| self.config.filter.allows_address(*address))
-            // CoreDNS calls a pod without host name by its address; that is no name.
+            // CoreDNS names a pod without host name by its address; that is no host name.
             .map(|(address, ttl, host)| Listed {
                 address,
                 ttl,
@@ -182,7 +182,7 @@ impl Learner {
             .collect()
     }
 
-    /// Makes a name a Service, if it is to be one and there is room.
+    /// Makes a name a Service, if the filter selects it and there is room.
     fn admit(&mut self, now: Time, subject: &Subject, listed: &[Listed], changes: &mut Vec<Change>) -> bool {
         let mut addresses: Vec<IpAddr> = listed.iter().map(|listed| listed.address).collect();
         addresses.sort_unstable();
@@ -205,7 +205,7 @@ impl Learner {
         true
     }
 
-    /// Adds what is listed; whether that changed anything but times.
+    /// Adds the listed addresses; returns whether anything but times changed.
     fn join(&mut self, now: Time, subject: &Subject, listed: Vec<Listed>) -> bool {
         let Some(learned) = self.services.get_mut(&subject.service) else { return false };
         let mut changed = false;
@@ -213,8 +213,8 @@ impl Learner {
             let keep = Duration::from_secs(2 * u64::from(ttl)).max(self.config.keep);
             if let Some(member) = learned.members.get_mut(&address) {
                 (member.listed, member.keep) = (now, keep);
-                // In Kubernetes an endpoint has one name at a time. Elsewhere an address may be the target of
-                // many, and the first one stays.
+                // In Kubernetes an endpoint has one name at a time. Elsewhere an address may be the target of many
+                // names, and the first one stays.
                 let better = subject.kubernetes || member.host.is_none();
                 if host.is_some() && member.host != host && better {
                     member.host = host;
@@ -234,7 +234,7 @@ impl Learner {
     }
 }
 
-/// Removes what the answer proves to be gone; how many.
+/// Removes the endpoints that the answer proves to be gone; returns their number.
 fn leave(now: Time, learned: &mut Learned, answer: &Answer, subject: &Subject, listed: &[Listed]) -> usize {
     let covers = |address: IpAddr| match (answer.rcode, answer.kind) {
         (_, QueryType::Srv) => false,
@@ -261,7 +261,7 @@ fn leave(now: Time, learned: &mut Learned, answer: &Answer, subject: &Subject, l
     before - learned.members.len()
 }
 
-/// Whether `host` is `address` written with dashes, as in `10-1-2-3` and `fd00--1`.
+/// Whether `host` is `address` with dashes, as in `10-1-2-3` and `fd00--1`.
 fn is_dashed(host: &str, address: IpAddr) -> bool {
     let dashed = address.to_string().replace([':', '.'], "-");
     host.strip_prefix(dashed.as_str()).is_some_and(|rest| rest.is_empty() || rest == "0")
@@ -271,7 +271,7 @@ fn slice_key(service: &ServiceKey) -> ObjectKey {
     ObjectKey { namespace: service.namespace.clone(), name: service.name.clone() }
 }
 
-/// A learnt Service as a source would report it.
+/// A learned Service, as a source reports it.
 fn slice(service: &ServiceKey, learned: &Learned) -> Change {
     let endpoint = |(address, member): (&IpAddr, &Member)| SliceEndpoint {
         address: *address,

@@ -1,4 +1,4 @@
-//! Which Service an answer is about, in the `dns` topology.
+//! The Service that an answer is about, in the `dns` topology.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use crate::dns::name::{Asked, ServiceName, candidates, without_port};
 use crate::dns::{Answer, Name, QueryType};
 use crate::topology::object::ServiceKey;
 
-/// What an answer is about.
+/// The subject of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The Service.
     pub service: ServiceKey,
-    /// The domain name of the Service: without a host, and without port and protocol of an SRV question.
+    /// The domain name of the Service, without a host and without port and protocol of an SRV query.
     pub name: Name,
     /// The host below the Service, if the answer is about one endpoint.
     pub host: Option<Arc<str>>,
@@ -20,7 +20,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The subject of `answer`: what the last name of its chain most likely means.
+    /// The subject of `answer`: the most likely meaning of the last name of its chain.
     pub fn of(answer: &Answer) -> Self {
         let full = answer.chain.last().unwrap_or(&answer.question);
         let meaning = candidates(full).next();
@@ -38,8 +38,8 @@ impl Subject {
         Self { service, name, host: host.map(Arc::from), kubernetes: meaning.is_some() }
     }
 
-    /// What the target of an SRV record is called as an endpoint: the host below the Service; outside
-    /// Kubernetes, where targets need not be below anything, all of the name.
+    /// The name of an SRV target as an endpoint: the host below the Service. Outside Kubernetes, where targets can have
+    /// any name, it is the whole name.
     pub(super) fn host_of(&self, target: &Name) -> Option<Arc<str>> {
         if !self.kubernetes {
             return Some(target.clone());
@@ -50,7 +50,7 @@ impl Subject {
     }
 }
 
-/// The host below a Service, if a name is one endpoint's.
+/// The host below a Service, if the name belongs to one endpoint.
 fn host(meaning: ServiceName<'_>) -> Option<&str> {
     match meaning.asked {
         Asked::Hostname(host) => Some(host),

@@ -1,4 +1,4 @@
-//! The way from answers to endpoints, through a topology. Times are whole seconds.
+//! From answers to endpoints, through a topology. Times are whole seconds.
 
 use super::*;
 use crate::dns::{AddressRecord, SrvTarget};
@@ -58,7 +58,7 @@ impl Test {
         Self::with(LearnConfig { filter, ..LearnConfig::default() })
     }
 
-    /// How many changes the answer made.
+    /// The number of changes that the answer caused.
     fn observe(&mut self, at: u64, answer: Answer) -> usize {
         let changes = self.learner.observe(s(at), &answer);
         let count = changes.len();
@@ -122,7 +122,7 @@ fn a_service_grows_with_what_answers_list_and_repeating_it_changes_nothing() {
 
 #[test]
 fn an_endpoint_leaves_when_newer_answers_have_not_listed_it_for_long_enough() {
-    // The TTL of 5 s counts as 15 s of silence at least; the 30 s are the longer time.
+    // The TTL of 5 s gives at least 10 s of silence; the 30 s are longer.
     let mut test = Test::new();
     test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
     test.observe(29, answer(WEB, &["10.0.0.1"]));
@@ -191,7 +191,7 @@ fn a_name_that_no_longer_exists_loses_its_endpoints_after_the_same_time() {
         assert_eq!(test.observe(29, gone.clone()), 0);
         assert_eq!(test.observe(30, gone), 1);
         assert_eq!(test.states("prod", "web"), ["10.0.0.1=removed", "10.0.0.2=removed"]);
-        // It is still observed: a single address is enough now.
+        // It is still observed: now a single address is enough.
         test.observe(31, answer(WEB, &["10.0.0.3"]));
         assert_eq!(test.states("prod", "web")[2], "10.0.0.3=ready");
     }
@@ -218,7 +218,7 @@ fn a_pods_own_name_names_the_endpoint_and_joins_its_families() {
     let found = test.topology.lookup(ip("fd00::1"), 80, id, s(1)).unwrap();
     assert_eq!(found.endpoint.label().as_ref(), "web-0");
     assert_eq!(found.endpoint.ready_since(), Some(s(0)));
-    // It is gone by its own name.
+    // It is removed by its own name.
     test.observe(60, nxdomain(&format!("web-0.{WEB}")));
     assert_eq!(test.states("prod", "web"), ["web-0=removed", "10.0.0.2=ready"]);
 }
@@ -251,7 +251,7 @@ fn filters_decide_which_names_are_observed() {
     test.observe(0, answer("single.corp", &["10.0.0.5"]));
     test.observe(0, answer(WEB, &["10.0.0.6"]));
     assert_eq!(test.topology.services().count(), 2);
-    // A pod's own name counts by the Service's.
+    // The answer for a pod's own name counts for the Service.
     assert_eq!(test.observe(1, answer(&format!("web-0.{WEB}"), &["10.0.0.6"])), 1);
     assert_eq!(test.states("prod", "web"), ["web-0=ready"]);
 }

@@ -1,4 +1,4 @@
-//! Behaviour of the topology, by way of its queries. Times are whole seconds.
+//! The topology's behaviour, through its lookups. Times are whole seconds.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn s(seconds: u64) -> Time {
 struct Test {
     topology: Topology,
     now: u64,
-    /// What the last change touched.
+    /// The addresses that the last change affected.
     touched: Vec<std::net::IpAddr>,
 }
 
@@ -51,8 +51,8 @@ impl Test {
         self.orders().endpoints().map(|e| format!("{}={}", e.label(), e.state().name())).collect()
     }
 
-    /// What `address:port` means to the Service now: `pod=state`, with `?` if it was not known then, with
-    /// `!` if the port is not its own.
+    /// The endpoint of `address:port` in the Service now: `pod=state`, with `?` if it was not known then, with `!` if
+    /// it does not have the port.
     fn dial(&self, name: &str, address: &str, port: u16) -> String {
         self.dial_at(name, address, port, self.now)
     }

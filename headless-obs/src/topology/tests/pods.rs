@@ -1,4 +1,4 @@
-//! Who a client is, by address and by UID.
+//! Pods by address and by UID.
 
 use super::*;
 
@@ -14,8 +14,8 @@ fn an_address_leads_to_the_pod_that_has_it_to_itself() {
     assert_eq!(name(&test, "192.168.0.1"), None);
     assert_eq!(test.topology.pod_by_uid("uid-agent").unwrap().key.name.as_ref(), "agent");
 
-    // The address goes to another pod before the first is reported finished; a late update of the first
-    // must not take it back.
+    // The address goes to another pod before the first one is reported as ended; a late update of the first one must
+    // not take the address back.
     test.apply(pod("shop", "next", &["10.1.0.1"]));
     test.apply(pod("shop", "job", &["10.1.0.1"]));
     assert_eq!(name(&test, "10.1.0.1").as_deref(), Some("next"));

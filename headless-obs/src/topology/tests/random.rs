@@ -1,4 +1,4 @@
-//! Random changes against a model that computes everything anew from the objects that exist.
+//! Random changes, against a model that computes everything again from the existing objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ fn some_slice() -> impl Strategy<Value = Slice> {
     let names = (prop::sample::select(vec!["a", "b"]), prop::sample::select(vec!["x", "y", "z"]));
     (names, any::<bool>(), prop::collection::vec(endpoint(), 0..4)).prop_map(
         |((service, name), label, entries)| {
-            // Slices are named apart from their Services, so that one can change its Service.
+            // The names of slices do not depend on their Services, so a slice can change its Service.
             let mut slice = slice("shop", service, "");
             slice.key = key("shop", name);
             slice.headless = label;
@@ -83,7 +83,7 @@ impl Model {
         }
     }
 
-    /// Pod → state and addresses, of the endpoints that a Service has now.
+    /// Pod → state and addresses, for the endpoints that a Service has now.
     fn endpoints(&self, name: &str) -> BTreeMap<String, (State, BTreeSet<IpAddr>)> {
         let object = self.services.get(&key("shop", name));
         let slices = || self.slices.values().filter(|slice| *slice.service == *name);
@@ -137,7 +137,7 @@ proptest! {
                 prop_assert_eq!(owners, expected);
             }
         }
-        // When all is gone and its time is over, nothing is left.
+        // When everything is deleted and its time is over, nothing is left.
         test.apply(Change::Reset(Kind::Slice, vec![]));
         test.apply(Change::Reset(Kind::Service, vec![]));
         let _ = test.topology.expire(s(1_000_000));

@@ -1,4 +1,4 @@
-//! What is an endpoint of which Service, with which ports.
+//! Which endpoints a Service has, with which ports.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn slices_are_joined_and_an_endpoint_in_two_of_them_counts_once() {
     assert_eq!(test.orders().endpoints().count(), 250);
     assert_eq!(test.owners("10.0.0.99"), ["orders/orders-99"]);
 
-    // The move ends: it is in the second slice only, and never left.
+    // The move ends: the endpoint is only in the second slice, and it never left.
     let first = (0..99).fold(slice("shop", "orders", "a"), |slice, index| {
         slice.with(ready(&format!("orders-{index}"), &format!("10.0.0.{index}")))
     });
@@ -50,7 +50,7 @@ fn a_dual_stack_pod_is_one_endpoint() {
     assert_eq!(test.dial("orders", "10.0.0.1", 80), "orders-0=ready");
     assert_eq!(test.dial("orders", "fd00::1", 80), "orders-0=ready");
 
-    // One family goes first: the pod stays, the address does not.
+    // One family goes first: the pod stays, its address does not.
     test.delete_slice("orders-v6");
     assert_eq!(test.states(), ["orders-0=ready"]);
     assert_eq!(test.dial("orders", "fd00::1", 80), "orders-0=removed");
@@ -133,7 +133,7 @@ fn published_endpoints_are_ready_but_known_not_to_serve() {
     test.apply(service("shop", "orders").publish_not_ready());
     let standing = test.orders().endpoints().next().unwrap().standing();
     assert_eq!(standing, Standing { state: State::Ready, serving: false });
-    // That it comes to serve changes nothing about since when clients are meant to use it.
+    // That it becomes able to serve does not change since when clients should use it.
     test.apply(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1")));
     let endpoint = test.orders().endpoints().next().unwrap();
     assert_eq!((endpoint.standing().serving, endpoint.ready_since()), (true, Some(s(2))));
@@ -195,7 +195,7 @@ fn host_network_endpoints_that_share_an_address_are_told_apart_by_port() {
     assert_eq!(test.dial("orders", "192.168.0.1", 7001), "one=ready");
     assert_eq!(test.dial("orders", "192.168.0.1", 7002), "two=ready");
     assert!(test.dial("orders", "192.168.0.1", 7003).ends_with('!'));
-    // One leaves: its port still means it, not the neighbour.
+    // One leaves: its port still stands for it, and not for the other one.
     test.delete_slice("orders-a");
     assert_eq!(test.dial("orders", "192.168.0.1", 7001), "one=removed");
     assert_eq!(test.dial("orders", "192.168.0.1", 7002), "two=ready");
@@ -221,7 +221,7 @@ fn an_endpoint_that_comes_to_be_known_by_a_better_name_is_the_same() {
     assert_eq!(ids(&test), before);
     assert_eq!(test.states(), ["orders-0=ready"]);
 
-    // But an address that was left and is then a pod's is another endpoint.
+    // But if an address is left and later becomes a pod's, that pod is another endpoint.
     test.apply(slice("shop", "orders", "a").with(bare("10.0.0.2")));
     test.apply(slice("shop", "orders", "a"));
     test.apply(slice("shop", "orders", "a").with(ready("orders-1", "10.0.0.2")));

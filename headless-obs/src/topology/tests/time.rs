@@ -1,4 +1,4 @@
-//! What changes over time: states, moves, returns, resets, and what is forgotten.
+//! Changes over time: states, moves, returns, resets, and what is forgotten.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn an_address_that_goes_to_another_service_is_not_confused() {
     assert_eq!(test.dial("a", "10.0.0.1", 80), "a-0=removed");
     assert_eq!(test.dial("b", "10.0.0.1", 80), "b-0=ready");
     assert_eq!(test.owners("10.0.0.1"), ["b/b-0"]);
-    // The past keeps its owner.
+    // Past moments keep their owner.
     assert_eq!(test.dial_at("a", "10.0.0.1", 80, 1), "a-0=ready");
     assert_eq!(test.dial_at("b", "10.0.0.1", 80, 1), "b-0=?");
 }
@@ -87,7 +87,7 @@ fn an_endpoint_that_returns_has_its_old_id_and_a_forgotten_one_does_not() {
     test.apply(slice("shop", "orders", "a"));
     test.apply(slice("shop", "orders", "a").with(ready("p", "10.0.0.1")));
     assert_eq!(id(&test), first);
-    // It is alive: its time as a removed one must not end it.
+    // It is back: the end of its time as a tombstone must not remove it.
     test.now += 4000;
     assert_eq!(test.topology.expire(s(test.now)), Touched::default());
     assert_eq!(test.states(), ["p=ready"]);
@@ -175,7 +175,7 @@ fn what_does_not_fit_is_counted() {
     assert_eq!(test.orders().endpoints().count(), 2);
     let counters = *test.topology.counters();
     assert_eq!((counters.endpoints_full, counters.services_full, counters.pods_full), (6, 1, 1));
-    // What left makes room.
+    // Endpoints that left make room.
     test.delete_slice("orders-a");
     test.apply(slice("shop", "orders", "b").with(ready("q", "10.0.0.9")));
     assert_eq!(test.dial("orders", "10.0.0.9", 80), "q=ready");
