@@ -1,26 +1,26 @@
 //! Cgroup paths to pods, containers and units. Pure.
 //!
-//! In: a path relative to the root of cgroup2. Out: what it says about who is in it.
+//! In: a path relative to the root of cgroup2. Out: the pod, container or unit in it.
 //!
-//! Kubelet gives each pod a cgroup and each container one below it, named by the driver:
+//! The kubelet gives each pod a cgroup and each container one below it. The driver decides their names:
 //!
 //! | driver | pod | container |
 //! |---|---|---|
 //! | cgroupfs | `pod<uid>` | `<id>`, `crio-<id>` |
 //! | systemd | `<parents>-pod<uid>.slice`, dashes of the UID as `_` | `<runtime>-<id>.scope` |
 //!
-//! What comes before may be anything, since nodes themselves can be containers: the innermost pod counts. Nodes that
-//! share a kernel are told apart by it ([`part_of_node`]).
+//! The path before that may be anything, because nodes themselves can be containers: the innermost pod counts. It also
+//! distinguishes nodes that share a kernel ([`part_of_node`]).
 
-/// What a cgroup path says.
+/// The content of a cgroup path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CgroupIdentity<'a> {
     /// UID of the pod. That of a static pod is the hash of its manifest, 32 hexadecimal digits.
     pub pod_uid: Option<String>,
-    /// Id of the container: of the pod's, or else the innermost of any.
+    /// Id of the container: that of the pod's, otherwise the innermost of any.
     pub container: Option<String>,
-    /// Outside pods, and within the innermost container if there is one: the name of the systemd unit, or of
-    /// the last cgroup. Sessions and users have none.
+    /// The name of the systemd unit, or of the last cgroup, outside of pods; within the innermost container if there is
+    /// one. Sessions and users have none.
     pub name: Option<&'a str>,
 }
 
@@ -42,12 +42,12 @@ pub fn parse(path: &str) -> CgroupIdentity<'_> {
     }
 }
 
-/// The part of the hierarchy that a node has to itself, from the path of one of its pods: what the kubelet keeps its
-/// pods in. Empty where that is the root, as on a node with a kernel of its own.
+/// The part of the hierarchy that belongs to a node, from the path of one of its pods: the cgroup in which the kubelet
+/// creates its pods. It is empty if that is the root, as on a node with its own kernel.
 pub fn part_of_node(path: &str) -> Option<String> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     let pod = steps.iter().rposition(|step| pod_uid(step).is_some())?;
-    // The runtime's own place, not the kubelet's.
+    // The container runtime created this path, not the kubelet.
     if steps.get(pod)?.contains(':') {
         return None;
     }
@@ -56,7 +56,7 @@ pub fn part_of_node(path: &str) -> Option<String> {
     Some(above.get(..end)?.iter().map(|step| format!("/{step}")).collect())
 }
 
-/// A step that the kubelet makes, or is in itself: `kubepods`, a class of service, `kubelet.slice`.
+/// A step that the kubelet creates or runs in: `kubepods`, a QoS class, `kubelet.slice`.
 fn is_kubelets(step: &str) -> bool {
     let name = step.strip_suffix(".slice").unwrap_or(step);
     ["kubelet", "burstable", "besteffort"].contains(&name) || name.split('-').any(|word| word == "kubepods")
@@ -64,7 +64,7 @@ fn is_kubelets(step: &str) -> bool {
 
 /// The UID in the name of a pod's cgroup.
 fn pod_uid(step: &str) -> Option<String> {
-    // Containerd with the wrong driver makes one cgroup of both: `<pod>.slice:cri-containerd:<container>`.
+    // Containerd with the wrong driver makes one cgroup of pod and container: `<pod>.slice:cri-containerd:<container>`.
     let step = step.split(':').next().unwrap_or(step);
     let uid = match step.strip_suffix(".slice") {
         Some(slice) => slice.rsplit_once("-pod")?.1.replace('_', "-"),
@@ -87,7 +87,7 @@ fn is_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// The id in the name of a container's cgroup. CRI-O's monitor of a container is not the container.
+/// The id in the name of a container's cgroup. CRI-O's monitor of a container has another cgroup.
 fn container_id(step: &str) -> Option<&str> {
     let step = step.strip_suffix(".scope").unwrap_or(step);
     let (runtime, id) = step.rsplit_once('-').unwrap_or(("", step));
@@ -95,11 +95,11 @@ fn container_id(step: &str) -> Option<&str> {
     (is_id && !runtime.ends_with("conmon")).then_some(id)
 }
 
-/// The name of the innermost systemd unit that is a service or a scope, else of the last cgroup.
+/// The name of the innermost systemd service or scope, otherwise of the last cgroup.
 fn unit_name<'a>(steps: &[&'a str]) -> Option<&'a str> {
     let unit = steps.iter().rev().find_map(|step| {
         let unit = step.strip_suffix(".service").or_else(|| step.strip_suffix(".scope"))?;
-        // The scope that a manager puts itself into says nothing, what is around it does.
+        // A manager's own scope says nothing, so the unit around it counts.
         (unit != "init").then_some(unit)
     });
     match unit {

@@ -1,7 +1,7 @@
-//! Who a client is: the pod, container, service or process behind a connection or a DNS answer.
+//! Clients: the pod, container, service or process behind a connection or a DNS response.
 //!
-//! In: the cgroup, local address and `comm` of an event, the paths of cgroups (which the shell looks up on
-//! request), and the topology. Out: a [`Client`]: the scope its DNS evidence belongs to, and its workload's name.
+//! In: the cgroup, local address and `comm` of an event, the paths of cgroups (which the shell looks up on request),
+//! and the topology. Out: a [`Client`]: the scope of its DNS answers, and the name of its workload.
 //!
 //! A client is, in this order:
 //! 1. the pod whose UID its cgroup's path names, or that has its local address to itself;
@@ -10,18 +10,18 @@
 //! 4. the cgroup's service (`nginx.service` is `nginx`);
 //! 5. the process's name.
 //!
-//! The path goes before the address where both name a pod: it is right while an address changes hands, and is
-//! all there is for pods on the host's network. Loopback and link-local addresses identify nobody.
+//! The path comes before the address if both identify a pod: it is right while an address changes hands, and it is all
+//! there is for pods on the host network. Loopback and link-local addresses identify nobody.
 //!
-//! Not every client's connections are counted ([`Role`]). What a service mesh's proxy does for the other containers of
-//! its pod, or for the pods of its node, is the same connection a second time. And where nodes share a kernel, as
-//! in kind, events of all of them arrive: those from outside the node's own part of the cgroup hierarchy, or from an
-//! address that is another node's endpoint, are that node's observer's.
+//! Not every client's connections count ([`Role`]). A service mesh's proxy makes connections for the other containers
+//! of its pod, or for the pods of its node; these are the same connections a second time. If nodes share a kernel, as
+//! in kind, the events of all of them arrive. An event from outside the node's own part of the cgroup hierarchy, or
+//! from an address that is another node's endpoint, belongs to that node's daemon.
 //!
-//! A client is identified at each event, by what is known then. So a pod that becomes known after its first
-//! connections has those under a name of 2 to 5, and its own name from then on. To keep that rare, look up
-//! a cgroup's path when [`Clients::wants`] asks for it, *before* its event is identified; a scope that changed
-//! in between cannot find the evidence gathered under the old one.
+//! Each event identifies its client by the knowledge of that moment. So a pod that becomes known after its first
+//! connections has those under a name of 2 to 5, and its own name from then on. To keep that rare, look up a cgroup's
+//! path when [`Clients::wants`] asks for it, *before* its event is identified. If the scope changed in between, the
+//! client could not find the answers under the old scope.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,59 +44,59 @@ use recent::Recent;
 use workloads::Workloads;
 pub use workloads::{Workload, WorkloadId};
 
-/// A scope, for as long as it is in use; never used twice.
+/// A scope, for as long as it is in use; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeId(pub u32);
 
-/// Those who share DNS evidence: what one of them has been answered may explain another's connection.
+/// The clients that share DNS answers: an answer that one of them received may explain a connection of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// All containers of a pod, by its UID.
     Pod(Arc<str>),
     /// All processes of a cgroup.
     Cgroup(u64),
-    /// Everybody behind a local address, where the cgroup is not known.
+    /// All processes behind a local address, if the cgroup is not known.
     Address(IpAddr),
-    /// Everybody else on the host.
+    /// All other processes of the host.
     Host,
 }
 
-/// Who is behind an event.
+/// The client of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// Where its DNS evidence is.
+    /// The scope of its DNS answers.
     pub scope: ScopeId,
-    /// What it is called.
+    /// Its name.
     pub workload: WorkloadId,
-    /// What it is to this observer.
+    /// Its role for this daemon.
     pub role: Role,
 }
 
-/// What a client is to this observer.
+/// The role of a client for this daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// A pod.
     Pod,
-    /// Something that runs on the node itself.
+    /// A process on the node itself.
     Host,
-    /// A service mesh's proxy: what it does is done for others, whose own connections are seen.
+    /// A service mesh's proxy, which connects for others whose own connections are visible.
     Proxy,
-    /// On another node, which shares the kernel.
+    /// On another node that shares the kernel.
     Elsewhere,
     /// This program itself.
     Observer,
 }
 
-/// Bounds of the directory.
+/// Limits of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most scopes; those not used lately are forgotten first.
+    /// The most scopes; those that were not used recently are forgotten first.
     pub scopes: usize,
     /// The most cgroups, likewise.
     pub cgroups: usize,
     /// The most workloads; further ones are called `other`.
     pub workloads: usize,
-    /// How long to wait before a cgroup's path is asked for again.
+    /// How long to wait before the next request for a cgroup's path.
     pub ask_again: Duration,
 }
 
@@ -106,29 +106,29 @@ impl Default for Config {
     }
 }
 
-/// What the directory could not hold, since the start.
+/// What did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Scopes that were forgotten, and with them the way to their evidence.
+    /// Scopes that were forgotten. Their DNS answers cannot be found any more.
     pub scopes_evicted: u64,
-    /// Cgroups that were forgotten; their paths are asked for again.
+    /// Cgroups that were forgotten; their paths are requested again.
     pub cgroups_evicted: u64,
-    /// Events of workloads that are called `other` for want of room.
+    /// Events of workloads that are called `other` because there is no room.
     pub workloads_full: u64,
 }
 
-/// What is known of a cgroup.
+/// The knowledge about a cgroup.
 #[derive(Debug)]
 enum Cgroup {
     Asked(Time),
     Known(Known),
 }
 
-/// What the path of a cgroup says.
+/// The content of a cgroup's path.
 #[derive(Debug, Default)]
 struct Known {
     pod_uid: Option<Arc<str>>,
-    /// Only of pods.
+    /// Only for pods.
     container: Option<Box<str>>,
     name: Option<Arc<str>>,
     is_elsewhere: bool,
@@ -162,12 +162,12 @@ impl Clients {
         }
     }
 
-    /// What it could not hold.
+    /// What did not fit.
     pub fn counters(&self) -> Counters {
         Counters { workloads_full: self.workloads.full, ..self.counters }
     }
 
-    /// Whether to look up the path of `cgroup` now: it is not known, and was not asked for lately.
+    /// Whether to look up the path of `cgroup` now: it is not known, and was not requested recently.
     #[must_use]
     pub fn wants(&mut self, now: Time, cgroup: u64) -> bool {
         if cgroup == 0 {
@@ -184,7 +184,7 @@ impl Clients {
         !asked_lately
     }
 
-    /// Takes in the path of a cgroup, relative to the hierarchy's root.
+    /// Takes the path of a cgroup, relative to the hierarchy's root.
     pub fn cgroup(&mut self, id: u64, path: &str) {
         let identity = cgroup::parse(path);
         let name = match &identity {
@@ -203,7 +203,7 @@ impl Clients {
         self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
     }
 
-    /// A cgroup is in no part of the hierarchy that this node can see, so it is another's.
+    /// The visible hierarchy does not contain this cgroup, so it belongs to another node.
     pub fn cgroup_elsewhere(&mut self, id: u64) {
         let known = Known { is_elsewhere: true, ..Known::default() };
         self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
@@ -214,19 +214,19 @@ impl Clients {
         self.part.is_some()
     }
 
-    /// Takes in the node's own part of the hierarchy ([`cgroup::part_of_node`]). Paths have to be asked for again.
+    /// Takes the node's own part of the hierarchy ([`cgroup::part_of_node`]). All paths must be requested again.
     pub fn part(&mut self, part: String) {
         self.part = Some(part);
         self.cgroups = Recent::new(self.config.cgroups);
     }
 
-    /// Who is behind an event of `cgroup` (0: not known) with this local address and `comm`.
+    /// The client of an event of `cgroup` (0: not known) with this local address and `comm`.
     pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
         let Self { cgroups, scopes, workloads, hosts, counters, .. } = self;
         let (known, evicted) = cgroups.get(&cgroup);
         counters.cgroups_evicted += wide(evicted);
         let unknown = Known::default();
-        // Once both are known the place of the cgroup decides; until then the address has to.
+        // If path and part are both known, the path decides. Until then the address decides.
         let (known, is_placed) = match known {
             Some(Cgroup::Known(known)) => (&*known, self.part.is_some()),
             _ => (&unknown, false),
@@ -269,12 +269,12 @@ impl Clients {
         self.hosts.contains(&id)
     }
 
-    /// The name behind an id.
+    /// The name for an id.
     pub fn workload(&self, id: WorkloadId) -> Option<&Workload> {
         self.workloads.get(id)
     }
 
-    /// Forgets the workloads that are not `used`, to make room for others.
+    /// Forgets the workloads that are not `used`.
     pub fn retain_workloads(&mut self, used: impl Fn(WorkloadId) -> bool) {
         self.hosts.retain(|id| used(*id));
         self.workloads.retain(used);
@@ -296,14 +296,14 @@ impl Scopes {
             return *id;
         }
         let id = ScopeId(self.next);
-        // By the time it wraps, four billion scopes later, the first ones are long forgotten.
+        // When it wraps, four billion scopes later, the first ones are long forgotten.
         self.next = self.next.wrapping_add(1);
         counters.scopes_evicted += wide(self.ids.insert(scope, id));
         id
     }
 }
 
-/// Whether an address belongs to somebody in particular.
+/// Whether an address identifies one client.
 fn identifies(address: IpAddr) -> bool {
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),

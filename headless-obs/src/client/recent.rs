@@ -1,8 +1,8 @@
-//! A bounded map that forgets what was not used lately.
+//! A map with a limit that drops entries that were not used recently.
 //!
-//! Two generations: what is used goes to the young one; when that is full it becomes the old one, and what was
-//! still in the old one is forgotten. So an entry survives at least as many others as one generation has room
-//! for, and no operation ever looks at more than one entry.
+//! It has two generations. A used entry goes to the young generation. When that is full, it becomes the old one, and
+//! the entries that are still in the old one are dropped. So an entry survives at least one generation of other
+//! entries, and no operation visits more than one entry.
 
 use std::hash::Hash;
 
@@ -21,7 +21,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
     }
 
-    /// The value of `key`, which thereby counts as used, and how many others that made forgotten.
+    /// The value of `key`, which now counts as used, and the number of entries that were dropped for it.
     pub(super) fn get(&mut self, key: &K) -> (Option<&mut V>, usize) {
         let mut forgotten = 0;
         if let Some((key, value)) = self.old.remove_entry(key) {
@@ -30,12 +30,12 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         (self.young.get_mut(key), forgotten)
     }
 
-    /// The value of `key`, without counting as use.
+    /// The value of `key`, which does not count as used.
     pub(super) fn peek(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// Adds or replaces; how many others are forgotten for it.
+    /// Adds or replaces an entry; returns the number of entries that were dropped for it.
     pub(super) fn insert(&mut self, key: K, value: V) -> usize {
         self.old.remove(&key);
         let mut forgotten = 0;

@@ -1,4 +1,4 @@
-//! Who a client is taken for.
+//! How clients are identified.
 
 use super::*;
 use crate::topology::build::{ip, key, pod};
@@ -89,7 +89,7 @@ fn an_address_that_is_not_a_pods_own_identifies_nobody() {
     for local in ["192.168.0.1", "10.1.0.7", "127.0.0.1", "::1", "169.254.20.10", "fe80::1", "0.0.0.0"] {
         assert_eq!(test.name(0, local), "/curl", "{local}");
     }
-    // The host-network pod is known by its cgroup.
+    // The cgroup identifies the host-network pod.
     test.path(5, &format!("/kubepods/pod{UID}"));
     assert_eq!(test.name(5, "192.168.0.1"), "shop/web");
 }
@@ -111,7 +111,7 @@ fn a_pod_that_becomes_known_later_has_its_name_from_then_on() {
     assert_eq!(test.name(5, "10.1.0.1"), "/pod-0a1b2c3d");
     test.pod(web(&["10.1.0.1"]));
     assert_eq!(test.name(5, "10.1.0.1"), "shop/web");
-    // Its evidence is where it was.
+    // Its DNS answers are still found.
     assert_eq!(test.client(5, "10.1.0.1").scope, before.scope);
 }
 
@@ -135,7 +135,7 @@ fn evidence_is_shared_within_a_pod_a_cgroup_or_an_address() {
     // DNS over loopback, a sidecar, a connection by the pod's address: one pod.
     assert_eq!(scope(5, "127.0.0.1"), scope(6, "10.1.0.1"));
     assert_eq!(scope(0, "10.1.0.1"), scope(6, "::1"));
-    // A service on the host that has several addresses.
+    // A service on the host with several addresses.
     assert_eq!(scope(7, "127.0.0.1"), scope(7, "192.168.0.1"));
     assert_ne!(scope(7, "127.0.0.1"), scope(8, "127.0.0.1"));
     // No cgroup.
@@ -170,7 +170,7 @@ fn everything_is_bounded_and_counted() {
     assert_eq!(test.name(100, "192.168.0.1"), "/other");
     assert!(test.clients.wants(Time(0), 1), "a path that was forgotten is wanted again");
 
-    // What nobody has figures of makes room, and ids are not used again.
+    // Workloads without figures make room, and ids are not reused.
     let third = test.clients.identify(&test.topology, 0, ip("127.0.0.1"), b"unit-3").workload;
     test.clients.retain_workloads(|id| id == third);
     let new = test.client(0, "127.0.0.1").workload;
@@ -214,7 +214,7 @@ fn nodes_that_share_a_kernel_are_told_apart_by_their_part_of_the_cgroups() {
         assert_eq!(roles, expected, "the part is {round}");
         test.clients.part(cgroup::part_of_node(&own).unwrap());
     }
-    // A cgroup that this node cannot see, unless the address says whose it is.
+    // A cgroup outside of the visible hierarchy, unless the address identifies its owner.
     test.clients.cgroup_elsewhere(6);
     assert_eq!(role(&mut test, 6, "10.9.0.1"), Role::Elsewhere);
     assert_eq!(role(&mut test, 6, "10.1.0.1"), Role::Pod);

@@ -1,4 +1,4 @@
-//! Names that processes give themselves, made fit for labels and terminals.
+//! Makes the names of processes safe for labels and terminals.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,10 @@ pub fn comm(bytes: &[u8]) -> Cow<'_, str> {
     if text.is_empty() { Cow::Borrowed("unknown") } else { text }
 }
 
-/// A name without characters that act instead of showing, and no longer than a label should be.
+/// A name without control characters, cut to the length of a label.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(' ');
-    // A character has at least one byte, so a short text has few enough.
+    // A character has at least one byte, so a short text cannot have too many.
     if text.len() <= LENGTH_MAX && !text.contains(acts) {
         return Cow::Borrowed(text);
     }
@@ -26,7 +26,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.take(LENGTH_MAX).collect())
 }
 
-/// Controls, line separators, and marks that hide text or turn its direction.
+/// Control characters, line separators, and marks that hide text or change its direction.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

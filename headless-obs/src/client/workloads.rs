@@ -1,23 +1,23 @@
-//! Names of workloads, each under a small id that is never used twice.
+//! An id for each name of a workload; ids are never reused.
 
 use std::sync::Arc;
 
 use crate::hash::HashMap;
 
-/// A client workload, for as long as figures are kept under it.
+/// The id of a client workload, for as long as figures are kept under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadId(pub u32);
 
-/// A client workload's name.
+/// The name of a client workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Workload {
-    /// Namespace; empty for a client that is no pod.
+    /// Namespace; empty for a client outside of pods.
     pub namespace: Arc<str>,
-    /// The Deployment's, StatefulSet's … name, or that of a bare pod, container, cgroup or process.
+    /// The name of the Deployment, StatefulSet …, or of the bare pod, container, cgroup or process.
     pub name: Arc<str>,
 }
 
-/// Stands for all workloads that there is no room for.
+/// The id of all workloads for which there is no room.
 const OTHER: WorkloadId = WorkloadId(0);
 
 #[derive(Debug)]
