@@ -2,8 +2,8 @@
 //!
 //! In: what happened to attributed connections. Out: [`Cell`]s to sum over.
 //!
-//! Invariants: totals only grow, open connections excepted. The number of cells is bounded: what would exceed it is
-//! added under [`FOLDED`] and port 0, so sums over clients and ports stay exact, and is counted.
+//! Invariants: totals never decrease, except open connections. The number of cells is bounded. Without room, counts go
+//! to [`FOLDED`] and port 0, so sums over clients and ports stay exact; this is counted.
 
 use std::time::Duration;
 
@@ -20,66 +20,66 @@ use crate::meaning::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointRef;
 
-/// Places in an answer that are told apart; later ones share one more.
+/// Positions in an answer with counts of their own; later positions share one more.
 pub const POSITIONS: usize = 32;
 
-/// What a cell is about.
+/// The key of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
     /// Service and endpoint.
     pub endpoint: EndpointRef,
-    /// The client; `None` where the limit folded clients together.
+    /// The client; `None` if the limit folded clients together.
     pub client: Option<WorkloadId>,
     /// Destination port.
     pub port: u16,
-    /// What the connections were resolved by.
+    /// How the client resolved the address.
     pub resolution: Resolution,
 }
 
 /// The client of cells beyond the limit.
 pub const FOLDED: Option<WorkloadId> = None;
 
-/// Totals of one cell.
+/// The totals of one cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     /// Connections established.
     pub opened: u64,
-    /// Those of `opened` that were attributed late.
+    /// Those of `opened` that were counted from totals alone.
     pub late: u64,
-    /// Connections that were open before the observer.
+    /// Connections that were open before the daemon started.
     pub preexisting: u64,
     /// Established connections that ended.
     pub closed: u64,
     /// Failures by reason.
     pub failed: [u64; reason::COUNT],
-    /// Attempts given up because another address family won.
+    /// Attempts that were abandoned because the other address family won.
     pub superseded: u64,
     /// Bytes sent by the client in connections that ended.
     pub bytes_sent: u64,
     /// Bytes received by the client in connections that ended.
     pub bytes_received: u64,
-    /// Those of `opened`, and failed attempts, that were a process's first by a DNS answer.
+    /// Those of `opened`, and failed attempts, that were a process's first by a new DNS answer.
     pub selections: u64,
     /// The first connection and the last one, failed attempts included.
     pub first: Option<Time>,
     /// See `first`.
     pub last: Option<Time>,
-    /// Connections to what was no ready endpoint, by [`Stale`]; those within the grace left out.
+    /// Connections to addresses that were not a ready endpoint, by [`Stale`], without those within the grace.
     pub stale: [StaleDials; Stale::ALL.len()],
     /// Those within the grace.
     pub in_grace: u64,
-    /// Connections by the place of the address in the answer, up to the last place seen.
+    /// Connections by the position of the address in the answer, up to the last position seen.
     pub positions: Vec<u64>,
 }
 
-/// Connections to what was no ready endpoint, of one kind.
+/// Connections to addresses that were not a ready endpoint, of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StaleDials {
     /// Connections and failed attempts.
     pub connections: u64,
-    /// Those by an answer that arrived after the change and the grace.
+    /// Those that use an answer from after the change and the grace.
     pub answered_after: u64,
-    /// Those by an answer past its TTL.
+    /// Those that use an expired answer.
     pub past_ttl: u64,
     /// The longest time from the change to a connection.
     pub longest: Duration,
@@ -97,16 +97,16 @@ impl StaleDials {
     }
 }
 
-/// A connection as it is booked.
+/// A connection for the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialled {
-    /// Whom it belongs to.
+    /// The Service and endpoint.
     pub target: Target,
     /// When it was started.
     pub at: Time,
-    /// How long after a change neither client nor server can be expected to know of it.
+    /// How long after a change neither client nor server can know of it.
     pub grace: Duration,
-    /// It is its process's first by its answer.
+    /// It is the process's first by a new answer.
     pub is_selection: bool,
 }
 
@@ -128,13 +128,13 @@ impl Cell {
         self.failed.iter().sum()
     }
 
-    /// Adds connections that were opened or that failed to what is known of the choice of their target.
+    /// Counts connections that were opened or that failed in the figures about the selection of their target.
     pub fn note(&mut self, dialled: &Dialled, connections: u64) {
         self.selections += u64::from(dialled.is_selection);
         self.last = self.last.max(Some(dialled.at));
         if let Some(stale) = dialled.target.stale {
             let since = dialled.at.since(stale.since);
-            // What is another pod's by now is wrong from the first moment.
+            // An address that another pod has already is wrong from the first moment.
             if stale.kind != Stale::IpReused && since < dialled.grace {
                 self.in_grace += connections;
             } else if let Some(place) = Stale::ALL.iter().position(|kind| *kind == stale.kind)
@@ -155,16 +155,16 @@ impl Cell {
     }
 }
 
-/// What becomes of the cells of an endpoint.
+/// The future of an endpoint's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is known.
+    /// The endpoint is known: keep them.
     Known,
-    /// It is forgotten, and its pod is back under the same name as this endpoint.
+    /// The endpoint is forgotten, and its pod is back under the same name as this endpoint.
     Heir(EndpointRef),
-    /// It is forgotten, and its Service is not.
+    /// The endpoint is forgotten, and its Service is known.
     Gone,
-    /// Its Service is forgotten, too.
+    /// The Service is forgotten, too.
     Void,
 }
 
@@ -172,7 +172,7 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Ledger {
     cells: HashMap<CellKey, Cell>,
-    /// What cells that were forgotten leave behind.
+    /// The counts of forgotten cells.
     departed: HashMap<CellKey, Cell>,
     limit: usize,
     folded: u64,
@@ -184,7 +184,7 @@ impl Ledger {
         Self { cells: HashMap::default(), departed: HashMap::default(), limit, folded: 0 }
     }
 
-    /// The key to book under: `key` itself, or without its client and port if there is no room for one more.
+    /// The key for a connection: `key` itself, or without its client and port if there is no room for one more.
     pub fn admit(&mut self, key: CellKey) -> CellKey {
         if self.cells.len() < self.limit || self.cells.contains_key(&key) {
             return key;
@@ -193,7 +193,7 @@ impl Ledger {
         CellKey { client: FOLDED, port: 0, ..key }
     }
 
-    /// The cell of an admitted key, made if need be.
+    /// The cell of an admitted key, created if needed.
     pub fn cell(&mut self, key: CellKey) -> &mut Cell {
         self.cells.entry(key).or_default()
     }
@@ -203,7 +203,7 @@ impl Ledger {
         self.cells.iter()
     }
 
-    /// Connections that were booked without their client because there was no room.
+    /// Connections that were counted without their client because there was no room.
     pub fn folded(&self) -> u64 {
         self.folded
     }

@@ -1,23 +1,24 @@
-//! What is left of endpoints that are forgotten: sums that counters are made of, and must not go down with them.
+//! The counts of forgotten endpoints. Counters include them, because counters must not decrease.
 //!
-//! In: the [`Fate`] of each endpoint. Out: rows to be added to those of the ledger. Those of an endpoint whose pod is
-//! back under its name count for that one; the others for no endpoint ([`NOBODY`]), only for client and Service.
+//! In: the [`Fate`] of each endpoint. Out: rows in addition to those of the ledger. If an endpoint's pod is back under
+//! its name, its rows count for the new endpoint. The others count for no endpoint ([`NOBODY`]), only for client and
+//! Service.
 //!
-//! Invariants: what was booked once stays in some row for as long as its Service is known; nothing is open in these rows.
+//! Invariants: a count stays in some row for as long as its Service is known; these rows have no open connections.
 
 use super::{Cell, CellKey, Fate, Ledger};
 use crate::topology::{EndpointId, EndpointRef};
 
-/// Stands for the endpoints that are forgotten. Ids are given in ascending order and this one never is.
+/// Stands for all forgotten endpoints. Ids ascend from 0 and never reach this value.
 pub const NOBODY: EndpointId = EndpointId(u32::MAX);
 
 impl Ledger {
-    /// Forgets the cells of endpoints that nobody remembers, unless connections are open there.
+    /// Forgets the cells of forgotten endpoints, unless they have open connections.
     pub fn expire(&mut self, fate: impl Fn(EndpointRef) -> Fate) {
         let Self { cells, departed, .. } = self;
         let is_over =
             |key: &CellKey, cell: &mut Cell| cell.active() == 0 && fate(key.endpoint) != Fate::Known;
-        // What departed before and has lost its heir moves on.
+        // Rows that departed earlier move on if their successor is gone, too.
         let left = departed
             .extract_if(|key, _| key.endpoint.endpoint != NOBODY && fate(key.endpoint) != Fate::Known);
         let left: Vec<(CellKey, Cell)> = left.chain(cells.extract_if(is_over)).collect();
@@ -35,14 +36,14 @@ impl Ledger {
         departed.retain(|key, _| fate(key.endpoint) != Fate::Void);
     }
 
-    /// What is left of endpoints that are forgotten, in no order.
+    /// The counts of forgotten endpoints, in no order.
     pub fn departed(&self) -> impl Iterator<Item = (&CellKey, &Cell)> {
         self.departed.iter()
     }
 }
 
 impl Cell {
-    /// Adds a cell that is over.
+    /// Adds a cell without open connections.
     fn inherit(&mut self, other: Self) {
         self.opened += other.opened;
         self.late += other.late;
