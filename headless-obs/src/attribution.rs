@@ -1,9 +1,9 @@
-//! Attribution: which Service and endpoint a connection belongs to, what it was resolved by, and whether the address
-//! was still the endpoint's.
+//! Attribution: the Service and endpoint of a connection, how the client resolved the address, and whether the endpoint
+//! still had the address.
 //!
 //! In: a [`Dial`], the [`Topology`], the client's [`Sighting`]s. Out: an [`Outcome`]. The client's own DNS answers
-//! decide; only without any does the address alone, if it leaves no choice. What is no client's choice at all, or is
-//! counted elsewhere, is [`Excluded`].
+//! decide. Without any, the address decides if only one Service has it. Connections that are not the choice of a
+//! client, or that another daemon counts, are [`Excluded`].
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,31 +15,31 @@ use crate::time::Time;
 use crate::topology::object::{ObjectKey, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
 
-/// A connection as the client started it.
+/// A connect attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dial {
     /// Destination address.
     pub address: IpAddr,
     /// Destination port.
     pub port: u16,
-    /// What the client is.
+    /// The role of the client.
     pub by: Role,
-    /// When it was started; `None` if before the observer.
+    /// When it was started; `None` if before the daemon.
     pub started: Option<Time>,
     /// Now.
     pub now: Time,
 }
 
-/// The address was no endpoint that serves when it was dialled.
+/// The kinds of addresses that were not a serving endpoint when the client connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stale {
     /// The endpoint had left.
     Removed,
-    /// It was shutting down.
+    /// The endpoint was shutting down.
     Terminating,
-    /// Its pod was not ready, whether or not the Service publishes it all the same.
+    /// Its pod was not ready, whether the Service publishes it or not.
     NotReady,
-    /// It had left, and the address was another pod's by then.
+    /// The endpoint had left, and another pod had the address.
     IpReused,
 }
 
@@ -58,64 +58,64 @@ impl Stale {
     }
 }
 
-/// What a connection was made by: the answer, and the address's place in it.
+/// The answer that a connection uses, and the position of the address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Told {
     /// When the answer arrived.
     pub at: Time,
-    /// Place of the address, from 0.
+    /// Position of the address, from 0.
     pub position: u16,
     /// Addresses in the answer.
     pub size: u16,
-    /// Seconds that it could be kept.
+    /// How many seconds a client may keep it.
     pub ttl: u32,
-    /// It was cut.
+    /// It was truncated.
     pub truncated: bool,
-    /// How many of its addresses are nearest to the client's own, as in [`Received`].
+    /// How many of its addresses are nearest to the client's own; see [`Received`].
     pub nearest: u16,
-    /// This is one of them.
+    /// This address is one of them.
     pub is_near: bool,
 }
 
 impl Told {
-    /// Whether the answer should have been thrown away by `at`.
+    /// Whether the answer had expired by `at`.
     pub fn is_past_ttl(&self, at: Time) -> bool {
-        // A resolver counts in whole seconds.
+        // A resolver counts whole seconds.
         at.since(self.at) > Duration::from_secs(u64::from(self.ttl) + 1)
     }
 }
 
-/// The address was no endpoint that serves.
+/// The address was not a serving endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Staleness {
-    /// What it was.
+    /// The kind.
     pub kind: Stale,
     /// Since when.
     pub since: Time,
 }
 
-/// Whom a connection belongs to.
+/// The Service and endpoint of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// Service and endpoint.
     pub endpoint: EndpointRef,
-    /// What it was resolved by.
+    /// How the client resolved the address.
     pub resolution: Resolution,
-    /// The answer it was made by; nothing without one, or if it is older than the observer.
+    /// The answer that the connection uses; nothing if there is none, or if the connection is older than the daemon.
     pub told: Option<Told>,
-    /// Set if the address was no endpoint that serves. An endpoint that was not known yet counts as one: the topology
-    /// may be behind DNS.
+    /// Set if the address was not a serving endpoint. An endpoint that was not known yet counts as serving: the
+    /// topology may be behind DNS.
     pub stale: Option<Staleness>,
 }
 
 /// Why a connection to an endpoint's address belongs to no Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unattributed {
-    /// No DNS evidence, and several Services have the address.
+    /// No DNS answer, and several Services have the address.
     Ambiguous,
     /// The port is not one of the Service's.
     OtherPort,
-    /// The client was told the address by a Service's name, but it is no endpoint of the Service and never was.
+    /// The client received the address under a Service's name, but it is not an endpoint of the Service and never was.
     NotEndpoint,
 }
 
@@ -136,13 +136,13 @@ impl Unattributed {
 /// Why a connection that could be attributed is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Excluded {
-    /// The node itself dialled a pod on it, without asking DNS: kubelet's probes.
+    /// The node itself connected to a pod on it, without a DNS answer: the kubelet's probes.
     Probe,
     /// A service mesh's proxy made it for others, whose own connection counts.
     Proxy,
-    /// It was made on another node, whose observer counts it.
+    /// It was made on another node, whose daemon counts it.
     OtherNode,
-    /// The observer made it itself.
+    /// The daemon made it itself.
     Observer,
 }
 
@@ -161,22 +161,22 @@ impl Excluded {
     }
 }
 
-/// What attribution finds.
+/// The result of attribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It belongs to this Service.
     To(Target),
-    /// It goes to an endpoint but belongs to no Service.
+    /// It goes to an endpoint, but belongs to no Service.
     ToNobody(Unattributed),
-    /// The client was told the address by the Service's name, but the endpoint does not have the port.
+    /// The client received the address under the Service's name, but the endpoint does not have the port.
     OtherPort(EndpointRef),
-    /// It goes to an endpoint and is left out on purpose.
+    /// It goes to an endpoint and is left out.
     LeftOut(Excluded),
-    /// Nothing to do with any headless Service.
+    /// It is not related to any headless Service.
     Unrelated,
 }
 
-/// Finds out whom a connection belongs to. `sightings` are the client's own, best first.
+/// Attributes a connection. `sightings` are the client's own, the best first.
 pub fn attribute<'a>(
     dial: Dial,
     topology: &Topology,
@@ -228,8 +228,8 @@ fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'
     }
 }
 
-/// What the name of an answer means now: in general what it meant when the answer arrived, so that it need not be looked up
-/// for each connection.
+/// The present meaning of an answer's name. In most cases it is the meaning at the answer's arrival, so a connection
+/// needs no lookup.
 fn still_meant(answer: &Received, topology: &Topology) -> Option<(ServiceId, Resolution)> {
     match answer.meaning {
         Some(meaning) if meaning.renamed == topology.renamed() => Some((meaning.service, meaning.resolution)),
@@ -243,7 +243,7 @@ fn told(sighting: &Sighting) -> Told {
     Told { at, position, size, ttl, truncated, nearest, is_near }
 }
 
-/// Without evidence: the one Service that has the address, if there is just one.
+/// Without a DNS answer: the Service that has the address, if there is only one.
 fn by_address(dial: Dial, topology: &Topology) -> Outcome {
     let mut serving = topology.owners(dial.address).filter(|endpoint| endpoint.serves(dial.port));
     let Some(only) = serving.next() else {
@@ -283,7 +283,7 @@ fn target(
     Target { endpoint: found.endpoint.id(), resolution, told, stale }
 }
 
-/// The pod that has an address of `endpoint` now, where that is known and another one.
+/// The pod that now has an address of `endpoint`, if it is known and another pod.
 pub fn taken_over<'a>(address: IpAddr, endpoint: &Endpoint, topology: &'a Topology) -> Option<&'a ObjectKey> {
     let is_other = |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
     let mut owners = topology.owners(address).filter_map(Endpoint::pod);
@@ -292,7 +292,7 @@ pub fn taken_over<'a>(address: IpAddr, endpoint: &Endpoint, topology: &'a Topolo
     by_service.or_else(|| by_pod().map(|pod| &pod.key))
 }
 
-/// The UID tells, where the source gives any: a pod that is made anew has its old name.
+/// The UID decides, if the source reports UIDs: a pod that is created again has the same name.
 fn same_pod(pod: &PodRef, key: &ObjectKey, uid: &str) -> bool {
     if pod.uid.is_empty() || uid.is_empty() { pod.key == *key } else { *pod.uid == *uid }
 }

@@ -1,11 +1,11 @@
-//! Evidence: which answers each client received, by the addresses they contained. It says which Service was meant by
-//! a connection to an address that several Services share.
+//! The answer cache: for each client, the DNS answers that it received, by the addresses in them. It tells which
+//! Service a client meant when several Services share an address.
 //!
 //! In: decoded [`Answer`]s with the client's [`ScopeId`]. Out: [`Sighting`]s of an address.
 //!
-//! Invariants: a client's evidence is its own, never another's. A sighting outlives its TTL, because clients keep
-//! addresses longer than they should; it goes when its client has been silent for long, or when there is no more
-//! room, counted. Then who has more than an equal share of the room loses of its own: no client can take another's.
+//! Invariants: a client's entries never serve another client. An entry outlives its TTL, because clients keep addresses
+//! longer than they should. It goes when its client has been silent for long, or when the cache is full; that is
+//! counted. Then a client with more than an equal share loses its own entries, so no client can displace another's.
 
 use std::cmp::{Ordering, Reverse};
 use std::net::IpAddr;
@@ -21,10 +21,10 @@ use crate::meaning::Meaning;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
-/// The last time an answer for one name listed an address.
+/// The newest answer for one name that listed an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// Place of the address in the answer, from 0.
+    /// Position of the address in the answer, from 0.
     pub position: u16,
     /// The address is one of those nearest to the client's own ([`Received::nearest`]).
     pub is_near: bool,
@@ -32,47 +32,47 @@ pub struct Sighting {
     pub answer: Arc<Received>,
 }
 
-/// What the sightings of one answer have in common.
+/// The data that all entries of one answer share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// The name that says which Service was meant: the owner of the addresses, or the SRV name that led to them.
+    /// The name that identifies the Service: the owner of the addresses, or the SRV name that led to them.
     pub name: Name,
     /// The Service that the answer was about when it arrived.
     pub service: Option<ServiceId>,
-    /// What the name meant then; nothing where it was not looked at, or no Service.
+    /// The meaning of the name at that time; nothing if it was not looked up or means no Service.
     pub meaning: Option<Meaning>,
     /// When it arrived.
     pub at: Time,
-    /// Seconds that the shortest-lived record could be kept.
+    /// How many seconds a client may keep the shortest-lived record.
     pub ttl: u32,
-    /// Addresses in it.
+    /// Number of addresses in it.
     pub size: u16,
-    /// It was cut.
+    /// It was truncated.
     pub truncated: bool,
-    /// Addresses that share a longer prefix with the client's own address than all others do: what a client that sorts
-    /// by address would prefer (RFC 6724, rule 9). 0 where all are alike, or the client's address is not known.
+    /// How many addresses share a longer prefix with the client's own address than all others do. A client that sorts
+    /// by address prefers these (RFC 6724, rule 9). 0 if all are alike, or if the client's address is not known.
     pub nearest: u16,
 }
 
-/// An answer as it was meant.
+/// The context of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Meant<'a> {
-    /// The name that says which Service was meant; without one the answer is kept only if an SRV answer led to it.
+    /// The name that identifies the Service. Without one, the answer is kept only if an SRV answer led to it.
     pub name: Option<&'a Name>,
-    /// What that name means, if the Service is known.
+    /// The meaning of that name, if the Service is known.
     pub meaning: Option<Meaning>,
-    /// The client's own address, if it has one of its own.
+    /// The client's own address, if it does not share one.
     pub local: Option<IpAddr>,
 }
 
-/// Bounds of the evidence.
+/// Limits of the answer cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most sightings of all clients together; a host that an SRV record named counts as one.
+    /// The most entries of all clients together; a host in an SRV record counts as one.
     pub sightings: usize,
-    /// The most names under which one client's address is remembered; the newest stay.
+    /// The most names per address of a client; the newest stay.
     pub names_per_address: usize,
-    /// A client that neither asks nor connects for so long is forgotten.
+    /// A client that neither sends queries nor connects for this long is forgotten.
     pub keep: Duration,
 }
 
@@ -82,12 +82,12 @@ impl Default for Config {
     }
 }
 
-/// All clients' evidence.
+/// The answers of all clients.
 #[derive(Debug, Default)]
 pub struct Evidence {
     config: Config,
     scopes: HashMap<ScopeId, ScopeEvidence>,
-    /// Sightings and hosts of all.
+    /// Entries and hosts of all clients.
     held: usize,
     evicted: u64,
 }
@@ -96,16 +96,16 @@ pub struct Evidence {
 struct ScopeEvidence {
     /// The newest first; most addresses have one name.
     by_address: HashMap<IpAddr, SmallVec<[Sighting; 1]>>,
-    /// Host that an SRV answer pointed at → the SRV name. Clients that ignore the additional section look the
-    /// host up next; it is still the SRV name that they follow.
+    /// Host of an SRV target → the SRV name. Some clients ignore the additional section and look the host up next; they
+    /// still follow the SRV name.
     srv_hosts: HashMap<Name, Name>,
-    /// Sightings and hosts.
+    /// Entries and hosts.
     held: usize,
     last: Time,
 }
 
 impl Evidence {
-    /// Without any evidence yet.
+    /// An empty cache.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
@@ -148,8 +148,8 @@ impl Evidence {
         }
     }
 
-    /// What `scope` was told about an address: the newest at or before `at` first, then those from after it, since a
-    /// later answer may have replaced the one that was used.
+    /// The answers for an address that `scope` received: first the newest at or before `at`, down to the oldest, then
+    /// those after `at`, because a later answer may have replaced the one that was used.
     pub fn sightings(&self, scope: ScopeId, address: IpAddr, at: Time) -> impl Iterator<Item = &Sighting> {
         let known = self.scopes.get(&scope).and_then(|evidence| evidence.by_address.get(&address));
         let known = known.map_or(&[][..], SmallVec::as_slice);
@@ -166,7 +166,7 @@ impl Evidence {
             .map(|sighting| sighting.answer.at)
     }
 
-    /// Notes that a client is alive although it asks nothing.
+    /// Records that a client without queries is still there.
     pub fn touch(&mut self, now: Time, scope: ScopeId) {
         if let Some(evidence) = self.scopes.get_mut(&scope) {
             evidence.last = now;
@@ -180,13 +180,13 @@ impl Evidence {
         self.held = self.scopes.values().map(|evidence| evidence.held).sum();
     }
 
-    /// Sightings that were forgotten because there was no room.
+    /// Entries that were evicted because the cache was full.
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Forgets the oldest sightings of those clients that have more than an equal share, who has most first. An eighth of
-    /// the room is made at once, as the search looks at every client.
+    /// Evicts the oldest entries of clients that have more than an equal share, beginning with the largest. The search
+    /// visits every client, so it frees an eighth of the cache at once.
     fn make_room(&mut self) {
         let most = self.config.sightings - self.config.sightings / 8;
         let share = most / self.scopes.len().max(1);
@@ -228,8 +228,8 @@ impl ScopeEvidence {
         }
     }
 
-    /// Keeps no more than `most` sightings, the newest, and no hosts; returns how many are gone. Those of one answer go
-    /// together.
+    /// Keeps the newest entries, at most `most`, and no hosts; returns the number of removed ones. The entries of one
+    /// answer are removed together.
     fn trim(&mut self, most: usize) -> usize {
         let before = self.held;
         self.srv_hosts = HashMap::default();
@@ -248,13 +248,13 @@ impl ScopeEvidence {
     }
 }
 
-/// Which addresses of an answer are nearest to the client's own.
+/// The addresses of an answer that are nearest to the client's own.
 #[derive(Clone, Copy, Debug, Default)]
 struct Near {
     local: Option<IpAddr>,
     /// Length of the prefix that the nearest ones share with `local`.
     bits: u32,
-    /// How many they are; 0 if that is all.
+    /// Their number; 0 if all are equally near.
     count: u16,
 }
 
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    /// The last name that is one of a Service.
+    /// The last name that belongs to a Service.
     fn observe(evidence: &mut Evidence, at: u64, scope: u32, answer: &Answer) {
         let name = answer.chain.iter().rev().find(|name| name.contains(".svc."));
         evidence.observe(Time(at), ScopeId(scope), answer, Meant { name, meaning: None, local: None });

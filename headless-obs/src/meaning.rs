@@ -1,4 +1,4 @@
-//! What a name means: the headless Service that was asked for, and what part of it.
+//! The meaning of a name: a headless Service, and the part of it that the name refers to.
 //!
 //! In: names of answers, the [`Topology`]. Out: a Service and a [`Resolution`], or nothing.
 
@@ -6,18 +6,18 @@ use crate::dns::name::{Asked, candidates, without_port};
 use crate::dns::{Answer, Name};
 use crate::topology::{ServiceId, Topology};
 
-/// What a connection was resolved by.
+/// How a client resolved the address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resolution {
     /// The Service's name.
     Service,
     /// An SRV name of the Service.
     Srv,
-    /// One pod's name: intended, never an imbalance.
+    /// One pod's name: an intended choice, never an imbalance.
     Hostname,
-    /// No DNS evidence: gossip, API watch, hard-coded.
+    /// No DNS answer: gossip, API watch, fixed address.
     None,
-    /// Older than the observer.
+    /// Older than the daemon.
     Preexisting,
 }
 
@@ -36,25 +36,25 @@ impl Resolution {
         }
     }
 
-    /// Whether it counts in the headline spread: the client had a choice, and we know between what.
+    /// Whether it counts in the spread: the client had a choice, and the alternatives are known.
     pub fn counts(self) -> bool {
         matches!(self, Self::Service | Self::Srv)
     }
 }
 
-/// What a name meant, as of a moment of the topology.
+/// The meaning of a name at a moment of the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
     /// The headless Service.
     pub service: ServiceId,
-    /// What part of it was asked for.
+    /// The part of it.
     pub resolution: Resolution,
     /// [`Topology::renamed`] at that moment.
     pub renamed: u64,
 }
 
-/// The name of an answer that says which headless Service was meant, and what part of it was asked for. An alias is
-/// only a way to what it leads to, so the last name that means one counts.
+/// The name in an answer that belongs to a headless Service, with the Service and its part. An alias only leads to
+/// another name, so the last such name counts.
 pub fn meant<'a>(answer: &'a Answer, topology: &Topology) -> Option<(&'a Name, ServiceId, Resolution)> {
     answer.chain.iter().rev().find_map(|name| {
         let (service, resolution) = service_of(name, topology)?;
@@ -62,7 +62,7 @@ pub fn meant<'a>(answer: &'a Answer, topology: &Topology) -> Option<(&'a Name, S
     })
 }
 
-/// The headless Service that a name means, if the topology has one, and what part of it was asked for.
+/// The headless Service that a name refers to, if the topology has it, and the part of it.
 pub fn service_of(name: &str, topology: &Topology) -> Option<(ServiceId, Resolution)> {
     let headless = |namespace: &str, service: &str| {
         let id = topology.find(namespace, service)?;
@@ -76,7 +76,7 @@ pub fn service_of(name: &str, topology: &Topology) -> Option<(ServiceId, Resolut
         };
         headless(candidate.namespace, candidate.service).map(|id| (id, resolution))
     });
-    // Outside of Kubernetes a Service is called by its domain name.
+    // Outside Kubernetes, the domain name is the name of the Service.
     in_kubernetes.or_else(|| match without_port(name) {
         whole if whole.len() == name.len() => headless("", whole).map(|id| (id, Resolution::Service)),
         below => headless("", below).map(|id| (id, Resolution::Srv)),

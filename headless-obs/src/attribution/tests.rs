@@ -1,4 +1,4 @@
-//! Whom connections belong to, with and without evidence. Times are seconds.
+//! Attribution, with and without DNS answers. Times are seconds.
 
 use super::*;
 use crate::dns::{Answer, Name, QueryType, Rcode};
@@ -32,7 +32,7 @@ fn sighting(name: &str, at: u64) -> Sighting {
     Sighting { position: 3, is_near: false, answer: answer.into() }
 }
 
-/// Dials `address:80` at second `at`; the names are the client's evidence, best first.
+/// Connects to `address:80` at second `at`; the names are the client's answers, best first.
 fn dial(topology: &Topology, address: &str, at: u64, names: &[&str]) -> Outcome {
     dial_port(topology, address, 80, at, names)
 }
@@ -47,7 +47,7 @@ fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, nam
     attribute(dial, topology, sightings.iter())
 }
 
-/// `service/endpoint resolution position stale` of an outcome, or why it is none.
+/// `service/endpoint resolution position stale` of an outcome, or the reason for none.
 fn text(topology: &Topology, outcome: Outcome) -> String {
     match outcome {
         Outcome::To(target) => {
@@ -113,7 +113,7 @@ fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
         topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-0", "10.0.0.1")])]);
     let (service, resolution) = service_of(BACKUP, &topology).unwrap();
     let meaning = Some(Meaning { service, resolution, renamed: topology.renamed() });
-    // The wrong name for that meaning, so that it shows which of the two is asked.
+    // The name does not fit the stored meaning, so the test shows which of the two decides.
     let Sighting { answer, position, is_near } = sighting(ORDERS, 20);
     let answer = Received { meaning, ..(*answer).clone() }.into();
     let known = Sighting { answer, position, is_near };
