@@ -1,14 +1,14 @@
-//! A finding of `doctor`: what was looked at, what was found, and what to do about it.
+//! A finding of `doctor`: the subject, the result, and what to do.
 
 use serde::Serialize;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it should be.
+    /// In order.
     Ok,
-    /// It works, with something missing.
+    /// It works, but something is missing.
     Warn,
     /// It does not work.
     Fail,
@@ -17,29 +17,29 @@ pub enum Status {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at, in a few words.
+    /// The subject, in a few words.
     pub name: String,
-    /// How it ended.
+    /// The result.
     pub status: Status,
-    /// What was found.
+    /// What the check found.
     pub found: String,
-    /// What to do; nothing where all is well.
+    /// What to do; nothing if everything is in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 impl Check {
-    /// All is well.
+    /// A finding without a problem.
     pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
         Self { name: name.into(), status: Status::Ok, found: found.into(), remedy: None }
     }
 
-    /// It works, with something missing.
+    /// A finding for something that works, but is not complete.
     pub fn warn(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { name: name.into(), status: Status::Warn, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    /// It does not work.
+    /// A finding for something that does not work.
     pub fn fail(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { name: name.into(), status: Status::Fail, found: found.into(), remedy: Some(remedy.into()) }
     }

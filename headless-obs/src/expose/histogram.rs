@@ -1,20 +1,20 @@
 //! Histograms: values in, counts by bucket out. The buckets are those of a native histogram of schema 3, and each power
 //! of two is a bound, so classic buckets are sums of these.
 //!
-//! Invariants: counts only grow; bounded, as what is too small or too large shares the outermost bucket; two can be added
-//! up.
+//! Invariants: counts never decrease. The number of buckets is bounded, because values that are too small or too large
+//! share the outermost bucket. Two histograms can be added.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Buckets to each doubling: 2^3, which gives the schema its number.
+/// Buckets per doubling: 2^3, hence schema 3.
 const PER_DOUBLING: i32 = 1 << SCHEMA;
 /// The schema's number.
 pub const SCHEMA: i32 = 3;
-/// Values up to this, 2^-20, are as good as 0: as seconds, a microsecond.
+/// Values up to this, 2^-20, count as 0. In seconds, this is a microsecond.
 pub const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
-/// Where the largest bucket ends, 2^30: as seconds, 34 years.
+/// The end of the largest bucket, 2^30. In seconds, these are 34 years.
 const LARGEST_BOUND: f64 = 1_073_741_824.0;
 /// Upper bounds of the buckets from above 0.5 up to 1, without the last: 2^(i/8).
 const BOUNDS: [f64; 8] = [
@@ -50,7 +50,7 @@ impl Histogram {
         self.count == 0
     }
 
-    /// Takes in a value. Less than 0, and what is no number, counts as 0.
+    /// Adds a value. A value below 0, or NaN, counts as 0.
     pub fn record(&mut self, value: f64) {
         let value = if value > 0.0 { value.min(LARGEST_BOUND) } else { 0.0 };
         self.count += 1;
@@ -62,7 +62,7 @@ impl Histogram {
         }
     }
 
-    /// Adds the values of another one.
+    /// Adds the values of another histogram.
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.sum += other.sum;
@@ -72,7 +72,7 @@ impl Histogram {
         }
     }
 
-    /// How many values are in these buckets and below.
+    /// The number of values in this bucket and below.
     pub fn up_to(&self, bucket: i32) -> u64 {
         self.zero + self.buckets.range(..=bucket).map(|(_, count)| count).sum::<u64>()
     }
@@ -85,12 +85,12 @@ pub fn upper_bound(bucket: i32) -> f64 {
     bound * 2.0_f64.powi(doublings + 1)
 }
 
-/// The bucket of a normal number above 0: its exponent says which doubling, the bounds in that which of the eight. Exact on
-/// the bounds, where a logarithm would not be.
+/// The bucket of a normal number above 0. Its exponent gives the doubling, and the bounds give one of the eight buckets
+/// in it. This is exact on the bounds, where a logarithm would not be.
 fn bucket(value: f64) -> i32 {
     const EXPONENT: u64 = 0x7ff << 52;
     let bits = value.to_bits();
-    // As a part above 0.5 up to 1, and a power of two.
+    // The number as a fraction above 0.5 and up to 1, and a power of two.
     let part = f64::from_bits(bits & !EXPONENT | 0.5_f64.to_bits());
     let doublings = i32::try_from((bits & EXPONENT) >> 52).unwrap_or(0) - 1022;
     let place = BOUNDS.iter().take_while(|bound| part > **bound).count();

@@ -1,7 +1,7 @@
-//! How many connections each endpoint got over time, as the snapshot shows it. Plain data and its sums.
+//! Connections opened per endpoint over time, as the snapshot has them. Plain data and its sums.
 //!
-//! Invariants: at most [`History::BUCKETS`] buckets, whatever is added. Buckets begin at whole multiples of their step
-//! since 1970, and a step is a power of two, so those of two nodes coincide once the finer ones are joined. Joining and
+//! Invariants: at most [`History::BUCKETS`] buckets, whatever is added. A step is a power of two, and buckets begin at
+//! whole multiples of it since 1970. So the buckets of two nodes coincide after the finer ones are joined. Joining and
 //! adding keep every endpoint's sum.
 
 use std::collections::BTreeMap;
@@ -9,22 +9,22 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Connections opened per endpoint and stretch of time.
+/// Connections opened per endpoint and time interval.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// How long a bucket is, in seconds: a power of two, larger the longer the observation.
+    /// The length of a bucket in seconds: a power of two that grows with the observation.
     pub step_seconds: u64,
-    /// When the first bucket begins.
+    /// The start of the first bucket.
     pub from: Timestamp,
-    /// Endpoint, as in `Endpoint::pod` → connections opened in each bucket, the oldest first; all of one length. Endpoints
-    /// without any are left out. What was opened before `from` is in the first bucket.
+    /// Endpoint, as in `Endpoint::pod` → connections opened in each bucket, the oldest first. All rows have the same
+    /// length. Endpoints without connections are left out. The first bucket includes everything from before `from`.
     pub opened: BTreeMap<String, Vec<u64>>,
 }
 
 impl History {
     /// The most buckets.
     pub const BUCKETS: usize = 64;
-    /// No step is longer, about 136 years: also what was made up by somebody comes to an end.
+    /// No step is longer, about 136 years. This also ends loops on forged data.
     const LONGEST: u64 = 1 << 32;
 
     /// Whether there are no connections.
@@ -37,13 +37,13 @@ impl History {
         self.opened.values().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// When a bucket begins.
+    /// The start of a bucket.
     pub fn begin(&self, bucket: usize) -> Timestamp {
         let seconds = i64::try_from(bucket).unwrap_or(i64::MAX).saturating_mul(self.step());
         Timestamp::from_second(self.from.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
     }
 
-    /// Adds what another node saw of the same Service.
+    /// Adds the history that another node has for the same Service.
     pub fn add(&mut self, other: &Self) {
         if other.is_empty() {
             return;
@@ -56,7 +56,7 @@ impl History {
         let step = self.step().max(other.step());
         self.join_to(step);
         other.join_to(step);
-        // Far apart, both have to be coarser before they fit into one row.
+        // If the two are far apart, both need longer buckets before they fit into one row.
         while self.span(&other) > Self::BUCKETS && self.step() < Self::LONGEST.cast_signed() {
             let step = self.step().saturating_mul(2);
             self.join_to(step);
@@ -71,7 +71,7 @@ impl History {
         }
     }
 
-    /// Makes buckets of this length, a power of two times the present one, out of shorter ones.
+    /// Joins buckets to this length, which is a power of two times the present one.
     pub fn join_to(&mut self, step: i64) {
         while self.step() < step.min(Self::LONGEST.cast_signed()) {
             let longer = self.step().saturating_mul(2);
@@ -93,13 +93,14 @@ impl History {
         }
     }
 
-    /// The step as a number to reckon with; what no power of two is becomes one.
+    /// The step as a number; a value that is not a power of two becomes one.
     fn step(&self) -> i64 {
         let step = self.step_seconds.clamp(1, Self::LONGEST).next_power_of_two();
         i64::try_from(step).unwrap_or(1)
     }
 
-    /// Buckets from the beginning of the earlier one to the end of the later one; both have the same step.
+    /// The number of buckets from the start of the earlier history to the end of the later one; both have the same
+    /// step.
     fn span(&self, other: &Self) -> usize {
         let end = |history: &Self| {
             let length = i64::try_from(history.len()).unwrap_or(i64::MAX);
@@ -110,13 +111,13 @@ impl History {
         usize::try_from(seconds.div_euclid(self.step())).unwrap_or(usize::MAX)
     }
 
-    /// Adds empty buckets before and after.
+    /// Adds empty buckets at both ends.
     fn stretch(&mut self, from: Timestamp, length: usize) {
         let before = self.from.as_second().saturating_sub(from.as_second()).div_euclid(self.step());
         let before = usize::try_from(before).unwrap_or(0).min(length);
         for opened in self.opened.values_mut() {
             opened.splice(0..0, std::iter::repeat_n(0, before));
-            // Nothing is cut where the rows came from here; what somebody made up may not fit.
+            // Rows from this program always fit; forged ones may not.
             let beyond = opened.get(length..).unwrap_or_default().iter().sum::<u64>();
             opened.resize(length, 0);
             if let Some(last) = opened.last_mut() {
@@ -163,7 +164,7 @@ mod tests {
         one.add(&history(1, 1_000_000, &[("a", &[3; History::BUCKETS]), ("b", &[1])]));
         assert!(one.len() <= History::BUCKETS, "{one:?}");
         assert_eq!(sum(&one), 64 + 192 + 1);
-        // What somebody made up: rows too long, no step, the ends of time.
+        // Forged data: rows that are too long, no step, the limits of time.
         let mut made_up = history(0, i64::from(i32::MIN), &[("a", &[1; 1_000])]);
         made_up.add(&history(u64::MAX, i64::from(i32::MAX), &[("a", &[u64::MAX])]));
         assert!(made_up.len() <= History::BUCKETS && made_up.opened["a"].contains(&u64::MAX), "{made_up:?}");

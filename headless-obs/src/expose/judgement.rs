@@ -1,4 +1,4 @@
-//! A verdict, as the snapshot shows it. Plain data; see docs/verdicts.md for what each cause means.
+//! A verdict, as the snapshot has it. Plain data; docs/verdicts.md explains each cause.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,11 @@ pub struct Verdict {
     pub cause: Cause,
     /// How sure it is.
     pub confidence: Confidence,
-    /// What it was drawn from, a sentence each, with figures.
+    /// The evidence: sentences with figures.
     pub evidence: Vec<String>,
-    /// What to change; nothing if nothing has to be.
+    /// What to change; nothing if nothing is wrong.
     pub fix: Option<String>,
-    /// Selections that are still needed to tell; only of [`Cause::TooFew`].
+    /// How many more selections are needed; only for [`Cause::TooFew`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub needed: Option<u64>,
 }
@@ -22,9 +22,9 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// As even as random choice, or more.
+    /// At least as even as random choice.
     Even,
-    /// Everything goes to one endpoint for as long as its connection lasts.
+    /// All connections go to one endpoint while its connection lasts.
     Pinned,
     /// An endpoint is newer than the client's last answer.
     NeverReResolved,
@@ -32,17 +32,17 @@ pub enum Cause {
     StaleCache,
     /// It takes the first address, and the server does not shuffle or a cache froze the order.
     AnswerOrder,
-    /// The choice follows the address, not its place.
+    /// The client selects by address, not by position.
     AddressSort,
-    /// It uses an answer that was cut.
+    /// It uses truncated answers.
     TruncatedAnswer,
-    /// It never uses more than so many addresses of an answer.
+    /// It uses only the first addresses of an answer.
     ClientCap,
-    /// It dials a port that the endpoints do not have.
+    /// It connects to a port that the endpoints do not have.
     PortMismatch,
-    /// It dials an address that is another pod's now.
+    /// It connects to an address that another pod has now.
     IpReused,
-    /// It dials endpoints that are not ready.
+    /// It connects to endpoints that are not ready.
     DialsNotReady,
     /// The DNS server lists endpoints that have left, or lacks ready ones.
     DnsStale,
@@ -50,21 +50,21 @@ pub enum Cause {
     Subset,
     /// One endpoint fails where others do not.
     FailingEndpoint,
-    /// Uneven beyond chance, for no reason known.
+    /// More uneven than chance, without a known reason.
     Unexplained,
-    /// Too few connections to tell.
+    /// Too few connections for a verdict.
     TooFew,
 }
 
-/// How sure a verdict is.
+/// How certain a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// The figures allow other readings.
+    /// The figures permit other explanations.
     Low,
-    /// Other readings are unlikely.
+    /// Other explanations are unlikely.
     Medium,
-    /// No other reading is known.
+    /// No other explanation is known.
     High,
 }
 
@@ -111,7 +111,7 @@ impl Cause {
         }
     }
 
-    /// Whether connections are spread worse than they could be (`--fail-on imbalance`).
+    /// Whether the spread is worse than it could be (`--fail-on imbalance`).
     pub fn is_imbalance(self) -> bool {
         matches!(
             self,
@@ -125,7 +125,7 @@ impl Cause {
         )
     }
 
-    /// Whether something is dialled that it should not be (`--fail-on stale`).
+    /// Whether the client connects to wrong targets (`--fail-on stale`).
     pub fn is_stale(self) -> bool {
         matches!(self, Self::StaleCache | Self::IpReused | Self::DialsNotReady | Self::DnsStale)
     }

@@ -1,31 +1,31 @@
-//! One node's part in a snapshot of several: what it gave, or why it gave nothing. Plain data.
+//! The state of one node in a merged snapshot, or the reason why it is missing. Plain data.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Counts, Snapshot};
 
-/// What one node gave to a snapshot of several.
+/// The state of one node in a merged snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// The node; where it gave nothing, where it was asked.
+    /// The node; if it is missing, the address that was asked.
     pub node: String,
-    /// Why it gave nothing. What its clients do is missing from all figures.
+    /// Why it is missing. The figures do not include its clients.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<String>,
     /// When its observation began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Timestamp>,
-    /// When it was asked.
+    /// When its snapshot was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<Timestamp>,
-    /// Whether it knows all Services and endpoints, and as they are now.
+    /// Whether its topology is complete and current.
     #[serde(default)]
     pub in_sync: bool,
-    /// Since when it is out of touch.
+    /// Since when its topology has been stale.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stale_since: Option<Timestamp>,
-    /// What it lost, by reason, as in [`super::snapshot::Quality::events_lost`].
+    /// Its losses by reason, as in [`super::snapshot::Quality::events_lost`].
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub events_lost: Counts,
     /// Probes that are not attached there.
@@ -34,13 +34,13 @@ pub struct Part {
 }
 
 impl Part {
-    /// One that gave nothing.
+    /// The state of a missing node.
     #[must_use]
     pub fn missing(node: impl Into<String>, why: impl Into<String>) -> Self {
         Self { node: node.into(), missing: Some(why.into()), ..Self::default() }
     }
 
-    /// What the snapshot of one node gives.
+    /// The state of the node with this snapshot.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         let quality = &snapshot.quality;

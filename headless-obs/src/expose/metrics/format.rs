@@ -1,9 +1,9 @@
-//! The formats of an exposition, and which of them an `Accept` header asks for.
+//! The formats of an exposition, and the choice by an `Accept` header.
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' protobuf messages, one after another: the only one with native histograms.
+    /// Prometheus' protobuf messages, one after another: the only format with native histograms.
     Protobuf,
     /// OpenMetrics text.
     OpenMetrics,
@@ -23,7 +23,7 @@ impl Format {
         }
     }
 
-    /// The one that is wanted most; [`Plain`](Self::Plain), which everybody can read, where none is.
+    /// The preferred format; [`Plain`](Self::Plain), which every scraper can read, if there is no preference.
     pub fn wanted(accept: &str) -> Self {
         let mut best = (0.0, Self::Plain);
         for range in accept.split(',') {
@@ -47,7 +47,7 @@ impl Format {
                 _ => continue,
             };
             let quality = of("q").map_or(1.0, |q| q.parse().unwrap_or(0.0));
-            // Of two that are wanted alike, the first.
+            // Of two with the same preference, the first.
             if quality > best.0 {
                 best = (quality, format);
             }

@@ -1,10 +1,11 @@
-//! The cardinality governor: decides how much of each Service is told apart, so that the series of a scrape stay within
+//! The cardinality governor: decides how much detail each Service gets, so that the series of a scrape stay within
 //! their limits.
 //!
-//! In: how large each Service is ([`Load`]). Out: a [`Detail`] for each, what was folded so far, and who is to be told of.
+//! In: the size of each Service ([`Load`]). Out: a [`Detail`] for each, the number of folded edges, and Services that
+//! are folded for the first time.
 //!
-//! Invariants: the client dimension goes first, and sums over clients stay exact; a series that is folded away does not
-//! come back before there is ample room (no flapping); the sum of [`cost`] is never above the total limit.
+//! Invariants: the client dimension goes first, and sums over clients stay exact. Folded series come back only when
+//! there is ample room, so there is no flapping. The sum of [`cost`] never exceeds the total limit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,11 +20,11 @@ pub const PER_ENDPOINT: u64 = 2;
 pub const PER_CLIENT: u64 = 51;
 /// Series of a Service: the histograms of ratios (14) and latencies (15), and three single ones.
 pub const PER_SERVICE: u64 = 32;
-/// The most series by how clients were answered and by wrong ports once clients are folded.
+/// The most series by kind of response and by wrong port when clients are folded.
 const MANNERS: u64 = 128;
-/// Series about the observer itself, about, and of clients that were not answered.
+/// Series about the daemon itself, approximately, and about clients without responses.
 const OWN: u64 = 200;
-/// Below this share of a limit something that was folded is told apart again.
+/// Below this share of a limit, folded detail comes back.
 const AMPLE: f64 = 0.7;
 
 /// Which of a client's names the series carry.
@@ -55,19 +56,20 @@ impl Default for Config {
     }
 }
 
-/// How much of a Service is told apart.
+/// How much detail a Service gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detail {
-    /// Everything: clients at endpoints.
+    /// Everything: each client at each endpoint.
     #[default]
     Clients,
-    /// Endpoints, all clients together.
+    /// Endpoints, with all clients summed.
     Endpoints,
-    /// Endpoints in what spread is made of: opened, selections, open, ready. Failures and bytes of all together.
+    /// Endpoints only in the figures of spread: opened, selections, open, ready. Failures and bytes are summed over
+    /// endpoints.
     Essentials,
     /// Neither clients nor endpoints.
     Service,
-    /// Nothing but that it was folded.
+    /// Only the fact that it is folded.
     Nothing,
 }
 
@@ -92,7 +94,7 @@ impl Detail {
         }
     }
 
-    /// What it means, to be put into words.
+    /// What is lost, for a log line.
     pub fn lost(self) -> &'static str {
         match self {
             Self::Clients => "nothing",
@@ -104,7 +106,7 @@ impl Detail {
     }
 }
 
-/// How large a Service is.
+/// The size of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Its namespace.
@@ -113,15 +115,15 @@ pub struct Load {
     pub name: String,
     /// Endpoints that have series.
     pub endpoints: u64,
-    /// Clients with names of their own.
+    /// Clients with their own names.
     pub clients: u64,
-    /// Ports that any of them dialled.
+    /// Ports to which any of them connected.
     pub ports: u64,
-    /// Further series: other resolutions at an edge, answers by their manner, wrong ports.
+    /// Further series: other resolutions at an edge, kinds of responses, wrong ports.
     pub others: u64,
 }
 
-/// How many series a Service has at most in this detail.
+/// The most series that a Service has at this detail.
 pub fn cost(load: &Load, detail: Detail) -> u64 {
     let Load { endpoints, clients, ports, others, .. } = load;
     let ports = (*ports).max(1);
@@ -147,12 +149,12 @@ pub fn cost(load: &Load, detail: Detail) -> u64 {
     }
 }
 
-/// What is decided for a Service.
+/// The decision for a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// How much of it is told apart.
+    /// Its detail.
     pub detail: Detail,
-    /// Edges (a client at an endpoint) that have been folded away so far.
+    /// Edges (a client at an endpoint) that have been folded so far.
     pub folded: u64,
 }
 
@@ -165,13 +167,13 @@ pub struct Notice {
     pub name: String,
     /// How many series it would have.
     pub series: u64,
-    /// What is left of it.
+    /// The remaining detail.
     pub detail: Detail,
 }
 
 type Key = (String, String);
 
-/// Remembers what it decided.
+/// Keeps its decisions.
 #[derive(Debug, Default)]
 pub struct Governor {
     config: Config,
@@ -180,7 +182,7 @@ pub struct Governor {
 }
 
 impl Governor {
-    /// Has decided nothing yet.
+    /// A governor without decisions.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
@@ -190,7 +192,8 @@ impl Governor {
         self.config.clients
     }
 
-    /// A plan for each, in their order, and those that are folded for the first time. What is not among them is forgotten.
+    /// A plan for each Service, in their order, and those that are folded for the first time. Other Services are
+    /// forgotten.
     pub fn decide(&mut self, loads: &[Load]) -> (Vec<Plan>, Vec<Notice>) {
         let before: Vec<Plan> =
             loads.iter().map(|load| self.plans.get(&key(load)).copied().unwrap_or_default()).collect();
@@ -239,7 +242,7 @@ impl Governor {
         detail
     }
 
-    /// Folds the largest Services until all together are within the limit.
+    /// Folds the largest Services until the sum is within the limit.
     fn coarsen(&self, loads: &[Load], details: &mut [Detail]) {
         let mut total = total(loads, details);
         while total > self.config.total {
@@ -255,7 +258,7 @@ impl Governor {
         }
     }
 
-    /// Tells apart again what there is ample room for, the smallest Services first; none beyond what it may be `alone`.
+    /// Unfolds Services for which there is ample room, the smallest first, up to the detail that each may have `alone`.
     fn refine(&self, loads: &[Load], alone: &[Detail], details: &mut [Detail]) {
         let mut total = total(loads, details);
         let mut folded: Vec<_> = loads

@@ -1,9 +1,9 @@
-//! The metrics: a [`Scrape`] in, an exposition out, in whichever [`Format`] is asked for. Nothing is kept between scrapes,
-//! so a series ends with what it counted.
+//! The metrics: a [`Scrape`] in, an exposition out, in the requested [`Format`]. Nothing is kept between scrapes, so a
+//! series ends with the object that it counts.
 //!
-//! Invariants: [`table::METRICS`] is the only place where names, help and labels are; all formats carry the same series;
-//! no two series of a family have the same labels (figures of endpoints with the same name are added up); label values
-//! are data and may hold any character.
+//! Invariants: [`table::METRICS`] is the only place with names, help and labels. All formats have the same series. No
+//! two series of a family have the same labels: figures of endpoints with the same name are added. Label values are
+//! data and may contain any character.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Prometheus' protobuf format: messages of its `metrics.proto`, each with its length before it. Only what is sent is
-//! declared; numbers and types of fields are that file's.
+//! Prometheus' protobuf format: messages of its `metrics.proto`, each after its length. This module declares only what
+//! it sends; numbers and types of the fields are those of that file.
 //!
-//! The only format with native histograms. The classic buckets come with them, and the scraper takes what it wants.
+//! It is the only format with native histograms. It also carries the classic buckets, and the scraper takes what it
+//! needs.
 
 use jiff::Timestamp;
 use prost::Message;
@@ -94,7 +95,7 @@ pub(super) struct Bucket {
     pub(super) bound: f64,
 }
 
-/// `BucketSpan`: so many buckets in a row, that far after the last one.
+/// `BucketSpan`: the number of consecutive buckets, and the distance from the last one.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Span {
     #[prost(sint32, tag = "1")]
@@ -144,7 +145,7 @@ fn sample(metric: &Metric, row: &Row<'_>, from: Timestamp) -> Sample {
         }
         (value, kind) => {
             let value = match value {
-                // Beyond 2^53 a counter's last digits are not in the format.
+                // A counter beyond 2^53 loses its last digits in this format.
                 Value::Count(count) => *count as f64,
                 Value::Number(number) => *number,
                 Value::Histogram(values) => values.sum,
@@ -175,7 +176,7 @@ fn histogram(values: &Histogram, bounds: &[i32]) -> Buckets {
     }
 }
 
-/// Rows of buckets, and the difference of each count to the one before.
+/// Spans of buckets, and the difference of each count to the previous one.
 fn native(values: &Histogram) -> (Vec<Span>, Vec<i64>) {
     let (mut spans, mut deltas): (Vec<Span>, Vec<i64>) = (Vec::new(), Vec::new());
     let (mut next, mut before) = (0, 0);

@@ -1,14 +1,14 @@
-//! What a scrape is made of: a snapshot, and for each of its Services how much of it is told apart.
+//! The input of a scrape: a snapshot, and the detail of each of its Services.
 //!
-//! Invariant: where a Service is folded, its figures have been summed up before they came here. What is left to do is to
-//! leave names out, and families that mean nothing without them.
+//! Invariant: the figures of a folded Service are summed before they come here. This module only leaves out names, and
+//! families that mean nothing without them.
 
 use std::collections::BTreeMap;
 
 use super::governor::{Detail, Notice, Plan};
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Service, Snapshot};
 
-/// Everything that series are made of.
+/// The input of the series.
 #[derive(Clone, Debug)]
 pub struct Scrape {
     /// The figures.
@@ -20,12 +20,12 @@ pub struct Scrape {
     ports: BTreeMap<u16, String>,
 }
 
-/// A Service that has clients here.
+/// A Service with clients on this node.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     /// Its figures.
     pub service: &'a Service,
-    /// What was decided for it.
+    /// The decision about its detail.
     pub plan: Plan,
 }
 
@@ -41,7 +41,7 @@ pub struct Edge<'a> {
 }
 
 impl Scrape {
-    /// `plans` are those of the snapshot's Services, in their order.
+    /// `plans` are in the order of the snapshot's Services.
     pub fn new(snapshot: Snapshot, plans: Vec<Plan>, notices: Vec<Notice>) -> Self {
         let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
         let dialled = clients().flat_map(dialled);
@@ -52,19 +52,19 @@ impl Scrape {
         Self { snapshot, notices, plans, ports }
     }
 
-    /// Every Service that has clients here, whatever is left of it.
+    /// Every Service with clients on this node, whatever its detail.
     pub fn services(&self) -> impl Iterator<Item = Part<'_>> {
         let plans = self.plans.iter().copied().chain(std::iter::repeat(Plan::default()));
         let parts = self.snapshot.services.iter().zip(plans).map(|(service, plan)| Part { service, plan });
         parts.filter(|part| !part.service.clients.is_empty() || part.plan.detail == Detail::Nothing)
     }
 
-    /// Those of them of which more is left than that they were folded.
+    /// Those with more detail than the fact that they are folded.
     pub fn described(&self) -> impl Iterator<Item = Part<'_>> {
         self.services().filter(|part| part.plan.detail < Detail::Nothing)
     }
 
-    /// Every endpoint that is told apart from others.
+    /// Every endpoint with series of its own.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Service, &Endpoint)> {
         let parts = self.services().filter(|part| part.plan.detail < Detail::Service && part.is_dialled());
         parts.flat_map(|part| part.service.endpoints.iter().map(move |endpoint| (part.service, endpoint)))
@@ -75,12 +75,12 @@ impl Scrape {
         self.services().flat_map(|part| part.service.clients.iter().map(move |client| (part.service, client)))
     }
 
-    /// Every client that dialled.
+    /// Every client that connected.
     pub fn diallers(&self) -> impl Iterator<Item = (&Service, &Client)> {
         self.clients().filter(|(_, client)| has_dialled(client))
     }
 
-    /// Every client that dialled, at every endpoint, those without connections included.
+    /// Every client that connected, at every endpoint, including those without connections.
     pub fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
         self.services().flat_map(|part| {
             let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
@@ -89,7 +89,7 @@ impl Scrape {
         })
     }
 
-    /// The edges of each client, with the ports that it may dial there.
+    /// The edges of each client, with the ports that it may use there.
     pub fn edges_with_ports(&self) -> impl Iterator<Item = (Edge<'_>, Vec<u16>)> {
         self.services().flat_map(|part| {
             let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
@@ -124,18 +124,18 @@ impl Part<'_> {
 }
 
 impl<'a> Edge<'a> {
-    /// The endpoint in what spread is made of.
+    /// The endpoint in figures of spread.
     pub fn pod(&self) -> &'a str {
         if self.part.plan.detail < Detail::Service { &self.own.pod } else { "" }
     }
 
-    /// The endpoint in everything else.
+    /// The endpoint in all other figures.
     pub fn pod_of_details(&self) -> &'a str {
         if self.part.plan.detail < Detail::Essentials { &self.own.pod } else { "" }
     }
 }
 
-/// Whether a client connected or tried to; the others were only answered.
+/// Whether a client connected or tried to; others only received answers.
 fn has_dialled(client: &Client) -> bool {
     client.opened + client.failed + client.active > 0
         || !client.resolution.is_empty()

@@ -10,7 +10,7 @@ use crate::expose::histogram::Histogram;
 /// The most labels of a metric.
 pub const LABELS: usize = 8;
 
-/// Values of the labels, in the order of the metric's; the rest is empty.
+/// Values of the labels, in the order of the metric's names; the rest is empty.
 pub type Labels<'a> = [&'a str; LABELS];
 
 /// A value.
@@ -20,7 +20,7 @@ pub enum Value<'a> {
     Count(u64),
     /// Any number.
     Number(f64),
-    /// Many.
+    /// A histogram.
     Histogram(Cow<'a, Histogram>),
 }
 
@@ -31,7 +31,7 @@ pub struct Row<'a> {
     pub labels: Labels<'a>,
     /// Its value.
     pub value: Value<'a>,
-    /// When it began at 0; nothing: with the observation.
+    /// When it was 0; nothing: at the start of the observation.
     pub start: Option<Timestamp>,
 }
 
@@ -45,22 +45,22 @@ pub struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// None yet, after so many of other families.
+    /// A collection without series, after this number in other families.
     pub fn after(before: u64) -> Self {
         Self { before, ..Self::default() }
     }
 
-    /// How many there are of families before this one.
+    /// The number of series in the families before this one.
     pub fn before(&self) -> u64 {
         self.before
     }
 
-    /// What is added from here on began at that time.
+    /// Series that are added from here on began at that time.
     pub fn started(&mut self, start: Option<Timestamp>) {
         self.start = start;
     }
 
-    /// Adds to the series with these labels: a Service may list one pod name twice, as when a pod came back
+    /// Adds to the series with these labels. A Service may list one pod name twice, for example after a pod came back
     /// under its old name, and an exposition with the same series twice is invalid.
     pub fn add<const N: usize>(&mut self, labels: [&'a str; N], value: u64) {
         if let Some(Value::Count(sum)) = self.value(labels, || Value::Count(0)) {
@@ -68,7 +68,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Keeps the larger value, for what cannot be added up.
+    /// Keeps the larger value, for values that cannot be added.
     pub fn max<const N: usize>(&mut self, labels: [&'a str; N], value: f64) {
         if let Some(Value::Number(largest)) = self.value(labels, || Value::Number(value)) {
             *largest = largest.max(value);
@@ -88,7 +88,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Everything collected.
+    /// All series.
     pub fn into_rows(self) -> Vec<Row<'a>> {
         self.rows
     }

@@ -1,8 +1,8 @@
-//! The table of metrics: name, help, labels, and where the figures come from. docs/metrics.md is made of it.
+//! The table of metrics: name, help, labels, and the source of the figures. docs/metrics.md is made from it.
 //!
-//! `headless_*` is about Services and their clients, `headless_observer_*` about the observer itself.
-//! Labels: `namespace`, `service`, `pod` (the address where there is no pod), `client_namespace`,
-//! `client_workload` and few with a short list of values; never a DNS name that a client asked for.
+//! `headless_*` is about Services and their clients, `headless_observer_*` about the daemon itself. Labels:
+//! `namespace`, `service`, `pod` (the address if there is no pod), `client_namespace`, `client_workload`, and a few
+//! with a short list of values; never a DNS name from a query.
 
 use jiff::Timestamp;
 use prometheus_client::registry::Unit;
@@ -17,14 +17,14 @@ mod dns;
 mod endpoints;
 mod observer;
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows; the exposition appends `_total`.
+    /// A counter; the exposition appends `_total`.
     Counter,
-    /// Goes up and down.
+    /// A gauge.
     Gauge,
-    /// Values in buckets, with the finite bounds of the classic ones.
+    /// A histogram, with the finite bounds of the classic buckets.
     Histogram(&'static [i32]),
 }
 
@@ -38,7 +38,7 @@ impl Kind {
         }
     }
 
-    /// How many series one row of such a family is to Prometheus.
+    /// How many series a row of such a family is in Prometheus.
     pub fn series(self) -> u64 {
         match self {
             // The infinite bucket, the sum and the count.
@@ -53,21 +53,21 @@ impl Kind {
 pub struct Metric {
     /// Name without unit and without `_total`: both are appended.
     pub name: &'static str,
-    /// What it is counted in, where that is part of the name.
+    /// The unit, if it is part of the name.
     pub unit: Option<Unit>,
     /// What it is.
     pub kind: Kind,
-    /// What it means.
+    /// Its help text.
     pub help: &'static str,
     /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// What there is a series of.
+    /// The object that each series is about.
     pub per: &'static str,
-    /// What else is to be known of it, for the documentation.
+    /// Further notes for the documentation.
     pub more: &'static str,
     /// A query.
     pub example: &'static str,
-    /// Takes the figures from a scrape.
+    /// Reads the figures from a scrape.
     pub collect: for<'a> fn(&'a Scrape, &mut Series<'a>),
 }
 
@@ -159,7 +159,7 @@ const ENDPOINT: &[&str] = &["namespace", "service", "pod"];
 const CLIENT: &[&str] = &["namespace", "service", "client_namespace", "client_workload"];
 const EDGE: &[&str] = &["namespace", "service", "pod", "client_namespace", "client_workload"];
 
-/// What there is a series of, in words.
+/// The object of a series, as text.
 const PER_SERVICE: &str = "Service";
 const PER_ENDPOINT: &str = "endpoint";
 const PER_CLIENT: &str = "Service and client";
@@ -175,7 +175,7 @@ fn client<'a>(service: &'a Service, client: &'a Client) -> [&'a str; 4] {
     [&service.namespace, &service.name, &client.namespace, &client.workload]
 }
 
-/// Values of [`EDGE`], in a metric that spread is made of.
+/// Values of [`EDGE`], in a metric of spread.
 fn edge<'a>(edge: &Edge<'a>) -> [&'a str; 5] {
     let service = edge.part.service;
     [&service.namespace, &service.name, edge.pod(), &edge.client.namespace, &edge.client.workload]

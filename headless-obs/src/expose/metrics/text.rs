@@ -1,5 +1,5 @@
-//! The text formats. The library writes OpenMetrics; what it cannot say, when counters and histograms began, is added
-//! to its lines, and the older format is made from them.
+//! The text formats. The library writes OpenMetrics, but cannot write when counters and histograms began. This module
+//! adds that to the lines, and makes the older format from them.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ pub(super) fn openmetrics(scrape: Arc<Scrape>) -> Result<String, fmt::Error> {
     with_starts(&text, starts)
 }
 
-/// The same in the older Prometheus text format: there a counter's family is named as its samples are, nothing tells
+/// The same in the older Prometheus text format. There a counter's family has the name of its samples, no line says
 /// when it began, and nothing marks the end.
 pub(super) fn plain(scrape: Arc<Scrape>) -> Result<String, fmt::Error> {
     let (text, _) = written(scrape)?;
@@ -49,7 +49,7 @@ pub(super) fn plain(scrape: Arc<Scrape>) -> Result<String, fmt::Error> {
     Ok(plain)
 }
 
-/// What the library writes.
+/// The output of the library.
 fn written(scrape: Arc<Scrape>) -> Result<(String, Vec<Timestamp>), fmt::Error> {
     let starts = Starts::default();
     let mut registry = Registry::default();
@@ -75,7 +75,7 @@ fn with_starts(text: &str, starts: Vec<Timestamp>) -> Result<String, fmt::Error>
             }
             continue;
         }
-        // Names have no brace, and the value no space: what is between them are the labels, whatever they hold.
+        // Names contain no brace and values no space, so the labels lie between them, whatever they contain.
         let Some((series, _)) = line.rsplit_once(' ') else { continue };
         let (name, rest) = series.split_at(series.find('{').unwrap_or(series.len()));
         let (family, is_last) = match kind {
@@ -102,7 +102,7 @@ fn with_starts(text: &str, starts: Vec<Timestamp>) -> Result<String, fmt::Error>
     Ok(whole)
 }
 
-/// Hands a scrape to the library.
+/// Passes a scrape to the library.
 #[derive(Debug)]
 struct Writer {
     scrape: Arc<Scrape>,
@@ -141,7 +141,7 @@ impl Writer {
                 (Kind::Histogram(bounds), Value::Histogram(histogram)) => {
                     write_histogram(histogram, bounds, series)?;
                 }
-                // The table's own test finds a metric whose values are not of its kind.
+                // The table's own test finds a metric with values of another kind.
                 _ => return Err(fmt::Error),
             }
         }
@@ -149,9 +149,9 @@ impl Writer {
     }
 }
 
-/// A number that is a whole one, to be written as such.
+/// A number that is written as an integer.
 fn whole(number: f64) -> Option<u64> {
-    /// Up to here every whole number is one of its own.
+    /// Up to here every integer has an exact value.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at first")]
     let count = (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64);

@@ -10,13 +10,13 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
-/// Everything that was read.
+/// The parsed text.
 pub(super) struct Exposition {
     pub(super) samples: Vec<Sample>,
 }
 
 impl Exposition {
-    /// Panics where the text breaks a rule of the format.
+    /// Panics if the text breaks a rule of the format.
     pub(super) fn parse(text: &str) -> Self {
         let body = text.strip_suffix("# EOF\n").expect("ends with # EOF");
         let (mut samples, mut own): (Vec<Sample>, Vec<Sample>) = (Vec::new(), Vec::new());
@@ -84,7 +84,7 @@ impl Exposition {
     }
 }
 
-/// What must hold for a family as a whole: samples of one series stand together, and buckets add up.
+/// Rules for a family as a whole: samples of one series are adjacent, and buckets add up.
 fn finish(kind: &str, family: &str, samples: &[Sample]) {
     let mut groups: Vec<(BTreeMap<String, String>, Vec<&Sample>)> = Vec::new();
     for sample in samples {
@@ -157,7 +157,7 @@ fn sample(line: &str) -> Sample {
     Sample { name: name.to_owned(), labels, value: value.parse().unwrap_or_else(|_| panic!("{line}")) }
 }
 
-/// A value up to its closing quote, and what follows.
+/// A value up to its closing quote, and the rest.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut chars = text.char_indices();
