@@ -1,7 +1,7 @@
-//! Which rows of several nodes are one endpoint, and what it is then.
+//! Decides which rows of several nodes are one endpoint, and merges them.
 //!
-//! A row is the same endpoint as another if it is the same pod with an address in common. What state it is in is known
-//! best by the node that saw it change last.
+//! Two rows are the same endpoint if they have the same pod and an address in common. The node that saw the last change
+//! of state decides on the state.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::expose::snapshot::{Endpoint, Service};
 
 const READY: &str = "ready";
 
-/// The rows of several snapshots as one list, and where each row of each snapshot went.
+/// The rows of several snapshots as one list, and the new position of each row.
 pub(super) struct Rows {
     pub(super) endpoints: Vec<Endpoint>,
     /// By snapshot and row.
@@ -19,7 +19,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Takes the endpoints out of these snapshots of one Service.
+    /// Merges the endpoints of these snapshots of one Service.
     pub(super) fn of(services: &mut [Service]) -> Self {
         let mut groups = Groups::default();
         let mut places: Vec<Vec<usize>> = services
@@ -62,8 +62,7 @@ impl Rows {
         Self { endpoints: ordered.into_iter().map(|(_, endpoint)| endpoint).collect(), places }
     }
 
-    /// Where a row of a snapshot went. Rows of clients are in the order of the endpoints; those that are not are found by
-    /// their pod.
+    /// The new position of a row. Rows of clients are in the order of the endpoints; other rows are found by their pod.
     pub(super) fn place(&self, snapshot: usize, row: usize, pod: &str) -> Option<usize> {
         let is_pod = |place: &usize| self.endpoints.get(*place).is_some_and(|endpoint| endpoint.pod == pod);
         let by_order = self.places.get(snapshot).and_then(|places| places.get(row)).copied();
@@ -71,7 +70,7 @@ impl Rows {
     }
 }
 
-/// Rows that have an address in common, directly or by others.
+/// Rows that have an address in common, directly or through other rows.
 #[derive(Default)]
 struct Groups {
     by_address: HashMap<(String, String), usize>,
@@ -82,7 +81,7 @@ impl Groups {
     fn find(&mut self, endpoint: &Endpoint) -> usize {
         let own = self.parents.len();
         self.parents.push(own);
-        // A row without addresses is known by its pod alone.
+        // A row without addresses is identified by its pod alone.
         let none = [String::new()];
         let addresses = if endpoint.addresses.is_empty() { &none[..] } else { &endpoint.addresses };
         for address in addresses {
@@ -97,7 +96,7 @@ impl Groups {
     }
 
     fn root(&self, mut group: usize) -> usize {
-        // A parent is never after its child, so this ends.
+        // A parent never comes after its child, so this loop ends.
         while let Some(parent) = self.parents.get(group).filter(|parent| **parent < group) {
             group = *parent;
         }
@@ -109,7 +108,7 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     let rank = |row: &Endpoint| (row.state_since, row.state.clone());
     let (is_later, are_ready) = (rank(&more) > rank(sum), sum.state == READY && more.state == READY);
     if are_ready {
-        // Whoever began later takes what was there for old.
+        // A node that started later takes existing endpoints for old ones.
         sum.mature &= more.mature;
         sum.ready_since = earliest(sum.ready_since, more.ready_since);
         sum.state_since = sum.state_since.max(more.state_since);

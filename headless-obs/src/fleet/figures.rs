@@ -1,9 +1,9 @@
-//! Figures of evenness from sums: what the engine makes of one node's cells, made of rows that were added.
+//! The spread from sums: the same figures that the engine computes for one node, computed from merged rows.
 
 use crate::expose::snapshot::{ClientEndpoint, Endpoint, Spread};
 use crate::spread;
 
-/// What the figures are made of, of one mature endpoint.
+/// The input for one mature endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     counted: u64,

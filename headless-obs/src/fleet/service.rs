@@ -1,4 +1,4 @@
-//! One Service as several nodes see it.
+//! Merges the data of several nodes about one Service.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::spread::ratio;
 /// A client of one snapshot.
 type Seen = (usize, Client);
 
-/// Puts the snapshots of one Service together; they span so many seconds.
+/// Merges the snapshots of one Service, which cover this number of seconds.
 pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     let rows = Rows::of(&mut services);
     let mut merged = Service::default();
-    // Where a node leaves a client out and another does not, these are two: only one of them counts.
+    // If one node excludes a client and another does not, these are two clients, and only one of them counts.
     let mut clients: BTreeMap<(String, String, Option<String>), Vec<Seen>> = BTreeMap::new();
     let mut answers: Option<Dns> = None;
     for (number, service) in services.into_iter().enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     merged
 }
 
-/// Makes every figure of evenness anew from the rows of endpoints and clients.
+/// Computes every figure of spread again, from the rows of endpoints and clients.
 pub(crate) fn figure(service: &mut Service, seconds: f64) {
     for client in &mut service.clients {
         client::figure(client, &service.endpoints);
@@ -52,7 +52,7 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
 }
 
-/// Mature endpoints that no client that counts has used, if any endpoint is used.
+/// Mature endpoints that no counted client has used, if any endpoint is used.
 fn idle(endpoints: &[Endpoint], clients: &[Client]) -> Vec<String> {
     let counting = || clients.iter().filter(|client| client.excluded.is_none());
     let is_used = |place: usize| {

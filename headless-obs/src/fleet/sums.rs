@@ -1,4 +1,4 @@
-//! How values of several nodes become one. Sums stay at the largest number there is, as files can hold any.
+//! Adds the values of several nodes. Sums saturate at the largest number, because files can contain any number.
 
 use crate::expose::snapshot::{Counts, Histogram};
 
@@ -21,17 +21,17 @@ pub(super) fn add_histogram(sum: &mut Histogram, more: Histogram) {
     }
 }
 
-/// The least of those that are known.
+/// The smallest known value.
 pub(super) fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     one.into_iter().chain(other).min()
 }
 
-/// The least of those that are not 0, which stands for none.
+/// The smallest value except 0, which stands for none.
 pub(super) fn least(one: u64, other: u64) -> u64 {
     if one == 0 || other == 0 { one.max(other) } else { one.min(other) }
 }
 
-/// Adds rows that are the same thing to one another.
+/// Adds rows about the same object to one another.
 pub(super) fn add_rows<T>(
     sum: &mut Vec<T>,
     more: Vec<T>,
