@@ -1,5 +1,5 @@
-//! Figures of the DNS answers for each Service's names. What search lists make of those names is none of them: every
-//! lookup by the whole name would else look like a row of failures.
+//! Counts of the DNS responses for each Service's names. Names that search lists made do not count; otherwise every
+//! lookup of the full name would look like a series of failures.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
 
-/// How an answer travelled.
+/// The transport of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// One datagram.
@@ -32,10 +32,10 @@ impl Transport {
 /// The names of response codes in output, in the order of [`AnswerCounts::rcodes`].
 pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
 
-/// Answers for one Service's names.
+/// The counts for one Service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct AnswerCounts {
-    /// Answers with addresses or SRV records, or cut so that none are left.
+    /// Responses with addresses or SRV records, and truncated ones without any.
     pub answers: u64,
     /// Those with TC set.
     pub truncated: u64,
@@ -43,28 +43,28 @@ pub(super) struct AnswerCounts {
     pub rcodes: [u64; RCODES.len()],
     /// Over UDP and over TCP.
     pub transports: [u64; 2],
-    /// Ready endpoints that answers for the Service's own name listed.
+    /// Ready endpoints that the responses for the Service's own name listed.
     pub listed: u64,
-    /// Ready endpoints of the asked family that those answers could have listed.
+    /// Ready endpoints of the requested family that those responses could have listed.
     pub listable: u64,
-    /// `listed` over `listable`, of each of them.
+    /// `listed` divided by `listable`, for each response.
     pub ratio: Histogram,
-    /// Seconds from a question to its answer.
+    /// Seconds from a query to its response.
     pub latency: Histogram,
-    /// Endpoint → answers for the Service's own name, with two addresses or more, that listed it first.
+    /// Endpoint → responses for the Service's own name, with at least two addresses, that listed it first.
     pub firsts: HashMap<EndpointId, u64>,
-    /// Endpoint → the first answer of any kind that listed it.
+    /// Endpoint → the first response of any kind that listed it.
     pub first_answered: HashMap<EndpointId, Time>,
-    /// Answers that listed an endpoint that had left for longer than the grace.
+    /// Responses that listed an endpoint that had left for longer than the grace.
     pub removed_answered: u64,
-    /// Whole answers without an endpoint that had been ready for longer than the grace.
+    /// Responses that were not truncated and lacked an endpoint that had been ready for longer than the grace.
     pub incomplete: u64,
-    /// Answers without records although an endpoint had been ready for longer than the grace.
+    /// Responses without records although an endpoint had been ready for longer than the grace.
     pub denied: u64,
 }
 
 impl AnswerCounts {
-    /// Holds the addresses of an answer against the endpoints there are. Returns the endpoint that it lists first.
+    /// Compares a response with the existing endpoints. Returns the endpoint that it lists first.
     fn list(
         &mut self,
         now: Time,
@@ -108,7 +108,7 @@ impl AnswerCounts {
         first
     }
 
-    /// Share of the ready endpoints that answers listed, 0 to 1; 1 without answers.
+    /// The share of the ready endpoints that the responses listed, 0 to 1; 1 without responses.
     pub(super) fn completeness(&self) -> f64 {
         if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
     }
@@ -123,7 +123,7 @@ fn settled(state: &ServiceState, is_ipv6: bool, now: Time, grace: Duration) -> u
     state.endpoints().filter(is_settled).count()
 }
 
-/// The most zones that are remembered; a cluster has one, rarely a few.
+/// The most zones that are remembered; a cluster has one, and rarely a few.
 const ZONES: usize = 16;
 
 /// Answers by Service.
@@ -135,8 +135,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Counts an answer for one of the Service's names, and how it travelled; `is_whole` if it was for the Service's
-    /// own name. Returns the endpoint that it lists first.
+    /// Counts a response for one of the Service's names; `is_whole` if it was for the Service's own name. Returns the
+    /// endpoint that it lists first.
     pub(super) fn count(
         &mut self,
         now: Time,
@@ -166,7 +166,7 @@ impl Answers {
             Rcode::Other(_) => other,
         } += 1;
         let state = topology.service_by_id(service)?;
-        // An answer that was cut can have lost all of its records.
+        // A truncated response can lack all of its records.
         if is_empty && !answer.truncated {
             let is_denial = matches!(answer.rcode, Rcode::NoError | Rcode::NxDomain);
             let asked = match answer.kind {
@@ -183,25 +183,25 @@ impl Answers {
         counts.list(now, state, answer, is_whole, topology, grace)
     }
 
-    /// An answer for one of the Service's names took that long.
+    /// A response for one of the Service's names took this long.
     pub(super) fn took(&mut self, service: ServiceId, latency: Duration) {
         if let Some(counts) = self.services.get_mut(&service) {
             counts.latency.record(latency.as_secs_f64());
         }
     }
 
-    /// Whether only a search list can have made the name that was asked for: it counts nowhere.
+    /// Whether only a search list can have made the query name; then it counts nowhere.
     pub(super) fn is_of_search_list(&self, answer: &Answer) -> bool {
         let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
         is_empty && answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question)
     }
 
-    /// Figures of one Service.
+    /// The counts of one Service.
     pub(super) fn of(&self, service: ServiceId) -> AnswerCounts {
         self.services.get(&service).cloned().unwrap_or_default()
     }
 
-    /// Forgets Services and endpoints that nobody remembers.
+    /// Forgets Services and endpoints that the topology has forgotten.
     pub(super) fn expire(&mut self, topology: &Topology) {
         self.services.retain(|service, counts| {
             let Some(state) = topology.service_by_id(*service) else { return false };
@@ -220,7 +220,7 @@ impl Answers {
         }
     }
 
-    /// Whether a search list made the name: something follows the zone of a name that is whole already.
+    /// Whether a search list made the name: more labels follow the zone of a name that is complete already.
     fn is_searched(&self, name: &str) -> bool {
         let goes_on =
             |zone: &str, whole: &str| zone.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.'));

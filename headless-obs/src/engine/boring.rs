@@ -1,8 +1,8 @@
-//! Destinations that cannot matter, so that the kernel passes over them. An address is interesting until it is proven
-//! boring: a new pod's first connection comes before anybody announces the pod.
+//! The destinations that the kernel ignores. An address is relevant until it is proven irrelevant: a new pod's first
+//! connection comes before anybody announces the pod.
 //!
-//! In: destinations of connections that belong to nothing. Out: [`Effects`]: addresses to put into BORING and to take
-//! out of it.
+//! In: destinations of connections that belong to no Service. Out: [`Effects`]: addresses to add to the kernel's map
+//! and to remove from it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use std::time::Duration;
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
-/// What the kernel should know.
+/// Updates for the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// To pass over from now on.
+    /// To ignore from now on.
     pub bore: Vec<IpAddr>,
     /// To report again.
     pub unbore: Vec<IpAddr>,
 }
 
-/// How sure it is that an address cannot become an endpoint.
+/// Whether an address can become an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prospect {
-    /// It cannot: a ClusterIP, loopback, outside of what is observed.
+    /// It cannot: a ClusterIP, loopback, or outside of the filter.
     Never,
-    /// Nobody owns it, but a pod that starts may.
+    /// No Service has it, but a new pod may get it.
     Unowned,
-    /// It may at any moment: never boring.
+    /// It may at any moment: never ignored.
     Open,
 }
 
-/// Keeps track of what is boring.
+/// The ignored addresses.
 #[derive(Debug)]
 pub(super) struct Boring {
     limit: usize,
@@ -41,7 +41,7 @@ pub(super) struct Boring {
 }
 
 impl Boring {
-    /// At most `limit` addresses; an address that nobody owns becomes boring after `unowned_for`.
+    /// At most `limit` addresses. An address that no Service has is ignored after `unowned_for`.
     pub(super) fn new(limit: usize, unowned_for: Duration) -> Self {
         Self {
             limit,
@@ -52,7 +52,7 @@ impl Boring {
         }
     }
 
-    /// A connection to `address` belonged to nothing.
+    /// A connection to `address` belonged to no Service.
     pub(super) fn unrelated(&mut self, now: Time, address: IpAddr, prospect: Prospect) {
         let is_boring = match prospect {
             Prospect::Never => true,
@@ -70,7 +70,7 @@ impl Boring {
         }
     }
 
-    /// `address` is somebody's, or was named in an answer.
+    /// A Service has `address`, or an answer listed it.
     pub(super) fn interesting(&mut self, address: IpAddr) {
         self.unowned_since.remove(&address);
         if self.current.remove(&address) {
@@ -78,13 +78,13 @@ impl Boring {
         }
     }
 
-    /// Starts anew with addresses that were dialled once and hardly again: they only take the place of others.
+    /// Removes addresses that got few connections, to make room for others.
     pub(super) fn expire(&mut self, now: Time) {
         let keep = self.unowned_for.saturating_mul(2);
         self.unowned_since.retain(|_, since| now.since(*since) < keep);
     }
 
-    /// What the kernel should know, since the last call.
+    /// The updates since the last call.
     pub(super) fn take(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }

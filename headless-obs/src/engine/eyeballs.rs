@@ -1,7 +1,7 @@
-//! Happy eyeballs: a client that starts a connection per address family and keeps the one that is first. The attempt
-//! it gives up has not failed.
+//! Happy Eyeballs: a client starts one attempt per address family and keeps the first connection. The attempt that it
+//! abandons has not failed.
 //!
-//! In: connections that opened, in order. Out: whether an aborted attempt lost against one of them.
+//! In: connections that opened, in order. Out: whether an abandoned attempt lost against one of them.
 
 use std::collections::VecDeque;
 
@@ -9,23 +9,24 @@ use crate::client::ScopeId;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
-/// Opened connections that are remembered. The loser is given up right after the winner opened, so few are needed.
+/// How many opened connections are remembered. The client abandons the loser right after the winner opened, so few are
+/// needed.
 const REMEMBERED: usize = 1024;
 
-/// One attempt, as far as it decides which of two won.
+/// The fields of an attempt that decide which of two won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// The client.
     pub scope: ScopeId,
     /// Its process.
     pub process: u32,
-    /// What it dialled.
+    /// The Service.
     pub service: ServiceId,
     /// Over IPv6.
     pub is_ipv6: bool,
 }
 
-/// Connections that opened not long ago.
+/// Connections that opened recently.
 #[derive(Debug, Default)]
 pub(super) struct Winners(VecDeque<(Time, Attempt)>);
 
@@ -38,8 +39,8 @@ impl Winners {
         self.0.push_back((at, attempt));
     }
 
-    /// Whether an attempt that was given up lost against the same process's connection to the same Service over the
-    /// other family, which opened while the attempt was under way.
+    /// Whether an abandoned attempt lost against a connection of the same process to the same Service over the other
+    /// family, which opened while the attempt was in progress.
     pub(super) fn beat(&self, started: Time, loser: Attempt) -> bool {
         let winner = Attempt { is_ipv6: !loser.is_ipv6, ..loser };
         self.0

@@ -1,8 +1,8 @@
-//! How many connections each endpoint got over time: the ledger's totals, looked at when a bucket is full.
+//! Connections per endpoint over time: the ledger's totals, sampled when a bucket is full.
 //!
-//! In: the ledger and the time. Out: [`History`] of an endpoint's buckets. Invariants: as many rows as the ledger has
-//! endpoints with connections, each of at most [`History::BUCKETS`] numbers, since a longer observation has longer
-//! buckets; an endpoint's buckets add up to its total. A clock that is set moves no bucket.
+//! In: the ledger and the time. Out: [`History`] of an endpoint's buckets. Invariants: there are as many rows as the
+//! ledger has endpoints with connections. Each row has at most [`History::BUCKETS`] numbers, because a longer
+//! observation has longer buckets. An endpoint's buckets add up to its total. Setting the clock moves no bucket.
 
 use jiff::Timestamp;
 
@@ -12,23 +12,23 @@ use crate::ledger::Ledger;
 use crate::time::Time;
 use crate::topology::EndpointRef;
 
-/// What the daemon remembers of the past.
+/// The history that the daemon keeps.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     line: Option<Line>,
     rows: HashMap<EndpointRef, Row>,
 }
 
-/// How the buckets lie on the wall clock, as it was at the first look.
+/// The position of the buckets on the wall clock, as it was at the first sample.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     /// Nanoseconds from the monotonic clock to the wall clock.
     offset: i128,
-    /// Where the first bucket begins, in seconds since 1970.
+    /// The start of the first bucket, in seconds since 1970.
     from: i64,
-    /// Seconds a bucket.
+    /// Seconds per bucket.
     step: i64,
-    /// The bucket that fills.
+    /// The current bucket.
     open: usize,
 }
 
@@ -40,7 +40,7 @@ struct Row {
 }
 
 impl Row {
-    /// What the total has more goes into this bucket.
+    /// Adds the increase of the total to this bucket.
     fn book(&mut self, bucket: usize, total: u64) {
         let more = total.saturating_sub(self.booked);
         if more == 0 {
@@ -64,7 +64,7 @@ impl Line {
 }
 
 impl Past {
-    /// Books what was opened since the last look, if a bucket is full by now.
+    /// Adds the connections opened since the last sample, if a bucket is full.
     pub(super) fn look(&mut self, now: Time, wall_offset: i128, ledger: &Ledger) {
         let Some(line) = &mut self.line else {
             let wall = (i128::from(now.0) + wall_offset).div_euclid(1_000_000_000);
@@ -100,7 +100,8 @@ impl Past {
         self.rows.retain(|endpoint, _| is_known(*endpoint));
     }
 
-    /// The history of these endpoints, with their names and totals; what was not looked at yet is in the bucket that fills.
+    /// The history of these endpoints, with their names and totals. Connections since the last sample are in the
+    /// current bucket.
     pub(super) fn of(&self, endpoints: impl Iterator<Item = (EndpointRef, String, u64)>) -> History {
         let Some(line) = self.line else { return History::default() };
         let mut history = History {
@@ -165,7 +166,7 @@ mod tests {
         past.look(Time(4 * SECOND), OFFSET, &ledger);
         open(&mut ledger, 1, 4);
         open(&mut ledger, 2, 1);
-        // Somebody sets the clock; buckets stay where they are.
+        // The clock is set; the buckets stay where they are.
         past.look(Time(5 * SECOND), OFFSET + 7_000 * i128::from(SECOND), &ledger);
         open(&mut ledger, 2, 2);
         let history = shown(&past, &ledger);

@@ -1,8 +1,8 @@
-//! The engine: the one owner of all state. Records, topology changes and cgroup paths go in, in the order they
-//! happen; bookings in the ledger come out, and what the kernel and the shell should do next.
+//! The engine: the only owner of state. In: records, topology changes and cgroup paths, in the order in which they
+//! happen. Out: counts in the ledger, and updates for the kernel and the shell.
 //!
-//! Invariants: no clock, no IO, no locks: time is the records' own. The work per record does not grow with the number
-//! of Services.
+//! Invariants: no clock, no IO, no locks; the time is that of the records. The work per record does not grow with the
+//! number of Services.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -55,38 +55,38 @@ use pending::Pending;
 use tally::Tally;
 use unanswered::Silences;
 
-/// Bounds and modes of the engine.
+/// Limits and modes of the engine.
 #[derive(Debug)]
 pub struct Config {
-    /// Bounds of the topology.
+    /// Limits of the topology.
     pub topology: crate::topology::Config,
-    /// Set where Services are learnt from answers instead of being told.
+    /// Set if the topology is learned from answers.
     pub learner: Option<Learner>,
-    /// Bounds of the directory of clients.
+    /// Limits of the client directory.
     pub clients: crate::client::Config,
-    /// Bounds of the evidence.
+    /// Limits of the answer cache.
     pub evidence: crate::evidence::Config,
-    /// Bounds of reassembly.
+    /// Limits of reassembly.
     pub streams: dns::stream::Limits,
-    /// About how many cells the ledger may have, some 300 bytes each.
+    /// The most cells in the ledger, approximately; a cell takes some 300 bytes.
     pub cells: usize,
-    /// The most pairs of client and Service whose conduct is known, about 1 KiB each.
+    /// The most pairs of client and Service with statistics; a pair takes about 1 KiB.
     pub conducts: usize,
-    /// How many boring addresses the kernel can hold.
+    /// The size of the kernel's map of ignored destinations.
     pub boring: usize,
     /// How long a flow's totals are kept after they stopped changing.
     pub idle_flow: Duration,
     /// How long an endpoint must have been ready before it counts in the spread.
     pub mature_after: Duration,
-    /// How long after an endpoint's change a connection to it is no fault of its client yet.
+    /// How long after an endpoint's change a connection to it is not the client's fault.
     pub stale_grace: Duration,
-    /// Whether what runs on the node itself counts in the headline.
+    /// Whether programs on the node itself count in the spread.
     pub count_host: bool,
-    /// Clients that are left out of the headline.
+    /// Clients that the spread excludes.
     pub exclude: Exclude,
-    /// Bounds of the series that a scrape has.
+    /// Limits of the series in a scrape.
     pub series: governor::Config,
-    /// The observer's own process: its connections are nobody's business. 0 is nobody's.
+    /// The daemon's own process, whose connections do not count; 0: none.
     pub own_process: u32,
 }
 
@@ -116,10 +116,10 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Nameless(Dialler);
 
-/// How long nobody must own an address before connections to it are passed over.
+/// How long no Service must have an address before the kernel ignores it.
 const UNOWNED: Duration = Duration::from_secs(600);
 
-/// All state of the observer.
+/// All state of the daemon.
 pub struct Engine {
     topology: Topology,
     learner: Option<Learner>,
@@ -146,18 +146,18 @@ pub struct Engine {
     own_process: u32,
     /// How long a silent client is remembered.
     keep: Duration,
-    /// Processes whose program is not known, with those whose client they are.
+    /// Processes whose program is not known, and their clients.
     nameless: Vec<(u32, Dialler)>,
-    /// When the topology's source last said anything.
+    /// When the topology's source last reported anything.
     last_told: Option<Time>,
-    /// Events since the last call of `take_trace`; `None`: nobody follows.
+    /// Events since the last call of `take_trace`; `None`: there is no reader.
     trace: Option<Vec<TraceEvent>>,
     /// Nanoseconds between the monotonic clock and the wall clock, for traces.
     wall_offset: i128,
 }
 
 impl Engine {
-    /// Knows nothing yet.
+    /// An engine without any state.
     pub fn new(config: Config) -> Self {
         Self {
             topology: Topology::new(config.topology),
@@ -200,32 +200,32 @@ impl Engine {
         self.touch(&touched);
     }
 
-    /// Whether the topology is complete and in touch.
+    /// Whether the topology is complete and current.
     pub fn synced(&self) -> bool {
         self.topology.synced()
     }
 
-    /// What is known of Services and Pods.
+    /// Services and Pods.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// The directory of clients, to tell it the paths of cgroups.
+    /// The client directory, which needs the paths of cgroups.
     pub fn clients(&mut self) -> &mut Clients {
         &mut self.clients
     }
 
-    /// Remembers what was opened when; to be called each second or so.
+    /// Samples the history; to be called about once a second.
     pub fn remember(&mut self, now: Time) {
         self.past.look(now, self.wall_offset, &self.accounts.ledger);
     }
 
-    /// Forgets what is too old.
+    /// Forgets old state.
     pub fn expire(&mut self, now: Time) {
         let heirs = self.heirs();
         let touched = self.topology.expire(now);
         self.touch(&touched);
-        // A source that is out of touch cannot be late: what is waited for may have been there for long.
+        // A stale source cannot prove that an endpoint does not exist.
         if self.synced() {
             let given_up = self.pending.expire(now);
             self.tally.add(Outcome::ToNobody(Unattributed::NotEndpoint), given_up);
@@ -236,7 +236,7 @@ impl Engine {
         let booked =
             self.accounts.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
         let booked: HashSet<_> = booked.collect();
-        // Who comes back goes on where it was for as long as its connections are remembered.
+        // A client that comes back continues with its former counts while its connections are remembered.
         let past = |workload, service| {
             let name = || self.clients.workload(workload).map(|name| name.namespace.clone());
             (!booked.contains(&(workload, service))).then(|| name().unwrap_or_default())
@@ -256,7 +256,7 @@ impl Engine {
         answers.expire(topology);
     }
 
-    /// Endpoints that left and whose name another one has now, with that one.
+    /// Endpoints that left, with the endpoints that have their names now.
     fn heirs(&self) -> HashMap<EndpointRef, EndpointRef> {
         let mut heirs = HashMap::default();
         for state in self.topology.services() {
@@ -274,8 +274,8 @@ impl Engine {
         heirs
     }
 
-    /// Flows of which nothing is open and whose totals have not changed for long, with those totals: the kernel can
-    /// forget them unless they have changed since.
+    /// Flows without open connections whose totals have not changed for long, with those totals. The kernel can forget
+    /// them unless they have changed since.
     pub fn idle_flows(&self, now: Time) -> Vec<(FlowKey, FlowTotals)> {
         self.accounts.idle(now, self.idle_flow)
     }
@@ -285,12 +285,12 @@ impl Engine {
         self.accounts.forget(flow);
     }
 
-    /// What the kernel should know about destinations.
+    /// Updates of the kernel's ignored destinations.
     pub fn take_effects(&mut self) -> Effects {
         self.boring.take()
     }
 
-    /// Clients whose program should be looked up, with its process's id; each is asked for once.
+    /// Clients whose program should be looked up, with the process id. Each is returned once.
     pub fn take_nameless(&mut self) -> Vec<(u32, Nameless)> {
         std::mem::take(&mut self.nameless)
             .into_iter()
@@ -298,19 +298,19 @@ impl Engine {
             .collect()
     }
 
-    /// Takes in the name of the program behind a client.
+    /// Takes the name of a client's program.
     pub fn program(&mut self, who: &Nameless, name: &[u8]) {
         self.conducts.program(&who.0, &text::comm(name));
     }
 
-    /// Looks anew at addresses whose owners changed.
+    /// Looks again at addresses whose owners changed.
     fn touch(&mut self, touched: &Touched) {
         touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
         self.book_pending(touched);
     }
 }
 
-/// What becomes of what is booked for an endpoint.
+/// Whether the counts of an endpoint stay, move or go.
 fn fate(topology: &Topology, heirs: &HashMap<EndpointRef, EndpointRef>, place: EndpointRef) -> Fate {
     if topology.service_by_id(place.service).is_none() {
         Fate::Void
@@ -321,7 +321,7 @@ fn fate(topology: &Topology, heirs: &HashMap<EndpointRef, EndpointRef>, place: E
     }
 }
 
-/// An address of the ABI; IPv4-mapped ones become IPv4.
+/// An address of the interface; an IPv4-mapped one becomes IPv4.
 fn ip(address: Address) -> IpAddr {
     Ipv6Addr::from(address).to_canonical()
 }

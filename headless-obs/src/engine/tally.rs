@@ -1,5 +1,5 @@
-//! Counts of the connections that have to do with a headless Service and are booked nowhere, failed attempts included:
-//! those that are nobody's, and those left out on purpose.
+//! Counts connections that are related to a headless Service but are in no row of the ledger, failed attempts included:
+//! those that no Service gets, and those that are left out.
 
 use crate::attribution::{Excluded, Outcome, Unattributed};
 
@@ -11,7 +11,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts connections with this outcome, unless they are booked or nobody's business.
+    /// Counts connections with this outcome, unless the ledger counts them or they are unrelated.
     pub(super) fn add(&mut self, outcome: Outcome, connections: u64) {
         let count = match outcome {
             Outcome::ToNobody(reason) => of(&mut self.unattributed, &Unattributed::ALL, reason),
@@ -24,12 +24,12 @@ impl Tally {
         }
     }
 
-    /// Those that are nobody's.
+    /// Those that no Service gets.
     pub(super) fn unattributed(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Unattributed::ALL.into_iter().map(Unattributed::as_str).zip(self.unattributed)
     }
 
-    /// Those left out on purpose.
+    /// Those that are left out.
     pub(super) fn excluded(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Excluded::ALL.into_iter().map(Excluded::as_str).zip(self.excluded)
     }

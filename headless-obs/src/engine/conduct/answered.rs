@@ -1,18 +1,18 @@
-//! What one client was answered for one Service's names.
+//! The responses that one client received for one Service's names.
 
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
 
-/// Endpoints that are told apart by how often they were first; answers with others are not counted.
+/// The most endpoints that are counted as first in a response.
 const FIRSTS: usize = 1024;
 
-/// One answer, as it counts here.
+/// The relevant part of a response.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Reception {
-    /// Addresses in it.
+    /// Number of addresses in it.
     pub(in crate::engine) size: u16,
-    /// It was cut.
+    /// It was truncated.
     pub(in crate::engine) truncated: bool,
     /// The shortest TTL, in seconds.
     pub(in crate::engine) ttl: u32,
@@ -22,7 +22,7 @@ pub(in crate::engine) struct Reception {
     pub(in crate::engine) first: Option<EndpointId>,
 }
 
-/// The sum of a client's answers.
+/// The sum of a client's responses.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Answered {
     pub(in crate::engine) count: u64,
@@ -33,11 +33,11 @@ pub(in crate::engine) struct Answered {
     pub(in crate::engine) last_ttl: u32,
     pub(in crate::engine) first: Time,
     pub(in crate::engine) last: Time,
-    /// Answers of each family, IPv4 and IPv6: one look-up may have both.
+    /// Responses of each family, IPv4 and IPv6; one lookup may have both.
     pub(in crate::engine) by_family: [u64; 2],
-    /// Endpoint → answers with two addresses or more that listed it first.
+    /// Endpoint → responses with at least two addresses that listed it first.
     pub(in crate::engine) firsts: HashMap<EndpointId, u64>,
-    /// It asks for gRPC's service configuration.
+    /// It sends queries for gRPC's service configuration.
     pub(in crate::engine) grpc: bool,
 }
 
@@ -78,7 +78,7 @@ impl Answered {
         }
     }
 
-    /// Times from one look-up to the next, and how many.
+    /// Times from one lookup to the next, and their number.
     pub(super) fn intervals(&self) -> (f64, u64) {
         let [v4, v6] = self.by_family;
         (self.last.since(self.first).as_secs_f64(), v4.max(v6).saturating_sub(1))

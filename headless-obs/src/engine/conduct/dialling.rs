@@ -1,4 +1,4 @@
-//! What one client makes of its answers for one Service.
+//! The connections of one client to one Service.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::attribution::{Target, Told};
 use crate::time::Time;
 use crate::topology::EndpointId;
 
-/// Processes that are told apart; of one that is forgotten, the next connection counts as a selection again.
+/// The most processes per client. For a process that was forgotten, the next connection counts as a selection again.
 const PROCESSES: usize = 32;
-/// Endpoints that are told apart; beyond that a client uses "many".
+/// The most endpoints per client; beyond that a client uses "many".
 const ENDPOINTS: usize = 512;
-/// How long the name of a client's program is relied on.
+/// How long the name of a client's program stays valid.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// A process and the answer it used last.
+/// A process, and the answer that it used last.
 #[derive(Clone, Copy, Debug)]
 struct Process {
     id: u32,
@@ -25,7 +25,7 @@ struct Process {
     made: u64,
 }
 
-/// Sums over a client's connections and attempts; those by name alone where a choice is concerned.
+/// Sums over a client's connections and attempts; figures about selections count only those by the Service's name.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Dialling {
     pub(in crate::engine) last: Time,
@@ -43,13 +43,13 @@ pub(in crate::engine) struct Dialling {
     pub(in crate::engine) highest_place: u16,
     pub(in crate::engine) smallest_answer: Option<u16>,
     pub(in crate::engine) exposure: Exposure,
-    /// What dialled, by the thread's name until the process's is known.
+    /// The program: the thread's name until the process's is known.
     pub(in crate::engine) program: Option<Arc<str>>,
     program_asked: Option<Time>,
 }
 
 impl Dialling {
-    /// A connection or an attempt; whether it is the process's first by its answer.
+    /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
     pub(super) fn dialled(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
         let Some(told) = target.told else { return false };
         if !target.resolution.counts() {
@@ -71,7 +71,7 @@ impl Dialling {
         is_selection
     }
 
-    /// Whether the program should be looked up: it is not known, or was looked up long ago.
+    /// Whether to look the program up: it is not known, or the last lookup was long ago.
     pub(super) fn wants_program(&mut self, at: Time, thread: impl FnOnce() -> Arc<str>) -> bool {
         if self.program_asked.is_some_and(|asked| at.since(asked) < ASK_AGAIN) {
             return false;
@@ -84,7 +84,7 @@ impl Dialling {
     fn is_selection(&mut self, id: u32, is_ipv6: bool, told: Time) -> bool {
         let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
         let (made, is_selection) = match known {
-            // An answer that was overtaken by a newer one is none that was chosen from anew.
+            // A process that uses an older answer after a newer one makes no new selection.
             Some(known) if known.told >= told => {
                 known.made += 1;
                 (known.made, false)

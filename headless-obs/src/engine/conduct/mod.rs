@@ -1,12 +1,12 @@
-//! Conduct: what each client was answered for each Service's names, and what it makes of it.
+//! Statistics per client and Service: the responses that the client received, and the connections that it made.
 //!
-//! In: answers as they were meant, connections and attempts as they were attributed. Out: whether a connection was a
-//! selection, and the facts of a workload's conduct, summed over its pods.
+//! In: responses with their Service, attributed connections and attempts. Out: whether a connection was a selection,
+//! and the statistics of a workload, summed over its pods.
 //!
-//! Invariants: bounded; what there is no room for is counted. Clients that have more than an equal share of the room lose
-//! what they did not use for longest, so that no client can take another's. Answers
-//! belong to a scope, as evidence does, because who asked is known by its cgroup alone; connections to a scope and a
-//! workload, as outside of containers several workloads may share one scope.
+//! Invariants: bounded; what does not fit is counted. Without room, clients with more than an equal share lose the
+//! pairs that they did not use for longest, so no client can displace another's. Responses belong to a scope, as in the
+//! answer cache, because only the cgroup identifies the sender of a query. Connections belong to a scope and a
+//! workload, because outside of containers several workloads may share a scope.
 
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
@@ -33,33 +33,33 @@ pub(super) use dialling::Dialling;
 pub(super) use facts::Facts;
 pub(super) use totals::Totals;
 
-/// Who dials which Service.
+/// A client and a Service.
 pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
 
-/// A connection or an attempt, to its client's conduct.
+/// The effect of a connection or an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialled {
-    /// It is its process's first by the answer it has.
+    /// It is the process's first by its answer.
     pub(super) is_selection: bool,
     /// The program behind the client should be looked up.
     pub(super) wants_program: bool,
 }
 
-/// What is known of all clients.
+/// The statistics of all clients.
 #[derive(Debug)]
 pub(super) struct Conducts {
-    /// The most pairs of client and Service, of those answered and of those that dialled.
+    /// The most pairs of client and Service, for responses and for connections.
     limit: usize,
     answered: HashMap<(ScopeId, ServiceId), Answered>,
     dialling: HashMap<Dialler, Dialling>,
     totals: HashMap<(WorkloadId, ServiceId), Totals>,
-    /// What workloads that are forgotten did, by Service and namespace: sums over clients must not go down with them.
+    /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
     past: HashMap<(ServiceId, Arc<str>), Totals>,
     evicted: u64,
 }
 
 impl Conducts {
-    /// Nobody is known yet; at most `limit` pairs of client and Service.
+    /// Empty statistics for at most `limit` pairs of client and Service.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -71,17 +71,17 @@ impl Conducts {
         }
     }
 
-    /// A client was answered with addresses for one of the Service's names.
+    /// A client received addresses for one of the Service's names.
     pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
         self.told(now, (scope, service)).add(now, reception);
     }
 
-    /// A client asked for gRPC's service configuration.
+    /// A client sent a query for gRPC's service configuration.
     pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
         self.told(now, (scope, service)).grpc = true;
     }
 
-    /// What a client was told of a Service, nothing at first.
+    /// The responses that a client received for a Service; created if needed.
     fn told(&mut self, now: Time, key: (ScopeId, ServiceId)) -> &mut Answered {
         self.evicted +=
             make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
@@ -111,7 +111,7 @@ impl Conducts {
         Dialled { is_selection, wants_program }
     }
 
-    /// A client dialled a port that the endpoint does not have.
+    /// A client connected to a port that the endpoint does not have.
     pub(super) fn other_port(
         &mut self,
         dialler: Dialler,
@@ -123,7 +123,7 @@ impl Conducts {
         self.totals(pair(dialler), at).other_port(endpoint, port, has_failed);
     }
 
-    /// A client was answered for one of the Service's names, with addresses or without.
+    /// A client received a response for one of the Service's names, with or without addresses.
     pub(super) fn responded(
         &mut self,
         now: Time,
@@ -134,7 +134,7 @@ impl Conducts {
         self.totals(who, now).answered(answer, transport);
     }
 
-    /// A client made its first connection to an endpoint, so long after that became ready.
+    /// A client made its first connection to an endpoint, this long after the endpoint became ready.
     pub(super) fn converged(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
         self.totals(who, at).convergence.record(took.as_secs_f64());
     }
@@ -147,7 +147,7 @@ impl Conducts {
         known
     }
 
-    /// A client was seen; its conduct from now on is all that is known.
+    /// The connections of a client; created if needed.
     pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
         self.totals(pair(dialler), at);
         self.known(dialler, at)
@@ -161,7 +161,7 @@ impl Conducts {
         known
     }
 
-    /// Whether the program behind a client should be looked up. Until then it is called as the `thread`.
+    /// Whether to look up the client's program. Until then, the name of the `thread` stands for it.
     pub(super) fn wants_program(
         &mut self,
         dialler: Dialler,
@@ -178,7 +178,7 @@ impl Conducts {
         }
     }
 
-    /// The clients that dialled, with what each did and what it was answered.
+    /// The clients that connected, with the statistics of their connections and responses.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Dialler, &Dialling, Option<&Answered>)> {
         self.dialling.iter().map(|(dialler, dialling)| {
             let (scope, _, service) = *dialler;
@@ -186,12 +186,12 @@ impl Conducts {
         })
     }
 
-    /// The workloads that dialled or were answered, with what they did in all.
+    /// The workloads that connected or received responses, with their sums.
     pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &Totals)> {
         self.totals.iter()
     }
 
-    /// What workloads that are forgotten did, by Service and namespace.
+    /// The sums of forgotten workloads, by Service and namespace.
     pub(super) fn past(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &Totals)> {
         self.past.iter()
     }
@@ -201,8 +201,8 @@ impl Conducts {
         self.evicted
     }
 
-    /// Forgets Services that nobody remembers and clients that have been silent for `keep`. Their sums stay until they
-    /// are `past`: then that says which namespace's they were.
+    /// Forgets Services that the topology has forgotten, and clients that have been silent for `keep`. Their sums stay
+    /// until they are `past`, which then returns their namespace.
     pub(super) fn expire(
         &mut self,
         now: Time,
@@ -231,14 +231,14 @@ impl Conducts {
     }
 }
 
-/// Whose sums a dialler's are part of.
+/// The workload and Service to whose sums a client belongs.
 fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
     (workload, service)
 }
 
-/// Makes room for `key` if there is none, an eighth at once, as the search looks at everything; how many had to go. Those
-/// go that were silent for longest, of owners who have more than an equal share: one who asks for everything cannot take
-/// the others' room.
+/// Frees room for `key` if there is none: an eighth at once, because the search visits everything. Returns the number
+/// of removed pairs. It removes the pairs that were silent for longest, of owners with more than an equal share, so one
+/// client cannot take the room of others.
 fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     known: &mut HashMap<K, V>,
     limit: usize,
@@ -256,7 +256,7 @@ fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
     by_age.sort_unstable_by_key(|(last, _)| *last);
     let mut gone = 0;
-    // What exceeds the shares is as much as there has to be room for, or more.
+    // The excess over the shares is at least the required room.
     for (_, key) in by_age {
         let Some(held) = held.get_mut(&owner(&key)).filter(|held| **held > share) else { continue };
         *held -= 1;

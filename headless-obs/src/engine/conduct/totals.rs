@@ -1,5 +1,5 @@
-//! What a workload did about one Service, summed up for good. Pods come and go and are forgotten; these sums are shown as
-//! counters, which must not go down with them.
+//! The sums of a workload for one Service. Pods come and go and are forgotten. These sums stay, because they are
+//! exported as counters, which must not decrease.
 
 use crate::attribution::Told;
 use crate::dns::{Answer, QueryType, Rcode};
@@ -8,11 +8,11 @@ use crate::expose::snapshot::{AnswerAge, Counts, Histogram, Responses};
 use crate::time::Time;
 use crate::topology::EndpointId;
 
-/// Combinations of endpoint and wrong port that are told apart.
+/// The most combinations of endpoint and wrong port.
 const PORTS: usize = 64;
-/// The same where several workloads are summed up.
+/// The same for the sum of several workloads.
 const MERGED_PORTS: usize = 512;
-/// Upper bounds of the ages that are told apart, in seconds.
+/// Upper bounds of the age classes, in seconds.
 const AGES: [(u64, &str); 5] = [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
 
 /// A port that an endpoint does not have.
@@ -24,7 +24,7 @@ pub(in crate::engine) struct WrongPort {
     pub(in crate::engine) failed: u64,
 }
 
-/// What answers have in common. All of it comes from short lists, so there are few.
+/// The kind of a response. All fields come from short lists, so there are few kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Manner {
     rcode: &'static str,
@@ -46,7 +46,7 @@ pub(in crate::engine) struct Totals {
     oldest: f64,
     ages: [u64; AGES.len() + 1],
     age: Histogram,
-    /// Seconds from an endpoint's being ready to the first connection there.
+    /// Seconds from an endpoint's becoming ready to the first connection there.
     pub(in crate::engine) convergence: Histogram,
     pub(in crate::engine) wrong_ports: Vec<WrongPort>,
     responses: Vec<(Manner, u64)>,
@@ -69,7 +69,7 @@ impl Totals {
         }
     }
 
-    /// A connection or an attempt by an answer.
+    /// A connection or an attempt that uses an answer.
     pub(super) fn dialled(&mut self, told: &Told, at: Time) {
         let age = at.since(told.at);
         self.truncated_used += u64::from(told.truncated);
@@ -91,10 +91,10 @@ impl Totals {
         } else if has_room {
             self.wrong_ports.push(WrongPort { endpoint, port, connections: 1, failed });
         }
-        // Without room for one more the figures show enough; all are counted as unattributed.
+        // Beyond the limit, only the count of unattributed connections includes it.
     }
 
-    /// An answer for one of the Service's names.
+    /// A response for one of the Service's names.
     pub(super) fn answered(&mut self, answer: &Answer, transport: Transport) {
         let manner = Manner {
             rcode: rcode(answer.rcode),
@@ -113,7 +113,7 @@ impl Totals {
         }
     }
 
-    /// Adds those of another workload.
+    /// Adds the sums of another workload.
     pub(in crate::engine) fn add(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
         self.last = self.last.max(other.last);
@@ -162,7 +162,7 @@ impl Totals {
         }
     }
 
-    /// How many kinds of answers there were.
+    /// The number of kinds.
     pub(in crate::engine) fn manners(&self) -> usize {
         self.responses.len()
     }

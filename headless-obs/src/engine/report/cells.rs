@@ -1,4 +1,4 @@
-//! Sums over cells of the ledger and over answers, as the snapshot shows them.
+//! Sums over cells of the ledger and over responses, for the snapshot.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::ledger::POSITIONS;
 use crate::meaning::Resolution;
 use crate::topology::EndpointId;
 
-/// Connections by what they were resolved by.
+/// Connections by resolution.
 pub(super) fn resolutions(cells: &[CellRow<'_>]) -> Counts {
     let mut resolutions = Counts::new();
     for (key, cell) in cells {
@@ -38,7 +38,7 @@ pub(super) fn failures(cells: &[CellRow<'_>]) -> Counts {
         .collect()
 }
 
-/// Connections and failures by port; 0 where the ledger had no room to tell ports apart.
+/// Connections and failures by port; port 0 for those without room of their own.
 pub(super) fn ports(cells: &[CellRow<'_>]) -> Vec<PortCounts> {
     let mut by_port: BTreeMap<u16, Vec<CellRow<'_>>> = BTreeMap::new();
     for row in cells {
@@ -48,7 +48,7 @@ pub(super) fn ports(cells: &[CellRow<'_>]) -> Vec<PortCounts> {
         .into_iter()
         .map(|(port, cells)| {
             let mut opened = resolutions(&cells);
-            // Nobody saw these being opened.
+            // Their opening was not seen.
             opened.remove(Resolution::Preexisting.as_str());
             PortCounts { port, opened, failed: nonzero(failures(&cells)) }
         })
@@ -67,7 +67,7 @@ pub(super) fn stale(cells: &[CellRow<'_>]) -> Counts {
         .collect()
 }
 
-/// Places of the chosen addresses in the answers, of the connections that count.
+/// Positions of the selected addresses in the answers, for connections that count.
 pub(super) fn answer_index(cells: &[CellRow<'_>]) -> Counts {
     let mut index = Counts::new();
     for (_, cell) in cells.iter().filter(|(key, _)| key.resolution.counts()) {

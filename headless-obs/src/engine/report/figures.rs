@@ -1,4 +1,4 @@
-//! Evenness over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
+//! The spread over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
 
 use super::{CellRow, Order};
 use crate::expose::snapshot::Spread;
@@ -9,7 +9,7 @@ use crate::spread;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId};
 
-/// Four ways to look at the same connections.
+/// Four views of the same connections.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) spread: Spread,
@@ -18,7 +18,8 @@ pub(super) struct Figures {
     pub(super) bytes: Spread,
 }
 
-/// The figures of these cells, zeros included. `exposure` is what an endpoint that is ready since a moment could expect.
+/// The spread of these cells, including zeros. `exposure` is the expected share of an endpoint that has been ready
+/// since a moment.
 pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Time) -> f64) -> Figures {
     let chosen = |resolution: Resolution| resolution.counts();
     let exposures: Vec<f64> =
@@ -36,12 +37,12 @@ pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Tim
     }
 }
 
-/// What counts of open connections: those from before were chosen some time, too.
+/// Which open connections count: also those from before the start, because a client selected them, too.
 fn stays(resolution: Resolution) -> bool {
     resolution.counts() || resolution == Resolution::Preexisting
 }
 
-/// Of what counts, the open connections and the bytes.
+/// The open connections and the bytes that count.
 pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>) -> (u64, u64) {
     cells.filter(|(key, _)| stays(key.resolution)).fold((0, 0), |(open, bytes), (key, cell)| {
         let own = if key.resolution.counts() { cell.bytes_sent + cell.bytes_received } else { 0 };
@@ -49,7 +50,7 @@ pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>) -> (u
     })
 }
 
-/// A figure of each mature endpoint, in their order.
+/// A count for each mature endpoint, in their order.
 fn counts(
     cells: &[CellRow<'_>],
     order: &Order<'_>,
@@ -68,8 +69,8 @@ fn counts(
 
 /// Mature endpoints without any connection that counts, if there are connections at all.
 pub(super) fn idle(cells: &[CellRow<'_>], order: &Order<'_>) -> Vec<String> {
-    // Whoever was resolved by a pod's own name, or not at all, keeps it busy all the same; only what is left out of
-    // the cells does not.
+    // A connection by a pod's own name, or without a DNS answer, also keeps an endpoint busy. Only connections that are
+    // not in the cells do not.
     let used = cells.iter().filter(|(_, cell)| cell.opened + cell.preexisting > 0);
     let used: HashSet<EndpointId> = used.map(|(key, _)| key.endpoint.endpoint).collect();
     if used.is_empty() {

@@ -27,18 +27,19 @@ use cells::{dns, failures, stale};
 use figures::idle;
 use held::Holders;
 
-/// What the kernel side knows of itself, and the moment of the snapshot.
+/// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]
 pub struct KernelState {
     /// Name of the node.
     pub node: String,
-    /// When observation began, by the wall clock of that moment. It never changes: node and this name an observation.
+    /// When the observation began, by the wall clock of that moment. It never changes: it identifies an observation
+    /// together with the node.
     pub from: Timestamp,
-    /// The same moment on the time line that nobody sets: how long it lasts is counted there.
+    /// The same moment on the monotonic clock, which measures the duration.
     pub began: Time,
     /// Now.
     pub to: Time,
-    /// The topology's source; the engine itself knows whether it is synced.
+    /// The topology's source; the engine itself knows whether it is current.
     pub topology: TopologyState,
     /// Counters by name.
     pub counters: BTreeMap<&'static str, u64>,
@@ -53,13 +54,13 @@ pub struct KernelState {
 /// A cell with its key.
 type CellRow<'a> = (&'a CellKey, &'a Cell);
 type Cells<'a> = Vec<CellRow<'a>>;
-/// A Service's endpoints as they are shown.
+/// A Service's endpoints for output.
 type Order<'a> = Vec<(&'a topology::Endpoint, &'a Endpoint)>;
 
-/// Whose part of a Service is shown as one: a workload's, or that of several together.
+/// The client of a row: a workload, or several together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Who {
-    /// A workload; `None` stands for those that the ledger had no room for.
+    /// A workload; `None` stands for those for which the ledger had no room.
     Workload(Option<WorkloadId>),
     /// All of a namespace.
     Namespace(Arc<str>),
@@ -76,12 +77,12 @@ impl Who {
     }
 }
 
-/// For whom a snapshot is taken.
+/// The purpose of a snapshot.
 #[derive(Clone, Copy, Debug)]
 enum View {
     /// For people: everything that is remembered.
     Report,
-    /// For series: clients as they are to be told apart, and what is left of endpoints that are forgotten.
+    /// For series: clients in the required detail, and the counts of forgotten endpoints.
     Series(ClientLabels),
 }
 
@@ -98,7 +99,7 @@ struct Moment {
     now: Time,
     /// Since observation began.
     seconds: f64,
-    /// Clients that are left out of the headline, and why.
+    /// Clients that the spread excludes, and the reason.
     excluded: HashMap<WorkloadId, &'static str>,
 }
 
@@ -114,7 +115,7 @@ impl Moment {
 }
 
 impl Engine {
-    /// Everything the observer knows.
+    /// The whole state.
     pub fn snapshot(&self, kernel: &KernelState) -> Snapshot {
         let mut sources = self.sources(kernel, self.accounts.ledger.cells());
         let services = self.topology.services();
@@ -133,7 +134,7 @@ impl Engine {
             node: kernel.node.clone(),
             nodes: Vec::new(),
             from: kernel.from,
-            // The clock may have been put back.
+            // The clock may have been set back.
             to: self.wall(kernel.to).max(kernel.from),
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
@@ -179,7 +180,7 @@ impl Engine {
         }
         for (workload, facts) in &conducts {
             let is_shown = match view {
-                // Who was only answered is no client yet, unless it tried in vain.
+                // A client that only received answers is not a client yet, unless it tried to connect.
                 View::Report => facts.totals().is_some_and(|totals| !totals.wrong_ports.is_empty()),
                 View::Series(_) => true,
             };
@@ -218,7 +219,8 @@ impl Engine {
             facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
         }
         if let View::Series(labels) = view {
-            // Who is forgotten and holds nothing has no series of its own, but is in the sums of many.
+            // A forgotten client without open connections has no series of its own, but counts in sums over several
+            // clients.
             for ((_, namespace), totals) in self.conducts.past().filter(|((id, _), _)| *id == state.id()) {
                 let who = match labels {
                     ClientLabels::Workload => continue,
@@ -245,7 +247,7 @@ impl Engine {
                 let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
                 self.past.of(rows)
             }
-            // No series is made of it.
+            // No series uses it.
             View::Series(_) => History::default(),
         };
 
@@ -270,7 +272,7 @@ impl Engine {
         }
     }
 
-    /// Who a client is to this view.
+    /// The client of this cell in this view.
     fn who(&self, client: Option<WorkloadId>, view: View) -> Who {
         match view {
             View::Report | View::Series(ClientLabels::Workload) => Who::Workload(client),
@@ -322,7 +324,7 @@ impl Engine {
         }
     }
 
-    /// Why a client is left out of the headline, if it is.
+    /// Why the spread excludes a client, if it does.
     fn excluded(&self, client: WorkloadId) -> Option<&'static str> {
         if !self.count_host && self.clients.is_host(client) {
             return Some("host");
@@ -337,7 +339,7 @@ impl Engine {
     }
 }
 
-/// Endpoints that are, or that left and have figures.
+/// Endpoints that exist, or that left and have counts.
 fn remembered<'a>(
     state: &'a ServiceState,
     figures: &HashMap<EndpointId, Cells<'_>>,

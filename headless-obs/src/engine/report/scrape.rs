@@ -1,8 +1,8 @@
-//! The engine's state as series are made of it: [`Scrape`].
+//! The engine's state as the input of series: [`Scrape`].
 //!
-//! Invariants: only Services with clients on this node; a Service is folded before its figures are made, so that the
-//! work is bounded by the limits of the governor and not by endpoints times clients; sums for client and Service never
-//! go down, whatever endpoint is forgotten.
+//! Invariants: it has only Services with clients on this node. A Service is folded before its figures are computed, so
+//! the governor's limits bound the work, not endpoints times clients. Sums per client and Service never decrease,
+//! whatever endpoint is forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::verdict;
 
-/// How long an endpoint has series after it was removed.
+/// How long an endpoint keeps its series after it was removed.
 pub(super) const KEEP_SERIES: Duration = Duration::from_secs(15 * 60);
 
 impl Engine {
-    /// What series are made of.
+    /// The input of series.
     pub fn scrape(&mut self, kernel: &KernelState) -> Scrape {
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
@@ -60,7 +60,7 @@ impl Engine {
         verdict::judge_all(&mut snapshot);
         for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
             if labels != ClientLabels::Workload || plan.detail != Detail::Clients {
-                // Several clients together have no conduct to be judged.
+                // Several clients together have no statistics for a verdict.
                 service
                     .clients
                     .iter_mut()
@@ -71,14 +71,14 @@ impl Engine {
         Scrape::new(snapshot, plans, notices)
     }
 
-    /// Whether a client has series: it holds a connection, or was not silent for long.
+    /// Whether a client has series: it has an open connection, or was active recently.
     pub(super) fn has_series(&self, facts: Option<&Facts<'_>>, cells: &[CellRow<'_>], now: Time) -> bool {
         let last = facts.and_then(Facts::totals).map(|totals| totals.last);
         last.is_some_and(|last| now.since(last) < self.keep)
             || cells.iter().any(|(_, cell)| cell.active() > 0)
     }
 
-    /// How large a Service is.
+    /// The size of a Service.
     fn load(&self, state: &ServiceState, sources: &Sources<'_>, view: View) -> Load {
         let cells = sources.cells.get(&state.id()).map_or(&[][..], Vec::as_slice);
         let held = cells.iter().filter(|(_, cell)| cell.active() > 0);
@@ -103,7 +103,7 @@ impl Engine {
     }
 }
 
-/// Leaves out the names that series do not carry.
+/// Removes names that series do not carry.
 fn anonymise(unanswered: &mut [Unanswered], labels: ClientLabels) {
     for row in unanswered {
         if labels != ClientLabels::Workload {
@@ -115,13 +115,13 @@ fn anonymise(unanswered: &mut [Unanswered], labels: ClientLabels) {
     }
 }
 
-/// Whether a cell is a series beside the one that every edge has.
+/// Whether a cell is a series in addition to that of its edge.
 fn is_other((key, _): &CellRow<'_>) -> bool {
     matches!(key.resolution, Resolution::Srv | Resolution::Hostname | Resolution::None) || key.port == 0
 }
 
-/// The endpoints that have series: those that are, and those that left a while ago, or whose pod is back under its name,
-/// which goes on with their counts.
+/// The endpoints that have series: existing ones, and those that left recently. If a pod is back under its name, the
+/// new endpoint continues the counts of the old one.
 pub(super) fn shown(state: &ServiceState, now: Time) -> Vec<&topology::Endpoint> {
     let there = state.endpoints().filter(|endpoint| endpoint.state() != State::Removed);
     let names: HashSet<Arc<str>> = there.map(topology::Endpoint::label).collect();

@@ -1,5 +1,5 @@
-//! Whatever is lost, and however topology and evidence change meanwhile: the sum of all cells is the sum of the
-//! kernel's totals.
+//! Whatever is lost, and however topology and answers change: the sum of all cells equals the sum of the kernel's
+//! totals.
 
 use std::collections::BTreeMap;
 
@@ -143,7 +143,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn the_sum_of_all_cells_is_the_sum_of_the_totals(is_told in any::<bool>(), steps in steps()) {
-        // `backup` has every address for good: whatever else an address is, it is somebody's.
+        // `backup` always has every address, so each address belongs to some Service.
         let world = World::new([service("backup", &pods(3)), orders(&pods(3))]);
         let mut kernel = Kernel { world, open: Vec::new(), totals: BTreeMap::new() };
         if is_told {

@@ -1,4 +1,4 @@
-//! What series are made of: what has clients here, what is left of endpoints that are gone, and what is folded.
+//! The input of series: Services with clients on this node, counts of forgotten endpoints, and folding.
 
 use super::*;
 use crate::expose::metrics::governor::{ClientLabels, Config as Limits, Detail};
@@ -202,7 +202,7 @@ fn a_client_goes_once_it_is_silent_for_long_and_no_sum_of_many_with_it() {
         held.push(world.connect(1, "10.0.0.1"));
         assert_eq!((world.sum(OPENED, ""), ages(&mut world)), (3, 3));
         held.into_iter().for_each(|dialled| world.close(dialled));
-        // Even if nothing is remembered of where it connected.
+        // Also if its former connections are forgotten.
         world.apply(orders(&[ready("other", "10.0.0.77")]));
         for _ in 0..3 {
             world.pass(25 * 60 * MINUTE);
