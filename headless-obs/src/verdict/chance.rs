@@ -1,33 +1,34 @@
-//! What chance can do, and what it cannot: the thresholds of all rules that rest on figures.
+//! Significance: the thresholds of all rules that rest on figures.
 //!
-//! In: counts. Out: whether a client that chooses at random would show them in fewer than about one of 100,000 windows.
+//! In: counts. Out: whether a client that chooses at random would produce them in fewer than about 1 of 100,000
+//! windows.
 
 use crate::expose::snapshot::Spread;
 
-/// Selections per endpoint from which chi-square is near enough to its limit.
+/// Selections per endpoint from which the approximation of chi-square is good enough.
 const PER_ENDPOINT: u64 = 5;
-/// The least selections to tell anything by figures.
+/// The fewest selections for any statement from figures.
 const LEAST: u64 = 10;
 /// Standard deviations that random choice does not reach.
 const Z: f64 = 4.0;
-/// Peak to mean below which unevenness does no harm.
+/// Peak to mean below which a spread does no harm.
 pub(super) const PEAK: f64 = 1.5;
-/// Dispersion below which endpoints are taken in turn, not at random.
+/// Dispersion below which a client uses endpoints in turn, not at random.
 pub(super) const IN_TURN: f64 = 0.2;
-/// −ln of the chance that is taken for none, 1 in 100,000.
+/// −ln of the probability that counts as impossible, 1 in 100,000.
 const NEVER: f64 = 11.5;
 
-/// Selections needed to tell among so many endpoints.
+/// Selections that are needed for this number of endpoints.
 pub(super) fn needed(endpoints: u64) -> u64 {
     endpoints.saturating_mul(PER_ENDPOINT).max(LEAST)
 }
 
-/// Uneven beyond chance, and so much that it does harm.
+/// More uneven than chance, and enough to do harm.
 pub(super) fn uneven(spread: &Spread) -> bool {
     uneven_in_bursts(spread, 1.0)
 }
 
-/// As [`uneven`], where each choice makes `burst` connections: that multiplies the dispersion of random choice.
+/// Like [`uneven`], if each selection makes `burst` connections, which multiplies the dispersion of random choice.
 pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
     if spread.endpoints < 2 || peak(spread) <= PEAK {
         return false;
@@ -36,35 +37,35 @@ pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
     if choices < LEAST as f64 {
         return false;
     }
-    // Where some endpoints came later, the mean is not what the peak is to be held against.
+    // If some endpoints came later, the mean is not the right expectation for the peak.
     let is_alike = (peak(spread) - spread.peak_to_mean).abs() < 1e-6 * spread.peak_to_mean;
     let is_sharp = is_alike && {
         let share = spread.peak_to_mean / n;
-        // Any of n endpoints could have been the one.
+        // Any of n endpoints could have been the peak.
         choices * divergence(share, 1.0 / n) > NEVER + n.ln()
     };
     let z = crate::spread::deviations(spread.dispersion / burst.max(1.0), n - 1.0);
     is_sharp || (choices >= needed(spread.endpoints) as f64 && z > Z)
 }
 
-/// The peak over what its endpoint could expect; snapshots of older versions know only the mean.
+/// The peak divided by its endpoint's expected share; snapshots of older versions have only the mean.
 pub(super) fn peak(spread: &Spread) -> f64 {
     if spread.peak_to_expected > 0.0 { spread.peak_to_expected } else { spread.peak_to_mean }
 }
 
-/// More than random choice makes of it: `hits` of `of`, where `expected` were to be expected.
+/// More than random choice: `hits` of `of`, where `expected` were expected.
 pub(super) fn beyond(hits: u64, of: u64, expected: f64) -> bool {
     let (hits, of) = (hits as f64, of as f64);
     of > 0.0 && hits > expected && of * divergence(hits / of, expected / of) > NEVER
 }
 
-/// Whether `tries` independent choices among `options` cannot all have hit the same by chance.
+/// Whether chance rules out that `tries` independent choices among `options` all hit the same.
 pub(super) fn same_by_chance_is_ruled_out(tries: u64, options: u64) -> bool {
     options > 1 && tries as f64 * (options as f64).ln() > NEVER
 }
 
-/// Whether `pods` pods that chose `tries` times in all among `options` cannot all have stayed with `few` of these by
-/// chance: there are so many sets of `few`, and each choice must have been of the pod's own.
+/// Whether chance rules out that `pods` pods, with `tries` choices in all among `options`, used only `few` of these.
+/// There are many sets of `few`, and each choice must have been of the pod's own.
 pub(super) fn few_by_chance_is_ruled_out(few: u64, options: u64, pods: u64, tries: u64) -> bool {
     if few >= options {
         return false;
@@ -73,8 +74,8 @@ pub(super) fn few_by_chance_is_ruled_out(few: u64, options: u64, pods: u64, trie
     tries as f64 * (options as f64 / few as f64).ln() - pods as f64 * sets > NEVER
 }
 
-/// Relative entropy of a share against the chance of a hit. Chernoff: so many hits or more of m have at most the
-/// chance exp(−m · divergence), also where the chances differ from try to try and this is their mean.
+/// Relative entropy of a share and the probability of a hit. By Chernoff, the probability of at least this number of
+/// hits in m is at most exp(−m · divergence), also if the probabilities differ from try to try and this is their mean.
 fn divergence(share: f64, chance: f64) -> f64 {
     if chance <= 0.0 {
         return if share > 0.0 { f64::INFINITY } else { 0.0 };
@@ -102,7 +103,7 @@ mod tests {
             (&[30, 30, 30, 0, 0, 0], true),
             // Far beyond chance, and harmless.
             (&[140_000, 100_000, 100_000], false),
-            // All of 20 on one of 10: too few for chi-square, and yet no chance.
+            // All of 20 at one of 10: too few for chi-square, and still beyond chance.
             (&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0], true),
         ];
         for (counts, expected) in cases {

@@ -1,10 +1,10 @@
-//! One endpoint fails where others do not: who retries elsewhere makes the rest uneven.
+//! One endpoint fails and others do not: retries elsewhere make the rest uneven.
 
 use super::scene::Scene;
 use super::words::count;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Counts, Verdict};
 
-/// Failures from which an endpoint is not just unlucky.
+/// Failures from which bad luck is no explanation.
 const FAILURES: u64 = 5;
 
 /// Most attempts at some endpoints fail, and few at the others.
@@ -19,7 +19,7 @@ pub(super) fn failing_endpoint(scene: &Scene<'_>) -> Option<Verdict> {
     let (tried, failed) = rows()
         .filter(|own| !is_failing(own))
         .fold((0, 0), |(tried, failed), own| (tried + attempts(own), failed + own.failed));
-    // Where all fail, or nothing else was tried, it is not the endpoint.
+    // If all fail, or nothing else was tried, the endpoint is not the cause.
     if failing.is_empty() || tried < FAILURES || failed * 10 > tried {
         return None;
     }
@@ -34,7 +34,7 @@ pub(super) fn failing_endpoint(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::FailingEndpoint, Confidence::High, evidence))
 }
 
-/// Connections, and those that never were any. A reset had been opened.
+/// Connections, plus attempts without a connection. A reset connection had been opened.
 fn attempts(own: &ClientEndpoint) -> u64 {
     own.opened + own.failed - own.reasons.get("reset").copied().unwrap_or(0).min(own.failed)
 }

@@ -1,19 +1,19 @@
 //! Verdicts: how a client workload spreads its connections over a Service, and why.
 //!
-//! In: the facts of a snapshot about one client and one Service ([`Scene`]). Out: a [`Verdict`], or why there is none
-//! ([`Withheld`]). Each rule is a function from the scene to a verdict or nothing; the first that has one decides.
+//! In: the facts of a snapshot about one client and one Service ([`Scene`]). Out: a [`Verdict`], or the reason for none
+//! ([`Withheld`]). Each rule is a function from the facts to a verdict or nothing; the first rule with a verdict
+//! decides.
 //!
-//! The rules stand in the order in which causes work: what is dialled that should not be, then what DNS answers, then
-//! what the client makes of the answers, and at last whether the figures are beyond chance at all. An earlier cause
-//! would bring about the signs of a later one.
+//! The rules are in the order of causes: first wrong targets, then DNS answers, then the client's use of them, and last
+//! whether the figures exceed chance at all. An earlier cause would also produce the signs of a later one.
 //!
-//! Two kinds of evidence: structure (an endpoint that nobody was told of, one connection held for hours) needs no
-//! number of connections; figures do, and are held against what random choice would show (the module `chance`). A client that
-//! chooses at random is called anything but `even`, `too_few` or `subset` in fewer than one of 1,000 windows, whatever
-//! their size (see the simulation).
+//! There are two kinds of evidence. Structural evidence (an endpoint that no answer listed, one connection that is open
+//! for hours) needs no number of connections. Figures do, and are compared with random choice (module `chance`). A
+//! client that chooses at random gets a verdict other than `even`, `too_few` or `subset` in fewer than 1 of 1,000
+//! windows of any size; the simulation tests that.
 //!
-//! Confidence: *high* where sign and effect are both seen and no other reading is known; *medium* where chance is ruled
-//! out and another cause could look the same; *low* where there are few figures.
+//! Confidence: *high* if cause and effect are both visible and no other explanation is known; *medium* if chance is
+//! ruled out and another cause could look the same; *low* if there are few figures.
 
 mod answers;
 mod chance;
@@ -40,10 +40,10 @@ use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
 pub use scene::{Scene, Seen};
 pub use withheld::Withheld;
 
-/// A rule: a verdict if its cause shows.
+/// A rule: a verdict if its cause is visible.
 type Rule = fn(&Scene<'_>) -> Option<Verdict>;
 
-/// What is dialled that should not be. It is wrong whatever the connections were resolved by.
+/// Wrong targets, whatever the resolution.
 const WRONG: [Rule; 6] = [
     ports::port_mismatch,
     stale::ip_reused,
@@ -53,7 +53,7 @@ const WRONG: [Rule; 6] = [
     failing::failing_endpoint,
 ];
 
-/// How connections by the Service's name are spread.
+/// The spread of connections by the Service's name.
 const SPREAD: [Rule; 11] = [
     answers::dns_incomplete,
     old::old_answers,
@@ -72,7 +72,7 @@ const SPREAD: [Rule; 11] = [
 ///
 /// # Errors
 ///
-/// Where the data cannot carry a verdict.
+/// If the data do not support a verdict.
 pub fn judge(scene: &Scene<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unreliable(scene) {
         return Err(reason);
@@ -86,7 +86,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Verdict, Withheld> {
     Ok(SPREAD.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| plain::unexplained(scene)))
 }
 
-/// Judges every client of every Service, in place of the verdicts there were.
+/// Judges every client of every Service again.
 pub fn judge_all(snapshot: &mut Snapshot) {
     let seen = Seen::of(snapshot);
     let judged: Vec<Vec<_>> = snapshot
@@ -106,19 +106,19 @@ pub fn judge_all(snapshot: &mut Snapshot) {
     }
 }
 
-/// What to change about a cause, as far as the client is known.
+/// What to change about a cause, as far as the client's program is known.
 #[must_use]
 pub fn advice(cause: Cause, client: &Client) -> Option<String> {
     fix::of(cause, client)
 }
 
-/// A spread in one line, as evidence has it.
+/// The spread in one line, for evidence.
 #[must_use]
 pub fn figures(spread: &Spread, what: &str) -> String {
     plain::figures(spread, what)
 }
 
-/// Where a cause is described.
+/// The page that describes a cause.
 #[must_use]
 pub fn page(cause: Cause) -> String {
     format!("docs/verdicts.md#{}", cause.as_str())

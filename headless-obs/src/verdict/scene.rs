@@ -1,5 +1,5 @@
-//! What a verdict is drawn from: one client, its Service, and how far the snapshot can be relied on; and the
-//! questions that several rules ask of it.
+//! The facts for a verdict: one client, its Service, and the quality of the snapshot; and functions that several rules
+//! use.
 
 use jiff::Timestamp;
 
@@ -8,17 +8,17 @@ use crate::expose::snapshot::{
     Cause, Client, ClientEndpoint, Confidence, Endpoint, Quality, Service, Snapshot, Spread, Verdict,
 };
 
-/// What was seen in all, to hold losses against.
+/// The totals with which losses are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Connections and failed attempts to all Services.
     pub connections: u64,
-    /// DNS answers for all Services' names.
+    /// DNS responses for all Services' names.
     pub answers: u64,
 }
 
 impl Seen {
-    /// Of a whole snapshot.
+    /// The totals of a whole snapshot.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
@@ -32,15 +32,15 @@ impl Seen {
 /// One client of one Service.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
-    /// How much of the truth the snapshot shows.
+    /// The quality of the snapshot.
     pub quality: &'a Quality,
     /// When observation began.
     pub from: Timestamp,
-    /// When it was looked.
+    /// When the snapshot was taken.
     pub to: Timestamp,
-    /// How long an endpoint must have been ready to count.
+    /// The maturity.
     pub mature_after_seconds: f64,
-    /// What was seen in all.
+    /// The totals of the snapshot.
     pub seen: Seen,
     /// The Service.
     pub service: &'a Service,
@@ -63,31 +63,32 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The Service's endpoints that count, with the client's part at each.
+    /// The Service's mature endpoints, with the client's row at each.
     pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
         // Rows are in the same order; a pod that came back under its name has two.
         let rows = self.service.endpoints.iter().zip(&self.client.endpoints);
         rows.filter(|(endpoint, own)| endpoint.mature && endpoint.pod == own.pod)
     }
 
-    /// Connections and attempts, those to ports that endpoints do not have included.
+    /// Connections and attempts, including those to ports that endpoints do not have.
     pub(super) fn attempts(&self) -> u64 {
         let client = self.client;
         client.opened + client.failed + client.other_ports.iter().map(|port| port.connections).sum::<u64>()
     }
 
-    /// Whether so many of the client's connections are worth a word.
+    /// Whether this is a significant share of the client's connections.
     pub(super) fn matters(&self, connections: u64) -> bool {
         connections > 0 && connections.saturating_mul(100) >= self.attempts()
     }
 
-    /// The figures to look at: connections opened, or those open where none was opened.
+    /// The relevant spread: that of connections opened, or of open ones if none was opened.
     pub(super) fn spread(&self) -> &'a Spread {
         let client = self.client;
         if client.spread.connections > 0 { &client.spread } else { &client.open }
     }
 
-    /// Choices. Of connections older than the observer, and of those whose detail was lost, they are not known.
+    /// Selections. They are not known for connections that are older than the daemon, and for those without an event
+    /// record.
     pub(super) fn selections(&self) -> &'a Spread {
         &self.client.selections
     }
@@ -97,7 +98,7 @@ impl<'a> Scene<'a> {
         self.spread().endpoints
     }
 
-    /// Name of the client as it is shown.
+    /// The client's name for output.
     pub(super) fn name(&self) -> String {
         let client = self.client;
         if client.namespace.is_empty() {

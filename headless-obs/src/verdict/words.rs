@@ -1,4 +1,4 @@
-//! Figures in words, for evidence.
+//! Figures as text, for evidence.
 
 /// `1 connection`, `5 connections`.
 pub(super) fn count(number: u64, one: &str) -> String {
@@ -16,7 +16,7 @@ pub(super) fn list(names: &[&str]) -> String {
     }
 }
 
-/// Seconds in the unit that suits: `45 s`, `12 min`, `3.5 h`, `2.0 d`.
+/// Seconds in a suitable unit: `45 s`, `12 min`, `3.5 h`, `2.0 d`.
 pub(super) fn span(seconds: f64) -> String {
     if seconds < 10.0 {
         format!("{seconds:.1} s")
