@@ -3,8 +3,8 @@
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A bar of at most `columns`: `part` of `value` solid, the rest shaded; `most` fills it. Never empty for a
-/// value above 0.
+/// A bar of at most `columns`: `part` of `value` solid, the rest shaded; `most` has full length. A value above 0 never
+/// gives an empty bar.
 pub(super) fn bar(value: u64, part: u64, most: u64, columns: usize) -> String {
     let eighths = scale(value, most, columns.saturating_mul(8));
     let solid = scale(part.min(value), value, eighths);
@@ -12,13 +12,13 @@ pub(super) fn bar(value: u64, part: u64, most: u64, columns: usize) -> String {
     if eighths == solid {
         bar.extend((solid % 8).checked_sub(1).map(|eighth| EIGHTHS[eighth]));
     } else {
-        // Shade has no eighths: both ends are rounded to whole columns.
+        // Shading has no eighths, so both ends are rounded to whole columns.
         bar.push_str(&"░".repeat(eighths.div_ceil(8).saturating_sub(solid / 8)));
     }
     bar
 }
 
-/// One column per value, its height relative to the largest; nothing at all is a dot.
+/// One column per value, with a height relative to the largest; 0 is a dot.
 pub(super) fn columns(values: impl IntoIterator<Item = u64>, most: u64) -> String {
     let height = |value| match scale(value, most, 8).checked_sub(1) {
         Some(height) => HEIGHTS[height.min(7)],

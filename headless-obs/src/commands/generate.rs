@@ -1,4 +1,4 @@
-//! `completions` and `man`: made from the definition of the command line.
+//! `completions` and `man`, generated from the definition of the command line.
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -14,7 +14,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 
 /// One manual page with all commands.
 pub(super) fn man() -> std::io::Result<Vec<u8>> {
-    // Examples are set line by line further down; the generator would join their lines.
+    // The examples are added line by line further down; the generator would join their lines.
     let examples = |command: &Command| command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut command = Cli::command();
     command.build();
@@ -34,20 +34,20 @@ pub(super) fn man() -> std::io::Result<Vec<u8>> {
         man.render_description_section(&mut part)?;
         man.render_options_section(&mut part)?;
         part.extend_from_slice(examples.as_bytes());
-        // Sections of a command are paragraphs here, under the command's name.
+        // The sections of a command become paragraphs under its name.
         let part = String::from_utf8_lossy(&part).replace(".SH SYNOPSIS", "").replace(".SH ", ".SS ");
         page.extend_from_slice(format!(".SS {}\n{part}", sub.get_name().to_uppercase()).as_bytes());
     }
     Ok(page)
 }
 
-/// Lines that stay as they are, after their first, which is the heading.
+/// Lines that are not joined; the first one is the heading.
 fn verbatim(text: &str) -> String {
     let mut lines = text.lines();
     let heading = lines.next().unwrap_or_default().trim_end_matches(':').to_uppercase();
     let lines = lines.map(|line| {
         let line = line.replace('\\', "\\e").replace('-', "\\-");
-        // A full stop or quote at the beginning would be a request.
+        // A full stop or quote at the start of a line would be a request.
         format!("\\&{line}\n")
     });
     format!(".SH {heading}\n.nf\n{}.fi\n", lines.collect::<String>())

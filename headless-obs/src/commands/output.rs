@@ -1,4 +1,4 @@
-//! Standard output: what it is, and writing to it without holding up the engine, which shares the thread.
+//! Standard output: its properties, and writes that do not stop the engine, which shares the thread.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::table::Look;
 
-/// Columns where nobody says how many there are.
+/// The width if nothing else gives one.
 const COLUMNS: usize = 100;
 
-/// How text on standard output may look: colours only on a terminal, and not where `NO_COLOR` is set.
+/// The style of text on standard output: colours only on a terminal, and not if `NO_COLOR` is set.
 pub fn look() -> Look {
     let terminal = io::stdout().is_terminal();
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -24,7 +24,7 @@ pub fn look() -> Look {
     Look { width: width.unwrap_or(COLUMNS), colours: terminal && !set("NO_COLOR") && !dumb }
 }
 
-/// Writes in a thread of its own: a reader that stops reading stops only this.
+/// Writes in a separate thread: a reader that stops reading stops only this thread.
 pub async fn write(text: String) -> io::Result<()> {
     let written = tokio::task::spawn_blocking(move || {
         let mut out = io::stdout().lock();
@@ -34,8 +34,8 @@ pub async fn write(text: String) -> io::Result<()> {
     written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// As one line of JSON. What might act on a terminal is escaped, though JSON asks for less: to who reads JSON it is the
-/// same.
+/// One line of JSON. It escapes characters that could act on a terminal, although JSON does not require that; JSON
+/// readers see no difference.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut line = String::new();
     for c in serde_json::to_string(value)?.chars() {
@@ -50,9 +50,9 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(line)
 }
 
-/// One line for people, beside the result.
+/// One line for people, on standard error.
 pub fn note(line: &str) {
-    // Nobody reads standard error: then there is nobody to tell.
+    // Nobody reads standard error, so there is nobody to report to.
     let _unread = writeln!(io::stderr().lock(), "{line}");
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Stop([Signal; 3]);
 
 impl Stop {
-    /// From now on the signals no longer kill the process.
+    /// From here on the signals no longer end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::terminate())?,

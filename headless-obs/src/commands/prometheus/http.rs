@@ -59,7 +59,7 @@ impl Http {
         Ok(Self { url: url.clone(), headers, stack })
     }
 
-    /// What a query gives, as of a moment, else now.
+    /// The result of a query, as of a moment or now.
     pub(super) async fn query(&self, query: &str, at: Option<f64>) -> Result<Vec<Series>, PrometheusError> {
         let answer = tokio::time::timeout(TIMEOUT, self.ask(query, at)).await;
         let (status, body) = answer.map_err(|_elapsed| PrometheusError::Timeout(self.url.clone()))??;

@@ -1,4 +1,4 @@
-//! The queries against the recording rules: what both compute they compute alike.
+//! Compares the queries with the recording rules: both must compute the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::cli::LOOK_BACK;
 const RULES: &str = include_str!("../../../../deploy/rules/headless-obs.yaml");
 const RESOLUTION: &str = r#"resolution=~"service|srv""#;
 
-/// A query, the rule that has it, labels that only the query groups by, and matchers that only the rule has, as what they
-/// leave out is left out later.
+/// A query, its rule, labels that only the query groups by, and matchers that only the rule has, because the report
+/// applies them later.
 const ALIKE: [(Query, &str, &str, &str); 11] = [
     (
         Query::Opened,
@@ -65,7 +65,7 @@ fn rules() -> BTreeMap<String, String> {
     file.groups.into_iter().flat_map(|group| group.rules).map(|rule| (rule.record, rule.expr)).collect()
 }
 
-/// Without what only looks different; a report is of one cluster.
+/// Removes differences of form; a report is of one cluster.
 fn plain(expression: &str) -> String {
     expression.replace("by (cluster, ", "by (").replace("[10m]", "[600s]").split_whitespace().collect()
 }
@@ -94,7 +94,7 @@ fn what_the_rules_leave_out_and_how_long_they_wait_is_the_same() {
     let rules = rules();
     let counted = RESOLUTION.trim_start_matches(r#"resolution=~""#).trim_end_matches('"');
     assert_eq!(counted.split('|').collect::<Vec<_>>(), COUNTED);
-    // An endpoint counts once it has been ready for longer than a window, and the window is that of a report.
+    // An endpoint counts when it has been ready for longer than a window, and the window is that of a report.
     let mature = plain(&rules["namespace_service_pod:headless_endpoint_mature:bool"]);
     let after = crate::engine::Config::default().mature_after;
     assert!(mature.starts_with("time()-min"), "{mature}");

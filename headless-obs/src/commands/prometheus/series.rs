@@ -1,4 +1,4 @@
-//! What a query gives: series with their labels. Pure.
+//! The result of a query: series with their labels. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,19 +14,19 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// A label; empty where it has none.
+    /// A label; empty if it is missing.
     pub(super) fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
     }
 
-    /// The value as a count: what `increase` makes of counters is no whole number.
+    /// The value as a count. `increase` does not return integers.
     pub(super) fn count(&self) -> u64 {
         #[expect(clippy::cast_possible_truncation, reason = "the value is checked to be in range")]
         if self.value >= 0.5 && self.value < 9e15 { self.value.round() as u64 } else { 0 }
     }
 }
 
-/// All answers.
+/// All results.
 #[derive(Debug, Default)]
 pub(super) struct Answers(HashMap<Query, Vec<Series>>);
 
@@ -40,12 +40,12 @@ impl Answers {
     }
 }
 
-/// Why an answer cannot be read.
+/// Why a response is not usable.
 #[derive(Debug)]
 pub(super) enum NotRead {
-    /// Prometheus says no, and why.
+    /// Prometheus returned an error.
     Refused(String),
-    /// It is no answer of Prometheus.
+    /// It is not a response of Prometheus.
     Other(String),
 }
 
@@ -68,7 +68,7 @@ struct Row {
     value: (f64, String),
 }
 
-/// The series of an answer; values that are no numbers are left out.
+/// The series of a response; values that are not numbers are left out.
 pub(super) fn decode(json: &[u8]) -> Result<Vec<Series>, NotRead> {
     let answer: Answer = serde_json::from_slice(json).map_err(|error| NotRead::Other(error.to_string()))?;
     match (answer.status.as_str(), answer.data) {

@@ -1,4 +1,4 @@
-//! One daemon asked over HTTP.
+//! Requests to one daemon over HTTP.
 
 use std::io;
 
@@ -42,7 +42,7 @@ async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         Ok::<_, SourceError>((status, body.map_err(|error| http(error.as_ref()))?.to_bytes()))
     };
-    // The connection does the work of the exchange: both run until the exchange has its answer.
+    // The connection does the work of the exchange: both run until the exchange is complete.
     let mut exchange = std::pin::pin!(exchange);
     let (status, body) = tokio::select! {
         answer = &mut exchange => answer?,

@@ -1,4 +1,4 @@
-//! Several daemons asked at once, and what they give put together.
+//! Requests to several daemons at the same time, and the merge of their snapshots.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,16 +19,16 @@ use crate::expose::snapshot::{Part, Snapshot};
 use crate::fleet::merge;
 use crate::sources::kubernetes::daemons::Daemons;
 
-/// So many are asked at the same time.
+/// How many run at the same time.
 const AT_ONCE: usize = 16;
-/// For all answers together.
+/// Time limit for all responses together.
 const IN_ALL: Duration = Duration::from_secs(60);
 
-/// A snapshot, or which one is missing and why.
+/// A snapshot, or a missing node and the reason.
 type Answer = Result<Snapshot, Box<(String, SourceError)>>;
 
-/// All of these as one. A file that cannot be read is an error; daemons that cannot be asked are named in the result, as
-/// long as one can.
+/// Merges all sources. A file that is not a snapshot is an error. The result names daemons that do not respond, if at
+/// least one does.
 pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError> {
     if let [Origin::Daemon(url)] = origins {
         return daemon::snapshot(url).await;
@@ -44,7 +44,7 @@ pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError>
     together(answers.await)
 }
 
-/// All daemons of a cluster as one.
+/// Merges all daemons of a cluster.
 pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Result<Snapshot, SourceError> {
     let listed = timeout(TIMEOUT, async {
         let daemons = Daemons::open(options).await?;
@@ -76,7 +76,7 @@ async fn file(path: PathBuf) -> Result<Snapshot, SourceError> {
     read.map_err(|error| SourceError::File(format!("{error:#}")))
 }
 
-/// What came, with what did not.
+/// Merges the snapshots, and lists the missing nodes.
 fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     let (mut snapshots, mut missing) = (Vec::new(), Vec::new());
     for answer in answers {
@@ -95,7 +95,7 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
 }
 
-/// Runs these, several at a time; what they give, in their order. What takes too long is given up.
+/// Runs these tasks, several at a time; returns their results in order. A task that takes too long is cancelled.
 async fn all<F>(asks: impl Iterator<Item = (String, F)>) -> Vec<Answer>
 where
     F: Future<Output = Result<Snapshot, SourceError>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What the live view shows, and how keys change it. Pure.
+//! The state of the live view, and how keys change it. Pure.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,32 +11,32 @@ use crate::expose::snapshot::{Service, Snapshot};
 /// State of the view.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Who is asked.
+    /// The source.
     pub(super) source: String,
     /// The last snapshot.
     pub(super) snapshot: Option<Snapshot>,
-    /// Why there is no newer one.
+    /// Why there is no newer snapshot.
     pub(super) error: Option<String>,
     /// Order of the Services.
     pub(super) sort: Sort,
-    /// Where arrows go.
+    /// The pane that the arrow keys move in.
     pub(super) pane: Pane,
-    /// New snapshots are not shown.
+    /// Whether new snapshots are not shown.
     pub(super) paused: bool,
-    /// The keys are shown.
+    /// Whether the keys are shown.
     pub(super) help: bool,
-    /// Rows that are scrolled away, per pane of details.
+    /// Rows scrolled out of view, per pane of details.
     pub(super) scrolled: HashMap<Pane, usize>,
     selected: Option<Key>,
-    /// What was opened before the last snapshot, and the seconds since.
+    /// The counts before the last snapshot, and the seconds since.
     before: Option<(Opened, f64)>,
 }
 
 type Key = (String, String);
-/// Connections opened by Service and, for its parts, by what they are called.
+/// Connections opened by Service and, for its parts, by name.
 type Opened = HashMap<(Key, Part), u64>;
 
-/// A part of a Service.
+/// A part of a Service, or all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Part {
     /// All of it.
@@ -58,7 +58,7 @@ pub(super) enum Pane {
 /// Order of the Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// Those first where evening out would move the most connections.
+    /// By waste, the largest first.
     Unevenness,
     Connections,
     Rate,
@@ -66,7 +66,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    /// As shown.
+    /// The name in the title.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unevenness => "unevenness",
@@ -77,7 +77,7 @@ impl Sort {
     }
 }
 
-/// What a key leads to.
+/// The effect of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     Stay,
@@ -100,7 +100,7 @@ impl Model {
         }
     }
 
-    /// A new snapshot.
+    /// A new snapshot arrived.
     pub(super) fn update(&mut self, snapshot: Snapshot) {
         self.error = None;
         if self.paused {
@@ -111,7 +111,7 @@ impl Model {
         self.snapshot = Some(snapshot);
     }
 
-    /// There is none; the old one stays.
+    /// No new snapshot arrived; the old one stays.
     pub(super) fn fail(&mut self, error: String) {
         self.error = Some(error);
     }
@@ -133,13 +133,13 @@ impl Model {
         services
     }
 
-    /// Place of the selected Service; the selection stays with the Service when the order changes.
+    /// Position of the selected Service. The selection stays with the Service when the order changes.
     pub(super) fn selected(&self) -> usize {
         let selected = |wanted: &Key| self.services().iter().position(|service| key(service) == *wanted);
         self.selected.as_ref().and_then(selected).unwrap_or(0)
     }
 
-    /// Connections opened per second since the snapshot before.
+    /// Connections opened per second since the previous snapshot.
     pub(super) fn rate(&self, service: &Service, part: Part, opened: u64) -> Option<f64> {
         let (before, seconds) = self.before.as_ref()?;
         let before = before.get(&(key(service), part)).copied().unwrap_or(0);
@@ -214,7 +214,7 @@ pub(super) fn total_opened(service: &Service) -> u64 {
     service.endpoints.iter().fold(0, |sum, endpoint| sum.saturating_add(endpoint.opened))
 }
 
-/// How many connections are more than their share.
+/// The number of connections above an equal share.
 fn unevenness(service: &Service) -> f64 {
     (service.spread.peak_to_mean - 1.0).max(0.0) * service.spread.connections as f64
 }

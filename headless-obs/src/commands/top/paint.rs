@@ -1,4 +1,4 @@
-//! Meanings as terminal styles.
+//! The terminal style of each meaning.
 
 use ratatui::style::{Color, Style};
 

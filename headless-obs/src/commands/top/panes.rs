@@ -14,7 +14,7 @@ use super::model::{Model, Pane, Part, total_opened};
 use super::paint::style;
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
-/// Services, the selected one marked.
+/// Services; the selected one is marked.
 pub(super) fn services(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let names = usize::from(area.width).saturating_sub(62).max(12);
     let rows = model.services().into_iter().map(|service| {
@@ -46,7 +46,7 @@ pub(super) fn services(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-/// Endpoints of the selected Service, a bar each.
+/// Endpoints of the selected Service, with a bar each.
 pub(super) fn endpoints(model: &Model, service: &Service, frame: &mut Frame<'_>, area: Rect) {
     let most = service.endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
     let names = service.endpoints.iter().map(|endpoint| clean(&endpoint.pod).len()).max().unwrap_or(0);
@@ -117,7 +117,7 @@ pub(super) fn clients(model: &Model, service: &Service, frame: &mut Frame<'_>, a
     frame.render_widget(table, area);
 }
 
-/// How an endpoint is, and what that means.
+/// The state of an endpoint, and its meaning.
 fn state(service: &Service, endpoint: &Endpoint) -> (String, Paint) {
     match endpoint.state.as_str() {
         "ready" if service.idle.contains(&endpoint.pod) => ("idle".to_owned(), Paint::Warn),
@@ -139,7 +139,7 @@ fn right(text: String) -> Text<'static> {
     Text::from(text).alignment(Alignment::Right)
 }
 
-/// Names of columns; the first ones are on the left, and so are verdicts, as they are words.
+/// Names of columns. The first ones and the verdicts are aligned to the left, because they are words.
 fn head<const N: usize>(names: [&'static str; N], left: usize) -> Row<'static> {
     let cells = names.into_iter().enumerate();
     let cells = cells.map(|(place, name)| {
