@@ -1,4 +1,4 @@
-//! What is shown: the snapshot, the metrics made of it, the events of a trace and the findings of a check.
+//! The data that the daemon shows: snapshot, metrics, events of a trace, findings of a check.
 
 pub mod check;
 mod conduct;

@@ -1,4 +1,4 @@
-//! Where things stand: levels of a count, moments on a line of time, and which of many are shown.
+//! Scales: levels of a count, positions on the time axis, and the selection of rows.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,7 +6,7 @@ use crate::expose::snapshot::{Endpoint, History, Snapshot};
 
 /// Levels of the heat map.
 pub(super) const HEATS: u64 = 6;
-/// Units of a line of time from its beginning to its end.
+/// Units of the time axis.
 pub(super) const LINE: f64 = 560.0;
 
 /// The level of a count: 0 for none, `levels` for the most.
@@ -15,7 +15,7 @@ pub(super) fn level(count: u64, most: u64, levels: u64) -> u64 {
     u64::try_from(scaled).unwrap_or(levels).min(levels)
 }
 
-/// The least and greatest count of each level that counts can have.
+/// The smallest and largest count of each level that occurs.
 pub(super) fn levels(most: u64, levels: u64) -> Vec<(u64, u64, u64)> {
     let greatest =
         |level: u64| u64::try_from(u128::from(most) * u128::from(level) / u128::from(levels)).unwrap_or(most);
@@ -25,7 +25,7 @@ pub(super) fn levels(most: u64, levels: u64) -> Vec<(u64, u64, u64)> {
         .collect()
 }
 
-/// A line of time: that of the snapshot, or as much longer as the history is.
+/// A time axis: that of the snapshot, extended to the length of the history.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     pub(super) from: Timestamp,
@@ -39,14 +39,14 @@ impl Axis {
         Self { from, to: snapshot.to.max(end) }
     }
 
-    /// Where a moment is; what is outside is at the end it lies beyond.
+    /// The position of a moment; a moment outside is at the nearer end.
     pub(super) fn place(&self, at: Timestamp) -> f64 {
         let whole = self.to.duration_since(self.from).as_secs_f64();
         let part = at.duration_since(self.from).as_secs_f64();
         if whole > 0.0 { (part / whole).clamp(0.0, 1.0) * LINE } else { 0.0 }
     }
 
-    /// Round moments to write on it, about five.
+    /// Round moments for labels, about five.
     pub(super) fn ticks(&self) -> Vec<Timestamp> {
         const STEPS: [i64; 17] =
             [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
@@ -60,7 +60,7 @@ impl Axis {
             .collect()
     }
 
-    /// How a moment is written on it.
+    /// The text of a label.
     pub(super) fn label(&self, at: Timestamp) -> String {
         let whole = self.to.duration_since(self.from);
         let format = if whole > SignedDuration::from_hours(48) { "%m-%d %H:%M" } else { "%H:%M:%S" };
@@ -68,7 +68,7 @@ impl Axis {
     }
 }
 
-/// Places of the endpoints to be shown where there is room for so many: the busiest, and some of those that get nothing.
+/// The positions of the endpoints to show if there is room for this number: the busiest, and some without connections.
 pub(super) fn chosen(endpoints: &[Endpoint], room: usize) -> Vec<usize> {
     let mut ranked: Vec<usize> = (0..endpoints.len()).collect();
     if ranked.len() > room {

@@ -1,6 +1,6 @@
-//! A snapshot in plain words: what the tables, the live view and the page all say. Pure: data in, text out.
+//! A snapshot in words, for the tables, the live view and the page. Pure: data in, text out.
 //!
-//! Invariant: names come from others, so every one that is put into a sentence went through [`clean`].
+//! Invariant: others choose the names, so every name in a sentence went through [`clean`].
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) mod findings;
 pub(crate) mod quality;
 pub(crate) mod timeline;
 
-/// What a piece of text is about; how it looks follows.
+/// The meaning of a piece of text; it decides the style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paint {
     Bold,
@@ -22,14 +22,14 @@ pub(crate) enum Paint {
     Bad,
 }
 
-/// A name that cannot do anything to a terminal: process names and DNS names are chosen by others.
+/// A name without effect on a terminal. Others choose the names of processes and DNS names.
 pub(crate) fn clean(name: &str) -> String {
-    // Direction marks and the like have no width of their own but change what is around them.
+    // Direction marks have no width of their own, but change the text around them.
     let harmless = |c: char| !c.is_control() && (c.is_ascii() || c.is_alphanumeric());
     name.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
 }
 
-/// `namespace/name`, or the name alone where there is no namespace; clean.
+/// `namespace/name`, or the name alone without a namespace; clean.
 pub(crate) fn full_name(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { clean(name) } else { format!("{}/{}", clean(namespace), clean(name)) }
 }
@@ -53,7 +53,7 @@ pub(crate) fn plural(count: u64, one: &str) -> String {
     format!("{} {one}{s}", thousands(count))
 }
 
-/// `67%`; 100% only if it is all, 0% only if it is nothing.
+/// `67%`; 100% only for all, 0% only for nothing.
 pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         some if some > 0.0 && some < 1.0 => "<1%".to_owned(),
@@ -62,7 +62,7 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// `12 refused, 1 timeout`, largest first; names without a count are left out, nothing at all is empty.
+/// `12 refused, 1 timeout`, largest first, without zeros; empty if there is nothing.
 pub(crate) fn counted(counts: &Counts) -> String {
     let mut counts: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -71,7 +71,7 @@ pub(crate) fn counted(counts: &Counts) -> String {
     words.join(", ")
 }
 
-/// All counts together.
+/// The sum of all counts.
 pub(crate) fn total(counts: &Counts) -> u64 {
     counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
@@ -89,7 +89,7 @@ pub(crate) fn length(duration: Duration) -> String {
     }
 }
 
-/// Time from one moment to another; nothing where the clock went back.
+/// Time from one moment to another; nothing if the clock went back.
 pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! One flow's books: how far the kernel's totals are booked, and which of its connections are open.
+//! One flow: which part of the kernel's totals is counted, and which of its connections are open.
 //!
-//! Invariants: the number of open connections is always what the booked totals say. Which ones they are is known as
-//! far as records told; where a lost record leaves a choice, the books make one and correct it when they learn better.
+//! Invariants: the number of open connections always follows from the counted totals. Records say which ones are open.
+//! If a lost record leaves a choice, the code guesses, and corrects the guess by later records.
 
 use std::collections::BTreeMap;
 
@@ -10,42 +10,41 @@ use headless_obs_ebpf::flow::{FlowTotals, reason};
 use crate::ledger::CellKey;
 use crate::time::Time;
 
-/// A connection: when it was started, and its socket. Older ones are less.
+/// A connection: its start, and its socket. Older ones compare as less.
 pub(super) type Id = (u64, u64);
 
-/// Where a connection is booked: nowhere if it belongs to no headless Service.
+/// The cell of a connection; none if it belongs to no headless Service.
 pub(super) type Place = Option<CellKey>;
 
-/// The books of a flow.
+/// The state of a flow.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    /// What of the totals is booked.
+    /// The counted part of the totals.
     pub(super) booked: FlowTotals,
-    /// Connections older than the observer, and those that ended in FLOWS and had no room there when they were opened: no
-    /// totals tell of their opening.
+    /// Connections that no total includes as opened: those that are older than the daemon, and those that ended in
+    /// FLOWS but had no room there when they opened.
     pub(super) preexisting: u64,
-    /// The totals when they were last read, and since when they are the same.
+    /// The totals at their last reading, and since when they have been the same.
     pub(super) last: FlowTotals,
     pub(super) unchanged_since: Time,
-    /// Open connections that records told of.
+    /// Open connections with a record.
     open: BTreeMap<Id, Place>,
-    /// Open connections that only the totals told of.
+    /// Open connections that only the totals include.
     late: Crowd,
-    /// Connections that were taken for those whose ends were lost. If one of them turns out to have been open, it was
-    /// another.
+    /// Connections that were guessed to have ended. If one of them turns out to be open, another one ended.
     guessed: BTreeMap<Id, Place>,
     pub(super) failed_late: [u64; reason::COUNT],
     closed_late: Crowd,
 }
 
-/// How a connection ended, to the books.
+/// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// It was open, and booked here.
+    /// It was open and counted here.
     Open(Place),
-    /// The totals told of its end before.
+    /// The totals reported its end before.
     Booked,
-    /// Nothing told of its opening yet.
+    /// Nothing reported its opening yet.
     Unknown,
 }
 
@@ -55,14 +54,14 @@ impl Flow {
         self.booked.opened + self.preexisting > self.booked.closed
     }
 
-    /// Whether nothing was open when the totals were read, and nothing happened since.
+    /// Whether nothing was open at the last reading of the totals, and nothing happened since.
     pub(super) fn is_over(&self) -> bool {
         let (last, booked) = (&self.last, &self.booked);
         !self.is_open() && (last.opened, last.closed) == (booked.opened, booked.closed)
     }
 
-    /// A connection opened; `was_read`: before the latest reading of the totals. False: that brought it already, and
-    /// there is nothing to book.
+    /// A connection opened; `was_read`: before the last reading of the totals. False: the reading has brought it
+    /// already.
     pub(super) fn opened(&mut self, id: Id, place: Place, was_read: bool) -> bool {
         if was_read && let Some(place) = self.late.take() {
             self.open.insert(id, place);
@@ -83,18 +82,19 @@ impl Flow {
             return Ended::Booked;
         }
         let place = if was_guessed {
-            // It was open until now: another one was it whose end was lost.
+            // It was open until now, so the lost end was another's.
             self.take_oldest().or_else(|| self.late.take())
         } else if let Some(place) = self.open.remove(&id) {
             Some(place)
         } else if was_read && self.closed_late.take().is_some() {
             return Ended::Booked;
         } else {
-            // One that only the totals told of. If all of those have ended by the books, one of them was another.
+            // A connection that only the totals include. If all of those have ended already, one of these ends was
+            // another's.
             self.late.take().or_else(|| self.closed_late.take().and_then(|_| self.take_oldest()))
         };
         match place {
-            // The reading brought an end, and another connection was taken for the one that ended.
+            // The reading brought an end, and the wrong connection was taken as ended.
             Some(place) if was_read && self.revive(place) => Ended::Booked,
             Some(place) => Ended::Open(place),
             None if was_guessed => Ended::Booked,
@@ -102,8 +102,8 @@ impl Flow {
         }
     }
 
-    /// A connection ended, as its socket is another's now, and the record of it was lost. The place to book its end
-    /// at, unless the totals told of it before.
+    /// A connection ended, because its socket has another one now, and the record of its end was lost. Returns its
+    /// cell, unless the totals brought the end before.
     pub(super) fn replaced(&mut self, id: Id) -> Option<Place> {
         let Some(place) = self.open.remove(&id) else {
             self.guessed.remove(&id);
@@ -112,7 +112,7 @@ impl Flow {
         (!self.revive(place)).then_some(place)
     }
 
-    /// As many connections ended as the totals have more than records told; `book` is asked to book each.
+    /// The totals include this number of ends without a record; `book` is called for each.
     pub(super) fn ended_unseen(&mut self, ends: u64, mut book: impl FnMut(Place)) {
         self.booked.closed += ends;
         for _ in 0..ends {
@@ -127,7 +127,7 @@ impl Flow {
         }
     }
 
-    /// The totals told of connections that opened.
+    /// The totals include connections that opened without a record.
     pub(super) fn opened_unseen(&mut self, place: Place, count: u64) {
         self.late.add(place, count);
     }
@@ -139,7 +139,7 @@ impl Flow {
         }
     }
 
-    /// Gives a connection that was booked nowhere its place; whether it is open.
+    /// Gives a connection without a cell its cell; returns whether it is open.
     pub(super) fn settle(&mut self, id: Id, place: Place) -> bool {
         let open = self.open.get_mut(&id);
         let is_open = open.is_some();
@@ -149,35 +149,35 @@ impl Flow {
         is_open
     }
 
-    /// Forgets who it was that it took to have ended, and returns their ids: with nothing open there was no other.
+    /// Forgets the guesses and returns their ids; without open connections they cannot be wrong.
     pub(super) fn forget_guessed(&mut self) -> impl Iterator<Item = Id> + use<> {
         let guessed = std::mem::take(&mut self.guessed);
         guessed.values().for_each(|place| self.closed_late.add(*place, 1));
         guessed.into_keys()
     }
 
-    /// Where its open connections are booked, how many, and when the oldest was started; 0 if that is not known.
+    /// The cells of its open connections, with number and start of the oldest; 0 if that is not known.
     pub(super) fn held(&self) -> impl Iterator<Item = (CellKey, u64, Time)> {
         let known = self.open.iter().filter_map(|((started, _), place)| Some(((*place)?, 1, Time(*started))));
         let late = self.late.0.iter().filter_map(|(place, count)| Some(((*place)?, *count, Time(0))));
         known.chain(late)
     }
 
-    /// Connections open by the books.
+    /// The number of open connections.
     #[cfg(test)]
     pub(super) fn open(&self) -> u64 {
         self.open.len() as u64 + self.late.0.iter().map(|(_, count)| count).sum::<u64>()
     }
 
-    /// Takes the oldest connection to have ended.
+    /// Takes the oldest connection as ended.
     fn take_oldest(&mut self) -> Option<Place> {
         let (id, place) = self.open.pop_first()?;
         self.guessed.insert(id, place);
         Some(place)
     }
 
-    /// Opens again one that was taken to have ended, in the place of one that did; whether there was one. The end
-    /// stays booked where it is, so the one that is open takes over the place of the one that is not.
+    /// Opens a connection again that was guessed to have ended, instead of one that did end; returns whether there was
+    /// one. The end stays counted where it is, so the open connection takes over the cell of the other one.
     fn revive(&mut self, place: Place) -> bool {
         if let Some((other, _)) = self.guessed.pop_last() {
             self.open.insert(other, place);
@@ -191,7 +191,7 @@ impl Flow {
     }
 }
 
-/// Connections of which nothing is known but their number and place.
+/// Connections of which only number and cell are known.
 #[derive(Debug, Default)]
 struct Crowd(Vec<(Place, u64)>);
 
@@ -217,7 +217,7 @@ impl Crowd {
     }
 }
 
-/// What `totals` have more than `booked`. Records may be ahead of totals that were read before them: then nothing.
+/// The excess of `totals` over `booked`. Records may be ahead of totals that were read before them; then it is 0.
 pub(super) fn missing(totals: &FlowTotals, booked: &FlowTotals) -> FlowTotals {
     let mut failed = [0; reason::COUNT];
     for ((missing, total), booked) in failed.iter_mut().zip(totals.failed).zip(booked.failed) {
