@@ -27,10 +27,10 @@ pub(crate) const DAEMON: &str = "headless-obs";
 /// Builds binaries, by name.
 ///
 /// Cargo chooses the features of dependencies by the packages that a command names. All members are named each time, so
-/// that each dependency is compiled once.
+/// that each dependency is compiled once; but for the kernel programs, one of which has the daemon's name.
 pub(crate) fn build(names: &[&str]) -> Result<Vec<Program>> {
     run(process::cargo()
-        .args(["build", "--locked", "--workspace"])
+        .args(["build", "--locked", "--workspace", "--exclude", "headless-obs-ebpf"])
         .args(names.iter().flat_map(|name| ["--bin", name])))
 }
 

@@ -253,6 +253,10 @@ impl Installed {
             process::cargo()
                 .env("PATH", path)
                 .args(["install", package, "--version", version, "--locked", "--no-track"])
+                // Building it takes longer than everything that it will ever do here.
+                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
                 .arg("--root")
                 .arg(&root)
                 .arg("--target-dir")
