@@ -72,7 +72,7 @@ fn report_from_a_daemon() {
 fn errors_end_with_a_code_and_say_what_to_do() {
     for (words, expected, hint) in [
         (&["report", "--from", "127.0.0.1:1"][..], 1, "is `headless-obs run` listening there?"),
-        (&["run", "--dns-port", "1,2,3,4,5,6,7,8,9"], 2, "leave some out"),
+        (&["run", "--dns-port", "1,2,3,4,5,6,7,8,9"], 2, "remove some"),
         (&["run", "--topology", "kubernetes", "--listen", "127.0.0.1:0"], 1, "give --kubeconfig FILE"),
         (&["report", "--kubeconfig", "/none"], 1, "kubeconfig /none: failed to read"),
         (&["report", "--kubeconfig", KUBECONFIG, "--context", "x"], 1, "choose one with --context: a, b"),

@@ -10,29 +10,29 @@ use crate::config::values::namespace;
 
 /// Who is asked; at most one of the ways.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Who is asked")]
+#[command(next_help_heading = "Data source")]
 pub struct Asked {
-    /// Ask the daemon there instead of observing, or read the snapshot in a file (- is standard input); given several
-    /// times, the figures of all are put together
+    /// Read from the daemon at this URL, or from a snapshot in a file (- is standard input), instead of observing; if
+    /// given several times, the snapshots are merged
     #[arg(long, value_name = "URL|FILE", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "mature_after"])]
     pub from: Vec<Origin>,
-    /// Ask all daemons of a cluster through its API server, as kubectl would (--kubeconfig, --context), and put their
-    /// figures together
+    /// Read from all daemons of a cluster through its API server, as kubectl does (--kubeconfig, --context), and merge
+    /// their snapshots
     #[arg(long, conflicts_with_all = OBSERVING, conflicts_with_all = ["mature_after", "from"])]
     pub fleet: bool,
-    /// With --fleet: only daemons in this namespace [default: all]
+    /// With --fleet: read only from daemons in this namespace [default: all]
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace, requires = "fleet")]
     pub fleet_namespace: Option<String>,
-    /// Ask the Prometheus there, which scrapes the daemons, what they counted for as long as --for says [default: 10m]
+    /// Read from a Prometheus that scrapes the daemons, over the period given by --for [default: 10m]
     #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "from", "fleet"])]
     pub prometheus: Option<PrometheusUrl>,
-    /// With --prometheus: only series with these labels, as in 'cluster="eu"'
+    /// With --prometheus: read only series with these labels, such as 'cluster="eu"'
     #[arg(long, value_name = "MATCHERS", value_parser = matchers, requires = "prometheus")]
     pub prometheus_selector: Option<String>,
-    /// With --prometheus: a header of each request, as in 'X-Scope-OrgID: shop'; can be given several times
+    /// With --prometheus: add this header to each request, such as 'X-Scope-OrgID: shop'; can be given several times
     #[arg(long = "prometheus-header", value_name = "HEADER", requires = "prometheus")]
     pub prometheus_headers: Vec<Header>,
-    /// With --prometheus: a file with a bearer token
+    /// With --prometheus: send the bearer token in this file
     #[arg(long, value_name = "FILE", requires = "prometheus")]
     pub prometheus_token_file: Option<PathBuf>,
 }

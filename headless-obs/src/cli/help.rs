@@ -2,26 +2,26 @@
 
 pub(super) const MAIN: &str = "\
 Examples:
-  sudo headless-obs report --for 30s              who connects to which pods, from what DNS answers list
+  sudo headless-obs report --for 30s              which clients connect to which pods
   sudo headless-obs top                           the same, live
   sudo headless-obs run                           the daemon: metrics on http://127.0.0.1:9464/metrics
   headless-obs explain shop/orders --from 127.0.0.1:9464
-                                                  why one Service is uneven, and what to change
-  headless-obs report --from 127.0.0.1:9464       what the daemon has seen
-  sudo headless-obs doctor                        what is missing, if it does not work
+                                                  the cause of one Service's spread, and what to change
+  headless-obs report --from 127.0.0.1:9464       the report of a running daemon
+  sudo headless-obs doctor                        the requirements that this machine does not meet
 
-`headless-obs COMMAND --help` has more.";
+For more, run `headless-obs COMMAND --help`.";
 
 pub(super) const RUN: &str = "\
 Examples:
   sudo headless-obs run
   sudo headless-obs run --topology files:/etc/headless-obs/ --listen 0.0.0.0:9464
   headless-obs run --node \"$NODE_NAME\"            in a pod: Services and pods from the cluster's API server
-  sudo headless-obs run -o json                   prints {\"url\": …} once it answers
-  curl -s localhost:9464/readyz                   whether it sees all it should, and if not, why
-  xdg-open http://localhost:9464/                 a page of what it sees
+  sudo headless-obs run -o json                   prints {\"url\": …} once the HTTP server answers
+  curl -s localhost:9464/readyz                   whether the daemon is ready, and if not, why
+  xdg-open http://localhost:9464/                 the report as a page
 
-SIGTERM and Ctrl-C end it; nothing stays behind in the kernel.";
+SIGTERM and Ctrl-C end the daemon. It leaves nothing in the kernel.";
 
 pub(super) const REPORT: &str = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
   sudo headless-obs report --kubeconfig ~/.kube/config --node node-1
   headless-obs report --from http://127.0.0.1:9464
   headless-obs report --from node1:9464 --from node2:9464
-                                                  two nodes as one; files of snapshots can be given, too
+                                                  two nodes, merged; snapshot files work, too
   headless-obs report --fleet --context prod      all daemons of a cluster, through its API server
   headless-obs report --prometheus http://localhost:9090 --for 1h
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'
@@ -38,8 +38,9 @@ Examples:
                                                   a page to attach to a ticket; the daemon serves it at /
   headless-obs report --from node1:9464 --fail-on imbalance,stale > report.txt || exit $?
 
-With --fail-on the exit code is 3 if something was found. Where too much was lost, or Services and
-pods are not complete, verdicts are withheld: a warning on standard error, not a finding.";
+With --fail-on the exit code is 3 if there is a finding. If too many events were lost, or the list
+of Services and pods is incomplete, there are no verdicts: that is a warning on standard error,
+not a finding.";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:
@@ -49,7 +50,7 @@ Examples:
   sudo headless-obs explain db.example.net --topology dns
   headless-obs explain shop/orders --from node1:9464 -o json | jq '.service.clients[].verdict'
 
-docs/verdicts.md has a page on each verdict.";
+docs/verdicts.md describes each verdict.";
 
 pub(super) const DIFF: &str = "\
 Examples:
@@ -58,7 +59,7 @@ Examples:
   headless-obs diff before.json after.json
   headless-obs report --from node1:9464 -o json | headless-obs diff before.json - -o json
 
-Each snapshot is a window of its own: shares and rates are compared, no totals.";
+The snapshots cover different times, so diff compares shares and rates, not totals.";
 
 pub(super) const TOP: &str = "\
 Examples:
@@ -80,7 +81,7 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   sudo headless-obs doctor
   sudo headless-obs doctor --topology files:cluster.yaml --listen 0.0.0.0:9464
-  sudo headless-obs doctor --topology kubernetes  also what the API server allows
+  sudo headless-obs doctor --topology kubernetes  also checks the API server's permissions
   sudo headless-obs doctor -o json | jq '.checks[] | select(.status != \"ok\")'
 
 The exit code is 1 if any check failed.";

@@ -78,14 +78,14 @@ impl Cli {
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// How the result is written to standard output
+    /// Format of the result on standard output
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-    /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
+    /// Log filter for standard error: error, warn, info, debug, trace, or a list such as
     /// warn,headless_obs::probe=debug
     #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG", help_heading = "Log")]
     pub log_level: Option<String>,
-    /// How it is logged
+    /// Format of the log
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Log")]
     pub log_format: LogFormat,
 }
@@ -93,12 +93,12 @@ pub struct Common {
 /// How a result is written, as it is typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     #[default]
     Table,
-    /// For programs; nothing else is written to standard output
+    /// JSON for programs; standard output contains nothing else
     Json,
-    /// A page for a browser, one file that needs nothing beside itself; only of report
+    /// Page for a browser, in one self-contained file; only for report
     Html,
 }
 
@@ -136,31 +136,31 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Observe until stopped and serve metrics, readiness and the snapshot over HTTP
+    /// Run the daemon: observe until it is stopped, and serve metrics, readiness and the snapshot over HTTP
     #[command(after_help = help::RUN)]
     Run(RunArgs),
-    /// Observe for a while, or ask a running daemon, and print who connected to which pods
+    /// Observe for a while, or read from running daemons, and print which clients connected to which pods
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
-    /// Say why a Service's connections spread as they do, with evidence, and what to change
+    /// Explain the spread of one Service's connections: the cause, the evidence, and what to change
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
-    /// Compare two snapshots: did a change help?
+    /// Compare two snapshots, to see whether a change helped
     #[command(after_help = help::DIFF)]
     Diff(DiffArgs),
-    /// Show live how connections spread
+    /// Show live how clients spread their connections over the pods
     #[command(after_help = help::TOP)]
     Top(TopArgs),
-    /// Print every connection and DNS answer as it happens
+    /// Print each connection and each DNS answer as it happens
     #[command(after_help = help::TRACE)]
     Trace(TraceArgs),
-    /// Check whether this machine allows what is needed, and say what to do where it does not
+    /// Check whether this machine meets the requirements, and print a remedy for each failed check
     #[command(after_help = help::DOCTOR)]
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
-        /// The shell
+        /// Shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -171,11 +171,12 @@ pub enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Address and port to serve HTTP on; there is no password, so think before it is more than this machine
+    /// Address and port to serve HTTP on. There is no password: use another address than loopback only in a network
+    /// that you trust
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
-    /// While another daemon observes this machine, wait until it ends; then take over at once. Meanwhile this one is
-    /// ready and shows nothing, so that nobody counts twice
+    /// While another daemon observes this machine, wait until it ends; then take over at once. A waiting daemon reports
+    /// that it is ready, and exports no counts, so that nothing is counted twice
     #[arg(long)]
     pub stand_by: bool,
     /// How many series `/metrics` has.
@@ -190,14 +191,14 @@ pub struct RunArgs {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Metrics")]
 pub struct SeriesArgs {
-    /// The most series that one Service may have. Over it its clients are no longer told apart, then its endpoints;
-    /// sums stay exact
+    /// Maximum series of one Service; above it, the daemon aggregates the Service's clients first, then its endpoints.
+    /// Sums stay exact
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_series_per_service: u64,
-    /// The most series of all Services together. Over it the largest are treated so
+    /// Maximum series of all Services together; above it, the daemon aggregates the largest Services first
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_series: u64,
-    /// Which of a client's names series carry; the labels of the others are empty
+    /// Names of the client that become labels; the other labels are empty
     #[arg(long, value_enum, default_value_t, value_name = "NAMES")]
     pub client_labels: ClientLabels,
 }
@@ -208,9 +209,9 @@ pub enum ClientLabels {
     /// Namespace and workload
     #[default]
     Workload,
-    /// The namespace alone
+    /// Namespace only
     Namespace,
-    /// Neither
+    /// No name
     None,
 }
 
@@ -231,15 +232,15 @@ impl From<SeriesArgs> for governor::Config {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]. With --prometheus:
-    /// how far to look back [default: 10m]
+    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
+    /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
-    /// Only this Service
+    /// Show only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
-    /// Exit with 3 if this is found, and say on standard error what: imbalance, stale, idle; can be given several
-    /// times
+    /// Exit with code 3 if there is such a finding, and print it on standard error: imbalance, stale, idle; can be given
+    /// several times
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
     pub fail_on: Vec<FailOn>,
     /// Who is asked instead.
@@ -275,11 +276,11 @@ impl FailOn {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The Service; outside Kubernetes a domain name
+    /// The Service; with --topology dns, a domain name
     #[arg(value_name = "[NAMESPACE/]NAME")]
     pub service: ServiceFilter,
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends it early and still prints [default: 30s]. With --prometheus:
-    /// how far to look back [default: 10m]
+    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
+    /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
     /// Who is asked instead.
@@ -293,10 +294,10 @@ pub struct ExplainArgs {
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// Snapshot from before, as `report -o json` prints it; - is standard input
+    /// Earlier snapshot, as `report -o json` prints it; - is standard input
     #[arg(value_name = "BEFORE.json")]
     pub before: PathBuf,
-    /// Snapshot from after; - is standard input
+    /// Later snapshot; - is standard input
     #[arg(value_name = "AFTER.json")]
     pub after: PathBuf,
 }
@@ -304,13 +305,13 @@ pub struct DiffArgs {
 /// Arguments of `top`.
 #[derive(Debug, Args)]
 pub struct TopArgs {
-    /// Time between two looks
+    /// Time between two updates
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
     /// With --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "prometheus")]
     pub duration: Option<Duration>,
-    /// Only this Service
+    /// Show only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
     /// Who is asked instead.
@@ -324,7 +325,7 @@ pub struct TopArgs {
 /// Arguments of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
-    /// Only what concerns this Service
+    /// Print only events of this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
     /// What to observe.
@@ -335,7 +336,7 @@ pub struct TraceArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Address that `run` would serve HTTP on
+    /// Address on which `run` would serve HTTP
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
     /// What would be observed.

@@ -39,95 +39,96 @@ pub(super) const OBSERVING: [&str; 16] = [
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to observe")]
 pub struct ObserveArgs {
-    /// Where Services and Pods come from: kubernetes (the API server), dns (any name that answers with several
-    /// private addresses is a service; needs no configuration), or files:PATH (manifests of Services, EndpointSlices
-    /// and Pods; a file or a folder, read again when it changes) [default: kubernetes in a pod with a ServiceAccount or
-    /// with a kubeconfig, else dns]
+    /// Source of Services and pods: kubernetes (the API server), dns (each name that resolves to several private
+    /// addresses is a Service; needs no configuration), or files:PATH (manifests of Services, EndpointSlices and Pods;
+    /// a file or a folder, read again when it changes) [default: kubernetes in a pod with a ServiceAccount or with a
+    /// kubeconfig, else dns]
     #[arg(long, value_name = "SOURCE")]
     topology: Option<Topology>,
-    /// With --topology kubernetes or --fleet: how to reach the API server [default: the cluster this is a pod of, else
-    /// ~/.kube/config]
+    /// With --topology kubernetes or --fleet: kubeconfig of the API server [default: the cluster that this pod runs in,
+    /// else ~/.kube/config]
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
     kubeconfig: Option<OsString>,
-    /// With --topology kubernetes or --fleet: the kubeconfig's context [default: its current one]
+    /// With --topology kubernetes or --fleet: context of the kubeconfig [default: its current context]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// With --topology kubernetes: look only at this namespace, for which a Role is enough; can be given several
-    /// times [default: all]
+    /// With --topology kubernetes: observe only Services of this namespace, for which a Role is enough; can be given
+    /// several times [default: all]
     #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = namespace)]
     namespaces: Vec<String>,
-    /// With --topology dns: observe only names that match, even if they answer with one address; !GLOB leaves
-    /// names out; can be given several times
+    /// With --topology dns: observe only names that match, even if they resolve to one address; !GLOB excludes names;
+    /// can be given several times
     #[arg(long, value_name = "GLOB", value_parser = name_pattern)]
     dns_names: Vec<String>,
-    /// With --topology dns: observe names with public addresses, too
+    /// With --topology dns: also observe names with public addresses
     #[arg(long)]
     dns_public: bool,
-    /// Port of DNS servers; can be given several times, 8 at most [default: 53, 5353, 15053]
+    /// Port of DNS servers; can be given up to 8 times [default: 53, 5353, 15053]
     #[arg(
         long = "dns-port", value_name = "PORT", value_delimiter = ',',
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     dns_ports: Vec<u16>,
-    /// Name of this node, in a cluster the one that `kubectl get nodes` shows [default: the host name]
+    /// Name of this node; in a cluster, the name that `kubectl get nodes` shows [default: the host name]
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: Option<String>,
     /// Root of the cgroup2 hierarchy [default: from the mount table]
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
-    /// How long an endpoint must have been ready before it counts in the figures of spread; 0s: at once
+    /// How long an endpoint must have been ready before the spread includes it; 0s: at once
     #[arg(
         long, value_name = "DURATION", value_parser = duration_or_none, default_value = "10m",
-        help_heading = "What counts"
+        help_heading = "Spread and verdicts"
     )]
     mature_after: Duration,
-    /// How long after an endpoint changed a client may still dial it, and DNS still list it, without being called
-    /// stale
+    /// How long after an endpoint changed clients may still connect to it, and DNS may still list it, before the report
+    /// calls that stale
     #[arg(
         long, value_name = "DURATION", value_parser = duration_or_none, default_value = "5s",
-        help_heading = "What counts"
+        help_heading = "Spread and verdicts"
     )]
     stale_grace: Duration,
-    /// Leave these clients out of the headline: NAMESPACE/WORKLOAD, or WORKLOAD in any namespace; they are shown all
-    /// the same; can be given several times, beside prometheus* and vmagent*, which `none` takes back
-    #[arg(long, value_name = "GLOB", value_parser = client_pattern, help_heading = "What counts")]
+    /// Exclude these clients from spread and verdicts; the report still lists them: NAMESPACE/WORKLOAD, or WORKLOAD in
+    /// any namespace; can be given several times. They are added to the defaults prometheus* and vmagent*; `none` clears
+    /// the defaults
+    #[arg(long, value_name = "GLOB", value_parser = client_pattern, help_heading = "Spread and verdicts")]
     exclude: Vec<String>,
-    /// Count the node's own processes in the headline [default: false with --topology kubernetes, else true]
+    /// Include the node's own processes in spread and verdicts [default: false with --topology kubernetes, else true]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        help_heading = "What counts"
+        help_heading = "Spread and verdicts"
     )]
     count_host: Option<bool>,
-    /// How connections are seen
+    /// Kernel hook that reports connections
     #[arg(long, value_name = "HOOK", value_enum, default_value_t, help_heading = "Kernel")]
     tcp_hook: TcpHook,
-    /// Kernel memory for events on their way, a power of two; a full ring costs detail, never a count
+    /// Size of the kernel's ring buffer for events, a power of two; when it is full, event detail is lost but totals
+    /// stay exact
     #[arg(
         long = "ring-size", value_name = "BYTES", value_parser = ring_size, default_value = "1MiB",
         help_heading = "Kernel"
     )]
     ring_bytes: u32,
-    /// Room for combinations of client, source, destination and port; 208 bytes of kernel memory each
+    /// Size of the kernel map of flows (client, source, destination and port); 208 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
     max_flows: u32,
-    /// Room for connections that are open at the same time; 192 bytes of kernel memory each
+    /// Size of the kernel map of open connections; 192 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
     max_connections: u32,
-    /// Room for destinations that are passed over because they cannot matter; 88 bytes of kernel memory
-    /// each
+    /// Size of the kernel map of ignored destinations; 88 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
     max_boring: u32,
-    /// Room for clients (pods or cgroups), for their cgroups, and for pairs of client and Service; about 8 KiB of memory
-    /// each. Those that were silent for longest go first
+    /// Maximum clients (pods or cgroups), cgroups of clients, and pairs of client and Service; about 8 KiB of memory
+    /// each. Above it, the daemon first forgets those that have been silent for longest
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8..=MAX_ENTRIES))]
     max_clients: u32,
     /// Log diagnostics of the kernel programs
@@ -141,10 +142,10 @@ const MAX_ENTRIES: i64 = 16 * 1024 * 1024;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// Too many ports.
-    #[error("--dns-port can be given {MAX_DNS_PORTS} times, here are {0}; leave some out")]
+    #[error("--dns-port can be given at most {MAX_DNS_PORTS} times, but was given {0} times; remove some")]
     TooManyPorts(usize),
     /// An option without the topology it belongs to.
-    #[error("{option} is about --topology {wanted}, but the topology is {chosen}; leave one of them out")]
+    #[error("{option} needs --topology {wanted}, but the topology is {chosen}; remove or change one of them")]
     OtherTopology {
         /// The option.
         option: &'static str,
@@ -157,10 +158,10 @@ pub enum Misfit {
     #[error(transparent)]
     Pattern(#[from] BadPattern),
     /// Both snapshots from one stream.
-    #[error("only one of the two snapshots can be read from standard input; give a file for the other")]
+    #[error("standard input can provide only one of the two snapshots; give a file for the other")]
     TwoFromStandardInput,
     /// A page of what none is made of.
-    #[error("-o html is of report alone; `report --service NAME -o html` makes the page of one Service")]
+    #[error("only `report` writes -o html; for the page of one Service use `report --service NAME -o html`")]
     Page,
     /// A pattern that no client can match.
     #[error(transparent)]

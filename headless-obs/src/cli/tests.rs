@@ -76,7 +76,7 @@ fn the_output_is_chosen_before_or_after_the_command() {
     assert_eq!(parse("report -o json").unwrap().common.output, Format::Json);
     assert_eq!(parse("report").unwrap().common.output, Format::Table);
     let error = Output::try_from(parse("top -o html").unwrap().common.output).unwrap_err();
-    assert!(error.to_string().contains("of report alone"), "{error}");
+    assert!(error.to_string().contains("only `report` writes"), "{error}");
 }
 
 #[test]
@@ -107,15 +107,15 @@ fn errors_say_what_to_do() {
     }
     assert_eq!(
         observe("run --dns-port 1,2,3,4,5,6,7,8,9").unwrap_err().to_string(),
-        "--dns-port can be given 8 times, here are 9; leave some out"
+        "--dns-port can be given at most 8 times, but was given 9 times; remove some"
     );
     for (line, told) in [
         (
             "run --topology files:x --dns-public",
-            "--dns-public is about --topology dns, but the topology is files",
+            "--dns-public needs --topology dns, but the topology is files",
         ),
-        ("run --topology files:x --context y", "--context is about --topology kubernetes"),
-        ("run --topology dns --namespace y", "--namespace is about --topology kubernetes"),
+        ("run --topology files:x --context y", "--context needs --topology kubernetes"),
+        ("run --topology dns --namespace y", "--namespace needs --topology kubernetes"),
         ("run --kubeconfig x --topology kubernetes --dns-names y", "but the topology is kubernetes"),
         ("run --dns-names y --namespace x", "but the topology is dns"),
     ] {

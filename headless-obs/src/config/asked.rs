@@ -50,17 +50,19 @@ impl FromStr for PrometheusUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let example = "as in http://prometheus.monitoring:9090";
+        let example = "write a URL such as http://prometheus.monitoring:9090";
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let uri: Uri = full.parse().map_err(|error| format!("{error}; write a URL {example}"))?;
+        let uri: Uri = full.parse().map_err(|error| format!("{error}; {example}"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(format!("write a URL {example}"));
+            return Err(format!("this is no address of a Prometheus; {example}"));
         }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err("name and password do not belong in it; give --prometheus-header".to_owned());
+            return Err(
+                "the URL must not contain a user name or password; use --prometheus-header".to_owned()
+            );
         }
         if uri.query().is_some() {
-            return Err(format!("write it without a query, {example}"));
+            return Err(format!("the URL must not contain a query; {example}"));
         }
         let base = full.trim_end_matches('/');
         Ok(Self { base: base.strip_suffix("/api/v1").unwrap_or(base).to_owned() })
@@ -95,7 +97,7 @@ impl FromStr for Header {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || "write it as 'NAME: VALUE'".to_owned();
+        let wrong = || "write the header as 'NAME: VALUE'".to_owned();
         let (name, value) = text.split_once(':').ok_or_else(wrong)?;
         let name = name.trim().parse().map_err(|_error| wrong())?;
         let mut value: HeaderValue = value.trim().parse().map_err(|_error| wrong())?;
@@ -108,7 +110,7 @@ impl FromStr for Header {
 pub fn matchers(text: &str) -> Result<String, String> {
     let text = text.trim().trim_start_matches('{').trim_end_matches('}').trim().trim_end_matches(',');
     if text.is_empty() || !text.contains('=') || text.contains(['{', '}', '\n']) {
-        return Err("write matchers of labels, as in 'cluster=\"eu\"'".to_owned());
+        return Err("write label matchers, such as 'cluster=\"eu\"'".to_owned());
     }
     Ok(text.to_owned())
 }

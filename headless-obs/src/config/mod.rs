@@ -93,12 +93,12 @@ pub struct Kubernetes {
 /// How connections are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TcpHook {
-    /// The better one that works.
+    /// tp_btf where it works, else tracepoint.
     #[default]
     Auto,
-    /// BTF tracepoint: exact reasons of failures; needs BTF.
+    /// BTF tracepoint, with exact failure reasons; needs BTF.
     #[value(name = "tp_btf")]
     TpBtf,
-    /// Classic tracepoint: needs tracefs; cannot tell why a connection failed.
+    /// Classic tracepoint, without failure reasons; needs tracefs.
     Tracepoint,
 }

@@ -29,13 +29,13 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
     let bytes = bytes.ok_or("write a size as 64KiB, 1MiB or a number of bytes")?;
     if !(MIN_RING..=MAX_RING).contains(&bytes) {
-        return Err("the ring has 16KiB to 1GiB".to_owned());
+        return Err("the size must be between 16KiB and 1GiB".to_owned());
     }
     if !bytes.is_power_of_two() {
         let above = bytes.next_power_of_two();
         return Err(format!("the size must be a power of two: {} or {} bytes", above / 2, above));
     }
-    u32::try_from(bytes).map_err(|_larger| "the ring has at most 1GiB".to_owned())
+    u32::try_from(bytes).map_err(|_larger| "the size must be at most 1GiB".to_owned())
 }
 
 /// A length of time: `500ms`, `30s`, `5m`, `1h30m`; more than nothing, 30 days at most.
@@ -43,7 +43,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
     match parsed {
         Some(span) if !span.is_zero() && span <= Duration::from_secs(30 * 24 * 3_600) => Ok(span),
-        Some(_) => Err("it must be longer than nothing and 30 days at most".to_owned()),
+        Some(_) => Err("the duration must be longer than 0s and at most 30 days".to_owned()),
         None => Err("write a duration as 500ms, 30s, 5m or 1h30m".to_owned()),
     }
 }
@@ -59,7 +59,7 @@ pub fn duration_or_none(text: &str) -> Result<Duration, String> {
 /// Where to listen.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_error| {
-        "write address and port: 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for all"
+        "write address and port: 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for all interfaces"
             .to_owned()
     })
 }
@@ -67,7 +67,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
 /// How often a live view is renewed: as [`duration`], 100 ms at least.
 pub fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        short if short < Duration::from_millis(100) => Err("it must be 100ms at least".to_owned()),
+        short if short < Duration::from_millis(100) => Err("the interval must be at least 100ms".to_owned()),
         interval => Ok(interval),
     }
 }
@@ -80,7 +80,9 @@ impl FromStr for Topology {
             Some(("files", path)) if !path.is_empty() => Ok(Self::Files(PathBuf::from(path))),
             None if text == "dns" => Ok(Self::Dns),
             None if text == "kubernetes" => Ok(Self::Kubernetes(Kubernetes::default())),
-            _ => Err("give kubernetes, dns, or files:PATH with a manifest or a folder of them".to_owned()),
+            _ => {
+                Err("give kubernetes, dns, or files:PATH with a manifest or a folder of manifests".to_owned())
+            }
         }
     }
 }
@@ -90,7 +92,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match text.chars().all(is_name) && (1..=63).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err("write the name of a namespace: lower case letters, digits and dashes".to_owned()),
+        false => Err("the name of a namespace consists of lower case letters, digits and dashes".to_owned()),
     }
 }
 
@@ -152,20 +154,20 @@ impl FromStr for DaemonUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let example = "as in http://127.0.0.1:9464";
+        let example = "write a URL such as http://127.0.0.1:9464";
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let uri: Uri = full.parse().map_err(|error| format!("{error}; write a URL {example}"))?;
+        let uri: Uri = full.parse().map_err(|error| format!("{error}; {example}"))?;
         if uri.scheme_str() != Some("http") {
-            return Err(format!("the daemon speaks plain http, {example}"));
+            return Err(format!("the daemon serves plain http; {example}"));
         }
-        let authority = uri.authority().ok_or_else(|| format!("the host is missing, {example}"))?;
+        let authority = uri.authority().ok_or_else(|| format!("the host is missing; {example}"))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() || authority.as_str().contains('@') {
-            return Err(format!("give host and port only, {example}"));
+            return Err(format!("a host is needed, and no user name or password; {example}"));
         }
         // The parser takes any digits for a port.
         if authority.port_u16().is_none() && authority.as_str().len() > authority.host().len() {
-            return Err(format!("the port must be a number from 1 to 65535, {example}"));
+            return Err(format!("the port must be a number from 1 to 65535; {example}"));
         }
         let path = match uri.path_and_query().map(|path| path.as_str()) {
             None | Some("" | "/") => "/api/v1/snapshot".to_owned(),
