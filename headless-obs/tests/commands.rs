@@ -65,7 +65,7 @@ fn report_from_a_daemon() {
 
     let (code, out, err) = run(&["report", "--from", &address, "--service", "none"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert_eq!(err, "error: no Service none was seen; seen: shop/orders, shop/sessions\n");
+    assert_eq!(err, "error: no Service none was seen; Services that were seen: shop/orders, shop/sessions\n");
 }
 
 #[test]

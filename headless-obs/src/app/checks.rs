@@ -31,24 +31,24 @@ fn hook(name: &str, loaded: &Result<Loaded, ProbeError>, is_one_enough: bool) ->
         Err(error) if is_one_enough => Check::warn(
             name,
             error.to_string(),
-            "nothing, unless the other one is missing something you need",
+            "nothing is needed, unless you need something that the other hook lacks",
         ),
         Err(error) => {
-            Check::fail(name, error.to_string(), "do what the message says; one of the two must work")
+            Check::fail(name, error.to_string(), "follow the error above; one of the two hooks must work")
         }
     }
 }
 
 fn questions(loaded: &Loaded) -> Check {
-    let name = "questions to DNS servers";
+    let name = "queries to DNS servers";
     match loaded.hooks.get("questions").map(String::as_str) {
         Some("none") | None => Check::warn(
             name,
-            "cannot be seen, so that answers nobody asked for are believed as well",
-            "start `headless-obs run`, whose log says why; a program that was attached to the cgroup root's egress without \
-             sharing it must go",
+            "headless-obs cannot see them, so it also accepts unsolicited answers",
+            "start `headless-obs run`, whose log gives the reason; if another program is attached to the cgroup root's \
+             egress exclusively, detach it",
         ),
-        Some(_) => Check::ok(name, "seen: an answer counts where it was asked for"),
+        Some(_) => Check::ok(name, "seen: an answer counts if the client queried for it"),
     }
 }
 
@@ -57,13 +57,13 @@ fn existing(loaded: &Loaded) -> Check {
     match loaded.hooks.get("existing").map(String::as_str) {
         Some("none") | None if probe::sees_itself_alone() => Check::warn(
             name,
-            "only those of this container can be listed",
+            "headless-obs can list only those of this container",
             "let it see the node's processes: hostPID: true, or docker's --pid=host",
         ),
         Some("none") | None => Check::warn(
             name,
-            "cannot be listed",
-            "use Linux 5.11 or newer with BTF to have them counted; new connections are seen either way",
+            "headless-obs cannot list them",
+            "to count them, use Linux 5.11 or newer with BTF; headless-obs sees new connections either way",
         ),
         Some(_) => Check::ok(name, format!("{} client sockets", loaded.existing.len())),
     }

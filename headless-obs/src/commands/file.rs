@@ -57,15 +57,15 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
 /// The snapshot, or what is wrong with what `name` has given.
 fn understand(name: &str, json: &[u8]) -> anyhow::Result<Snapshot> {
     if json.trim_ascii().is_empty() {
-        bail!("{name} is empty; did the command that should have written it fail?");
+        bail!("{name} is empty; check whether the command that writes it failed");
     }
     decode(json).map_err(|error| match error {
         NotRead::NoSnapshot(error) => {
-            anyhow!("{name} is no snapshot: {error}; give what `headless-obs report -o json` prints")
+            anyhow!("{name} is no snapshot: {error}; give the output of `headless-obs report -o json`")
         }
         NotRead::Schema(schema) => {
             anyhow!(
-                "{name} has schema {schema:?}, this program reads {SCHEMA:?}: use the version that wrote it"
+                "{name} has schema {schema:?}, but this program reads {SCHEMA:?}: use the version that wrote it"
             )
         }
     })
@@ -81,7 +81,7 @@ mod tests {
         let error_of = |text: &str| understand("a.json", text.as_bytes()).unwrap_err().to_string();
         for (text, hint) in [
             ("", "is empty"),
-            ("<html>", "give what `headless-obs report -o json` prints"),
+            ("<html>", "give the output of `headless-obs report -o json`"),
             (r#"{"schema":"headless-obs/v1","service":{}}"#, "missing field"),
             (r#"{"schema":"other/2"}"#, "has schema \"other/2\""),
         ] {

@@ -23,19 +23,19 @@ pub(super) fn judge(snapshot: &Snapshot, fail_on: &[FailOn]) -> Outcome {
     let mut outcome = Outcome::default();
     let Some(asked) = words(fail_on) else { return outcome };
     if snapshot.services.is_empty() {
-        outcome
-            .doubts
-            .push(format!("warning: no headless Service was seen: --fail-on {asked} had nothing to judge"));
+        outcome.doubts.push(format!(
+            "warning: no headless Service was seen, so --fail-on {asked} had nothing to judge"
+        ));
     }
     if !is_in_sync(&snapshot.quality) {
-        let why = "Services and pods are not complete or out of touch";
-        outcome.doubts.push(format!("warning: {why}: --fail-on {asked} may have missed something"));
+        let why = "the list of Services and pods is incomplete or outdated";
+        outcome.doubts.push(format!("warning: {why}, so --fail-on {asked} may have missed something"));
     }
     let bad: Vec<_> = bad_nodes(snapshot).map(|part| clean(&part.node)).collect();
     if !bad.is_empty() {
         let (count, all, names) = (bad.len(), snapshot.nodes.len(), fit(&bad.join(", "), 200));
         outcome.doubts.push(format!(
-            "warning: {count} of {all} nodes are missing or not in sync ({names}): --fail-on {asked} may have \
+            "warning: {count} of {all} nodes are missing or not in sync ({names}), so --fail-on {asked} may have \
              missed something"
         ));
     }
@@ -90,7 +90,7 @@ mod tests {
             [
                 "imbalance: shop/orders, client shop/cron: answer_order",
                 "imbalance: shop/orders, client shop/web: truncated_answer",
-                "idle: shop/orders: 1 of 3 endpoints gets nothing: orders-2",
+                "idle: shop/orders: 1 of 3 endpoints gets no connections: orders-2",
             ]
         );
         let cron = &mut snapshot.services[0].clients[0];

@@ -30,7 +30,8 @@ impl Progress {
 
     /// An observation.
     pub(super) fn observing(duration: Duration) -> Self {
-        let what = format!("observing for {}; Ctrl-C ends it and prints what was seen", length(duration));
+        let what =
+            format!("observing for {}; Ctrl-C ends the observation and prints the result", length(duration));
         if !std::io::stderr().is_terminal() {
             note(&what);
             return Self(None);

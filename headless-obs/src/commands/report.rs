@@ -11,7 +11,7 @@ use crate::page::{self, Place};
 pub(super) async fn run(args: ReportArgs, format: Format, start: impl Start) -> anyhow::Result<ExitCode> {
     let Some(mut snapshot) = take::snapshot(args.asked, args.duration, args.observe, start).await? else {
         if !args.fail_on.is_empty() {
-            bail!("ended before anything was seen, so --fail-on has nothing to judge");
+            bail!("the observation ended before it saw anything, so --fail-on has nothing to judge");
         }
         return Ok(ExitCode::SUCCESS);
     };

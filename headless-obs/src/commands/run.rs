@@ -36,7 +36,7 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         }
     };
     if let Err(error) = output::write(announcement).await {
-        tracing::debug!(%error, "nobody reads standard output");
+        tracing::debug!(%error, "standard output is closed");
     }
     let result = tokio::select! {
         () = stop.recv() => Ok(()),

@@ -93,8 +93,8 @@ pub(super) enum SourceError {
     Gone(#[from] Gone),
     /// Nobody listens.
     #[error(
-        "{0} refused the connection: is `headless-obs run` listening there? It listens on 127.0.0.1:9464 \
-             of its own machine unless --listen says otherwise"
+        "{0} refused the connection: is `headless-obs run` listening there? By default it listens on 127.0.0.1:9464 \
+             of its own machine; --listen changes that"
     )]
     Refused(DaemonUrl),
     /// No way there.
@@ -110,11 +110,11 @@ pub(super) enum SourceError {
     #[error("{0} answers {1}: {2}")]
     Status(DaemonUrl, StatusCode, String),
     /// It answers, but with no snapshot.
-    #[error("{0} answers with no snapshot: {1}; is it another program?")]
+    #[error("the answer of {0} is no snapshot: {1}; is it another program?")]
     NoSnapshot(DaemonUrl, String),
     /// A snapshot of another version.
     #[error(
-        "{0} answers with schema {1:?}, this program reads {SCHEMA:?}: use the same version on both sides"
+        "{0} answers with schema {1:?}, but this program reads {SCHEMA:?}: use the same version on both sides"
     )]
     Schema(DaemonUrl, String),
     /// What is asked through somebody else is silent.
@@ -127,7 +127,7 @@ pub(super) enum SourceError {
     #[error("{0}")]
     File(String),
     /// Nobody of several gave one.
-    #[error("none of them can be asked: {0}")]
+    #[error("none of the sources gave a snapshot: {0}")]
     AllMissing(String),
     /// They do not fit together.
     #[error(transparent)]
@@ -140,7 +140,7 @@ pub(super) enum SourceError {
     NoList,
     /// There are none.
     #[error(
-        "{url} has no pods labelled {LABEL} in {place}: install headless-obs there, or ask daemons by --from URL"
+        "{url} has no pods labelled {LABEL} in {place}: install headless-obs there, or read from daemons with --from URL"
     )]
     NoDaemons {
         /// The API server.
@@ -149,7 +149,7 @@ pub(super) enum SourceError {
         place: String,
     },
     /// What a daemon answers through the API server is no snapshot.
-    #[error("answers with no snapshot: {0}")]
+    #[error("its answer is no snapshot: {0}")]
     NotRead(String),
     /// Prometheus has none.
     #[error(transparent)]
@@ -167,7 +167,7 @@ impl From<NotRead> for SourceError {
     fn from(error: NotRead) -> Self {
         Self::NotRead(match error {
             NotRead::NoSnapshot(error) => error.to_string(),
-            NotRead::Schema(schema) => format!("schema {schema:?}, this program reads {SCHEMA:?}"),
+            NotRead::Schema(schema) => format!("schema {schema:?}, but this program reads {SCHEMA:?}"),
         })
     }
 }
@@ -269,7 +269,7 @@ mod tests {
         assert!(missing[0].missing.as_deref().unwrap().contains("refused the connection"));
 
         let error = origins(&[&unused, &unused]).snapshot().await.unwrap_err().to_string();
-        assert!(error.starts_with("none of them can be asked: "), "{error}");
+        assert!(error.starts_with("none of the sources gave a snapshot: "), "{error}");
         let error = origins(&[&one, "/nowhere/a.json"]).snapshot().await.unwrap_err().to_string();
         assert!(error.contains("cannot read /nowhere/a.json"), "{error}");
     }

@@ -28,7 +28,7 @@ pub(super) async fn snapshot(
 ) -> anyhow::Result<Option<Snapshot>> {
     match SnapshotSource::asked(asked, duration, &args) {
         Some(source) => {
-            let _progress = Progress::waiting(format!("asking {}", source.name()));
+            let _progress = Progress::waiting(format!("reading from {}", source.name()));
             Ok(Some(source.snapshot().await?))
         }
         None => observe(args.try_into()?, duration.unwrap_or(REPORT_FOR), start).await,
@@ -72,8 +72,8 @@ pub(super) fn only(snapshot: &mut Snapshot, filter: &ServiceFilter) -> anyhow::R
     if snapshot.services.is_empty() {
         let more = if seen.len() > NAMED { ", …" } else { "" };
         seen.truncate(NAMED);
-        let seen = if seen.is_empty() { "none at all".to_owned() } else { seen.join(", ") + more };
-        bail!("no Service {filter} was seen; seen: {seen}");
+        let seen = if seen.is_empty() { "none".to_owned() } else { seen.join(", ") + more };
+        bail!("no Service {filter} was seen; Services that were seen: {seen}");
     }
     Ok(())
 }
@@ -110,6 +110,6 @@ mod tests {
         only(&mut snapshot, &"shop/orders".parse().unwrap()).unwrap();
         assert_eq!(snapshot.services.len(), 1);
         let error = only(&mut sample::snapshot(), &"x/y".parse().unwrap()).unwrap_err().to_string();
-        assert_eq!(error, "no Service x/y was seen; seen: shop/orders, shop/sessions");
+        assert_eq!(error, "no Service x/y was seen; Services that were seen: shop/orders, shop/sessions");
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> a
         return observer.stop().await;
     }
     let reader = observer.engine.trace().await?;
-    output::note("tracing; Ctrl-C ends it");
+    output::note("tracing; Ctrl-C stops it");
     let colours = output::look().colours;
     // Whoever reads standard output may stop reading: a thread of its own waits for that, not the engine.
     let printing = tokio::task::spawn_blocking(move || {
@@ -56,7 +56,9 @@ fn print(
         }
         let missed = reader.take_missed();
         if missed > 0 {
-            output::note(&format!("{missed} events are missing here: they came faster than they were read"));
+            output::note(&format!(
+                "{missed} events are missing here, because they came faster than trace printed them"
+            ));
         }
     }
     out.flush()

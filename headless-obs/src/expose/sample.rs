@@ -288,10 +288,10 @@ fn cron() -> Client {
         verdict: Some(verdict(
             Cause::AnswerOrder,
             &[
-                "It took the first address 215 times of 215; by chance it would have been 71.",
-                "203 of its 215 answers listed orders-0 first.",
+                "215 of 215 selections took the first address of their answer; random choice would give 71.",
+                "orders-0 was first in 203 of 215 answers; shuffled answers would give 72.",
             ],
-            Some("Let the DNS server shuffle: `loadbalance` in CoreDNS; or choose at random in the client."),
+            Some("Let the DNS server shuffle: `loadbalance` in CoreDNS; or select at random in the client."),
         )),
         ..client("cron", 1.0 / 3.0, vec![taken, part("orders-1", 0, 0), idle, left])
     }
@@ -350,8 +350,8 @@ fn web() -> Client {
             confidence: Confidence::Medium,
             ..verdict(
                 Cause::TruncatedAnswer,
-                &["400 of 400 connections were made by an answer that was cut; it listed 2 of 3 endpoints."],
-                Some("Let the resolver repeat the question over TCP, or ask with EDNS."),
+                &["400 of 400 connections used a truncated answer; it listed 2 of 3 endpoints."],
+                Some("Let the resolver repeat the query over TCP, or query with EDNS."),
             )
         }),
         ..client("web", 2.0 / 3.0, vec![first, by_hostname, part("orders-2", 0, 0), part("orders-3", 0, 0)])
@@ -369,7 +369,7 @@ fn sessions() -> Service {
     web.open = spread(&[10, 10, 10]);
     web.verdict = Some(verdict(
         Cause::Even,
-        &["150 choices over 3 endpoints: the busiest has 1.00 times the mean, round-robin-like."],
+        &["150 connections went to 3 of 3 endpoints; the busiest has 1.00 times the mean, round-robin-like."],
         None,
     ));
     let scraped = |pod: String| ClientEndpoint { counted: 0, ..part(&pod, 1, 0) };

@@ -38,11 +38,11 @@ pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
         ));
     }
     if is_denied {
-        let denied = count(dns.denied, "answer");
-        evidence.push(format!("{denied} said that there is nothing, although endpoints were ready."));
+        let denied = count(dns.denied, "response");
+        evidence.push(format!("{denied} had NXDOMAIN or no records while endpoints were ready."));
     }
     evidence.push(format!(
-        "{} was never answered {}, ready before its last answer, and has no connection there.",
+        "No answer for {} listed {}, ready before the client's last answer, and it has no connections there.",
         scene.name(),
         list(&unknown)
     ));
@@ -58,12 +58,12 @@ pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let evidence = vec![
         format!(
-            "{} of {} used an answer that was cut.",
+            "{} of {} used a truncated answer.",
             answers.truncated_used,
             count(connections, "connection")
         ),
         format!(
-            "{} of {} to it were cut; the smallest had {} of {n} addresses.",
+            "{} of {} to the client were truncated; the smallest had {} of {n} addresses.",
             answers.truncated,
             count(answers.count, "answer"),
             answers.smallest
@@ -84,14 +84,16 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let evidence = vec![
         format!(
-            "{} of {} took the address nearest to the client's own; random choice would have made it {:.0}.",
+            "{} of {} used the address nearest to the client's own; random choice would give {:.0}.",
             choice.nearest,
             count(choice.nearest_of, "connection"),
             choice.nearest_by_chance
         ),
         format!(
-            "That it stood first in the answer decides nothing: {} of {} took the first address, {:.0} by chance.",
-            choice.first, choice.selections, choice.first_by_chance
+            "The position in the answer plays no role: {} of {} took the first address; random choice would give {:.0}.",
+            choice.first,
+            count(choice.selections, "selection"),
+            choice.first_by_chance
         ),
         figures(scene.spread(), "connections"),
     ];
@@ -113,12 +115,12 @@ pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
         return None;
     }
     let mut evidence = vec![format!(
-        "None of {} took an address beyond place {cap}, although each answer had {} or more.",
+        "None of {} used an address beyond position {cap}, although each answer had {} or more.",
         count(choice.placed, "connection"),
         choice.smallest_answer
     )];
     if cap == MUSL {
-        evidence.push("48 is the most that musl's resolver keeps of an answer.".to_owned());
+        evidence.push("musl's resolver keeps at most 48 addresses of an answer.".to_owned());
     }
     let confidence = if cap == MUSL { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::ClientCap, confidence, evidence))
@@ -144,12 +146,12 @@ pub(super) fn answer_order(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let evidence = vec![
         format!(
-            "{} of {} took the first address of their answer; random choice would have made it {:.0}.",
+            "{} of {} took the first address of their answer; random choice would give {:.0}.",
             choice.first,
             count(choice.selections, "selection"),
             choice.first_by_chance
         ),
-        format!("{pod} stood first in {first} of {all} answers; shuffled, that would be {mean:.0}."),
+        format!("{pod} was first in {first} of {all} answers; shuffled answers would give {mean:.0}."),
         figures(scene.spread(), "connections"),
     ];
     Some(scene.verdict(Cause::AnswerOrder, Confidence::High, evidence))
@@ -224,8 +226,8 @@ mod tests {
         for (facts, expected) in cases {
             let verdict = address_sort(&facts.scene());
             assert_eq!(verdict.is_some(), expected, "{:?}", facts.client.choice);
-            let line = "600 of 600 connections took the address nearest to the client's own; random choice would have \
-                        made it 100.";
+            let line = "600 of 600 connections used the address nearest to the client's own; random choice would give \
+                        100.";
             assert!(verdict.is_none_or(|verdict| verdict.evidence[0] == line));
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn failing_endpoint(scene: &Scene<'_>) -> Option<Verdict> {
             format!("{} of {attempts} at {} failed ({}).", own.failed, own.pod, reasons(&own.reasons))
         })
         .collect();
-    evidence.push(format!("At the other endpoints {failed} of {tried} failed."));
+    evidence.push(format!("At the other endpoints {failed} of {} failed.", count(tried, "attempt")));
     Some(scene.verdict(Cause::FailingEndpoint, Confidence::High, evidence))
 }
 

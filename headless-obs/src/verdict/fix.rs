@@ -49,7 +49,7 @@ pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
         Cause::NeverReResolved if client.grpc => AGE.to_owned(),
         Cause::NeverReResolved | Cause::StaleCache => renew(technology).to_owned(),
         Cause::IpReused => {
-            format!("{} Have the server check whom it serves (TLS names, credentials).", renew(technology))
+            format!("{} Let the server check its clients (TLS names, credentials).", renew(technology))
         }
         Cause::AnswerOrder => order(technology).to_owned(),
         Cause::AddressSort => SORT.to_owned(),
@@ -57,10 +57,12 @@ pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
         Cause::ClientCap => CAP.to_owned(),
         Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_instead) {
             Some(port) => format!(
-                "Dial port {port}: a headless Service maps no ports. Or make port and targetPort the same."
+                "Connect to port {port}, because a headless Service does not map ports; or make port and targetPort the \
+                 same."
             ),
             None => {
-                "Dial a port that the pods listen on: a headless Service maps no ports. SRV records name it."
+                "Connect to a port that the pods listen on, because a headless Service does not map ports. SRV records \
+                 give that port."
                     .to_owned()
             }
         },
@@ -76,12 +78,11 @@ fn renew(technology: Technology) -> &'static str {
     match technology {
         Technology::Jvm => {
             "Set the security property networkaddress.cache.ttl (java.security, or Security.setProperty before the first \
-             look-up; -D does nothing) to the DNS TTL, and let pools give up connections after a maximum age (HikariCP: \
-             maxLifetime)."
+             lookup; -D does nothing) to the DNS TTL, and set a maximum age of pooled connections (HikariCP: maxLifetime)."
         }
         Technology::Node => {
-            "Node.js looks up for each new connection: end connections after a time (undici: close and renew the Pool, \
-             http.Agent: keepAlive off or a socket's age), and drop a look-up cache such as cacheable-lookup."
+            "Node.js resolves the name for each new connection: end connections after a time (undici: close and renew the \
+             Pool; http.Agent: keepAlive off, or a maximum socket age), and remove a lookup cache such as cacheable-lookup."
         }
         Technology::Python => {
             "Give connections a maximum age (SQLAlchemy: pool_recycle; requests, httpx: renew the session or client), and \
@@ -96,12 +97,12 @@ fn renew(technology: Technology) -> &'static str {
              LOGICAL_DNS keeps connections to addresses that are gone."
         }
         Technology::DotNet => {
-            "Set SocketsHttpHandler.PooledConnectionLifetime (infinite by default) to a minute or two; new connections \
-             resolve anew."
+            "Set SocketsHttpHandler.PooledConnectionLifetime (infinite by default) to a minute or two; each new \
+             connection then resolves the name again."
         }
         Technology::Unknown => {
-            "Have the client resolve again: a maximum age for connections (gRPC servers: MAX_CONNECTION_AGE), and a DNS \
-             cache no longer than the TTL (JVM: security property networkaddress.cache.ttl; nginx: resolver … valid=)."
+            "Make the client resolve again: set a maximum age of connections (gRPC servers: MAX_CONNECTION_AGE), and keep \
+             DNS answers no longer than the TTL (JVM: security property networkaddress.cache.ttl; nginx: resolver … valid=)."
         }
     }
 }
@@ -109,11 +110,11 @@ fn renew(technology: Technology) -> &'static str {
 fn pinned(technology: Technology) -> &'static str {
     match technology {
         Technology::Jvm => {
-            "Open more connections and choose among all addresses: for gRPC a dns:/// target with round_robin; for HTTP and \
+            "Open more connections and select among all addresses: for gRPC a dns:/// target with round_robin; for HTTP and \
              databases a pool with a maximum age (HikariCP: maxLifetime) and a driver that shuffles hosts."
         }
         Technology::Node => {
-            "Look up all addresses (dns.resolve4, or lookup with all: true) and use one Agent or undici Pool for each; for \
+            "Resolve all addresses (dns.resolve4, or lookup with all: true) and use one Agent or undici Pool for each; for \
              gRPC a dns:/// target with round_robin."
         }
         Technology::Python => {
@@ -121,8 +122,8 @@ fn pinned(technology: Technology) -> &'static str {
              load_balance_hosts=random); for gRPC a dns:/// target with round_robin."
         }
         Technology::Nginx => {
-            "Put the name into an upstream with `zone` and `resolve` (1.27.3 and later), so that all addresses are used, and \
-             lower keepalive_requests and keepalive_time."
+            "Put the name into an upstream with `zone` and `resolve` (1.27.3 and later), so that nginx uses all addresses, \
+             and lower keepalive_requests and keepalive_time."
         }
         Technology::Envoy => {
             "Use a STRICT_DNS cluster with ROUND_ROBIN or LEAST_REQUEST; LOGICAL_DNS uses one address at a time."
@@ -140,43 +141,43 @@ fn pinned(technology: Technology) -> &'static str {
 
 fn order(technology: Technology) -> &'static str {
     match technology {
-        Technology::Envoy => "Use STRICT_DNS with ROUND_ROBIN: LOGICAL_DNS takes the first address alone.",
+        Technology::Envoy => "Use STRICT_DNS with ROUND_ROBIN: LOGICAL_DNS takes only the first address.",
         Technology::Nginx => {
-            "Have the DNS server shuffle (CoreDNS: plugin loadbalance), and let nginx use all addresses (`server <name> \
+            "Let the DNS server shuffle (CoreDNS: plugin loadbalance), and let nginx use all addresses (`server <name> \
              resolve;` in an upstream with a `zone`)."
         }
         _ => {
-            "Have the DNS server shuffle (CoreDNS: plugin loadbalance in the Corefile, also where NodeLocal DNSCache or a \
-             mesh's DNS proxy answers), or have the client shuffle the addresses, or use all of them in turn."
+            "Let the DNS server shuffle (CoreDNS: plugin loadbalance in the Corefile, also where NodeLocal DNSCache or a \
+             mesh's DNS proxy answers), or let the client shuffle the addresses or use all of them in turn."
         }
     }
 }
 
 const PICK_FIRST: &str = "gRPC's default policy, pick_first, uses one connection. Set the service configuration \
-     {\"loadBalancingConfig\":[{\"round_robin\":{}}]} with a dns:/// target (without that scheme the name is resolved when \
-     dialling, and the policy sees one address), and MAX_CONNECTION_AGE on the server.";
+     {\"loadBalancingConfig\":[{\"round_robin\":{}}]} with a dns:/// target (without that scheme gRPC resolves the name when \
+     it connects, and the policy sees one address), and MAX_CONNECTION_AGE on the server.";
 const AGE: &str = "A gRPC client resolves again only when a connection ends. Set MAX_CONNECTION_AGE on the server (grpc-go: \
-     keepalive.ServerParameters.MaxConnectionAge; grpc-java: maxConnectionAge), with a grace; with round_robin, and \
-     dns:/// in the target, new endpoints are used within about 30 s of that.";
+     keepalive.ServerParameters.MaxConnectionAge; grpc-java: maxConnectionAge), with a grace period; with round_robin \
+     and dns:/// in the target, the client uses new endpoints within about 30 s of that.";
 const SORT: &str = "The C library sorts addresses by the longest prefix in common with the client's own (RFC 6724, rule 9). \
-     Choose at random among all addresses in the client, or have the pods' interfaces carry a /32, or use a resolver that \
-     does not sort (Go's, c-ares).";
-const TRUNCATED: &str = "The resolver does not ask again over TCP, or not with a larger buffer: musl before 1.2.4, \
-     c-ares and old stub resolvers. Update it, add `options edns0` (glibc), allow DNS over TCP (port 53) in network policies, \
+     Let the client select at random among all addresses, or give the pods' interfaces a /32, or use a resolver that does \
+     not sort (Go's, c-ares).";
+const TRUNCATED: &str = "The resolver does not repeat the query over TCP or with a larger buffer, as musl before 1.2.4, \
+     c-ares and old stub resolvers do not. Update it, add `options edns0` (glibc), allow DNS over TCP (port 53) in network policies, \
      and raise bufsize in CoreDNS; or split the Service.";
-const CAP: &str = "The resolver or client keeps only so many addresses (musl: 48). Use an image with glibc, resolve with a DNS \
-     library, split the Service, or let a proxy choose the endpoint. With a DNS server that shuffles and new look-ups the \
-     load evens out over time.";
-const NOT_READY: &str = "Where DNS lists them, publishNotReadyAddresses is set: leave it to a second Service for discovery \
-     between peers, and let clients use one without it. Otherwise the client used an answer from before: have it resolve \
-     again.";
-const DNS: &str = "Let answers live no longer than the endpoints: in CoreDNS, `ttl 5` in the kubernetes plugin, `disable \
-     success cluster.local` and `disable denial cluster.local` in cache, no serve_stale; the same in NodeLocal DNSCache. See that CoreDNS reaches the API \
-     server.";
-const FAILING: &str = "Look at that pod (kubectl describe and logs), and have its readiness probe fail when it cannot serve, \
-     so that DNS leaves it out.";
-const UNEXPLAINED: &str = "Look at how the client chooses: weights, zones or sticky keys in its load balancer, or a list of \
-     addresses from elsewhere than DNS.";
+const CAP: &str = "The resolver or client keeps a limited number of addresses (musl: 48). Use an image with glibc, resolve \
+     with a DNS library, split the Service, or let a proxy select the endpoint. If the DNS server shuffles and the client \
+     resolves again, the load evens out over time.";
+const NOT_READY: &str = "If DNS lists the endpoints, publishNotReadyAddresses is set: set it only on a second Service for \
+     discovery between peers, and let clients use a Service without it. Otherwise the client used an older answer: make it \
+     resolve again.";
+const DNS: &str = "Make DNS answers expire before the endpoints change: in CoreDNS, set `ttl 5` in the kubernetes plugin, \
+     `disable success cluster.local` and `disable denial cluster.local` in cache, and no serve_stale; do the same in \
+     NodeLocal DNSCache. Check that CoreDNS reaches the API server.";
+const FAILING: &str = "Look at that pod (kubectl describe and logs), and make its readiness probe fail when the pod cannot \
+     serve, so that DNS does not list it.";
+const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights, zones or sticky keys in its load \
+     balancer, or a list of addresses that does not come from DNS.";
 
 #[cfg(test)]
 mod tests {

@@ -24,14 +24,14 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let mut evidence = vec![if is_held {
         format!(
-            "{} of {} to one endpoint each, for {} or longer.",
-            hold(client.held.pods_on_one),
+            "All open connections of {} of {} have been to one endpoint per pod for {} or longer.",
+            client.held.pods_on_one,
             count(client.held.pods, "pod"),
             span(client.held.seconds)
         )
     } else {
         format!(
-            "{} of {} made all their connections to one endpoint each: {} by {}.",
+            "{} of {} made all connections to one endpoint per pod: {} with {}.",
             client.choice.pods_on_one,
             count(client.choice.pods, "pod"),
             count(connections(client), "connection"),
@@ -40,7 +40,7 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
     }];
     if let Some((fleet, whose, holders)) = even_fleet(scene, is_held) {
         evidence.push(format!(
-            "{} {whose} are even together: {}",
+            "Together, {} {whose} are even: {}",
             count(holders, "pod"),
             super::plain::figures(fleet, "connections")
         ));
@@ -48,16 +48,15 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
     }
     evidence.push(super::plain::figures(if is_held { &client.open } else { &client.spread }, "connections"));
     if client.grpc {
-        evidence.push("It asks for gRPC's service configuration: pick_first is gRPC's default.".to_owned());
+        evidence.push(
+            "The client queries gRPC's service configuration, and gRPC's default policy is pick_first."
+                .to_owned(),
+        );
     }
     // Where endpoints count early, a connection that is held for as long may still be a short one.
     let is_sure = client.grpc || !is_held || client.held.seconds >= HELD;
     let confidence = if is_sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::Pinned, confidence, evidence))
-}
-
-fn hold(pods: u64) -> String {
-    format!("The open connections of {pods}")
 }
 
 /// All that is open goes to one endpoint per pod, and has for a while.
@@ -125,13 +124,13 @@ pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
     let (fleet, whose, pods) = even_fleet(scene, false)?;
     let evidence = vec![
         format!(
-            "{} used {few} of {} at most, each in {}; random choice would have reached more.",
+            "Each of {} used at most {few} of {}, with {} per pod; random choice would have reached more.",
             count(choice.pods, "pod"),
             count(n, "endpoint"),
             count(selections(client) / choice.pods, "selection")
         ),
         format!(
-            "{} {whose} are even together: {}",
+            "Together, {} {whose} are even: {}",
             count(pods, "pod"),
             super::plain::figures(fleet, "connections")
         ),

@@ -25,7 +25,7 @@ pub(super) fn old_answers(scene: &Scene<'_>) -> Option<Verdict> {
     )];
     let by_one = client.choice.most_by_one_answer;
     evidence.push(format!(
-        "{} made all of them, up to {by_one} by one answer of one process.",
+        "{} led to all of them; one process made up to {by_one} by one answer.",
         count(client.answers.count, "answer")
     ));
     evidence.push(super::plain::figures(&client.spread, "connections"));

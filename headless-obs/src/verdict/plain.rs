@@ -22,10 +22,10 @@ pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let needed = chance::needed(n);
     let (confidence, line) = if n == 1 {
-        (Confidence::High, "There is one endpoint.".to_owned())
+        (Confidence::High, "There is only one endpoint.".to_owned())
     } else if spread.coverage >= 1.0 && spread.dispersion < chance::IN_TURN {
         let line = format!(
-            "Round-robin-like: the dispersion is {:.2}, random choice makes about 1.",
+            "The spread is round-robin-like: its dispersion is {:.2}, and random choice gives about 1.",
             spread.dispersion
         );
         (Confidence::High, line)
@@ -60,7 +60,7 @@ pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
         "No endpoint has been ready for long enough to count.".to_owned()
     } else {
         let made = number(selections.connections, "selection");
-        format!("{made} among {}; {needed} are needed to tell habit from chance.", number(n, "endpoint"))
+        format!("The client made {made} among {}; a verdict needs {needed}.", number(n, "endpoint"))
     };
     let mut verdict = scene.verdict(Cause::TooFew, Confidence::High, vec![line]);
     verdict.needed = Some(missing);
@@ -72,7 +72,7 @@ pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
     let mut evidence = vec![figures(scene.spread(), "connections")];
     if let Some((pod, connections)) = busiest(scene) {
         evidence.push(format!(
-            "The busiest is {pod} with {}: {}.",
+            "The busiest endpoint is {pod} with {} ({}).",
             number(connections, "connection"),
             counts(scene)
         ));
@@ -80,7 +80,7 @@ pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
     let choice = &scene.client.choice;
     if choice.selections > 0 {
         evidence.push(format!(
-            "{} of {} took the first address of their answer; random choice would have made it {:.0}.",
+            "{} of {} took the first address of their answer; random choice would give {:.0}.",
             choice.first,
             number(choice.selections, "selection"),
             choice.first_by_chance
@@ -89,15 +89,15 @@ pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
     scene.verdict(Cause::Unexplained, Confidence::Medium, evidence)
 }
 
-/// `600 connections over 6 endpoints: 1 used, the busiest has 6.0 times the mean (1.2 by chance), z 45.0.`
+/// `600 connections went to 1 of 6 endpoints; the busiest has 6.00 times the mean (1.20 by chance), z 45.0.`
 pub(super) fn figures(spread: &Spread, what: &str) -> String {
     let what = if spread.connections == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
     let z = spread.z.map_or_else(String::new, |z| format!(", z {z:.1}"));
     format!(
-        "{} {what} over {}: {:.0} used, the busiest has {:.2} times the mean ({:.2} by chance){z}.",
+        "{} {what} went to {:.0} of {}; the busiest has {:.2} times the mean ({:.2} by chance){z}.",
         spread.connections,
-        number(spread.endpoints, "endpoint"),
         spread.coverage * spread.endpoints as f64,
+        number(spread.endpoints, "endpoint"),
         spread.peak_to_mean,
         spread.expected_peak_to_mean
     )
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn better_than_chance_is_said() {
         let even = |counts: &[u64]| even(&Facts::new(counts).scene()).unwrap().evidence.join(" ");
-        assert!(even(&[10, 10, 10]).contains("Round-robin-like"));
-        assert!(!even(&[110, 95, 100]).contains("Round-robin-like"));
+        assert!(even(&[10, 10, 10]).contains("round-robin-like"));
+        assert!(!even(&[110, 95, 100]).contains("round-robin-like"));
     }
 
     #[test]

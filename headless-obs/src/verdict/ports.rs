@@ -19,10 +19,10 @@ pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
             let of_service = if port.of_service { ", which is the Service's port" } else { "" };
             let instead = match port.use_instead {
                 Some(instead) => format!("the endpoints listen on {instead}"),
-                None => "the endpoints do not have it".to_owned(),
+                None => "the endpoints do not have that port".to_owned(),
             };
             let number = port.port;
-            format!("{dialled} went to port {number}{of_service}; {instead}; {} failed.", port.failed)
+            format!("{dialled} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
         })
         .collect();
     let sure = ports().all(|port| port.use_instead.is_some());

@@ -40,7 +40,7 @@ pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
         )
     } else {
         format!(
-            "{who} has not been answered since observation began at {last:.0}; {} became ready {late} later.",
+            "{who} has received no answer since observation began at {last:.0}; {} became ready {late} later.",
             list(&names)
         )
     }];
@@ -128,6 +128,9 @@ mod tests {
         facts.client.answers = crate::expose::snapshot::ClientAnswers::default();
         let verdict = never_re_resolved(&facts.scene()).unwrap();
         assert_eq!(verdict.confidence, Confidence::Medium);
-        assert!(verdict.evidence[0].contains("has not been answered since observation began"), "{verdict:?}");
+        assert!(
+            verdict.evidence[0].contains("has received no answer since observation began"),
+            "{verdict:?}"
+        );
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
         .map(|target| {
             let now = target.now.as_deref().unwrap_or("another pod");
             format!(
-                "{} went to the address that was {}'s; it belongs to {now} now, the last of them {} after the change.",
+                "{} went to the former address of {}, which now belongs to {now}; the last was {} after the change.",
                 count(target.connections, "connection"),
                 target.pod,
                 span(target.seconds)
@@ -33,9 +33,12 @@ pub(super) fn dials_not_ready(scene: &Scene<'_>) -> Option<Verdict> {
     }
     let mut evidence: Vec<_> = targets().map(|target| line(target, "while it was not ready")).collect();
     evidence.push(if listed > 0 {
-        format!("DNS listed them: {listed} of {connections} were made by an answer that came after they were not ready.")
+        format!(
+            "DNS listed them: {listed} of {} used an answer that came after they were not ready.",
+            count(connections, "connection")
+        )
     } else {
-        "All of them were made by answers from before.".to_owned()
+        "All of them used answers from before that time.".to_owned()
     });
     Some(scene.verdict(Cause::DialsNotReady, sure(connections), evidence))
 }
@@ -50,14 +53,14 @@ pub(super) fn dns_stale(scene: &Scene<'_>) -> Option<Verdict> {
     let mut evidence: Vec<_> = of_kind(scene, &LEFT)
         .filter(listed)
         .map(|target| {
-            let what = format!("by answers that listed it after it was {}", target.kind);
+            let what = format!("with answers that listed it after it was {}", target.kind);
             line(&StaleTarget { connections: target.answered_after, ..target.clone() }, &what)
         })
         .collect();
     let dns = &scene.service.dns;
     evidence.push(format!(
-        "Of {} answers for the Service, {} listed endpoints that had left.",
-        dns.answers, dns.removed_answered
+        "{} of {} answers for the Service listed endpoints that had left.",
+        dns.removed_answered, dns.answers
     ));
     Some(scene.verdict(Cause::DnsStale, sure(after), evidence))
 }
@@ -73,7 +76,7 @@ pub(super) fn stale_cache(scene: &Scene<'_>) -> Option<Verdict> {
         .filter(|target| target.connections > target.answered_after)
         .map(|target| {
             let kept = target.connections - target.answered_after;
-            let what = format!("by answers from before it was {}", target.kind);
+            let what = format!("with answers from before it was {}", target.kind);
             line(&StaleTarget { connections: kept, ..target.clone() }, &what)
         })
         .collect();
@@ -104,7 +107,7 @@ fn sums<'a>(targets: impl Iterator<Item = &'a StaleTarget>) -> (u64, u64) {
 fn line(target: &StaleTarget, what: &str) -> String {
     let connections = count(target.connections, "connection");
     format!(
-        "{connections} went to {} {what}, the last {} after the change.",
+        "{connections} went to {} {what}; the last was {} after the change.",
         target.pod,
         span(target.seconds)
     )

@@ -50,7 +50,7 @@ fn held_connections_are_judged_as_they_stand() {
     three.client.held.pods = 1;
     let verdict = judge(&three.scene()).unwrap();
     assert_eq!(verdict.cause, Cause::Even);
-    assert!(verdict.evidence.iter().any(|line| line.contains("Round-robin-like")), "{verdict:?}");
+    assert!(verdict.evidence.iter().any(|line| line.contains("round-robin-like")), "{verdict:?}");
 }
 
 #[test]

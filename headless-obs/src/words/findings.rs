@@ -13,35 +13,39 @@ pub(crate) fn is_wrong(cause: Cause) -> bool {
 pub(crate) fn in_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Even => "spreads its connections evenly",
-        Cause::Pinned => "stays at one endpoint for as long as its connection lasts",
-        Cause::NeverReResolved => "does not know the newer endpoints: it has not asked DNS since they came",
-        Cause::StaleCache => "uses DNS answers long after their time",
-        Cause::AnswerOrder => "takes the first address of each answer, and the order does not change",
-        Cause::AddressSort => "chooses by address, wherever that stands in the answer",
-        Cause::TruncatedAnswer => "uses answers that were cut, and so misses endpoints",
-        Cause::ClientCap => "never uses more than so many addresses of an answer",
-        Cause::PortMismatch => "dials a port that the endpoints do not have",
-        Cause::IpReused => "dials an address that is another pod's now",
-        Cause::DialsNotReady => "dials endpoints that are not ready",
-        Cause::DnsStale => "is told the wrong endpoints by the DNS server",
-        Cause::Subset => "uses few endpoints, but all clients together are even",
-        Cause::FailingEndpoint => "fails at one endpoint where others work",
-        Cause::Unexplained => "is uneven beyond chance, for no reason known",
-        Cause::TooFew => "has too few connections to tell",
+        Cause::Pinned => "keeps its connections at one endpoint",
+        Cause::NeverReResolved => {
+            "does not use newer endpoints, because it has not resolved the name since they became ready"
+        }
+        Cause::StaleCache => "uses outdated DNS answers",
+        Cause::AnswerOrder => "takes the first address of each answer, and the answers are not shuffled",
+        Cause::AddressSort => "takes the address nearest to its own, whatever its position in the answer",
+        Cause::TruncatedAnswer => "uses truncated answers, which lack endpoints",
+        Cause::ClientCap => "uses only a fixed number of addresses from the start of an answer",
+        Cause::PortMismatch => "connects to a port that the endpoints do not have",
+        Cause::IpReused => "connects to an address that now belongs to another pod",
+        Cause::DialsNotReady => "connects to endpoints that are not ready",
+        Cause::DnsStale => "gets DNS answers that list endpoints that have left, or lack ready ones",
+        Cause::Subset => "uses few endpoints, but the client pods together are even",
+        Cause::FailingEndpoint => "fails at one endpoint while others work",
+        Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
+        Cause::TooFew => "has too few connections for a verdict",
     }
 }
 
 /// Why there is no verdict.
 pub(crate) fn withheld_in_words(reason: &str) -> String {
     let words = match reason {
-        "losses" => "too much of what happened was lost; the last lines say what, and which option to raise",
-        "not_in_sync" => "Services and pods are not complete, or out of touch",
+        "losses" => "too many events were lost; the last lines name them, and the option to raise",
+        "not_in_sync" => "the list of Services and pods is incomplete, or its source is unreachable",
         "started_after" => {
-            "it was told its addresses before observation began; observe longer, or restart it"
+            "it resolved the name before observation began; observe longer, or restart the client"
         }
-        "by_hostname" => "it asks for single pods by their names, which is meant so",
-        "no_dns" => "it was not seen to ask DNS: gossip, the API server or a fixed address",
-        "excluded" => "its connections do not count",
+        "by_hostname" => "it addresses individual pods by hostname, which is intentional",
+        "no_dns" => {
+            "no DNS answer explains its connections: it may use gossip, the API server or a fixed address"
+        }
+        "excluded" => "its connections are excluded from spread and verdicts",
         other => return clean(other),
     };
     words.to_owned()
@@ -50,9 +54,11 @@ pub(crate) fn withheld_in_words(reason: &str) -> String {
 /// Why a client's connections do not count.
 pub(crate) fn excluded_in_words(reason: &str) -> String {
     let words = match reason {
-        "host" => "it runs on the node itself (--count-host counts it)",
-        "observer" => "it is this observer",
-        "option" => "--exclude names it, or it is one that scrapes (--exclude none counts those)",
+        "host" => "it runs on the node itself (--count-host includes it)",
+        "observer" => "it is headless-obs itself",
+        "option" => {
+            "--exclude matches it, or it is a scraper that is excluded by default (--exclude none includes it)"
+        }
         other => return clean(other),
     };
     words.to_owned()
@@ -103,15 +109,16 @@ pub(crate) fn ranked(service: &Service) -> Vec<&Client> {
     ranked
 }
 
-/// `2 of 5 endpoints get nothing: a, b`; nothing where none is idle.
+/// `2 of 5 endpoints get no connections: a, b`; nothing where none is idle.
 pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
     let idle = u64::try_from(service.idle.len()).unwrap_or(u64::MAX);
     let shown: Vec<_> = service.idle.iter().take(3).map(|pod| clean(pod)).collect();
     let more = if service.idle.len() > shown.len() { ", …" } else { "" };
     let verb = if idle == 1 { "gets" } else { "get" };
     let of = service.spread.endpoints;
-    (idle > 0)
-        .then(|| format!("{idle} of {} {verb} nothing: {}{more}", plural(of, "endpoint"), shown.join(", ")))
+    (idle > 0).then(|| {
+        format!("{idle} of {} {verb} no connections: {}{more}", plural(of, "endpoint"), shown.join(", "))
+    })
 }
 
 /// Whether the observation itself leaves room for doubt.
@@ -206,9 +213,9 @@ mod tests {
     #[test]
     fn idle_endpoints_are_named() {
         let mut orders = sample::orders();
-        assert_eq!(idle_in_words(&orders).unwrap(), "1 of 3 endpoints gets nothing: orders-2");
+        assert_eq!(idle_in_words(&orders).unwrap(), "1 of 3 endpoints gets no connections: orders-2");
         orders.idle = ["a", "b", "c", "d"].map(Into::into).into();
-        assert_eq!(idle_in_words(&orders).unwrap(), "4 of 3 endpoints get nothing: a, b, c, …");
+        assert_eq!(idle_in_words(&orders).unwrap(), "4 of 3 endpoints get no connections: a, b, c, …");
         orders.idle.clear();
         assert_eq!(idle_in_words(&orders), None);
     }

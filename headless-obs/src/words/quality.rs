@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Paint, clean, counted, percent, thousands, total};
+use super::{Paint, clean, counted, percent, plural, thousands, total};
 use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, TopologyState};
 
 /// More nodes are counted, not named.
@@ -20,19 +20,23 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     if lost.is_empty() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
     } else if totals_are_exact(quality) {
-        lines.push((Paint::Warn, format!("Lost in detail, totals are exact: {lost}.")));
+        lines.push((Paint::Warn, format!("Some events were lost, but totals are exact: {lost}.")));
     } else {
-        lines.push((Paint::Bad, format!("Incomplete, totals are too low: {lost}.")));
+        lines.push((Paint::Bad, format!("Totals are too low, because events were lost: {lost}.")));
     }
     if quality.late > 0 {
-        let (late, share) = (thousands(quality.late), percent(quality.late_share));
-        lines.push((Paint::Warn, format!("Attributed late, with the evidence at hand: {late} ({share}).")));
+        let (late, share) = (plural(quality.late, "connection"), percent(quality.late_share));
+        let line = format!(
+            "Reconciled: the events of {late} ({share}) were lost; the latest DNS answer gives their Service."
+        );
+        lines.push((Paint::Warn, line));
     }
     for (map, fill) in &quality.maps {
         // Only a share is shown: precision above 2^52 does not matter.
         let share = fill.entries as f64 / fill.capacity.max(1) as f64;
         if share >= NEARLY_FULL && map != "ring" {
-            let room = option(map).map_or("give it more room".to_owned(), |option| format!("raise {option}"));
+            let room =
+                option(map).map_or("no option sets its size".to_owned(), |option| format!("raise {option}"));
             let line = format!("Kernel map {} is {} full; {room}.", clean(map), percent(share));
             lines.push((Paint::Warn, line));
         }
@@ -41,13 +45,16 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         quality.probes.iter().filter(|(_, hook)| *hook == "none").map(|(probe, _)| clean(probe)).collect();
     if !missing.is_empty() {
         let missing = missing.join(", ");
-        lines.push((Paint::Warn, format!("Not attached: {missing}; `headless-obs doctor` says why.")));
+        lines.push((
+            Paint::Warn,
+            format!("Probes that are not attached: {missing}; run `headless-obs doctor` for the reason."),
+        ));
     }
     let aside = [
         ("unattributed", &quality.unattributed),
         ("excluded", &quality.excluded),
         ("undecodable DNS", &quality.dns_rejected),
-        ("DNS that nobody asked for", &quality.dns_refused),
+        ("refused DNS", &quality.dns_refused),
     ];
     let aside: Vec<_> = aside
         .iter()
@@ -55,14 +62,14 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         .map(|(name, counts)| format!("{name}: {}", counted(counts)))
         .collect();
     if !aside.is_empty() {
-        lines.push((Paint::Dim, format!("Not shown above: {}.", aside.join("; "))));
+        lines.push((Paint::Dim, format!("Not included above: {}.", aside.join("; "))));
     }
     let mut seen = String::new();
     for (probe, hook) in quality.probes.iter().filter(|(_, hook)| *hook != "none") {
         let _infallible = write!(seen, "{} by {}, ", clean(probe), clean(hook));
     }
     let source = clean(&quality.topology.source);
-    lines.push((Paint::Dim, format!("Seen: {seen}Services from {source}.")));
+    lines.push((Paint::Dim, format!("Observed: {seen}Services from {source}.")));
     lines
 }
 
@@ -80,14 +87,15 @@ fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
         let share = percent(missing.len() as f64 / parts.len().max(1) as f64);
         let why = |(part, why): (&Part, &String)| format!("{}: {}", clean(&part.node), clean(why));
         let why = named(missing.into_iter().map(why).collect());
-        let line = format!("{count} of {all} nodes ({share}) are missing, and what their clients do: {why}.");
+        let line =
+            format!("No data from {count} of {all} nodes ({share}); their clients are not included: {why}.");
         lines.push((Paint::Bad, line));
     }
     let given = || parts.iter().filter(|part| part.missing.is_none());
     let behind: Vec<_> = given().filter(|part| !part.in_sync).map(|part| clean(&part.node)).collect();
     // Where none is in sync, the topology says so.
     if !behind.is_empty() && behind.len() < given().count() {
-        let line = format!("Services and pods are not complete, or out of touch, on: {}.", named(behind));
+        let line = format!("The list of Services and pods is incomplete or outdated on: {}.", named(behind));
         lines.push((Paint::Warn, line));
     }
     let lossy = given().filter(|part| !part.events_lost.is_empty());
@@ -112,22 +120,25 @@ fn topology(topology: &TopologyState) -> Vec<String> {
     match topology.stale_since {
         Some(since) => {
             let since = since.strftime("%F %T UTC");
-            lines.push(format!("Services and pods are as of {since}: {source} is out of touch since then."));
+            lines.push(format!(
+                "Services and pods are those of {since}: {source} has been unreachable since then."
+            ));
         }
         None if !topology.synced => {
-            lines.push(format!("Services and pods from {source} are not complete yet."));
+            lines.push(format!("The list of Services and pods from {source} is not complete yet."));
         }
         None => {}
     }
     for refusal in &topology.refused {
         let Refusal { verb, resource, namespace, lost } = refusal;
         let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
-        let line = format!("{source} does not allow to {verb} {resource}{place}; lost: {lost}.");
+        let line =
+            format!("{source} does not allow headless-obs to {verb} {resource}{place}, so it lacks: {lost}.");
         lines.push(clean(&line));
     }
     if topology.rejected_objects > 0 {
         let count = thousands(topology.rejected_objects);
-        lines.push(format!("Objects from {source} that could not be read: {count}; the log says why."));
+        lines.push(format!("Objects from {source} that were rejected: {count}; the log gives the reasons."));
     }
     lines
 }

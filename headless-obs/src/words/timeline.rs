@@ -131,14 +131,16 @@ impl Moment {
         match self.what {
             What::Began => "observation began".to_owned(),
             What::Ready => format!("{pod} became ready"),
-            What::NotReady => format!("{pod} stopped being ready"),
+            What::NotReady => format!("{pod} was no longer ready"),
             What::Terminating => format!("{pod} began to terminate"),
-            What::Left => format!("{pod} left"),
-            What::Answered => format!("{pod} was in a DNS answer, for the first time"),
-            What::FirstAnswer => format!("{client} was answered, for the first time"),
-            What::Connected => format!("{client} connected to {pod}, for the first time"),
-            What::DialledAfter => format!("{client} dialled {pod}, for the last time, after it had left"),
-            What::LastAnswer => format!("{client} was answered, for the last time so far"),
+            What::Left => format!("{pod} was removed"),
+            What::Answered => format!("a DNS answer listed {pod} for the first time"),
+            What::FirstAnswer => format!("{client} received its first DNS answer"),
+            What::Connected => format!("{client} connected to {pod} for the first time"),
+            What::DialledAfter => {
+                format!("{client} connected to {pod} for the last time, after the pod was removed")
+            }
+            What::LastAnswer => format!("{client} received its most recent DNS answer"),
         }
     }
 }

@@ -280,23 +280,27 @@ fn step(old: f64, new: f64, least: f64) -> Change {
 fn notes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut notes = Vec::new();
     if before.node != after.node {
-        notes.push("The snapshots are of different nodes: other clients.".to_owned());
+        notes.push("The snapshots are of different nodes, so they show different clients.".to_owned());
     }
     if before.node == after.node && before.from == after.from {
         notes.push(
-            "Both were taken from one daemon without a restart: the second window holds the first, which hides a \
-             part of the change. Take them with `report --for`, or start the daemon anew in between."
+            "Both snapshots come from one daemon without a restart, so the second includes the time of the first, which \
+             hides a part of the change. Take them with `report --for`, or restart the daemon in between."
                 .to_owned(),
         );
     } else if after.to < before.to {
-        notes.push("The second snapshot is older than the first: is their order right?".to_owned());
+        notes.push("The second snapshot is older than the first; check their order.".to_owned());
     }
     for (name, snapshot) in [("first", before), ("second", after)] {
         if snapshot.quality.events_lost.values().any(|count| *count > 0) {
-            notes.push(format!("Something was lost in the {name}: `report` on it says what."));
+            notes.push(format!(
+                "Events were lost in the {name} snapshot; `report --from` that file shows which."
+            ));
         }
         if !is_in_sync(&snapshot.quality) {
-            notes.push(format!("Services and pods were not complete or out of touch in the {name}."));
+            notes.push(format!(
+                "The list of Services and pods in the {name} snapshot is incomplete or outdated."
+            ));
         }
     }
     notes

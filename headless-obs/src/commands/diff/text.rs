@@ -6,7 +6,9 @@ use comfy_table::CellAlignment::{Left, Right};
 
 use super::super::findings::verdict_paint;
 use super::super::table::{Look, Paint, cell, paint, push, table};
-use super::super::text::{between, clean, fit_middle, full_name, length, percent, plural, thousands, wrap};
+use super::super::text::{
+    between, capital, clean, fit_middle, full_name, length, percent, plural, thousands, wrap,
+};
 use super::compare::{Change, ClientDiff, Diff, Figures, ServiceDiff, Window};
 use crate::expose::snapshot::Confidence;
 
@@ -40,7 +42,11 @@ pub(super) fn render(diff: &Diff, look: Look) -> String {
             .map(|s| full_name(&s.namespace, &s.name))
             .collect();
         if !names.is_empty() {
-            sentence(&mut text, &format!("Services only {when}: {}.", names.join(", ")), look);
+            sentence(
+                &mut text,
+                &format!("Services only in the snapshot {when}: {}.", names.join(", ")),
+                look,
+            );
         }
     }
     sentence(&mut text, &sum(diff), look);
@@ -169,8 +175,8 @@ fn word(change: Change) -> (&'static str, Paint) {
         Change::Better => ("better", Paint::Good),
         Change::Worse => ("worse", Paint::Bad),
         Change::Same => ("same", Paint::Bold),
-        Change::TooFew => ("too few to tell", Paint::Dim),
-        Change::Withheld => ("withheld", Paint::Dim),
+        Change::TooFew => ("too few selections", Paint::Dim),
+        Change::Withheld => ("no verdict", Paint::Dim),
     }
 }
 
@@ -180,8 +186,8 @@ fn sum(diff: &Diff) -> String {
         [Change::Better, Change::Worse, Change::Same, Change::TooFew, Change::Withheld].map(|change| {
             let count = diff.services.iter().filter(|service| service.change == Some(change)).count();
             let services = plural(u64::try_from(count).unwrap_or(u64::MAX), "Service");
-            (count > 0).then(|| format!("{services} {}", word(change).0))
+            (count > 0).then(|| format!("{}: {services}.", capital(word(change).0)))
         });
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "No Service is in both.".to_owned() } else { format!("{}.", parts.join(", ")) }
+    if parts.is_empty() { "No Service is in both snapshots.".to_owned() } else { parts.join(" ") }
 }

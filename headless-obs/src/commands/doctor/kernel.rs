@@ -29,7 +29,7 @@ pub(super) fn privileges(status: &str) -> Check {
     Check::fail(
         name,
         format!("missing: {missing}"),
-        "run it with sudo, or in a container with these capabilities added",
+        "run headless-obs with sudo, or in a container with these capabilities added",
     )
 }
 
@@ -38,10 +38,18 @@ pub(super) fn version(release: &str) -> Check {
     match parse_version(release) {
         Some(version) if version < OLDEST => {
             let found = format!("{release}, older than {}.{}", OLDEST.0, OLDEST.1);
-            Check::fail("kernel", found, "use a newer kernel; Debian 11, Ubuntu 22.04 and later have one")
+            Check::fail(
+                "kernel",
+                found,
+                "use a newer kernel, such as that of Debian 11, Ubuntu 22.04 or later",
+            )
         }
         Some(_) => Check::ok("kernel", release),
-        None => Check::warn("kernel", format!("{release}: no version"), "5.10 or newer is needed"),
+        None => Check::warn(
+            "kernel",
+            format!("{release}: the version is unknown"),
+            "headless-obs needs Linux 5.10 or newer",
+        ),
     }
 }
 
@@ -60,12 +68,12 @@ pub(super) fn btf(opened: Result<(), ErrorKind>, hook: TcpHook) -> Check {
     };
     let remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions have since 2021";
     match hook {
-        TcpHook::TpBtf => Check::fail("BTF", found, format!("{remedy}, or leave --tcp-hook tp_btf out")),
+        TcpHook::TpBtf => Check::fail("BTF", found, format!("{remedy}, or remove --tcp-hook tp_btf")),
         _ => Check::warn(
             "BTF",
             found,
             format!(
-                "{remedy}; until then the classic tracepoint serves, which cannot tell why a connection failed"
+                "{remedy}; until then headless-obs uses the classic tracepoint, which does not show why a connection failed"
             ),
         ),
     }
@@ -78,14 +86,12 @@ pub(super) fn tracepoint(readable: bool, filesystems: &str, hook: TcpHook) -> Ch
         return Check::ok(name, "mounted");
     }
     if has_filesystem(filesystems, "tracefs") {
-        return Check::ok(name, "not mounted, but can be");
+        return Check::ok(name, "not mounted, but headless-obs can mount it");
     }
     let (found, remedy) = ("the kernel has no tracefs", "use a kernel with CONFIG_FTRACE=y");
     match hook {
-        TcpHook::Tracepoint => {
-            Check::fail(name, found, format!("{remedy}, or leave --tcp-hook tracepoint out"))
-        }
-        _ => Check::warn(name, found, format!("{remedy}; it is only needed where BTF is missing")),
+        TcpHook::Tracepoint => Check::fail(name, found, format!("{remedy}, or remove --tcp-hook tracepoint")),
+        _ => Check::warn(name, found, format!("{remedy}; headless-obs needs it only on kernels without BTF")),
     }
 }
 
@@ -99,7 +105,7 @@ pub(super) fn lockdown(modes: &str) -> Check {
             "start the kernel with lockdown=integrity, or without lockdown",
         );
     }
-    Check::ok(name, if modes.contains("[integrity]") { "integrity, which is no obstacle" } else { "none" })
+    Check::ok(name, if modes.contains("[integrity]") { "integrity, which BPF permits" } else { "none" })
 }
 
 /// The cgroup2 hierarchy, from the mount table. `view` is what is seen most of, if anything, and whether it is no more
@@ -109,21 +115,22 @@ pub(super) fn cgroup(view: Option<(&View, bool)>, mounts: &str, filesystems: &st
     match view {
         Some((view, true)) => Check::fail(
             name,
-            format!("{} shows this container alone", view.point.display()),
-            "mount the node's /sys/fs/cgroup into it, at any place, such as /host/sys/fs/cgroup",
+            format!("{} shows only this container", view.point.display()),
+            "mount the node's /sys/fs/cgroup into this container, for example at /host/sys/fs/cgroup",
         ),
         Some((view, false)) if mounts.contains(" - cgroup ") => {
-            Check::ok(name, format!("{}, beside version 1", view.point.display()))
+            Check::ok(name, format!("{}, together with version 1", view.point.display()))
         }
         Some((view, false)) => Check::ok(name, view.point.display().to_string()),
         None if has_filesystem(filesystems, "cgroup2") => Check::warn(
             name,
-            "not mounted; it is mounted privately while observing",
-            "host-network clients are told apart by process only; boot with systemd.unified_cgroup_hierarchy=1 to change that",
+            "not mounted; headless-obs mounts it privately while it observes",
+            "headless-obs can name host-network clients only by process; to change that, boot with \
+             systemd.unified_cgroup_hierarchy=1",
         ),
         None => Check::fail(
             name,
-            "the kernel has none",
+            "none: the kernel does not have it",
             "use a kernel with CONFIG_CGROUPS=y and CONFIG_CGROUP_BPF=y",
         ),
     }
@@ -170,7 +177,7 @@ mod tests {
         check(btf(Err(ErrorKind::NotFound), TcpHook::Auto), Warn, "no /sys");
         check(btf(Err(ErrorKind::PermissionDenied), TcpHook::TpBtf), Fail, "permission denied");
         check(tracepoint(true, "", TcpHook::Tracepoint), Ok, "mounted");
-        check(tracepoint(false, SYSTEMS, TcpHook::Auto), Ok, "can be");
+        check(tracepoint(false, SYSTEMS, TcpHook::Auto), Ok, "can mount it");
         check(tracepoint(false, "", TcpHook::Auto), Warn, "no tracefs");
         check(tracepoint(false, "", TcpHook::Tracepoint), Fail, "no tracefs");
         check(lockdown(""), Ok, "none");
@@ -183,8 +190,8 @@ mod tests {
         let view = View { point: "/sys/fs/cgroup".into(), above: 0 };
         check(cgroup(Some((&view, false)), "", SYSTEMS), Ok, "/sys/fs/cgroup");
         let v1 = "32 29 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
-        check(cgroup(Some((&view, false)), v1, SYSTEMS), Ok, "/sys/fs/cgroup, beside version 1");
-        check(cgroup(Some((&view, true)), "", SYSTEMS), Fail, "this container alone");
+        check(cgroup(Some((&view, false)), v1, SYSTEMS), Ok, "/sys/fs/cgroup, together with version 1");
+        check(cgroup(Some((&view, true)), "", SYSTEMS), Fail, "only this container");
         check(cgroup(None, "", SYSTEMS), Warn, "privately");
         check(cgroup(None, "", ""), Fail, "none");
     }

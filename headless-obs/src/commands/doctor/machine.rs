@@ -21,8 +21,10 @@ pub(super) fn port(address: SocketAddr) -> Check {
         Ok(_free) => Check::ok(name, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Check::warn(
             name,
-            format!("{address} is in use, maybe by a daemon that runs already"),
-            format!("`headless-obs report --from {address}` shows it, or give `run` another --listen"),
+            format!("{address} is in use, possibly by a daemon that already runs"),
+            format!(
+                "read from that daemon with `headless-obs report --from {address}`, or give `run` another --listen"
+            ),
         ),
         Err(error) => Check::fail(name, format!("{address}: {error}"), "give another address with --listen"),
     }
@@ -30,7 +32,7 @@ pub(super) fn port(address: SocketAddr) -> Check {
 
 /// Whether a path given as the cgroup root is one.
 pub(super) fn given_cgroup(path: &Path) -> Check {
-    let remedy = "leave --cgroup out: the root is found from the mount table";
+    let remedy = "remove --cgroup: headless-obs then finds the root in the mount table";
     match rustix::fs::statfs(path) {
         Ok(found) if u64::try_from(found.f_type).is_ok_and(|kind| kind == CGROUP2) => {
             Check::ok("cgroup2", path.display().to_string())
@@ -50,8 +52,8 @@ pub(super) fn memlock(release: &str) -> Check {
         None => Check::ok(name, "unlimited"),
         Some(bytes) => Check::warn(
             name,
-            format!("{bytes} bytes, raised while starting if it may be"),
-            "where that fails: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the unit",
+            format!("{bytes} bytes; headless-obs raises the limit at start if it may"),
+            "if that fails, use `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the unit",
         ),
     }
 }
@@ -60,7 +62,7 @@ pub(super) fn memlock(release: &str) -> Check {
 pub(super) fn topology(topology: &Topology) -> Check {
     let name = "topology";
     let path = match topology {
-        Topology::Dns => return Check::ok(name, "from DNS answers, nothing to read"),
+        Topology::Dns => return Check::ok(name, "from DNS answers; there is nothing to read"),
         Topology::Kubernetes(_) => return Check::ok(name, "from the Kubernetes API"),
         Topology::Files(path) => path,
     };
@@ -73,7 +75,7 @@ pub(super) fn topology(topology: &Topology) -> Check {
         Err(error) => Check::fail(
             name,
             format!("{}: {error}", path.display()),
-            "check the path after files:, and that it may be read",
+            "check the path after files:, and its permissions",
         ),
     }
 }
@@ -81,7 +83,7 @@ pub(super) fn topology(topology: &Topology) -> Check {
 /// Whether pods run here, as cgroups show; without any, clients are named by cgroup or process.
 pub(super) fn pods(root: &Path) -> Check {
     match count_pods(root, 4) {
-        0 => Check::ok("pods", "none here: clients are named by their cgroup or process"),
+        0 => Check::ok("pods", "none run here, so cgroup or process name the clients"),
         pods => Check::ok("pods", format!("{pods} run here")),
     }
 }
@@ -157,6 +159,6 @@ mod tests {
         let found = pods(&root).found;
         fs::remove_dir_all(&root).unwrap();
         assert_eq!(found, "4 run here");
-        assert!(pods(Path::new("/none")).found.contains("none here"));
+        assert!(pods(Path::new("/none")).found.contains("none run here"));
     }
 }

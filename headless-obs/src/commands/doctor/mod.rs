@@ -98,9 +98,15 @@ fn render(checks: &[Check], look: Look) -> String {
     }
     let count = |status| checks.iter().filter(|check| check.status == status).count();
     let _infallible = match (count(Status::Fail), count(Status::Warn)) {
-        (0, 0) => writeln!(text, "\nAll is well: `sudo headless-obs report` shows what it sees."),
-        (0, warnings) => writeln!(text, "\nIt works; {warnings} of {} could be better.", checks.len()),
-        (failures, _) => writeln!(text, "\nIt does not work: {failures} of {} failed.", checks.len()),
+        (0, 0) => writeln!(text, "\nAll checks passed. `sudo headless-obs report` shows the connections."),
+        (0, warnings) => writeln!(
+            text,
+            "\nheadless-obs works here, with warnings from {warnings} of {} checks.",
+            checks.len()
+        ),
+        (failures, _) => {
+            writeln!(text, "\nheadless-obs does not work here: {failures} of {} checks failed.", checks.len())
+        }
     };
     text
 }
@@ -117,13 +123,14 @@ mod tests {
             Check::warn(
                 "BTF",
                 "not found",
-                "use a kernel with CONFIG_DEBUG_INFO_BTF=y; until then the classic tracepoint serves, which cannot tell why a connection failed",
+                "use a kernel with CONFIG_DEBUG_INFO_BTF=y; until then headless-obs uses the classic tracepoint, which does \
+                 not show why a connection failed",
             ),
-            Check::fail("privileges", "missing: CAP_BPF", "run it with sudo"),
+            Check::fail("privileges", "missing: CAP_BPF", "run headless-obs with sudo"),
         ];
         let look = Look { width: 80, colours: false };
         golden("doctor.txt", &render(&checks, look));
-        assert!(render(&checks[..1], look).contains("All is well"));
-        assert!(render(&checks[..2], look).contains("It works; 1 of 2 could be better"));
+        assert!(render(&checks[..1], look).contains("All checks passed"));
+        assert!(render(&checks[..2], look).contains("works here, with warnings from 1 of 2 checks"));
     }
 }

@@ -52,7 +52,7 @@ fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
 fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
     match &snapshot.services[..] {
         [service] => Ok(service),
-        _ => bail!("several Services have that name, give one of them: {}", take::names(snapshot).join(", ")),
+        _ => bail!("several Services have that name; give one of them: {}", take::names(snapshot).join(", ")),
     }
 }
 

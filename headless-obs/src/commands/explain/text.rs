@@ -70,18 +70,18 @@ fn headline(service: &Service) -> (String, Paint) {
     let doubt = counted().filter_map(|client| client.withheld.as_deref()).find(|reason| is_doubtful(reason));
     if let Some(reason) = doubt {
         return (
-            format!("{name}: no verdict. For at least one client {}.", withheld_in_words(reason)),
+            format!("{name}: at least one client has no verdict: {}.", withheld_in_words(reason)),
             Paint::Warn,
         );
     }
     let line = if causes().any(|cause| matches!(cause, Cause::Even | Cause::Subset)) {
         "nothing is wrong with how its clients spread their connections"
     } else if causes().any(|cause| cause == Cause::TooFew) {
-        "too few connections to tell; observe longer"
+        "too few connections for a verdict; observe longer"
     } else if service.clients.is_empty() {
-        "nobody connected; observe longer, as with --for 5m"
+        "no client connected; observe longer, for example with --for 5m"
     } else {
-        "no client made a choice that could be judged"
+        "no client made a selection that a verdict could judge"
     };
     (format!("{name}: {line}."), Paint::Bold)
 }
@@ -90,14 +90,14 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     let name = fit(&full_name(&client.namespace, &client.workload), look.width - 40);
     let name = paint(&name, Paint::Bold, look);
     if let Some(reason) = &client.excluded {
-        let _infallible = writeln!(text, "{name}  {}", paint("does not count", Paint::Dim, look));
-        item(text, "- ", &format!("Left out of the figures: {}.", excluded_in_words(reason)), look);
+        let _infallible = writeln!(text, "{name}  {}", paint("excluded", Paint::Dim, look));
+        item(text, "- ", &format!("Spread and verdicts exclude it: {}.", excluded_in_words(reason)), look);
         return;
     }
     let Some(verdict) = &client.verdict else {
         let _infallible = writeln!(text, "{name}  {}", paint("no verdict", Paint::Dim, look));
         let reason = client.withheld.as_deref().map(withheld_in_words);
-        item(text, "- ", &format!("{}.", reason.as_deref().unwrap_or("none was given")), look);
+        item(text, "- ", &format!("{}.", reason.as_deref().unwrap_or("the snapshot gives no reason")), look);
         return;
     };
     let cause = paint(verdict.cause.as_str(), verdict_paint(verdict.cause, verdict.confidence), look);
@@ -107,7 +107,7 @@ fn explain(text: &mut String, client: &Client, look: Look) {
         item(text, "- ", line, look);
     }
     if let Some(needed) = verdict.needed {
-        item(text, "- ", &format!("{} more choices are needed to tell.", thousands(needed)), look);
+        item(text, "- ", &format!("A verdict needs {}.", plural(needed, "more selection")), look);
     }
     if let Some(fix) = &verdict.fix {
         item(text, "Fix: ", fix, look);
@@ -128,10 +128,10 @@ fn item(text: &mut String, before: &str, line: &str, look: Look) {
 fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Look) {
     let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
     let title = if left_out == 0 {
-        "Time line\n".to_owned()
+        "Timeline\n".to_owned()
     } else {
         let left_out = thousands(u64::try_from(left_out).unwrap_or(u64::MAX));
-        format!("Time line, without {left_out} moments that matter less; -o json has all\n")
+        format!("Timeline, without {left_out} less important events; -o json has all\n")
     };
     text.push_str(&paint(&title, Paint::Bold, look));
     // Dates only where it was another day.
@@ -185,15 +185,19 @@ mod tests {
             service.clients[1].withheld = Some(reason.into());
         };
         assert!(of(|_| {}).contains("nothing is wrong"));
-        assert!(of(|service| service.clients.clear()).contains("nobody connected"));
+        assert!(of(|service| service.clients.clear()).contains("no client connected"));
         let mut service = sample::snapshot().services.remove(1);
         cause(&mut service, Cause::Pinned);
-        assert!(headline(&service).0.contains("shop/web stays at one endpoint"), "{}", headline(&service).0);
+        assert!(
+            headline(&service).0.contains("shop/web keeps its connections at one endpoint"),
+            "{}",
+            headline(&service).0
+        );
         assert!(headline(&service).0.ends_with("(pinned, 150 connections)."), "{}", headline(&service).0);
         cause(&mut service, Cause::TooFew);
-        assert!(headline(&service).0.contains("too few connections to tell"));
+        assert!(headline(&service).0.contains("too few connections for a verdict"));
         withheld(&mut service, "by_hostname");
-        assert!(headline(&service).0.contains("no client made a choice"));
+        assert!(headline(&service).0.contains("no client made a selection"));
         withheld(&mut service, "losses");
         assert!(headline(&service).0.contains("no verdict"), "silence would be taken for health");
     }

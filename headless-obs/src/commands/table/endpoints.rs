@@ -22,7 +22,7 @@ const MAX_BAR: usize = 48;
 pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Option<Timestamp>, look: Look) {
     let endpoints = &service.endpoints;
     if endpoints.is_empty() {
-        text.push_str("  no endpoint: there is no ready pod, or its selector matches none\n");
+        text.push_str("  no endpoints: no pod is ready, or the Service's selector matches no pod\n");
         return;
     }
     let mut rows: Vec<Row<'_>> =
@@ -65,7 +65,7 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Opt
     push(text, &table);
     rest(text, service);
     if rows.iter().any(|row| row.endpoint.opened > row.endpoint.counted) {
-        text.push_str("  █ in the spread  ░ not: by a pod's own name, no DNS, left out, or not ready\n");
+        text.push_str("  █ in the spread  ░ not in it: by hostname, no DNS, excluded, or not ready\n");
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn title(text: &mut String, service: &Service, look: Look) {
     let _infallible = writeln!(text, "{}  {ready}", paint(&name, Paint::Bold, look));
     let spread = service.spread;
     if spread.connections == 0 {
-        text.push_str("no connection that was resolved by its name\n");
+        text.push_str("no connection by its name\n");
         return;
     }
     let uneven = spread.peak_to_mean >= 1.5 && spread.endpoints > 1;
@@ -101,7 +101,7 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     if !stale.is_empty() {
         indented(
             text,
-            &format!("to addresses that were no ready endpoint: {stale}"),
+            &format!("connections to addresses that were no ready endpoint: {stale}"),
             Some(Paint::Warn),
             look,
         );
@@ -120,7 +120,7 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     let mut refused = dns.rcodes.clone();
     refused.remove("noerror");
     if total(&refused) > 0 {
-        let _infallible = write!(line, ", besides {}", counted(&refused));
+        let _infallible = write!(line, "; other responses: {}", counted(&refused));
     }
     indented(text, &line, None, look);
 }

@@ -39,11 +39,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     heads.extend(has_lines.then_some(("", Left)));
 
     text.push('\n');
-    text.push_str(&paint(
-        "What is wrong, by capacity wasted times connections a second:\n",
-        Paint::Bold,
-        look,
-    ));
+    text.push_str(&paint("What is wrong, by wasted capacity in connections a second:\n", Paint::Bold, look));
     let mut table = table(look, &heads);
     let mut above = None;
     for row in shown {
@@ -63,7 +59,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
         let hidden = plural(u64::try_from(hidden).unwrap_or(u64::MAX), "more finding");
         text.push_str(&format!("  … and {hidden}\n"));
     }
-    let hint = format!("`headless-obs explain {}` has the evidence and the fix.", worst.service);
+    let hint = format!("`headless-obs explain {}` shows the evidence and the fix.", worst.service);
     for line in wrap(&hint, look.width - 2) {
         text.push_str(&format!("  {}\n", paint(&line, Paint::Dim, look)));
     }

@@ -28,7 +28,7 @@ type Taken = Result<Snapshot, SourceError>;
 
 pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     if format == Output::Table && !io::stdout().is_terminal() {
-        bail!("top draws on a terminal, and standard output is none; use `report`, or `top -o json`");
+        bail!("top needs a terminal, and standard output is none; use `report`, or `top -o json`");
     }
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let (source, mut observer) = match SnapshotSource::asked(args.asked, args.duration, &args.observe) {

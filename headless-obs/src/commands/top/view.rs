@@ -25,10 +25,10 @@ p  space      pause
 ?             this help
 q  Esc        quit
 
-peak/mean  1.00 is even; 2.00: one pod gets twice its share
-coverage   ready pods with at least one connection
-Jain       1.00 is even; 0.33: as if a third of the pods got all
-Only connections resolved by the Service's name count in these.";
+peak/mean  1.00 is even; at 2.00 one pod gets twice its share
+coverage   share of ready pods with at least one connection
+Jain       1.00 is even; 0.33 is as if a third of the pods got all
+These figures include only connections by the Service's name.";
 
 /// Draws everything.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
@@ -98,7 +98,7 @@ fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn nothing(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let text = match &model.snapshot {
-        Some(_) => "No headless Service was seen yet. `headless-obs report` says why that may be.",
+        Some(_) => "No headless Service was seen yet. `headless-obs report` lists possible reasons.",
         None => "waiting for the first snapshot",
     };
     frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }).block(Block::bordered()), area);

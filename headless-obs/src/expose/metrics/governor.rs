@@ -98,9 +98,9 @@ impl Detail {
     pub fn lost(self) -> &'static str {
         match self {
             Self::Clients => "nothing",
-            Self::Endpoints => "clients are not told apart",
-            Self::Essentials => "clients are not told apart, nor endpoints in failures and bytes",
-            Self::Service => "neither clients nor endpoints are told apart",
+            Self::Endpoints => "clients are aggregated",
+            Self::Essentials => "clients are aggregated, and so are endpoints in failures and bytes",
+            Self::Service => "clients and endpoints are aggregated",
             Self::Nothing => "it has no series",
         }
     }

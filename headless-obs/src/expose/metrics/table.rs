@@ -102,7 +102,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { title: "Endpoints", first: endpoints::READY.name },
     Subject { title: "DNS", first: dns::RESPONSES.name },
     Subject { title: "Clients", first: clients::ANSWER_INDEX.name },
-    Subject { title: "The observer", first: observer::EVENTS_LOST.name },
+    Subject { title: "The daemon", first: observer::EVENTS_LOST.name },
 ];
 
 /// Every metric, in the order of the exposition.

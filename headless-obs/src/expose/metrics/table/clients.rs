@@ -12,10 +12,10 @@ pub(super) const ANSWER_INDEX: Metric = Metric {
     name: "headless_connect_answer_index",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts by the place of their address in the DNS answer.",
+    help: "Connections and attempts by the position of their address in the DNS answer.",
     labels: &["namespace", "service", "client_namespace", "client_workload", "index"],
-    per: "Service, client and place",
-    more: "`0`, `1`, `2`, `3+`; `not_in_answer` are connections that no answer explains, as those of \
+    per: "Service, client and position",
+    more: "`0`, `1`, `2`, `3+`; `not_in_answer` counts connections that no answer explains, such as those with \
            `resolution=\"none\"`.",
     example: "sum by (client_workload, index) (rate(headless_connect_answer_index_total{service=\"orders\"}[10m]))",
     collect: |scrape, series| {
@@ -40,11 +40,11 @@ pub(super) const VERDICT: Metric = Metric {
     name: "headless_client_verdict",
     unit: None,
     kind: Kind::Gauge,
-    help: "1 for what is said of how the client spreads its connections, or why nothing is.",
+    help: "1 for the verdict on how the client spreads its connections, or for the reason why there is none.",
     labels: &["namespace", "service", "client_namespace", "client_workload", "cause"],
     per: "Service and client",
-    more: "The causes are those of [verdicts.md](verdicts.md); `withheld:REASON` where there is no verdict. Of this node's \
-           connections alone.",
+    more: "[verdicts.md](verdicts.md) describes the causes; `withheld:REASON` means that there is no verdict. The verdict \
+           covers only connections of this node.",
     example: "count by (service, cause) (headless_client_verdict)",
     collect: |scrape, series| {
         for (service, of) in scrape.diallers() {
@@ -63,7 +63,7 @@ pub(super) const SERIES_FOLDED: Metric = Metric {
     name: "headless_series_folded",
     unit: None,
     kind: Kind::Counter,
-    help: "Clients at endpoints that are not told apart, because there would be too many series.",
+    help: "Pairs of client and endpoint that are aggregated, because there would be too many series.",
     labels: SERVICE,
     per: PER_SERVICE,
     more: "See [Limits](#limits).",

@@ -14,13 +14,13 @@ pub(super) const OPENED: Metric = Metric {
     name: "headless_connections_opened",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections that clients opened to an endpoint, by what the address was resolved by. \
-           Only service and srv say something about how clients spread.",
+    help: "Connections that clients opened to an endpoint, by the kind of name that they resolved. \
+           Only service and srv show how clients spread.",
     labels: &["namespace", "service", "pod", "port", "client_namespace", "client_workload", "resolution"],
     per: "endpoint, port, client and resolution",
-    more: "`resolution` is `service`, `srv`, `hostname` or `none`; the last two had no choice, or none that is known. \
-           Each client has a series with `resolution=\"service\"` for each endpoint, 0 where it never connected: an \
-           endpoint that is passed over is there to be seen.",
+    more: "`resolution` is `service`, `srv`, `hostname` or `none`; with the last two the client did not select among \
+           addresses, as far as known. Each client has a series with `resolution=\"service\"` for each endpoint, with 0 if \
+           it never connected, so that unused endpoints are visible.",
     example: "sum by (pod) (increase(headless_connections_opened_total{service=\"orders\",resolution=~\"service|srv\"}[10m]))",
     collect: |scrape, series| {
         for (at, ports) in scrape.edges_with_ports() {
@@ -47,11 +47,11 @@ pub(super) const SELECTIONS: Metric = Metric {
     name: "headless_selections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts that were a client process's first by a DNS answer, by the Service's name or SRV: \
-           one choice each, whatever a pool makes of it.",
+    help: "Selections: the first connection or attempt of a client process by each DNS answer for the Service's name or \
+           its SRV names.",
     labels: EDGE,
     per: PER_EDGE,
-    more: "Chance is told from these.",
+    more: "A pool may open many connections after one selection, so verdicts compare selections with random choice.",
     example: "sum by (pod) (increase(headless_selections_total{service=\"orders\"}[1h]))",
     collect: |scrape, series| {
         for at in scrape.edges() {
@@ -66,11 +66,11 @@ pub(super) const FAILURES: Metric = Metric {
     name: "headless_connect_failures",
     unit: None,
     kind: Kind::Counter,
-    help: "Attempts that ended without a connection, and connections that were reset (reason reset).",
+    help: "Attempts that ended without a connection, and connections that the endpoint reset (reason reset).",
     labels: &["namespace", "service", "pod", "port", "client_namespace", "client_workload", "reason"],
     per: "endpoint, port, client and reason",
-    more: "`refused`, `timeout`, `unreachable`, `aborted` (the client gave up), `other`. And `reset`: established, then \
-           reset by the peer; such a connection is in `headless_connections_opened_total` too.",
+    more: "`refused`, `timeout`, `unreachable`, `aborted` (the client gave up), `other`; `reset`: the peer reset the \
+           established connection, which `headless_connections_opened_total` counts, too.",
     example: "sum by (namespace, service, pod, reason) (rate(headless_connect_failures_total[5m])) > 0",
     collect: |scrape, series| {
         for (at, ports) in scrape.edges_with_ports() {
@@ -100,7 +100,7 @@ pub(super) const ACTIVE: Metric = Metric {
     name: "headless_connections_active",
     unit: None,
     kind: Kind::Gauge,
-    help: "Connections that are open now, those older than the observer included.",
+    help: "Connections that are open now, including those that are older than the daemon.",
     labels: EDGE,
     per: PER_EDGE,
     more: "",
@@ -117,10 +117,10 @@ pub(super) const BYTES: Metric = Metric {
     name: "headless_connection",
     unit: Some(Unit::Bytes),
     kind: Kind::Counter,
-    help: "Bytes that clients sent and received, in connections that ended.",
+    help: "Bytes that clients sent and received in connections that have ended.",
     labels: &["namespace", "service", "pod", "client_namespace", "client_workload", "direction"],
     per: "endpoint, client and direction",
-    more: "`sent` by the client (each byte once, without retransmissions) or `received`; added when a connection ends.",
+    more: "`sent` by the client (each byte once, without retransmissions) or `received`; counted when a connection ends.",
     example: "sum by (pod, direction) (rate(headless_connection_bytes_total{service=\"orders\"}[5m]))",
     collect: |scrape, series| {
         for at in scrape.edges() {
@@ -141,11 +141,11 @@ pub(super) const STALE: Metric = Metric {
     name: "headless_stale_connections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts to addresses that were no endpoint that serves when they were dialled.",
+    help: "Connections and attempts to addresses that did not belong to a serving endpoint at that time.",
     labels: &["namespace", "service", "client_namespace", "client_workload", "kind"],
     per: "Service, client and kind",
-    more: "`removed`, `terminating`, `not_ready` (also where the Service publishes it all the same), `ip_reused` (another \
-           pod had the address by then); `grace`: so soon after the change that nobody is to blame (`--stale-grace`).",
+    more: "`removed`, `terminating`, `not_ready` (even if the Service publishes it), `ip_reused` (another pod had the \
+           address by then); `grace`: within `--stale-grace` after the change, which is no fault.",
     example: "sum by (service, client_workload) (rate(headless_stale_connections_total{kind!=\"grace\"}[10m])) > 0",
     collect: |scrape, series| {
         for (service, of) in scrape.diallers() {
@@ -164,10 +164,10 @@ pub(super) const PORT_MISMATCH: Metric = Metric {
     name: "headless_port_mismatch",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts at a port that the endpoint does not have. A headless Service maps no ports.",
+    help: "Connections and attempts to a port that the endpoint does not have. A headless Service does not map ports.",
     labels: &["namespace", "service", "client_namespace", "client_workload", "port"],
     per: "Service, client and wrong port",
-    more: "They are in no other figure of the Service.",
+    more: "No other metric of the Service counts them.",
     example: "increase(headless_port_mismatch_total[10m]) > 0",
     collect: |scrape, series| {
         for (service, of) in scrape.diallers() {

@@ -10,7 +10,7 @@ pub(super) const RESPONSES: Metric = Metric {
     name: "headless_dns_responses",
     unit: None,
     kind: Kind::Counter,
-    help: "DNS answers for the names of the Service that clients received.",
+    help: "DNS responses that clients received for the names of the Service.",
     labels: &[
         "namespace",
         "service",
@@ -21,9 +21,9 @@ pub(super) const RESPONSES: Metric = Metric {
         "transport",
         "qtype",
     ],
-    per: "Service, client and kind of answer",
+    per: "Service, client and kind of response",
     more: "`rcode`: `noerror`, `nxdomain`, `servfail`, `other`. `truncated`: `true` with TC set. `transport`: `udp` or \
-           `tcp`. `qtype`: `a`, `aaaa`, `srv` or `other`. Without those for names that only search lists made.",
+           `tcp`. `qtype`: `a`, `aaaa`, `srv` or `other`. Responses for names that only search lists produce are not counted.",
     example: "sum by (service, rcode) (rate(headless_dns_responses_total[5m]))",
     collect: |scrape, series| {
         for (service, of) in scrape.clients() {
@@ -46,7 +46,7 @@ pub(super) const TRUNCATED_USED: Metric = Metric {
     name: "headless_dns_truncated_used",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts by an answer that was truncated, so that endpoints were missing from it.",
+    help: "Connections and attempts by a truncated answer, which lacked endpoints.",
     labels: CLIENT,
     per: PER_CLIENT,
     more: "",
@@ -64,11 +64,11 @@ pub(super) const ANSWER_SECONDS: Metric = Metric {
     name: "headless_dns_answer",
     unit: Some(Unit::Seconds),
     kind: Kind::Histogram(bounds::LATENCIES),
-    help: "Time from a client's question for a name of the Service to the answer, over UDP.",
+    help: "Time from a client's query for a name of the Service to the response, over UDP.",
     labels: SERVICE,
     per: PER_SERVICE,
-    more: "Of a question that was repeated, from the first time. Nothing while questions are not seen \
-           (`headless_observer_probe_enabled{probe=\"questions\"}`).",
+    more: "If the client repeats the query, the time begins with the first one. There are no values while the daemon cannot \
+           see queries (`headless_observer_probe_enabled{probe=\"questions\"}`).",
     example: "histogram_quantile(0.99, sum by (service, le) (rate(headless_dns_answer_seconds_bucket[10m])))",
     collect: |scrape, series| {
         for part in scrape.described() {
@@ -82,10 +82,10 @@ pub(super) const UNANSWERED: Metric = Metric {
     name: "headless_dns_unanswered",
     unit: None,
     kind: Kind::Counter,
-    help: "Questions over UDP that no DNS server answered within ten seconds, whatever they asked for.",
+    help: "Queries over UDP, for any name, that no DNS server answered within ten seconds.",
     labels: &["client_namespace", "client_workload"],
     per: "client",
-    more: "Of the first hundred clients; all others are `~other`. A server that answers later is not heard.",
+    more: "The first hundred clients have series of their own; all others are `~other`. Later responses are not used.",
     example: "sum by (client_namespace, client_workload) (rate(headless_dns_unanswered_total[10m])) > 0",
     collect: |scrape, series| {
         for row in &scrape.snapshot.unanswered {
@@ -99,10 +99,11 @@ pub(super) const ENDPOINTS_RATIO: Metric = Metric {
     name: "headless_dns_answer_endpoints_ratio",
     unit: None,
     kind: Kind::Histogram(bounds::SHARES),
-    help: "Share of the ready endpoints of the asked family that each whole answer for the Service's name listed.",
+    help: "Share of the ready endpoints of the queried address family that each complete answer for the Service's name \
+           listed.",
     labels: SERVICE,
     per: PER_SERVICE,
-    more: "1: all of them.",
+    more: "1 means all of them.",
     example: "1 - sum by (service) (rate(headless_dns_answer_endpoints_ratio_sum[10m])) / \
               sum by (service) (rate(headless_dns_answer_endpoints_ratio_count[10m]))",
     collect: |scrape, series| {
@@ -117,7 +118,7 @@ pub(super) const INCOMPLETE: Metric = Metric {
     name: "headless_dns_incomplete_responses",
     unit: None,
     kind: Kind::Counter,
-    help: "Whole answers that lacked an endpoint that had been ready for longer than the grace.",
+    help: "Answers that were not truncated, but lacked an endpoint that had been ready for longer than the grace.",
     labels: SERVICE,
     per: PER_SERVICE,
     more: "",
@@ -134,7 +135,7 @@ pub(super) const REMOVED_ANSWERED: Metric = Metric {
     name: "headless_dns_removed_answered",
     unit: None,
     kind: Kind::Counter,
-    help: "Answers that listed an endpoint that had left, after the grace.",
+    help: "Answers that listed an endpoint after it had left and the grace had passed.",
     labels: SERVICE,
     per: PER_SERVICE,
     more: "",
@@ -154,7 +155,7 @@ pub(super) const ANSWER_AGE: Metric = Metric {
     name: "headless_dns_answer_age",
     unit: Some(Unit::Seconds),
     kind: Kind::Histogram(bounds::SECONDS),
-    help: "Age of the DNS answer that a connection or an attempt was made by.",
+    help: "Age of the DNS answer that a connection or an attempt used.",
     labels: CLIENT,
     per: PER_CLIENT,
     more: "",
@@ -190,7 +191,7 @@ pub(super) const ANSWER_EXPIRED: Metric = Metric {
     name: "headless_dns_answer_expired_connections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts by an answer past its TTL.",
+    help: "Connections and attempts that used an answer past its TTL.",
     labels: CLIENT,
     per: PER_CLIENT,
     more: "",
@@ -208,10 +209,10 @@ pub(super) const RESOLVE_INTERVAL: Metric = Metric {
     name: "headless_dns_resolve_interval",
     unit: Some(Unit::Seconds),
     kind: Kind::Gauge,
-    help: "Mean time from one of the client's look-ups to the next of the same pod.",
+    help: "Mean time between consecutive lookups of one pod of the client.",
     labels: CLIENT,
     per: PER_CLIENT,
-    more: "Nothing before a second look-up. One look-up may have an answer of each family.",
+    more: "There is no value before the second lookup. One lookup may have an answer of each address family.",
     example: "headless_dns_resolve_interval_seconds > 300",
     collect: |scrape, series| {
         for (service, of) in scrape.diallers() {

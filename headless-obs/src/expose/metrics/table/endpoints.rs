@@ -13,7 +13,7 @@ pub(super) const READY: Metric = Metric {
     help: "Whether the endpoint is ready (1) or not ready, terminating or removed (0).",
     labels: ENDPOINT,
     per: PER_ENDPOINT,
-    more: "Only of Services that have clients on this node.",
+    more: "Only for Services that have clients on this node.",
     example: "count by (namespace, service) (max by (namespace, service, pod) (headless_endpoint_ready) == 1)",
     collect: |scrape, series| {
         for (service, endpoint) in scrape.endpoints() {
@@ -31,7 +31,7 @@ pub(super) const READY_TIMESTAMP: Metric = Metric {
     help: "When the endpoint became ready, in seconds since 1970.",
     labels: &["namespace", "service", "pod", "zone"],
     per: "endpoint that is ready",
-    more: "As far as the observer saw: nodes may differ, and `min` is nearest to the truth.",
+    more: "Each daemon reports when it saw that; nodes may differ, and the minimum is the most accurate.",
     example: "time() - min by (namespace, service, pod) (headless_endpoint_ready_timestamp_seconds) > 600",
     collect: |scrape, series| {
         for (service, endpoint) in scrape.endpoints() {
@@ -49,11 +49,10 @@ pub(super) const FIRST_CONNECTION: Metric = Metric {
     name: "headless_endpoint_first_connection",
     unit: Some(Unit::Seconds),
     kind: Kind::Histogram(bounds::SECONDS),
-    help: "Time from an endpoint's being ready to the client's first connection to it.",
+    help: "Time from the moment when an endpoint became ready to the client's first connection to it.",
     labels: CLIENT,
     per: PER_CLIENT,
-    more: "Of endpoints that became ready under the observer's eyes, once each. One that the client never connects to is \
-           not in it.",
+    more: "Counts each endpoint once that became ready while the daemon ran and that the client connected to.",
     example: "histogram_quantile(0.95, sum by (namespace, service, le) \
               (rate(headless_endpoint_first_connection_seconds_bucket[1h])))",
     collect: |scrape, series| {

@@ -1,4 +1,4 @@
-//! Metrics about the observer itself.
+//! Metrics about the daemon itself.
 
 use prometheus_client::registry::Unit;
 
@@ -9,8 +9,8 @@ pub(super) const EVENTS_LOST: Metric = Metric {
     name: "headless_observer_events_lost",
     unit: None,
     kind: Kind::Counter,
-    help: "What the observer lost. ring_full costs detail, totals stay exact; tracked_full connections are \
-           missing; flows_full ones are if the ring loses them too.",
+    help: "Events that the daemon lost. After ring_full, details are missing but totals are exact; after tracked_full, \
+           connections are missing; after flows_full, they are missing if the ring lost them, too.",
     labels: &["reason"],
     per: "reason",
     more: "",
@@ -23,7 +23,7 @@ pub(super) const DNS_REJECTED: Metric = Metric {
     name: "headless_observer_dns_rejected",
     unit: None,
     kind: Kind::Counter,
-    help: "DNS payloads that could not be decoded.",
+    help: "DNS payloads that the daemon could not decode.",
     labels: &["reason"],
     per: "reason",
     more: "",
@@ -36,12 +36,12 @@ pub(super) const DNS_REFUSED: Metric = Metric {
     name: "headless_observer_dns_refused",
     unit: None,
     kind: Kind::Counter,
-    help: "DNS payloads that were not used, since they answer no question of the socket that received them.",
+    help: "DNS payloads that the daemon did not use, because they answer no query of the socket that received them.",
     labels: &["reason"],
     per: "reason",
-    more: "`not_asked`: the socket asked nothing that this answers, or has its answer already, or asked more than ten seconds \
-           ago or before the observer began. `other_server`: it asked this, but not the server that answers. \
-           [troubleshooting.md](troubleshooting.md) says what else it can be but an attack.",
+    more: "`not_asked`: the socket sent no such query, or already has the response, or sent the query more than ten seconds ago or \
+           before the daemon started. `other_server`: the socket sent the query to another server. \
+           [troubleshooting.md](troubleshooting.md) lists causes other than an attack.",
     example: "sum by (node, reason) (rate(headless_observer_dns_refused_total[10m])) > 0",
     collect: |scrape, series| by_name(series, &scrape.snapshot.quality.dns_refused),
 };
@@ -51,10 +51,10 @@ pub(super) const LATE_CONNECTIONS: Metric = Metric {
     name: "headless_observer_late_connections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections whose detail was lost and which were attributed later, with the evidence at hand.",
+    help: "Connections whose event was lost, and which the daemon attributed later by the latest DNS answer.",
     labels: &[],
     per: "node",
-    more: "They are in the totals; which client, Service and endpoint is known, the DNS answer behind them is the latest at hand.",
+    more: "Totals include them. Client and endpoint are exact; the Service is that of the latest DNS answer.",
     example: "rate(headless_observer_late_connections_total[5m])",
     collect: |scrape, series| series.add([], scrape.snapshot.quality.late),
 };
@@ -64,11 +64,14 @@ pub(super) const UNATTRIBUTED_CONNECTIONS: Metric = Metric {
     name: "headless_observer_unattributed_connections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections to endpoints of headless Services that no DNS answer explains (no_dns: attributed by \
-           the address alone), or that are for none of them (other reasons).",
+    help: "Connections to endpoints of headless Services that no DNS answer explains (no_dns: attributed only by \
+           the address), or that belong to no Service (other reasons).",
     labels: &["reason"],
     per: "reason",
-    more: "`ambiguous`: without DNS evidence, and several Services have the address. `other_port`: not a port of the Service. `not_endpoint`: the client was told the address by the Service's name, and it never became an endpoint. `no_dns`: how many connections were attributed without DNS evidence; these are in `headless_connections_opened_total`, as `resolution=\"none\"`.",
+    more: "`ambiguous`: no DNS answer explains the connection, and several Services have the address. `other_port`: not a \
+           port of the Service. `not_endpoint`: an answer for the Service's name listed the address, which never became an \
+           endpoint. `no_dns`: attributed without a DNS answer; `headless_connections_opened_total` counts these with \
+           `resolution=\"none\"`.",
     example: "rate(headless_observer_unattributed_connections_total[5m])",
     collect: |scrape, series| by_name(series, &scrape.snapshot.quality.unattributed),
 };
@@ -78,10 +81,13 @@ pub(super) const EXCLUDED_CONNECTIONS: Metric = Metric {
     name: "headless_observer_excluded_connections",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections that were left out on purpose.",
+    help: "Connections that the daemon excludes on purpose.",
     labels: &["reason"],
     per: "reason",
-    more: "`boring`: passed over in the kernel, since their destination cannot be an endpoint. `probe`: from the node itself to a pod on it, without DNS, as the kubelet's health checks are. `proxy`: made by a service mesh's proxy for others, whose own connection counts. `other_node`: made on another node that shares the kernel. `observer`: made by the observer itself.",
+    more: "`boring`: ignored in the kernel, because the destination cannot be an endpoint. `probe`: from the node itself to a pod on it, \
+           without DNS, such as the kubelet's health checks. `proxy`: made by a service mesh's proxy for a client whose own \
+           connection counts. `other_node`: made on another node that shares the kernel. `observer`: made by the daemon \
+           itself.",
     example: "rate(headless_observer_excluded_connections_total[5m])",
     collect: |scrape, series| by_name(series, &scrape.snapshot.quality.excluded),
 };
@@ -91,7 +97,7 @@ pub(super) const MAP_ENTRIES: Metric = Metric {
     name: "headless_observer_map_entries",
     unit: None,
     kind: Kind::Gauge,
-    help: "Entries in use of a kernel map.",
+    help: "Entries in use in a kernel map.",
     labels: &["map"],
     per: "kernel map",
     more: "`FLOWS`, `TRACKED` and `BORING`.",
@@ -108,7 +114,7 @@ pub(super) const MAP_CAPACITY: Metric = Metric {
     name: "headless_observer_map_capacity",
     unit: None,
     kind: Kind::Gauge,
-    help: "Room of a kernel map.",
+    help: "Maximum number of entries of a kernel map.",
     labels: &["map"],
     per: "kernel map",
     more: "",
@@ -142,7 +148,7 @@ pub(super) const TOPOLOGY_SYNCED: Metric = Metric {
     name: "headless_observer_topology_synced",
     unit: None,
     kind: Kind::Gauge,
-    help: "Whether all Services and endpoints have been seen and their source is in touch.",
+    help: "Whether the daemon has read all Services and endpoints, and their source is reachable.",
     labels: &["source"],
     per: "source",
     more: "`kubernetes`, `files` or `dns`.",
@@ -158,10 +164,10 @@ pub(super) const TOPOLOGY_STALE: Metric = Metric {
     name: "headless_observer_topology_stale",
     unit: Some(Unit::Seconds),
     kind: Kind::Gauge,
-    help: "For how long the topology's source has been out of touch; 0 while it is in touch.",
+    help: "For how long the source of Services and endpoints has been unreachable; 0 while it is reachable.",
     labels: &["source"],
     per: "source",
-    more: "Services and endpoints are as they were then.",
+    more: "The daemon keeps the last known Services and endpoints.",
     example: "headless_observer_topology_stale_seconds > 300",
     collect: |scrape, series| {
         let topology = &scrape.snapshot.quality.topology;
@@ -176,10 +182,10 @@ pub(super) const TOPOLOGY_REFUSED: Metric = Metric {
     name: "headless_observer_topology_refused",
     unit: None,
     kind: Kind::Gauge,
-    help: "What the API server does not allow: 1 for each verb, resource and namespace (empty: all).",
+    help: "Requests that the API server does not allow: 1 for each verb, resource and namespace (empty: all).",
     labels: &["verb", "resource", "namespace"],
     per: "verb, resource and namespace",
-    more: "`list` or `watch`; `endpointslices`, `services`, `pods`. `/api/v1/snapshot` says what is lost by it.",
+    more: "`list` or `watch`; `endpointslices`, `services`, `pods`. `/api/v1/snapshot` names what is missing because of that.",
     example: "headless_observer_topology_refused",
     collect: |scrape, series| {
         for refusal in &scrape.snapshot.quality.topology.refused {
@@ -193,7 +199,7 @@ pub(super) const TOPOLOGY_REQUESTS: Metric = Metric {
     name: "headless_observer_topology_requests",
     unit: None,
     kind: Kind::Counter,
-    help: "Requests to the API server.",
+    help: "Requests that the daemon sent to the API server.",
     labels: &[],
     per: "node",
     more: "",
@@ -219,10 +225,10 @@ pub(super) const TOPOLOGY_WATCH_RESTARTS: Metric = Metric {
     name: "headless_observer_topology_watch_restarts",
     unit: None,
     kind: Kind::Counter,
-    help: "Watches that were opened again; the server ends each after some minutes.",
+    help: "Watches that the daemon opened again; the API server ends each after some minutes.",
     labels: &[],
     per: "node",
-    more: "So this grows slowly where all is well.",
+    more: "So this grows slowly in normal operation.",
     example: "increase(headless_observer_topology_watch_restarts_total[1h])",
     collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.watch_restarts),
 };
@@ -232,7 +238,7 @@ pub(super) const TOPOLOGY_RELISTS: Metric = Metric {
     name: "headless_observer_topology_relists",
     unit: None,
     kind: Kind::Counter,
-    help: "Watches whose objects were listed again, because the server had forgotten what happened meanwhile.",
+    help: "Watches whose objects the daemon listed again, because the API server no longer had the changes in between.",
     labels: &[],
     per: "node",
     more: "",
@@ -245,10 +251,10 @@ pub(super) const TOPOLOGY_REJECTED_OBJECTS: Metric = Metric {
     name: "headless_observer_topology_rejected_objects",
     unit: None,
     kind: Kind::Counter,
-    help: "Objects that could not be read; each stays as it was when it last could.",
+    help: "Objects that the daemon rejected; it keeps the last valid state of each.",
     labels: &[],
     per: "node",
-    more: "Counted with each of their changes; the log names them.",
+    more: "Each change of such an object counts; the log names the objects.",
     example: "increase(headless_observer_topology_rejected_objects_total[1h]) > 0",
     collect: |scrape, series| series.add([], scrape.snapshot.quality.topology.rejected_objects),
 };
@@ -258,7 +264,7 @@ pub(super) const BUILD_INFO: Metric = Metric {
     name: "headless_observer_build_info",
     unit: None,
     kind: Kind::Gauge,
-    help: "The observer's version; always 1.",
+    help: "Version of the daemon; always 1.",
     labels: &["version", "revision"],
     per: "node",
     more: "",
@@ -274,11 +280,11 @@ pub(super) const TOPOLOGY_LAST_EVENT: Metric = Metric {
     name: "headless_observer_topology_last_event_timestamp",
     unit: Some(Unit::Seconds),
     kind: Kind::Gauge,
-    help: "When the topology's source last said anything, in seconds since 1970.",
+    help: "When the source of Services and endpoints last sent anything, in seconds since 1970.",
     labels: &["source"],
     per: "source",
-    more: "Of the API server's watches, the one that has been silent for longest: bookmarks come each minute at least, \
-           so it is young where all is well. With `files` and `dns` it is the last change, which may be long ago.",
+    more: "With `kubernetes`, that of the watch that has been silent for longest: bookmarks come at least each minute, so \
+           in normal operation it is recent. With `files` and `dns`, the last change, which may be long ago.",
     example: "time() - headless_observer_topology_last_event_timestamp_seconds{source=\"kubernetes\"} > 300",
     collect: |scrape, series| {
         let topology = &scrape.snapshot.quality.topology;
@@ -293,7 +299,7 @@ pub(super) const START_TIMESTAMP: Metric = Metric {
     name: "headless_observer_start_timestamp",
     unit: Some(Unit::Seconds),
     kind: Kind::Gauge,
-    help: "Since when it observes, in seconds since 1970.",
+    help: "When the daemon began to observe, in seconds since 1970.",
     labels: &[],
     per: "node",
     more: "",
@@ -306,10 +312,10 @@ pub(super) const SERIES: Metric = Metric {
     name: "headless_observer_series",
     unit: None,
     kind: Kind::Gauge,
-    help: "Series of this exposition, each bucket of a histogram one.",
+    help: "Series of this exposition; each bucket of a histogram is one.",
     labels: &[],
     per: "node",
-    more: "Without the lines that tell when series began.",
+    more: "The lines with creation times of series do not count.",
     example: "sum(headless_observer_series)",
     collect: |_, series| series.add([], series.before() + 1),
 };
