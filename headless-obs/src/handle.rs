@@ -35,7 +35,7 @@ pub enum Request {
 
 /// The engine no longer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the observer has stopped; its log says why")]
+#[error("the observation has stopped; the log shows the reason")]
 pub struct Gone;
 
 /// Asks the engine; cheap to clone.
@@ -196,9 +196,9 @@ impl Observer {
     /// Returns when the observer ends although nobody stopped it.
     pub async fn ended(&mut self) -> anyhow::Error {
         match (&mut self.task).await {
-            Ok(Ok(())) => anyhow::anyhow!("the observer ended by itself"),
+            Ok(Ok(())) => anyhow::anyhow!("the observation ended unexpectedly; please report this"),
             Ok(Err(error)) => error,
-            Err(error) => anyhow::Error::new(error).context("the observer crashed; please report this"),
+            Err(error) => anyhow::Error::new(error).context("the observation crashed; please report this"),
         }
     }
 

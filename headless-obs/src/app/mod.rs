@@ -41,8 +41,8 @@ const UPDATES: usize = 64;
 /// The probes cannot be attached, or the topology cannot be read; with what to do about it.
 pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let readiness = Readiness::waiting_for([
-        ("probes", "are attached when the topology is complete"),
-        ("topology", "has not been read completely yet"),
+        ("probes", "not attached yet; they wait for the topology"),
+        ("topology", "not read completely yet"),
     ]);
     let source = Source::open(&observe).await?;
     let mut engine = Engine::new(engine::Config {
@@ -119,8 +119,10 @@ fn attach(
     work.adopt(&existing);
     // All that takes capabilities is done.
     match probe::give_up(work.maps(), reads_files) {
-        Ok(probe::GivenUp { dropped, kept }) => info!(dropped, kept, "capabilities given up"),
-        Err(error) => warn!(%error, "cannot give up capabilities that are not needed any more"),
+        Ok(probe::GivenUp { dropped, kept }) => {
+            info!(dropped, kept, "dropped the capabilities that are no longer needed")
+        }
+        Err(error) => warn!(%error, "cannot drop the capabilities that are no longer needed"),
     }
     Ok(work)
 }
@@ -223,7 +225,7 @@ impl Source {
         match self {
             Self::Files(path, _) => drop(tokio::spawn(async move {
                 if let Err(error) = sources::files::watch(path, sender).await {
-                    tracing::error!(%error, "changes of the manifests are no longer seen");
+                    tracing::error!(%error, "headless-obs no longer sees changes of the manifests");
                 }
             })),
             Self::Kubernetes(source) => drop(tokio::spawn(source.watch(sender))),

@@ -115,7 +115,7 @@ pub(super) fn take_in(engine: &mut Engine, readiness: &Readiness, update: Update
             }
         }
         Update::Refused(reason) => {
-            error!("topology refused, the last good one stays until this is repaired: {reason}");
+            error!("the topology is invalid, so the last valid one stays in use: {reason}");
         }
         Update::OutOfTouch(reason) => {
             engine.apply(now(), Change::Synced(false));

@@ -35,7 +35,7 @@ impl Turn {
         turn.look();
         if turn.root.is_some() && !waits && turn.claim.is_none() {
             warn!(
-                "another observer counts on this machine; who adds up the series of both counts twice: --stand-by"
+                "another headless-obs runs on this node; summing the metrics of both counts twice: use --stand-by"
             );
         }
         Ok(turn)
@@ -65,14 +65,14 @@ impl Turn {
             Err(error) => {
                 // Nobody can be kept waiting then, nor be waited for.
                 if self.waits {
-                    warn!(%error, "cannot tell whether another observer is at work here: not standing by");
+                    warn!(%error, "cannot find out whether another headless-obs runs on this node, so this one starts without standing by");
                 }
                 self.waits = false;
                 return true;
             }
         }
         if self.claim.is_none() && self.waits && !self.has_said {
-            info!("standing by until the observer that is at work here ends");
+            info!("standing by until the other headless-obs on this node ends");
             self.has_said = true;
         }
         self.claim.is_some()

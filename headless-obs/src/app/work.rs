@@ -257,7 +257,7 @@ impl Work {
                         service = name,
                         series,
                         "the metrics of a Service would have too many series, so {}; --max-series-per-service, \
-                         --max-series and --client-labels decide on that",
+                         --max-series and --client-labels set the limits",
                         detail.lost()
                     );
                 }
@@ -297,7 +297,7 @@ impl Work {
         }
         for address in effects.bore {
             if !self.loaded.maps.bore(mapped(address)) {
-                warn!(%address, "no room for one more boring address: raise --max-boring to save work");
+                warn!(%address, "the kernel map of ignored destinations is full: raise --max-boring to save work");
             }
         }
         if !self.taps.is_empty() {

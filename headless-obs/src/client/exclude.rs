@@ -25,7 +25,7 @@ struct Pattern {
 /// A pattern that no client can match.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no pattern for clients; write one like `monitoring/*`, `*-exporter` or `shop/web`, or none"
+    "`{0}` is not a pattern for clients; write one like `monitoring/*`, `*-exporter` or `shop/web`, or none"
 )]
 pub struct BadPattern(String);
 

@@ -37,7 +37,7 @@ pub enum Unmergeable {
     #[error("there is no snapshot")]
     Nothing,
     /// A node's figures are in two of them already, and would count twice.
-    #[error("node {0} is part of several of the snapshots; leave out all but one of these")]
+    #[error("node {0} is in several of the snapshots; give only one of them")]
     Twice(String),
 }
 

@@ -30,10 +30,10 @@ pub(super) fn render(service: &Service) -> Markup {
                     th scope="col" class="n" { "Answers" }
                     th scope="col" class="n" { "Addresses" }
                     th scope="col" class="n" { "TTL" }
-                    th scope="col" class="n" { "Asks every" }
-                    th scope="col" class="n" { "Oldest used" }
+                    th scope="col" class="n" { "Lookup every" }
+                    th scope="col" class="n" { "Oldest answer used" }
                     th scope="col" class="n" { "Past TTL" }
-                    th scope="col" { "Place taken: connections" }
+                    th scope="col" { "Position: connections" }
                 }
             }
             tbody { @for client in ranked.iter().take(ROWS) { (row(client)) } }
@@ -83,7 +83,7 @@ fn row(client: &Client) -> Markup {
 
 fn verdict(client: &Client) -> Markup {
     if let Some(reason) = &client.excluded {
-        return html! { span class="dim" title=(excluded_in_words(reason)) { "does not count" } };
+        return html! { span class="dim" title=(excluded_in_words(reason)) { "excluded" } };
     }
     if let Some(verdict) = &client.verdict {
         let paint = verdict_paint(verdict.cause, verdict.confidence);

@@ -70,7 +70,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
     };
     html! {
         h3 { (title) }
-        @if service.endpoints.is_empty() { p { "It has no endpoints." } } @else {
+        @if service.endpoints.is_empty() { p { "This Service has no endpoints." } } @else {
             (wide(title, &table))
             (view.legend())
         }
@@ -215,7 +215,7 @@ impl View<'_> {
             _ => words += &format!("; {state}"),
         }
         if let Some(first) = endpoint.first_answered {
-            words += &format!("; first answered {}", at(first));
+            words += &format!("; first DNS answer {}", at(first));
         }
         if let Some(first) = self.firsts.get(endpoint.pod.as_str()) {
             words += &format!("; first connection {}", at(*first));
@@ -260,7 +260,7 @@ impl View<'_> {
                     svg width="22" height="9" aria-hidden="true" { line class="life not" x2="22" y1="4.5" y2="4.5" {} } "not ready"
                 }
                 span {
-                    svg width="9" height="9" viewBox="-4.5 -4.5 9 9" aria-hidden="true" { path class="gone" d="M-3-3 3 3M3-3-3 3" {} } "left"
+                    svg width="9" height="9" viewBox="-4.5 -4.5 9 9" aria-hidden="true" { path class="gone" d="M-3-3 3 3M3-3-3 3" {} } "removed"
                 }
                 span {
                     svg width="10" height="9" viewBox="-5 -4.5 10 9" aria-hidden="true" { path class="told" d="M-4-3.5h8L0 3.5z" {} }

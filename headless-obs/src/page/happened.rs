@@ -15,9 +15,9 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
     html! {
         details {
             summary {
-                "What happened, in order of time"
+                "Timeline"
                 @if left_out > 0 {
-                    ", without " (thousands(left_out.try_into().unwrap_or(u64::MAX))) " moments that matter less"
+                    ", without " (thousands(left_out.try_into().unwrap_or(u64::MAX))) " less important events"
                 }
             }
             ol { @for one in &shown { li { (moment(one.at, snapshot.to)) (one.in_words()) } } }

@@ -26,7 +26,7 @@ pub(super) fn render(service: &Service) -> Markup {
     let columns = Columns { pods: &pods, hidden };
     let table = html! {
         table class="matrix" {
-            caption { "Connections opened, and their share of the client's." }
+            caption { "Opened connections, and their share of the client's connections." }
             thead {
                 tr {
                     th scope="col" { "Client" }

@@ -69,8 +69,8 @@ pub fn render(snapshot: &Snapshot, place: Place) -> String {
                 }
                 footer {
                     p {
-                        "headless-obs " (env!("CARGO_PKG_VERSION")) ". Connections are attributed by the DNS answers that \
-                         clients themselves received; times are UTC."
+                        "headless-obs " (env!("CARGO_PKG_VERSION")) ". It attributes connections by the DNS answers that the \
+                         clients received. Times are UTC."
                     }
                 }
             }
@@ -86,15 +86,15 @@ fn header(snapshot: &Snapshot, place: Place, title: &str) -> Markup {
         header {
             h1 { (title) }
             p class="dim" {
-                (services) ", seen for " (seconds) ", as of "
+                (services) ", observed for " (seconds) " until "
                 time datetime=(snapshot.to) { (snapshot.to.strftime("%F %T UTC")) }
                 @if place == Place::Daemon { span class="live" { " · " a href="/" { "Reload" } } }
             }
             (quality::headline(snapshot))
             @if place == Place::Daemon {
-                nav aria-label="What else is served here" class="dim" {
+                nav aria-label="Other pages" class="dim" {
                     a href="/metrics" { "/metrics" } " for Prometheus · "
-                    a href="/api/v1/snapshot" { "/api/v1/snapshot" } " everything as JSON · "
+                    a href="/api/v1/snapshot" { "/api/v1/snapshot" } " as JSON · "
                     a href="/readyz" { "/readyz" } " · " a href="/healthz" { "/healthz" }
                 }
             }

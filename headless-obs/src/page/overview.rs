@@ -25,7 +25,7 @@ pub(super) fn render(snapshot: &Snapshot, services: &[&Service]) -> Markup {
                     th scope="col" class="n" { "per second" }
                     th scope="col" class="n" { "Coverage" }
                     th scope="col" class="n" { "Peak/mean" }
-                    th scope="col" class="n" { abbr title="how far from random choice, in standard deviations" { "z" } }
+                    th scope="col" class="n" { abbr title="distance from random choice, in standard deviations" { "z" } }
                     th scope="col" class="n" { "Idle" }
                     th scope="col" class="n" { "Stale" }
                     th scope="col" { "Verdict" }
@@ -38,15 +38,16 @@ pub(super) fn render(snapshot: &Snapshot, services: &[&Service]) -> Markup {
         section aria-labelledby="overview" {
             h2 id="overview" { "Services by waste" }
             p class="dim" {
-                "Waste is what the busiest endpoint has above the mean, over the mean, times connections a second."
+                "Waste is (peak/mean − 1) × connections a second: the capacity that stays unused if every pod is sized for \
+                 the load of the busiest one."
             }
             @if services.is_empty() {
-                p { "No headless Service was seen. `headless-obs report` says why that may be." }
+                p { "No headless Service was seen. `headless-obs report` lists possible reasons." }
             } @else {
                 (wide("Services by waste", &table))
             }
             @if folded > 0 {
-                p class="folded" { "… and " (plural(count(folded), "more Service")) " that waste less." }
+                p class="folded" { "… and " (plural(count(folded), "more Service")) " with less waste." }
             }
         }
     }

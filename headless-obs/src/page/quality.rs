@@ -24,14 +24,14 @@ pub(super) fn render(snapshot: &Snapshot) -> Markup {
     let text = lines(snapshot);
     html! {
         section aria-labelledby="quality" {
-            h2 id="quality" { "How much of the truth this shows" }
+            h2 id="quality" { "Quality of the data" }
             ul class="plain" {
                 @for (paint, line) in text.iter().take(LINES) {
                     li class=(class(*paint)) { (sign(*paint)) (line) }
                 }
             }
             table {
-                caption { "Room in the kernel" }
+                caption { "Kernel maps" }
                 thead {
                     tr {
                         th scope="col" { "Map" }

@@ -56,7 +56,7 @@ fn figures(service: &Service) -> Markup {
                 &chance(format!("by chance {}", percent(spread.expected_coverage))), Paint::Bold))
             (item("Peak to mean", &known(figure(spread.peak_to_mean)),
                 &chance(format!("by chance {:.2}", spread.expected_peak_to_mean)), paint(is_uneven)))
-            (item("CV", &known(figure(spread.cv)), &chance(format!("without chance {:.2}", spread.cv_corrected)), Paint::Bold))
+            (item("CV", &known(figure(spread.cv)), &chance(format!("corrected for chance {:.2}", spread.cv_corrected)), Paint::Bold))
             (item("Jain", &known(figure(spread.jain)), "", Paint::Bold))
             (item("z", &spread.z.map_or(NONE.to_owned(), |z| format!("{z:.1}")), "", Paint::Bold))
             (item("Waste", &format!("{:.1}", service.waste), "connections/s", Paint::Bold))
@@ -77,13 +77,13 @@ fn dns(service: &Service) -> Markup {
         dl aria-label="DNS answers" {
             (item("DNS answers", &thousands(dns.answers), &clean(&counted(&dns.transports)), Paint::Bold))
             @if dns.answers > 0 {
-                (item("List ready endpoints", &percent(dns.completeness), "", paint(u64::from(dns.completeness < 1.0))))
+                (item("Ready endpoints listed", &percent(dns.completeness), "", paint(u64::from(dns.completeness < 1.0))))
             }
-            (number("Truncated", dns.truncated, &format!("{} connections by one", thousands(dns.truncated_used))))
-            (number("Lack a ready endpoint", dns.incomplete, ""))
-            (number("List one that left", dns.removed_answered, ""))
+            (number("Truncated", dns.truncated, &format!("used by {} connections", thousands(dns.truncated_used))))
+            (number("Lacking a ready endpoint", dns.incomplete, ""))
+            (number("Listing one that left", dns.removed_answered, ""))
             (number("Denied", dns.denied, ""))
-            (item("Other answers", &thousands(total(&others)), &counted(&others), Paint::Bold))
+            (item("Other responses", &thousands(total(&others)), &counted(&others), Paint::Bold))
         }
     }
 }

@@ -31,13 +31,13 @@ fn verdicts_come_with_evidence_and_fix_and_the_worst_service_first() {
     assert!(place("id=\"s0-name\">shop/orders") < place("id=\"s1-name\">shop/sessions"));
     for text in [
         "answer_order",
-        "It took the first address 215 times of 215",
+        "215 of 215 selections took the first address",
         "Let the DNS server shuffle",
         "docs/verdicts.md#answer_order",
-        "1 of 3 endpoints gets nothing: orders-2",
-        "orders-3 left",
-        "first answered 2026-01-01 00:00:01; first connection 2026-01-01 00:00:02",
-        "Not attached: existing",
+        "1 of 3 endpoints gets no connections: orders-2",
+        "orders-3 was removed",
+        "first DNS answer 2026-01-01 00:00:01; first connection 2026-01-01 00:00:02",
+        "Probes that are not attached: existing",
     ] {
         place(text);
     }
@@ -86,9 +86,9 @@ fn of_several_nodes_it_says_which_are_missing() {
     snapshot.nodes = vec![Part::of(&sample::snapshot()), Part::missing("n3", "connection refused")];
     let page = render(&snapshot, Place::File);
     assert!(page.contains("<h1>Headless Services on nodes n1, n2</h1>"), "{page}");
-    assert!(
-        page.contains("1 of 2 nodes (50%) are missing, and what their clients do: n3: connection refused.")
-    );
+    assert!(page.contains(
+        "No data from 1 of 2 nodes (50%); their clients are not included: n3: connection refused."
+    ));
 }
 
 /// A Service of many endpoints and clients, each bucket of its history taken.
@@ -143,5 +143,5 @@ fn nothing_is_a_page_too() {
     snapshot.services.clear();
     assert!(render(&snapshot, Place::File).contains("No headless Service was seen"));
     snapshot.services = vec![Service { name: "quiet".into(), ..Service::default() }];
-    assert!(render(&snapshot, Place::File).contains("It has no endpoints"));
+    assert!(render(&snapshot, Place::File).contains("This Service has no endpoints"));
 }

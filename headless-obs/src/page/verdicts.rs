@@ -20,7 +20,7 @@ pub(super) fn render(service: &Service) -> Markup {
         h3 { "Verdicts" }
         @if let Some(idle) = idle_in_words(service) { p class="warn" { "! " (idle) "." } }
         @if wrong.is_empty() {
-            p class="dim" { "No client does anything that should be changed." }
+            p class="dim" { "No client needs a change." }
         } @else {
             div class="cards" {
                 @for (client, verdict, concerned) in wrong.iter().take(CARDS) { (card(client, verdict, *concerned)) }

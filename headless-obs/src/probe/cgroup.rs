@@ -66,7 +66,7 @@ impl CgroupRoot {
                 fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
             })
             .map_err(|error| {
-                ProbeError::Cgroup(format!("none is mounted, and mounting one failed: {error}"))
+                ProbeError::Cgroup(format!("it is not mounted, and mounting it failed: {error}"))
             })?;
         let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         Ok(Self { fd, path: PathBuf::from(format!("/proc/self/fd/{number}")), how: "private mount" })

@@ -159,7 +159,7 @@ fn finish(
     match watched {
         Ok(()) => drop(hooks.insert("questions".to_owned(), "cgroup_skb/egress".to_owned())),
         Err(error) => {
-            warn!(%error, "questions are not seen: every DNS answer is believed, also one that nobody asked for");
+            warn!(%error, "cannot see DNS queries, so headless-obs accepts every DNS response, even unsolicited ones");
         }
     }
     let adopted = match kernel_btf {
@@ -173,7 +173,7 @@ fn finish(
             existing
         }
         Err(error) => {
-            warn!(%error, "connections that are open already stay unknown: figures of open connections start at zero");
+            warn!(%error, "cannot list connections that are already open, so counts of open connections start at zero");
             Vec::new()
         }
     };
@@ -281,6 +281,6 @@ fn forward_log(ebpf: &mut Ebpf) {
         Ok(logger) => {
             tokio::spawn(super::ring::forward(logger));
         }
-        Err(error) => warn!(%error, "no diagnostics from the kernel programs"),
+        Err(error) => warn!(%error, "cannot read diagnostics of the kernel programs"),
     }
 }

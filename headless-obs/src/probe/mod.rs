@@ -114,14 +114,14 @@ pub enum ProbeError {
     },
     /// In a container that sees its own processes alone.
     #[error(
-        "the kernel lists the sockets of this container alone; let it see the node's processes (hostPID: true, or \
+        "the kernel lists only the sockets of this container; let it see the node's processes (hostPID: true, or \
          docker's --pid=host)"
     )]
     OwnProcesses,
     /// No BTF in the kernel.
     #[error(
         "the kernel has no BTF (/sys/kernel/btf/vmlinux): use a kernel with CONFIG_DEBUG_INFO_BTF=y, or \
-         --tcp-hook tracepoint, which works without and sees no failure reasons"
+         --tcp-hook tracepoint, which needs no BTF but shows no failure reasons"
     )]
     NoBtf,
     /// BTF that cannot be used.
@@ -139,8 +139,8 @@ pub enum ProbeError {
     Cgroup(String),
     /// Only a container's own cgroup.
     #[error(
-        "{} shows this container alone, so no other's DNS answers would be seen: mount the node's /sys/fs/cgroup into \
-         it, at any place (a hostPath volume, or docker's -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro)", .0.display()
+        "{} shows only this container, so the DNS answers of others stay invisible: mount the node's /sys/fs/cgroup \
+         into this container, at any path (a hostPath volume, or docker's -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro)", .0.display()
     )]
     OwnCgroup(PathBuf),
     /// A program or map was refused.
@@ -152,7 +152,7 @@ pub enum ProbeError {
         why: String,
     },
     /// The ring cannot be waited for.
-    #[error("the event ring cannot be read: {0}")]
+    #[error("cannot read the event ring: {0}")]
     Ring(std::io::Error),
 }
 

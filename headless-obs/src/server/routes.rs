@@ -33,7 +33,9 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
         .route("/api/v1/snapshot", get(snapshot))
         .route("/readyz", get(ready))
         .route("/healthz", get(health))
-        .fallback(async || (StatusCode::NOT_FOUND, "nothing here; / leads to what there is\n"))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "not found; / has the report, and links to everything else\n")
+        })
         .layer(middleware::from_fn(in_time))
         .with_state(Parts { engine, readiness })
 }
@@ -42,10 +44,11 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_elapsed) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the observer did not answer in time; its log may say why\n")
-                .into_response()
-        }
+        Err(_elapsed) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the daemon did not answer in time; its log may show the reason\n",
+        )
+            .into_response(),
     }
 }
 
@@ -119,6 +122,6 @@ fn typed(kind: &'static str, body: Vec<u8>) -> Response {
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "cannot write the answer");
-    (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the answer: {error}\n")).into_response()
+    tracing::error!(%error, "cannot write the response");
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the response: {error}\n")).into_response()
 }

@@ -46,7 +46,7 @@ pub enum FilesError {
         reason: io::Error,
     },
     /// A file is too large.
-    #[error("{}: is larger than {} MiB; leave out what is no Service, EndpointSlice or Pod", .path.display(), MAX_BYTES >> 20)]
+    #[error("{}: is larger than {} MiB; remove objects that are no Service, EndpointSlice or Pod", .path.display(), MAX_BYTES >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum FilesError {
         flaw: Box<Flaw>,
     },
     /// There is nothing to observe.
-    #[error("{}: holds no Service, EndpointSlice, Endpoints or Pod; write them with kubectl get -o yaml (a folder's files must end in .yaml, .yml or .json)", .path.display())]
+    #[error("{}: contains no Service, EndpointSlice, Endpoints or Pod; write them with kubectl get -o yaml (a folder's files must end in .yaml, .yml or .json)", .path.display())]
     Empty {
         /// The file or folder.
         path: PathBuf,

@@ -162,7 +162,7 @@ impl Manifest {
                 file = place.source,
                 document = place.document,
                 object = place.object,
-                "passed over"
+                "ignored an object of another kind"
             ),
         }
         Ok(())

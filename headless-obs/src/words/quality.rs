@@ -54,7 +54,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         ("unattributed", &quality.unattributed),
         ("excluded", &quality.excluded),
         ("undecodable DNS", &quality.dns_rejected),
-        ("refused DNS", &quality.dns_refused),
+        ("refused DNS responses", &quality.dns_refused),
     ];
     let aside: Vec<_> = aside
         .iter()

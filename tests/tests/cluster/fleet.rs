@@ -108,7 +108,7 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
     // Nobody listens there: named, with what that means, and no error.
     let words = ["report", "--from", &one, "--from", &other, "--from", "127.0.0.1:1"];
     let (code, out, _) = run(shared, &program().unwrap(), &words);
-    assert!(code == Some(0) && out.contains("1 of 3 nodes (33%) are missing"), "{out}");
+    assert!(code == Some(0) && out.contains("No data from 1 of 3 nodes (33%)"), "{out}");
     assert!(
         out.contains("http://127.0.0.1:1/api/v1/snapshot refused") && out.starts_with("Nodes n1, n2,"),
         "{out}"
@@ -175,11 +175,11 @@ pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shar
     std::os::unix::fs::symlink(program().unwrap(), &plugin).unwrap();
     let words = ["report", "--fleet-namespace", &name, "--fleet", "--kubeconfig", allowed];
     let (code, out, err) = run(shared, &plugin, &words);
-    assert!(code == Some(0) && out.contains("1 of 3 nodes (33%) are missing"), "{out}{err}");
+    assert!(code == Some(0) && out.contains("No data from 1 of 3 nodes (33%)"), "{out}{err}");
 
     let refused = kubeconfig("nobody");
     let words = ["report", "--fleet", "--fleet-namespace", &name, "--kubeconfig", refused.to_str().unwrap()];
     let (code, _, err) = run(shared, &program().unwrap(), &words);
-    assert!(code == Some(1) && err.contains("does not allow to list pods in proxied"), "{err}");
+    assert!(code == Some(1) && err.contains("does not allow you to list pods in proxied"), "{err}");
     assert!(err.contains("docs/fleet.md"), "{err}");
 }

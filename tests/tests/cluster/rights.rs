@@ -33,7 +33,7 @@ spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080
         let source = observed.source(|source| source["refused"][0]["resource"] == resource);
         assert_eq!(source["refused"].as_array().unwrap().len(), 1, "{source:#}");
         let log = observed.observer.log();
-        let told = format!("does not allow to watch {resource}; lost: ");
+        let told = format!("does not allow headless-obs to watch {resource}, so it lacks ");
         assert_eq!(log.matches(&told).count(), 1, "{log}");
         assert!(log.contains("grant list and watch with a ClusterRole"), "{log}");
     };
@@ -48,7 +48,7 @@ spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080
     refused(&pods, "pods");
     pods.has(&name, "outside", &["192.0.2.7"]);
     // Without slices: nothing.
-    slices.not_ready("does not allow to watch endpointslices");
+    slices.not_ready("does not allow headless-obs to watch endpointslices");
     refused(&slices, "endpointslices");
 
     // Granted later.
@@ -119,7 +119,10 @@ pub(crate) fn doctor_names_what_is_missing(shared: &Shared) {
     let pods = check("access to pods");
     assert_eq!(pods["status"], "warn");
     assert!(
-        pods["found"].as_str().unwrap().starts_with("not allowed: list, watch; lost: names of client pods")
+        pods["found"]
+            .as_str()
+            .unwrap()
+            .starts_with("not allowed: list, watch; without it headless-obs lacks names of client pods")
     );
     assert!(pods["remedy"].as_str().unwrap().contains("ClusterRole"));
 }

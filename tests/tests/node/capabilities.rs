@@ -67,7 +67,7 @@ fn it_gives_up_what_attaching_took_and_goes_on_counting() {
     chown(home, Some(65534), Some(65534)).unwrap();
     fs::set_permissions(home, Permissions::from_mode(0o700)).unwrap();
     let observer = shop.observe(&[], &[]);
-    let log = log_when(&observer, "capabilities given up");
+    let log = log_when(&observer, "dropped the capabilities that are no longer needed");
     assert!(
         log.contains("CAP_PERFMON, CAP_BPF and ") && log.contains("kept=\"CAP_DAC_READ_SEARCH\""),
         "{log}"
@@ -87,7 +87,7 @@ fn it_gives_up_what_attaching_took_and_goes_on_counting() {
 fn with_three_capabilities_it_works_and_ends_up_with_none() {
     let mut shop = Shop::open();
     let observer = shop.observe(&WITH_THREE, &[]);
-    let log = log_when(&observer, "capabilities given up");
+    let log = log_when(&observer, "dropped the capabilities that are no longer needed");
     assert!(log.contains("dropped=\"CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF\" kept=\"none\""), "{log}");
     assert!(!log.contains("WARN"), "{log}");
     it_works(&mut shop, &observer);

@@ -36,7 +36,7 @@ fn report_observes_and_prints_what_the_servers_counted() {
     let table = shop.live(&options);
     let raw = shop.live(&[&options[..], &["-o", "json"]].concat());
     for report in [&table, &raw] {
-        report.wait_for("observing for 10 min; Ctrl-C ends it and prints what was seen");
+        report.wait_for("observing for 10 min; Ctrl-C ends the observation and prints the result");
     }
     shop.connect(60);
     let (table, raw) = (table.end(Signal::INT), raw.end(Signal::INT));
@@ -113,7 +113,7 @@ fn trace_prints_every_connection_and_answer() {
     let all = shop.live(&[&options[..], &["-o", "json"]].concat());
     let parts = shop.live(&[&options[..], &["-o", "json", "--service", "shop/parts"]].concat());
     for trace in [&text, &all, &parts] {
-        trace.wait_for("tracing; Ctrl-C ends it");
+        trace.wait_for("tracing; Ctrl-C stops it");
     }
     shop.connect(20);
     let asks = ClientSpec { per_lookup: 2, ..ClientSpec::new(PARTS, PORT, shop.scene.resolver, 6) };
@@ -272,7 +272,7 @@ fn doctor_finds_nothing_wrong_here() {
     assert_eq!(found("pods"), "5 run here");
     let text = shop.run(&[], &options);
     assert!(
-        text.code == Some(0) && text.out.contains("All is well") && !text.out.contains(ESCAPE),
+        text.code == Some(0) && text.out.contains("All checks passed") && !text.out.contains(ESCAPE),
         "{text:?}"
     );
 }

@@ -39,7 +39,7 @@ fn with_its_own_hierarchy_alone_it_refuses_to_start() {
     let words = ["run", "--listen", "127.0.0.1:0"];
     let ran = shop.run(&container("NODE="), &words);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    for hint in ["/mnt/own shows this container alone", "mount the node's /sys/fs/cgroup", "hostPath"] {
+    for hint in ["/mnt/own shows only this container", "mount the node's /sys/fs/cgroup", "hostPath"] {
         assert!(ran.err.contains(hint), "{hint}: {ran:?}");
     }
     let doctor = shop.run(&container("NODE="), &["doctor", "--listen", "127.0.0.1:0"]);

@@ -76,7 +76,7 @@ fn without_root_it_says_what_it_needs() {
     assert!(
         text.code == Some(1)
             && text.out.contains("FAIL  privileges")
-            && text.out.contains("→ run it with sudo"),
+            && text.out.contains("→ run headless-obs with sudo"),
         "{text:?}"
     );
 }
@@ -95,7 +95,12 @@ fn without_btf_the_classic_tracepoint_counts_exactly() {
         (&"tracepoint".into(), 200)
     );
     let report = shop.run(&[], &["report", "--from", &observer.address().to_string()]);
-    assert!(report.out.contains("Not attached: existing; `headless-obs doctor` says why."), "{report:?}");
+    assert!(
+        report
+            .out
+            .contains("Probes that are not attached: existing; run `headless-obs doctor` for the reason."),
+        "{report:?}"
+    );
 
     let strict = shop.run(&wrapper, &["run", "--listen", "127.0.0.1:0", "--tcp-hook", "tp_btf"]);
     refused(
@@ -205,7 +210,7 @@ fn a_manifest_that_becomes_invalid_leaves_the_last_good_state() {
     let draft = shop.scene.lab.folder().join(".draft");
     fs::write(&draft, good.replacen("\"port\": 8080", "\"port\": \"many\"", 1)).unwrap();
     fs::rename(&draft, &path).unwrap();
-    let log = log_when(&observer, "topology refused");
+    let log = log_when(&observer, "the topology is invalid");
     assert!(
         log.contains(&path) && log.contains("document 1 (Service orders)") && log.contains("port"),
         "{log}"
@@ -246,7 +251,10 @@ fn full_maps_are_counted_and_named_with_their_option() {
     let seen = sum(orders(&snapshot), "opened");
     assert!(seen <= 8 && seen + lost(&snapshot, "tracked_full") >= 12, "{snapshot:#}");
     log_when(&observer, "raise --max-connections");
-    footer(&observer, &["Incomplete, totals are too low:", "tracked_full; raise --max-connections."]);
+    footer(
+        &observer,
+        &["Totals are too low, because events were lost:", "tracked_full; raise --max-connections."],
+    );
     client.close(12).unwrap();
     observer.kill();
 
@@ -259,7 +267,7 @@ fn full_maps_are_counted_and_named_with_their_option() {
     footer(
         &observer,
         &[
-            "Incomplete, totals are too low:",
+            "Totals are too low, because events were lost:",
             "flows_full; raise --max-flows.",
             "FLOWS is 100% full; raise --max-flows",
         ],

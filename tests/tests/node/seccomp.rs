@@ -32,7 +32,7 @@ fn it_works(hook: &str) {
     let observer = shop.observe(&words(&wrapper), &["--tcp-hook", hook]);
     let status = fs::read_to_string(format!("/proc/{}/status", observer.pid())).unwrap();
     assert!(status.contains("\nSeccomp:\t2\n"), "{status}");
-    let log = log_when(&observer, "capabilities given up");
+    let log = log_when(&observer, "dropped the capabilities that are no longer needed");
     assert!(!log.contains("WARN"), "{log}");
     shop.connect(100);
     let snapshot =

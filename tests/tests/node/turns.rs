@@ -49,7 +49,7 @@ fn one_that_stands_by_counts_nothing_until_the_other_ends_however_it_ends() {
     }
     // One that was not told to wait does not, and says what comes of it.
     let beside = shop.observe(&[], &cgroup);
-    log_when(&beside, "another observer counts on this machine");
+    log_when(&beside, "another headless-obs runs on this node");
     shop.connect(10);
     assert_eq!(sum(orders(&beside.snapshot_when(PATIENCE, ten).unwrap()), "opened"), 10);
     assert_eq!(sum(orders(&at_work.snapshot_when(PATIENCE, ten).unwrap()), "opened"), 10);

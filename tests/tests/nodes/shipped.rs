@@ -39,6 +39,6 @@ pub(crate) fn doctor_finds_nothing_wrong_in_the_pods(shared: &Shared) {
     for daemon in shared.daemons() {
         let (code, text) = daemon.exec(&["doctor", "--listen", "127.0.0.1:0"]);
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("All is well"), "{}: {text}", daemon.node);
+        assert!(text.contains("All checks passed"), "{}: {text}", daemon.node);
     }
 }

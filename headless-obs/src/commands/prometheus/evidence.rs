@@ -35,7 +35,7 @@ fn spread(service: &Service, client: &Client) -> Vec<String> {
     let peak = mature.map(|(_, own)| (count(own), &own.pod)).max_by_key(|(count, _)| *count);
     let peak = peak.map(|(count, pod)| {
         let share = percent(count as f64 / spread.connections as f64);
-        format!("The busiest is {pod} with {} ({share}).", plural(count, "connection"))
+        format!("The busiest endpoint is {pod} with {} ({share}).", plural(count, "connection"))
     });
     [verdict::figures(spread, what)].into_iter().chain(peak).collect()
 }
@@ -45,7 +45,7 @@ fn stale(client: &Client) -> Vec<String> {
     kinds.remove("grace");
     let stale = total(&kinds);
     let share = part(stale, attempts(client.endpoints.iter()), "connections and attempts");
-    let line = || format!("{share} went to what was no ready endpoint: {}.", counted(&kinds));
+    let line = || format!("{share} went to addresses that were no ready endpoint: {}.", counted(&kinds));
     (stale > 0).then(line).into_iter().collect()
 }
 
@@ -58,14 +58,14 @@ fn dns(service: &Service) -> Vec<String> {
     let lacking = (dns.incomplete > 0).then(|| {
         let lacked = part(dns.incomplete, dns.answers, "answers for the Service");
         let listed = percent(dns.completeness);
-        format!("{lacked} lacked an endpoint that had long been ready; answers list {listed} in the mean.")
+        format!("{lacked} lacked an endpoint that had long been ready; on average, answers list {listed} of the ready ones.")
     });
     left.into_iter().chain(lacking).collect()
 }
 
 fn ports(client: &Client) -> Vec<String> {
     let at = |port: u16, count| {
-        format!("{} at port {port}, which the endpoint does not have.", plural(count, "attempt"))
+        format!("{} went to port {port}, which the endpoint does not have.", plural(count, "attempt"))
     };
     client.other_ports.iter().map(|other| at(other.port, other.connections)).collect()
 }

@@ -56,10 +56,10 @@ impl fmt::Debug for Prometheus {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrometheusError {
     /// No way there.
-    #[error("{0} cannot be reached: {1}; check the address, or `kubectl port-forward` to it")]
+    #[error("cannot reach {0}: {1}; check the address, or use `kubectl port-forward`")]
     Unreachable(PrometheusUrl, String),
     /// No answer in time.
-    #[error("{0} did not answer within {seconds} s; is it overloaded? A shorter --for costs it less", seconds = TIMEOUT.as_secs())]
+    #[error("{0} did not answer within {seconds} s; if it is overloaded, try a shorter --for", seconds = TIMEOUT.as_secs())]
     Timeout(PrometheusUrl),
     /// It wants to know who asks.
     #[error("{0} answers {1}: give --prometheus-token-file or --prometheus-header 'Authorization: …'")]
@@ -78,7 +78,7 @@ pub(super) enum PrometheusError {
     Token(PathBuf, String),
     /// Nobody is scraped.
     #[error(
-        "{0} has no metrics of headless-obs{of}: have it scrape the daemons (docs/fleet.md)",
+        "{0} has no metrics of headless-obs{of}: let it scrape the daemons (docs/fleet.md)",
         of = .1.as_ref().map_or(String::new(), |selector| format!(" with {selector}"))
     )]
     NoMetrics(PrometheusUrl, Option<String>),

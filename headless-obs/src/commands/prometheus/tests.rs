@@ -140,7 +140,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
     let lines: Vec<_> = quality::lines(&snapshot).into_iter().map(|(_, line)| line).collect();
     assert_eq!(
         lines[0],
-        "1 of 3 nodes (33%) are missing, and what their clients do: n3: Prometheus cannot scrape it."
+        "No data from 1 of 3 nodes (33%); their clients are not included: n3: Prometheus cannot scrape it."
     );
     let outcome = gate::judge(&snapshot, &[FailOn::Imbalance]);
     let warning = "warning: 1 of 3 nodes are missing or not in sync (n3): --fail-on imbalance may have missed \
@@ -151,7 +151,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
     let synced = ["n1", "n2"].map(|node| row(&[("node", node)], if node == "n1" { "1" } else { "0" }));
     let snapshot = self::snapshot(with(&Query::Synced.text(&scope()), synced.into())).await;
     let lines: Vec<_> = quality::lines(&snapshot).into_iter().map(|(_, line)| line).collect();
-    assert_eq!(lines[1], "Services and pods are not complete, or out of touch, on: n2.");
+    assert_eq!(lines[1], "The list of Services and pods is incomplete or outdated on: n2.");
     let outcome = gate::judge(&snapshot, &[FailOn::Imbalance]);
     assert!(outcome.doubts[0].contains("2 of 3 nodes are missing or not in sync (n2, n3)"), "{outcome:#?}");
 }
@@ -161,10 +161,7 @@ async fn what_cannot_be_answered_says_what_to_do() {
     // Nobody listens, something else does, and something that speaks of something else.
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = error(asked(&unused.to_string())).await;
-    assert!(
-        said.contains("cannot be reached: ") && said.ends_with("or `kubectl port-forward` to it"),
-        "{said}"
-    );
+    assert!(said.contains("cannot reach ") && said.ends_with("or use `kubectl port-forward`"), "{said}");
     let said = error(serve(Router::new()).await).await;
     assert!(said.contains("does not answer as Prometheus does: 404 Not Found; give the address"), "{said}");
     let page = async || "<html>";
@@ -178,7 +175,7 @@ async fn what_cannot_be_answered_says_what_to_do() {
     let none = with(&queries::daemons(&scope()), Vec::new());
     let said = error(prometheus(none).await).await;
     assert!(
-        said.ends_with("has no metrics of headless-obs: have it scrape the daemons (docs/fleet.md)"),
+        said.ends_with("has no metrics of headless-obs: let it scrape the daemons (docs/fleet.md)"),
         "{said}"
     );
     let mut other = prometheus(book()).await;
@@ -226,8 +223,8 @@ async fn judged(cause: &str, answers: &[(Query, Vec<Value>)]) -> Client {
 
 #[tokio::test]
 async fn verdicts_have_the_figures_there_are() {
-    let told = "The daemons of 2 of its 2 nodes found this; `explain --fleet`, or --from a daemon, has all of the \
-                evidence.";
+    let told = "The daemons of 2 of the client's 2 nodes found this; `explain --fleet`, or `explain --from` a daemon, \
+                shows all of the evidence.";
     let verdict = judged(
         "answer_order",
         &[(Query::AnswerIndex, vec![row(&[("index", "0")], "27.2"), row(&[("index", "1")], "3.1")])],
@@ -237,8 +234,8 @@ async fn verdicts_have_the_figures_there_are() {
     .unwrap();
     assert_eq!(verdict.cause, Cause::AnswerOrder);
     assert_eq!(verdict.evidence[0], "27 of 30 connections (90%) took the first address of their answer.");
-    assert!(verdict.evidence[1].starts_with("30 connections over 3 endpoints: 3 used, "), "{verdict:#?}");
-    assert_eq!(verdict.evidence[2], "The busiest is orders-1 with 13 connections (43%).");
+    assert!(verdict.evidence[1].starts_with("30 connections went to 3 of 3 endpoints; "), "{verdict:#?}");
+    assert_eq!(verdict.evidence[2], "The busiest endpoint is orders-1 with 13 connections (43%).");
     assert_eq!((verdict.evidence.len(), verdict.evidence[3].as_str()), (4, told));
 
     let verdict = judged(
@@ -248,7 +245,8 @@ async fn verdicts_have_the_figures_there_are() {
     .await
     .verdict
     .unwrap();
-    let stale = "3 of 30 connections and attempts (10%) went to what was no ready endpoint: 3 removed.";
+    let stale =
+        "3 of 30 connections and attempts (10%) went to addresses that were no ready endpoint: 3 removed.";
     assert_eq!(verdict.evidence, [stale, told]);
 
     let verdict = judged(
@@ -272,7 +270,7 @@ async fn verdicts_have_the_figures_there_are() {
 
     let verdict =
         judged("port_mismatch", &[(Query::WrongPorts, vec![row(&[("port", "81")], "7")])]).await.verdict;
-    assert_eq!(verdict.unwrap().evidence[0], "7 attempts at port 81, which the endpoint does not have.");
+    assert_eq!(verdict.unwrap().evidence[0], "7 attempts went to port 81, which the endpoint does not have.");
 
     // What all of them withheld stays withheld; a cause that this program does not know is none.
     for (cause, withheld) in [("withheld:losses", Some("losses")), ("something_new", None)] {

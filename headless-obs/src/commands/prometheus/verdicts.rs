@@ -105,13 +105,14 @@ fn choose(
     }
     let of: u64 = causes.values().sum();
     let who = if of == 1 {
-        "The daemon of its node".to_owned()
+        "The daemon of the client's node".to_owned()
     } else {
-        format!("The daemons of {nodes} of its {of} nodes")
+        format!("The daemons of {nodes} of the client's {of} nodes")
     };
     let mut evidence = evidence::of(cause, service, client);
-    evidence
-        .push(format!("{who} found this; `explain --fleet`, or --from a daemon, has all of the evidence."));
+    evidence.push(format!(
+        "{who} found this; `explain --fleet`, or `explain --from` a daemon, shows all of the evidence."
+    ));
     let verdict = Verdict {
         cause,
         confidence: Confidence::Medium,

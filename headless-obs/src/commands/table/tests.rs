@@ -90,13 +90,17 @@ fn losses_are_called_what_they_are() {
     snapshot.quality.late_share = 0.012;
     let text = render(&snapshot, PLAIN_80);
     assert!(
-        text.contains("totals are exact: 1,200 ring_full; raise --ring-size") && text.contains("1,200 (1%)"),
+        text.contains("totals are exact: 1,200 ring_full; raise --ring-size")
+            && text.contains("1,200 connections (1%)"),
         "{text}"
     );
     snapshot.quality.events_lost.insert("flows_full".into(), 3);
     snapshot.quality.maps.insert("FLOWS".into(), MapFill { entries: 100, capacity: 100 });
     let text = render(&snapshot, PLAIN_80);
-    assert!(text.contains("totals are too low: 1,200 ring_full, 3 flows_full; raise"), "{text}");
+    assert!(
+        text.contains("Totals are too low, because events were lost: 1,200 ring_full, 3 flows_full; raise"),
+        "{text}"
+    );
     assert!(text.contains("Kernel map FLOWS is 100% full; raise --max-flows"), "{text}");
     assert!(!text.contains("Complete"), "{text}");
 }

@@ -58,8 +58,8 @@ fn watcher(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWatcher, File
             Err(error) if is_missing(&error) => {}
             Err(error) if is_denied(&error) => {
                 tracing::warn!(
-                    "{}: may not be read, so its replacement would go unnoticed; give read permission or restart \
-                     after such a change",
+                    "{}: no read permission, so headless-obs would not notice its replacement; give read permission, \
+                     or restart after such a change",
                     folder.display()
                 );
             }

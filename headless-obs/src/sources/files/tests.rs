@@ -131,14 +131,14 @@ fn errors_name_the_file_and_what_to_do() {
     );
     check(
         &folder.0,
-        "holds no Service, EndpointSlice, Endpoints or Pod; write them with kubectl get -o yaml \
+        "contains no Service, EndpointSlice, Endpoints or Pod; write them with kubectl get -o yaml \
          (a folder's files must end in .yaml, .yml or .json)",
     );
     check(&folder.write("bad.yaml", "kind: Pod"), "document 1 (Pod): apiVersion: is missing");
     check(Path::new("/dev/null"), "cannot be read: is no ordinary file; check the path and its permissions");
     let large = folder.write("large.yaml", "");
     File::options().write(true).open(&large).unwrap().set_len(MAX_BYTES + 1).unwrap();
-    check(&large, "is larger than 64 MiB; leave out what is no Service, EndpointSlice or Pod");
+    check(&large, "is larger than 64 MiB; remove objects that are no Service, EndpointSlice or Pod");
     let binary = folder.path("binary.yaml");
     fs::write(&binary, [0xff, 0xfe]).unwrap();
     check(&binary, "cannot be read: stream did not contain valid UTF-8; check the path and its permissions");

@@ -28,7 +28,7 @@ pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
     let transport = match Transport::open(options).await {
         Ok(transport) => transport,
         Err(error) => {
-            return vec![Check::fail(name, error.to_string(), "do what the message says")];
+            return vec![Check::fail(name, error.to_string(), "see the error above")];
         }
     };
     let url = transport.url().to_owned();
@@ -37,7 +37,7 @@ pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
     let mut checks = match client.apiserver_version().await {
         Ok(version) => vec![Check::ok(name, format!("{url}, {}", version.git_version))],
         Err(error) => {
-            let remedy = "do what the message says; `run` goes on trying by itself";
+            let remedy = "see the error above; `run` keeps trying";
             return vec![Check::fail(name, explain(&error, &url), remedy)];
         }
     };
@@ -59,14 +59,19 @@ async fn allowed(client: &Client, watch: &Watch, url: &str) -> Check {
             Ok(true) => {}
             Ok(false) => refused.push(verb),
             Err(error) => {
-                return Check::warn(name, format!("cannot be asked: {}", explain(&error, url)), "try again");
+                return Check::warn(
+                    name,
+                    format!("the API server did not answer: {}", explain(&error, url)),
+                    "try again",
+                );
             }
         }
     }
     if refused.is_empty() {
         return Check::ok(name, "list and watch are allowed");
     }
-    let found = format!("not allowed: {}; lost: {}", refused.join(", "), watch.what.lost());
+    let found =
+        format!("not allowed: {}; without it headless-obs lacks {}", refused.join(", "), watch.what.lost());
     if watch.what.is_vital() {
         Check::fail(name, found, watch.grant())
     } else {

@@ -40,14 +40,14 @@ const DEAD: Duration = Duration::from_secs(20);
 pub enum ConfigError {
     /// There is neither a cluster nor a kubeconfig.
     #[error(
-        "there is no configuration for the Kubernetes API: this is no pod of a cluster, and there is no \
+        "there is no configuration for the Kubernetes API: headless-obs runs in no pod, and there is no \
          kubeconfig; give --kubeconfig FILE or set KUBECONFIG (sudo keeps it with --preserve-env=KUBECONFIG), or \
          choose another --topology"
     )]
     None,
     /// This is a pod without a ServiceAccount.
     #[error(
-        "this is a pod of a cluster, but its ServiceAccount cannot be used: {0}; \
+        "headless-obs runs in a pod, but cannot use its ServiceAccount: {0}; \
          set automountServiceAccountToken: true, or give --kubeconfig"
     )]
     InCluster(#[from] InClusterError),
@@ -79,12 +79,12 @@ pub enum ConfigError {
     },
     /// A proxy is configured.
     #[error(
-        "the way to the API server leads through the proxy {0}, which is not supported; unset HTTPS_PROXY, or \
+        "the API server is behind the proxy {0}, but headless-obs supports no proxies; unset HTTPS_PROXY, or \
          remove proxy-url from the kubeconfig"
     )]
     Proxy(String),
     /// Certificates, keys or credentials are invalid.
-    #[error("the credentials for the Kubernetes API cannot be used: {0}; check the kubeconfig's user")]
+    #[error("cannot use the credentials for the Kubernetes API: {0}; check the kubeconfig's user")]
     Credentials(#[from] kube::Error),
     /// A thread crashed.
     #[error("reading the credentials for the Kubernetes API crashed: {0}; please report this")]
@@ -97,7 +97,7 @@ fn show(files: &[PathBuf]) -> String {
 
 fn choose(contexts: &[String]) -> String {
     match contexts {
-        [] => "it has no contexts at all: is it the right file?".to_owned(),
+        [] => "it has no contexts; check that it is the right file".to_owned(),
         contexts => format!("choose one with --context: {}", contexts.join(", ")),
     }
 }

@@ -43,7 +43,7 @@ pub enum DaemonsError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The API server does not permit it.
-    #[error("{url} does not allow to {verb} {resource}{place}: {said}; grant it as docs/fleet.md shows")]
+    #[error("{url} does not allow you to {verb} {resource}{place}: {said}; grant it as docs/fleet.md shows")]
     Refused {
         /// The URL of the API server.
         url: String,
@@ -146,7 +146,7 @@ impl Daemons {
                 said,
             },
             // The API server could not connect: the daemon is not running, or listens on another port.
-            status => other(&format!("{status}: {said}; does it listen on its pod's port {port}?")),
+            status => other(&format!("{status}: {said}; check that it listens on its pod's port {port}")),
         })
     }
 

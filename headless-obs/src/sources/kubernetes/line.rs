@@ -115,7 +115,7 @@ pub(super) struct Monitored {
 
 /// The API server does not respond, or has stopped.
 #[derive(Debug, Default, thiserror::Error)]
-#[error("nothing came for {} s", .0.as_secs())]
+#[error("no data for {} s", .0.as_secs())]
 pub(super) struct Silent(Duration);
 
 impl Service<Request<Body>> for Monitored {

@@ -155,7 +155,7 @@ impl Merger {
                 tracing::warn!(
                     namespace = &*key.namespace,
                     name = &*key.name,
-                    "{kind:?} passed over: {}: {}",
+                    "{kind:?} rejected: {}: {}",
                     invalid.path,
                     invalid.reason
                 );

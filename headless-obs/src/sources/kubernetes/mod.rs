@@ -230,7 +230,7 @@ impl<'a> Listening<'a> {
             let Refusal { verb, lost, .. } = refusal;
             let url = self.source.transport.url();
             warn!(
-                "{url} does not allow to {verb} {watch}; lost: {lost}; {}; tried again twice a minute",
+                "{url} does not allow headless-obs to {verb} {watch}, so it lacks {lost}; {}; it tries again twice a minute",
                 watch.grant()
             );
         }
@@ -249,13 +249,13 @@ impl<'a> Listening<'a> {
                     _ => true,
                 };
                 if is_new {
-                    warn!("the topology stays as it was: {}", reason.text());
+                    warn!("the last known topology stays in use: {}", reason.text());
                 }
             }
             State::InTouch => {
                 let count = |kind| self.merger.count(kind);
                 let (services, slices, pods) = (count(Kind::Service), count(Kind::Slice), count(Kind::Pod));
-                info!(services, slices, pods, "in touch with {}", self.source.transport.url());
+                info!(services, slices, pods, "connected to {}", self.source.transport.url());
                 let is_first = !matches!(self.state, Some(State::Lost(..)));
                 if is_first && pods == 0 && !self.refused.iter().any(|of| of.resource == "pods") {
                     warn!(

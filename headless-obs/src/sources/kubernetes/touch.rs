@@ -110,7 +110,8 @@ impl Touch {
             let since = part.refused.map_or(now, |(_, since)| since);
             part.refused = Some((verb, since));
             let (watch, grant) = (&part.watch, part.watch.grant());
-            part.trouble = Some(format!("{url} does not allow to {verb} {watch} (403 Forbidden); {grant}"));
+            part.trouble =
+                Some(format!("{url} does not allow headless-obs to {verb} {watch} (403 Forbidden); {grant}"));
         });
     }
 

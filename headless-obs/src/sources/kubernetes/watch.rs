@@ -89,7 +89,7 @@ pub(super) async fn run<K: Watched>(
     sleep(jittered(SPREAD, 0)).await;
     let watch = async |config| follow(&api, config, &url, place, &listener).await;
     watch(streamed).await;
-    tracing::debug!(place, "the server does not stream lists: they are read page by page");
+    tracing::debug!(place, "the API server does not stream lists, so headless-obs reads them page by page");
     watch(config).await;
 }
 
@@ -127,7 +127,7 @@ async fn follow<K: Watched>(
             Err(error) => match trouble(&error, url) {
                 Trouble::NoStreamingLists if is_streamed => return,
                 trouble => {
-                    tracing::debug!(place, %error, "trouble with a watch");
+                    tracing::debug!(place, %error, "a watch failed");
                     Some(Heard::Trouble(trouble))
                 }
             },

@@ -58,10 +58,10 @@ pub(super) fn of_answer(status: &Status, url: &str) -> String {
     match status.code {
         401 => format!(
             "{url} does not accept the credentials (401 Unauthorized): the token has expired, or its \
-             ServiceAccount was deleted; they are read again for every try"
+             ServiceAccount was deleted; headless-obs reads the credentials again for every try"
         ),
         404 => format!(
-            "{url} does not have the resource (404 Not Found): a Kubernetes API server from 1.21 on does; check \
+            "{url} does not have the resource (404 Not Found): a Kubernetes API server from 1.21 on has it; check \
              the address"
         ),
         429 | 500..=599 => format!("{url} is overloaded or not ready ({}): {said}", status.code),
@@ -84,7 +84,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), url: &str) -> String {
     let says = |words: &str| chain.iter().any(|error| error.to_string().contains(words));
     let last = chain.last().map(ToString::to_string).unwrap_or_default();
     if kind(io::ErrorKind::ConnectionRefused) {
-        format!("{url} refuses connections: is the API server running, and is the address right?")
+        format!("{url} refuses connections; check that the API server runs and that the address is right")
     } else if says("certificate") {
         format!(
             "{url} cannot be trusted: {last}; check certificate-authority, the server's name, and this machine's \

@@ -18,7 +18,9 @@ pub struct NameFilter {
 
 /// An invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no pattern for domain names; write one like `*.svc.*`, `db.example.net` or `!*.internal`")]
+#[error(
+    "`{0}` is not a pattern for domain names; write one like `*.svc.*`, `db.example.net` or `!*.internal`"
+)]
 pub struct BadPattern(String);
 
 impl NameFilter {

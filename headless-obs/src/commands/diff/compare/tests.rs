@@ -120,9 +120,12 @@ fn what_makes_the_comparison_worth_less_is_said() {
     other.quality.events_lost.insert("ring_full".into(), 1);
     other.quality.topology.synced = false;
     let notes = notes(&other);
-    for (note, hint) in
-        notes.iter().zip(["different nodes", "older than the first", "lost in the second", "out of touch"])
-    {
+    for (note, hint) in notes.iter().zip([
+        "different nodes",
+        "older than the first",
+        "lost in the second",
+        "incomplete or outdated",
+    ]) {
         assert!(note.contains(hint), "{note}");
     }
     assert_eq!(notes.len(), 4);

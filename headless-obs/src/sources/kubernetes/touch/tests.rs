@@ -79,7 +79,7 @@ fn what_is_refused_is_not_waited_for_if_it_can_be_done_without() {
     let mut touch = touch(now, &[PODS]);
     touch.refuse(PODS, "watch", now);
     // A server that has just started refuses everything.
-    assert!(text(&touch.state(now)).contains("does not allow to watch pods"));
+    assert!(text(&touch.state(now)).contains("does not allow headless-obs to watch pods"));
     assert_eq!((touch.refusals(now).len(), touch.deadline(now + GRACE)), (0, Some(now + BELIEVED)));
     touch.refuse(PODS, "watch", now + seconds(4));
     let now = now + BELIEVED;
