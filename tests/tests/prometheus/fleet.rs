@@ -220,7 +220,7 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     assert!(code == Some(0) && out.starts_with("Nodes n1, n2, "), "{out}{err}");
     assert!(out.contains("No data from 1 of 3 nodes (33%)"), "{out}");
     assert!(out.contains("n3: Prometheus cannot scrape it"), "{out}");
-    assert!(err.contains("1 of 3 nodes are missing or not in sync (n3): --fail-on idle"), "{err}");
+    assert!(err.contains("1 of 3 nodes are missing or not in sync (n3), so --fail-on idle"), "{err}");
     let (code, out, err) = fleet.run(&[&["explain", "shop/orders"], &words[..]].concat());
     assert!(code == Some(0) && out.contains("shop/there"), "{out}{err}");
 

@@ -143,7 +143,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
         "No data from 1 of 3 nodes (33%); their clients are not included: n3: Prometheus cannot scrape it."
     );
     let outcome = gate::judge(&snapshot, &[FailOn::Imbalance]);
-    let warning = "warning: 1 of 3 nodes are missing or not in sync (n3): --fail-on imbalance may have missed \
+    let warning = "warning: 1 of 3 nodes are missing or not in sync (n3), so --fail-on imbalance may have missed \
                    something";
     assert!(outcome.doubts.iter().any(|doubt| doubt == warning), "{:#?}", outcome.doubts);
 

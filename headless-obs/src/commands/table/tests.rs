@@ -88,7 +88,7 @@ fn losses_are_called_what_they_are() {
     snapshot.quality.events_lost = counts([("ring_full", 1_200)]);
     snapshot.quality.late = 1_200;
     snapshot.quality.late_share = 0.012;
-    let text = render(&snapshot, PLAIN_80);
+    let text = render(&snapshot, PLAIN_120);
     assert!(
         text.contains("totals are exact: 1,200 ring_full; raise --ring-size")
             && text.contains("1,200 connections (1%)"),
@@ -96,7 +96,7 @@ fn losses_are_called_what_they_are() {
     );
     snapshot.quality.events_lost.insert("flows_full".into(), 3);
     snapshot.quality.maps.insert("FLOWS".into(), MapFill { entries: 100, capacity: 100 });
-    let text = render(&snapshot, PLAIN_80);
+    let text = render(&snapshot, PLAIN_120);
     assert!(
         text.contains("Totals are too low, because events were lost: 1,200 ring_full, 3 flows_full; raise"),
         "{text}"
