@@ -31,35 +31,35 @@ pub(crate) struct Options {
 /// A part.
 #[derive(Debug, Subcommand)]
 enum Kind {
-    /// What the engine does per connection and per DNS answer, without the kernel
+    /// Measure the engine per connection and per DNS answer, without the kernel
     #[command(disable_help_flag = true)]
     Attribution {
         /// Options of the measurement; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// The same in parts: decoding, evidence, attribution, ledger
+    /// Measure the parts of the engine: decoding, answer cache, attribution, ledger
     #[command(disable_help_flag = true)]
     Stages {
         /// Options of the measurement; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// What a scrape of a Service with far too many series costs, without the kernel
+    /// Measure a scrape of a Service with far too many series, without the kernel
     #[command(disable_help_flag = true)]
     Metrics {
         /// Options of the measurement; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// How what the daemon needs grows with endpoints, Services, open connections and cgroups
+    /// Measure how the daemon's memory and processor time grow with endpoints, Services, open connections and cgroups
     #[command(disable_help_flag = true)]
     Curves {
         /// Options of the measurement; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// The daemon against the API server of a large cluster that changes all the time
+    /// Measure the daemon against the API server of a large cluster that changes all the time
     #[command(disable_help_flag = true)]
     Scale {
         /// Options of the measurement; `--help` lists them

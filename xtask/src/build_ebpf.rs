@@ -17,7 +17,7 @@ use crate::{process, setup, workspace};
 /// What is built.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Build them once more, from a copy of the sources elsewhere, and compare the bytes
+    /// Build the programs again, from a copy of the sources in another folder, and compare the bytes
     #[arg(long)]
     twice: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     say(&format!("kernel programs are in {}", workspace::ebpf_object().display()));
     if options.twice {
         reproduce()?;
-        say("and the same bytes are made elsewhere");
+        say("and a build in another folder gives the same bytes");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,7 +63,7 @@ pub(crate) fn reproduce() -> Result<()> {
     let first = fs::read(workspace::ebpf_object()).context("there is no object")?;
     if let Some(place) = difference(&first, &again) {
         bail!(
-            "the kernel programs, built twice, differ from byte {place} on; both are kept, one in {}",
+            "two builds of the kernel programs differ from byte {place} on; both are kept, one in {}",
             folder.display()
         );
     }

@@ -74,7 +74,11 @@ pub(crate) fn check() -> Result<()> {
     };
     let mut stale: Vec<String> = wanted.into_iter().filter_map(differs).collect();
     stale.extend(strays(&deploy)?);
-    ensure!(stale.is_empty(), "not current below deploy/: {}; run `cargo xtask chart`", stale.join(", "));
+    ensure!(
+        stale.is_empty(),
+        "these files in deploy/ are out of date: {}; run `cargo xtask chart`",
+        stale.join(", ")
+    );
     Ok(())
 }
 

@@ -61,7 +61,7 @@ fn of_code(checks: &mut Checks) {
 fn of_what_is_deployed(checks: &mut Checks) {
     checks.run("rules", &rules::check);
     checks.run("chart", &chart::check);
-    checks.run("what is taken from others", &deny::check);
+    checks.run("dependencies", &deny::check);
     checks.run("kernel programs, built twice", &build_ebpf::reproduce);
 }
 

@@ -32,8 +32,8 @@ pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str,
         setup::ensure_programs(&RUNTIME)?;
         // Beside what `dist` makes, which may be on its way to somebody.
         let own = [Processor::own()?];
-        let made =
-            dist::make(profile, &own, &workspace::target().join("e2e")).context("no image of the daemon")?;
+        let made = dist::make(profile, &own, &workspace::target().join("e2e"))
+            .context("there is no image of the daemon")?;
         variables.push(("HEADLESS_OBS_IMAGE", made.image.into_os_string()));
     }
     Ok(variables)

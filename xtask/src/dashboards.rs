@@ -14,7 +14,7 @@ const DASHBOARDS: &str = "headless-obs-dashboards";
 /// What to do with the dashboards.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Write nothing; fail if a file is not what it should be
+    /// Write nothing; fail if a file is out of date
     #[arg(long)]
     check: bool,
 }

@@ -70,7 +70,7 @@ impl Apt {
         fs::create_dir_all(&fetched).with_context(|| format!("cannot make {}", fetched.display()))?;
         let mut download = self.command("apt-get");
         process::run(download.current_dir(&fetched).args(["--quiet", "download"]).args(packages))?;
-        for entry in fs::read_dir(&fetched).context("nothing was fetched")?.flatten() {
+        for entry in fs::read_dir(&fetched).context("apt fetched no package")?.flatten() {
             process::run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(folder))?;
         }
         // The lists are many times as large as what they are for, and old by the next time.
@@ -109,7 +109,7 @@ impl Apt {
 fn known_archives() -> Result<String> {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
-    process::output(&mut command).context("no apt that knows an archive of Debian")
+    process::output(&mut command).context("apt on this machine knows no archive of Debian")
 }
 
 /// A suite's line in a list of sources.

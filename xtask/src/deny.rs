@@ -21,7 +21,7 @@ const CARGO_DENY: Installed =
 /// What is checked.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Check for known vulnerabilities instead, by the RustSec database, which is fetched from github.com
+    /// Instead, check for known vulnerabilities in the RustSec database, which is downloaded from github.com
     #[arg(long)]
     advisories: bool,
 }
@@ -30,14 +30,14 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.advisories {
         deny(&["advisories"]).context(
-            "vulnerabilities found, or the database of known ones could not be fetched from github.com: if the lines \
-             above say so, nothing was checked, and it has to be run where that can be reached",
+            "cargo-deny found vulnerabilities, or could not download the database from github.com. In that case, which the \
+             lines above show, nothing was checked: run this where github.com is reachable",
         )?;
         say("no known vulnerabilities");
     } else {
         check()?;
-        say("licences, sources and duplicates are as deny.toml wants them");
-        say("known vulnerabilities were not looked for: `cargo xtask deny --advisories` does");
+        say("licences, sources and duplicates comply with deny.toml");
+        say("known vulnerabilities were not checked: run `cargo xtask deny --advisories`");
     }
     Ok(ExitCode::SUCCESS)
 }

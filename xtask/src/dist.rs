@@ -29,10 +29,10 @@ pub(crate) const SHIPPED: &str = "shipped";
 /// What is built.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Cargo profile of the program; `dev` is built faster, runs slower and is larger
+    /// Cargo profile of the program; `dev` builds faster, but the program is slower and larger
     #[arg(long, default_value = SHIPPED)]
     profile: String,
-    /// Only for this architecture; without it for both
+    /// Build only for this architecture [default: both]
     #[arg(long, value_name = "NAME")]
     architecture: Option<Processor>,
 }

@@ -12,33 +12,32 @@ use crate::{scenarios, soak, test, vm};
 /// Which ones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kind {
-    /// A real control plane: with pods made by hand, then with two real nodes
+    /// Tests on a real control plane: first with simulated pods, then with two real nodes
     Cluster {
         /// Run only tests whose name contains one of these
         filter: Vec<String>,
-        /// The API server is away for five minutes, not half a minute
+        /// Keep the API server down for five minutes instead of half a minute
         #[arg(long)]
         five_minutes: bool,
-        /// The daemon's image is built as it is shipped, which takes minutes more
+        /// Build the daemon's image with the release profile, which takes minutes longer
         #[arg(long)]
         shipped: bool,
     },
-    /// Ways in which real clients spread their connections, each with the verdict it must get
+    /// Scenarios of real clients, each with the verdict that it must get
     #[command(disable_help_flag = true)]
     Scenarios {
         /// Names of scenarios, and options; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Mixed traffic for half an hour while everything is restarted in turn; no part of `cargo xtask test`, but for a
-    /// minute of it
+    /// Mixed traffic for half an hour while all parts are restarted in turn; `cargo xtask test` runs one minute of it
     #[command(disable_help_flag = true)]
     Soak {
         /// Options of the soak; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Other kernels in emulated machines; takes long, and is no part of `cargo xtask test`
+    /// Kernel tests on other kernels in emulated machines; they take long, and `cargo xtask test` does not include them
     Vm(vm::Options),
 }
 

@@ -9,7 +9,7 @@ const INTERPRETER: u64 = 3;
 
 /// The dynamic linker that a program asks for.
 pub(crate) fn interpreter(bytes: &[u8]) -> Result<Option<String>> {
-    ensure!(bytes.starts_with(b"\x7fELF\x02\x01"), "no ELF file of 64 bits, little-endian");
+    ensure!(bytes.starts_with(b"\x7fELF\x02\x01"), "this is not a 64-bit little-endian ELF file");
     let (table, size, count) = (number(bytes, 32, 8)?, number(bytes, 54, 2)?, number(bytes, 56, 2)?);
     for entry in 0..count {
         let at = usize::try_from(table + entry * size)?;

@@ -37,16 +37,16 @@ const LIMITS: [&str; 4] = ["-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_m
 /// What is run.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this target
+    /// Run only this target
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
     /// How long each target runs
     #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
-    /// Run this input once instead, such as one that crashed
+    /// Instead, run this input once, for example one that crashed
     #[arg(long, requires = "target")]
     input: Option<PathBuf>,
-    /// Bring what was found into the corpora of the repository: as few inputs as reach all that is reached
+    /// Add the new inputs to the repository's corpora, reduced to the fewest that reach the same coverage
     #[arg(long, conflicts_with = "input")]
     keep: bool,
 }
@@ -128,8 +128,8 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
     let Some(inputs) = executed(&told).filter(|_| output.status.success()) else {
         say(&told);
         bail!(
-            "{name} did not come to its end ({}); if it found an input that should not do what it does, that is in {}, \
-             and to see it again is `cargo xtask fuzz {name} --input FILE`",
+            "{name} did not finish ({}); if an input crashed it, the input is in {}, and \
+             `cargo xtask fuzz {name} --input FILE` runs it again",
             output.status,
             crashes.display()
         );

@@ -58,8 +58,9 @@ impl Facts {
             .collect();
         if !lost.is_empty() {
             let lost = lost.join(", ");
-            missing
-                .push(format!("root has no {lost} here: run outside the container, or make it privileged"));
+            missing.push(format!(
+                "root lacks {lost} here: run outside the container, or make the container privileged"
+            ));
         }
         if !bpf {
             missing.push("the kernel has no bpf(): boot one with CONFIG_BPF_SYSCALL".to_owned());

@@ -118,7 +118,7 @@ pub(crate) fn check() -> Result<()> {
     }
     match found.len() {
         0 => Ok(()),
-        count => bail!("{count} violations of the rules in xtask/src/layers.rs"),
+        count => bail!("{count} violations of the rules in xtask/src/layers.rs; see the lines above"),
     }
 }
 
@@ -127,7 +127,7 @@ fn violations(file: &File) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut report = |line, what: String| found.push((file.name.clone(), line, what));
     if !file.text.starts_with("//!") {
-        report(1, "a file starts with `//!`: what it is, what comes in and out".to_owned());
+        report(1, "a file starts with `//!`: its purpose, its input and its output".to_owned());
     }
     let length = file.text.lines().count();
     if length > LONGEST {

@@ -55,39 +55,38 @@ mod workspace;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Find or install what building the kernel programs needs
+    /// Find or install the compiler and the linker of the kernel programs
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf(build_ebpf::Options),
-    /// Check format, lints (host and BPF), documentation, the import rules of the layers, the rules for Prometheus, what
-    /// is taken from others, and that the kernel programs are the same wherever they are built
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers, the Prometheus rules, the chart's
+    /// copies, the dashboards, dependencies, and that builds of the kernel programs are reproducible
     Check,
-    /// Check what is taken from others: licences, sources, duplicates
+    /// Check the dependencies: licences, sources, duplicates
     Deny(deny::Options),
-    /// Try hostile input on the decoders
+    /// Fuzz the decoders with hostile input
     Fuzz(fuzz::Options),
-    /// Run the pure tests, then with root the kernel tests; the last line is `N passed, N failed`
+    /// Run the pure tests, then the kernel tests as root; the last line is `N passed, N failed`
     Test(test::Options),
     /// Run the tests that need a Kubernetes cluster, the scenarios, or the tests on other kernels
     #[command(subcommand)]
     E2e(e2e::Kind),
-    /// Measure what headless-obs adds to connections, DNS answers and packets, beside others; or a part alone
+    /// Measure what headless-obs and other tools add to connections, DNS exchanges and packets; or run one benchmark
     Bench(bench::Options),
-    /// Run the demonstration: a lab with clients of different habits, observed by the real daemon
+    /// Run the demo: the real daemon observes clients with different habits in a lab
     #[command(disable_help_flag = true)]
     Demo {
-        /// Options of the demonstration; `--help` lists them
+        /// Options of the demo; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Take the pictures of README from the page of a real run
+    /// Take the pictures for README from the page of a real run
     Pictures,
-    /// Make what deploy/ has twice: the chart's copies of rules and dashboards, and its output as manifests
+    /// Write the generated files of deploy/: the chart's copies of rules and dashboards, and the rendered manifests
     Chart,
-    /// Build what is shipped into target/dist: the static program, its image as a tar file, the chart, the
-    /// manifests
+    /// Build the release files into target/dist: the static program, its image as a tar file, the chart, the manifests
     Dist(dist::Options),
-    /// Build headless-obs and run it with root
+    /// Build headless-obs and run it as root
     #[command(disable_help_flag = true)]
     Run {
         /// Arguments of headless-obs; `--help` lists them
@@ -99,9 +98,9 @@ enum Task {
     /// Run helm, promtool or prometheus at the version that the tests use
     #[command(disable_help_flag = true)]
     Tool {
-        /// Which
+        /// The tool
         tool: tools::Tool,
-        /// Its arguments
+        /// Arguments of the tool
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },

@@ -56,7 +56,7 @@ fn ensure(release: &Release) -> Result<PathBuf> {
     let apt = Apt::of(&folder.join("apt"), &[suite])?;
     let all = apt.show(PACKAGE)?;
     if !all.lines().any(|line| line.starts_with(&format!("Version: {}-", release.version))) {
-        bail!("Debian {} has another musl by now", release.suite);
+        bail!("Debian {} now has another version of musl", release.suite);
     }
     let draft = folder.join("draft");
     apt.unpack(&[PACKAGE.to_owned()], &draft)?;

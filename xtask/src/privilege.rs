@@ -35,7 +35,7 @@ pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)
 /// Makes sure, once and before much else is done, that sudo lets this user be root.
 pub(crate) fn check() -> Result<()> {
     let mut nothing = as_root(Path::new("true"), &[], &[])?;
-    process::run(&mut nothing).context("sudo does not let this user be root; run the task as root")
+    process::run(&mut nothing).context("sudo does not let this user become root; run the task as root")
 }
 
 fn direct(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Command {

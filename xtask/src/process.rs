@@ -44,7 +44,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     if !output.status.success() {
         bail!("`{}` failed ({})", describe(command), output.status);
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{}` printed no UTF-8", describe(command)))
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("the output of `{}` is not UTF-8", describe(command)))
 }
 
 /// Runs to the end, and hands over each line of the standard output as it comes.

@@ -27,7 +27,7 @@ impl Processor {
     pub(crate) fn own() -> Result<Self> {
         let this = image::architecture();
         let own = Self::ALL.into_iter().find(|one| one.name() == this);
-        own.with_context(|| format!("nothing is made on and for {this}: only for amd64 and arm64"))
+        own.with_context(|| format!("the project supports only amd64 and arm64, not {this}"))
     }
 
     /// Whether it is this machine's.
@@ -101,7 +101,7 @@ pub(crate) fn variable(target: &str, what: &str) -> String {
 pub(crate) fn host() -> Result<String> {
     let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not name its host")
+    host.map(str::to_owned).context("rustc does not report its host")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) fn check() -> Result<()> {
         faults(&read(RULES)?, &read(LIST)?, &names(&root.join(TESTS))?, &names(&root.join(RUNBOOKS))?);
     if !faults.is_empty() {
         faults.iter().for_each(|fault| say(fault));
-        bail!("{RULES} and what belongs to it do not agree");
+        bail!("{RULES}, its tests, its runbooks and {LIST} do not agree; see the lines above");
     }
     let promtool = tools::ensure(Tool::Promtool)?;
     process::run(Command::new(&promtool).current_dir(&root).args([

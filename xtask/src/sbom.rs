@@ -64,7 +64,7 @@ fn read(tree: &str, components: &mut BTreeMap<Id, Component>) -> Result<Id> {
         // Shown again without what it needs: `(*)` behind it.
         let licence = licence.trim_end_matches(" (*)").trim();
         if licence.is_empty() {
-            bail!("{package} does not say under which licence it is");
+            bail!("{package} names no licence");
         }
         licence.clone_into(&mut components.entry(id.clone()).or_default().licence);
         above.push(id);

@@ -77,8 +77,10 @@ fn compiler() -> Result<Toolchain> {
         } else if let Some(found) = toolchain::find()? {
             return Ok(found);
         } else {
-            obstacles
-                .push(format!("what was installed is older than Rust {}", env!("CARGO_PKG_RUST_VERSION")));
+            obstacles.push(format!(
+                "the installed compiler is older than Rust {}",
+                env!("CARGO_PKG_RUST_VERSION")
+            ));
         }
     }
     bail!(
@@ -103,7 +105,7 @@ pub(crate) fn ensure_standard(target: &str, architecture: &str) -> Result<PathBu
         match (add(), toolchain::with_standard(target)?) {
             (_, Some(found)) => return Ok(found),
             (Err(error), None) => obstacles.push(format!("{error:#}")),
-            (Ok(()), None) => obstacles.push("what was installed is not enough".to_owned()),
+            (Ok(()), None) => obstacles.push("the installed packages are not enough".to_owned()),
         }
     }
     bail!(
@@ -130,7 +132,7 @@ fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
     let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_rustups = sysroot.parent().is_some_and(|folder| folder.ends_with("toolchains"));
     if !is_rustups || !privilege::on_path("rustup") {
-        bail!("no rustup that could add {what}");
+        bail!("there is no rustup to add {what}");
     }
     let refused = workspace::tools().join(format!("{what}-refused-by-{name}"));
     if refused.exists() {
@@ -167,7 +169,7 @@ fn standard_packages(architecture: &str) -> [String; 3] {
 
 fn install_standard(architecture: &str) -> Result<()> {
     if !privilege::on_path("dpkg") {
-        bail!("no dpkg that could take packages for {architecture}");
+        bail!("there is no dpkg to accept packages for {architecture}");
     }
     let arguments = ["--add-architecture", architecture].map(OsString::from);
     process::run(&mut privilege::as_root(Path::new("dpkg"), &arguments, &[])?)?;
@@ -180,7 +182,7 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 /// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !privilege::on_path("apt-get") {
-        bail!("no apt-get that could install {}", packages.join(" "));
+        bail!("there is no apt-get to install {}", packages.join(" "));
     }
     privilege::as_root(Path::new("apt-get"), &[], &[])?;
     let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +197,8 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !known(packages) {
         bail!("this distribution has no packages {}", packages.join(" "));
     }
-    apt(&install).with_context(|| format!("run `sudo apt-get install {}` to see why", packages.join(" ")))
+    apt(&install)
+        .with_context(|| format!("run `sudo apt-get install {}` to see the reason", packages.join(" ")))
 }
 
 fn apt(args: &[&str]) -> Result<()> {

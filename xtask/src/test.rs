@@ -41,7 +41,7 @@ const PAGE: &str = "page";
 pub(crate) struct Options {
     /// Run only tests whose name contains one of these
     filter: Vec<String>,
-    /// More options of the test programs, for example `-- --nocapture`
+    /// Other options of the test programs, for example `-- --nocapture`
     #[arg(last = true)]
     libtest: Vec<String>,
     /// Of the tests that need root, only these programs'
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let ahead = options.is_all().then(|| thread::spawn(build_ahead));
     if let Err(error) = &object {
         say(&format!("{error:#}"));
-        say("going on with the pure tests, which do not need the kernel programs");
+        say("the pure tests run all the same, because they do not need the kernel programs");
     }
     let pure = pure(options, object.is_ok(), &mut timing);
     counts.add(pure.unwrap_or_else(|error| not_run("the pure tests", &error)));
@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     counts.add(kernel.unwrap_or_else(|error| not_run("the kernel tests", &error)));
     if let Some(thread) = ahead {
         let fuzzed = timing.phase(Work::Running, "waiting for the fuzz targets", || thread.join());
-        counts.add(fuzzed.unwrap_or_else(|_| Counts::failure("fuzz: it panicked".to_owned())));
+        counts.add(fuzzed.unwrap_or_else(|_| Counts::failure("the fuzz task panicked".to_owned())));
     }
     result(&format!("\n{}", timing.table()));
     Ok(conclude(counts))
@@ -113,7 +113,7 @@ pub(crate) fn conclude(mut counts: Counts) -> ExitCode {
         counts.add(Counts::failure("no test has such a name".to_owned()));
     }
     for name in &counts.passed_second {
-        say(&format!("passed only when run once more: {name}"));
+        say(&format!("passed only in the second run: {name}"));
     }
     for failure in &counts.failures {
         say(&format!("failed: {failure}"));
@@ -176,7 +176,7 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
             ("CARGO_MANIFEST_DIR", test.package.clone().into_os_string()),
         ];
         if has_any(&test.path, &options.filter)? {
-            let name = format!("preparing what {} needs", test.name);
+            let name = format!("preparing the tools and images for {}", test.name);
             match timing.phase(Work::Building, name, || prepare(&test.name, options.shipped)) {
                 Ok(variables) => env.extend(variables),
                 Err(error) => {
@@ -193,7 +193,7 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
         let ran = timing.phase(Work::Running, format!("running {}", test.name), || {
             let (ran, mut times) = run(&options.filter)?;
             let ran = ran.with_second_run(CHANCE, |name| {
-                say(&format!("once more: {name}"));
+                say(&format!("second run: {name}"));
                 let (ran, again) = run(&["--exact".to_owned(), name.to_owned()])?;
                 once_more.extend(again);
                 Ok(ran)

@@ -92,7 +92,11 @@ pub(crate) fn read(workspace: &Path, roots: Vec<Root>) -> Result<Tree> {
         }
     }
     for file in rust_files(workspace)?.difference(&reached) {
-        tree.broken.push((name_of(file), 1, "no `mod` leads here, so nothing compiles this file".to_owned()));
+        tree.broken.push((
+            name_of(file),
+            1,
+            "no `mod` refers to this file, so nothing compiles it".to_owned(),
+        ));
     }
     Ok(tree)
 }

@@ -66,15 +66,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "headless-obs.rules" -}}
 - apiGroups: [discovery.k8s.io]
-  # The endpoints: addresses, readiness, ports.
+  # Addresses, readiness and ports of endpoints.
   resources: [endpointslices]
   verbs: [list, watch]
 - apiGroups: [""]
-  # Which Services are headless, and their ports.
+  # Headless Services and their ports.
   resources: [services]
   verbs: [list, watch]
 - apiGroups: [""]
-  # Who the clients are: the daemon asks for the pods of its own node. RBAC cannot say that.
+  # Names of clients. The daemon lists only the pods of its own node; RBAC cannot limit it to these.
   resources: [pods]
   verbs: [list, watch]
 {{- end -}}

@@ -40,23 +40,23 @@ use crate::record::Record;
 use crate::stage::Stage;
 use crate::tool::{Peer, Tool};
 
-/// Measures what headless-obs and others cost.
+/// Measures the cost of headless-obs and of other tools.
 #[derive(Debug, Parser)]
 #[command(name = "headless-obs-bench")]
 struct Options {
     #[command(subcommand)]
     inside: Option<Mode>,
-    /// A few minutes
+    /// Take only a few minutes
     #[arg(long)]
     quick: bool,
-    /// One more observer, and the command that starts it
+    /// Another tool to measure, and the command that starts it
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     peers: Vec<Peer>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Mode {
-    /// What runs in the pods
+    /// The workload in the pods
     #[command(hide = true)]
     Inside {
         /// The role, as JSON

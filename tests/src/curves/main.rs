@@ -23,13 +23,13 @@ use clap::{Parser, ValueEnum};
 use lab::Lab;
 use serde_json::json;
 
-/// Measures how what the daemon needs grows.
+/// Measures how the daemon's memory and processor time grow.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench curves")]
 struct Options {
-    /// Which; without any: all, which takes half an hour
+    /// The curves to measure [default: all, which takes half an hour]
     curves: Vec<Curve>,
-    /// Take only every so-manieth part of each: for a quick look
+    /// Measure at an Nth of the size, for a quick look
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     part: u32,
 }
@@ -45,7 +45,7 @@ enum Curve {
     Connections,
     /// 10,000 cgroups of clients
     Cgroups,
-    /// What a connection costs with 10, 1,000 and 30,000 Services
+    /// Processor time of a connection with 10, 1,000 and 30,000 Services
     Events,
 }
 

@@ -29,30 +29,30 @@ use plain::Plain;
 use progress::Progress;
 use scene::{Scene, start_clients};
 
-/// Shows how clients of different habits spread over the pods of a headless Service.
+/// Shows how clients with different habits spread their connections over the pods of a headless Service.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask demo")]
 struct Options {
-    /// Seconds that the clients run
+    /// Run time of the clients, in seconds
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
-    /// On a real Kubernetes control plane: the daemon learns Services and pods from its API server
+    /// Use a real Kubernetes control plane: the daemon reads Services and pods from its API server
     #[arg(long)]
     kubernetes: bool,
-    /// Leave lab and daemon running, for `headless-obs top --from URL` and curl, until Ctrl-C
+    /// Keep the lab and the daemon running until Ctrl-C, for `headless-obs top --from URL` and curl
     #[arg(long)]
     keep: bool,
     /// Take pictures of the daemon's page into this folder
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
-    /// What to print
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// The daemon's report, and the servers' counts beside it
+    /// The daemon's report and the servers' counts
     Table,
     /// `{"snapshot": …, "truth": [{"client", "pod", "accepted"}]}`
     Json,
@@ -73,13 +73,13 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool> {
     let progress = Progress::new();
     if !options.kubernetes {
-        progress.say("building a node, its pods and its DNS server");
+        progress.say("starting a node, its pods and its DNS server");
         return show(options, progress, &mut Plain::new()?);
     }
     progress.say("starting etcd, a Kubernetes API server, its controllers and CoreDNS");
     let lab = Lab::new()?;
     let cluster = Cluster::new(&lab)?;
-    progress.say("a StatefulSet, a headless Service, and a Deployment for each client");
+    progress.say("creating a StatefulSet, a headless Service, and a Deployment for each client");
     show(options, progress, &mut Kubernetes::new(&lab, &cluster)?)
 }
 
@@ -91,12 +91,12 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
     let url = format!("http://{}", observer.address());
     let clients = start_clients(scene, duration)?;
     progress.say(&format!(
-        "six clients of different habits connect to six pods, for {} s; {url}",
+        "six clients with different habits connect to six pods for {} s; {url}",
         options.seconds
     ));
     progress.pass(duration / 2);
     scene.add_pod()?;
-    progress.say("a seventh pod is ready: who will use it?");
+    progress.say("a seventh pod is ready; which clients will use it?");
     progress.pass(duration - duration / 2);
     // They keep what they hold open.
     clients.iter().try_for_each(|client| client.wait().map(drop))?;
@@ -114,7 +114,7 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
     }
     if options.keep {
         progress::note(&format!(
-            "\nstill running; try\n  {} top --from {url}\n  curl {url}/metrics\nCtrl-C ends it",
+            "\nthe demo keeps running; try\n  {} top --from {url}\n  curl {url}/metrics\nCtrl-C ends it",
             program()?.display()
         ));
         loop {

@@ -20,7 +20,7 @@ const LARGEST: usize = 200_000;
 /// Writes `NAME-light.png` and `NAME-dark.png`.
 pub(crate) fn take(observer: &Observer, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let owner = fs::metadata(folder.parent().context("no place for pictures")?)?;
+    let owner = fs::metadata(folder.parent().context("there is no folder for pictures")?)?;
     chown(folder, Some(owner.uid()), Some(owner.gid()))?;
     let profile = std::env::temp_dir().join(format!("headless-obs-pictures-{}", std::process::id()));
     let mut browser = Browser::start(&profile)?;

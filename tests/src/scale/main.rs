@@ -33,19 +33,19 @@ use watcher::Watcher;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench scale")]
 struct Options {
-    /// Headless Services, and as many ordinary ones
+    /// Number of headless Services, and of ordinary ones
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     services: usize,
-    /// Endpoints of each kind, in all
+    /// Number of endpoints of all Services of each kind
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     endpoints: usize,
-    /// Pods, a twentieth of them on the node observed
+    /// Number of pods, a twentieth of them on the observed node
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pods: usize,
-    /// Changes a second of headless Services' slices, and as many of others'
+    /// Changes a second of slices of headless Services, and of other Services
     #[arg(long, value_name = "N", default_value_t = 100)]
     rate: u32,
-    /// Seconds of changes
+    /// Duration of the changes, in seconds
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     seconds: u64,
 }

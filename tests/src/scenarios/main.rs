@@ -35,29 +35,29 @@ use crate::scenario::Scenario;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask e2e scenarios")]
 struct Options {
-    /// Names or numbers; `pinned` is `pinned.fixed`, too [default: all]
+    /// Names or numbers of scenarios; `pinned` includes `pinned.fixed` [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// How often each is run
+    /// Number of runs of each scenario
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
-    /// Only those whose whole name is given
+    /// Run only scenarios whose whole name is given
     #[arg(long)]
     exact: bool,
-    /// Only those that take a few seconds
+    /// Run only scenarios that take a few seconds
     #[arg(long)]
     quick: bool,
-    /// List them instead
+    /// List the scenarios instead
     #[arg(long)]
     list: bool,
-    /// What to print
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A line for each
+    /// A line for each scenario
     Table,
     /// `[{"scenario", "expected", "got", "runs", "right"}]`
     Json,

@@ -34,14 +34,14 @@ use crate::stage::Stage;
 use crate::traffic::Traffic;
 use crate::vitals::Vitals;
 
-/// Mixed traffic for a long time, while everything is restarted in turn.
+/// Runs mixed traffic for a long time, while all parts are restarted in turn.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask e2e soak")]
 struct Options {
-    /// How long
+    /// Duration in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 30.0)]
     minutes: f64,
-    /// Seconds of traffic between two comparisons
+    /// Traffic between two comparisons, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0)]
     turn: f64,
 }

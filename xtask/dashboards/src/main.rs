@@ -27,7 +27,7 @@ mod variables;
 struct Options {
     /// The repository's root
     root: PathBuf,
-    /// Write nothing; fail if a file is not what it should be
+    /// Write nothing; fail if a file is out of date
     #[arg(long)]
     check: bool,
 }

@@ -17,7 +17,9 @@ pub(super) fn replace(document: &str, command: &str, section: &str) -> Result<St
         let (_, after) = rest.split_once(END)?;
         Some(format!("{before}{begin}\n{}\n\n{END}{after}", section.trim()))
     };
-    marked().with_context(|| format!("the document lacks the lines\n{begin}{END}between which figures go"))
+    marked().with_context(|| {
+        format!("the document lacks the lines\n{begin}{END}between which the figures are written")
+    })
 }
 
 #[cfg(test)]

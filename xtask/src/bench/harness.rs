@@ -26,13 +26,13 @@ pub(super) const DOCUMENT: &str = "docs/benchmarks.md";
 /// How it is measured, and what becomes of it.
 #[derive(Debug, Args)]
 pub(crate) struct Harness {
-    /// A few minutes: shorter phases, and no ladders
+    /// Take only a few minutes, with shorter phases and no ladders
     #[arg(long)]
     quick: bool,
-    /// How the figures are written to standard output
+    /// Format of the figures on standard output
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
-    /// One more observer, and the shell command that runs it in the foreground; can be given several times
+    /// Name of another tool to measure, and the shell command that runs it in the foreground; can be given several times
     #[arg(long = "peer", value_name = "NAME=COMMAND", value_parser = peer)]
     peers: Vec<String>,
 }
@@ -51,13 +51,13 @@ enum Format {
 pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
     for peer in PEERS {
         if let Err(error) = setup::ensure_programs(&[peer]) {
-            say(&format!("going on without {}: {error:#}", peer.0));
+            say(&format!("{} is not measured: {error:#}", peer.0));
         }
     }
     let floor = [("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
     let measured =
         process::output(&mut Program::Bench.command(Daemon::Shipped, &arguments(options), floor)?)?;
-    let measured: Measured = serde_json::from_str(&measured).context("unreadable measurements")?;
+    let measured: Measured = serde_json::from_str(&measured).context("cannot read the measurements")?;
 
     let rows = figures::rows(&measured);
     let section = table::section(&measured, &rows);
@@ -86,13 +86,13 @@ fn arguments(options: &Harness) -> Vec<OsString> {
 
 /// `NAME=COMMAND`, checked.
 fn peer(text: &str) -> Result<String, String> {
-    let (name, command) = text.split_once('=').ok_or("NAME=COMMAND is expected")?;
+    let (name, command) = text.split_once('=').ok_or("write NAME=COMMAND")?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(format!("`{name}` is no name: letters, digits, `-`, `_` and `.` make one"));
+        return Err(format!("`{name}` is not a valid name: use letters, digits, `-`, `_` and `.`"));
     }
     if TAKEN.contains(&name) {
-        return Err(format!("`{name}` is measured already: take another name"));
+        return Err(format!("`{name}` is measured already: use another name"));
     }
     if command.trim().is_empty() {
         return Err(format!("{name} has no command"));

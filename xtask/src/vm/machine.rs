@@ -80,7 +80,10 @@ pub(super) fn run(
             return Ok(ran);
         }
         attempt += 1;
-        say(&format!("it died before its first program: {}; once more", ran.counts.failures.join(", ")));
+        say(&format!(
+            "the machine stopped before its first program: {}; starting it again",
+            ran.counts.failures.join(", ")
+        ));
     }
 }
 
@@ -137,7 +140,7 @@ fn watch(
             }
             Err(RecvTimeoutError::Disconnected) => break None,
             Err(RecvTimeoutError::Timeout) if patience < silence => {
-                break Some(format!("not off after {} s", longest.as_secs()));
+                break Some(format!("the machine is not off after {} s", longest.as_secs()));
             }
             Err(RecvTimeoutError::Timeout) => {
                 break Some(format!("nothing on the console for {} s", silence.as_secs()));
@@ -161,7 +164,7 @@ mod tests {
         let all = shell("echo '@@ lockdown 1'; echo '@@ done'", 60_000, 60_000);
         assert!(all.done && all.lockdown == "1" && all.counts.failures.is_empty());
         let all = shell("echo panic", 60_000, 60_000);
-        assert_eq!(all.counts.failures, ["not to the end: the machine went off"]);
+        assert_eq!(all.counts.failures, ["the run did not finish: the machine switched off"]);
     }
 
     #[test]

@@ -40,13 +40,13 @@ const DOCUMENT: &str = "docs/kernels.md";
 /// What to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Only this kernel, of 5.10, 6.1, 6.12, 7.2, 6.1-arm64 and 6.12-arm64; can be given several times
+    /// Run only this kernel: 5.10, 6.1, 6.12, 7.2, 6.1-arm64 or 6.12-arm64; can be given several times
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
-    /// Only this machine, of v2, hybrid, v1, no-btf and lockdown; can be given several times
+    /// Run only this machine: v2, hybrid, v1, no-btf or lockdown; can be given several times
     #[arg(long, value_name = "NAME")]
     machine: Vec<String>,
-    /// Put the results into docs/kernels.md
+    /// Write the results into docs/kernels.md
     #[arg(long, conflicts_with = "filter")]
     write: bool,
     /// Look for newer packages of the kernels
@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// Show the machines' consoles
     #[arg(long)]
     verbose: bool,
-    /// Run only tests whose name contains one of these, also such as are usually left out
+    /// Run only tests whose name contains one of these, including tests that are usually excluded
     filter: Vec<String>,
 }
 
@@ -113,7 +113,7 @@ fn run_one(
     say(&format!("{name}: {}", ran.counts.summary()));
     if ran.counts.failed > 0 {
         ran.counts.failures.iter().for_each(|failure| say(&format!("failed: {failure}")));
-        say(&format!("the console is in {}; it ends with", path.display()));
+        say(&format!("the console's log is in {}; its last lines are:", path.display()));
         ran.last.iter().for_each(|line| say(line));
     }
     let shown = format!("{} ({})", kernel.name, fetched.version);
@@ -141,9 +141,7 @@ fn chosen(options: &Options) -> Result<Vec<(&'static Kernel, Vec<Machine>)>> {
     };
     let chosen: Vec<_> = kernels.map(|kernel| (kernel, machines(kernel))).collect();
     if chosen.iter().all(|(_, machines)| machines.is_empty()) {
-        bail!(
-            "none of these kernels is tried on such a machine: KERNELS of xtask/src/vm/cases.rs has those that are"
-        );
+        bail!("none of these kernels runs on such a machine: see KERNELS of xtask/src/vm/cases.rs");
     }
     Ok(chosen)
 }
@@ -162,7 +160,7 @@ fn judge(kernel: &str, machine: Machine, mut ran: Transcript, all: bool) -> (Tra
     let mut reasons = Vec::new();
     if ran.done && !machine.is(&ran.cgroups, &ran.lockdown) {
         ran.counts.add(Counts::failure(format!(
-            "this is no machine with {}: mounted are{}, lockdown is {}",
+            "the machine does not have {}: it has mounted{}, and its lockdown mode is {}",
             machine.title(),
             ran.cgroups,
             ran.lockdown
@@ -179,7 +177,7 @@ fn judge(kernel: &str, machine: Machine, mut ran: Transcript, all: bool) -> (Tra
                 }
             }
             None if all && ran.is_complete() => ran.counts.add(Counts::failure(format!(
-                "{} has to fail there, and passed: remove it from DIFFERENCES of xtask/src/vm/cases.rs",
+                "{} is expected to fail there, but passed: remove it from DIFFERENCES of xtask/src/vm/cases.rs",
                 row.test
             ))),
             None => {}

@@ -71,8 +71,8 @@ impl Transcript {
     pub(super) fn finish(mut self, why: Option<&str>) -> Self {
         self.end("none");
         if !self.done {
-            let why = why.unwrap_or("the machine went off");
-            self.counts.add(Counts::failure(format!("not to the end: {why}")));
+            let why = why.unwrap_or("the machine switched off");
+            self.counts.add(Counts::failure(format!("the run did not finish: {why}")));
         }
         self
     }
@@ -85,7 +85,7 @@ impl Transcript {
     fn doctor(&mut self, said: &str) {
         match serde_json::from_str(said) {
             Ok(found) => self.doctor = found,
-            Err(_) => self.counts.add(Counts::failure(format!("`doctor` has no result, it says: {said}"))),
+            Err(_) => self.counts.add(Counts::failure(format!("`doctor` gave no JSON but: {said}"))),
         }
     }
 
@@ -141,12 +141,12 @@ mod tests {
     #[test]
     fn what_does_not_come_to_its_end_has_failed() {
         let all = read(CONSOLE).finish(Some("silent"));
-        assert_eq!(all.counts.failures, ["b::c", "not to the end: silent"]);
+        assert_eq!(all.counts.failures, ["b::c", "the run did not finish: silent"]);
         assert_eq!(all.last.back().unwrap(), "@@ end node 101");
         let hung = read(CONSOLE.split_once("test result: FAILED").unwrap().0).finish(Some("silent"));
         assert_eq!(
             hung.counts.failures,
-            ["b::c", "node ended with exit code none", "not to the end: silent"]
+            ["b::c", "node ended with exit code none", "the run did not finish: silent"]
         );
         assert_eq!((hung.counts.failed, hung.is_complete()), (3, false));
         let died = read("@@ program lab\ntest a ... FAILED\n@@ end lab 137\n@@ done\n").finish(None);
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!((died.counts.failed, died.is_complete()), (2, false));
         assert!(died.has_begun && !read("[ 1.1] Oops: int3\n").has_begun);
         let mute = read("@@ doctor no permission\n@@ done\n").finish(None);
-        assert_eq!(mute.counts.failures, ["`doctor` has no result, it says: no permission"]);
+        assert_eq!(mute.counts.failures, ["`doctor` gave no JSON but: no permission"]);
         let fault = read("@@ fault: no bridge\n@@ done\n").finish(None);
         assert_eq!(fault.counts.failures, ["no bridge"]);
     }

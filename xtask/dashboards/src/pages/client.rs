@@ -11,7 +11,7 @@ pub(super) fn page() -> Dashboard {
     Dashboard {
         uid: "headless-client",
         title: "Headless Services / Client",
-        description: "How the clients of a headless Service choose among its pods, and by which DNS answers.",
+        description: "How the clients of a headless Service select pods, and by which DNS answers.",
         variables: &[
             Variable::Cluster,
             Variable::Namespace,
@@ -27,27 +27,27 @@ fn now() -> Row {
     row(
         "Now",
         [
-            stat("Pinning", "Share of the connections that goes to the favourite pod; 100 % is one pod only.")
+            stat("Pinning", "Share of the client's connections that go to its busiest pod; 100 % is one pod only.")
                 .unit("percentunit")
                 .query("max(namespace_service_client:headless_connections:pinning{C})", "pinning"),
-            stat("Coverage", "Share of the pods, ready for ten minutes, that it connected to in the last ten minutes.")
+            stat("Coverage", "Share of the pods ready for ten minutes that the client connected to in the last ten minutes.")
                 .unit("percentunit")
                 .query("min(namespace_service_client:headless_connections:coverage{C})", "coverage"),
             stat(
                 "z",
-                "How far its choices are from random ones, in standard deviations. Above 4 it is no chance; well below 0 it \
-                 takes turns.",
+                "Distance of the client's selections from random choice, in standard deviations. Chance does not explain \
+                 values above 4. Values well below 0 mean that the client takes turns.",
             )
             .unit("none")
             .colours("green", &[(4.0, "red")])
             .query("max(namespace_service_client:headless_selections:z{C})", "z"),
-            stat("Looks up every", "Mean time between its lookups of the name. Far above the TTL: it keeps answers.")
+            stat("Lookup every", "Mean time between the client's lookups. If it is far above the TTL, the client keeps answers.")
                 .unit("s")
                 .query("max(headless_dns_resolve_interval_seconds{C})", "interval"),
-            stat("TTL", "How long the last answer may be kept. Zero: for this one connection.")
+            stat("TTL", "Time for which the client may keep its last answer. Zero means for one connection.")
                 .unit("s")
                 .query("min(headless_dns_answer_ttl_seconds{C})", "TTL"),
-            stat("Stale", "Share of its connections to endpoints that had left, in the last ten minutes.")
+            stat("Stale", "Share of the client's connections that went to endpoints that had left, in the last ten minutes.")
                 .unit("percentunit")
                 .colours("green", &[(0.01, "orange"), (0.05, "red")])
                 .query("max(namespace_service_client:headless_stale_connections:ratio10m{C})", "stale"),
@@ -57,14 +57,15 @@ fn now() -> Row {
 
 fn choice() -> Row {
     row(
-        "Choice",
+        "Selection",
         [
             matrix(),
             verdicts(),
             bars(
-                "Chosen place in the answer",
-                "Which address of its DNS answer it connected to: 0 is the first. All in 0: it takes the first address, so \
-                 only the order of answers spreads it. not_in_answer: it dials what an older answer said.",
+                "Selected position in the answer",
+                "Position of the address in the DNS answer that the client connected to; 0 is the first. If all are 0, the \
+                 client takes the first address, so only the order of answers spreads its connections. not_in_answer means \
+                 that no answer explains the connection.",
                 "index",
             )
             .size(8, 9)
@@ -72,16 +73,16 @@ fn choice() -> Row {
             .query("sum by (index) (increase(headless_connect_answer_index_total{C}[$__range]))", "connections"),
             shares(
                 "Share by pod",
-                "Each pod's part of its new connections over time. One colour for long, then another: it pins itself to \
-                 one pod until it looks up again.",
+                "Each pod's share of the client's new connections over time. If one colour lasts for long and another \
+                 follows, the client uses one pod until it resolves again.",
             )
             .size(16, 9)
             .unit("cps")
             .query("sum by (pod) (rate(headless_connections_opened_total{C}[$__rate_interval]))", "{{pod}}"),
-            lines("Open connections", "Its open connections by pod, those older than the observer included.")
+            lines("Open connections", "The client's open connections by pod, including those that are older than the daemon.")
                 .unit("none")
                 .query("sum by (pod) (headless_connections_active{C})", "{{pod}}"),
-            stacked("Bytes", "Bytes that it sent and received, counted when a connection ends.")
+            stacked("Bytes", "Bytes that the client sent and received, counted when a connection ends.")
                 .unit("Bps")
                 .query("sum by (direction) (rate(headless_connection_bytes_total{C}[$__rate_interval]))", "{{direction}}"),
         ],
@@ -94,7 +95,7 @@ fn matrix() -> Panel {
     table(
         "Clients and pods",
         "Share of each client's connections (row) that went to each pod (column), over the time shown. A row of equal cells \
-         is even; one dark cell is a client that is pinned; an empty column is a pod that nobody uses.",
+         is even; a row with one dark cell is a pinned client; an empty column is a pod that no client uses.",
     )
     .size(16, 10)
     .unit("percentunit")
@@ -120,8 +121,8 @@ fn matrix() -> Panel {
 fn verdicts() -> Panel {
     table(
         "Verdicts",
-        "Why it spreads as it does, by the observer on its node; `withheld:` says why there is no verdict yet. Remedies are \
-         in docs/verdicts.md.",
+        "The cause that the daemon on the client's node found for the client's spread; `withheld:` gives the reason for no \
+         verdict. docs/verdicts.md has the remedies.",
     )
     .size(8, 10)
     .unit("none")
@@ -135,16 +136,16 @@ fn answers() -> Row {
         [
             heatmap(
                 "Age of the answer",
-                "How old the DNS answer was when it was used, one column a moment, darker for more connections. Compare with \
-                 the TTL beside: ages above it are answers kept for too long.",
+                "Age of the DNS answer when the client used it; a darker cell is more connections. Compare it with the TTL \
+                 in the next panel: the client keeps answers that are older than the TTL for too long.",
                 "s",
             )
             .unit("none")
             .query("sum by (le) (increase(headless_dns_answer_age_seconds_bucket{C}[$__rate_interval]))", "{{le}}"),
             lines(
                 "Age against TTL",
-                "Age of the answers used: half and 95 of 100 connections are below these lines. Above the TTL (dashed) the \
-                 client keeps what it may not.",
+                "Age of the used answers: half and 95 of 100 connections are below these lines. Above the TTL (dashed) the \
+                 client keeps answers for too long.",
             )
             .unit("s")
             .query(
@@ -159,8 +160,8 @@ fn answers() -> Row {
             .named("TTL", &[("custom.lineStyle", json!({"fill": "dash", "dash": [8, 8]}))]),
             lines(
                 "Time between lookups",
-                "How often it asks for the name, by client. The smaller, the sooner it learns of new pods; without a line it \
-                 asked once and never again.",
+                "Mean time between lookups, by client. The shorter it is, the sooner the client finds new pods. A client \
+                 without a line has resolved the name at most once.",
             )
             .unit("s")
             .query(
@@ -169,7 +170,7 @@ fn answers() -> Row {
             ),
             lines(
                 "Connections by expired answers",
-                "Connections a second by an answer whose TTL was over. Pools that live on are not in it, only new connections.",
+                "Connections a second that used an answer past its TTL. Only new connections count, not pooled ones.",
             )
             .unit("cps")
             .query(
@@ -187,8 +188,8 @@ fn change() -> Row {
         [
             lines(
                 "Time to the first connection",
-                "From the moment a pod is ready to its first connection from here: how fast this client follows a rollout. \
-                 Empty until a pod becomes ready.",
+                "Time from the moment a pod is ready to the client's first connection to it: how fast the client follows a \
+                 rollout. Empty until a pod becomes ready.",
             )
             .unit("s")
             .query(
@@ -201,16 +202,16 @@ fn change() -> Row {
                  (increase(headless_endpoint_first_connection_seconds_bucket{C}[$__range])))",
                 "95 of 100",
             ),
-            stacked("Stale connections", "Its connections to addresses that were no serving endpoint, by kind.")
+            stacked("Stale connections", "The client's connections to addresses that were no serving endpoint, by kind.")
                 .unit("cps")
                 .query(
                     r#"sum by (kind) (rate(headless_stale_connections_total{C,kind!="grace"}[$__rate_interval]))"#,
                     "{{kind}}",
                 ),
-            stacked("Failures", "Its attempts that ended without a connection, by reason, and resets.")
+            stacked("Failures", "The client's attempts that ended without a connection, by reason, and resets.")
                 .unit("cps")
                 .query("sum by (reason) (rate(headless_connect_failures_total{C}[$__rate_interval]))", "{{reason}}"),
-            lines("Wrong port", "Its connections and attempts at ports that the endpoints do not have.")
+            lines("Wrong port", "The client's connections and attempts to ports that the endpoints do not have.")
                 .unit("cps")
                 .query("sum by (port) (rate(headless_port_mismatch_total{C}[$__rate_interval]))", "port {{port}}"),
         ],

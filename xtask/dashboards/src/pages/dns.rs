@@ -11,7 +11,7 @@ pub(super) fn page() -> Dashboard {
     Dashboard {
         uid: "headless-dns",
         title: "Headless Services / DNS",
-        description: "The DNS answers that clients of headless Services received: how many, how whole, how old.",
+        description: "The DNS answers that clients of headless Services received: their number, completeness and age.",
         variables: &[Variable::Cluster, Variable::Namespace, Variable::Services],
         rows: vec![now(), answers(), completeness(), clients()],
     }
@@ -29,10 +29,10 @@ fn now() -> Row {
     row(
         "Now",
         [
-            stat("Answers", "Answers a second that clients received for the Services' names.")
+            stat("Responses", "DNS responses a second that clients received for the Services' names.")
                 .unit("cps")
-                .query("sum(rate(headless_dns_responses_total{S}[$__rate_interval]))", "answers"),
-            stat("Not found", "Share of NXDOMAIN. A Service without ready endpoints, a name that is spelled wrong.")
+                .query("sum(rate(headless_dns_responses_total{S}[$__rate_interval]))", "responses"),
+            stat("Not found", "Share of NXDOMAIN: the Service has no ready endpoints, or the client misspells the name.")
                 .unit("percentunit")
                 .colours("green", &[(0.01, "orange")])
                 .query(
@@ -40,7 +40,7 @@ fn now() -> Row {
                     / sum(rate(headless_dns_responses_total{S}[$__rate_interval]))"#,
                     "NXDOMAIN",
                 ),
-            stat("Truncated", "Share of the answers that did not fit. Harmless where clients ask again over TCP.")
+            stat("Truncated", "Share of truncated responses. They are harmless if clients repeat the query over TCP.")
                 .unit("percentunit")
                 .colours("green", &[(0.01, "orange")])
                 .query(
@@ -50,15 +50,16 @@ fn now() -> Row {
                 ),
             stat(
                 "Truncated and used",
-                "Connections a second by a truncated answer: their clients do not ask again and know only some of the pods.",
+                "Connections a second that used a truncated answer: these clients do not repeat the query, so they know \
+                 only some of the pods.",
             )
             .unit("cps")
             .colours("green", &[(0.001, "red")])
             .query("sum(rate(headless_dns_truncated_used_total{S}[$__rate_interval]))", "used"),
-            stat("Listed", "Mean share of the ready pods that whole answers list. Less than 1: DNS is behind.")
+            stat("Listed", "Mean share of the ready pods that complete answers list. Below 100 % DNS is behind.")
                 .unit("percentunit")
                 .query(&LISTED.replace("BY", ""), "listed"),
-            stat("Removed listed", "Answers a second that list a pod that has left: DNS is behind or caches.")
+            stat("Removed listed", "Answers a second that list a pod that has left: DNS is behind, or caches answers.")
                 .unit("cps")
                 .colours("green", &[(0.001, "orange")])
                 .query("sum(rate(headless_dns_removed_answered_total{S}[$__rate_interval]))", "answers"),
@@ -71,28 +72,28 @@ fn answers() -> Row {
         "Answers",
         [
             stacked(
-                "Answers by code",
-                "noerror is well; nxdomain: the name has no records, as with a Service without ready endpoints; servfail: \
-                 the DNS server has trouble of its own.",
+                "Responses by code",
+                "noerror is success. nxdomain means that the name has no records, for example because the Service has no \
+                 ready endpoints. servfail means that the DNS server failed.",
             )
             .unit("cps")
             .query("sum by (rcode) (rate(headless_dns_responses_total{S}[$__rate_interval]))", "{{rcode}}"),
             shares(
-                "Answers by transport",
-                "UDP as a rule; TCP where answers do not fit, at the cost of a connection for each lookup.",
+                "Responses by transport",
+                "Clients usually use UDP. They use TCP if answers do not fit, which takes a connection for each lookup.",
             )
             .unit("cps")
             .query("sum by (transport) (rate(headless_dns_responses_total{S}[$__rate_interval]))", "{{transport}}"),
             stacked(
-                "Answers by type",
-                "Which records clients ask for. Every name costs A and AAAA where a client wants both families.",
+                "Responses by type",
+                "Record types that clients query. A client that wants both address families queries A and AAAA for each name.",
             )
             .unit("cps")
             .query("sum by (qtype) (rate(headless_dns_responses_total{S}[$__rate_interval]))", "{{qtype}}"),
             lines(
                 "Truncated share",
-                "Share of the answers with TC set, by Service. It grows with the number of pods: some 29 addresses fit into 512 \
-                 bytes, fewer with long names.",
+                "Share of the responses with TC set, by Service. It grows with the number of pods: about 29 addresses fit into \
+                 512 bytes, fewer with long names.",
             )
             .unit("percentunit")
             .query(TRUNCATED, "{{namespace}}/{{service}}"),
@@ -106,8 +107,8 @@ fn completeness() -> Row {
         [
             heatmap(
                 "Listed of the ready pods",
-                "Which share of the ready pods each whole answer lists, darker for more answers. All in the bucket of 1 is \
-                 well; below it clients cannot know all pods, above it answers list pods that have left.",
+                "Share of the ready pods that each complete answer lists; a darker cell is more answers. All answers should be \
+                 in the bucket of 1. Below it clients cannot know all pods, above it answers list pods that have left.",
                 "percentunit",
             )
             .unit("none")
@@ -115,12 +116,13 @@ fn completeness() -> Row {
                 "sum by (le) (increase(headless_dns_answer_endpoints_ratio_bucket{S}[$__rate_interval]))",
                 "{{le}}",
             ),
-            lines("Completeness", "The mean of the same, by Service. A dip during a rollout is the delay of DNS.")
+            lines("Completeness", "The mean of that share, by Service. A dip during a rollout is the delay of DNS.")
                 .unit("percentunit")
                 .query(&LISTED.replace("BY", "by (S)"), "{{namespace}}/{{service}}"),
             lines(
                 "Incomplete answers",
-                "Whole answers a second without a pod that has long been ready. DNS caches, or serves only a part on purpose.",
+                "Complete answers a second that lack a pod that has long been ready. DNS caches answers, or lists only some \
+                 pods on purpose.",
             )
             .unit("cps")
             .query(
@@ -129,8 +131,8 @@ fn completeness() -> Row {
             ),
             lines(
                 "Removed answered",
-                "Answers a second that list a pod that has left. Clients that use them make stale connections through no \
-                 fault of theirs.",
+                "Answers a second that list a pod that has left. Clients that use them make stale connections without being \
+                 at fault.",
             )
             .unit("cps")
             .query(
@@ -143,21 +145,21 @@ fn completeness() -> Row {
 
 fn clients() -> Row {
     let columns = [
-        ("Answers/s", "sum by (C) (rate(headless_dns_responses_total{S}[10m]))", "cps"),
+        ("Responses/s", "sum by (C) (rate(headless_dns_responses_total{S}[10m]))", "cps"),
         ("Not found/s", r#"sum by (C) (rate(headless_dns_responses_total{S,rcode="nxdomain"}[10m]))"#, "cps"),
         ("Truncated/s", r#"sum by (C) (rate(headless_dns_responses_total{S,truncated="true"}[10m]))"#, "cps"),
         ("Truncated used/s", "sum by (C) (rate(headless_dns_truncated_used_total{S}[10m]))", "cps"),
-        ("Looks up every", "max by (C) (headless_dns_resolve_interval_seconds{S})", "s"),
+        ("Lookup every", "max by (C) (headless_dns_resolve_interval_seconds{S})", "s"),
         ("TTL", "max by (C) (headless_dns_answer_ttl_seconds{S})", "s"),
     ];
     let mut panel = table(
         "Clients",
-        "What each client asked and was told over the last ten minutes. Many answers that are not found beside few that \
-         are: a search list, or a name that is gone. Looking up much more often than the TTL loads DNS, much more seldom \
-         misses changes.",
+        "Responses that each client received over the last ten minutes. Many responses that are not found and few others \
+         point to a search list, or to a name that is gone. A client that resolves much more often than the TTL loads \
+         DNS; a client that resolves much less often misses changes.",
     )
     .unit("none")
-    .option("sortBy", json!([{"displayName": "Answers/s", "desc": true}]));
+    .option("sortBy", json!([{"displayName": "Responses/s", "desc": true}]));
     for (title, query, unit) in columns {
         panel = panel.query(query, title).named(title, &[("unit", json!(unit))]);
     }

@@ -11,7 +11,7 @@ pub(super) fn page() -> Dashboard {
     Dashboard {
         uid: "headless-observer",
         title: "Headless Services / Observer",
-        description: "Health of the observers: what they lost, whether they know the Services, how full they are.",
+        description: "Health of the daemons: lost events, the state of Services and endpoints, and sizes.",
         variables: &[Variable::Cluster, Variable::Node],
         rows: vec![now(), loss(), topology(), size()],
     }
@@ -21,26 +21,26 @@ fn now() -> Row {
     row(
         "Now",
         [
-            stat("Up", "Observers that Prometheus reaches. It should be one for each node.")
+            stat("Up", "Daemons that Prometheus reaches. There should be one for each node.")
                 .unit("none")
                 .query(r#"sum(up{O,job="headless-obs"})"#, "up"),
-            stat("Down", "Observers that Prometheus does not reach: what their nodes' clients do is missing everywhere.")
+            stat("Down", "Daemons that Prometheus does not reach: all figures lack the clients of their nodes.")
                 .unit("none")
                 .colours("green", &[(1.0, "red")])
                 .query(r#"count(up{O,job="headless-obs"} == 0) or vector(0)"#, "down"),
-            stat("Not in touch", "Observers whose source of Services and endpoints is out of reach or not read yet.")
+            stat("Not in sync", "Daemons whose source of Services and endpoints is unreachable or not completely read yet.")
                 .unit("none")
                 .colours("green", &[(1.0, "red")])
-                .query("count(headless_observer_topology_synced{O} == 0) or vector(0)", "observers"),
-            stat("Refused", "Requests that the API server does not allow. The log and `doctor` say what is lost by it.")
+                .query("count(headless_observer_topology_synced{O} == 0) or vector(0)", "daemons"),
+            stat("Refused", "Requests that the API server does not allow. The log and `doctor` show what is missing because of that.")
                 .unit("none")
                 .colours("green", &[(1.0, "red")])
                 .query("count(headless_observer_topology_refused{O} == 1) or vector(0)", "requests"),
-            stat("Lost", "Events a second that were lost. Above 0 some figures are too low; see the reasons below.")
+            stat("Lost", "Events a second that the daemons lost. Above 0 some figures may be too low; see the reasons below.")
                 .unit("cps")
                 .colours("green", &[(0.001, "red")])
                 .query("sum(rate(headless_observer_events_lost_total{O}[$__rate_interval]))", "lost"),
-            stat("Probes off", "Probes that could not be attached. `doctor` on the node says why.")
+            stat("Probes off", "Probes that are not attached. `doctor` on the node shows the reason.")
                 .unit("none")
                 .colours("green", &[(1.0, "red")])
                 .query("count(headless_observer_probe_enabled{O} == 0) or vector(0)", "probes"),
@@ -50,26 +50,27 @@ fn now() -> Row {
 
 fn loss() -> Row {
     row(
-        "What is not known",
+        "Lost and excluded",
         [
             lines(
                 "Events lost",
-                "By reason. ring_full costs detail only, sums stay exact; tracked_full and flows_full cost connections. \
-                 docs/snapshot.md explains each.",
+                "Lost events by reason. After ring_full only details are missing and sums are exact; after tracked_full and \
+                 flows_full connections may be missing. docs/snapshot.md explains each reason.",
             )
             .unit("cps")
             .query("sum by (reason) (rate(headless_observer_events_lost_total{O}[$__rate_interval]))", "{{reason}}"),
             lines(
-                "Late connections",
-                "Connections that were booked from the kernel's totals because their record was lost: exact as to client \
-                 and pod, less sure as to the answer behind them.",
+                "Reconciled connections",
+                "Connections that the daemon counted from the kernel's totals because their event was lost: client and pod \
+                 are exact, the DNS answer is the latest one.",
             )
             .unit("cps")
             .query("sum by (node) (rate(headless_observer_late_connections_total{O}[$__rate_interval]))", "{{node}}"),
             lines(
                 "Unattributed connections",
-                "Connections that no DNS answer explains. no_dns: by the address alone, as with clients older than the \
-                 observer; ambiguous: several Services have the address; other_port and not_endpoint: for none of them.",
+                "Connections that no DNS answer explains. no_dns: attributed only by the address, for example of clients that \
+                 are older than the daemon; ambiguous: several Services have the address; other_port and not_endpoint: they \
+                 belong to no Service.",
             )
             .unit("cps")
             .query(
@@ -77,9 +78,9 @@ fn loss() -> Row {
                 "{{reason}}",
             ),
             lines(
-                "Left out on purpose",
-                "Connections that say nothing of clients: health checks (probe), a mesh's proxy, other destinations \
-                 (boring), other nodes on the same kernel, the observer's own.",
+                "Excluded on purpose",
+                "Connections that do not show how clients spread: health checks (probe), those of a mesh's proxy, ignored \
+                 destinations (boring), other nodes on the same kernel, and the daemon's own.",
             )
             .unit("cps")
             .query(
@@ -88,15 +89,15 @@ fn loss() -> Row {
             ),
             lines(
                 "DNS payloads rejected",
-                "Answers that could not be decoded, by reason. A few are stray traffic on port 53; many mean that evidence \
-                 is missing.",
+                "DNS payloads that the daemon could not decode, by reason. A few are stray traffic on port 53; many mean that \
+                 answers are missing.",
             )
             .unit("cps")
             .query("sum by (reason) (rate(headless_observer_dns_rejected_total{O}[$__rate_interval]))", "{{reason}}"),
             lines(
                 "Map fill",
-                "How full the kernel's maps are. At 100 % FLOWS and TRACKED lose connections: raise their sizes. BORING may be \
-                 full, it costs work only.",
+                "Fill of the kernel maps. At 100 % FLOWS and TRACKED lose connections: raise their sizes. A full BORING only \
+                 costs work.",
             )
             .unit("percentunit")
             .default("max", json!(1))
@@ -113,16 +114,16 @@ fn topology() -> Row {
         "Services and endpoints",
         [
             lines(
-                "Out of touch for",
-                "For how long the source of Services and endpoints has been out of touch. Figures go on with what was known; \
-                 new pods are missing.",
+                "Unreachable for",
+                "Time for which the source of Services and endpoints has been unreachable. The daemon uses the last known \
+                 state; new pods are missing.",
             )
             .unit("s")
             .query("max by (node, source) (headless_observer_topology_stale_seconds{O})", "{{node}} {{source}}"),
             lines(
                 "Since the last event",
-                "How long ago the last change of a Service, endpoint or pod arrived. In a busy cluster a line that only grows, \
-                 while those of other nodes do not, is a watch that is stuck.",
+                "Time since the source last sent anything. If only one node's line keeps growing in a busy cluster, a watch \
+                 on that node is stuck.",
             )
             .unit("s")
             .query(
@@ -131,8 +132,8 @@ fn topology() -> Row {
             ),
             lines(
                 "Watches",
-                "Watches opened again (the server ends each after some minutes) and lists read anew. Many lists load the API \
-                 server: it forgets faster than observers read.",
+                "Watches that the daemons opened again (the API server ends each after some minutes), and lists that they \
+                 read again. Many lists load the API server: it drops changes faster than daemons read them.",
             )
             .unit("cps")
             .query("sum(rate(headless_observer_topology_watch_restarts_total{O}[$__rate_interval]))", "watches opened again")
@@ -142,7 +143,7 @@ fn topology() -> Row {
                 "sum(rate(headless_observer_topology_rejected_objects_total{O}[$__rate_interval]))",
                 "objects rejected",
             ),
-            stacked("From the API server", "Bytes a second that the API server sends to the observers of each node.")
+            stacked("From the API server", "Bytes a second that the API server sends to the daemon of each node.")
                 .unit("Bps")
                 .query(
                     "sum by (node) (rate(headless_observer_topology_received_bytes_total{O}[$__rate_interval]))",
@@ -158,25 +159,25 @@ fn size() -> Row {
         [
             stacked(
                 "Series",
-                "Series that each observer exposes. Their number is Services' pods times clients on the node; beyond the limit \
-                 the client dimension is folded away.",
+                "Series that each daemon exposes. They grow with the pods of the Services times the clients on the node; \
+                 beyond the limit the daemon aggregates clients.",
             )
             .unit("none")
             .query("sum by (node) (headless_observer_series{O})", "{{node}}"),
             lines(
                 "Series folded",
-                "Edges a second whose client is no label any more because a Service has too many of them. Sums per pod stay \
-                 exact; which client it was is lost in Prometheus, not in the snapshot.",
+                "Pairs of client and pod a second that the daemon aggregates because a Service has too many series. Sums per \
+                 pod stay exact. Prometheus then lacks the client, but the snapshot has it.",
             )
             .unit("cps")
             .query(
                 r#"sum by (namespace, service) (rate(headless_series_folded_total{O}[$__rate_interval]))"#,
                 "{{namespace}}/{{service}}",
             ),
-            lines("Time to scrape", "How long Prometheus waited for each observer's page.")
+            lines("Time to scrape", "Time that Prometheus waited for the metrics of each daemon.")
                 .unit("s")
                 .query(r#"max by (node) (scrape_duration_seconds{O,job="headless-obs"})"#, "{{node}}"),
-            table("Versions", "Which version runs where, and since when. Two versions for long: a rollout is stuck.")
+            table("Versions", "The version on each node, and when it started. If two versions run for long, a rollout is stuck.")
                 .size(12, 8)
                 .unit("none")
                 .query(

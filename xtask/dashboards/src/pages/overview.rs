@@ -20,13 +20,13 @@ fn now() -> Row {
     row(
         "Now",
         [
-            stat("Services", "Headless Services that somebody connects to or looks up.")
+            stat("Services", "Headless Services that clients connect to or resolve.")
                 .unit("none")
                 .query("count(count by (S) (headless_endpoint_ready{N}))", "Services"),
             stat(
                 "Imbalanced",
-                "Services whose busiest pod has more than 1.5 times the mean, by more than chance explains (z above \
-                 4). Anything above 0 is worth opening.",
+                "Services whose busiest pod has more than 1.5 times the mean, beyond chance (z above 4). Look at the \
+                 ranking if this is above 0.",
             )
             .unit("none")
             .colours("green", &[(1.0, "red")])
@@ -37,15 +37,16 @@ fn now() -> Row {
             ),
             stat(
                 "Idle pods",
-                "Pods that are ready for long and have neither an open nor a new connection, while their Service has.",
+                "Pods that have been ready for 10 minutes and have no open and no new connection, while other pods of \
+                 their Service have some.",
             )
             .unit("none")
             .colours("green", &[(1.0, "orange")])
             .query("sum(namespace_service:headless_endpoints:idle{N}) or vector(0)", "pods"),
             stat(
                 "Stale",
-                "Connections a second to addresses that were no serving endpoint any more: their client keeps an old \
-                 answer. Those right after a change are left out.",
+                "Connections a second to addresses that were no longer a serving endpoint: the client or DNS uses an old \
+                 answer. Connections within the grace after a change do not count.",
             )
             .unit("cps")
             .colours("green", &[(0.001, "orange")])
@@ -53,13 +54,13 @@ fn now() -> Row {
                 r#"sum(rate(headless_stale_connections_total{N,kind!="grace"}[$__rate_interval]))"#,
                 "stale",
             ),
-            stat("Failures", "Attempts a second that ended without a connection, or in a reset.")
+            stat("Failures", "Attempts a second that ended without a connection or with a reset.")
                 .unit("cps")
                 .colours("green", &[(0.001, "orange")])
                 .query("sum(rate(headless_connect_failures_total{N}[$__rate_interval]))", "failures"),
             stat(
                 "Wrong port",
-                "Connections and attempts a second at a port that the endpoint does not have: the client relies on a \
+                "Connections and attempts a second to a port that the endpoint does not have: the client relies on a \
                  port mapping, which headless Services do not have.",
             )
             .unit("cps")
@@ -108,10 +109,10 @@ const COLUMNS: [Column; 11] = [
 fn services() -> Panel {
     let mut panel = table(
         "Services by waste",
-        "Waste is (peak/mean − 1) × connections a second: what the busiest pod gets beyond its share. Read peak/mean for \
-         how bad it is and z for whether it can be chance: above 4 it is not. Coverage is the share of ready pods that \
-         got anything. Figures are of the last ten minutes and of pods that are ready for ten minutes. A Service's name \
-         leads to its page; the name of a cluster narrows this one.",
+        "Waste is (peak/mean − 1) × connections a second: the capacity that stays unused if every pod is sized for the \
+         busiest one. Peak/mean shows how uneven the Service is. Chance does not explain a z above 4. Coverage is the \
+         share of ready pods with a connection. The figures cover the last ten minutes and pods that have been ready for \
+         ten minutes. The name of a Service links to its page, the name of a cluster filters this page.",
     )
     .size(24, 12)
     .unit("none")
@@ -178,8 +179,8 @@ fn causes() -> Row {
         "Causes",
         [table(
             "Verdicts",
-            "Why each client spreads as it does, by the observer on its node; `withheld:` says why there is no verdict \
-             yet. Nodes is on how many nodes. What to do about a cause is in docs/verdicts.md, and \
+            "The cause that the daemon on the client's node found for the client's spread; `withheld:` gives the reason \
+             for no verdict. Nodes is the number of nodes. docs/verdicts.md has the remedies, and \
              `headless-obs explain` shows the evidence.",
         )
         .unit("none")
@@ -197,19 +198,19 @@ fn causes() -> Row {
 
 fn course() -> Row {
     row(
-        "Course",
+        "Over time",
         [
             lines(
                 "Waste",
-                "The ten Services that waste most, over time: connections a second that the busiest pod gets beyond \
-                 its share. A step after a rollout means that its clients did not follow.",
+                "Waste of the ten Services with the most waste, in connections a second. A step after a rollout means \
+                 that clients did not find the new pods.",
             )
             .unit("cps")
             .query("topk(10, namespace_service:headless_connections:waste{N})", "{{namespace}}/{{service}}"),
             lines(
                 "Peak to mean",
                 "The ten most uneven Services: 1 is even, 2 means that the busiest pod gets twice its share. High \
-                 values of Services with few connections may be chance; z in the ranking tells.",
+                 values of Services with few connections may be chance; see z in the ranking.",
             )
             .unit("none")
             .query(

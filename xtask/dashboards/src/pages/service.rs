@@ -11,7 +11,7 @@ pub(super) fn page() -> Dashboard {
     Dashboard {
         uid: "headless-service",
         title: "Headless Services / Service",
-        description: "How connections spread over the pods of one headless Service, and which clients make it so.",
+        description: "How clients spread their connections over the pods of one headless Service, and which clients are uneven.",
         variables: &[Variable::Cluster, Variable::Namespace, Variable::Service, Variable::Before],
         rows: vec![now(), spread(), endpoints(), clients(), trouble(), cost()],
     }
@@ -27,37 +27,38 @@ fn now() -> Row {
         [
             text(
                 "How to read this page",
-                "**Spread** says whether it is even, **Endpoints** which pods are passed over and since when, **Clients** \
-                 who does it, **Trouble** what goes wrong on the way. An even whole of narrow clients (each at few pods) \
-                 is fine until one of them is heavy; an uneven whole of even clients hardly exists. \
-                 `headless-obs explain NAMESPACE/SERVICE` gives cause, evidence and remedy of each client.",
+                "**Spread** shows whether the Service is even, **Endpoints** which pods get no connections and since when, \
+                 **Clients** which clients are uneven, **Trouble** stale connections, failures and wrong ports. A Service \
+                 can be even although each client uses few pods; that is fine until one client opens many connections. \
+                 `headless-obs explain NAMESPACE/SERVICE` shows cause, evidence and remedy for each client.",
             )
             .size(24, 3),
-            stat("Ready pods", "Pods that the Service sends clients to, as the observers know them.")
+            stat("Ready pods", "Ready pods of the Service, as the daemons know them.")
                 .unit("none")
                 .query("sum(max by (S, pod) (headless_endpoint_ready{S}))", "ready"),
-            stat("Coverage", "Share of the pods, ready for ten minutes, that got a connection in the last ten minutes.")
+            stat("Coverage", "Share of the pods ready for ten minutes that got a connection in the last ten minutes.")
                 .unit("percentunit")
                 .query("namespace_service:headless_connections:coverage{S}", "coverage"),
-            stat("Peak to mean", "The busiest pod's connections over the mean: how bad it is. 1 is even.")
+            stat("Peak to mean", "Connections of the busiest pod divided by the mean. 1 is even.")
                 .unit("none")
                 .colours("green", &[(1.5, "orange"), (2.0, "red")])
                 .query("namespace_service:headless_connections:peak_to_mean{S}", "peak/mean"),
             stat(
                 "Jain index",
-                "1: all alike; k/n: as if k of n pods shared everything. One hot pod among many hardly moves it.",
+                "1 means that all pods get the same; k/n is as if k of n pods got everything. One busy pod among many \
+                 hardly changes it.",
             )
             .unit("none")
             .query("namespace_service:headless_connections:jain{S}", "Jain"),
             stat(
                 "z",
-                "How far the spread is from what random choice would give, in standard deviations. Above 4 it is no \
-                 chance; well below 0 somebody takes turns.",
+                "Distance of the spread from random choice, in standard deviations. Chance does not explain values above \
+                 4. Values well below 0 mean that clients take turns.",
             )
             .unit("none")
             .colours("green", &[(4.0, "red")])
             .query("namespace_service:headless_selections:z{S}", "z"),
-            stat("Waste", "(peak/mean − 1) × connections a second: what the busiest pod gets beyond its share.")
+            stat("Waste", "(peak/mean − 1) × connections a second: capacity that stays unused if every pod is sized for the busiest one.")
                 .unit("cps")
                 .query("namespace_service:headless_connections:waste{S}", "waste"),
         ],
@@ -71,21 +72,21 @@ fn spread() -> Row {
             heat(),
             shares(
                 "Share of new connections",
-                "Each pod's part of all new connections. Even bands are fair; a band that thins out belongs to a pod \
-                 that clients leave or never learn of.",
+                "Each pod's share of all new connections. Equal bands are even. A band becomes thin if clients leave the \
+                 pod or do not know it.",
             )
             .unit("cps")
             .query(OPENED, "{{pod}}"),
             open(),
             lines(
                 "Now and before",
-                "Peak to mean of now (solid) and of the time chosen above (dashed). It tells whether a change helped.",
+                "Peak to mean now (solid) and at the earlier time chosen above (dashed). It shows whether a change helped.",
             )
             .unit("none")
             .query("namespace_service:headless_connections:peak_to_mean{S}", "now")
             .query("namespace_service:headless_connections:peak_to_mean{S} offset $before", "$before ago")
             .named("$before ago", &[("custom.lineStyle", json!({"fill": "dash", "dash": [8, 8]}))]),
-            stacked("New connections", "Connections a second, of all clients together, one colour a pod.")
+            stacked("New connections", "Connections a second of all clients together, one colour for each pod.")
                 .unit("cps")
                 .query(OPENED, "{{pod}}"),
         ],
@@ -96,8 +97,9 @@ fn heat() -> Panel {
     history(
         "Pods over time",
         "Each row is a pod, each cell its new connections as a multiple of the mean over all pods. Green is a fair share, \
-         blue less than half of it, purple nothing at all, red more than twice. A purple row is a pod that clients do \
-         not use; a row that turns red while others turn blue is where they went. No cell: nobody connected to any pod.",
+         blue less than half of it, purple none, red more than twice. A purple row is a pod that clients do not use. \
+         If one row turns red while others turn blue, clients moved to that pod. Cells are missing while no client \
+         connected to any pod.",
     )
     .unit("none")
     .default("decimals", json!(2))
@@ -123,8 +125,8 @@ fn open() -> Panel {
     ]);
     lines(
         "Open connections",
-        "Open connections of each pod, with the mean (dashed) and a band of two standard deviations that random choice \
-         would leave. A pod outside of the band for long is no chance. Long-lived connections keep an old imbalance \
+        "Open connections of each pod, with the mean (dashed) and a band of two standard deviations of random choice. \
+         Chance does not explain a pod that stays outside of the band. Long-lived connections keep an old imbalance \
          until they end.",
     )
     .unit("none")
@@ -143,9 +145,9 @@ fn endpoints() -> Row {
         [
             timeline(
                 "Endpoints and first connections",
-                "Each row is a pod: grey while it is not ready, terminating or removed; yellow from ready until the first \
-                 connection that was seen, green from then on. Long yellow after a rollout: clients do not look up \
-                 again, or are told of the pod late. Yellow for ever: the pod is idle.",
+                "Each row is a pod: grey while it is not ready, terminating or removed; yellow from ready until its first \
+                 connection; green from then on. If a pod is yellow for long after a rollout, clients do not resolve \
+                 again, or DNS lists the pod late. A pod that stays yellow is idle.",
                 &[(0, "not ready", "text"), (1, "ready, never connected to", "yellow"), (2, "ready, connected to", "green")],
             )
             .unit("none")
@@ -157,8 +159,8 @@ fn endpoints() -> Row {
             idle(),
             lines(
                 "Time to the first connection",
-                "From ready to each client's first connection to a new pod, for 95 of 100 pods. More than the DNS TTL: the \
-                 client holds on to old answers or to its pool. Empty until a pod becomes ready.",
+                "Time from ready to each client's first connection to a new pod, for 95 of 100 pods. If it is longer than \
+                 the DNS TTL, the client keeps old answers or pooled connections. Empty until a pod becomes ready.",
             )
             .size(12, 9)
             .unit("s")
@@ -174,7 +176,7 @@ fn idle() -> Panel {
     table(
         "Idle pods",
         "Ready pods without an open or a new connection, while others have some, and for how long they have been ready. \
-         If DNS lists them (see the DNS page), clients choose not to use them.",
+         If DNS lists them (see the DNS page), the clients do not select them.",
     )
     .size(12, 9)
     .unit("none")
@@ -202,9 +204,9 @@ fn clients() -> Row {
          &var-client_namespace=${__data.fields[\"Namespace of client\"]}&var-client=${__data.fields.Client}";
     let mut panel = table(
         "Clients",
-        "Each client's own spread over the last ten minutes. Pinning is the share that goes to its favourite pod: 100 % \
-         is one pod only. Stale is the share of its connections that went to endpoints that had left. A client's name \
-         leads to its page.",
+        "Each client's own spread over the last ten minutes. Pinning is the share of its connections that go to its \
+         busiest pod: 100 % is one pod only. Stale is the share of its connections that went to endpoints that had left. \
+         The name of a client links to its page.",
     )
     .unit("none")
     .default("decimals", json!(2))
@@ -230,9 +232,9 @@ fn trouble() -> Row {
         [
             stacked(
                 "Stale connections",
-                "To addresses that were no serving endpoint when dialled: removed, terminating, not ready, or another pod's \
-                 by then (ip_reused, the worst: requests reach a stranger). Those right after a change (grace) are left \
-                 out.",
+                "Connections to addresses that were no serving endpoint at that time: removed, terminating, not ready, or \
+                 owned by another pod (ip_reused, the worst: requests reach a stranger). Connections within the grace \
+                 after a change do not count.",
             )
             .unit("cps")
             .query(
@@ -241,21 +243,22 @@ fn trouble() -> Row {
             ),
             stacked(
                 "Failures",
-                "Attempts that ended without a connection, by reason, and connections that were reset. Refused: nobody \
-                 listens there; timeout: packets are lost or the pod is gone.",
+                "Attempts that ended without a connection, by reason, and connections that the pod reset. Refused means that \
+                 no process listens on the port, timeout that packets are lost or the pod is gone.",
             )
             .unit("cps")
             .query("sum by (reason) (rate(headless_connect_failures_total{S}[$__rate_interval]))", "{{reason}}"),
             stacked(
                 "Failures by pod",
-                "The same by pod. All on one pod: it is ill. On all pods: the client or the network is.",
+                "The same failures by pod. If only one pod has failures, look at the pod; if all have, look at the client \
+                 or the network.",
             )
             .unit("cps")
             .query("sum by (pod) (rate(headless_connect_failures_total{S}[$__rate_interval]))", "{{pod}}"),
             lines(
                 "Wrong port",
-                "Connections and attempts at a port that the endpoint does not have, by client and port. A headless Service \
-                 maps no ports: clients must dial the port of the container.",
+                "Connections and attempts to a port that the endpoint does not have, by client and port. A headless Service \
+                 does not map ports: clients must connect to the port of the container.",
             )
             .unit("cps")
             .query(
@@ -273,15 +276,15 @@ fn cost() -> Row {
         [
             stacked(
                 "Bytes by pod",
-                "Bytes that clients sent and received, counted when a connection ends. Even connections with uneven \
-                 bytes: some connections carry much more.",
+                "Bytes that clients sent and received, counted when a connection ends. If connections are even and bytes \
+                 are not, some connections carry much more.",
             )
             .unit("Bps")
             .query("sum by (pod) (rate(headless_connection_bytes_total{S}[$__rate_interval]))", "{{pod}}"),
             stacked(
                 "Bytes by zone of the pod",
-                "The same by the zone of the pod. Compare with the zone of the client's node: traffic between zones costs \
-                 money and time.",
+                "The same bytes by the zone of the pod. Compare it with the zone of the client's node: traffic between \
+                 zones costs money and time.",
             )
             .unit("Bps")
             .query(
