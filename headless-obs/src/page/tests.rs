@@ -37,7 +37,7 @@ fn verdicts_come_with_evidence_and_fix_and_the_worst_service_first() {
         "1 of 3 endpoints gets no connections: orders-2",
         "orders-3 was removed",
         "first DNS answer 2026-01-01 00:00:01; first connection 2026-01-01 00:00:02",
-        "Probes that are not attached: existing",
+        "Probes not attached: existing",
     ] {
         place(text);
     }

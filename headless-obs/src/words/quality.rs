@@ -47,7 +47,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         let missing = missing.join(", ");
         lines.push((
             Paint::Warn,
-            format!("Probes that are not attached: {missing}; run `headless-obs doctor` for the reason."),
+            format!("Probes not attached: {missing}; `headless-obs doctor` shows the reason."),
         ));
     }
     let aside = [

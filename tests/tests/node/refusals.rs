@@ -98,7 +98,7 @@ fn without_btf_the_classic_tracepoint_counts_exactly() {
     assert!(
         report
             .out
-            .contains("Probes that are not attached: existing; run `headless-obs doctor` for the reason."),
+            .contains("Probes not attached: existing; `headless-obs doctor` shows the reason."),
         "{report:?}"
     );
 

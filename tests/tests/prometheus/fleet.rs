@@ -232,5 +232,5 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
         "{err}"
     );
     let (code, _, err) = fleet.run(&["report", "--prometheus", &addresses[0]]);
-    assert!(code == Some(1) && err.contains("does not answer as Prometheus does"), "{err}");
+    assert!(code == Some(1) && err.contains("does not answer like Prometheus"), "{err}");
 }

@@ -66,8 +66,7 @@ pub(super) enum PrometheusError {
     Credentials(PrometheusUrl, String),
     /// It answers something else.
     #[error(
-        "{0} does not answer as Prometheus does: {1}; give the address whose /api/v1/query answers, with its path, \
-         if it has one"
+        "{0} does not answer like Prometheus: {1}; give the address whose /api/v1/query answers, with its path if any"
     )]
     NotPrometheus(PrometheusUrl, String),
     /// It refuses a query.

@@ -163,10 +163,10 @@ async fn what_cannot_be_answered_says_what_to_do() {
     let said = error(asked(&unused.to_string())).await;
     assert!(said.contains("cannot reach ") && said.ends_with("or use `kubectl port-forward`"), "{said}");
     let said = error(serve(Router::new()).await).await;
-    assert!(said.contains("does not answer as Prometheus does: 404 Not Found; give the address"), "{said}");
+    assert!(said.contains("does not answer like Prometheus: 404 Not Found; give the address"), "{said}");
     let page = async || "<html>";
     let said = error(serve(Router::new().route("/api/v1/query", post(page))).await).await;
-    assert!(said.contains("does not answer as Prometheus does: expected value"), "{said}");
+    assert!(said.contains("does not answer like Prometheus: expected value"), "{said}");
     let closed = async || StatusCode::UNAUTHORIZED;
     let said = error(serve(Router::new().route("/api/v1/query", post(closed))).await).await;
     assert!(said.contains("answers 401 Unauthorized: give --prometheus-token-file"), "{said}");
