@@ -1,6 +1,6 @@
-//! A snapshot as text: in a file, on standard input, or as somebody has sent it.
+//! A snapshot as text: from a file, from standard input, or from a daemon.
 //!
-//! In: bytes. Out: a [`Snapshot`], or what is wrong with them.
+//! In: bytes. Out: a [`Snapshot`], or an error.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::expose::snapshot::{SCHEMA, Snapshot};
 /// A snapshot of 10,000 endpoints and many clients has a few MiB.
 pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 
-/// Bytes that cannot be read as a snapshot.
+/// Why bytes are not a snapshot.
 #[derive(Debug)]
 pub(super) enum NotRead {
-    /// They are something else.
+    /// They are not a snapshot.
     NoSnapshot(serde_json::Error),
-    /// They are of another version; its name is clean.
+    /// They are a snapshot of another version; its name is clean.
     Schema(String),
 }
 
@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     understand(&name, &json)
 }
 
-/// The snapshot, or what is wrong with what `name` has given.
+/// The snapshot; `name` is the source in an error.
 fn understand(name: &str, json: &[u8]) -> anyhow::Result<Snapshot> {
     if json.trim_ascii().is_empty() {
         bail!("{name} is empty; check whether the command that writes it failed");

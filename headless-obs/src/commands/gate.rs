@@ -1,24 +1,24 @@
 //! `report --fail-on`: whether a pipeline should stop. Pure: a snapshot in, lines for standard error out.
 //!
-//! Where a verdict is withheld because the observation leaves room for doubt, that nothing was found proves nothing.
-//! It does not fail a pipeline, as what is wrong then is the observation; but it is said.
+//! If a verdict is withheld because the observation is not reliable, the absence of findings proves nothing. That does
+//! not stop a pipeline, because the problem is the observation; the command prints a warning.
 
 use super::findings::{bad_nodes, idle_in_words, is_doubtful, is_in_sync};
 use super::text::{clean, fit, full_name};
 use crate::cli::FailOn;
 use crate::expose::snapshot::{Cause, Snapshot};
 
-/// Exit code where something was found.
+/// Exit code for findings.
 pub(super) const FOUND: u8 = 3;
 
-/// What was found, and what could not be looked at.
+/// The findings, and what could not be checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) findings: Vec<String>,
     pub(super) doubts: Vec<String>,
 }
 
-/// Looks for what is asked for; nothing is found where nothing is.
+/// Searches for the selected findings.
 pub(super) fn judge(snapshot: &Snapshot, fail_on: &[FailOn]) -> Outcome {
     let mut outcome = Outcome::default();
     let Some(asked) = words(fail_on) else { return outcome };
@@ -66,7 +66,7 @@ pub(super) fn judge(snapshot: &Snapshot, fail_on: &[FailOn]) -> Outcome {
     outcome
 }
 
-/// `imbalance,idle`; nothing where nothing is asked for.
+/// `imbalance,idle`; empty if nothing is selected.
 fn words(fail_on: &[FailOn]) -> Option<String> {
     let words: Vec<_> = fail_on.iter().map(|what| what.as_str()).collect();
     (!words.is_empty()).then(|| words.join(","))

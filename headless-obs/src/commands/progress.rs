@@ -1,4 +1,4 @@
-//! What is going on, on standard error: a bar on a terminal, one plain line elsewhere.
+//! Progress on standard error: a bar on a terminal, a plain line elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use super::signal::Stop;
 use super::text::{clean, length};
 use crate::handle::Observer;
 
-/// How often a bar moves.
+/// How often a bar is redrawn.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// Shown until dropped.
+/// Visible until dropped.
 #[derive(Debug)]
 pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// Something of unknown length; silent where nobody watches.
+    /// Progress of unknown length; silent if standard error is not a terminal.
     pub(super) fn waiting(what: impl Into<String>) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
@@ -28,7 +28,7 @@ impl Progress {
         Self(Some(bar))
     }
 
-    /// An observation.
+    /// Progress of an observation.
     pub(super) fn observing(duration: Duration) -> Self {
         let what =
             format!("observing for {}; Ctrl-C ends the observation and prints the result", length(duration));
@@ -44,14 +44,14 @@ impl Progress {
         Self(Some(bar))
     }
 
-    /// It is something else now; silent where nobody watches.
+    /// Changes the text; silent if standard error is not a terminal.
     fn set(&self, what: String) {
         if let Some(bar) = &self.0 {
             bar.set_message(what);
         }
     }
 
-    /// So much of it has passed.
+    /// Sets the elapsed time.
     pub(super) fn passed(&self, time: Duration) {
         if let Some(bar) = &self.0 {
             bar.set_position(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -59,7 +59,7 @@ impl Progress {
     }
 }
 
-/// Waits until the probes are attached, and says what that takes. False: the user has had enough.
+/// Waits until the probes are attached, and shows progress. False: the user cancelled.
 pub(super) async fn begun(observer: &mut Observer, stop: &mut Stop) -> anyhow::Result<bool> {
     if observer.readiness.of("probes").is_none() {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! `report`: prints the picture, and tells a pipeline whether something is wrong with it.
+//! `report`: prints the report, and tells a pipeline whether there are findings.
 
 use std::process::ExitCode;
 

@@ -43,7 +43,7 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         error = observer.ended() => Err(error),
     };
     observer.readiness.block("observer", "stopping");
-    // Requests first: they still want the engine's answers.
+    // Requests first: they still need the engine.
     drop(end);
     serving.await.context("the server crashed; please report this")?;
     match result {

@@ -1,4 +1,4 @@
-//! Where a snapshot comes from: the engine of this process, daemons, or Prometheus.
+//! The source of a snapshot: the engine of this process, daemons, or Prometheus.
 
 use std::io;
 use std::time::Duration;
@@ -21,19 +21,19 @@ use crate::sources::kubernetes::daemons::{DaemonsError, LABEL};
 mod daemon;
 mod several;
 
-/// For everything from connecting to the last byte.
+/// Time limit from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a snapshot comes from.
+/// The source of a snapshot.
 #[derive(Clone, Debug)]
 pub(super) enum SnapshotSource {
     /// The engine of this process.
     Engine(EngineHandle),
-    /// Daemons and files, put together.
+    /// Daemons and files, merged.
     Origins(Vec<Origin>),
-    /// The daemons of a cluster, put together.
+    /// The daemons of a cluster, merged.
     Cluster {
-        /// Which one.
+        /// The cluster.
         options: Kubernetes,
         /// The namespace that they are in; none: any.
         namespace: Option<String>,
@@ -43,7 +43,7 @@ pub(super) enum SnapshotSource {
 }
 
 impl SnapshotSource {
-    /// Who is to be asked, if anybody is. Prometheus looks back as far as `duration`.
+    /// The selected source, if any. For Prometheus, `duration` is the window.
     pub(super) fn asked(asked: Asked, duration: Option<Duration>, observe: &ObserveArgs) -> Option<Self> {
         if let Some(url) = asked.prometheus {
             return Some(Self::Prometheus(Box::new(Prometheus {
@@ -71,7 +71,7 @@ impl SnapshotSource {
         }
     }
 
-    /// Who is asked, in a few words.
+    /// A short description of the source.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Engine(_) => "this machine".to_owned(),
@@ -85,31 +85,31 @@ impl SnapshotSource {
     }
 }
 
-/// There is no snapshot.
+/// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
     /// The engine of this process has stopped.
     #[error(transparent)]
     Gone(#[from] Gone),
-    /// Nobody listens.
+    /// Nothing listens at the address.
     #[error(
         "{0} refused the connection: is `headless-obs run` listening there? By default it listens on 127.0.0.1:9464 \
              of its own machine; --listen changes that"
     )]
     Refused(DaemonUrl),
-    /// No way there.
+    /// There is no route.
     #[error("cannot connect to {0}: {1}; check host and port")]
     Connect(DaemonUrl, io::Error),
-    /// No answer, or not all of it.
+    /// There was no response, or not all of it.
     #[error("{0} did not answer within {seconds} s; its /healthz says whether it is alive", seconds = TIMEOUT.as_secs())]
     Timeout(DaemonUrl),
-    /// The connection broke, or it does not speak HTTP.
+    /// The connection broke, or the peer does not speak HTTP.
     #[error("{0} does not answer as an HTTP server: {1}; is it another program?")]
     Http(DaemonUrl, String),
-    /// It answers something else.
+    /// It responds with an error.
     #[error("{0} answers {1}: {2}")]
     Status(DaemonUrl, StatusCode, String),
-    /// It answers, but with no snapshot.
+    /// It responds, but not with a snapshot.
     #[error("the answer of {0} is no snapshot: {1}; is it another program?")]
     NoSnapshot(DaemonUrl, String),
     /// A snapshot of another version.
@@ -117,38 +117,38 @@ pub(super) enum SourceError {
         "{0} answers with schema {1:?}, but this program reads {SCHEMA:?}: use the same version on both sides"
     )]
     Schema(DaemonUrl, String),
-    /// What is asked through somebody else is silent.
+    /// An indirect source does not respond.
     #[error("no answer within {seconds} s", seconds = TIMEOUT.as_secs())]
     Silent,
-    /// There is no use in asking.
+    /// A repetition is useless.
     #[error("{0}")]
     NotRunning(String),
-    /// A file cannot be read as a snapshot.
+    /// A file is not a snapshot.
     #[error("{0}")]
     File(String),
-    /// Nobody of several gave one.
+    /// None of several sources had a snapshot.
     #[error("none of the sources gave a snapshot: {0}")]
     AllMissing(String),
-    /// They do not fit together.
+    /// The snapshots do not fit together.
     #[error(transparent)]
     Unmergeable(#[from] Unmergeable),
-    /// The API server does not say where the daemons are.
+    /// The API server does not list the daemons.
     #[error(transparent)]
     Daemons(#[from] DaemonsError),
-    /// It does not answer.
+    /// The API server does not respond.
     #[error("the API server did not list the daemons' pods within {seconds} s", seconds = TIMEOUT.as_secs())]
     NoList,
-    /// There are none.
+    /// There are no daemons.
     #[error(
         "{url} has no pods labelled {LABEL} in {place}: install headless-obs there, or read from daemons with --from URL"
     )]
     NoDaemons {
-        /// The API server.
+        /// The URL of the API server.
         url: String,
-        /// Where they were looked for.
+        /// The namespace.
         place: String,
     },
-    /// What a daemon answers through the API server is no snapshot.
+    /// The response of a daemon through the API server is not a snapshot.
     #[error("its answer is no snapshot: {0}")]
     NotRead(String),
     /// Prometheus has none.
@@ -157,7 +157,7 @@ pub(super) enum SourceError {
 }
 
 impl SourceError {
-    /// Whether there is no use in what the others say.
+    /// Whether a repetition is useless.
     fn is_final(&self) -> bool {
         matches!(self, Self::File(_))
     }

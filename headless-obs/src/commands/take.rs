@@ -1,4 +1,4 @@
-//! One snapshot for a command that prints what was seen: observes for a while, or asks a daemon.
+//! One snapshot for a command that prints it: after an observation, or from another source.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::config::Observe;
 use crate::config::values::ServiceFilter;
 use crate::expose::snapshot::Snapshot;
 
-/// More names of Services are not listed in an error.
+/// The most Services that an error lists.
 const NAMED: usize = 20;
 
-/// From whoever is to be asked, else by observing. Nothing: the user had enough before it began.
+/// From the selected source, otherwise by observation. Nothing: the user cancelled before it began.
 pub(super) async fn snapshot(
     asked: Asked,
     duration: Option<Duration>,
@@ -35,7 +35,7 @@ pub(super) async fn snapshot(
     }
 }
 
-/// Observes until the time is over or the user has seen enough. Nothing: the user had enough before it began.
+/// Observes until the time is over or the user ends it. Nothing: the user cancelled before it began.
 async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyhow::Result<Option<Snapshot>> {
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let mut observer = {
@@ -65,7 +65,7 @@ async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyh
     Ok(Some(snapshot))
 }
 
-/// Leaves the other Services out; that there is none is an error that says which there are.
+/// Keeps only the selected Services; if there is none, the error lists the existing ones.
 pub(super) fn only(snapshot: &mut Snapshot, filter: &ServiceFilter) -> anyhow::Result<()> {
     let mut seen = names(snapshot);
     filter.apply(snapshot);

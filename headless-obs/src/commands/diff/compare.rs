@@ -1,8 +1,8 @@
-//! Two snapshots compared, Service by Service and client by client. Pure.
+//! Compares two snapshots, Service by Service and client by client. Pure.
 //!
-//! Each snapshot is a window of its own, so counters that began anew do not matter: what is compared are rates, shares
-//! and figures of spread. The verdict decides where there is one on both sides; figures decide the rest, and only
-//! what is beyond their chance variation is called a change.
+//! Each snapshot is a window of its own, so a restart of counters does not matter: the comparison uses rates, shares
+//! and figures of spread. If both sides have a verdict, it decides. Otherwise the figures decide, and only a difference
+//! beyond chance is a change.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ use super::super::findings::{is_doubtful, is_in_sync, is_wrong};
 use super::super::text::between;
 use crate::expose::snapshot::{Cause, Client, SCHEMA, Service, Snapshot, Spread};
 
-/// A change of the coefficient of variation that is worth a word.
+/// The least change of the coefficient of variation that is worth reporting.
 const CV_STEP: f64 = 0.1;
-/// How many standard deviations of chance it must exceed.
+/// By how many standard deviations of chance it must differ.
 const SIGMAS: f64 = 4.0;
-/// Chance alone must not make more than this of the squared coefficient of variation.
+/// The largest part of the squared coefficient of variation that may come from chance.
 const LARGEST_NOISE: f64 = 0.25;
-/// A change of the share of connections to what is no ready endpoint.
+/// The least change of the share of connections to addresses that are not a ready endpoint.
 const STALE_STEP: f64 = 0.01;
 
-/// What `-o json` prints.
+/// The output of `-o json`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Diff {
     pub(super) schema: &'static str,
     pub(super) before: Window,
     pub(super) after: Window,
-    /// What makes the comparison worth less, in sentences.
+    /// Reasons for caution, as sentences.
     pub(super) notes: Vec<String>,
     pub(super) services: Vec<ServiceDiff>,
 }
 
-/// When and where a snapshot was taken.
+/// Node and time of a snapshot.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Window {
     pub(super) node: String,
@@ -41,7 +41,7 @@ pub(super) struct Window {
     pub(super) to: Timestamp,
 }
 
-/// A Service. Where it is in one snapshot only, the other side is missing, and there is no change.
+/// A Service. If only one snapshot has it, the other side is missing, and there is no change.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ServiceDiff {
     pub(super) namespace: String,
@@ -52,7 +52,7 @@ pub(super) struct ServiceDiff {
     pub(super) clients: Vec<ClientDiff>,
 }
 
-/// A client, likewise; one that does not count in a snapshot has no change.
+/// A client, likewise. A client that is excluded in a snapshot has no change.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ClientDiff {
     pub(super) namespace: String,
@@ -69,9 +69,9 @@ pub(super) enum Change {
     Worse,
     Better,
     Same,
-    /// One of the windows has too few connections to tell.
+    /// One of the windows has too few connections.
     TooFew,
-    /// In one of the windows the verdict was withheld.
+    /// One of the verdicts was withheld.
     Withheld,
 }
 
@@ -87,11 +87,11 @@ pub(super) struct Figures {
     pub(super) peak_to_mean: f64,
     pub(super) cv: f64,
     pub(super) z: Option<f64>,
-    /// Endpoints that get nothing; of Services only.
+    /// Endpoints without connections; only for Services.
     pub(super) idle: Option<u64>,
-    /// Share of connections to what was no ready endpoint.
+    /// The share of connections to addresses that were not a ready endpoint.
     pub(super) stale: f64,
-    /// Of clients only.
+    /// Only for clients.
     pub(super) verdict: Option<Cause>,
     pub(super) withheld: Option<String>,
     pub(super) excluded: Option<String>,
@@ -139,7 +139,7 @@ fn clients(old: Option<&Service>, new: Option<&Service>, before: f64, after: f64
 
 type Pairs<'a, T> = BTreeMap<(String, String), (Option<&'a T>, Option<&'a T>)>;
 
-/// What has the same name on both sides.
+/// Pairs with the same name on both sides.
 fn pairs<'a, T>(old: &'a [T], new: &'a [T], key: impl Fn(&T) -> (String, String)) -> Pairs<'a, T> {
     let mut pairs = Pairs::new();
     for one in old {
@@ -177,7 +177,7 @@ fn of_client(client: &Client, seconds: f64) -> Figures {
 }
 
 fn figures(spread: Spread, open: Spread, stale: f64, seconds: f64) -> Figures {
-    // A client that keeps its connections opens none: then what is open tells how it spreads.
+    // A client that keeps its connections opens none; then the spread of open ones decides.
     let shown = if spread.connections > 0 { spread } else { open };
     Figures {
         connections: spread.connections,
@@ -205,7 +205,7 @@ fn counts(figures: &Figures) -> bool {
     figures.excluded.is_none()
 }
 
-/// What became of a client.
+/// The change of a client.
 fn change(old: &Figures, new: &Figures) -> Change {
     let is_withheld = |figures: &Figures| figures.withheld.as_deref().is_some_and(is_doubtful);
     if is_withheld(old) || is_withheld(new) {
@@ -215,7 +215,7 @@ fn change(old: &Figures, new: &Figures) -> Change {
         (Some(Cause::TooFew), _) | (_, Some(Cause::TooFew)) => Change::TooFew,
         (Some(old), Some(new)) if is_wrong(old) && !is_wrong(new) => Change::Better,
         (Some(old), Some(new)) if !is_wrong(old) && is_wrong(new) => Change::Worse,
-        // Both verdicts stand: that figures cannot tell them apart is no news.
+        // Both have the same verdict, so figures that do not differ are no news.
         (Some(_), Some(_)) => match by_figures(old, new) {
             Change::TooFew => Change::Same,
             change => change,
@@ -224,7 +224,7 @@ fn change(old: &Figures, new: &Figures) -> Change {
     }
 }
 
-/// What became of a Service: what its figures say, or where they say nothing, its clients.
+/// The change of a Service: from its figures, or from its clients if the figures decide nothing.
 fn service_change(old: &Figures, new: &Figures, clients: &[ClientDiff]) -> Change {
     let whole = by_figures(old, new);
     if matches!(whole, Change::Better | Change::Worse) {
@@ -238,9 +238,9 @@ fn service_change(old: &Figures, new: &Figures, clients: &[ClientDiff]) -> Chang
     }
 }
 
-/// What figures alone say.
+/// The change by figures alone.
 fn by_figures(old: &Figures, new: &Figures) -> Change {
-    // Where nobody connects nothing is idle or stale, and that is no improvement.
+    // Without connections, nothing is idle or stale, and that is no improvement.
     if [old, new].iter().any(|figures| figures.connections == 0 && figures.open == 0) {
         return Change::TooFew;
     }
@@ -254,7 +254,7 @@ fn by_figures(old: &Figures, new: &Figures) -> Change {
     }
 }
 
-/// What became of the squared coefficient of variation, without the part that chance alone makes. Nothing: too few.
+/// The change of the squared coefficient of variation, without the part from chance. Nothing: too few connections.
 fn unevenness(old: &Figures, new: &Figures) -> Option<Change> {
     let one = |figures: &Figures| {
         let count = if figures.connections > 0 { figures.connections } else { figures.open };
@@ -276,7 +276,7 @@ fn step(old: f64, new: f64, least: f64) -> Change {
     }
 }
 
-/// What makes the comparison worth less.
+/// The reasons for caution.
 fn notes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut notes = Vec::new();
     if before.node != after.node {

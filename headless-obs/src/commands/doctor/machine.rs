@@ -1,4 +1,4 @@
-//! What this machine offers besides its kernel: limits, ports, files, pods.
+//! What the machine offers apart from its kernel: limits, ports, files, pods.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use super::kernel::parse_version;
 use crate::config::Topology;
 use crate::expose::check::Check;
 
-/// What a cgroup2 file system calls itself (`CGROUP2_SUPER_MAGIC`).
+/// The type number of a cgroup2 file system (`CGROUP2_SUPER_MAGIC`).
 const CGROUP2: u64 = 0x6367_7270;
 
-/// Whether `run` could listen there.
+/// Whether `run` could listen at this address.
 pub(super) fn port(address: SocketAddr) -> Check {
     let name = "port";
     match TcpListener::bind(address) {
@@ -30,7 +30,7 @@ pub(super) fn port(address: SocketAddr) -> Check {
     }
 }
 
-/// Whether a path given as the cgroup root is one.
+/// Whether the path for the cgroup root is a cgroup2 directory.
 pub(super) fn given_cgroup(path: &Path) -> Check {
     let remedy = "remove --cgroup: headless-obs then finds the root in the mount table";
     match rustix::fs::statfs(path) {
@@ -42,7 +42,7 @@ pub(super) fn given_cgroup(path: &Path) -> Check {
     }
 }
 
-/// Kernels before 5.11 count the memory of maps against this limit.
+/// Kernels before 5.11 charge the memory of maps to this limit.
 pub(super) fn memlock(release: &str) -> Check {
     let name = "memory lock";
     if parse_version(release).is_some_and(|version| version >= (5, 11)) {
@@ -58,7 +58,7 @@ pub(super) fn memlock(release: &str) -> Check {
     }
 }
 
-/// Whether Services and Pods can be read, as far as this machine is concerned.
+/// Whether the files for the topology are readable on this machine.
 pub(super) fn topology(topology: &Topology) -> Check {
     let name = "topology";
     let path = match topology {
@@ -80,7 +80,7 @@ pub(super) fn topology(topology: &Topology) -> Check {
     }
 }
 
-/// Whether pods run here, as cgroups show; without any, clients are named by cgroup or process.
+/// Whether pods run here, as their cgroups show. Without any, clients have names of cgroups or processes.
 pub(super) fn pods(root: &Path) -> Check {
     match count_pods(root, 4) {
         0 => Check::ok("pods", "none run here, so cgroup or process name the clients"),
@@ -88,7 +88,7 @@ pub(super) fn pods(root: &Path) -> Check {
     }
 }
 
-/// Folders of pods as kubelet lays them out, with either of its cgroup drivers.
+/// The cgroups of pods as the kubelet creates them, with either cgroup driver.
 fn count_pods(folder: &Path, depth: u32) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let counts = entries.map(|entry| {

@@ -1,4 +1,4 @@
-//! `doctor`: looks at the machine, says what is missing and what to do.
+//! `doctor`: checks the machine, reports what is missing, and says what to do.
 
 use std::fmt::Write;
 use std::fs;
@@ -40,9 +40,9 @@ pub(super) async fn run(
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Everything that can be seen without loading anything into the kernel.
+/// All checks that load nothing into the kernel.
 fn look_around(config: &Observe) -> Vec<Check> {
-    // What cannot be read is missing: each check says what that means.
+    // An unreadable file counts as missing; each check says what that means.
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mounts = read("/proc/self/mountinfo");

@@ -1,4 +1,4 @@
-//! `explain`: one Service; what its clients do, why, and what to change.
+//! `explain`: one Service: the spread of its clients, the causes, and what to change.
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::words::timeline::{self, Moment};
 
 mod text;
 
-/// What `-o json` prints.
+/// The output of `-o json`.
 #[derive(Debug, Serialize)]
 struct Explanation<'a> {
     schema: &'static str,
@@ -48,7 +48,7 @@ fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
     })
 }
 
-/// A name alone may be that of several.
+/// Several Services may have the name.
 fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
     match &snapshot.services[..] {
         [service] => Ok(service),

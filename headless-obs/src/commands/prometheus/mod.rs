@@ -1,8 +1,8 @@
-//! The fleet as a Prometheus knows it that scrapes the daemons: a snapshot made of instant queries.
+//! The fleet as seen by a Prometheus that scrapes the daemons: a snapshot from instant queries.
 //!
-//! In: where it is, and how far to look back. Out: a snapshot like a daemon's, over all nodes: counts are what counters
-//! grew by, as `increase` has it; figures of evenness are made of these by the same code as a daemon's; verdicts are those
-//! that the daemons drew from facts that no metric has. What Prometheus cannot tell is left at nothing.
+//! In: the address, and the window. Out: a snapshot like a daemon's, over all nodes. Counts are the increases of
+//! counters, by `increase`. The same code as in a daemon computes the spread from them. The verdicts are those of the
+//! daemons, which rest on facts that no metric has. Fields that Prometheus cannot fill are empty.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ use http::Http;
 use queries::{Query, Scope};
 use series::Series;
 
-/// For each query.
+/// Time limit of a query.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which Prometheus, and what of it.
+/// The address, and the selected series.
 #[derive(Clone)]
 pub(super) struct Prometheus {
     pub(super) url: PrometheusUrl,
@@ -55,39 +55,39 @@ impl fmt::Debug for Prometheus {
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrometheusError {
-    /// No way there.
+    /// There is no route.
     #[error("cannot reach {0}: {1}; check the address, or use `kubectl port-forward`")]
     Unreachable(PrometheusUrl, String),
-    /// No answer in time.
+    /// There was no response in time.
     #[error("{0} did not answer within {seconds} s; if it is overloaded, try a shorter --for", seconds = TIMEOUT.as_secs())]
     Timeout(PrometheusUrl),
-    /// It wants to know who asks.
+    /// It requires credentials.
     #[error("{0} answers {1}: give --prometheus-token-file or --prometheus-header 'Authorization: …'")]
     Credentials(PrometheusUrl, String),
-    /// It answers something else.
+    /// It responds with an error.
     #[error(
         "{0} does not answer like Prometheus: {1}; give the address whose /api/v1/query answers, with its path if any"
     )]
     NotPrometheus(PrometheusUrl, String),
-    /// It refuses a query.
+    /// It rejects a query.
     #[error("{0} refuses a query: {1}")]
     Refused(PrometheusUrl, String),
     /// The token cannot be read.
     #[error("cannot read the token in {file}: {1}", file = .0.display())]
     Token(PathBuf, String),
-    /// Nobody is scraped.
+    /// It scrapes no daemon.
     #[error(
         "{0} has no metrics of headless-obs{of}: let it scrape the daemons (docs/fleet.md)",
         of = .1.as_ref().map_or(String::new(), |selector| format!(" with {selector}"))
     )]
     NoMetrics(PrometheusUrl, Option<String>),
-    /// Labels are not the daemons' own.
+    /// The labels are not the daemons' own.
     #[error(
         "{0} overwrites the labels namespace and pod of the metrics (there is exported_namespace or exported_pod): \
          set honorLabels: true in the PodMonitor, or honor_labels: true in the scrape configuration"
     )]
     Overwritten(PrometheusUrl),
-    /// Services of the same name would be added up.
+    /// Services of the same name would be added.
     #[error(
         "{0} has the metrics of several clusters: {names}; choose one with --prometheus-selector 'cluster=\"…\"'",
         names = .1.join(", ")
@@ -96,7 +96,7 @@ pub(super) enum PrometheusError {
 }
 
 impl Prometheus {
-    /// Asks for everything, as of one moment of its own clock.
+    /// Runs all queries as of one moment of its own clock.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, PrometheusError> {
         let http = Http::new(&self.url, &self.headers, self.token_file.as_deref()).await?;
         let scope = Scope { selector: self.selector.clone().unwrap_or_default(), window: self.window };
@@ -116,7 +116,7 @@ impl Prometheus {
         Ok(build::snapshot(&answers, to, self.window, self.mature_after))
     }
 
-    /// Whether it has what is asked for. Returns its time.
+    /// Whether it has the required series. Returns its time.
     async fn check(&self, http: &Http, scope: &Scope) -> Result<f64, PrometheusError> {
         let now = http.query("vector(time())", None).await?;
         let to = now.first().map(|now| now.value).ok_or_else(|| {

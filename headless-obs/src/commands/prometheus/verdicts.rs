@@ -1,8 +1,8 @@
-//! The verdicts that the daemons drew, by client of the fleet. Pure.
+//! The daemons' verdicts, by client of the fleet. Pure.
 //!
-//! A daemon has facts that no metric carries: what each answer listed, which address was taken. So its verdict stands
-//! for the client's pods on its node. Of several the one that most nodes came to is shown; one about something wrong goes
-//! before one that nothing is. Only what all of them had too few connections for is judged here, by the sums.
+//! A daemon has facts that no metric has: the content of each answer, and the selected address. So its verdict stands
+//! for the client's pods on its node. Of several verdicts, the one of most nodes is shown; a verdict about a problem
+//! comes before one without. Only if all daemons had too few connections, the sums are judged here.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use crate::verdict;
 
 /// Service and client.
 type Key = [String; 4];
-/// Cause, or `withheld:` and why → nodes, by Service and client.
+/// Cause, or `withheld:` and the reason → nodes, by Service and client.
 pub(super) type Said = BTreeMap<Key, BTreeMap<String, u64>>;
 
 const WITHHELD: &str = "withheld:";
 const EXCLUDED: &str = "withheld:excluded";
 
-/// What the daemons say.
+/// The reports of the daemons.
 pub(super) fn said(answers: &Answers) -> Said {
     let mut said = Said::new();
     for series in answers.of(Query::Verdicts) {
@@ -37,13 +37,13 @@ fn of<'a>(said: &'a Said, service: &Service, client: &Client) -> Option<&'a BTre
     said.get(&names.map(Clone::clone))
 }
 
-/// Why its connections do not count, if that is so on each node. Which of the reasons it is, no metric says.
+/// Why its connections do not count, if that is so on each node. No metric has the particular reason.
 pub(super) fn excluded(said: &Said, service: &Service, client: &Client) -> Option<String> {
     let causes = of(said, service, client)?;
     causes.keys().all(|cause| cause == EXCLUDED).then(|| "excluded by its daemon".to_owned())
 }
 
-/// Gives each client its verdict, or why there is none.
+/// Gives each client its verdict, or the reason for none.
 pub(super) fn judge(snapshot: &mut Snapshot, said: &Said) {
     let mut judged = facts(snapshot);
     verdict::judge_all(&mut judged);
@@ -63,7 +63,7 @@ pub(super) fn judge(snapshot: &mut Snapshot, said: &Said) {
     }
 }
 
-/// The snapshot with no more facts than the figures of evenness: about anything else silence proves nothing.
+/// The snapshot with only the figures of spread: without other facts, nothing else can be concluded.
 fn facts(snapshot: &Snapshot) -> Snapshot {
     let mut facts = snapshot.clone();
     for client in facts.services.iter_mut().flat_map(|service| &mut service.clients) {

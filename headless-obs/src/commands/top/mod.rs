@@ -69,7 +69,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
     result
 }
 
-/// Why the observer of this process ended, if there is one.
+/// Why the observation in this process ended, if there was one.
 async fn ended(observer: &mut Option<Observer>) -> anyhow::Error {
     match observer {
         Some(observer) => observer.ended().await,
@@ -77,8 +77,8 @@ async fn ended(observer: &mut Option<Observer>) -> anyhow::Error {
     }
 }
 
-/// Takes a snapshot every so often, for as long as somebody reads them. A task of its own, so that keys work
-/// while a daemon takes its time.
+/// Takes a snapshot at each interval while there is a reader. It runs in its own task, so keys work while a daemon is
+/// slow.
 fn snapshots(source: SnapshotSource, interval: Duration) -> mpsc::Receiver<Taken> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -94,7 +94,7 @@ fn snapshots(source: SnapshotSource, interval: Duration) -> mpsc::Receiver<Taken
     receiver
 }
 
-/// One snapshot per line; a daemon that cannot be asked ends it.
+/// One snapshot per line; an unreachable daemon ends it.
 async fn stream(
     snapshots: &mut mpsc::Receiver<Taken>,
     filter: impl Fn(Snapshot) -> Snapshot,
@@ -105,7 +105,7 @@ async fn stream(
     Ok(())
 }
 
-/// The live view, until a key ends it. A daemon that cannot be asked is shown as such: it may come back.
+/// The live view, until a key ends it. It shows that a daemon is unreachable and continues: the daemon may come back.
 async fn draw(
     snapshots: &mut mpsc::Receiver<Taken>,
     filter: impl Fn(Snapshot) -> Snapshot,
@@ -129,7 +129,7 @@ async fn draw(
     }
 }
 
-/// The terminal while it is drawn on; put back when dropped, after a panic too.
+/// The terminal while the view uses it; restored when dropped, also after a panic.
 struct Screen(DefaultTerminal);
 
 impl Screen {
