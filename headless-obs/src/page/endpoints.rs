@@ -1,5 +1,5 @@
-//! Endpoints over time: a row each, with connections opened as a heat map, and below it, on the same line of time, when
-//! the endpoint was there, when an answer listed it first, and when a client first connected.
+//! Endpoints over time, a row each. It has a heat map of connections opened, and below it, on the same time axis, the
+//! endpoint's states, the first answer that listed it, and the first connection of a client.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::wide;
 use crate::expose::snapshot::{Endpoint, Service, Snapshot};
 use crate::words::{clean, counted, percent, plural, thousands, total};
 
-/// More are summed up.
+/// The most rows; the rest is summed.
 const ROWS: usize = 32;
 /// Heights of the heat map and of the line below it.
 const HEAT: u32 = 13;
@@ -77,7 +77,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
     }
 }
 
-/// What all rows have in common.
+/// Values that all rows share.
 struct View<'a> {
     axis: Axis,
     snapshot: &'a Snapshot,
@@ -87,7 +87,7 @@ struct View<'a> {
     most: u64,
     /// The most in one bucket.
     hottest: u64,
-    /// Endpoint's place → the first connection of any client.
+    /// Endpoint's position → the first connection of any client.
     firsts: HashMap<&'a str, Timestamp>,
 }
 
@@ -171,11 +171,11 @@ impl View<'_> {
         }
     }
 
-    /// When it was there, and as what.
+    /// Its states over time.
     fn life(&self, endpoint: &Endpoint) -> Markup {
         let seen = [endpoint.first_answered, self.firsts.get(endpoint.pod.as_str()).copied()];
         let seen = seen.into_iter().flatten().min();
-        // An endpoint that is ready no more does not say since when it was.
+        // For an endpoint that is no longer ready, the time when it became ready is not known.
         let came = endpoint.ready_since.or(seen).unwrap_or(self.axis.from);
         let changed = endpoint.state_since.unwrap_or(self.axis.from).max(came);
         let (ready_until, then) = match endpoint.state.as_str() {
@@ -198,7 +198,7 @@ impl View<'_> {
         }
     }
 
-    /// The same for those who do not see it.
+    /// The same as text, for screen readers.
     fn in_words(&self, endpoint: &Endpoint, buckets: Option<&Vec<u64>>) -> String {
         let at = |at: Timestamp| at.strftime("%F %T").to_string();
         let mut words = format!("{}: {} opened", clean(&endpoint.pod), plural(endpoint.opened, "connection"));

@@ -1,4 +1,4 @@
-//! What happened to a Service, in order of time.
+//! The events of a Service, in order of time.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use crate::expose::snapshot::{Service, Snapshot};
 use crate::words::thousands;
 use crate::words::timeline::{cut, moments};
 
-/// More moments are left out.
+/// The most events; the rest is left out.
 const MOMENTS: usize = 40;
 
 pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {

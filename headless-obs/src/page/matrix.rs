@@ -1,4 +1,4 @@
-//! Who connects where: clients × endpoints, connections opened and their share of the client's.
+//! A matrix of clients and endpoints: connections opened, and their share of the client's.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::{name, wide};
 use crate::expose::snapshot::{Client, Service};
 use crate::words::{clean, percent, plural, thousands};
 
-/// More of each are summed up.
+/// The most of each; the rest is summed.
 const CLIENTS: usize = 24;
 const PODS: usize = 16;
 /// Shades of a cell.

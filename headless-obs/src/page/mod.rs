@@ -1,8 +1,8 @@
-//! The page: a snapshot in, one HTML file out that needs nothing beside itself. Pure.
+//! The page: a snapshot in, one self-contained HTML file out. Pure.
 //!
-//! Invariants: names are escaped wherever they stand, for HTML by the templates and against direction marks and the like
-//! by `words::clean`; no script, nothing is fetched, and [`POLICY`] forbids both; the page of any snapshot stays below
-//! some MiB, and what is folded is counted; no figure is told by its colour alone.
+//! Invariants: names are escaped everywhere, for HTML by the templates, and against direction marks by `words::clean`.
+//! There is no script, nothing is fetched, and [`POLICY`] forbids both. The page of any snapshot stays below a few MiB,
+//! and the page counts what it folds. No information is in the colour alone.
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -21,21 +21,21 @@ mod scale;
 mod service;
 mod verdicts;
 
-/// What the page may do: have its own style, and nothing else.
+/// The page's permissions: its own style, and nothing else.
 pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Services shown with everything; more are in the overview only.
+/// The most Services with all details; further ones are only in the overview.
 const SERVICES: usize = 20;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Where the page is read.
+/// Where the page is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// From a file: nothing leads out of it.
+    /// From a file: it has no links to the outside.
     File,
-    /// From a daemon: it leads to what else that serves.
+    /// From a daemon: it has links to the daemon's other paths.
     Daemon,
 }
 
@@ -52,7 +52,7 @@ pub fn render(snapshot: &Snapshot, place: Place) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                // Without it a browser asks the daemon for one.
+                // Without it, a browser requests an icon from the daemon.
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
@@ -102,7 +102,7 @@ fn header(snapshot: &Snapshot, place: Place, title: &str) -> Markup {
     }
 }
 
-/// The class of what is painted so.
+/// The CSS class of a meaning.
 fn class(paint: Paint) -> &'static str {
     match paint {
         Paint::Good => "good",
@@ -113,7 +113,7 @@ fn class(paint: Paint) -> &'static str {
     }
 }
 
-/// A sign beside the colour, so that it is not the only one.
+/// A sign in addition to the colour.
 fn sign(paint: Paint) -> &'static str {
     match paint {
         Paint::Good => "✓ ",
@@ -123,12 +123,12 @@ fn sign(paint: Paint) -> &'static str {
     }
 }
 
-/// A word that stands out.
+/// A highlighted word.
 fn badge(text: &str, paint: Paint) -> Markup {
     html! { span class={ "badge " (class(paint)) } { (sign(paint)) (text) } }
 }
 
-/// A table that is scrolled by itself where it is wider than the screen.
+/// A table that scrolls by itself if it is wider than the screen.
 fn wide(name: &str, table: &Markup) -> Markup {
     html! { div class="wide" role="region" aria-label=(name) tabindex="0" { (table) } }
 }
@@ -138,14 +138,14 @@ fn name(namespace: &str, name: &str) -> String {
     full_name(namespace, name)
 }
 
-/// A moment; its day only where that is another one than that of the snapshot.
+/// A moment; with the day only if it differs from that of the snapshot.
 fn moment(at: Timestamp, snapshot: Timestamp) -> Markup {
     let is_today = at.strftime("%F").to_string() == snapshot.strftime("%F").to_string();
     let text = at.strftime(if is_today { "%T" } else { "%F %T" }).to_string();
     html! { time datetime=(at) { (text) } }
 }
 
-/// A figure with two places; without connections there is none.
+/// A figure with two decimals; nothing without connections.
 fn figure(value: f64) -> String {
     format!("{value:.2}")
 }

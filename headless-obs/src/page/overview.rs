@@ -1,4 +1,4 @@
-//! All Services, those first that waste the most.
+//! All Services, by waste.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use crate::expose::snapshot::{Service, Snapshot};
 use crate::words::findings::{in_words, is_doubtful, verdict_paint, wrong_clients};
 use crate::words::{Paint, between, percent, plural, thousands};
 
-/// More are summed up.
+/// The most rows; the rest is summed.
 const ROWS: usize = 200;
 
 pub(super) fn render(snapshot: &Snapshot, services: &[&Service]) -> Markup {
@@ -81,7 +81,7 @@ fn row(service: &Service, number: usize, seconds: f64) -> Markup {
     }
 }
 
-/// The worst that is known of its clients.
+/// The most important verdict of its clients.
 fn verdict(service: &Service) -> Markup {
     let wrong = wrong_clients(service);
     if let Some((client, verdict, _)) = wrong.first() {

@@ -1,4 +1,4 @@
-//! How much of the truth the page shows.
+//! The quality of the snapshot.
 
 use maud::{Markup, html};
 
@@ -7,10 +7,10 @@ use crate::expose::snapshot::Snapshot;
 use crate::words::quality::lines;
 use crate::words::{Paint, clean, thousands};
 
-/// More lines than these come from somebody who made the snapshot up.
+/// The most lines; only a forged snapshot has more.
 const LINES: usize = 200;
 
-/// What one must know before reading anything.
+/// The notes that a reader needs first.
 pub(super) fn headline(snapshot: &Snapshot) -> Markup {
     let lines = lines(snapshot);
     html! {

@@ -1,4 +1,4 @@
-//! One Service with everything: key figures, verdicts, endpoints over time, who connects where, what DNS said.
+//! One Service with all details: key figures, verdicts, endpoints over time, matrix, DNS.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::{class, clients, endpoints, figure, happened, matrix, name, verdicts}
 use crate::expose::snapshot::{Counts, Service, Snapshot};
 use crate::words::{Paint, clean, counted, percent, thousands, total};
 
-/// An empty answer of a table.
+/// An empty cell.
 const NONE: &str = "–";
 
 pub(super) fn render(snapshot: &Snapshot, service: &Service, number: usize) -> Markup {
@@ -27,7 +27,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, number: usize) -> M
     }
 }
 
-/// One figure: what it is, its value, what it is to be compared with.
+/// One figure: its name, its value, and a value to compare with.
 fn item(what: &str, value: &str, beside: &str, paint: Paint) -> Markup {
     html! {
         div {

@@ -1,4 +1,4 @@
-//! Why clients spread their connections as they do: verdict, evidence, fix.
+//! The verdicts, with evidence and fix.
 
 use maud::{Markup, html};
 
@@ -8,9 +8,9 @@ use crate::verdict::page;
 use crate::words::findings::{idle_in_words, in_words, verdict_paint, wrong_clients};
 use crate::words::{clean, plural};
 
-/// More are in the table of clients alone.
+/// The most verdicts; further ones are only in the table of clients.
 const CARDS: usize = 12;
-/// More lines of evidence come from somebody who made the snapshot up.
+/// The most lines of evidence; only a forged snapshot has more.
 const LINES: usize = 20;
 
 pub(super) fn render(service: &Service) -> Markup {
