@@ -1,8 +1,7 @@
-//! How the rest of the program talks to the engine: requests over a bounded channel, readiness, and a running
-//! observer that can be stopped.
+//! Access to the engine: requests over a bounded channel, readiness, and a running daemon that can be stopped.
 //!
-//! Invariants: the engine is the only owner of its state and answers each request once; a slow reader of
-//! a trace never holds it up, what the reader misses is counted.
+//! Invariants: the engine is the only owner of its state and answers each request once. A slow reader of a trace never
+//! delays it; events that the reader misses are counted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,21 +14,21 @@ use crate::expose::metrics::Scrape;
 use crate::expose::snapshot::Snapshot;
 use crate::expose::trace::TraceEvent;
 
-/// Requests that may wait for the engine; whoever asks more waits.
+/// The most requests that wait for the engine; further senders wait.
 const REQUESTS: usize = 32;
-/// Events that may wait for a reader of a trace.
+/// The most events that wait for a reader of a trace.
 const TRACE_EVENTS: usize = 8_192;
 
-/// What can be asked of the engine.
+/// The requests.
 #[derive(Debug)]
 pub enum Request {
-    /// Whether it still answers.
+    /// Whether the engine still responds.
     Ping(oneshot::Sender<()>),
-    /// Everything it knows.
+    /// A snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// What series are made of.
+    /// The input of series.
     Scrape(oneshot::Sender<Scrape>),
-    /// Every event from now on, until the tap says that nobody reads.
+    /// Every event from now on, until the reader is gone.
     Trace(TraceTap),
 }
 
@@ -38,28 +37,28 @@ pub enum Request {
 #[error("the observation has stopped; the log shows the reason")]
 pub struct Gone;
 
-/// Asks the engine; cheap to clone.
+/// Sends requests to the engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EngineHandle(mpsc::Sender<Request>);
 
 impl EngineHandle {
-    /// A handle, and the end that the engine reads.
+    /// A handle, and the engine's end of the channel.
     pub fn new() -> (Self, mpsc::Receiver<Request>) {
         let (sender, receiver) = mpsc::channel(REQUESTS);
         (Self(sender), receiver)
     }
 
-    /// Returns once the engine has answered.
+    /// Returns when the engine has responded.
     pub async fn ping(&self) -> Result<(), Gone> {
         self.ask(Request::Ping).await
     }
 
-    /// What the engine knows now.
+    /// A snapshot of this moment.
     pub async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.ask(Request::Snapshot).await
     }
 
-    /// What series are made of now.
+    /// The input of series of this moment.
     pub async fn scrape(&self) -> Result<Scrape, Gone> {
         self.ask(Request::Scrape).await
     }
@@ -99,7 +98,7 @@ fn trace() -> (TraceTap, TraceReader) {
 }
 
 impl TraceTap {
-    /// Hands an event over without waiting. False: nobody reads any more, the tap can go.
+    /// Sends an event. False: the reader is gone, and the tap can be dropped.
     #[must_use]
     pub fn send(&self, event: TraceEvent) -> bool {
         match self.sender.try_send(event) {
@@ -114,12 +113,12 @@ impl TraceTap {
 }
 
 impl TraceReader {
-    /// The next event; none once the engine has stopped.
+    /// The next event; none if the engine has stopped.
     pub async fn next(&mut self) -> Option<TraceEvent> {
         self.receiver.recv().await
     }
 
-    /// As [`TraceReader::next`], for a thread that may block.
+    /// Like [`TraceReader::next`], for a thread that may block.
     pub fn blocking_next(&mut self) -> Option<TraceEvent> {
         self.receiver.blocking_recv()
     }
@@ -129,54 +128,54 @@ impl TraceReader {
         self.receiver.is_empty()
     }
 
-    /// Events missed since the last call, because they were not read fast enough.
+    /// Events that were missed since the last call, because the reader was too slow.
     pub fn take_missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Whether the observer sees what it should; not ready as long as anything stands in the way.
+/// Whether the daemon sees everything that it should. It is not ready while any part blocks it.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Readiness {
-    /// Not ready until each of these parts is [`Readiness::clear`]: part and what is being waited for.
+    /// Not ready until each of these parts is [`Readiness::clear`]. Each has a name and the reason for waiting.
     pub fn waiting_for<const N: usize>(parts: [(&'static str, &str); N]) -> Self {
         Self(Arc::new(Mutex::new(parts.map(|(part, reason)| (part, reason.to_owned())).into())))
     }
 
-    /// This part stands in the way, from now on.
+    /// This part blocks readiness from now on.
     pub fn block(&self, part: &'static str, reason: impl Into<String>) {
         self.parts().insert(part, reason.into());
     }
 
-    /// This part is as it should be.
+    /// This part no longer blocks readiness.
     pub fn clear(&self, part: &'static str) {
         self.parts().remove(part);
     }
 
-    /// Why this part stands in the way, if it does.
+    /// Why this part blocks readiness, if it does.
     pub fn of(&self, part: &'static str) -> Option<String> {
         self.parts().get(part).cloned()
     }
 
-    /// What stands in the way, one line per part; empty when ready.
+    /// The parts that block readiness, one line each; empty when ready.
     pub fn reasons(&self) -> Vec<String> {
         self.parts().iter().map(|(part, reason)| format!("{part}: {reason}")).collect()
     }
 
     fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
-        // The map is whole after every statement above: a panic elsewhere cannot have left it half changed.
+        // The map is consistent after every statement above, so a panic elsewhere cannot have left it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A running observer: probes, topology and engine.
+/// A running daemon: probes, topology and engine.
 #[derive(Debug)]
 pub struct Observer {
     /// Asks its engine.
     pub engine: EngineHandle,
-    /// Whether it sees what it should.
+    /// Its readiness.
     pub readiness: Readiness,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
@@ -193,7 +192,7 @@ impl Observer {
         Self { engine, readiness, stop, task }
     }
 
-    /// Returns when the observer ends although nobody stopped it.
+    /// Returns if the daemon ends without being stopped.
     pub async fn ended(&mut self) -> anyhow::Error {
         match (&mut self.task).await {
             Ok(Ok(())) => anyhow::anyhow!("the observation ended unexpectedly; please report this"),
@@ -204,7 +203,7 @@ impl Observer {
 
     /// Stops it and waits until everything is detached.
     pub async fn stop(self) -> anyhow::Result<()> {
-        // The task may have ended already: then there is nobody left to tell.
+        // The task may have ended already; then nobody receives the message.
         let _ended = self.stop.send(());
         self.task.await?
     }
@@ -212,11 +211,11 @@ impl Observer {
 
 #[cfg(test)]
 pub(crate) mod fake {
-    //! An engine that answers with what a test gives it.
+    //! An engine with prepared responses, for tests.
 
     use super::*;
 
-    /// Answers every request from `snapshot`, and runs each event of `events` through every tap.
+    /// Responds to every request from `snapshot`, and sends each event of `events` to every tap.
     pub(crate) fn engine(snapshot: Snapshot, events: Vec<TraceEvent>) -> EngineHandle {
         let (handle, mut requests) = EngineHandle::new();
         tokio::spawn(async move {
@@ -234,7 +233,7 @@ pub(crate) mod fake {
         handle
     }
 
-    /// The same as a running observer that is ready.
+    /// The same as a running daemon that is ready.
     pub(crate) fn observer(snapshot: Snapshot, events: Vec<TraceEvent>) -> Observer {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {

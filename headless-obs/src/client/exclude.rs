@@ -1,17 +1,17 @@
-//! Clients whose connections are left out of the headline because the user says so: scrapers and the like connect to
-//! every endpoint by design, or are none of the application's clients. Pure.
+//! The clients that the user excludes from the spread. Scrapers connect to every endpoint by design, and other clients
+//! may not belong to the application. Pure.
 //!
-//! In: patterns as they are written on the command line. Out: whether a client is meant. A pattern is
-//! `NAMESPACE/WORKLOAD` or `WORKLOAD` in any namespace, with `*` and `?`; [`NONE`] takes the usual ones back.
+//! In: patterns of the command line. Out: whether a client matches. A pattern is `NAMESPACE/WORKLOAD` or `WORKLOAD` in
+//! any namespace, with `*` and `?`; [`NONE`] clears the defaults.
 
 use crate::topology::glob::matches;
 
-/// Left out unless [`NONE`] is among the patterns: those that scrape metrics from each pod.
+/// Excluded unless [`NONE`] is among the patterns: programs that scrape metrics from each pod.
 pub const USUAL: [&str; 2] = ["prometheus*", "vmagent*"];
-/// Stands for no client, and takes [`USUAL`] back.
+/// Matches no client, and clears [`USUAL`].
 pub const NONE: &str = "none";
 
-/// Clients that are left out.
+/// Excluded clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclude(Vec<Pattern>);
 
@@ -22,7 +22,7 @@ struct Pattern {
     workload: String,
 }
 
-/// A pattern that no client can match.
+/// An invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a pattern for clients; write one like `monitoring/*`, `*-exporter` or `shop/web`, or none"
@@ -36,7 +36,7 @@ impl Default for Exclude {
 }
 
 impl Exclude {
-    /// The usual clients and those of `patterns`.
+    /// The defaults and the clients of `patterns`.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, BadPattern> {
         let mut exclude = Self::default();
         let mut is_cleared = false;
@@ -52,7 +52,7 @@ impl Exclude {
         Ok(exclude)
     }
 
-    /// Whether this client is left out. Outside of pods the namespace is empty.
+    /// Whether this client is excluded. Outside of pods the namespace is empty.
     pub fn matches(&self, namespace: &str, workload: &str) -> bool {
         self.0.iter().any(|pattern| {
             matches(&pattern.workload, workload)

@@ -1,4 +1,4 @@
-//! Who is asked instead of observing: values of options, checked.
+//! The selected remote source, validated.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::values::DaemonUrl;
 
-/// Where a snapshot is.
+/// The place of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A daemon has it.
+    /// A daemon.
     Daemon(DaemonUrl),
-    /// A file has it; `-` is standard input.
+    /// A file; `-` is standard input.
     File(PathBuf),
 }
 
 impl FromStr for Origin {
     type Err = String;
 
-    /// What looks like a path is a file: it begins with `/`, `./` or `../`, or ends with `.json`.
+    /// A value is a file if it begins with `/`, `./` or `../`, or ends with `.json`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
         let is_file = text == "-" || is_path || (text.ends_with(".json") && !text.contains("://"));
@@ -39,10 +39,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where Prometheus is.
+/// The Prometheus server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusUrl {
-    /// Its address, with a path where it does not serve at the root, without a slash at the end.
+    /// Its URL, with a path if it does not serve at the root, without a slash at the end.
     base: String,
 }
 
@@ -70,7 +70,7 @@ impl FromStr for PrometheusUrl {
 }
 
 impl PrometheusUrl {
-    /// Where queries go.
+    /// The URL of queries.
     #[must_use]
     pub fn query(&self) -> String {
         format!("{}/api/v1/query", self.base)
@@ -83,7 +83,7 @@ impl fmt::Display for PrometheusUrl {
     }
 }
 
-/// A header of requests. Its value is a secret.
+/// A request header. Its value is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header(pub HeaderName, pub HeaderValue);
 
@@ -106,7 +106,7 @@ impl FromStr for Header {
     }
 }
 
-/// Labels that series must have, as in `cluster="eu"`; put into each query as it is.
+/// Label matchers, as in `cluster="eu"`; each query includes them unchanged.
 pub fn matchers(text: &str) -> Result<String, String> {
     let text = text.trim().trim_start_matches('{').trim_end_matches('}').trim().trim_end_matches(',');
     if text.is_empty() || !text.contains('=') || text.contains(['{', '}', '\n']) {

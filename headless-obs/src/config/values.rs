@@ -1,4 +1,4 @@
-//! Values as they are written on the command line: sizes, durations, Service names, addresses of daemons.
+//! Values of the command line: sizes, durations, names of Services, addresses of daemons.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     u32::try_from(bytes).map_err(|_larger| "the size must be at most 1GiB".to_owned())
 }
 
-/// A length of time: `500ms`, `30s`, `5m`, `1h30m`; more than nothing, 30 days at most.
+/// A duration: `500ms`, `30s`, `5m`, `1h30m`; more than 0, at most 30 days.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
     match parsed {
@@ -48,7 +48,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// As [`duration`], or nothing: `0s`.
+/// Like [`duration`], or 0: `0s`.
 pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     match text.parse::<jiff::SignedDuration>() {
         Ok(nothing) if nothing.is_zero() => Ok(Duration::ZERO),
@@ -56,7 +56,7 @@ pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where to listen.
+/// The address to listen on.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_error| {
         "write address and port: 127.0.0.1:9464 for this machine only, 0.0.0.0:9464 or [::]:9464 for all interfaces"
@@ -64,7 +64,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// How often a live view is renewed: as [`duration`], 100 ms at least.
+/// The interval of a live view: like [`duration`], at least 100 ms.
 pub fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         short if short < Duration::from_millis(100) => Err("the interval must be at least 100ms".to_owned()),
@@ -96,7 +96,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// Which Services are meant: `NAMESPACE/NAME`, or `NAME` in any namespace.
+/// The selected Services: `NAMESPACE/NAME`, or `NAME` in any namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFilter {
     namespace: Option<String>,
@@ -119,12 +119,12 @@ impl FromStr for ServiceFilter {
 }
 
 impl ServiceFilter {
-    /// Whether this Service is meant.
+    /// Whether this Service is selected.
     pub fn matches(&self, namespace: &str, name: &str) -> bool {
         self.name == name && self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
     }
 
-    /// Leaves the other Services out.
+    /// Removes all other Services.
     pub fn apply(&self, snapshot: &mut Snapshot) {
         snapshot.services.retain(|service| self.matches(&service.namespace, &service.name));
     }
@@ -139,7 +139,7 @@ impl fmt::Display for ServiceFilter {
     }
 }
 
-/// Where a daemon serves its snapshot.
+/// The address of a daemon's snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonUrl {
     /// Name or address; an IPv6 address without brackets.
@@ -165,7 +165,7 @@ impl FromStr for DaemonUrl {
         if host.is_empty() || authority.as_str().contains('@') {
             return Err(format!("a host is needed, and no user name or password; {example}"));
         }
-        // The parser takes any digits for a port.
+        // The parser accepts any digits for a port.
         if authority.port_u16().is_none() && authority.as_str().len() > authority.host().len() {
             return Err(format!("the port must be a number from 1 to 65535; {example}"));
         }
@@ -178,7 +178,7 @@ impl FromStr for DaemonUrl {
 }
 
 impl DaemonUrl {
-    /// `host:port`, with brackets where an IPv6 address needs them.
+    /// `host:port`, with brackets around an IPv6 address.
     pub fn authority(&self) -> String {
         let (host, port) = (&self.host, self.port);
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

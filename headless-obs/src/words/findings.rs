@@ -1,5 +1,5 @@
-//! What is found wrong with Services, and how it is said: shared by the report, the page, `--fail-on`,
-//! `explain` and `diff`. Pure.
+//! Sentences about the findings in a snapshot. The report, the page, `--fail-on`, `explain` and `diff` share them.
+//! Pure.
 
 use super::{Paint, clean, plural, total};
 use crate::expose::snapshot::{Cause, Client, Confidence, Part, Quality, Service, Snapshot, Verdict};
@@ -9,7 +9,7 @@ pub(crate) fn is_wrong(cause: Cause) -> bool {
     !matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew)
 }
 
-/// A cause in plain words that complete "the client …".
+/// A cause in words that complete "the client …".
 pub(crate) fn in_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Even => "spreads its connections evenly",
@@ -33,7 +33,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
     }
 }
 
-/// Why there is no verdict.
+/// The reason for no verdict.
 pub(crate) fn withheld_in_words(reason: &str) -> String {
     let words = match reason {
         "losses" => "too many events were lost; the last lines name them, and the option to raise",
@@ -69,7 +69,7 @@ pub(crate) fn wrong(client: &Client) -> Option<&Verdict> {
     client.verdict.as_ref().filter(|verdict| is_wrong(verdict.cause) && client.excluded.is_none())
 }
 
-/// How many connections a verdict is about.
+/// The number of connections behind a verdict.
 pub(crate) fn concerned(client: &Client, cause: Cause) -> u64 {
     let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
     match cause {
@@ -78,12 +78,12 @@ pub(crate) fn concerned(client: &Client, cause: Cause) -> u64 {
         stale if stale.is_stale() && !client.stale.is_empty() => {
             sum(&mut client.stale.iter().map(|target| target.connections))
         }
-        // A pinned client may have opened its connections before anybody looked.
+        // A pinned client may have opened its connections before the observation.
         _ => client.spread.connections.max(client.open.connections),
     }
 }
 
-/// Clients with something wrong, those first that concern the most connections.
+/// Clients with a problem, those with the most connections first.
 pub(crate) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> {
     let wrong = service.clients.iter().filter_map(|client| {
         let verdict = wrong(client)?;
@@ -96,7 +96,7 @@ pub(crate) fn wrong_clients(service: &Service) -> Vec<(&Client, &Verdict, u64)> 
     wrong
 }
 
-/// What is wrong first, what does not count last.
+/// Problems first, excluded clients last.
 pub(crate) fn ranked(service: &Service) -> Vec<&Client> {
     let mut ranked: Vec<_> = wrong_clients(service).into_iter().map(|(client, _, _)| client).collect();
     let mut rest: Vec<_> = service
@@ -121,7 +121,7 @@ pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
     })
 }
 
-/// Whether the observation itself leaves room for doubt.
+/// Whether the observation itself is unreliable.
 pub(crate) fn is_doubtful(reason: &str) -> bool {
     matches!(reason, "losses" | "not_in_sync" | "started_after")
 }
@@ -138,18 +138,17 @@ pub(crate) fn nodes(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Nodes whose part of the figures is missing, or cannot be relied on.
+/// Nodes whose figures are missing or unreliable.
 pub(crate) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &Part> {
     snapshot.nodes.iter().filter(|part| part.missing.is_some() || !part.in_sync)
 }
 
-/// Whether Services and pods are all there and as they are now.
+/// Whether the topology is complete and current.
 pub(crate) fn is_in_sync(quality: &Quality) -> bool {
     quality.topology.synced && quality.topology.stale_since.is_none()
 }
 
-/// Those first that waste the most; of those that waste nothing, those where evening out would move the most
-/// connections.
+/// Services by waste. Without waste, those where an even spread would move the most connections come first.
 pub(crate) fn by_waste(services: &[Service]) -> Vec<&Service> {
     let moved = |service: &Service| {
         let spread = service.spread;
@@ -164,12 +163,12 @@ pub(crate) fn by_waste(services: &[Service]) -> Vec<&Service> {
     ordered
 }
 
-/// Nobody connected.
+/// There are no connections.
 pub(crate) fn is_silent(service: &Service) -> bool {
     service.endpoints.iter().all(|e| e.opened == 0 && e.active == 0 && total(&e.failed) == 0)
 }
 
-/// How a verdict stands out.
+/// The style of a verdict.
 pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
     match cause {
         Cause::Even | Cause::Subset => Paint::Good,

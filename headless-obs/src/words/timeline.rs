@@ -1,5 +1,5 @@
-//! What happened to a Service, in order of time: when its endpoints came and went, what DNS said of them, and what
-//! clients did. Pure: figures of a snapshot in, moments out.
+//! The events of a Service in order of time: endpoints that come and go, DNS answers, connections of clients. Pure:
+//! figures of a snapshot in, moments out.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use super::findings::wrong;
 use super::{clean, full_name};
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Moment {
     pub(crate) at: Timestamp,
@@ -20,22 +20,22 @@ pub(crate) struct Moment {
     /// `namespace/workload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client: Option<String>,
-    /// Where there is not room for all, those with less go first.
+    /// If there is no room for all, those with a lower value are left out.
     #[serde(skip)]
     weight: u32,
 }
 
-/// What happened.
+/// The kind of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum What {
-    /// Observation began.
+    /// The observation began.
     Began,
     /// An endpoint became ready.
     Ready,
-    /// It is ready no more, but still listed.
+    /// It is no longer ready, but still listed.
     NotReady,
-    /// It is about to leave.
+    /// It is shutting down.
     Terminating,
     /// It left.
     Left,
@@ -51,7 +51,7 @@ pub(crate) enum What {
     LastAnswer,
 }
 
-/// Everything that happened, in order of time.
+/// All events, in order of time.
 pub(crate) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
     let mut moments = vec![Moment { at: from, what: What::Began, pod: None, client: None, weight: u32::MAX }];
     for endpoint in &service.endpoints {
@@ -88,7 +88,7 @@ fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) 
 
 fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut Vec<Moment>) {
     let name = full_name(&client.namespace, &client.workload);
-    // Those with something wrong are what one wants to understand; those that do not count the least.
+    // Clients with problems are the most relevant; excluded ones the least.
     let more = if wrong(client).is_some() { 25 } else { 0 };
     let less = if client.excluded.is_some() { 50 } else { 0 };
     let mut push = |at: Option<Timestamp>, what, pod: Option<&str>, weight: u32| {
@@ -107,16 +107,16 @@ fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut 
     }
 }
 
-/// It came while somebody was looking.
+/// It came during the observation.
 fn is_new(from: Timestamp, endpoint: &Endpoint) -> bool {
     endpoint.ready_since.is_some_and(|since| since > from)
 }
 
-/// The `room` most relevant ones, still in order of time, and how many were left out.
+/// The `room` most relevant events, still in order of time, and the number of the others.
 pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
     let left_out = moments.len().saturating_sub(room);
     let mut ranked: Vec<_> = moments.into_iter().enumerate().collect();
-    // Of equally relevant ones the later: they are what the present state came from.
+    // Of equally relevant events the later ones, which led to the present state.
     ranked.sort_by_key(|(place, moment)| Reverse((moment.weight, *place)));
     ranked.truncate(room);
     ranked.sort_by_key(|(place, _)| *place);
@@ -124,7 +124,7 @@ pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
 }
 
 impl Moment {
-    /// As a sentence.
+    /// A sentence.
     pub(crate) fn in_words(&self) -> String {
         let pod = self.pod.as_deref().map(clean).unwrap_or_default();
         let client = self.client.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Metrics of connections: opened, failed, open, and those that should not have been made.
+//! Metrics of connections: opened, failed, open, stale.
 
 use prometheus_client::registry::Unit;
 
