@@ -110,7 +110,7 @@ fn describe(line: &mut String, connection: &Connection) {
     if let Some(resolution) = &connection.resolution {
         let _infallible = write!(line, "  by {}", clean(resolution));
     }
-    if let Some(index) = connection.answer_index {
+    if let Some(index) = connection.answer_position {
         let _infallible = write!(line, " #{index}");
     }
     for remark in [&connection.reason, &connection.stale].into_iter().flatten() {
@@ -142,7 +142,7 @@ mod tests {
             address: "10.0.0.1".into(),
             port: 5432,
             resolution: Some("service".into()),
-            answer_index: Some(0),
+            answer_position: Some(0),
             duration_ms: Some(0.42),
             ..Connection::default()
         };

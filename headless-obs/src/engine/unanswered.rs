@@ -36,10 +36,10 @@ impl Engine {
     /// What nobody answered so far.
     pub(super) fn unanswered(&self) -> Vec<Unanswered> {
         let rows = self.silences.iter();
-        rows.map(|((namespace, workload), questions)| Unanswered {
+        rows.map(|((namespace, workload), queries)| Unanswered {
             namespace: namespace.clone(),
             workload: workload.clone(),
-            questions: *questions,
+            queries: *queries,
         })
         .collect()
     }

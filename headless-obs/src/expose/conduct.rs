@@ -41,7 +41,7 @@ pub struct ClientAnswers {
 
 /// What a client makes of its answers. A selection is the first connection (or attempt) of a process per answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct SelectionPattern {
     /// Selections from answers with two addresses or more.
     pub selections: u64,
     /// Those that took the first address.
@@ -50,26 +50,26 @@ pub struct Choice {
     pub first_by_chance: f64,
     /// Selections from answers some of whose addresses, not all, share the longest prefix with the client's own
     /// address, more than the others do.
-    pub nearest_of: u64,
+    pub nearest_candidates: u64,
     /// Those of `nearest_of` that took such an address.
     pub nearest: u64,
     /// What random choice would have made of `nearest`.
     pub nearest_by_chance: f64,
     /// Connections and attempts whose place in the answer is known, selections or not, from answers with two
     /// addresses or more.
-    pub placed: u64,
+    pub with_known_position: u64,
     /// The highest place taken, from 0.
-    pub highest_place: u64,
+    pub max_position: u64,
     /// Addresses in the smallest answer that `placed` were made by.
     pub smallest_answer: u64,
     /// The most endpoints that one of the client's pods used.
-    pub most_endpoints: u64,
+    pub max_endpoints: u64,
     /// Pods that connected.
     pub pods: u64,
     /// Pods that made two connections or more, all to one endpoint.
     pub pods_on_one: u64,
     /// The most connections and attempts that one process made by one answer.
-    pub most_by_one_answer: u64,
+    pub max_connects_per_answer: u64,
 }
 
 /// How old the answers were that connections were made by.
@@ -91,7 +91,7 @@ pub struct AnswerAge {
 /// A client's open connections by the Service's name. Those older than the observer are left out: it is not known what
 /// they were resolved by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct OpenConnections {
     /// Pods with open connections.
     pub pods: u64,
     /// Those of them whose open connections all go to one endpoint.
@@ -117,7 +117,7 @@ pub struct StaleTarget {
     pub seconds: f64,
     /// Whose the address is now, where that is known: `namespace/pod`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub now: Option<String>,
+    pub current_owner: Option<String>,
 }
 
 /// A port that a client dialled and the endpoint does not have. A headless Service maps no ports.
@@ -132,8 +132,8 @@ pub struct OtherPort {
     /// It is a port of the Service.
     pub of_service: bool,
     /// The port to dial instead, where the endpoint leaves no doubt.
-    #[serde(rename = "use", skip_serializing_if = "Option::is_none", default)]
-    pub use_instead: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub use_port: Option<u16>,
 }
 
 /// Connections and failures at one port of an endpoint.
@@ -156,7 +156,7 @@ pub struct Unanswered {
     /// Workload, as [`Client::workload`](super::snapshot::Client::workload); `~other` are those beyond a hundred.
     pub workload: String,
     /// How many.
-    pub questions: u64,
+    pub queries: u64,
 }
 
 /// Answers that have all this in common.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    AnswerAge, Cause, Choice, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
-    Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread,
+    AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
+    History, MapFill, PortCounts, Quality, Responses, SCHEMA, SelectionPattern, Service, Snapshot, Spread,
     StaleTarget, TopologyState, Unanswered, Verdict,
 };
 
@@ -82,9 +82,9 @@ pub(crate) fn client(workload: &str, coverage: f64, endpoints: Vec<ClientEndpoin
         opened: endpoints.iter().map(|endpoint| endpoint.opened).sum(),
         failed: endpoints.iter().map(|endpoint| endpoint.failed).sum(),
         active: endpoints.iter().map(|endpoint| endpoint.active).sum(),
-        late: 0,
+        reconciled: 0,
         coverage,
-        answer_index: counts([("0", 400)]),
+        answer_position: counts([("0", 400)]),
         endpoints,
         ..Client::default()
     }
@@ -222,13 +222,13 @@ fn cron() -> Client {
     let mut left = part("orders-3", 12, 0);
     left.selections = 12;
     for (part, first, last) in [(&mut taken, 17, 29), (&mut left, 2, 16)] {
-        part.told = 1;
-        part.told_last = Some(at(last));
+        part.answered_pods = 1;
+        part.last_answered = Some(at(last));
         part.first_connection = Some(at(first));
         part.last_connection = Some(at(last));
     }
     left.drained_seconds = Some(12.0);
-    (idle.told, idle.told_last) = (1, Some(at(29)));
+    (idle.answered_pods, idle.last_answered) = (1, Some(at(29)));
     taken.ports[0].failed = taken.reasons.clone();
     Client {
         since: Some(at(2)),
@@ -245,7 +245,7 @@ fn cron() -> Client {
             histogram: histogram(&[[0.0; 213].as_slice(), &[0.25, 0.75]].concat()),
             ..AnswerAge::default()
         },
-        answer_index: counts([("0", 215)]),
+        answer_position: counts([("0", 215)]),
         program: Some("php".into()),
         pods: 1,
         spread: spread(&[200, 0, 0]),
@@ -265,16 +265,16 @@ fn cron() -> Client {
             first_records: counts([("orders-0", 203), ("orders-3", 12)]),
             ..ClientAnswers::default()
         },
-        choice: Choice {
+        selection_pattern: SelectionPattern {
             selections: 215,
             first: 215,
             first_by_chance: 70.7,
-            placed: 215,
+            with_known_position: 215,
             smallest_answer: 3,
-            most_endpoints: 2,
+            max_endpoints: 2,
             pods: 1,
-            most_by_one_answer: 1,
-            ..Choice::default()
+            max_connects_per_answer: 1,
+            ..SelectionPattern::default()
         },
         stale: vec![StaleTarget {
             pod: "orders-3".into(),
@@ -283,7 +283,7 @@ fn cron() -> Client {
             answered_after: 12,
             past_ttl: 0,
             seconds: 12.0,
-            now: None,
+            current_owner: None,
         }],
         verdict: Some(verdict(
             Cause::AnswerOrder,
@@ -305,8 +305,8 @@ fn web() -> Client {
     let mut first = part("orders-0", 200, 1);
     for part in [&mut first, &mut by_hostname] {
         part.selections = 1;
-        part.told = 2;
-        part.told_last = Some(at(1));
+        part.answered_pods = 2;
+        part.last_answered = Some(at(1));
         part.first_connection = Some(at(1));
         part.last_connection = Some(at(30));
     }
@@ -314,7 +314,7 @@ fn web() -> Client {
         since: Some(at(1)),
         responses: vec![Responses { truncated: true, ..responses("noerror", "udp", 1) }],
         convergence: histogram(&[3.0, 700.0]),
-        answer_index: counts([("0", 200), ("1", 200)]),
+        answer_position: counts([("0", 200), ("1", 200)]),
         program: Some("node".into()),
         pods: 2,
         spread: spread(&[200, 200, 0]),
@@ -334,17 +334,17 @@ fn web() -> Client {
             first_records: counts([("orders-0", 1)]),
             ..ClientAnswers::default()
         },
-        choice: Choice {
+        selection_pattern: SelectionPattern {
             selections: 2,
             first: 1,
             first_by_chance: 1.0,
-            placed: 400,
-            highest_place: 1,
+            with_known_position: 400,
+            max_position: 1,
             smallest_answer: 2,
-            most_endpoints: 2,
+            max_endpoints: 2,
             pods: 2,
-            most_by_one_answer: 200,
-            ..Choice::default()
+            max_connects_per_answer: 200,
+            ..SelectionPattern::default()
         },
         verdict: Some(Verdict {
             confidence: Confidence::Medium,
@@ -363,7 +363,7 @@ fn sessions() -> Service {
     let pods = || (0..3).map(|i| format!("sessions-{i}"));
     let endpoint = |pod: String| Endpoint { counted: 50, selections: 50, ..endpoint(&pod, "ready", 51, 10) };
     let mut web = client("web", 1.0, pods().map(|pod| part(&pod, 50, 10)).collect());
-    web.answer_index = counts([("0", 48), ("1", 51), ("2", 51)]);
+    web.answer_position = counts([("0", 48), ("1", 51), ("2", 51)]);
     web.spread = spread(&[50, 50, 50]);
     web.selections = web.spread;
     web.open = spread(&[10, 10, 10]);
@@ -375,7 +375,7 @@ fn sessions() -> Service {
     let scraped = |pod: String| ClientEndpoint { counted: 0, ..part(&pod, 1, 0) };
     let scraper = Client {
         namespace: "monitoring".into(),
-        answer_index: Counts::new(),
+        answer_position: Counts::new(),
         excluded: Some("option".into()),
         withheld: Some("excluded".into()),
         ..client("prometheus", 0.0, pods().map(scraped).collect())
@@ -406,8 +406,8 @@ pub(crate) fn snapshot() -> Snapshot {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),
             dns_rejected: counts([("malformed", 1)]),
             dns_refused: counts([("not_asked", 2), ("other_server", 0)]),
-            late: 0,
-            late_share: 0.0,
+            reconciled: 0,
+            reconciled_share: 0.0,
             unattributed: counts([("no_dns", 4)]),
             excluded: counts([("probe", 6)]),
             probes: [
@@ -427,7 +427,7 @@ pub(crate) fn snapshot() -> Snapshot {
             },
         },
         services: vec![orders(), sessions()],
-        unanswered: vec![Unanswered { namespace: "shop".into(), workload: "batch".into(), questions: 3 }],
+        unanswered: vec![Unanswered { namespace: "shop".into(), workload: "batch".into(), queries: 3 }],
     }
 }
 

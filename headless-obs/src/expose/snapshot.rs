@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::conduct::{
-    AnswerAge, Choice, ClientAnswers, Held, OtherPort, PortCounts, Responses, StaleTarget, Unanswered,
+    AnswerAge, ClientAnswers, OpenConnections, OtherPort, PortCounts, Responses, SelectionPattern,
+    StaleTarget, Unanswered,
 };
 pub use super::histogram::Histogram;
 pub use super::history::History;
@@ -56,7 +57,7 @@ pub struct Quality {
     ///   too), `tcp_skipped` (changes nobody saw, with the classic tracepoint), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
     /// - on the way: `record_unknown`, and of DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
     ///   `tcp_unsynced`, `tcp_incomplete`;
-    /// - by the observer's own bounds: `evidence_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
+    /// - by the observer's own bounds: `answers_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
     ///   `topology_full`, `topology_evicted`, `learner_full`.
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
@@ -66,9 +67,9 @@ pub struct Quality {
     #[serde(default)]
     pub dns_refused: Counts,
     /// Connections whose detail was lost and which were attributed later, with the evidence at hand.
-    pub late: u64,
+    pub reconciled: u64,
     /// `late` as a share of all connections that were attributed, 0 to 1.
-    pub late_share: f64,
+    pub reconciled_share: f64,
     /// Connections that the client's DNS answers do not explain, by reason: `no_dns` (established, and attributed
     /// by the address alone), and, failed attempts included, those that are nobody's: `ambiguous` (several
     /// Services have the address), `other_port`, `not_endpoint` (the Service that the client was told the address
@@ -344,12 +345,12 @@ pub struct Client {
     /// Connections open now.
     pub active: u64,
     /// Those of `opened` that were attributed late.
-    pub late: u64,
+    pub reconciled: u64,
     /// Share of ready endpoints with at least one of this client's counted connections, 0 to 1.
     pub coverage: f64,
     /// Place of the chosen address in the answer, from 0 → connections and failed attempts that count in the
     /// spread; `32+` for all later places.
-    pub answer_index: Counts,
+    pub answer_position: Counts,
     /// This client's figures per endpoint, zero-filled over the Service's endpoints.
     pub endpoints: Vec<ClientEndpoint>,
     /// Why its connections are left out of the Service's figures: `host`, `observer`, `option`.
@@ -381,13 +382,13 @@ pub struct Client {
     pub answers: ClientAnswers,
     /// What it made of the answers.
     #[serde(default)]
-    pub choice: Choice,
+    pub selection_pattern: SelectionPattern,
     /// How old the answers were that it connected by.
     #[serde(default)]
     pub answer_age: AnswerAge,
     /// Its open connections.
     #[serde(default)]
-    pub held: Held,
+    pub open_connections: OpenConnections,
     /// What it dialled that was no ready endpoint.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stale: Vec<StaleTarget>,
@@ -444,10 +445,10 @@ pub struct ClientEndpoint {
     pub bytes: u64,
     /// Pods of this client that an answer named this endpoint to.
     #[serde(default)]
-    pub told: u64,
+    pub answered_pods: u64,
     /// The last of these answers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub told_last: Option<Timestamp>,
+    pub last_answered: Option<Timestamp>,
     /// Its first connection there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_connection: Option<Timestamp>,

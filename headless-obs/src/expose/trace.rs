@@ -63,7 +63,7 @@ pub struct Connection {
     /// be attributed.
     pub resolution: Option<String>,
     /// Place of the address in the answer, from 0.
-    pub answer_index: Option<u32>,
+    pub answer_position: Option<u32>,
     /// Why it failed, or why it belongs to no Service.
     pub reason: Option<String>,
     /// Kind of staleness, as in [`crate::expose::snapshot::Service::stale`].

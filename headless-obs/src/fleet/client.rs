@@ -4,8 +4,8 @@ use super::endpoint::Rows;
 use super::figures::{self, Row};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
-    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Held, OtherPort, PortCounts,
-    StaleTarget,
+    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPort, PortCounts,
+    SelectionPattern, StaleTarget,
 };
 use crate::spread::ratio;
 
@@ -61,17 +61,17 @@ fn absorb(sum: &mut Client, more: Client) {
     add(&mut sum.opened, more.opened);
     add(&mut sum.failed, more.failed);
     add(&mut sum.active, more.active);
-    add(&mut sum.late, more.late);
-    add_counts(&mut sum.answer_index, more.answer_index);
+    add(&mut sum.reconciled, more.reconciled);
+    add_counts(&mut sum.answer_position, more.answer_position);
     sum.grpc |= more.grpc;
     add(&mut sum.pods, more.pods);
     for (own, more) in sum.endpoints.iter_mut().zip(more.endpoints) {
         endpoint(own, more);
     }
     answers(&mut sum.answers, more.answers);
-    choice(&mut sum.choice, &more.choice);
+    choice(&mut sum.selection_pattern, &more.selection_pattern);
     answer_age(&mut sum.answer_age, more.answer_age);
-    held(&mut sum.held, &more.held);
+    held(&mut sum.open_connections, &more.open_connections);
     add_rows(&mut sum.stale, more.stale, |a, b| a.pod == b.pod && a.kind == b.kind, stale);
     add_rows(&mut sum.other_ports, more.other_ports, |a, b| a.port == b.port, other_port);
     add_rows(
@@ -97,8 +97,8 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add(&mut sum.counted_active, more.counted_active);
     add(&mut sum.counted_bytes, more.counted_bytes);
     add(&mut sum.bytes, more.bytes);
-    add(&mut sum.told, more.told);
-    sum.told_last = sum.told_last.max(more.told_last);
+    add(&mut sum.answered_pods, more.answered_pods);
+    sum.last_answered = sum.last_answered.max(more.last_answered);
     sum.first_connection = earliest(sum.first_connection, more.first_connection);
     sum.last_connection = sum.last_connection.max(more.last_connection);
     sum.converged_seconds = sum.converged_seconds.into_iter().chain(more.converged_seconds).reduce(f64::min);
@@ -139,20 +139,20 @@ fn answers(sum: &mut ClientAnswers, more: ClientAnswers) {
     add_counts(&mut sum.first_records, more.first_records);
 }
 
-fn choice(sum: &mut Choice, more: &Choice) {
+fn choice(sum: &mut SelectionPattern, more: &SelectionPattern) {
     add(&mut sum.selections, more.selections);
     add(&mut sum.first, more.first);
     sum.first_by_chance += more.first_by_chance;
-    add(&mut sum.nearest_of, more.nearest_of);
+    add(&mut sum.nearest_candidates, more.nearest_candidates);
     add(&mut sum.nearest, more.nearest);
     sum.nearest_by_chance += more.nearest_by_chance;
-    add(&mut sum.placed, more.placed);
-    sum.highest_place = sum.highest_place.max(more.highest_place);
+    add(&mut sum.with_known_position, more.with_known_position);
+    sum.max_position = sum.max_position.max(more.max_position);
     sum.smallest_answer = least(sum.smallest_answer, more.smallest_answer);
-    sum.most_endpoints = sum.most_endpoints.max(more.most_endpoints);
+    sum.max_endpoints = sum.max_endpoints.max(more.max_endpoints);
     add(&mut sum.pods, more.pods);
     add(&mut sum.pods_on_one, more.pods_on_one);
-    sum.most_by_one_answer = sum.most_by_one_answer.max(more.most_by_one_answer);
+    sum.max_connects_per_answer = sum.max_connects_per_answer.max(more.max_connects_per_answer);
 }
 
 fn answer_age(sum: &mut AnswerAge, more: AnswerAge) {
@@ -163,7 +163,7 @@ fn answer_age(sum: &mut AnswerAge, more: AnswerAge) {
     add_histogram(&mut sum.histogram, more.histogram);
 }
 
-fn held(sum: &mut Held, more: &Held) {
+fn held(sum: &mut OpenConnections, more: &OpenConnections) {
     sum.seconds = match (sum.pods_on_one, more.pods_on_one) {
         (0, _) => more.seconds,
         (_, 0) => sum.seconds,
@@ -178,12 +178,12 @@ fn stale(sum: &mut StaleTarget, more: StaleTarget) {
     add(&mut sum.answered_after, more.answered_after);
     add(&mut sum.past_ttl, more.past_ttl);
     sum.seconds = sum.seconds.max(more.seconds);
-    sum.now = sum.now.take().max(more.now);
+    sum.current_owner = sum.current_owner.take().max(more.current_owner);
 }
 
 fn other_port(sum: &mut OtherPort, more: OtherPort) {
     add(&mut sum.connections, more.connections);
     add(&mut sum.failed, more.failed);
     sum.of_service |= more.of_service;
-    sum.use_instead = sum.use_instead.filter(|port| Some(*port) == more.use_instead);
+    sum.use_port = sum.use_port.filter(|port| Some(*port) == more.use_port);
 }

@@ -63,7 +63,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
     for snapshot in snapshots {
         qualities.push(snapshot.quality);
         for row in snapshot.unanswered {
-            sums::add(unanswered.entry((row.namespace, row.workload)).or_default(), row.questions);
+            sums::add(unanswered.entry((row.namespace, row.workload)).or_default(), row.queries);
         }
         for service in snapshot.services {
             services.entry((service.namespace.clone(), service.name.clone())).or_default().push(service);
@@ -82,7 +82,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
         services,
         unanswered: unanswered
             .into_iter()
-            .map(|((namespace, workload), questions)| Unanswered { namespace, workload, questions })
+            .map(|((namespace, workload), queries)| Unanswered { namespace, workload, queries })
             .collect(),
     };
     judge(&mut merged);

@@ -15,7 +15,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
         add_counts(&mut merged.events_lost, quality.events_lost);
         add_counts(&mut merged.dns_rejected, quality.dns_rejected);
         add_counts(&mut merged.dns_refused, quality.dns_refused);
-        add(&mut merged.late, quality.late);
+        add(&mut merged.reconciled, quality.reconciled);
         add_counts(&mut merged.unattributed, quality.unattributed);
         add_counts(&mut merged.excluded, quality.excluded);
         for (probe, hook) in quality.probes {
@@ -34,7 +34,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
     });
     merged.topology.refused.dedup();
     let opened = services.iter().flat_map(|service| &service.clients).map(|client| client.opened);
-    merged.late_share = ratio(merged.late, opened.fold(0, u64::saturating_add));
+    merged.reconciled_share = ratio(merged.reconciled, opened.fold(0, u64::saturating_add));
     // One node that is behind does not make the others' endpoints doubtful; it is named.
     let mut given = nodes.iter().filter(|part| part.missing.is_none());
     merged.topology.synced = given.clone().any(|part| part.in_sync);

@@ -150,7 +150,7 @@ fn node(number: usize, view: &View) -> Snapshot {
         unanswered: vec![Unanswered {
             namespace: "shop".into(),
             workload: "web".into(),
-            questions: number as u64 + 1,
+            queries: number as u64 + 1,
         }],
     };
     verdict::judge_all(&mut snapshot);
@@ -169,7 +169,7 @@ proptest! {
     #[test]
     fn sums_are_sums_and_figures_are_made_of_them(views in proptest::collection::vec(view(), 2..5)) {
         let whole = merged(fleet(&views));
-        let silences: Vec<u64> = whole.unanswered.iter().map(|row| row.questions).collect();
+        let silences: Vec<u64> = whole.unanswered.iter().map(|row| row.queries).collect();
         prop_assert_eq!(silences, [(1..=views.len() as u64).sum::<u64>()]);
         let [service] = &whole.services[..] else { panic!() };
         let made = |pod: usize, workload: usize| -> u64 {

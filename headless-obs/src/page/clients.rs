@@ -76,7 +76,7 @@ fn row(client: &Client) -> Markup {
             td class="n" { (answers.interval_seconds.map_or("–".to_owned(), |every| format!("{every:.1} s"))) }
             td class="n" { (known(age.within_ttl + age.past_ttl > 0, format!("{:.1} s", age.max_seconds))) }
             td class="n" { (thousands(age.past_ttl)) }
-            td class="places" { (places(&client.answer_index)) }
+            td class="places" { (places(&client.answer_position)) }
         }
     }
 }

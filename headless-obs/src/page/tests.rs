@@ -64,7 +64,7 @@ fn names_cannot_do_anything() {
     (of.pod, of.state, of.addresses, of.failed) = (evil.into(), evil.into(), vec![evil.into()], bad.clone());
     let web = &mut service.clients[1];
     (web.namespace, web.workload, web.program) = (evil.into(), evil.into(), Some(evil.into()));
-    web.answer_index = bad;
+    web.answer_position = bad;
     let verdict = web.verdict.as_mut().unwrap();
     (verdict.evidence, verdict.fix) = (vec![evil.into()], Some(evil.into()));
     let other = &mut service.clients[0];

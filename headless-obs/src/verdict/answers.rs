@@ -21,7 +21,9 @@ pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
     let unknown: Vec<_> = scene
         .mature()
         .filter(|(endpoint, own)| {
-            own.told == 0 && own.counted == 0 && endpoint.ready_since.is_some_and(|since| since < last)
+            own.answered_pods == 0
+                && own.counted == 0
+                && endpoint.ready_since.is_some_and(|since| since < last)
         })
         .map(|(endpoint, _)| endpoint.pod.as_str())
         .collect();
@@ -74,9 +76,9 @@ pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
 
 /// It takes the address that is most like its own, wherever it stands in the answer.
 pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
-    let choice = &scene.client.choice;
-    let is_near = share(choice.nearest, choice.nearest_of) >= HABIT
-        && chance::beyond(choice.nearest, choice.nearest_of, choice.nearest_by_chance);
+    let choice = &scene.client.selection_pattern;
+    let is_near = share(choice.nearest, choice.nearest_candidates) >= HABIT
+        && chance::beyond(choice.nearest, choice.nearest_candidates, choice.nearest_by_chance);
     // Where it takes the first, and that is the nearest, the order is the server's.
     let is_first = share(choice.first, choice.selections) >= HABIT;
     if !is_near || is_first || chance::peak(scene.spread()) <= chance::PEAK {
@@ -86,7 +88,7 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
         format!(
             "{} of {} used the address nearest to the client's own; random choice would give {:.0}.",
             choice.nearest,
-            count(choice.nearest_of, "connection"),
+            count(choice.nearest_candidates, "connection"),
             choice.nearest_by_chance
         ),
         format!(
@@ -102,21 +104,21 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
 
 /// However long the answer, nothing beyond a certain place is ever taken.
 pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
-    let choice = &scene.client.choice;
-    let cap = choice.highest_place + 1;
+    let choice = &scene.client.selection_pattern;
+    let cap = choice.max_position + 1;
     // One or two places are those of a client that takes the first and goes on where that fails. Who goes through an
     // answer in turn has been through all places several times.
-    if cap < 3 || cap >= choice.smallest_answer || choice.placed < cap.saturating_mul(5) {
+    if cap < 3 || cap >= choice.smallest_answer || choice.with_known_position < cap.saturating_mul(5) {
         return None;
     }
-    let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choice.placed as f64;
-    let most = scene.client.answer_index.values().max().copied().unwrap_or(0);
-    if by_chance > (1e-4_f64).ln() || most * cap > choice.placed.saturating_mul(2) && cap <= 32 {
+    let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choice.with_known_position as f64;
+    let most = scene.client.answer_position.values().max().copied().unwrap_or(0);
+    if by_chance > (1e-4_f64).ln() || most * cap > choice.with_known_position.saturating_mul(2) && cap <= 32 {
         return None;
     }
     let mut evidence = vec![format!(
         "None of {} used an address beyond position {cap}, although each answer had {} or more.",
-        count(choice.placed, "connection"),
+        count(choice.with_known_position, "connection"),
         choice.smallest_answer
     )];
     if cap == MUSL {
@@ -128,7 +130,7 @@ pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
 
 /// It takes the first address, and that is not shuffled.
 pub(super) fn answer_order(scene: &Scene<'_>) -> Option<Verdict> {
-    let choice = &scene.client.choice;
+    let choice = &scene.client.selection_pattern;
     if !plain::is_uneven(scene)
         || share(choice.first, choice.selections) < HABIT
         || !chance::beyond(choice.first, choice.selections, choice.first_by_chance)
@@ -180,7 +182,7 @@ mod tests {
         for (answers, incomplete, denied, told, expected) in cases {
             let mut facts = Facts::new(&[300, 300, 0]);
             facts.client.answers.last = Some(at(1_000));
-            facts.client.endpoints[2].told = told;
+            facts.client.endpoints[2].answered_pods = told;
             facts.service.dns.answers = answers;
             facts.service.dns.incomplete = incomplete;
             facts.service.dns.denied = denied;
@@ -205,9 +207,9 @@ mod tests {
     /// Six endpoints, 600 connections, each a selection.
     fn six(counts: &[u64; 6], first: u64, nearest_of: u64, nearest: u64) -> Facts {
         let mut facts = Facts::new(counts);
-        let choice = &mut facts.client.choice;
+        let choice = &mut facts.client.selection_pattern;
         (choice.selections, choice.first, choice.first_by_chance) = (600, first, 100.0);
-        (choice.nearest_of, choice.nearest, choice.nearest_by_chance) =
+        (choice.nearest_candidates, choice.nearest, choice.nearest_by_chance) =
             (nearest_of, nearest, nearest_of as f64 / 6.0);
         facts
     }
@@ -225,7 +227,7 @@ mod tests {
         ];
         for (facts, expected) in cases {
             let verdict = address_sort(&facts.scene());
-            assert_eq!(verdict.is_some(), expected, "{:?}", facts.client.choice);
+            assert_eq!(verdict.is_some(), expected, "{:?}", facts.client.selection_pattern);
             let line = "600 of 600 connections used the address nearest to the client's own; random choice would give \
                         100.";
             assert!(verdict.is_none_or(|verdict| verdict.evidence[0] == line));
@@ -247,9 +249,9 @@ mod tests {
         ];
         for (highest_place, smallest_answer, placed, most, expected) in cases {
             let mut facts = Facts::even(60, 10);
-            facts.client.answer_index = counts([("0", most)]);
-            let choice = &mut facts.client.choice;
-            (choice.highest_place, choice.smallest_answer, choice.placed) =
+            facts.client.answer_position = counts([("0", most)]);
+            let choice = &mut facts.client.selection_pattern;
+            (choice.max_position, choice.smallest_answer, choice.with_known_position) =
                 (highest_place, smallest_answer, placed);
             let verdict = client_cap(&facts.scene());
             assert_eq!(verdict.map(|verdict| verdict.confidence), expected, "{highest_place} {placed}");
@@ -272,7 +274,7 @@ mod tests {
                 answer_order(&facts.scene()).is_some(),
                 expected,
                 "{:?} {records:?}",
-                facts.client.choice
+                facts.client.selection_pattern
             );
         }
         let mut of_service = six(&[600, 0, 0, 0, 0, 0], 600, 0, 0);

@@ -55,7 +55,7 @@ pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
         Cause::AddressSort => SORT.to_owned(),
         Cause::TruncatedAnswer => TRUNCATED.to_owned(),
         Cause::ClientCap => CAP.to_owned(),
-        Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_instead) {
+        Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_port) {
             Some(port) => format!(
                 "Connect to port {port}, because a headless Service does not map ports; or make port and targetPort the \
                  same."

@@ -25,15 +25,15 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
     let mut evidence = vec![if is_held {
         format!(
             "All open connections of {} of {} have been to one endpoint per pod for {} or longer.",
-            client.held.pods_on_one,
-            count(client.held.pods, "pod"),
-            span(client.held.seconds)
+            client.open_connections.pods_on_one,
+            count(client.open_connections.pods, "pod"),
+            span(client.open_connections.seconds)
         )
     } else {
         format!(
             "{} of {} made all connections to one endpoint per pod: {} with {}.",
-            client.choice.pods_on_one,
-            count(client.choice.pods, "pod"),
+            client.selection_pattern.pods_on_one,
+            count(client.selection_pattern.pods, "pod"),
             count(connections(client), "connection"),
             count(selections(client).max(1), "selection")
         )
@@ -54,17 +54,17 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
         );
     }
     // Where endpoints count early, a connection that is held for as long may still be a short one.
-    let is_sure = client.grpc || !is_held || client.held.seconds >= HELD;
+    let is_sure = client.grpc || !is_held || client.open_connections.seconds >= HELD;
     let confidence = if is_sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::Pinned, confidence, evidence))
 }
 
 /// All that is open goes to one endpoint per pod, and has for a while.
 fn holds_one(scene: &Scene<'_>) -> bool {
-    let (client, held) = (scene.client, &scene.client.held);
+    let (client, held) = (scene.client, &scene.client.open_connections);
     // Of a client that connects and disconnects all the time, what is open just now is not its habit.
-    let is_habit =
-        client.open.connections * 2 >= client.spread.connections || client.choice.most_endpoints <= 1;
+    let is_habit = client.open.connections * 2 >= client.spread.connections
+        || client.selection_pattern.max_endpoints <= 1;
     client.open.endpoints > 1
         && client.open.connections > 0
         && held.pods > 0
@@ -75,7 +75,7 @@ fn holds_one(scene: &Scene<'_>) -> bool {
 
 /// All of a pod's connections went to one endpoint, by no chance.
 fn chooses_one(scene: &Scene<'_>) -> bool {
-    let (client, choice) = (scene.client, &scene.client.choice);
+    let (client, choice) = (scene.client, &scene.client.selection_pattern);
     if choice.pods == 0 || choice.pods_on_one < choice.pods || client.spread.endpoints < 2 {
         return false;
     }
@@ -86,7 +86,7 @@ fn chooses_one(scene: &Scene<'_>) -> bool {
     let selections = selections(client);
     repeated(selections)
         || selections <= choice.pods
-            && choice.most_by_one_answer >= BY_ONE_ANSWER
+            && choice.max_connects_per_answer >= BY_ONE_ANSWER
             && repeated(connections(client))
 }
 
@@ -100,7 +100,8 @@ fn selections(client: &Client) -> u64 {
 
 /// The workload's pods together, or all of the Service's clients, if they are even.
 fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'static str, u64)> {
-    let pods = |client: &Client| if is_held { client.held.pods } else { client.choice.pods };
+    let pods =
+        |client: &Client| if is_held { client.open_connections.pods } else { client.selection_pattern.pods };
     let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none());
     let (own, all) = (pods(scene.client), counted.map(pods).sum());
     let of_client = if is_held { &scene.client.open } else { &scene.client.spread };
@@ -113,8 +114,8 @@ fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'sta
 /// Each pod uses few of the endpoints and together they are even: `subset`, whether meant or not. Alone, or uneven
 /// together, they are for others to judge.
 pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
-    let (client, choice) = (scene.client, &scene.client.choice);
-    let (n, few) = (client.spread.endpoints, choice.most_endpoints);
+    let (client, choice) = (scene.client, &scene.client.selection_pattern);
+    let (n, few) = (client.spread.endpoints, choice.max_endpoints);
     if choice.pods < 2
         || few == 0
         || !chance::few_by_chance_is_ruled_out(few, n, choice.pods, selections(client))
@@ -157,9 +158,9 @@ mod tests {
     /// Pods that hold what is open, all to one endpoint each.
     fn held(open: &[u64], pods: u64, seconds: f64) -> Facts {
         let mut facts = Facts::held(open);
-        facts.client.held.pods = pods;
-        facts.client.held.pods_on_one = pods;
-        facts.client.held.seconds = seconds;
+        facts.client.open_connections.pods = pods;
+        facts.client.open_connections.pods_on_one = pods;
+        facts.client.open_connections.seconds = seconds;
         facts
     }
 
@@ -184,7 +185,7 @@ mod tests {
             assert_eq!(cause(&facts), expected, "{:?}", facts.client.open);
         }
         let mut spreads = held(&[1, 1, 1], 1, 120.0);
-        spreads.client.held.pods_on_one = 0;
+        spreads.client.open_connections.pods_on_one = 0;
         assert_eq!(cause(&spreads), None);
     }
 
@@ -200,7 +201,7 @@ mod tests {
         ];
         for (counts, pods, few, expected) in cases {
             let mut facts = Facts::new(counts);
-            (facts.client.choice.pods, facts.client.choice.most_endpoints) = (pods, few);
+            (facts.client.selection_pattern.pods, facts.client.selection_pattern.max_endpoints) = (pods, few);
             let got = subset(&facts.scene()).map(|verdict| verdict.cause);
             assert_eq!(got, expected, "{counts:?} {pods} {few}");
         }
@@ -210,7 +211,7 @@ mod tests {
     fn other_clients_may_make_up_for_it() {
         let mut facts = held(&[1, 0, 0], 1, 120.0);
         let mut others = facts.client.clone();
-        others.held.pods = 30;
+        others.open_connections.pods = 30;
         facts.service.clients = vec![facts.client.clone(), others];
         facts.service.open = crate::spread::of(&[11, 10, 10]);
         assert_eq!(cause(&facts), Some(Cause::Subset));
@@ -232,8 +233,8 @@ mod tests {
         for (connections, selections, by_one, expected) in cases {
             let mut facts = Facts::new(&[connections, 0, 0]);
             facts.client.endpoints[0].selections = selections;
-            let choice = &mut facts.client.choice;
-            (choice.pods, choice.pods_on_one, choice.most_by_one_answer) = (1, 1, by_one);
+            let choice = &mut facts.client.selection_pattern;
+            (choice.pods, choice.pods_on_one, choice.max_connects_per_answer) = (1, 1, by_one);
             assert_eq!(cause(&facts), expected, "{connections} {selections} {by_one}");
         }
     }

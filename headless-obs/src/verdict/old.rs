@@ -23,7 +23,7 @@ pub(super) fn old_answers(scene: &Scene<'_>) -> Option<Verdict> {
         client.answers.ttl_seconds,
         span(age.max_seconds)
     )];
-    let by_one = client.choice.most_by_one_answer;
+    let by_one = client.selection_pattern.max_connects_per_answer;
     evidence.push(format!(
         "{} led to all of them; one process made up to {by_one} by one answer.",
         count(client.answers.count, "answer")

@@ -77,7 +77,7 @@ pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
             counts(scene)
         ));
     }
-    let choice = &scene.client.choice;
+    let choice = &scene.client.selection_pattern;
     if choice.selections > 0 {
         evidence.push(format!(
             "{} of {} took the first address of their answer; random choice would give {:.0}.",

@@ -17,7 +17,7 @@ pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
         .map(|port| {
             let dialled = count(port.connections, "connection");
             let of_service = if port.of_service { ", which is the Service's port" } else { "" };
-            let instead = match port.use_instead {
+            let instead = match port.use_port {
                 Some(instead) => format!("the endpoints listen on {instead}"),
                 None => "the endpoints do not have that port".to_owned(),
             };
@@ -25,7 +25,7 @@ pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
             format!("{dialled} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
         })
         .collect();
-    let sure = ports().all(|port| port.use_instead.is_some());
+    let sure = ports().all(|port| port.use_port.is_some());
     let confidence = if sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::PortMismatch, confidence, evidence))
 }
@@ -46,17 +46,17 @@ mod tests {
             (1, 1, Some(8080), 1_000, None),
             (20, 20, Some(8080), 1_000, Some(Confidence::High)),
         ];
-        for (connections, failed, use_instead, others, expected) in cases {
+        for (connections, failed, use_port, others, expected) in cases {
             let mut facts = Facts::even(3, others);
             facts.client.other_ports =
-                vec![OtherPort { port: 80, connections, failed, of_service: true, use_instead }];
+                vec![OtherPort { port: 80, connections, failed, of_service: true, use_port }];
             let got = port_mismatch(&facts.scene());
             assert_eq!(
                 got.as_ref().map(|verdict| verdict.confidence),
                 expected,
                 "{connections} {failed} {others}"
             );
-            if let (Some(verdict), Some(port)) = (got, use_instead) {
+            if let (Some(verdict), Some(port)) = (got, use_port) {
                 assert!(verdict.evidence[0].contains("port 80, which is the Service's port"), "{verdict:?}");
                 assert!(
                     verdict.evidence[0].contains("8080") && verdict.fix.unwrap().contains(&port.to_string())

@@ -17,8 +17,8 @@ pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
     let pods = scene.client.pods.max(1);
     let newer: Vec<(&str, Timestamp, u64)> = scene
         .mature()
-        .filter(|(_, own)| unused(own) && own.told < pods)
-        .filter_map(|(endpoint, own)| Some((endpoint.pod.as_str(), ready(endpoint)?, own.told)))
+        .filter(|(_, own)| unused(own) && own.answered_pods < pods)
+        .filter_map(|(endpoint, own)| Some((endpoint.pod.as_str(), ready(endpoint)?, own.answered_pods)))
         .collect();
     let first = newer.iter().map(|(_, since, _)| *since).min()?;
     if !is_at_work(scene, first) {
@@ -78,7 +78,7 @@ mod tests {
         facts.client.answers.last_of_oldest = Some(at(10));
         for (endpoint, own) in facts.service.endpoints.iter_mut().zip(&mut facts.client.endpoints).skip(3) {
             endpoint.ready_since = Some(at(700));
-            own.told = 0;
+            own.answered_pods = 0;
         }
         facts
     }
@@ -103,7 +103,7 @@ mod tests {
         assert!(is_called(&used), "two are left");
         assert!(!is_called(&scaled_up(&[30, 30, 30, 1])));
         let mut told = scaled_up(&[30, 30, 30, 0]);
-        told.client.endpoints[3].told = 1;
+        told.client.endpoints[3].answered_pods = 1;
         assert!(!is_called(&told), "it was told");
         told.client.pods = 2;
         assert!(is_called(&told), "one of two pods was told");

@@ -31,7 +31,7 @@ impl Facts {
             opened: *count,
             counted: *count,
             selections: *count,
-            told: 1,
+            answered_pods: 1,
             last_connection: (*count > 0).then(|| at(2_000)),
             ..ClientEndpoint::default()
         };
@@ -51,7 +51,7 @@ impl Facts {
         }
         client.answers.last = Some(at(2_000));
         client.answers.last_of_oldest = Some(at(2_000));
-        (client.answers.count, client.choice.selections) = (total, total);
+        (client.answers.count, client.selection_pattern.selections) = (total, total);
         (client.answers.smallest, client.answers.largest) = (spread.endpoints, spread.endpoints);
         let service = Service { endpoints: pods().map(endpoint).collect(), spread, ..Service::default() };
         let topology = TopologyState { synced: true, ..TopologyState::default() };

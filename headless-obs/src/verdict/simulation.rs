@@ -78,22 +78,22 @@ impl Window {
         let firsts = self.firsts[busiest];
         client.answers.first_records =
             [(service.endpoints[busiest].pod.clone(), firsts), ("others".to_owned(), made - firsts)].into();
-        client.answer_index.insert("0".to_owned(), self.places.iter().max().copied().unwrap_or(0));
+        client.answer_position.insert("0".to_owned(), self.places.iter().max().copied().unwrap_or(0));
         let used = self.counts.iter().filter(|count| **count > 0).count() as u64;
-        let choice = &mut client.choice;
+        let choice = &mut client.selection_pattern;
         choice.selections = made;
         choice.first =
             if self.habit == Habit::Kept { u64::from(self.places[0] > 0).min(made) } else { self.places[0] };
         choice.first_by_chance = made as f64 / n as f64;
-        (choice.nearest_of, choice.nearest, choice.nearest_by_chance) =
+        (choice.nearest_candidates, choice.nearest, choice.nearest_by_chance) =
             (made, self.nearest, made as f64 / n as f64);
-        choice.placed = spread.connections;
-        choice.highest_place = self.places.iter().rposition(|count| *count > 0).unwrap_or(0) as u64;
+        choice.with_known_position = spread.connections;
+        choice.max_position = self.places.iter().rposition(|count| *count > 0).unwrap_or(0) as u64;
         choice.smallest_answer = n;
-        choice.most_endpoints = used;
+        choice.max_endpoints = used;
         choice.pods = 1;
         choice.pods_on_one = u64::from(spread.connections > 1 && used == 1);
-        choice.most_by_one_answer = if self.habit == Habit::Kept { spread.connections } else { 1 };
+        choice.max_connects_per_answer = if self.habit == Habit::Kept { spread.connections } else { 1 };
         let age = &mut client.answer_age;
         (age.within_ttl, age.past_ttl) =
             if self.habit == Habit::Kept { (0, spread.connections) } else { (spread.connections, 0) };
@@ -116,7 +116,11 @@ fn false_alarms(windows: u64, longest: impl Fn(u64) -> u64) -> BTreeMap<u64, (u6
             let open: Vec<u64> = (0..endpoints).map(|place| u64::from(place == 0)).collect();
             let client = &mut facts.client;
             client.open = spread::of(&open);
-            (client.held.pods, client.held.pods_on_one, client.held.seconds) = (1, 1, 0.2);
+            (
+                client.open_connections.pods,
+                client.open_connections.pods_on_one,
+                client.open_connections.seconds,
+            ) = (1, 1, 0.2);
             for number in 0..windows {
                 let mut random = Random::new(number * 1_000 + endpoints as u64 * 10 + habit as u64);
                 let mut window = Window::new(habit, endpoints);

@@ -10,7 +10,7 @@ pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
     let evidence: Vec<_> = reused
         .iter()
         .map(|target| {
-            let now = target.now.as_deref().unwrap_or("another pod");
+            let now = target.current_owner.as_deref().unwrap_or("another pod");
             format!(
                 "{} went to the former address of {}, which now belongs to {now}; the last was {} after the change.",
                 count(target.connections, "connection"),
@@ -19,8 +19,11 @@ pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
             )
         })
         .collect();
-    let confidence =
-        if reused.iter().any(|target| target.now.is_some()) { Confidence::High } else { Confidence::Medium };
+    let confidence = if reused.iter().any(|target| target.current_owner.is_some()) {
+        Confidence::High
+    } else {
+        Confidence::Medium
+    };
     (!evidence.is_empty()).then(|| scene.verdict(Cause::IpReused, confidence, evidence))
 }
 
@@ -125,7 +128,7 @@ mod tests {
 
     fn target(kind: &str, connections: u64, answered_after: u64, past_ttl: u64) -> StaleTarget {
         let (pod, kind) = ("orders-9".to_owned(), kind.to_owned());
-        StaleTarget { pod, kind, connections, answered_after, past_ttl, seconds: 300.0, now: None }
+        StaleTarget { pod, kind, connections, answered_after, past_ttl, seconds: 300.0, current_owner: None }
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
         facts.client.stale = vec![target("removed", 1, 0, 1)];
         assert_eq!(stale_cache(&facts.scene()), None);
         let mut reused = target("ip_reused", 1, 0, 1);
-        reused.now = Some("bank/vault-0".to_owned());
+        reused.current_owner = Some("bank/vault-0".to_owned());
         facts.client.stale = vec![reused];
         let verdict = ip_reused(&facts.scene()).unwrap();
         assert_eq!(verdict.confidence, Confidence::High);

@@ -20,7 +20,7 @@ fn a_scale_up_that_nobody_noticed_names_the_client() {
     let mut facts = Facts::new(&[30, 30, 30, 0, 0, 0]);
     facts.client.answers.last_of_oldest = Some(at(60));
     for (endpoint, own) in facts.service.endpoints.iter_mut().zip(&mut facts.client.endpoints).skip(3) {
-        (endpoint.ready_since, own.told) = (Some(at(600)), 0);
+        (endpoint.ready_since, own.answered_pods) = (Some(at(600)), 0);
     }
     let verdict = judge(&facts.scene()).unwrap();
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_scale_up_that_nobody_noticed_names_the_client() {
 fn a_hundred_pinned_clients_are_a_subset() {
     let mut facts = Facts::held(&[9, 14, 11, 8, 10, 12, 9, 6, 13, 8]);
     facts.client.pods = 100;
-    let held = &mut facts.client.held;
+    let held = &mut facts.client.open_connections;
     (held.pods, held.pods_on_one, held.seconds) = (100, 100, 900.0);
     assert_eq!(cause(&facts), Ok(Cause::Subset));
     assert_eq!(judge(&facts.scene()).unwrap().fix, None);
@@ -43,11 +43,11 @@ fn a_hundred_pinned_clients_are_a_subset() {
 #[test]
 fn held_connections_are_judged_as_they_stand() {
     let mut one = Facts::held(&[0, 1, 0]);
-    let held = &mut one.client.held;
+    let held = &mut one.client.open_connections;
     (held.pods, held.pods_on_one, held.seconds) = (1, 1, 900.0);
     assert_eq!(cause(&one), Ok(Cause::Pinned));
     let mut three = Facts::held(&[1, 1, 1]);
-    three.client.held.pods = 1;
+    three.client.open_connections.pods = 1;
     let verdict = judge(&three.scene()).unwrap();
     assert_eq!(verdict.cause, Cause::Even);
     assert!(verdict.evidence.iter().any(|line| line.contains("round-robin-like")), "{verdict:?}");
@@ -56,12 +56,12 @@ fn held_connections_are_judged_as_they_stand() {
 #[test]
 fn the_netmask_decides_on_rule_nine() {
     let mut wide = Facts::new(&[0, 0, 0, 0, 0, 600]);
-    let choice = &mut wide.client.choice;
+    let choice = &mut wide.client.selection_pattern;
     (choice.first, choice.first_by_chance) = (104, 100.0);
-    (choice.nearest_of, choice.nearest, choice.nearest_by_chance) = (600, 600, 100.0);
+    (choice.nearest_candidates, choice.nearest, choice.nearest_by_chance) = (600, 600, 100.0);
     assert_eq!(cause(&wide), Ok(Cause::AddressSort));
     let mut narrow = Facts::new(&[96, 104, 101, 99, 108, 92]);
-    (narrow.client.choice.first, narrow.client.choice.first_by_chance) = (600, 100.0);
+    (narrow.client.selection_pattern.first, narrow.client.selection_pattern.first_by_chance) = (600, 100.0);
     assert_eq!(cause(&narrow), Ok(Cause::Even));
 }
 
@@ -77,7 +77,7 @@ fn what_is_wrong_comes_before_how_it_is_spread() {
     };
     facts.client.stale = ["removed", "not_ready", "ip_reused"].map(stale).into();
     facts.client.other_ports =
-        vec![OtherPort { port: 80, connections: 60, failed: 60, of_service: true, use_instead: Some(8080) }];
+        vec![OtherPort { port: 80, connections: 60, failed: 60, of_service: true, use_port: Some(8080) }];
     assert_eq!(cause(&facts), Ok(Cause::PortMismatch));
     facts.client.other_ports.clear();
     assert_eq!(cause(&facts), Ok(Cause::IpReused));
@@ -113,9 +113,9 @@ fn certain_pods_are_meant_and_never_imbalance() {
 fn half_the_facts_carry_no_verdict() {
     type Change = fn(&mut Facts);
     let cases: [(Change, &str); 10] = [
-        (|facts| facts.quality.late_share = 0.011, "losses"),
+        (|facts| facts.quality.reconciled_share = 0.011, "losses"),
         (|facts| facts.quality.events_lost = counts([("tracked_full", 102)]), "losses"),
-        (|facts| facts.quality.events_lost = counts([("evidence_evicted", 102)]), "losses"),
+        (|facts| facts.quality.events_lost = counts([("answers_evicted", 102)]), "losses"),
         (|facts| facts.quality.events_lost = counts([("dns_ring_full", 11)]), "losses"),
         (|facts| facts.quality.topology.synced = false, "not_in_sync"),
         (|facts| facts.quality.topology.stale_since = Some(at(0)), "not_in_sync"),
@@ -136,7 +136,7 @@ fn half_the_facts_carry_no_verdict() {
         assert_eq!(cause(&facts), Err(expected));
     }
     let mut few = Facts::new(&[200, 200, 200]);
-    few.quality.late_share = 0.009;
+    few.quality.reconciled_share = 0.009;
     few.quality.events_lost = counts([("tracked_full", 100), ("ring_full", 5_000), ("dns_ring_full", 10)]);
     assert_eq!(cause(&few), Ok(Cause::Even), "losses below 1 % and details that the totals make up for");
 }
@@ -148,7 +148,7 @@ fn older_than_the_observer_and_idle_endpoints_since_is_known() {
     facts.client.answers = crate::expose::snapshot::ClientAnswers::default();
     assert_eq!(cause(&facts), Err("started_after"));
     facts.service.endpoints[2].ready_since = Some(at(300));
-    facts.client.endpoints[2].told = 0;
+    facts.client.endpoints[2].answered_pods = 0;
     assert_eq!(cause(&facts), Ok(Cause::NeverReResolved));
 }
 

@@ -41,12 +41,12 @@ impl Withheld {
 }
 
 /// Losses that take connections, or the answers that explain them, from a client. Connections whose detail was lost are
-/// in `late_share`; streams older than the observer (`tcp_unsynced`) are no loss.
+/// in `reconciled_share`; streams older than the observer (`tcp_unsynced`) are no loss.
 const CONNECTIONS: [&str; 9] = [
     "tcp_skipped",
     "tracked_full",
     "flows_full",
-    "evidence_evicted",
+    "answers_evicted",
     "conduct_evicted",
     "clients_evicted",
     "clients_full",
@@ -70,7 +70,7 @@ pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
     let matters = |lost: u64, seen: u64| lost.saturating_mul(100) > lost.saturating_add(seen);
     if scene.client.excluded.is_some() {
         Some(Withheld::Excluded)
-    } else if quality.late_share > 0.01
+    } else if quality.reconciled_share > 0.01
         || matters(lost(&CONNECTIONS), scene.seen.connections)
         || matters(lost(&ANSWERS), scene.seen.answers)
     {

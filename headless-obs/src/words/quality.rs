@@ -24,8 +24,8 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     } else {
         lines.push((Paint::Bad, format!("Totals are too low, because events were lost: {lost}.")));
     }
-    if quality.late > 0 {
-        let (late, share) = (plural(quality.late, "connection"), percent(quality.late_share));
+    if quality.reconciled > 0 {
+        let (late, share) = (plural(quality.reconciled, "connection"), percent(quality.reconciled_share));
         let line = format!(
             "Reconciled: the events of {late} ({share}) were lost; the latest DNS answer gives their Service."
         );

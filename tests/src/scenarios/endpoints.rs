@@ -134,7 +134,7 @@ fn port_mismatch(stage: &Stage, port: u16) -> Result<Seen> {
     let observer = stage.observe()?;
     web.client(&ClientSpec::new(&domain("orders"), port, stage.resolver, 60))?.wait()?;
     let snapshot = after(&observer, ORDERS, "web", if port == PORT { 60 } else { 0 })?;
-    let hint = find(&snapshot, ORDERS, "web")?["other_ports"][0]["use"].clone();
+    let hint = find(&snapshot, ORDERS, "web")?["other_ports"][0]["use_port"].clone();
     Ok(Seen::verdict(&snapshot, ORDERS, "web")?.and("use", hint))
 }
 

@@ -137,11 +137,11 @@ fn latency_is_measured_and_silence_is_counted() {
     pass(&server, &asks, &message(7, Some(pod_address(0))));
 
     // They are looked for now and then, which may be between two of them.
-    let is_counted = |snapshot: &Value| snapshot["unanswered"][0]["questions"] == 3;
+    let is_counted = |snapshot: &Value| snapshot["unanswered"][0]["queries"] == 3;
     let snapshot = observer.snapshot_when(UNANSWERED, is_counted).unwrap();
     assert_eq!(
         snapshot["unanswered"],
-        json!([{"namespace": "shop", "workload": "cron", "questions": 3}]),
+        json!([{"namespace": "shop", "workload": "cron", "queries": 3}]),
         "nobody else"
     );
     let latency = &orders(&snapshot)["dns"]["latency"];

@@ -69,7 +69,7 @@ fn a_clock_that_is_set_changes_no_count_and_no_duration() {
 
         // The ages of answers, and how long connections and endpoints last, are seconds of this test.
         for client in service["clients"].as_array().unwrap() {
-            for figure in ["answer_age", "held", "converged"] {
+            for figure in ["answer_age", "open_connections", "converged"] {
                 let sum = client[figure]["sum"].as_f64().unwrap_or(0.0);
                 assert!((0.0..3_600.0 * 100.0).contains(&sum), "{offset}: {figure} {sum}");
             }

@@ -37,7 +37,7 @@ fn resolving_is_not_connecting() {
     }
     assert_eq!(service["clients"], json!([]), "nothing is booked for anybody");
     // A snapshot books what the kernel counted, noticed or not: nothing late means that it counted nothing.
-    assert_eq!(snapshot["quality"]["late"], 0);
+    assert_eq!(snapshot["quality"]["reconciled"], 0);
     assert_eq!(
         snapshot["quality"]["unattributed"],
         json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0})
@@ -69,7 +69,10 @@ fn what_does_not_fit_a_datagram_is_learnt_from_the_stream() {
     for name in ["some", "none"] {
         let client = client(service, name);
         assert_eq!(client["resolution"], json!({"service": many}), "also the addresses of the stream alone");
-        assert_eq!((&client["answer_index"]["31"], &client["answer_index"]["32+"]), (&json!(1), &json!(8)));
+        assert_eq!(
+            (&client["answer_position"]["31"], &client["answer_position"]["32+"]),
+            (&json!(1), &json!(8))
+        );
     }
     let dns = &service["dns"];
     assert_eq!((&dns["answers"], &dns["truncated"]), (&json!(4), &json!(2)), "{dns:#}");
@@ -178,7 +181,10 @@ fn hosts_of_an_srv_answer_stand_for_the_service() {
     let snapshot = check(&scene, &observer, &ways, &pods);
     let orders = orders(&snapshot);
     let each = EACH / u64::from(PODS);
-    assert_eq!(client(orders, "takes-additional")["answer_index"], json!({"0": each, "1": each, "2": each}));
+    assert_eq!(
+        client(orders, "takes-additional")["answer_position"],
+        json!({"0": each, "1": each, "2": each})
+    );
     let at_host: Vec<&_> =
         client(orders, "host")["endpoints"].as_array().unwrap().iter().map(|row| &row["opened"]).collect();
     assert_eq!(at_host, [0, EACH, 0]);
@@ -233,8 +239,8 @@ fn places_in_the_answer_are_those_of_the_addresses_taken() {
         observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 20).unwrap();
     let orders = orders(&snapshot);
     assert_eq!(opened(orders), accepted(&scene.lab));
-    assert_eq!(client(orders, "first")["answer_index"], json!({"0": 10}));
-    assert_eq!(client(orders, "robin")["answer_index"], json!({"0": 2, "1": 2, "2": 2, "3": 2, "4": 2}));
+    assert_eq!(client(orders, "first")["answer_position"], json!({"0": 10}));
+    assert_eq!(client(orders, "robin")["answer_position"], json!({"0": 2, "1": 2, "2": 2, "3": 2, "4": 2}));
     // The server turned the answers, so the first address was each pod's in turn.
     assert!(
         orders["endpoints"].as_array().unwrap().iter().all(|endpoint| endpoint["opened"] == 4),

@@ -127,7 +127,7 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
         |snapshot: &Value| answered(snapshot) + lost(snapshot, "dns_ring_full") >= asked + u64::from(NAMES);
     let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
     let quality = &snapshot["quality"];
-    assert!(lost(&snapshot, "evidence_evicted") > 100_000, "{quality:#}");
+    assert!(lost(&snapshot, "answers_evicted") > 100_000, "{quality:#}");
     let after = own_memory(observer.pid());
     assert!(after.saturating_sub(at_first) < MOST_KIB, "{at_first} KiB before, {after} KiB after");
     for (map, room) in quality["maps"].as_object().unwrap() {
@@ -307,7 +307,7 @@ fn a_message_of_65535_bytes_is_read_to_its_end() {
     let snapshot = observer.snapshot_when(PATIENCE, |snapshot| opened_by(snapshot, "mallory") == 1).unwrap();
     let row = client(orders(&snapshot), "mallory");
     assert_eq!(row["resolution"], serde_json::json!({"service": 1}), "{row:#}");
-    assert_eq!(row["answer_index"], serde_json::json!({"32+": 1}));
+    assert_eq!(row["answer_position"], serde_json::json!({"32+": 1}));
     assert_eq!(orders(&snapshot)["dns"]["transports"]["tcp"], 1);
     assert!(parts_lost(&snapshot).is_empty(), "{:#}", snapshot["quality"]);
 

@@ -84,7 +84,7 @@ fn names_that_answer_with_several_private_addresses_are_observed() {
     let snapshot = check(&observer, "", DB, &known, 6);
     let client = &find(&snapshot, "", DB).unwrap()["clients"][0];
     assert_eq!((&client["opened"], &client["resolution"]), (&json!(6), &json!({"service": 6})));
-    assert_eq!(client["answer_index"], json!({"0": 2, "1": 2, "2": 2}));
+    assert_eq!(client["answer_position"], json!({"0": 2, "1": 2, "2": 2}));
     let topology = &snapshot["quality"]["topology"];
     assert_eq!((&topology["source"], &topology["synced"]), (&json!("dns"), &json!(true)));
     assert_eq!(find(&snapshot, "", SINGLE), None, "a single address leaves no choice");

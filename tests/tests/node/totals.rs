@@ -43,7 +43,7 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
         let orders = orders(&snapshot);
         if skipped(&snapshot) > 0 {
             // The classic tracepoint, on a machine that is slow enough: it says how many may be missing.
-            let (closed, late) = (sum(orders, "closed"), snapshot["quality"]["late"].as_u64().unwrap());
+            let (closed, late) = (sum(orders, "closed"), snapshot["quality"]["reconciled"].as_u64().unwrap());
             assert!(hook == "tracepoint" && closed <= 10_002 && late <= skipped(&snapshot), "{snapshot:#}");
             continue;
         }
@@ -55,7 +55,7 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
         assert_eq!(snapshot["quality"]["probes"]["tcp"], hook);
         let quality = &snapshot["quality"];
         assert_eq!(quality["events_lost"]["ring_full"], 0, "{quality:#}");
-        assert_eq!(quality["late"], 0, "{quality:#}");
+        assert_eq!(quality["reconciled"], 0, "{quality:#}");
         let counted = sum(orders, "counted");
         assert_eq!(
             (counted, &orders["spread"]["connections"]),
@@ -81,7 +81,7 @@ fn changes_that_come_while_another_one_is_counted_are_counted_too() {
     let (orders, quality) = (orders(&snapshot), &snapshot["quality"]);
     assert_eq!(opened(orders), accepted(&scene.lab), "{quality:#}");
     assert_eq!((sum(orders, "closed"), sum(orders, "active"), failures(orders)), (3 * EACH, 0, 0));
-    assert_eq!((&quality["late"], &quality["events_lost"]["ring_full"]), (&0.into(), &0.into()));
+    assert_eq!((&quality["reconciled"], &quality["events_lost"]["ring_full"]), (&0.into(), &0.into()));
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn a_ring_that_overflows_loses_detail_and_no_connection() {
     assert_eq!(opened(orders), accepted(&scene.lab), "{quality:#}");
     assert_eq!((sum(orders, "opened"), sum(orders, "active")), (100_002, 0));
     assert!(quality["events_lost"]["ring_full"].as_u64().unwrap() > 0, "{quality:#}");
-    let late = quality["late"].as_u64().unwrap();
+    let late = quality["reconciled"].as_u64().unwrap();
     assert!(late > 0 && late < 100_002, "{quality:#}");
     // Read back from JSON, the last digit of a float may differ.
-    let share = quality["late_share"].as_f64().unwrap();
+    let share = quality["reconciled_share"].as_f64().unwrap();
     assert!((share - late as f64 / 100_002.0).abs() < 1e-12, "{quality:#}");
 }

@@ -88,7 +88,7 @@ pub(crate) fn check(scene: &Scene, observer: &Observer, ways: &[Way], pods: &[Po
     let counted =
         EACH * ways.iter().filter(|way| ["service", "srv"].contains(&way.resolution)).count() as u64;
     assert_eq!((sum(orders, "counted"), sum(orders, "active")), (counted, 0));
-    assert_eq!(snapshot["quality"]["late"], 0);
+    assert_eq!(snapshot["quality"]["reconciled"], 0);
     snapshot
 }
 

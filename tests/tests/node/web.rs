@@ -101,7 +101,7 @@ fn metrics_equal_the_servers_truth() {
     let of_udp = [("transport", "udp"), ("truncated", "false"), ("qtype", "a")];
     assert_eq!(total(&text, "headless_dns_responses_total", &of_udp), answers);
     assert_eq!(total(&text, "headless_dns_answer_age_seconds_count", &[]), 49);
-    assert_eq!(total(&text, "headless_connect_answer_index_total", &[("index", "not_in_answer")]), 0);
+    assert_eq!(total(&text, "headless_connect_answer_position_total", &[("position", "not_in_answer")]), 0);
     assert_eq!(samples(&text, "headless_series_folded_total").len(), 1);
     assert_eq!(total(&text, "headless_endpoint_ready", &[]), 3);
     assert_eq!(total(&text, "headless_observer_events_lost_total", &[]), 0);

@@ -215,9 +215,9 @@ fn conduct(drafts: &mut Drafts, answers: &Answers) {
         *draft.service.stale.entry(kind.clone()).or_default() += count;
         draft.client(series).0.stale_kinds.insert(kind, count);
     }
-    for series in answers.of(Query::AnswerIndex).iter().filter(|series| series.count() > 0) {
+    for series in answers.of(Query::AnswerPosition).iter().filter(|series| series.count() > 0) {
         let client = &mut draft(drafts, series).client(series).0;
-        client.answer_index.insert(series.label("index").to_owned(), series.count());
+        client.answer_position.insert(series.label("position").to_owned(), series.count());
     }
     for series in answers.of(Query::TruncatedUsed) {
         let draft = draft(drafts, series);

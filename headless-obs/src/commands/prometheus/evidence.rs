@@ -92,8 +92,8 @@ fn truncated(client: &Client) -> Vec<String> {
 
 /// How many connections took a place of their answer.
 fn place(client: &Client, place: &str, what: &str) -> Vec<String> {
-    let of = total(&client.answer_index);
-    let taken = client.answer_index.get(place).copied().unwrap_or(0);
+    let of = total(&client.answer_position);
+    let taken = client.answer_position.get(place).copied().unwrap_or(0);
     (of > 0).then(|| format!("{} {what}.", part(taken, of, "connections"))).into_iter().collect()
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Query {
     Stale,
     Responses,
     TruncatedUsed,
-    AnswerIndex,
+    AnswerPosition,
     RemovedAnswered,
     Incomplete,
     RatioSum,
@@ -60,7 +60,7 @@ impl Query {
         Self::Stale,
         Self::Responses,
         Self::TruncatedUsed,
-        Self::AnswerIndex,
+        Self::AnswerPosition,
         Self::RemovedAnswered,
         Self::Incomplete,
         Self::RatioSum,
@@ -112,7 +112,7 @@ impl Query {
                 grown(&client_by("rcode, truncated, transport, qtype"), "headless_dns_responses_total")
             }
             Self::TruncatedUsed => grown(&client, "headless_dns_truncated_used_total"),
-            Self::AnswerIndex => grown(&client_by("index"), "headless_connect_answer_index_total"),
+            Self::AnswerPosition => grown(&client_by("position"), "headless_connect_answer_position_total"),
             Self::RemovedAnswered => grown(SERVICE, "headless_dns_removed_answered_total"),
             Self::Incomplete => grown(SERVICE, "headless_dns_incomplete_responses_total"),
             Self::RatioSum => grown(SERVICE, "headless_dns_answer_endpoints_ratio_sum"),

@@ -227,7 +227,7 @@ async fn verdicts_have_the_figures_there_are() {
                 shows all of the evidence.";
     let verdict = judged(
         "answer_order",
-        &[(Query::AnswerIndex, vec![row(&[("index", "0")], "27.2"), row(&[("index", "1")], "3.1")])],
+        &[(Query::AnswerPosition, vec![row(&[("position", "0")], "27.2"), row(&[("position", "1")], "3.1")])],
     )
     .await
     .verdict

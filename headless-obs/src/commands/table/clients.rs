@@ -118,8 +118,8 @@ fn resolved(client: &Client) -> String {
         Some((kind, _)) => clean(kind),
         None => counted(&client.resolution),
     };
-    if client.late > 0 {
-        let _infallible = write!(text, " ({} late)", thousands(client.late));
+    if client.reconciled > 0 {
+        let _infallible = write!(text, " ({} reconciled)", thousands(client.reconciled));
     }
     text
 }

@@ -86,9 +86,9 @@ fn services_without_connections() {
 fn losses_are_called_what_they_are() {
     let mut snapshot = sample::snapshot();
     snapshot.quality.events_lost = counts([("ring_full", 1_200)]);
-    snapshot.quality.late = 1_200;
-    snapshot.quality.late_share = 0.012;
-    let text = render(&snapshot, PLAIN_120);
+    snapshot.quality.reconciled = 1_200;
+    snapshot.quality.reconciled_share = 0.012;
+    let text = render(&snapshot, PLAIN_80);
     assert!(
         text.contains("totals are exact: 1,200 ring_full; raise --ring-size")
             && text.contains("1,200 connections (1%)"),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Answered, Dialling, Totals};
 use crate::client::ScopeId;
-use crate::expose::snapshot::{Choice, ClientAnswers, Counts};
+use crate::expose::snapshot::{ClientAnswers, Counts, SelectionPattern};
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
@@ -114,24 +114,24 @@ impl<'a> Facts<'a> {
         }
     }
 
-    pub(in crate::engine) fn choice(&self) -> Choice {
+    pub(in crate::engine) fn choice(&self) -> SelectionPattern {
         let all = || self.dialling();
         let sum = |figure: fn(&Dialling) -> u64| all().map(figure).sum::<u64>();
         let most = |figure: fn(&Dialling) -> u64| all().map(figure).max().unwrap_or(0);
-        Choice {
+        SelectionPattern {
             selections: sum(|one| one.selections),
             first: sum(|one| one.first),
             first_by_chance: all().map(|one| one.first_by_chance).sum(),
-            nearest_of: sum(|one| one.nearest_of),
+            nearest_candidates: sum(|one| one.nearest_of),
             nearest: sum(|one| one.nearest),
             nearest_by_chance: all().map(|one| one.nearest_by_chance).sum(),
-            placed: sum(|one| one.placed),
-            highest_place: most(|one| one.highest_place.into()),
+            with_known_position: sum(|one| one.placed),
+            max_position: most(|one| one.highest_place.into()),
             smallest_answer: all().filter_map(|one| one.smallest_answer).min().unwrap_or(0).into(),
-            most_endpoints: most(|one| one.used.len() as u64),
+            max_endpoints: most(|one| one.used.len() as u64),
             pods: sum(|one| u64::from(one.connections > 0)),
             pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.len() == 1)),
-            most_by_one_answer: most(|one| one.most_by_one_answer),
+            max_connects_per_answer: most(|one| one.most_by_one_answer),
         }
     }
 }

@@ -58,10 +58,10 @@ fn places_are_held_against_chance() {
     facts.add(ScopeId(1), dialling, answered);
     let choice = facts.choice();
     assert_eq!((choice.selections, choice.first, choice.first_by_chance), (4, 1, 1.0));
-    assert_eq!((choice.nearest_of, choice.nearest, choice.nearest_by_chance), (4, 2, 1.0));
-    assert_eq!((choice.placed, choice.highest_place, choice.smallest_answer), (8, 3, 4));
+    assert_eq!((choice.nearest_candidates, choice.nearest, choice.nearest_by_chance), (4, 2, 1.0));
+    assert_eq!((choice.with_known_position, choice.max_position, choice.smallest_answer), (8, 3, 4));
     assert_eq!(
-        (choice.most_endpoints, choice.pods, choice.pods_on_one, choice.most_by_one_answer),
+        (choice.max_endpoints, choice.pods, choice.pods_on_one, choice.max_connects_per_answer),
         (4, 1, 0, 2)
     );
 }

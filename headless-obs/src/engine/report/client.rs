@@ -1,13 +1,14 @@
 //! One client workload's part of a Service.
 
-use super::cells::{answer_index, failures, nonzero, ports, resolutions, stale};
+use super::cells::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::held::{self, HeldRow};
 use super::{CellRow, Cells, Moment, Order, Who, figures};
 use crate::attribution::{Stale, taken_over};
 use crate::engine::Engine;
 use crate::engine::conduct::{Facts, Totals};
 use crate::expose::snapshot::{
-    AnswerAge, Choice, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, StaleTarget,
+    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, SelectionPattern,
+    StaleTarget,
 };
 use crate::hash::HashMap;
 use crate::ledger::{Cell, StaleDials};
@@ -75,9 +76,9 @@ impl Engine {
             opened: cells.iter().map(|(_, cell)| cell.opened).sum(),
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
-            late: cells.iter().map(|(_, cell)| cell.late).sum(),
+            reconciled: cells.iter().map(|(_, cell)| cell.late).sum(),
             coverage: coverage(order, &endpoints),
-            answer_index: answer_index(cells),
+            answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),
             program: facts.and_then(Facts::program),
             grpc: facts.is_some_and(Facts::grpc),
@@ -88,9 +89,9 @@ impl Engine {
             bytes: figures.bytes,
             answers: facts
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
-            choice: facts.map_or_else(Choice::default, Facts::choice),
+            selection_pattern: facts.map_or_else(SelectionPattern::default, Facts::choice),
             answer_age: totals.map_or_else(AnswerAge::default, Totals::answer_age),
-            held: held::of(held, moment.now),
+            open_connections: held::of(held, moment.now),
             stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
             other_ports: totals.map_or_else(Vec::new, |totals| other_ports(totals, state)),
             verdict: None,
@@ -140,8 +141,8 @@ impl Engine {
             active: sum(Cell::active),
             selections: counting().map(|cell| cell.selections).sum(),
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
-            told: told.len() as u64,
-            told_last: told.iter().max().map(|time| self.wall(*time)),
+            answered_pods: told.len() as u64,
+            last_answered: told.iter().max().map(|time| self.wall(*time)),
             first_connection: first.map(|time| self.wall(time)),
             last_connection: last.map(|time| self.wall(time)),
             converged_seconds: seconds(later, first),
@@ -169,7 +170,7 @@ impl Engine {
                     answered_after: sum(|dials| dials.answered_after),
                     past_ttl: sum(|dials| dials.past_ttl),
                     seconds: all(place).map(|dials| dials.longest.as_secs_f64()).fold(0.0, f64::max),
-                    now: now.map(|key| format!("{}/{}", key.namespace, key.name)),
+                    current_owner: now.map(|key| format!("{}/{}", key.namespace, key.name)),
                 }
             })
             .collect()
@@ -187,7 +188,7 @@ fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
 fn other_ports(totals: &Totals, state: &ServiceState) -> Vec<OtherPort> {
     let mut ports: Vec<OtherPort> = Vec::new();
     for wrong in &totals.wrong_ports {
-        let use_instead = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {
+        let use_port = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {
             [only] => Some(*only),
             _ => None,
         });
@@ -195,14 +196,14 @@ fn other_ports(totals: &Totals, state: &ServiceState) -> Vec<OtherPort> {
             Some(known) => {
                 known.connections += wrong.connections;
                 known.failed += wrong.failed;
-                known.use_instead = known.use_instead.filter(|port| Some(*port) == use_instead);
+                known.use_port = known.use_port.filter(|port| Some(*port) == use_port);
             }
             None => ports.push(OtherPort {
                 port: wrong.port,
                 connections: wrong.connections,
                 failed: wrong.failed,
                 of_service: state.ports().iter().any(|port| port.port == wrong.port),
-                use_instead,
+                use_port,
             }),
         }
     }

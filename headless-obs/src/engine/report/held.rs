@@ -4,7 +4,7 @@ use headless_obs_ebpf::Address;
 
 use crate::client::WorkloadId;
 use crate::engine::accounts::Accounts;
-use crate::expose::snapshot::Held;
+use crate::expose::snapshot::OpenConnections;
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId};
@@ -33,7 +33,7 @@ pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
 }
 
 /// What a workload's pods hold.
-pub(super) fn of(rows: &[HeldRow], now: Time) -> Held {
+pub(super) fn of(rows: &[HeldRow], now: Time) -> OpenConnections {
     let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::default();
     for row in rows {
         let (endpoints, oldest) = holders.entry(row.holder).or_insert((HashSet::default(), row.since));
@@ -42,7 +42,7 @@ pub(super) fn of(rows: &[HeldRow], now: Time) -> Held {
     }
     let on_one = || holders.values().filter(|(endpoints, _)| endpoints.len() == 1);
     let shortest = on_one().map(|(_, oldest)| now.since(*oldest)).min();
-    Held {
+    OpenConnections {
         pods: holders.len() as u64,
         pods_on_one: on_one().count() as u64,
         seconds: shortest.map_or(0.0, |time| time.as_secs_f64()),

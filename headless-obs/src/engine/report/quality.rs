@@ -40,8 +40,8 @@ impl Engine {
                     (reason.to_owned(), kernel.counters.get(counter).copied().unwrap_or(0))
                 })
                 .into(),
-            late,
-            late_share: ratio(late, opened),
+            reconciled: late,
+            reconciled_share: ratio(late, opened),
             unattributed,
             excluded,
             probes: kernel.hooks.clone(),
@@ -69,7 +69,7 @@ impl Engine {
         let clients = self.clients.counters();
         let own = [
             ("record_unknown", kernel.unknown_records),
-            ("evidence_evicted", self.evidence.evicted()),
+            ("answers_evicted", self.evidence.evicted()),
             ("conduct_evicted", self.conducts.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
             ("clients_full", clients.workloads_full),

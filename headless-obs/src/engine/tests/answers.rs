@@ -27,7 +27,7 @@ fn answers_over_tcp_count_however_they_are_cut() {
     world.connect(1, "10.0.0.40");
     assert_eq!(world.rows("orders"), ["orders-39 1/1/0/1"]);
     let service = world.service("orders");
-    assert_eq!(service.clients[0].answer_index, Counts::from([("32+".to_owned(), 1)]));
+    assert_eq!(service.clients[0].answer_position, Counts::from([("32+".to_owned(), 1)]));
     assert_eq!((service.dns.answers, service.dns.truncated), (2, 1));
     assert_eq!((service.dns.transports["udp"], service.dns.transports["tcp"]), (1, 1));
     assert!((service.dns.completeness - 68.0 / 80.0).abs() < 1e-9, "28 and 40 of 40");
@@ -180,7 +180,7 @@ fn questions_that_nobody_answered_are_their_clients() {
     let row = |workload: &str, questions| Unanswered {
         namespace: String::new(),
         workload: workload.to_owned(),
-        questions,
+        queries: questions,
     };
     assert_eq!(world.snapshot().unanswered, [row("client-1", 2), row("client-2", 1)]);
     let rows = world.engine.scrape(&world.kernel()).snapshot.unanswered;

@@ -65,7 +65,7 @@ fn evidence_that_there_is_no_room_for_is_counted() {
     world.connect(1, "10.0.0.1");
     world.connect(2, "10.0.0.1");
     assert_eq!(world.clients("orders"), ["client-1 none=1", "client-2 service=1"]);
-    assert_eq!(world.snapshot().quality.events_lost["evidence_evicted"], 2);
+    assert_eq!(world.snapshot().quality.events_lost["answers_evicted"], 2);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn quality_says_what_was_lost_and_what_was_left_out() {
     let refused = Counts::from([("not_asked".to_owned(), 9), ("other_server".to_owned(), 10)]);
     assert_eq!(quality.dns_refused, refused);
     assert!(!quality.events_lost.keys().any(|name| name.contains("asked") || name.contains("other_server")));
-    assert_eq!((quality.late, quality.late_share), (0, 0.0));
+    assert_eq!((quality.reconciled, quality.reconciled_share), (0, 0.0));
     assert_eq!((quality.topology.source.as_str(), quality.topology.synced), ("files", true));
     let unattributed: Vec<_> = quality.unattributed.keys().map(String::as_str).collect();
     assert_eq!(unattributed, ["ambiguous", "no_dns", "not_endpoint", "other_port"]);

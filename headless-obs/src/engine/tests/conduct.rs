@@ -25,7 +25,7 @@ fn an_endpoint_counts_once_it_is_mature_unless_the_service_began_with_it() {
     world.pass(minutes(1));
     let idle = ["orders-3", "orders-4", "orders-5"].map(str::to_owned);
     assert_eq!(figures(&world), (6, 0.5, idle.to_vec()));
-    let told: Vec<u64> = world.client("orders").endpoints.iter().map(|row| row.told).collect();
+    let told: Vec<u64> = world.client("orders").endpoints.iter().map(|row| row.answered_pods).collect();
     assert_eq!(told, [1, 1, 1, 0, 0, 0], "nobody told the client of the new ones");
 }
 
@@ -63,7 +63,7 @@ fn raw_counts_and_selections_stand_side_by_side() {
     assert_eq!((service.spread.connections, service.selections.connections), (11, 2));
     assert_eq!(service.spread.z, service.selections.z, "chance is told from selections");
     let client = world.client("orders");
-    assert_eq!((client.choice.first, client.choice.most_by_one_answer), (2, 10));
+    assert_eq!((client.selection_pattern.first, client.selection_pattern.max_connects_per_answer), (2, 10));
     assert_eq!(client.answers.first_records, Counts::from([("orders-0".into(), 1), ("orders-1".into(), 1)]));
     assert_eq!(service.dns.first_records, client.answers.first_records);
 }
@@ -77,7 +77,7 @@ fn connections_held_open_and_bytes() {
     }
     let second = world.connect(2, "10.0.0.2");
     world.pass(minutes(1));
-    let of = |world: &World, place: usize| world.service("orders").clients[place].held.clone();
+    let of = |world: &World, place: usize| world.service("orders").clients[place].open_connections.clone();
     assert_eq!((of(&world, 0).pods_on_one, of(&world, 1).pods_on_one), (1, 0));
     assert!(of(&world, 0).seconds >= 60.0);
     world.close(second);
@@ -100,7 +100,7 @@ fn a_port_that_the_endpoint_does_not_have() {
     }
     let [wrong] = <[_; 1]>::try_from(world.client("orders").other_ports).unwrap();
     assert_eq!((wrong.port, wrong.connections, wrong.failed), (80, 2, 2));
-    assert_eq!((wrong.of_service, wrong.use_instead), (true, Some(PORT)));
+    assert_eq!((wrong.of_service, wrong.use_port), (true, Some(PORT)));
     assert_eq!(world.unattributed("other_port"), 2);
 }
 
@@ -138,7 +138,11 @@ fn an_address_that_is_anothers_by_now_says_whose() {
     world.apply(service("other", &[ready("other-0", "10.0.0.2")]));
     world.connect(1, "10.0.0.2");
     let [stale] = <[_; 1]>::try_from(world.client("orders").stale).unwrap();
-    assert_eq!((stale.kind.as_str(), stale.now.as_deref()), ("ip_reused", Some("shop/other-0")), "no grace");
+    assert_eq!(
+        (stale.kind.as_str(), stale.current_owner.as_deref()),
+        ("ip_reused", Some("shop/other-0")),
+        "no grace"
+    );
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn connections_older_than_the_observer_are_active_until_they_end() {
     world.close(Dialled(TcpRecord { started: 0, ..a.0 }));
     let endpoint = &world.service("orders").endpoints[0];
     assert_eq!((endpoint.opened, endpoint.active, endpoint.closed, endpoint.bytes_sent), (0, 1, 1, 10));
-    assert_eq!((world.unattributed("no_dns"), world.snapshot().quality.late), (0, 0));
+    assert_eq!((world.unattributed("no_dns"), world.snapshot().quality.reconciled), (0, 0));
     // The end of the other one is lost.
     let now = world.tick();
     world.engine.reconcile(now, &[(flow(a), FlowTotals { bytes_sent: 12, ..totals(0, 2) })]);
@@ -116,9 +116,9 @@ fn what_the_ring_lost_is_booked_late_with_the_evidence_at_hand() {
     let endpoint = &service.endpoints[0];
     assert_eq!((endpoint.opened, endpoint.counted, endpoint.closed, endpoint.active), (10, 10, 4, 6));
     assert_eq!((endpoint.failed["refused"], endpoint.bytes_sent, endpoint.bytes_received), (2, 40, 80));
-    assert_eq!((service.clients[0].late, service.clients[0].opened), (9, 10));
+    assert_eq!((service.clients[0].reconciled, service.clients[0].opened), (9, 10));
     let quality = world.snapshot().quality;
-    assert_eq!((quality.late, quality.late_share), (9, 0.9));
+    assert_eq!((quality.reconciled, quality.reconciled_share), (9, 0.9));
     // The connection whose record arrived was taken for one that ended: its own end is not booked twice.
     world.close(seen);
     let now = world.tick();
@@ -148,7 +148,7 @@ fn an_end_whose_opening_was_lost_opens_late() {
     let dialled = world.dial(1, "10.0.0.1");
     world.close(dialled);
     assert_eq!(world.rows("orders"), ["orders-0 1/1/0/0"]);
-    assert_eq!(world.snapshot().quality.late, 1);
+    assert_eq!(world.snapshot().quality.reconciled, 1);
     let now = world.tick();
     world.engine.reconcile(
         now,
@@ -192,5 +192,5 @@ fn flows_that_are_idle_for_long_can_be_forgotten_and_counts_stay() {
     let now = world.tick();
     world.engine.reconcile(now, &[(flow(open), totals(1, 0)), (flow(over), totals(1, 0))]);
     assert_eq!(world.rows("orders"), ["orders-0 3/0/0/2"]);
-    assert_eq!(world.snapshot().quality.late, 0);
+    assert_eq!(world.snapshot().quality.reconciled, 0);
 }

@@ -19,8 +19,11 @@ fn connections_by_the_services_name_count_in_its_spread() {
     let endpoint = &service.endpoints[1];
     assert_eq!((endpoint.closed, endpoint.bytes_sent, endpoint.bytes_received), (1, 10, 20));
     let client = &service.clients[0];
-    assert_eq!((client.workload.as_str(), client.opened, client.active, client.late), ("client-1", 3, 2, 0));
-    assert_eq!(client.answer_index, Counts::from([("0".to_owned(), 2), ("2".to_owned(), 1)]));
+    assert_eq!(
+        (client.workload.as_str(), client.opened, client.active, client.reconciled),
+        ("client-1", 3, 2, 0)
+    );
+    assert_eq!(client.answer_position, Counts::from([("0".to_owned(), 2), ("2".to_owned(), 1)]));
     let zero_filled: Vec<_> = client.endpoints.iter().map(|row| (row.pod.as_str(), row.opened)).collect();
     assert_eq!(zero_filled, [("orders-0", 0), ("orders-1", 2), ("orders-2", 1)]);
     assert_eq!((service.dns.answers, service.dns.completeness), (1, 1.0));

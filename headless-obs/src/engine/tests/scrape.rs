@@ -136,7 +136,7 @@ fn an_endpoint_goes_a_while_after_it_was_removed_and_no_sum_with_it() {
     world.close(dialled);
     let sums = |world: &mut World| {
         let stale = world.sum("headless_stale_connections_total", "removed");
-        let second = world.sum("headless_connect_answer_index_total", "index=\"1\"");
+        let second = world.sum("headless_connect_answer_position_total", "position=\"1\"");
         (world.lines(READY, "").len(), stale, second)
     };
     assert_eq!(sums(&mut world), (2, 1, 2));

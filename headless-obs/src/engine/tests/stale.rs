@@ -86,7 +86,7 @@ fn connections_that_are_ahead_of_the_topology_wait_for_it() {
         let row = &service.endpoints[1];
         assert_eq!((row.opened, row.counted, row.active, row.closed), (3, 3, active, closed));
         assert_eq!((row.failed["refused"], row.failed["reset"], row.bytes_sent), (1, 1, 10 * (closed - 1)));
-        assert_eq!(service.clients[0].answer_index["1"], 4, "attempts are choices too");
+        assert_eq!(service.clients[0].answer_position["1"], 4, "attempts are choices too");
         assert_eq!(service.stale.values().sum::<u64>(), 0);
     };
     check(&world, 1, 2);

@@ -49,7 +49,7 @@ fn a_clock_that_is_put_back_changes_no_duration() {
     );
     assert_eq!(after.from, before.from, "which names the observation");
     let [one, other] = [&before, &after].map(|snapshot| &snapshot.services[0].clients[0]);
-    assert_eq!((&one.answer_age, &one.held), (&other.answer_age, &other.held));
+    assert_eq!((&one.answer_age, &one.open_connections), (&other.answer_age, &other.open_connections));
     world.engine.set_wall_offset(-noon);
     assert_eq!(world.snapshot().to, before.from, "never before it began");
 }
@@ -81,7 +81,10 @@ fn every_event_says_what_happened_and_what_for() {
         ]
     );
     let What::Closed(closed) = &events[2].what else { panic!("{:?}", events[2]) };
-    assert_eq!((closed.pod.as_deref(), closed.port, closed.answer_index), (Some("orders-0"), PORT, Some(1)));
+    assert_eq!(
+        (closed.pod.as_deref(), closed.port, closed.answer_position),
+        (Some("orders-0"), PORT, Some(1))
+    );
     assert_eq!(closed.duration_ms, Some(2.0));
     let What::Opened(refused) = &events[4].what else { panic!("{:?}", events[4]) };
     assert_eq!((refused.reason.as_deref(), refused.resolution.as_deref()), (Some("other_port"), None));

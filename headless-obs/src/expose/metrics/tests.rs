@@ -117,7 +117,7 @@ fn counters_and_histograms_tell_when_they_began() {
     assert_eq!(open.value("headless_connections_opened_created", &cron), since);
     assert_eq!(open.value("headless_dns_answer_age_seconds_created", &cron[..1]), since);
     let from = sample::at(0).as_second() as f64;
-    assert_eq!(open.value("headless_observer_late_connections_created", &[]), from);
+    assert_eq!(open.value("headless_observer_reconciled_connections_created", &[]), from);
 
     let families = families(sample::snapshot());
     let opened = families.iter().find(|family| family.name == "headless_connections_opened_total").unwrap();
@@ -189,7 +189,7 @@ fn whoever_was_only_answered_has_answers_and_no_edges() {
 fn wrong_ports_and_verdicts() {
     let mut snapshot = sample::snapshot();
     snapshot.services[0].clients[0].other_ports =
-        vec![OtherPort { port: 80, connections: 2, failed: 2, of_service: true, use_instead: Some(8080) }];
+        vec![OtherPort { port: 80, connections: 2, failed: 2, of_service: true, use_port: Some(8080) }];
     let open = open(snapshot);
     assert_eq!(
         open.value("headless_port_mismatch_total", &[("client_workload", "cron"), ("port", "80")]),

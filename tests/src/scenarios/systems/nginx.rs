@@ -35,7 +35,7 @@ fn port_of_the_service(stage: &Stage) -> Result<Seen> {
     // curl tries all three addresses each time.
     repeat(cast.pod("shopper")?, 20, "curl -s http://web/")?;
     let seen = said(&observer.snapshot()?, &[("web", "shopper", Counts::Exact)])?;
-    let port = seen.facts[0]["client"]["other_ports"][0]["use"].clone();
+    let port = seen.facts[0]["client"]["other_ports"][0]["use_port"].clone();
     Ok(seen.and("use", port))
 }
 

@@ -66,11 +66,11 @@ fn choice() -> Row {
                 "Position of the address in the DNS answer that the client connected to; 0 is the first. If all are 0, the \
                  client takes the first address, so only the order of answers spreads its connections. not_in_answer means \
                  that no answer explains the connection.",
-                "index",
+                "position",
             )
             .size(8, 9)
             .unit("none")
-            .query("sum by (index) (increase(headless_connect_answer_index_total{C}[$__range]))", "connections"),
+            .query("sum by (position) (increase(headless_connect_answer_position_total{C}[$__range]))", "connections"),
             shares(
                 "Share by pod",
                 "Each pod's share of the client's new connections over time. If one colour lasts for long and another \

@@ -65,7 +65,7 @@ fn loss() -> Row {
                  are exact, the DNS answer is the latest one.",
             )
             .unit("cps")
-            .query("sum by (node) (rate(headless_observer_late_connections_total{O}[$__rate_interval]))", "{{node}}"),
+            .query("sum by (node) (rate(headless_observer_reconciled_connections_total{O}[$__rate_interval]))", "{{node}}"),
             lines(
                 "Unattributed connections",
                 "Connections that no DNS answer explains. no_dns: attributed only by the address, for example of clients that \

@@ -2,33 +2,34 @@
 
 use super::{Kind, Metric, PER_SERVICE, SERVICE, client};
 
-/// Places in an answer that are told apart.
-const PLACES: [&str; 3] = ["0", "1", "2"];
-/// All later ones.
+/// Positions in an answer that have a label of their own.
+const POSITIONS: [&str; 3] = ["0", "1", "2"];
+/// All later positions.
 const LATER: &str = "3+";
 
 /// See its `help`.
-pub(super) const ANSWER_INDEX: Metric = Metric {
-    name: "headless_connect_answer_index",
+pub(super) const ANSWER_POSITION: Metric = Metric {
+    name: "headless_connect_answer_position",
     unit: None,
     kind: Kind::Counter,
     help: "Connections and attempts by the position of their address in the DNS answer.",
-    labels: &["namespace", "service", "client_namespace", "client_workload", "index"],
+    labels: &["namespace", "service", "client_namespace", "client_workload", "position"],
     per: "Service, client and position",
     more: "`0`, `1`, `2`, `3+`; `not_in_answer` counts connections that no answer explains, such as those with \
            `resolution=\"none\"`.",
-    example: "sum by (client_workload, index) (rate(headless_connect_answer_index_total{service=\"orders\"}[10m]))",
+    example: "sum by (client_workload, position) (rate(headless_connect_answer_position_total{service=\"orders\"}[10m]))",
     collect: |scrape, series| {
         for (service, of) in scrape.diallers() {
             series.started(of.since);
             let [namespace, service, client_namespace, workload] = client(service, of);
-            let mut add =
-                |index, count| series.add([namespace, service, client_namespace, workload, index], count);
-            PLACES.iter().for_each(|index| add(index, 0));
+            let mut add = |position, count| {
+                series.add([namespace, service, client_namespace, workload, position], count)
+            };
+            POSITIONS.iter().for_each(|position| add(position, 0));
             add(LATER, 0);
-            for (place, count) in &of.answer_index {
-                let index = PLACES.into_iter().find(|known| place == known).unwrap_or(LATER);
-                add(index, *count);
+            for (position, count) in &of.answer_position {
+                let label = POSITIONS.into_iter().find(|known| position == known).unwrap_or(LATER);
+                add(label, *count);
             }
             add("not_in_answer", of.resolution.get("none").copied().unwrap_or(0));
         }

@@ -89,7 +89,7 @@ pub(super) const UNANSWERED: Metric = Metric {
     example: "sum by (client_namespace, client_workload) (rate(headless_dns_unanswered_total[10m])) > 0",
     collect: |scrape, series| {
         for row in &scrape.snapshot.unanswered {
-            series.add([row.namespace.as_str(), &row.workload], row.questions);
+            series.add([row.namespace.as_str(), &row.workload], row.queries);
         }
     },
 };

@@ -47,16 +47,16 @@ pub(super) const DNS_REFUSED: Metric = Metric {
 };
 
 /// See its `help`.
-pub(super) const LATE_CONNECTIONS: Metric = Metric {
-    name: "headless_observer_late_connections",
+pub(super) const RECONCILED_CONNECTIONS: Metric = Metric {
+    name: "headless_observer_reconciled_connections",
     unit: None,
     kind: Kind::Counter,
     help: "Connections whose event was lost, and which the daemon attributed later by the latest DNS answer.",
     labels: &[],
     per: "node",
     more: "Totals include them. Client and endpoint are exact; the Service is that of the latest DNS answer.",
-    example: "rate(headless_observer_late_connections_total[5m])",
-    collect: |scrape, series| series.add([], scrape.snapshot.quality.late),
+    example: "rate(headless_observer_reconciled_connections_total[5m])",
+    collect: |scrape, series| series.add([], scrape.snapshot.quality.reconciled),
 };
 
 /// See its `help`.
