@@ -1,4 +1,4 @@
-//! A snapshot made of answers. Pure.
+//! Builds a snapshot from query results. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::expose::snapshot::{
 };
 use crate::fleet;
 
-/// Where the topology comes from.
+/// The source of the topology.
 pub(super) const SOURCE: &str = "prometheus";
-/// What connections that count were resolved by: here the client had a choice.
+/// The resolution of connections that count: the client had a choice.
 pub(super) const COUNTED: [&str; 2] = ["service", "srv"];
-/// Clients that the daemons had no room for have no names.
+/// Clients for which the daemons had no room have no names.
 const FOLDED: &str = "~other";
 
-/// A Service as it is being put together.
+/// A Service that is being built.
 #[derive(Debug, Default)]
 struct Draft {
     service: Service,
@@ -34,7 +34,7 @@ impl Draft {
         let pod = series.label("pod");
         self.endpoints.entry(pod.to_owned()).or_insert_with(|| Endpoint {
             pod: pod.to_owned(),
-            // Until a daemon says otherwise; the series of an endpoint go some time after it has.
+            // Until a daemon reports another state; the series of an endpoint end some time after it.
             state: "removed".to_owned(),
             ..Endpoint::default()
         })
@@ -68,7 +68,7 @@ fn draft<'a>(drafts: &'a mut Drafts, series: &Series) -> &'a mut Draft {
     })
 }
 
-/// What Prometheus knew at `to`, as far back as `window`.
+/// The state at `to`, over the past `window`.
 pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_after: Duration) -> Snapshot {
     let mut drafts = Drafts::new();
     endpoints(&mut drafts, answers, to, mature_after);
@@ -92,14 +92,14 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
         quality: quality(answers, &nodes),
         nodes,
         services,
-        // A snapshot has it of all that observers see; this one is made of the series of Services.
+        // A daemon's snapshot has this for everything that it sees; this one is built from the series of Services.
         unanswered: Vec::new(),
     };
     verdicts::judge(&mut snapshot, &said);
     snapshot
 }
 
-/// Rows of clients beside those of endpoints, what counts of them, and the figures.
+/// Rows of clients next to those of endpoints, the counted connections, and the spread.
 fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
     let mut service = draft.service;
     let mut endpoints = draft.endpoints;
@@ -122,7 +122,7 @@ fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
             for (reason, count) in &own.reasons {
                 *row.failed.entry(reason.clone()).or_default() += count;
             }
-            // What the open connections were resolved by, no metric says.
+            // No metric has the resolution of open connections.
             own.counted_active = own.active;
             own.bytes = own.bytes_sent.saturating_add(own.bytes_received);
             own.counted_bytes = own.bytes;
@@ -159,7 +159,7 @@ fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
 
 fn endpoints(drafts: &mut Drafts, answers: &Answers, to: f64, mature_after: Duration) {
     for series in answers.of(Query::Ready) {
-        // One that is not ready may be leaving, or have left: the metric does not tell.
+        // An endpoint that is not ready may be leaving or gone; no metric tells which.
         let state = if series.value >= 0.5 { "ready" } else { "not_ready" };
         draft(drafts, series).endpoint(series).state = state.to_owned();
     }
@@ -286,7 +286,7 @@ fn dns(drafts: &mut Drafts, answers: &Answers) {
     }
 }
 
-/// The daemons, by name; those that are down, too.
+/// The daemons by name, including those that are down.
 fn nodes(answers: &Answers, to: f64) -> Vec<Part> {
     let mut parts: BTreeMap<String, Part> = BTreeMap::new();
     let name = |series: &Series| {

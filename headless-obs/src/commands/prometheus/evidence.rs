@@ -1,10 +1,10 @@
-//! What the figures of Prometheus say to a verdict that a daemon drew: the daemon's own evidence is in no metric. Pure.
+//! Evidence for a daemon's verdict from Prometheus' figures. No metric has the daemon's own evidence. Pure.
 
 use crate::commands::text::{counted, percent, plural, thousands, total};
 use crate::expose::snapshot::{Cause, Client, ClientEndpoint, Counts, Service, Spread};
 use crate::verdict;
 
-/// In lines, the strongest first; none where the cause leaves no trace in these figures.
+/// Lines, the strongest first; none if the cause leaves no trace in these figures.
 pub(super) fn of(cause: Cause, service: &Service, client: &Client) -> Vec<String> {
     let own = match cause {
         Cause::StaleCache | Cause::IpReused | Cause::DialsNotReady => return stale(client),
@@ -21,7 +21,7 @@ pub(super) fn of(cause: Cause, service: &Service, client: &Client) -> Vec<String
     [own, spread(service, client)].concat()
 }
 
-/// Evenness, and the busiest endpoint's share: of what was opened, else of what is open.
+/// The spread, and the busiest endpoint's share: of opened connections, otherwise of open ones.
 fn spread(service: &Service, client: &Client) -> Vec<String> {
     let of_opened: (&Spread, &str, fn(&ClientEndpoint) -> u64) =
         (&client.spread, "connections", |own| own.counted);
@@ -90,14 +90,14 @@ fn truncated(client: &Client) -> Vec<String> {
     (answers.truncated > 0).then(line).into_iter().collect()
 }
 
-/// How many connections took a place of their answer.
+/// How many connections used a position of their answer.
 fn place(client: &Client, place: &str, what: &str) -> Vec<String> {
     let of = total(&client.answer_position);
     let taken = client.answer_position.get(place).copied().unwrap_or(0);
     (of > 0).then(|| format!("{} {what}.", part(taken, of, "connections"))).into_iter().collect()
 }
 
-/// What was established and what was not; `reset` was established first.
+/// Established and failed connections; `reset` was established first.
 fn attempts<'a>(rows: impl IntoIterator<Item = &'a ClientEndpoint>) -> u64 {
     let of_row = |own: &ClientEndpoint| {
         let reset = own.reasons.get("reset").copied().unwrap_or(0);

@@ -1,12 +1,13 @@
-//! What Prometheus is asked. Pure.
+//! The queries to Prometheus. Pure.
 //!
-//! Sums are over nodes, so each series is of the fleet. Where nodes differ about a fact, the recording rules decide: an
-//! endpoint is as ready as the node says that has known it for longest. The rules' window, selectors and groups are
-//! these; where a group is finer here, what the rules select is selected later, so that the rest can be shown, too.
+//! Sums are over nodes, so each series is of the fleet. If nodes differ about a fact, the recording rules decide: an
+//! endpoint has the state that the node reports that has known it for longest. Window, selectors and groups are those
+//! of the rules. If a group is finer here, the selection of the rules is applied later, so that the rest can be shown
+//! as well.
 
 use std::time::Duration;
 
-/// Which series, and how far back.
+/// The selected series, and the window.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// Matchers of labels; may be empty.
@@ -20,7 +21,7 @@ const CLIENT: &str = "client_namespace, client_workload";
 const SERVICE: &str = "namespace, service";
 const NODE: &str = "node, instance";
 
-/// Each is asked once.
+/// Each query runs once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Query {
     Opened,
@@ -75,7 +76,7 @@ impl Query {
         Self::Up,
     ];
 
-    /// The query itself.
+    /// The text of the query.
     pub(super) fn text(self, scope: &Scope) -> String {
         let grown = |labels: &str, metric: &str| {
             format!(
@@ -87,7 +88,7 @@ impl Query {
         let now = |how: &str, labels: &str, metric: &str| {
             format!("{how} by ({labels}) ({})", of(scope, metric, ""))
         };
-        // What a daemon says that has been out of touch for minutes is old.
+        // The data of a daemon whose topology has been stale for minutes are old.
         let in_touch = |how: &str, labels: &str, metric: &str| {
             let old = of(scope, "headless_observer_topology_stale_seconds", "");
             let metric = of(scope, metric, "");
@@ -138,12 +139,12 @@ impl Query {
     }
 }
 
-/// The daemons there are, by cluster.
+/// The existing daemons, by cluster.
 pub(super) fn daemons(scope: &Scope) -> String {
     format!("count by (cluster) ({})", of(scope, "headless_observer_build_info", ""))
 }
 
-/// Series whose labels Prometheus has overwritten by those of the pod that it scraped.
+/// Series whose labels Prometheus has overwritten with those of the scraped pod.
 pub(super) fn overwritten(scope: &Scope) -> String {
     let with = |label: &str| {
         let matcher = format!(r#"{label}!="""#);

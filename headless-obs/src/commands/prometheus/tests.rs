@@ -1,5 +1,5 @@
-//! A stand-in answers as a Prometheus has: `recorded/fleet.json` is what one said of two daemons and a third that was down,
-//! each answer with its query, so that a query that changes has to be recorded anew.
+//! A fake server responds as a Prometheus did: `recorded/fleet.json` has the responses of one that scraped two daemons
+//! and a third that was down. Each response has its query, so a changed query must be recorded again.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::server::Server;
 use crate::words::quality;
 
 const FLEET: &str = include_str!("recorded/fleet.json");
-/// Asked in this order before anything else.
+/// The queries that come before all others.
 const TIME: &str = "vector(time())";
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Recorded {
     answer: Value,
 }
 
-/// Query → answer.
+/// Query → response.
 type Book = BTreeMap<String, Value>;
 
 fn book() -> Book {
@@ -34,7 +34,7 @@ fn book() -> Book {
     rows.into_iter().map(|row| (row.query, row.answer)).collect()
 }
 
-/// The query of a form.
+/// The query in a form.
 fn query(form: &str) -> String {
     let value = form.strip_prefix("query=").unwrap().split('&').next().unwrap();
     let mut bytes = value.bytes();
@@ -66,7 +66,7 @@ async fn serve(routes: Router) -> Prometheus {
     asked(&url)
 }
 
-/// One that has these answers; to anything else it says what Prometheus says to nonsense.
+/// A server with these responses; to anything else it responds like Prometheus to an invalid query.
 async fn prometheus(book: Book) -> Prometheus {
     let answer = move |form: String| {
         let query = query(&form);
@@ -85,7 +85,7 @@ async fn error(prometheus: Prometheus) -> String {
     prometheus.snapshot().await.unwrap_err().to_string()
 }
 
-/// A series of an answer.
+/// A series of a response.
 fn row(labels: &[(&str, &str)], value: &str) -> Value {
     let labels: BTreeMap<_, _> = labels.iter().copied().collect();
     json!({"metric": labels, "value": [0, value]})
@@ -99,7 +99,7 @@ fn scope() -> Scope {
     Scope { selector: String::new(), window: Duration::from_secs(600) }
 }
 
-/// The recorded answers, with one replaced.
+/// The recorded responses, one of them replaced.
 fn with(query: &str, rows: Vec<Value>) -> Book {
     let mut book = book();
     assert!(book.insert(query.to_owned(), vector(rows)).is_some(), "{query} is not recorded");
@@ -119,7 +119,7 @@ async fn answers_make_a_snapshot() {
         orders.endpoints.iter().map(|row| (row.pod.as_str(), row.state.as_str(), row.mature)).collect();
     let ready = ["orders-0", "orders-1", "orders-2"].map(|pod| (pod, "ready", true));
     assert_eq!(endpoints, ready);
-    // `increase` gives 20.4 or so for 20.
+    // `increase` returns about 20.4 for 20.
     let opened = ["here", "holder", "there"].map(|name| client(orders, name).opened);
     assert_eq!(opened, [20, 4, 30]);
     assert_eq!(client(orders, "holder").active, 4);
@@ -147,7 +147,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
                    something";
     assert!(outcome.doubts.iter().any(|doubt| doubt == warning), "{:#?}", outcome.doubts);
 
-    // One that is there and does not know all Services is named by both, too.
+    // Both name a daemon that runs and does not know all Services.
     let synced = ["n1", "n2"].map(|node| row(&[("node", node)], if node == "n1" { "1" } else { "0" }));
     let snapshot = self::snapshot(with(&Query::Synced.text(&scope()), synced.into())).await;
     let lines: Vec<_> = quality::lines(&snapshot).into_iter().map(|(_, line)| line).collect();
@@ -158,7 +158,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_answered_says_what_to_do() {
-    // Nobody listens, something else does, and something that speaks of something else.
+    // Nothing listens, something else listens, and a server with other content.
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = error(asked(&unused.to_string())).await;
     assert!(said.contains("cannot reach ") && said.ends_with("or use `kubectl port-forward`"), "{said}");
@@ -171,7 +171,7 @@ async fn what_cannot_be_answered_says_what_to_do() {
     let said = error(serve(Router::new().route("/api/v1/query", post(closed))).await).await;
     assert!(said.contains("answers 401 Unauthorized: give --prometheus-token-file"), "{said}");
 
-    // It is one, and knows nothing.
+    // It is a Prometheus without the series.
     let none = with(&queries::daemons(&scope()), Vec::new());
     let said = error(prometheus(none).await).await;
     assert!(
@@ -187,7 +187,7 @@ async fn what_cannot_be_answered_says_what_to_do() {
         )
     );
 
-    // Labels of the pod that was scraped, in place of the endpoint's: honorLabels is missing.
+    // The labels of the scraped pod instead of the endpoint's: honorLabels is missing.
     let said = error(prometheus(with(&queries::overwritten(&scope()), vec![row(&[], "3")])).await).await;
     assert!(
         said.contains("exported_namespace") && said.contains("set honorLabels: true in the PodMonitor"),
@@ -200,7 +200,7 @@ async fn what_cannot_be_answered_says_what_to_do() {
     assert!(said.contains("it does not know the time"), "{said}");
 }
 
-/// One client's verdict by its daemons, and what else Prometheus has been told.
+/// One client's verdict by its daemons, and further series.
 async fn judged(cause: &str, answers: &[(Query, Vec<Value>)]) -> Client {
     let there = [
         ("namespace", "shop"),
@@ -272,7 +272,7 @@ async fn verdicts_have_the_figures_there_are() {
         judged("port_mismatch", &[(Query::WrongPorts, vec![row(&[("port", "81")], "7")])]).await.verdict;
     assert_eq!(verdict.unwrap().evidence[0], "7 attempts went to port 81, which the endpoint does not have.");
 
-    // What all of them withheld stays withheld; a cause that this program does not know is none.
+    // A verdict that all daemons withheld stays withheld; a cause that this version does not know counts as none.
     for (cause, withheld) in [("withheld:losses", Some("losses")), ("something_new", None)] {
         let client = judged(cause, &[]).await;
         assert_eq!((client.verdict, client.withheld.as_deref()), (None, withheld));
