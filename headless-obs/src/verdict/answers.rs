@@ -1,4 +1,4 @@
-//! What DNS answered, and what the client makes of it: what is missing, what was cut, which place is taken.
+//! Rules about DNS answers and the client's use of them: missing endpoints, truncation, positions.
 
 use super::chance;
 use super::plain::{self, busiest, figures};
@@ -8,12 +8,12 @@ use crate::expose::snapshot::{Cause, Confidence, Verdict};
 
 /// Answers that lack something, or deny everything, from which it is a habit.
 const WRONG_ANSWERS: u64 = 3;
-/// Share of selections from which a habit is called one.
+/// Share of selections from which a pattern counts as a habit.
 const HABIT: f64 = 0.9;
-/// Addresses that musl's resolver keeps.
+/// The most addresses that musl's resolver keeps.
 const MUSL: u64 = 48;
 
-/// DNS does not list endpoints that have long been ready, and the client does not know them.
+/// DNS does not list endpoints that have been ready for long, and the client does not know them.
 pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
     let dns = &scene.service.dns;
     let is_habit = |wrong: u64, all: u64| wrong >= WRONG_ANSWERS && wrong * 10 >= all;
@@ -51,7 +51,7 @@ pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::DnsStale, Confidence::High, evidence))
 }
 
-/// The client is content with an answer that was cut.
+/// The client accepts a truncated answer.
 pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
     let (answers, n) = (&scene.client.answers, scene.endpoints());
     let connections: u64 = scene.client.endpoints.iter().map(|own| own.counted).sum();
@@ -74,12 +74,12 @@ pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::TruncatedAnswer, Confidence::High, evidence))
 }
 
-/// It takes the address that is most like its own, wherever it stands in the answer.
+/// The client takes the address that is most similar to its own, at any position.
 pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     let is_near = share(choice.nearest, choice.nearest_candidates) >= HABIT
         && chance::beyond(choice.nearest, choice.nearest_candidates, choice.nearest_by_chance);
-    // Where it takes the first, and that is the nearest, the order is the server's.
+    // If the first address is also the nearest, the server decides the order.
     let is_first = share(choice.first, choice.selections) >= HABIT;
     if !is_near || is_first || chance::peak(scene.spread()) <= chance::PEAK {
         return None;
@@ -102,12 +102,12 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::AddressSort, Confidence::High, evidence))
 }
 
-/// However long the answer, nothing beyond a certain place is ever taken.
+/// Whatever the length of the answer, the client uses only positions below a limit.
 pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     let cap = choice.max_position + 1;
-    // One or two places are those of a client that takes the first and goes on where that fails. Who goes through an
-    // answer in turn has been through all places several times.
+    // A client that takes the first address and continues after a failure uses one or two positions. A client that goes
+    // through an answer in turn has used all positions several times.
     if cap < 3 || cap >= choice.smallest_answer || choice.with_known_position < cap.saturating_mul(5) {
         return None;
     }
@@ -128,7 +128,7 @@ pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::ClientCap, confidence, evidence))
 }
 
-/// It takes the first address, and that is not shuffled.
+/// The client takes the first address, and the server does not shuffle.
 pub(super) fn answer_order(scene: &Scene<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     if !plain::is_uneven(scene)

@@ -1,11 +1,11 @@
-//! What to change, in the words of the client's technology.
+//! Advice in terms of the client's technology.
 //!
-//! In: a cause and what is known of the client: its program's name and whether it asks for gRPC's service
-//! configuration. Out: advice, or nothing where nothing is wrong. docs/verdicts.md says more.
+//! In: a cause, the name of the client's program, and whether it sends queries for gRPC's service configuration. Out:
+//! advice, or nothing if nothing is wrong. docs/verdicts.md has more.
 
 use crate::expose::snapshot::{Cause, Client};
 
-/// What a client is made of, as far as its program's name tells.
+/// The client's technology, as far as its program's name shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Technology {
     Jvm,

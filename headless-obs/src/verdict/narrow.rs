@@ -1,11 +1,12 @@
-//! Clients that stay with one endpoint: alone they leave the others idle, many of them are as good as even.
+//! Rules about clients that stay with one endpoint. One such client leaves the others idle; many of them together are
+//! almost even.
 
 use super::chance;
 use super::scene::Scene;
 use super::words::{count, span};
 use crate::expose::snapshot::{Cause, Client, Confidence, Spread, Verdict};
 
-/// How long a connection must be held at most to show a habit, in seconds.
+/// Seconds for which a connection must be open, at most, to show a habit.
 const HELD: f64 = 60.0;
 /// Connections by one answer from which it is a habit, not a burst.
 const BY_ONE_ANSWER: u64 = 10;
@@ -53,16 +54,16 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
                 .to_owned(),
         );
     }
-    // Where endpoints count early, a connection that is held for as long may still be a short one.
+    // If endpoints count early, a connection that is open for that long may still be a short one.
     let is_sure = client.grpc || !is_held || client.open_connections.seconds >= HELD;
     let confidence = if is_sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::Pinned, confidence, evidence))
 }
 
-/// All that is open goes to one endpoint per pod, and has for a while.
+/// All open connections of each pod go to one endpoint, and have done so for a while.
 fn holds_one(scene: &Scene<'_>) -> bool {
     let (client, held) = (scene.client, &scene.client.open_connections);
-    // Of a client that connects and disconnects all the time, what is open just now is not its habit.
+    // The open connections of a client that connects and disconnects all the time are not its habit.
     let is_habit = client.open.connections * 2 >= client.spread.connections
         || client.selection_pattern.max_endpoints <= 1;
     client.open.endpoints > 1
@@ -73,7 +74,7 @@ fn holds_one(scene: &Scene<'_>) -> bool {
         && is_habit
 }
 
-/// All of a pod's connections went to one endpoint, by no chance.
+/// All of a pod's connections went to one endpoint, beyond chance.
 fn chooses_one(scene: &Scene<'_>) -> bool {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
     if choice.pods == 0 || choice.pods_on_one < choice.pods || client.spread.endpoints < 2 {
@@ -81,7 +82,7 @@ fn chooses_one(scene: &Scene<'_>) -> bool {
     }
     let n = client.spread.endpoints;
     let options = if choice.smallest_answer > 1 { n.min(choice.smallest_answer) } else { n };
-    // The first of each pod is free.
+    // The first one of each pod proves nothing.
     let repeated = |all: u64| chance::same_by_chance_is_ruled_out(all.saturating_sub(choice.pods), options);
     let selections = selections(client);
     repeated(selections)
@@ -111,8 +112,8 @@ fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'sta
         .find(|(spread, _, holders)| is_even(spread, *holders))
 }
 
-/// Each pod uses few of the endpoints and together they are even: `subset`, whether meant or not. Alone, or uneven
-/// together, they are for others to judge.
+/// Each pod uses few of the endpoints and together they are even: `subset`, whether intended or not. A single pod, or
+/// pods that are uneven together, are for other rules.
 pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
     let (n, few) = (client.spread.endpoints, choice.max_endpoints);
@@ -139,7 +140,7 @@ pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::Subset, Confidence::High, evidence))
 }
 
-/// So many holders, each with its share of the connections, are as even as so many choices can be.
+/// Whether this number of holders, each with its share of the connections, is as even as this number of choices can be.
 fn is_even(spread: &Spread, holders: u64) -> bool {
     if holders < 2 || spread.connections < holders {
         return false;
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
     use crate::verdict::sample::Facts;
 
-    /// Pods that hold what is open, all to one endpoint each.
+    /// Pods with open connections, each to one endpoint.
     fn held(open: &[u64], pods: u64, seconds: f64) -> Facts {
         let mut facts = Facts::held(open);
         facts.client.open_connections.pods = pods;

@@ -1,4 +1,4 @@
-//! Connections by answers long past their TTL: few answers make many connections, and these are as uneven as few.
+//! Rule about expired answers: if few answers lead to many connections, the connections are as uneven as the answers.
 
 use super::chance;
 use super::scene::Scene;
@@ -8,12 +8,12 @@ use crate::expose::snapshot::{Cause, Confidence, Verdict};
 /// Connections from which the age of answers shows a habit.
 const CONNECTIONS: u64 = 10;
 
-/// Most connections are by answers past their TTL, and they are uneven.
+/// Most connections use expired answers, and they are uneven.
 pub(super) fn old_answers(scene: &Scene<'_>) -> Option<Verdict> {
     let client = scene.client;
     let age = &client.answer_age;
     let all = age.within_ttl + age.past_ttl;
-    // gRPC is answered once, too; but that it stays with one endpoint is its policy.
+    // gRPC also resolves once; that it stays with one endpoint is its policy.
     if client.grpc || all < CONNECTIONS || age.past_ttl * 2 <= all || !chance::uneven(&client.spread) {
         return None;
     }

@@ -1,19 +1,19 @@
-//! Whether figures alone say anything: even, uneven for no reason known, or too few.
+//! Rules by figures alone: even, unexplained, or too few.
 
 use super::chance;
 use super::scene::Scene;
 use super::words::count as number;
 use crate::expose::snapshot::{Cause, Confidence, Spread, Verdict};
 
-/// Endpoints whose counts are told one by one.
+/// The most endpoints whose counts are listed.
 const SHOWN: usize = 10;
 
-/// Uneven beyond chance, and so much that it does harm: in the choices as well as in what they made.
+/// More uneven than chance, and enough to do harm: in the selections as well as in the connections.
 pub(super) fn is_uneven(scene: &Scene<'_>) -> bool {
     chance::uneven(scene.selections()) && chance::peak(scene.spread()) > chance::PEAK
 }
 
-/// As even as random choice, or more.
+/// At least as even as random choice.
 pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
     let (spread, selections) = (scene.spread(), scene.selections());
     let n = spread.endpoints;
@@ -36,7 +36,7 @@ pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
         let is_plain = chance::peak(spread) <= chance::PEAK.max(2.0 * spread.expected_peak_to_mean - 1.0);
         (if is_plain { Confidence::High } else { Confidence::Low }, line)
     } else if spread.connections >= needed && !chance::uneven(spread) {
-        // What choices there were is not known; that one makes many connections could only add to unevenness.
+        // The selections are not known. Several connections per selection could only make the spread less even.
         let dispersion = spread.dispersion;
         let line =
             format!("The connections are as even as random choice: their dispersion is {dispersion:.1}.");
@@ -48,7 +48,7 @@ pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::Even, confidence, vec![figures(spread, what), line]))
 }
 
-/// Too few selections to tell.
+/// Too few selections for a statement.
 pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
     let (selections, n) = (scene.selections(), scene.endpoints());
     let needed = chance::needed(n);
@@ -67,7 +67,7 @@ pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// Uneven beyond chance, and no rule knows why.
+/// More uneven than chance, and no rule finds a cause.
 pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
     let mut evidence = vec![figures(scene.spread(), "connections")];
     if let Some((pod, connections)) = busiest(scene) {
@@ -165,7 +165,7 @@ mod tests {
     fn what_is_open_counts_where_nothing_was_opened() {
         assert_eq!(cause(&Facts::held(&[1, 1, 1])).0, Cause::Even);
         assert_eq!(cause(&Facts::held(&[2, 1, 0])), (Cause::TooFew, Some(15)));
-        // One choice may have opened them all.
+        // One selection may have opened them all.
         assert_eq!(cause(&Facts::held(&[90, 10, 10])), (Cause::TooFew, Some(15)));
     }
 

@@ -1,12 +1,12 @@
-//! A port that the endpoints do not have. A headless Service maps no ports: who dials the Service's port where the pods
-//! listen on another one reaches nobody.
+//! Rule about a port that the endpoints do not have. A headless Service maps no ports, so a client that connects to the
+//! Service's port fails if the pods listen on another one.
 
 use super::scene::Scene;
 use super::words::count;
 use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
 
-/// The client dials a port that the endpoints do not have, and fails. Where it succeeds, the pod listens on more than
-/// its Service says, and all is well.
+/// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
+/// ports than the Service lists, and nothing is wrong.
 pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
     let in_vain = |port: &&OtherPort| port.failed.saturating_mul(2) > port.connections;
     let ports = || scene.client.other_ports.iter().filter(in_vain);

@@ -1,4 +1,4 @@
-//! Endpoints that are newer than what the client knows.
+//! Rule about endpoints that are newer than the client's last answer.
 
 use jiff::Timestamp;
 
@@ -7,10 +7,10 @@ use super::scene::Scene;
 use super::words::{list, span};
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Endpoint, Verdict};
 
-/// An endpoint has become ready after the client's last answer, and the client, at work since, does not use it.
+/// An endpoint became ready after the client's last answer, and the client, active since, does not use it.
 pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
     let answers = &scene.client.answers;
-    // Without any answer it was answered before observation began.
+    // Without any answer, the client resolved before the observation began.
     let last = answers.last_of_oldest.or(answers.last).unwrap_or(scene.from);
     let ready = |endpoint: &Endpoint| endpoint.ready_since.filter(|since| *since > last);
     let unused = |own: &ClientEndpoint| own.counted == 0 && own.active == 0;
@@ -24,7 +24,7 @@ pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
     if !is_at_work(scene, first) {
         return None;
     }
-    // Who sticks to one of several that it does know would not use a newer one either.
+    // A client that uses only one of several known endpoints would not use a newer one either.
     let known = scene.mature().filter(|(endpoint, _)| ready(endpoint).is_none());
     if narrow::is_narrow(scene) && known.count() > 1 {
         return None;
@@ -58,7 +58,7 @@ pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::NeverReResolved, confidence, evidence))
 }
 
-/// It has connected since, or holds connections; a client that has gone quiet need not ask.
+/// It has connected since, or has open connections. An inactive client need not resolve.
 fn is_at_work(scene: &Scene<'_>, since: Timestamp) -> bool {
     let is_at_work =
         |own: &ClientEndpoint| own.active > 0 || own.last_connection.is_some_and(|last| last > since);
@@ -71,7 +71,7 @@ mod tests {
     use crate::expose::sample::at;
     use crate::verdict::sample::Facts;
 
-    /// Three old endpoints and some newer ones that the client was not told of.
+    /// Three old endpoints and some newer ones that no answer to the client listed.
     fn scaled_up(counts: &[u64]) -> Facts {
         let mut facts = Facts::new(counts);
         facts.client.answers.count = 1;

@@ -1,11 +1,11 @@
-//! Facts for the tests of rules: a client without anything wrong, to be changed in what a case is about.
+//! Facts for the tests of rules: a client without problems, which each case changes.
 
 use crate::expose::sample::at;
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Quality, Service, Spread, TopologyState};
 use crate::spread;
 use crate::verdict::{Scene, Seen};
 
-/// What a scene borrows.
+/// The data that the facts borrow.
 pub(super) struct Facts {
     pub(super) quality: Quality,
     pub(super) service: Service,
@@ -13,8 +13,8 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// shop/web of one pod, with so many connections to pod-0, pod-1 …, each by its own answer. All endpoints are as old
-    /// as the observation and known to the client; it is still at work.
+    /// shop/web with one pod. It has this number of connections to pod-0, pod-1 …, each by an answer of its own. All
+    /// endpoints are as old as the observation and known to the client, which is still active.
     pub(super) fn new(counts: &[u64]) -> Self {
         let total = counts.iter().sum();
         let spread = spread::of(counts);
@@ -58,13 +58,13 @@ impl Facts {
         Self { quality: Quality { topology, ..Quality::default() }, service, client }
     }
 
-    /// So many connections, as even as can be.
+    /// This number of connections, as even as possible.
     pub(super) fn even(endpoints: u64, connections: u64) -> Self {
         let share = |place| connections / endpoints + u64::from(place < connections % endpoints);
         Self::new(&(0..endpoints).map(share).collect::<Vec<_>>())
     }
 
-    /// So many connections, open since before the observer.
+    /// This number of connections, open since before the start.
     pub(super) fn held(open: &[u64]) -> Self {
         let mut facts = Self::new(&vec![0; open.len()]);
         for (own, count) in facts.client.endpoints.iter_mut().zip(open) {

@@ -1,7 +1,8 @@
-//! How often a client that chooses at random is called something else: simulated windows, with fixed seeds.
+//! Measures how often a client that chooses at random gets another verdict, in simulated windows with fixed seeds.
 //!
-//! The facts are those that the engine has of a client with one process and short connections. One client takes the
-//! first address of shuffled answers, one any address of its answer, one any address of a single answer it keeps.
+//! The facts are those that the engine has about a client with one process and short connections. One client takes the
+//! first address of shuffled answers, one takes any address of its answer, and one takes any address of a single answer
+//! that it keeps.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::*;
 use crate::spread;
 use crate::testing::Random;
 
-/// How a client chooses.
+/// How the client chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     /// The first address of each new, shuffled answer.
@@ -21,11 +22,11 @@ enum Habit {
     Kept,
 }
 
-/// A client and what is seen of it.
+/// A client and its observed facts.
 struct Window {
     habit: Habit,
     counts: Vec<u64>,
-    /// Places in the answer that were taken.
+    /// The used positions of the answer.
     places: Vec<u64>,
     firsts: Vec<u64>,
     nearest: u64,
@@ -51,12 +52,12 @@ impl Window {
             let first = if place == 0 { endpoint } else { random.below(n) };
             self.firsts[first] += 1;
             self.selections[endpoint] += 1;
-            // The last endpoint is the one whose address is most like the client's.
+            // The last endpoint's address is the most similar to the client's.
             self.nearest += u64::from(endpoint == n - 1);
         }
     }
 
-    /// What the engine would report.
+    /// The facts that the engine would report.
     fn report(&self, facts: &mut Facts) {
         let n = self.counts.len() as u64;
         let spread = spread::of(&self.counts);
@@ -72,7 +73,7 @@ impl Window {
         (client.spread, client.selections, service.spread, service.selections) =
             (spread, selections, spread, selections);
         client.answers.count = made;
-        // Only the busiest endpoint's records and the most frequent place are looked at; the others are put together.
+        // The rules look only at the busiest endpoint and the most frequent position; the other records are merged.
         let busiest =
             self.counts.iter().enumerate().max_by_key(|(_, count)| **count).map_or(0, |(place, _)| place);
         let firsts = self.firsts[busiest];
@@ -106,7 +107,7 @@ fn sizes() -> Vec<u64> {
     (1..=50).chain(grid).collect()
 }
 
-/// Windows of each size that are called what a random client is not, of how many, by size.
+/// False verdicts by size of the window: their number, the number of windows, and a description.
 fn false_alarms(windows: u64, longest: impl Fn(u64) -> u64) -> BTreeMap<u64, (u64, u64, Vec<String>)> {
     let mut alarms: BTreeMap<u64, (u64, u64, Vec<String>)> = BTreeMap::new();
     for endpoints in [2, 3, 5, 10, 30, 100] {
@@ -150,7 +151,7 @@ fn false_alarms(windows: u64, longest: impl Fn(u64) -> u64) -> BTreeMap<u64, (u6
 
 #[test]
 fn a_random_client_is_called_nothing_else() {
-    // Long windows cost more and are fewer; still more than 1,000 of each size.
+    // Long windows take longer, so there are fewer of them, but still more than 1,000 of each size.
     for (size, (alarms, all, what)) in false_alarms(120, |number| if number % 2 == 0 { 10_000 } else { 300 })
     {
         assert!(all >= 1_000, "{size}: {all}");

@@ -1,10 +1,10 @@
-//! What is dialled that is no ready endpoint: who is to blame, the client or what answered it?
+//! Rules about connections to addresses that are not a ready endpoint: the client or the DNS server is at fault.
 
 use super::scene::Scene;
 use super::words::{count, span};
 use crate::expose::snapshot::{Cause, Confidence, StaleTarget, Verdict};
 
-/// Its address is another pod's by now: the client talks to a stranger. Even once is too often.
+/// Another pod has the address now, so the client talks to a stranger. Once is enough.
 pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
     let reused: Vec<_> = of_kind(scene, &["ip_reused"]).filter(|target| target.connections > 0).collect();
     let evidence: Vec<_> = reused
@@ -27,7 +27,7 @@ pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
     (!evidence.is_empty()).then(|| scene.verdict(Cause::IpReused, confidence, evidence))
 }
 
-/// It is there and not ready.
+/// The endpoint exists and is not ready.
 pub(super) fn dials_not_ready(scene: &Scene<'_>) -> Option<Verdict> {
     let targets = || of_kind(scene, &["not_ready"]);
     let (connections, listed) = sums(targets());
@@ -46,7 +46,7 @@ pub(super) fn dials_not_ready(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::DialsNotReady, sure(connections), evidence))
 }
 
-/// It has left, and DNS still listed it.
+/// The endpoint has left, and DNS still listed it.
 pub(super) fn dns_stale(scene: &Scene<'_>) -> Option<Verdict> {
     let listed = |target: &&StaleTarget| target.answered_after > 0;
     let (connections, after) = sums(of_kind(scene, &LEFT).filter(listed));
@@ -68,7 +68,7 @@ pub(super) fn dns_stale(scene: &Scene<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::DnsStale, sure(after), evidence))
 }
 
-/// It has left, and the client knew that it was there from an answer before.
+/// The endpoint has left, and the client knew it from an earlier answer.
 pub(super) fn stale_cache(scene: &Scene<'_>) -> Option<Verdict> {
     let (connections, after) = sums(of_kind(scene, &LEFT));
     let kept = connections.saturating_sub(after);
@@ -91,7 +91,7 @@ pub(super) fn stale_cache(scene: &Scene<'_>) -> Option<Verdict> {
             "{past} of them used an answer past its TTL of {ttl} s; the oldest was {oldest} old."
         ));
     }
-    // Within the TTL the client did nothing wrong, and any cache may have done it.
+    // Within the TTL the client did nothing wrong, and any cache may be the cause.
     let confidence = if past > 0 { sure(kept) } else { Confidence::Low };
     Some(scene.verdict(Cause::StaleCache, confidence, evidence))
 }
@@ -116,7 +116,7 @@ fn line(target: &StaleTarget, what: &str) -> String {
     )
 }
 
-/// One or two may have been on their way.
+/// One or two may have been in progress.
 fn sure(connections: u64) -> Confidence {
     if connections < 3 { Confidence::Medium } else { Confidence::High }
 }
