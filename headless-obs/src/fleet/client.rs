@@ -1,4 +1,4 @@
-//! One client workload as several nodes see it: its pods are spread over them.
+//! Merges one client workload, whose pods are spread over several nodes.
 
 use super::endpoint::Rows;
 use super::figures::{self, Row};
@@ -9,7 +9,7 @@ use crate::expose::snapshot::{
 };
 use crate::spread::ratio;
 
-/// Puts a client together; each part comes with the number of its snapshot.
+/// Merges a client; each part comes with the number of its snapshot.
 pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
     let mut aligned = seen.into_iter().map(|(snapshot, client)| align(client, snapshot, rows));
     let mut merged = aligned.next().unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
     merged
 }
 
-/// Makes its figures of evenness from its rows, which are in the order of the endpoints.
+/// Computes its spread from its rows, which are in the order of the endpoints.
 pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     let mature = endpoints.iter().zip(&client.endpoints).filter(|(endpoint, _)| endpoint.mature);
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
@@ -34,8 +34,7 @@ pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     [client.spread, client.selections, client.open, client.bytes] = figures::of(&figures);
 }
 
-/// The client with one row for each endpoint of the fleet. Of the reasons to withhold a verdict those stay that are
-/// about the node.
+/// The client with one row for each endpoint of the fleet. A reason for no verdict stays if it is about the node.
 fn align(mut client: Client, snapshot: usize, rows: &Rows) -> Client {
     let zero = |pod: &String| ClientEndpoint { pod: pod.clone(), ..ClientEndpoint::default() };
     let mut all: Vec<_> = rows.endpoints.iter().map(|endpoint| zero(&endpoint.pod)).collect();

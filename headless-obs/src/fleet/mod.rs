@@ -1,13 +1,12 @@
-//! Several nodes' snapshots as one: each observer sees the clients of its own node, all together see the fleet.
+//! Merges the snapshots of several nodes: each daemon sees the clients of its own node, all together see the fleet.
 //!
-//! In: snapshots, and the nodes that gave none. Out: a snapshot of the same schema, so that whatever shows one node shows
-//! the fleet.
+//! In: snapshots, and the missing nodes. Out: a snapshot of the same schema, so everything that shows one node also
+//! shows the fleet.
 //!
-//! Counts are added. Figures of evenness, shares and verdicts are made anew from the sums; none is an average. What a
-//! node is in trouble with is kept beside its name ([`Part`]), as one bad node would not show in sums over many.
+//! Counts are added. Spread, shares and verdicts are computed again from the sums; none is an average. The problems of
+//! a node stay with its name ([`Part`]), because one bad node would not show in sums over many.
 //!
-//! One snapshot alone stays as it is, and the order does not matter. Snapshots of several nodes can be put together
-//! further.
+//! A single snapshot does not change, and the order does not matter. Merged snapshots can be merged again.
 
 mod client;
 mod endpoint;
@@ -27,25 +26,25 @@ use crate::verdict;
 
 pub(crate) use service::figure;
 
-/// Up to so many nodes are named.
+/// The most nodes that are named.
 const NAMED: usize = 3;
 
-/// Why snapshots cannot be one.
+/// Why snapshots cannot be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmergeable {
-    /// There is none.
+    /// There are none.
     #[error("there is no snapshot")]
     Nothing,
-    /// A node's figures are in two of them already, and would count twice.
+    /// Two of them include the same node, which would count twice.
     #[error("node {0} is in several of the snapshots; give only one of them")]
     Twice(String),
 }
 
-/// Puts snapshots together; `missing` are nodes that have none.
+/// Merges snapshots; `missing` are nodes without one.
 ///
 /// # Errors
 ///
-/// Where there is none, or where something would count twice.
+/// If there is none, or if something would count twice.
 pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
     let mut snapshots = newest_of_each(snapshots);
     if snapshots.len() == 1 && missing.is_empty() {
@@ -89,7 +88,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
     Ok(merged)
 }
 
-/// Figures of one daemon include those that it gave before, so its newest snapshot is enough.
+/// The figures of a daemon only grow, so its newest snapshot is enough.
 fn newest_of_each(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
     snapshots.sort_by(|a, b| (&a.node, a.from, b.to).cmp(&(&b.node, b.from, a.to)));
     snapshots.dedup_by(|later, kept| {
@@ -129,9 +128,9 @@ pub(crate) fn name(parts: &[Part]) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Judges the sums, as if all had been observed since the last of the nodes was: what happened before that was not seen
-/// by all of them. A client that every node withheld its verdict on, because it had lost too much or did not know the
-/// endpoints, is not judged by what the others saw.
+/// Judges the sums, as if the observation had begun with the last of the nodes: not all nodes saw what happened before.
+/// If every node withheld its verdict on a client because of losses or an incomplete topology, the sums give no verdict
+/// either.
 fn judge(merged: &mut Snapshot) {
     let doubts: Vec<Vec<Option<String>>> = merged
         .services

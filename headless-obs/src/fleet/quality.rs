@@ -1,4 +1,4 @@
-//! How much of the truth several snapshots show together. Sums say how much was lost in all; where, say the nodes.
+//! Merges the quality of several snapshots. Sums show how much was lost in all, and the nodes show where.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::sums::{add, add_counts, earliest};
 use crate::expose::snapshot::{Part, Quality, Service, TopologyState};
 use crate::spread::ratio;
 
-/// What stands for a probe that is not attached.
+/// The name of a probe that is not attached.
 const NONE: &str = "none";
 
 pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service]) -> Quality {
@@ -35,7 +35,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
     merged.topology.refused.dedup();
     let opened = services.iter().flat_map(|service| &service.clients).map(|client| client.opened);
     merged.reconciled_share = ratio(merged.reconciled, opened.fold(0, u64::saturating_add));
-    // One node that is behind does not make the others' endpoints doubtful; it is named.
+    // One stale node does not make the endpoints of others doubtful; the report names it.
     let mut given = nodes.iter().filter(|part| part.missing.is_none());
     merged.topology.synced = given.clone().any(|part| part.in_sync);
     merged.topology.stale_since =
@@ -43,7 +43,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
     merged
 }
 
-/// `tp_btf, tracepoint`: the hooks of all nodes; those that have none are named elsewhere.
+/// `tp_btf, tracepoint`: the hooks of all nodes; nodes without a hook are named elsewhere.
 fn all_of(known: &str, more: &str) -> String {
     let hooks: BTreeSet<&str> = known.split(", ").chain(more.split(", ")).collect();
     let hooks: Vec<_> = hooks.into_iter().filter(|hook| !hook.is_empty() && *hook != NONE).collect();

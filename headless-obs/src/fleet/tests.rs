@@ -1,4 +1,4 @@
-//! Properties of putting snapshots together, on made-up fleets whose nodes see one and the same cluster.
+//! Properties of the merge, on generated fleets whose nodes see the same cluster.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::spread;
 const PODS: usize = 4;
 const WORKLOADS: [&str; 3] = ["cron", "web", "worker"];
 
-/// What one node sees: by workload (if it runs there) connections to each pod, and which pods it saw leave.
+/// The view of one node: connections to each pod by workload (if it runs there), and the pods that it saw leave.
 #[derive(Clone, Debug)]
 struct View {
     clients: [Option<[u32; PODS]>; WORKLOADS.len()],
@@ -178,7 +178,7 @@ proptest! {
         prop_assert_eq!(service.endpoints.len(), PODS);
         for (pod, row) in service.endpoints.iter().enumerate() {
             prop_assert_eq!(row.counted, (0..WORKLOADS.len()).map(|workload| made(pod, workload)).sum::<u64>());
-            // Whoever saw it leave knows it best; that it is old must be known to all others.
+            // The node that saw it leave knows best; that it is not new must be known to all others.
             let has_left = views.iter().any(|view| view.has_left[pod]);
             prop_assert_eq!(row.state.as_str(), if has_left { "removed" } else { "ready" });
             prop_assert_eq!(row.mature, !has_left && views.iter().all(|view| view.is_mature));
@@ -260,7 +260,7 @@ fn twice_the_same_node_has_the_same_shares() {
     verdict::judge_all(&mut judged);
     assert_eq!(causes(orders), causes(&judged.services[0]), "twice as many are as uneven");
     assert_eq!((both.node.as_str(), both.nodes.len()), ("n1, n2", 2));
-    // What each saw alone is not even: the other half of the endpoints is the other node's.
+    // The view of each node alone is uneven: the other node has the other half of the endpoints.
     assert_eq!(causes(&both.services[1]), [None, Some(Cause::Even)]);
 }
 
