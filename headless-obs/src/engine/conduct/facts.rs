@@ -1,4 +1,4 @@
-//! The conduct of a workload's pods, summed up as the snapshot shows it.
+//! The statistics of a workload's pods, summed for the snapshot.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
 
-/// What one workload's pods did about one Service.
+/// The statistics of one workload for one Service.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Facts<'a> {
     pods: Vec<(ScopeId, &'a Dialling, Option<&'a Answered>)>,
@@ -28,7 +28,7 @@ impl<'a> Facts<'a> {
         self.pods.push((scope, dialling, answered));
     }
 
-    /// What all its pods did, those that are forgotten included.
+    /// The sums of all its pods, including forgotten ones.
     pub(in crate::engine) fn sum_up(&mut self, totals: &'a Totals) {
         match &mut self.totals {
             Some(sum) => sum.to_mut().add(totals),
@@ -36,7 +36,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Takes in the facts of another workload, to be shown as one with it.
+    /// Adds the facts of another workload, to show both as one.
     pub(in crate::engine) fn merge(&mut self, other: Self) {
         self.pods.extend(other.pods);
         match (&mut self.totals, other.totals) {
@@ -61,17 +61,17 @@ impl<'a> Facts<'a> {
         self.pods.iter().filter_map(|(.., answered)| *answered).filter(|answered| answered.count > 0)
     }
 
-    /// What an endpoint that is ready since then could expect of their selections.
+    /// The expected share of an endpoint that has been ready since then.
     pub(in crate::engine) fn exposure(&self, ready: Time) -> f64 {
         self.dialling().map(|dialling| dialling.exposure.since(ready)).sum()
     }
 
-    /// One of them asked for gRPC's service configuration.
+    /// One of them sent a query for gRPC's service configuration.
     pub(in crate::engine) fn grpc(&self) -> bool {
         self.pods.iter().filter_map(|(.., answered)| *answered).any(|answered| answered.grpc)
     }
 
-    /// The program that dialled last.
+    /// The program that connected last.
     pub(in crate::engine) fn program(&self) -> Option<String> {
         let last =
             self.dialling().filter(|dialling| dialling.program.is_some()).max_by_key(|last| last.last)?;

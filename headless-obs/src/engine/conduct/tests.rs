@@ -1,4 +1,4 @@
-//! What counts as a selection, what is made of an answer, and what is forgotten first.
+//! What counts as a selection, which facts an answer adds, and what is forgotten first.
 
 use super::*;
 use crate::attribution::Told;
@@ -72,7 +72,7 @@ fn ages_are_held_against_the_ttl() {
     for at in [10, 14, 17, 100] {
         dial(&mut conducts, by(1, false), &target(1, told(10, 0)), at);
     }
-    // What is forgotten of the pod stays in the sums.
+    // The sums keep the counts of a forgotten pod.
     conducts.dialling.clear();
     let (_, totals) = conducts.sums().next().unwrap();
     let age = totals.answer_age();
@@ -99,7 +99,7 @@ fn without_room_those_go_that_were_silent_for_longest() {
 #[test]
 fn who_asks_for_everything_takes_the_room_of_nobody_else() {
     let mut conducts = Conducts::new(LIMIT);
-    // One whose two Services are the oldest that is known, and one that goes on and on.
+    // One client whose two Services are the oldest, and one client that keeps adding.
     for service in [1, 2] {
         conducts.dialling((ScopeId(1), WorkloadId(1), ServiceId(service)), s(1));
     }

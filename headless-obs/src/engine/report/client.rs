@@ -1,4 +1,4 @@
-//! One client workload's part of a Service.
+//! The figures of one client workload of a Service.
 
 use super::cells::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::held::{self, HeldRow};
@@ -16,7 +16,7 @@ use crate::spread::ratio;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
 
-/// Stands for the clients that the ledger had no room for.
+/// The name of the clients for which the ledger had no room.
 const FOLDED_NAME: &str = "~other";
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
             Who::Namespace(namespace) => (&**namespace, ""),
             Who::All => ("", ""),
         };
-        // Which of many clients was told of an endpoint is no figure of theirs together, and takes long to find out.
+        // For many clients together, the answers that listed an endpoint say nothing, and the search takes long.
         let told = facts.filter(|_| matches!(who, Who::Workload(_)));
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         for row in cells {
@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// What a client dialled of this endpoint when it was no ready one.
+    /// The client's connections to this endpoint while it was not ready.
     fn stale(&self, endpoint: &topology::Endpoint, own: &[CellRow<'_>]) -> Vec<StaleTarget> {
         let kinds = Stale::ALL.into_iter().enumerate();
         let all = |place: usize| own.iter().filter_map(move |(_, cell)| cell.stale.get(place));
@@ -177,14 +177,14 @@ impl Engine {
     }
 }
 
-/// Share of mature endpoints that a client reached.
+/// The share of mature endpoints that a client used.
 fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
     let mature = || order.iter().zip(endpoints).filter(|((_, row), _)| row.mature);
     let reached = mature().filter(|(_, own)| own.counted > 0).count();
     ratio(reached as u64, mature().count() as u64)
 }
 
-/// Ports that a client dialled in vain, and the one to dial instead where endpoints have just one.
+/// Ports that a client used and the endpoint lacks, and the right port if the endpoint has only one.
 fn other_ports(totals: &Totals, state: &ServiceState) -> Vec<OtherPort> {
     let mut ports: Vec<OtherPort> = Vec::new();
     for wrong in &totals.wrong_ports {

@@ -1,4 +1,4 @@
-//! Open connections, by who holds them.
+//! Open connections per client.
 
 use headless_obs_ebpf::Address;
 
@@ -9,7 +9,7 @@ use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId};
 
-/// Some open connections of one pod (or cgroup) to one endpoint.
+/// Open connections of one pod (or cgroup) to one endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeldRow {
     holder: (u64, Address),
@@ -17,10 +17,10 @@ pub(super) struct HeldRow {
     since: Time,
 }
 
-/// A Service's open connections that count, by client.
+/// A Service's counted open connections, by client.
 pub(super) type Holders = HashMap<WorkloadId, Vec<HeldRow>>;
 
-/// The open connections that count, by Service and client.
+/// The counted open connections, by Service and client.
 pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
     let mut services: HashMap<ServiceId, Holders> = HashMap::default();
     for (flow, cell, _, since) in accounts.held().filter(|(_, cell, ..)| cell.resolution.counts()) {
@@ -32,7 +32,7 @@ pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
     services
 }
 
-/// What a workload's pods hold.
+/// The open connections of a workload's pods.
 pub(super) fn of(rows: &[HeldRow], now: Time) -> OpenConnections {
     let mut holders: HashMap<(u64, Address), (HashSet<EndpointId>, Time)> = HashMap::default();
     for row in rows {

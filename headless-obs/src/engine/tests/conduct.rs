@@ -1,4 +1,4 @@
-//! The facts that verdicts are drawn from: what clients were answered, what they made of it, and when.
+//! The facts behind verdicts: the answers to clients, their use, and the times.
 
 use super::*;
 use crate::topology::build::unready;

@@ -1,4 +1,4 @@
-//! Which Service a connection is booked at, by what its client was told.
+//! The Service of a connection, by the client's answers.
 
 use super::*;
 use crate::topology::build::bare;
@@ -42,7 +42,7 @@ fn two_services_that_share_a_pod_are_told_apart_by_the_name_asked_for() {
     assert_eq!(world.rows("orders"), ["p-0 1/1/0/1"]);
     assert_eq!(world.rows("backup"), ["p-0 2/2/0/2"]);
     assert_eq!(world.unattributed("ambiguous"), 1, "client 3 was told nothing");
-    // The name that was asked for last counts.
+    // The last query name counts.
     world.resolve(1, "backup.shop.svc.cluster.local", &["10.0.0.1"]);
     world.connect(1, "10.0.0.1");
     assert_eq!(world.clients("backup"), ["client-1 service=1", "client-2 service=2"]);
@@ -107,7 +107,7 @@ fn an_alias_counts_for_the_service_it_leads_to() {
     let records = vec![alias(asked, ORDERS), record(ORDERS, "10.0.0.1")];
     world.answer(1, &response(asked, RecordType::A, records));
     world.connect(1, "10.0.0.1");
-    // Another Service's name on the way there.
+    // An alias that is another Service's name.
     let by = "backup.shop.svc.cluster.local";
     world.answer(2, &response(by, RecordType::A, vec![alias(by, ORDERS), record(ORDERS, "10.0.0.1")]));
     world.connect(2, "10.0.0.1");
@@ -122,7 +122,7 @@ fn without_dns_the_address_alone_counts_if_it_leaves_no_choice() {
     assert_eq!(world.clients("orders"), ["client-1 none=1"]);
     assert_eq!(world.rows("orders"), ["orders-0 1/0/0/1"]);
     assert_eq!(world.unattributed("no_dns"), 1);
-    // What somebody else was told proves nothing.
+    // Another client's answer proves nothing.
     world.resolve(2, ORDERS, &["10.0.0.1"]);
     world.connect(1, "10.0.0.1");
     assert_eq!(world.clients("orders"), ["client-1 none=2"]);

@@ -1,4 +1,4 @@
-//! Endpoints that left, came back, or that the topology learns of after the client did.
+//! Endpoints that left, came back, or that the topology learns later than the client.
 
 use super::*;
 use crate::topology::build::{terminating, unready};
