@@ -1,4 +1,4 @@
-//! What a client makes of DNS: the facts that a verdict is drawn from, as the snapshot shows them. Plain data.
+//! Statistics of a client, as the snapshot has them: the facts behind a verdict. Plain data.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,59 +6,59 @@ use serde::{Deserialize, Serialize};
 use super::histogram::Histogram;
 use super::snapshot::Counts;
 
-/// What a client was answered for the Service's names.
+/// The DNS answers that a client received for the Service's names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientAnswers {
     /// Answers with addresses.
     pub count: u64,
-    /// Those with TC set.
+    /// Those that were truncated (TC).
     pub truncated: u64,
-    /// Connections by one that had TC set.
+    /// Connections that use a truncated one.
     pub truncated_used: u64,
-    /// Addresses in the smallest and largest.
+    /// Number of addresses in the smallest and largest.
     pub smallest: u64,
     /// See `smallest`.
     pub largest: u64,
-    /// The longest TTL of one, in seconds.
+    /// The longest TTL, in seconds.
     pub ttl_seconds: u32,
-    /// That of the last one.
+    /// The TTL of the last one.
     #[serde(default)]
     pub last_ttl_seconds: u32,
     /// The first.
     pub first: Option<Timestamp>,
-    /// The last, to any of its pods.
+    /// The last answer to any of its pods.
     pub last: Option<Timestamp>,
-    /// The last one of the pod that has been without for longest.
+    /// The last answer to the pod that has been without one for longest.
     pub last_of_oldest: Option<Timestamp>,
-    /// Mean time from one answer to the next of the same pod; nothing before a second one.
+    /// Mean time from one answer to the next of the same pod; nothing before the second one.
     pub interval_seconds: Option<f64>,
-    /// How many times that mean is of.
+    /// How many intervals that mean has.
     #[serde(default)]
     pub intervals: u64,
-    /// Endpoint → answers that listed it first, of those with two addresses or more.
+    /// Endpoint → answers with two addresses or more that listed it first.
     pub first_records: Counts,
 }
 
-/// What a client makes of its answers. A selection is the first connection (or attempt) of a process per answer.
+/// How a client uses its answers. A selection is the first connection (or attempt) of a process per answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SelectionPattern {
     /// Selections from answers with two addresses or more.
     pub selections: u64,
     /// Those that took the first address.
     pub first: u64,
-    /// What random choice would have made of `first`.
+    /// The expected value of `first` under random choice.
     pub first_by_chance: f64,
-    /// Selections from answers some of whose addresses, not all, share the longest prefix with the client's own
-    /// address, more than the others do.
+    /// Selections from answers in which some addresses, but not all, share a longer prefix with the client's own
+    /// address than the others do.
     pub nearest_candidates: u64,
     /// Those of `nearest_of` that took such an address.
     pub nearest: u64,
-    /// What random choice would have made of `nearest`.
+    /// The expected value of `nearest` under random choice.
     pub nearest_by_chance: f64,
-    /// Connections and attempts whose place in the answer is known, selections or not, from answers with two
+    /// Connections and attempts whose position in the answer is known, selections or not, from answers with two
     /// addresses or more.
     pub with_known_position: u64,
-    /// The highest place taken, from 0.
+    /// The highest position used, from 0.
     pub max_position: u64,
     /// Addresses in the smallest answer that `placed` were made by.
     pub smallest_answer: u64,
@@ -66,72 +66,73 @@ pub struct SelectionPattern {
     pub max_endpoints: u64,
     /// Pods that connected.
     pub pods: u64,
-    /// Pods that made two connections or more, all to one endpoint.
+    /// Pods with two connections or more, all to one endpoint.
     pub pods_on_one: u64,
-    /// The most connections and attempts that one process made by one answer.
+    /// The most connections and attempts that one process made from one answer.
     pub max_connects_per_answer: u64,
 }
 
-/// How old the answers were that connections were made by.
+/// The age of the answers that connections used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnswerAge {
     /// Connections within the TTL of their answer.
     pub within_ttl: u64,
-    /// Connections later than that.
+    /// Connections after the TTL of their answer.
     pub past_ttl: u64,
     /// The greatest age, in seconds.
     pub max_seconds: f64,
-    /// Upper bound in seconds (`1`, `5`, `30`, `300`, `3600`, `+Inf`) → connections, each in one bucket alone.
+    /// Upper bound in seconds (`1`, `5`, `30`, `300`, `3600`, `+Inf`) → connections; each connection is in one bucket
+    /// only.
     pub buckets: Counts,
-    /// The same ages, finer.
+    /// The same ages, in finer buckets.
     #[serde(skip_serializing_if = "Histogram::is_empty", default)]
     pub histogram: Histogram,
 }
 
-/// A client's open connections by the Service's name. Those older than the observer are left out: it is not known what
-/// they were resolved by.
+/// A client's open connections by the Service's name. Those that are older than the daemon are left out, because their
+/// resolution is not known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpenConnections {
     /// Pods with open connections.
     pub pods: u64,
     /// Those of them whose open connections all go to one endpoint.
     pub pods_on_one: u64,
-    /// How long the oldest connection of the pods in `pods_on_one` has been open, at least; the least of all pods.
+    /// For how long each of the pods in `pods_on_one` has had its oldest connection open, at least.
     pub seconds: f64,
 }
 
-/// Connections and attempts of a client to what was no ready endpoint.
+/// Connections and attempts of a client to addresses that were not a ready endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StaleTarget {
     /// As in `Endpoint::pod`.
     pub pod: String,
     /// `removed`, `terminating`, `not_ready` or `ip_reused`.
     pub kind: String,
-    /// Connections and failed attempts, those within the grace left out.
+    /// Connections and failed attempts, without those within the grace.
     pub connections: u64,
-    /// Those by an answer that came after the change and the grace: the DNS server still listed it.
+    /// Those by an answer from after the change and the grace: the DNS server still listed it.
     pub answered_after: u64,
-    /// Those by an answer past its TTL: the client kept it too long.
+    /// Those by an expired answer: the client kept it for too long.
     pub past_ttl: u64,
-    /// The greatest time from the change to the connection, in seconds.
+    /// The longest time from the change to the connection, in seconds.
     pub seconds: f64,
-    /// Whose the address is now, where that is known: `namespace/pod`.
+    /// The present owner of the address, if known: `namespace/pod`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub current_owner: Option<String>,
 }
 
-/// A port that a client dialled and the endpoint does not have. A headless Service maps no ports.
+/// A port that a client used and the endpoint lacks. A headless Service maps no ports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OtherPort {
-    /// The port dialled.
+    /// The port.
     pub port: u16,
     /// Connections and failed attempts.
     pub connections: u64,
     /// Those that failed.
     pub failed: u64,
-    /// It is a port of the Service.
+    /// Whether it is a port of the Service.
     pub of_service: bool,
-    /// The port to dial instead, where the endpoint leaves no doubt.
+    /// The right port, if there is only one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub use_port: Option<u16>,
 }
@@ -139,27 +140,27 @@ pub struct OtherPort {
 /// Connections and failures at one port of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortCounts {
-    /// The port that was dialled.
+    /// The port.
     pub port: u16,
-    /// Connections opened, by what the address was resolved by.
+    /// Connections opened, by resolution.
     pub opened: Counts,
     /// Attempts that failed and connections that were reset, by reason.
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub failed: Counts,
 }
 
-/// A client and its questions that nobody answered.
+/// A client with queries that got no response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unanswered {
-    /// Namespace; empty for a client that is no pod.
+    /// Namespace; empty for a client outside of pods.
     pub namespace: String,
-    /// Workload, as [`Client::workload`](super::snapshot::Client::workload); `~other` are those beyond a hundred.
+    /// Workload, as [`Client::workload`](super::snapshot::Client::workload); `~other` for those beyond a hundred.
     pub workload: String,
-    /// How many.
+    /// The number of queries.
     pub queries: u64,
 }
 
-/// Answers that have all this in common.
+/// Responses of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Responses {
     /// `noerror`, `nxdomain`, `servfail` or `other`.

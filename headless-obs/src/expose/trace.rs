@@ -1,24 +1,24 @@
-//! The events of `trace`: one per connection opened, failed or closed and per DNS answer, as the engine
-//! attributed it. Plain data; one JSON object per line with `-o json`.
+//! The events of `trace`: one per connection opened, failed or closed and per DNS response, with its attribution. Plain
+//! data; one JSON object per line with `-o json`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceEvent {
     /// When.
     pub time: Timestamp,
     /// To whom.
     pub client: ClientName,
-    /// The Service it concerns; none where it could not be told.
+    /// The Service; none if there is no attribution.
     pub service: Option<ServiceName>,
     /// What.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What happened; `kind` in JSON.
+/// The kind of the event; `kind` in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum What {
@@ -28,7 +28,7 @@ pub enum What {
     Failed(Connection),
     /// An established connection ended.
     Closed(Connection),
-    /// A DNS answer arrived.
+    /// A DNS response arrived.
     Dns(DnsAnswer),
 }
 
@@ -50,10 +50,10 @@ pub struct ServiceName {
     pub name: String,
 }
 
-/// A connection at one moment of its life.
+/// An event of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
-    /// The endpoint's pod; none where the address belongs to no known pod.
+    /// The endpoint's pod; none if the address belongs to no known pod.
     pub pod: Option<String>,
     /// Destination address.
     pub address: String,
@@ -64,7 +64,7 @@ pub struct Connection {
     pub resolution: Option<String>,
     /// Place of the address in the answer, from 0.
     pub answer_position: Option<u32>,
-    /// Why it failed, or why it belongs to no Service.
+    /// The reason of the failure, or of the missing attribution.
     pub reason: Option<String>,
     /// Kind of staleness, as in [`crate::expose::snapshot::Service::stale`].
     pub stale: Option<String>,
@@ -75,7 +75,7 @@ pub struct Connection {
 /// A DNS answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DnsAnswer {
-    /// The name asked for.
+    /// The query name.
     pub name: String,
     /// `A`, `AAAA`, `SRV`, or the type's number.
     pub qtype: String,

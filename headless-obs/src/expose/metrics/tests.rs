@@ -1,4 +1,4 @@
-//! The exposition is valid whatever the snapshot holds, and says exactly what the snapshot says, in each format.
+//! The exposition is valid for any snapshot, and has exactly the snapshot's values, in each format.
 
 use std::collections::BTreeMap;
 
@@ -199,7 +199,7 @@ fn wrong_ports_and_verdicts() {
     assert_eq!((verdict("answer_order"), verdict("withheld:excluded")), (1.0, 1.0));
 }
 
-/// The sample with its first Service folded so far; as the engine does it, its clients are one.
+/// The sample with its first Service folded; its clients are one, as the engine would report them.
 fn folded(detail: Detail) -> Scrape {
     let mut snapshot = sample::snapshot();
     let clients = std::mem::take(&mut snapshot.services[0].clients);

@@ -1,4 +1,4 @@
-//! Metrics of what clients make of their answers, and of what was folded.
+//! Metrics of how clients use their answers, and of folding.
 
 use super::{Kind, Metric, PER_SERVICE, SERVICE, client};
 
@@ -76,7 +76,7 @@ pub(super) const SERIES_FOLDED: Metric = Metric {
     },
 };
 
-/// Why there is no verdict, as a label.
+/// The reason for no verdict, as a label.
 fn withheld(reason: &str) -> &'static str {
     match reason {
         "losses" => "withheld:losses",
