@@ -1,4 +1,4 @@
-//! What clients were answered and what they made of it, a row each.
+//! Clients and the answers that they received, a row each.
 
 use maud::{Markup, html};
 
@@ -7,9 +7,9 @@ use crate::expose::snapshot::{Client, Counts, Service};
 use crate::words::findings::{excluded_in_words, in_words, ranked, verdict_paint, withheld_in_words};
 use crate::words::{clean, percent, plural, thousands};
 
-/// More are summed up.
+/// The most rows; the rest is summed.
 const ROWS: usize = 40;
-/// Places of an answer that are written out.
+/// The most positions of an answer that are listed.
 const PLACES: usize = 6;
 
 pub(super) fn render(service: &Service) -> Markup {
@@ -96,7 +96,7 @@ fn verdict(client: &Client) -> Markup {
     html! { span class="dim" title=(withheld_in_words(reason)) { "none: " (clean(&reason.replace('_', " "))) } }
 }
 
-/// `0: 58, 1: 56, …`, the places in order; a line may end after a comma only.
+/// `0: 58, 1: 56, …`, the positions in order; a line may end after a comma only.
 fn places(index: &Counts) -> String {
     let number = |place: &str| place.trim_end_matches('+').parse::<u64>().unwrap_or(u64::MAX);
     let mut places: Vec<_> = index.iter().collect();

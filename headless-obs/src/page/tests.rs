@@ -1,4 +1,4 @@
-//! The page of hand-made snapshots. That a browser shows it is tested in one, tests/tests/page.
+//! The page of hand-made snapshots. tests/tests/page opens one in a browser.
 
 use super::*;
 use crate::expose::sample::{self, client, endpoint, part};
@@ -91,7 +91,7 @@ fn of_several_nodes_it_says_which_are_missing() {
     ));
 }
 
-/// A Service of many endpoints and clients, each bucket of its history taken.
+/// A Service with many endpoints and clients, and with all buckets of its history in use.
 fn large(pods: u64, clients: usize) -> Service {
     let name = |n: u64| format!("pod-{n}");
     let parts: Vec<_> = (0..pods).map(|n| part(&name(n), 0, 0)).collect();
