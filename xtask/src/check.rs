@@ -4,16 +4,27 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::Args;
 
 use crate::console::{result, say};
-use crate::{build_ebpf, chart, dashboards, deny, layers, process, rules, setup};
+use crate::{build_ebpf, chart, dashboards, deny, documents, layers, process, rules, setup};
+
+/// What to check.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Run only checks whose name contains one of these
+    names: Vec<String>,
+}
 
 /// The task. The last line is `N passed, N failed`.
-pub(crate) fn run() -> Result<ExitCode> {
-    let mut checks = Checks::default();
+pub(crate) fn run(options: Options) -> Result<ExitCode> {
+    let mut checks = Checks { only: options.names, ..Checks::default() };
     of_code(&mut checks);
     of_what_is_deployed(&mut checks);
+    if checks.passed + checks.failed.len() == 0 {
+        bail!("no check has such a name: {}", checks.only.join(", "));
+    }
     for name in &checks.failed {
         say(&format!("failed: {name}"));
     }
@@ -24,14 +35,19 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// What became of the checks.
 #[derive(Default)]
 struct Checks {
+    /// Parts of the names of those to run; all if there are none.
+    only: Vec<String>,
     passed: usize,
     /// Their names; what is wrong was printed.
     failed: Vec<&'static str>,
 }
 
 impl Checks {
-    /// Runs one; whether it passed.
+    /// Runs one, unless others were asked for; whether it passed.
     fn run(&mut self, name: &'static str, check: &dyn Fn() -> Result<()>) -> bool {
+        if !self.only.is_empty() && !self.only.iter().any(|part| name.contains(part.as_str())) {
+            return false;
+        }
         say(&format!("check: {name}"));
         let done = check();
         match &done {
@@ -49,6 +65,7 @@ impl Checks {
 fn of_code(checks: &mut Checks) {
     checks.run("format", &format);
     checks.run("layers", &layers::check);
+    checks.run("documents", &documents::check);
     checks.run("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
     let object = checks.run("kernel programs", &build_ebpf::build);

@@ -23,6 +23,7 @@ mod debian;
 mod demo;
 mod deny;
 mod dist;
+mod documents;
 mod e2e;
 mod elf;
 mod fuzz;
@@ -59,9 +60,9 @@ enum Task {
     Setup,
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf(build_ebpf::Options),
-    /// Check format, lints (host and BPF), documentation, the import rules of the layers, the Prometheus rules, the chart's
-    /// copies, the dashboards, dependencies, and that builds of the kernel programs are reproducible
-    Check,
+    /// Check format, lints (host and BPF), documentation, the import rules of the layers, documents, the Prometheus
+    /// rules, the chart's copies, the dashboards, dependencies, and that builds of the kernel programs are reproducible
+    Check(check::Options),
     /// Check the dependencies: licences, sources, duplicates
     Deny(deny::Options),
     /// Fuzz the decoders with hostile input
@@ -110,7 +111,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup => setup::run(),
         Task::BuildEbpf(options) => build_ebpf::run(&options),
-        Task::Check => check::run(),
+        Task::Check(options) => check::run(options),
         Task::Deny(options) => deny::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
