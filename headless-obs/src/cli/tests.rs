@@ -6,6 +6,8 @@ use super::*;
 use crate::client::exclude::Exclude;
 use crate::config::{Kubernetes, Observe, TcpHook, Topology};
 
+mod documents;
+
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     let words = std::iter::once("headless-obs").chain(line.split_whitespace());
     // Without the environment of whoever runs the tests.

@@ -5,14 +5,9 @@
 
 use crate::Document;
 
-/// Options that are not the daemon's, each with its program. An entry that no document needs is an error.
-pub const OTHERS: [(&str, &str); 5] = [
-    ("--enable-feature", "prometheus"),
-    ("--machine", "cargo xtask e2e vm"),
-    ("--minutes", "cargo xtask e2e soak"),
-    ("--set", "helm"),
-    ("--wait", "helm"),
-];
+/// Options that are not the daemon's, each with its program.
+pub const OTHERS: [(&str, &str); 3] =
+    [("--enable-feature", "prometheus"), ("--set", "helm"), ("--wait", "helm")];
 
 /// An option, where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
