@@ -37,7 +37,7 @@ pub(super) const OBSERVING: [&str; 16] = [
 
 /// Options about what is observed and how.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What to observe")]
+#[command(next_help_heading = "Observation")]
 pub struct ObserveArgs {
     /// Source of Services and pods: kubernetes (the API server), dns (each name that resolves to several private
     /// addresses is a Service; needs no configuration), or files:PATH (manifests of Services, EndpointSlices and Pods;
@@ -52,7 +52,7 @@ pub struct ObserveArgs {
     /// With --topology kubernetes or --fleet: context of the kubeconfig [default: its current context]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// With --topology kubernetes: observe only Services of this namespace, for which a Role is enough; can be given
+    /// With --topology kubernetes: observe only this namespace, for which a Role is enough; can be given
     /// several times [default: all]
     #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = namespace)]
     namespaces: Vec<String>,

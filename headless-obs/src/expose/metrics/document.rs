@@ -3,8 +3,8 @@
 use super::table::{Kind, METRICS, Metric, SUBJECTS};
 
 const BEGIN: &str =
-    "<!-- made of the table of metrics: UPDATE_GOLDEN=1 cargo test -p headless-obs document -->\n";
-const END: &str = "<!-- end of what is made of the table -->\n";
+    "<!-- generated from the table of metrics: UPDATE_GOLDEN=1 cargo test -p headless-obs document -->\n";
+const END: &str = "<!-- end of the generated tables -->\n";
 
 /// The tables, one under each heading.
 fn tables() -> String {

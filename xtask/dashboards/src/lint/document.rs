@@ -13,7 +13,7 @@ pub(crate) fn document(dashboards: &[(String, Value)], document: &str) -> Vec<St
             wrong.push(format!("docs/dashboards.md does not mention {file}"));
         }
         if !document.contains(text(dashboard, "uid")) {
-            wrong.push(format!("docs/dashboards.md does not say the uid of {file}"));
+            wrong.push(format!("docs/dashboards.md does not name the uid of {file}"));
         }
     }
     let titles: Vec<&str> =

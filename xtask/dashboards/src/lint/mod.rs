@@ -48,7 +48,7 @@ fn model(dashboard: &Value, wrong: &mut Vec<String>) {
         wrong.push(format!("schemaVersion is below {SCHEMA}"));
     }
     if !dashboard["id"].is_null() {
-        wrong.push("id is set: it belongs to one Grafana alone".to_owned());
+        wrong.push("id is set, but an id is valid in one Grafana only".to_owned());
     }
     for field in ["uid", "title", "description"] {
         if text(dashboard, field).is_empty() {

@@ -46,10 +46,12 @@ pub(super) fn all(dashboard: &Value, wrong: &mut Vec<String>) {
 fn one(panel: &Value, wrong: &mut Vec<String>) {
     let kind = text(panel, "type");
     if !TYPES.contains(&kind) {
-        wrong.push(format!("no panel of type {kind:?} comes with Grafana, or none was used so far"));
+        wrong.push(format!(
+            "no panel of type {kind:?} is known: use a type that comes with Grafana, and add it to the list"
+        ));
     }
     if text(panel, "description").len() < SHORTEST {
-        wrong.push("its description does not say how to read it".to_owned());
+        wrong.push("its description does not explain how to read it".to_owned());
     }
     if kind == "text" {
         return;
@@ -74,7 +76,7 @@ fn one(panel: &Value, wrong: &mut Vec<String>) {
     let sources = list(&panel["targets"]).iter().map(|target| &target["datasource"]);
     for source in sources.chain([&panel["datasource"]]) {
         if source["type"] != "prometheus" || source["uid"] != "${datasource}" {
-            wrong.push(format!("its data source is {source}, not the one that is chosen"));
+            wrong.push(format!("its data source is {source} instead of the selected one"));
         }
     }
     let mut names = BTreeSet::new();
@@ -86,7 +88,7 @@ fn one(panel: &Value, wrong: &mut Vec<String>) {
             wrong.push(format!("query {} has no legend", text(target, "refId")));
         }
         if (text(target, "format") == "table") != ["table", "barchart"].contains(&kind) {
-            wrong.push(format!("query {} asks for a form that the panel cannot show", text(target, "refId")));
+            wrong.push(format!("query {} has a format that the panel cannot show", text(target, "refId")));
         }
     }
 }
@@ -98,7 +100,7 @@ fn places(dashboard: &Value, wrong: &mut Vec<String>) {
         let title = text(panel, "title");
         let [x, y, w, h] = ["x", "y", "w", "h"].map(|name| panel["gridPos"][name].as_u64());
         let (Some(x), Some(y), Some(w @ 1..), Some(h @ 1..)) = (x, y, w, h) else {
-            wrong.push(format!("{title:?}: it has no place"));
+            wrong.push(format!("{title:?}: it has no position"));
             continue;
         };
         if x + w > COLUMNS {

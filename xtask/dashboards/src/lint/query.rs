@@ -43,10 +43,10 @@ pub(super) fn one(query: &str, known: &Known, wrong: &mut Vec<String>) {
             let mut reader = Reader { known, wrong, metrics: 0 };
             let Ok(_whole) = walk_expr(&mut reader, &expression);
             if reader.metrics == 0 {
-                wrong.push("it asks for no metric".to_owned());
+                wrong.push("the query has no metric".to_owned());
             }
         }
-        Err(error) => wrong.push(format!("it is no PromQL: {error}")),
+        Err(error) => wrong.push(format!("this is no PromQL: {error}")),
     }
 }
 
@@ -66,18 +66,18 @@ impl Reader<'_> {
         self.metrics += 1;
         let name = selector.name.as_deref().unwrap_or_default();
         if self.known.is_counter(name).is_none() {
-            self.wrong.push(format!("nobody makes {name}"));
+            self.wrong.push(format!("no metric or rule is called {name}"));
         }
         let by_cluster = selector.matchers.matchers.iter().any(|matcher| {
             matcher.name == "cluster" && matches!(matcher.op, MatchOp::Re(_)) && matcher.value == "$cluster"
         });
         if !by_cluster {
-            self.wrong.push(format!("{name} is not narrowed by $cluster"));
+            self.wrong.push(format!("{name} is not filtered by $cluster"));
         }
         for matcher in &selector.matchers.matchers {
             // A choice of several is a pattern, and so is "All".
             if matcher.value.contains('$') && !matches!(matcher.op, MatchOp::Re(_)) {
-                self.wrong.push(format!("{name}: {} must match by =~", matcher.name));
+                self.wrong.push(format!("{name}: the matcher of {} must be =~", matcher.name));
             }
         }
     }
@@ -92,8 +92,9 @@ impl ExprVisitor for Reader<'_> {
             Expr::MatrixSelector(matrix) => {
                 self.selector(&matrix.vs);
                 if !RANGES.contains(&matrix.range.as_secs()) {
-                    self.wrong
-                        .push("a range does not follow the time shown: use $__rate_interval".to_owned());
+                    self.wrong.push(
+                        "a range does not follow the dashboard's time range: use $__rate_interval".to_owned(),
+                    );
                 }
             }
             Expr::Call(call) if FOR_COUNTERS.contains(&call.func.name) => {
@@ -101,7 +102,8 @@ impl ExprVisitor for Reader<'_> {
                     let Expr::MatrixSelector(matrix) = &**argument else { continue };
                     let name = matrix.vs.name.as_deref().unwrap_or_default();
                     if self.known.is_counter(name) == Some(false) {
-                        self.wrong.push(format!("{} of {name}, which is no counter", call.func.name));
+                        self.wrong
+                            .push(format!("{} needs a counter, but {name} is no counter", call.func.name));
                     }
                 }
             }
@@ -118,7 +120,7 @@ fn legend(target: &Value, wrong: &mut Vec<String>) {
     for label in text(target, "legendFormat").split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
         let named = grouped.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
         if !named.into_iter().any(|word| word == label.trim()) {
-            wrong.push(format!("its legend has {label}, by which it does not group"));
+            wrong.push(format!("its legend has {label}, but the query does not group by that label"));
         }
     }
 }

@@ -100,21 +100,21 @@ fn places_are_checked() {
     finds("/panels/2/gridPos/x", json!(11), "covers \"Lines\"");
     finds("/panels/2/gridPos/y", json!(0), "covers \"Row\"");
     finds("/panels/2/gridPos/w", json!(13), "wider than the page");
-    finds("/panels/2/gridPos/h", json!(0), "no place");
+    finds("/panels/2/gridPos/h", json!(0), "no position");
 }
 
 #[test]
 fn queries_are_checked() {
     query("sum by (pod) (rate(headless_a_total{cluster=~\"$cluster\"}[$__rate_interval])", "no PromQL");
     query("", "no PromQL");
-    query("sum by (pod) (headless_gone{cluster=~\"$cluster\"})", "nobody makes headless_gone");
-    query("headless_a_total / on (pod) x:y:z{cluster=~\"$cluster\"}", "nobody makes x:y:z");
-    query("headless_b", "not narrowed");
-    query("headless_b{cluster=\"$cluster\"}", "must match by =~");
+    query("sum by (pod) (headless_gone{cluster=~\"$cluster\"})", "no metric or rule is called headless_gone");
+    query("headless_a_total / on (pod) x:y:z{cluster=~\"$cluster\"}", "no metric or rule is called x:y:z");
+    query("headless_b", "not filtered");
+    query("headless_b{cluster=\"$cluster\"}", "must be =~");
     query("rate(headless_a_total{cluster=~\"$cluster\"}[5m])", "use $__rate_interval");
     query("rate(headless_b{cluster=~\"$cluster\"}[$__range])", "no counter");
     query("1 + 1", "no metric");
-    query("headless_c_seconds{cluster=~\"$cluster\"}", "nobody makes headless_c_seconds");
+    query("headless_c_seconds{cluster=~\"$cluster\"}", "no metric or rule is called headless_c_seconds");
     let mut wrong = Vec::new();
     query::one(
         "headless_c_seconds_bucket{cluster=~\"$cluster\"} offset 5m or up{cluster=~\"$cluster\"}",
@@ -129,8 +129,12 @@ fn variables_and_links_are_checked() {
     finds("/panels/1/title", json!("Lines of $service"), "$service is used and not defined");
     finds("/templating/list/1/name", json!("node"), "$node is defined and not used");
     finds("/templating/list/1/name", json!("datasource"), "two variables");
-    finds("/templating/list/0/query", json!("loki"), "no type");
-    finds("/templating/list/1/query/query", json!("label_values(gone, cluster)"), "nobody makes gone");
+    finds("/templating/list/0/query", json!("loki"), "no valid type");
+    finds(
+        "/templating/list/1/query/query",
+        json!("label_values(gone, cluster)"),
+        "no metric or rule is called gone",
+    );
     finds("/templating/list/1/query/query", json!("headless_b"), "label_values");
     finds("/templating/list/1/allValue", json!(null), "no such label");
     finds("/templating/list/1/datasource/uid", json!("abc"), "data source");
@@ -156,6 +160,7 @@ fn the_document_names_panels_that_exist() {
 fn the_pages_are_whole() {
     // Which metrics there are is for the check; everything else is known here.
     let wrong = all(&made(), &known());
-    let wrong: Vec<&String> = wrong.iter().filter(|line| !line.contains("nobody makes")).collect();
+    let wrong: Vec<&String> =
+        wrong.iter().filter(|line| !line.contains("no metric or rule is called")).collect();
     assert_eq!(wrong, Vec::<&String>::new());
 }

@@ -22,11 +22,11 @@ pub(super) fn all(dashboard: &Value, known: &Known, uids: &BTreeSet<&str>, wrong
             "query" => labels(variable, known, wrong),
             "datasource" if text(variable, "query") == "prometheus" => {}
             "custom" if !text(variable, "query").is_empty() => {}
-            other => wrong.push(format!("variable {name}: {other:?} is no type for it")),
+            other => wrong.push(format!("variable {name}: {other:?} is no valid type")),
         }
     }
     if variables.first().is_none_or(|first| first["type"] != "datasource" || first["name"] != "datasource") {
-        wrong.push("the data source cannot be chosen first".to_owned());
+        wrong.push("the first variable does not select the data source".to_owned());
     }
 
     let mut used = BTreeSet::new();
@@ -51,7 +51,7 @@ pub(super) fn all(dashboard: &Value, known: &Known, uids: &BTreeSet<&str>, wrong
 fn labels(variable: &Value, known: &Known, wrong: &mut Vec<String>) {
     let name = text(variable, "name");
     if variable["datasource"]["uid"] != "${datasource}" {
-        wrong.push(format!("variable {name}: its data source is not the one that is chosen"));
+        wrong.push(format!("variable {name}: its data source is not the selected one"));
     }
     let asked = text(&variable["query"], "query");
     let selector = asked.strip_prefix("label_values(").and_then(|rest| rest.rsplit_once(", "));
@@ -65,7 +65,7 @@ fn labels(variable: &Value, known: &Known, wrong: &mut Vec<String>) {
     found.retain(|what| name != "cluster" || !what.contains("$cluster"));
     wrong.extend(found.into_iter().map(|what| format!("variable {name}: {what}")));
     if variable["includeAll"] == true && variable["allValue"] != ".*" {
-        wrong.push(format!("variable {name}: \"All\" leaves out what has no such label"));
+        wrong.push(format!("variable {name}: \"All\" omits series with no such label"));
     }
 }
 
