@@ -252,7 +252,7 @@ mod tests {
         let as_known = judged(Machine::NoBtf, &format!("{older} ... FAILED\n{}", end(1)));
         assert_eq!((as_known.passed, as_known.failed), (1, 0), "{:?}", as_known.failures);
         let passed = judged(Machine::NoBtf, &format!("{older} ... ok\n{}", end(0)));
-        assert!(passed.failures[0].contains("has to fail there, and passed"), "{passed:?}");
+        assert!(passed.failures[0].contains("is expected to fail there, but passed"), "{passed:?}");
         let hung = judged(Machine::NoBtf, &format!("{older} ... FAILED\n"));
         assert_eq!((hung.failed, hung.failures.len()), (2, 2), "{hung:?}");
         let other = judged(Machine::Hybrid, &format!("{older} ... ok\n{}", end(0)));
