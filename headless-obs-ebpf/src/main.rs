@@ -13,11 +13,11 @@
               a word, or cut down on purpose"
 )]
 
-mod count;
+mod atomic;
 mod dns;
-mod existing;
+mod iter_sockets;
 mod maps;
-mod ring;
+mod ring_wakeup;
 mod socket;
 mod tcp;
 
@@ -44,23 +44,23 @@ fn dns_egress(ctx: SkBuffContext) -> i32 {
 /// Every change of state of every TCP socket, with the kernel's own types.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn tcp_state(ctx: BtfTracePointContext) -> i32 {
-    tcp::first(&ctx, &socket::Btf::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
+    tcp::on_state_change(&ctx, &socket::BtfSocket::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
     0
 }
 
 /// The same changes, after the program above: does its work where the kernel left that out.
 #[btf_tracepoint(function = "inet_sock_set_state")]
-fn tcp_state_again(ctx: BtfTracePointContext) -> i32 {
-    tcp::again(&ctx, &socket::Btf::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
+fn tcp_state_fallback(ctx: BtfTracePointContext) -> i32 {
+    tcp::on_state_change_fallback(&ctx, &socket::BtfSocket::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
     0
 }
 
 /// The same from the classic tracepoint, for kernels without BTF: no socket error, no bytes.
 #[tracepoint]
 fn tcp_state_classic(ctx: TracePointContext) -> u32 {
-    let socket = socket::Classic::new(&ctx);
+    let socket = socket::ClassicSocket::new(&ctx);
     if let Some((old, new)) = socket.states() {
-        tcp::changed(&ctx, &socket, old, new, false);
+        tcp::handle_transition(&ctx, &socket, old, new, false);
     }
     0
 }

@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | EVENTS | ring of records | the record is lost and counted; totals are not affected |
 //! | FLOWS | flow → totals | the change is lost and counted |
-//! | TRACKED | socket → what is known of its connection | the connection is lost and counted |
-//! | BORING | address → 1 | written by user space alone |
-//! | ASKED | question → who asked whom, and when | the oldest goes; its answer is refused and counted |
-//! | ASKED_ONLY | 0 → whether unasked answers are refused | never; written by user space alone |
+//! | CONNECTIONS | socket → what is known of its connection | the connection is lost and counted |
+//! | IGNORED_DESTS | address → 1 | written by user space alone |
+//! | PENDING_QUERIES | query → who asked whom, and when | the oldest goes; its answer is refused and counted |
+//! | REQUIRE_QUERY | 0 → whether unsolicited answers are refused | never; written by user space alone |
 //! | COUNTERS | number → count, per CPU | never |
-//! | WOKEN | 0 → when user space was woken last, and bytes submitted since | never |
-//! | LATEST | 0 → the change of state that was looked at last, per CPU | never |
+//! | LAST_WAKEUP | 0 → when user space was woken last, and bytes submitted since | never |
+//! | LAST_TRANSITION | 0 → the change of state that was looked at last, per CPU | never |
 //!
 //! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
 //! fail.
@@ -20,10 +20,11 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
+use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
-use headless_obs_ebpf::names::{MAX_ASKED, MAX_DNS_PORTS, SockOffsets, TracepointOffsets};
-use headless_obs_ebpf::question::{Asked, AskedKey};
-use headless_obs_ebpf::record::TcpRecord;
+use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::ring_record::TcpRecord;
+use headless_obs_ebpf::symbols::{MAX_DNS_PORTS, MAX_PENDING_QUERIES};
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
@@ -32,17 +33,18 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 pub(crate) static FLOWS: HashMap<FlowKey, FlowTotals> = HashMap::with_max_entries(1 << 16, 0);
 
 #[map]
-pub(crate) static TRACKED: HashMap<u64, TcpRecord> = HashMap::with_max_entries(1 << 16, 0);
+pub(crate) static CONNECTIONS: HashMap<u64, TcpRecord> = HashMap::with_max_entries(1 << 16, 0);
 
 #[map]
-pub(crate) static BORING: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);
+pub(crate) static IGNORED_DESTS: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);
 
 #[map]
-pub(crate) static ASKED: LruHashMap<AskedKey, Asked> = LruHashMap::with_max_entries(MAX_ASKED, 0);
+pub(crate) static PENDING_QUERIES: LruHashMap<QueryKey, PendingQuery> =
+    LruHashMap::with_max_entries(MAX_PENDING_QUERIES, 0);
 
 /// No global, since those are set before it is known whether egress can be attached.
 #[map]
-pub(crate) static ASKED_ONLY: Array<u32> = Array::with_max_entries(1, 0);
+pub(crate) static REQUIRE_QUERY: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
@@ -50,7 +52,7 @@ pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(cou
 /// What decides about the next wake-up.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Woken {
+pub(crate) struct Wakeup {
     /// `CLOCK_MONOTONIC`, nanoseconds, of the last one.
     pub(crate) time: u64,
     /// Bytes submitted since.
@@ -58,19 +60,19 @@ pub(crate) struct Woken {
 }
 
 #[map]
-pub(crate) static WOKEN: Array<Woken> = Array::with_max_entries(1, 0);
+pub(crate) static LAST_WAKEUP: Array<Wakeup> = Array::with_max_entries(1, 0);
 
 /// A socket, and the states that it goes from and to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Change {
+pub(crate) struct Transition {
     pub(crate) socket: u64,
     pub(crate) old: i32,
     pub(crate) new: i32,
 }
 
 #[map]
-pub(crate) static LATEST: PerCpuArray<Change> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static LAST_TRANSITION: PerCpuArray<Transition> = PerCpuArray::with_max_entries(1, 0);
 
 #[unsafe(no_mangle)]
 pub(crate) static RING_WATERMARK: Global<u32> = Global::new(1 << 18);

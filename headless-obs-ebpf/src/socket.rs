@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
 use aya_ebpf::programs::TracePointContext;
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::names::TracepointOffsets;
+use headless_obs_ebpf::offsets::TracepointOffsets;
 
 use crate::maps::TRACEPOINT_OFFSETS;
 
@@ -28,7 +28,7 @@ const EHOSTUNREACH: i32 = 113;
 
 /// Both ends of a connection.
 #[derive(Clone, Copy)]
-pub(crate) struct Ends {
+pub(crate) struct Tuple {
     pub(crate) source: Address,
     pub(crate) destination: Address,
     pub(crate) port: u16,
@@ -39,13 +39,13 @@ pub(crate) trait Socket {
     /// Identifies the socket while it lives.
     fn id(&self) -> u64;
     /// Source, destination and destination port; `None` if it is no TCP over IP.
-    fn ends(&self) -> Option<Ends>;
+    fn tuple(&self) -> Option<Tuple>;
     /// Why it failed; [`reason::NONE`] if there is no error.
     fn failure(&self) -> u8;
     /// Whether the program behind it has closed only its sending side: it waits for the answer.
     fn is_half_closed(&self) -> bool;
     /// Bytes written and received so far, each once. `delivers`: what has not been sent yet will be.
-    fn bytes(&self, delivers: bool) -> (u64, u64);
+    fn bytes_transferred(&self, delivers: bool) -> (u64, u64);
 }
 
 /// The address of one field of [`SOCK_OFFSETS`]. Read one by one, each is a constant to the verifier, so that a load
@@ -53,7 +53,7 @@ pub(crate) trait Socket {
 macro_rules! offset {
     ($field:ident) => {{
         let offsets =
-            (&raw const $crate::maps::SOCK_OFFSETS).cast::<::headless_obs_ebpf::names::SockOffsets>();
+            (&raw const $crate::maps::SOCK_OFFSETS).cast::<::headless_obs_ebpf::offsets::SockOffsets>();
         // SAFETY: `Global` is transparent, so this is the live global; it is read-only while programs run.
         unsafe { (&raw const (*offsets).$field).read_volatile() as usize }
     }};
@@ -63,17 +63,17 @@ pub(crate) use offset;
 /// Loads a field of a kernel structure whose type the verifier knows; the type read follows from the use.
 macro_rules! load {
     ($base:expr, $field:ident $(+ $more:literal)?) => {{
-        let place = $base.wrapping_byte_add($crate::socket::offset!($field) $(+ $more)?);
+        let field = $base.wrapping_byte_add($crate::socket::offset!($field) $(+ $more)?);
         // SAFETY: the base is a kernel pointer with its BTF type; the verifier checks that a field of this size is at
         // this place, and a fault reads as zero.
-        unsafe { core::ptr::read_volatile(place.cast()) }
+        unsafe { core::ptr::read_volatile(field.cast()) }
     }};
 }
 pub(crate) use load;
 
 /// IPv4 (bytes as in the packet) as IPv4-mapped IPv6, in words: bytes one by one would cost four times as much.
 #[inline(always)]
-pub(crate) fn mapped(address: u32) -> [u64; 2] {
+pub(crate) fn ipv4_mapped(address: u32) -> [u64; 2] {
     [0, (u64::from(address) << 32) | 0xffff_0000]
 }
 
@@ -92,11 +92,11 @@ pub(crate) fn words(bytes: [u8; 16]) -> [u64; 2] {
 }
 
 /// A `struct sock *` with the verifier's knowledge of it.
-pub(crate) struct Btf {
+pub(crate) struct BtfSocket {
     sk: *const c_void,
 }
 
-impl Btf {
+impl BtfSocket {
     #[inline(always)]
     pub(crate) fn new(sk: *const c_void) -> Self {
         Self { sk }
@@ -115,14 +115,14 @@ impl Btf {
     }
 }
 
-impl Socket for Btf {
+impl Socket for BtfSocket {
     #[inline(always)]
     fn id(&self) -> u64 {
         self.sk as u64
     }
 
     #[inline(always)]
-    fn ends(&self) -> Option<Ends> {
+    fn tuple(&self) -> Option<Tuple> {
         let protocol: u16 = load!(self.sk, protocol);
         let family: u16 = load!(self.sk, family);
         if protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6) {
@@ -138,7 +138,7 @@ impl Socket for Btf {
             if !is_mapped {
                 let source_low: u64 = load!(self.sk, v6_saddr);
                 let source_high: u64 = load!(self.sk, v6_saddr + 8);
-                return Some(Ends {
+                return Some(Tuple {
                     source: bytes([source_low, source_high]),
                     destination: bytes([low, high]),
                     port,
@@ -147,7 +147,7 @@ impl Socket for Btf {
         }
         let source: u32 = load!(self.sk, saddr);
         let destination: u32 = load!(self.sk, daddr);
-        Some(Ends { source: bytes(mapped(source)), destination: bytes(mapped(destination)), port })
+        Some(Tuple { source: bytes(ipv4_mapped(source)), destination: bytes(ipv4_mapped(destination)), port })
     }
 
     #[inline(always)]
@@ -170,7 +170,7 @@ impl Socket for Btf {
     }
 
     #[inline(always)]
-    fn bytes(&self, delivers: bool) -> (u64, u64) {
+    fn bytes_transferred(&self, delivers: bool) -> (u64, u64) {
         // SAFETY: the helper checks that the pointer is a full TCP socket.
         let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
         if tcp.is_null() {
@@ -190,7 +190,7 @@ impl Socket for Btf {
 }
 
 /// The record of the classic tracepoint.
-pub(crate) struct Classic<'a> {
+pub(crate) struct ClassicSocket<'a> {
     ctx: &'a TracePointContext,
 }
 
@@ -205,7 +205,7 @@ macro_rules! record {
     }};
 }
 
-impl<'a> Classic<'a> {
+impl<'a> ClassicSocket<'a> {
     #[inline(always)]
     pub(crate) fn new(ctx: &'a TracePointContext) -> Self {
         Self { ctx }
@@ -218,20 +218,20 @@ impl<'a> Classic<'a> {
     }
 }
 
-impl Socket for Classic<'_> {
+impl Socket for ClassicSocket<'_> {
     #[inline(always)]
     fn id(&self) -> u64 {
         record!(self, skaddr, u64).unwrap_or(0)
     }
 
     #[inline(always)]
-    fn ends(&self) -> Option<Ends> {
+    fn tuple(&self) -> Option<Tuple> {
         let family = record!(self, family, u16).ok()?;
         let protocol = record!(self, protocol, u16).ok()?;
         if protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6) {
             return None;
         }
-        Some(Ends {
+        Some(Tuple {
             source: record!(self, saddr_v6, Address).ok()?,
             destination: record!(self, daddr_v6, Address).ok()?,
             port: record!(self, dport, u16).ok()?,
@@ -250,7 +250,7 @@ impl Socket for Classic<'_> {
     }
 
     #[inline(always)]
-    fn bytes(&self, _delivers: bool) -> (u64, u64) {
+    fn bytes_transferred(&self, _delivers: bool) -> (u64, u64) {
         (0, 0)
     }
 }

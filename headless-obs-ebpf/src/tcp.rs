@@ -1,6 +1,6 @@
 //! The life of a connection, from the client's side: SYN sent, established or failed, ended.
 //!
-//! A socket enters TRACKED when its SYN is sent, in the context of the task that connects: only there is the client
+//! A socket enters CONNECTIONS when its SYN is sent, in the context of the task that connects: only there is the client
 //! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
 //! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
 //! new request. Only a client that closes its sending side alone has it open until the server has answered.
@@ -19,13 +19,15 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
 use aya_log_ebpf::debug;
 use headless_obs_ebpf::COMM_LEN;
-use headless_obs_ebpf::counters::{BORING_SKIPPED, FLOWS_FULL, TCP_RING_FULL, TRACKED_FULL};
+use headless_obs_ebpf::counters::{CONNECTIONS_FULL, FLOWS_FULL, IGNORED, TCP_RING_FULL};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
-use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, TcpRecord};
+use headless_obs_ebpf::ring_record::{
+    Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, TcpRecord,
+};
 
-use crate::count::{add, count};
-use crate::maps::{BORING, Change, EVENTS, FLOWS, LATEST, TRACKED};
-use crate::ring::submit;
+use crate::atomic::{add, count};
+use crate::maps::{CONNECTIONS, EVENTS, FLOWS, IGNORED_DESTS, LAST_TRANSITION, Transition};
+use crate::ring_wakeup::submit;
 use crate::socket::{Socket, bytes, load, offset};
 
 const ESTABLISHED: i32 = 1;
@@ -44,9 +46,9 @@ const BPF_NOEXIST: u64 = 1;
 macro_rules! bump {
     ($totals:expr, $field:ident, $amount:expr) => {{
         // SAFETY: a pointer that the map gave out in this run.
-        let place = unsafe { &raw mut (*$totals).$field };
+        let field = unsafe { &raw mut (*$totals).$field };
         // SAFETY: as above.
-        unsafe { add(place, $amount) }
+        unsafe { add(field, $amount) }
     }};
 }
 
@@ -56,33 +58,33 @@ const SAME_ATTEMPT: u64 = 1_000_000_000;
 
 /// A socket goes from state `old` to `new`, and the second program will look whether this one ran.
 #[inline(always)]
-pub(crate) fn first(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
-    if !matters(old, new) {
+pub(crate) fn on_state_change(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+    if !is_relevant(old, new) {
         return;
     }
-    if let Some(latest) = LATEST.get_ptr_mut(0) {
+    if let Some(last) = LAST_TRANSITION.get_ptr_mut(0) {
         // SAFETY: a live, aligned value of the map, this CPU's own.
-        unsafe { latest.write_volatile(Change { socket: socket.id(), old, new }) };
+        unsafe { last.write_volatile(Transition { socket: socket.id(), old, new }) };
     }
-    changed(ctx, socket, old, new, false);
+    handle_transition(ctx, socket, old, new, false);
 }
 
 /// The same change, after the first program or in its place.
 #[inline(always)]
-pub(crate) fn again(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
-    if !matters(old, new) {
+pub(crate) fn on_state_change_fallback(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
+    if !is_relevant(old, new) {
         return;
     }
-    let Some(latest) = LATEST.get_ptr(0) else { return };
+    let Some(last) = LAST_TRANSITION.get_ptr(0) else { return };
     // SAFETY: a live, aligned value of the map, this CPU's own.
-    if unsafe { latest.read_volatile() } != (Change { socket: socket.id(), old, new }) {
-        changed(ctx, socket, old, new, true);
+    if unsafe { last.read_volatile() } != (Transition { socket: socket.id(), old, new }) {
+        handle_transition(ctx, socket, old, new, true);
     }
 }
 
 /// Whether a client's connection may begin, be established, fail or end with it.
 #[inline(always)]
-fn matters(old: i32, new: i32) -> bool {
+fn is_relevant(old: i32, new: i32) -> bool {
     matches!(
         (old, new),
         (CLOSE, SYN_SENT)
@@ -93,11 +95,17 @@ fn matters(old: i32, new: i32) -> bool {
     )
 }
 
-/// A change, whoever else looks at it; `is_again`: it may have been taken in already.
+/// A change, whoever else looks at it; `is_fallback`: it may have been taken in already.
 #[inline(always)]
-pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32, is_again: bool) {
+pub(crate) fn handle_transition(
+    ctx: &impl EbpfContext,
+    socket: &impl Socket,
+    old: i32,
+    new: i32,
+    is_fallback: bool,
+) {
     match (old, new) {
-        (CLOSE, SYN_SENT) => started(ctx, socket, is_again),
+        (CLOSE, SYN_SENT) => started(ctx, socket, is_fallback),
         // SYN_RECV: both ends connected to each other at once.
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
@@ -112,10 +120,10 @@ pub(crate) fn changed(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, ne
 }
 
 #[inline(always)]
-fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_again: bool) {
-    let Some(ends) = socket.ends() else { return };
-    if BORING.get_ptr(ends.destination).is_some() {
-        return count(BORING_SKIPPED);
+fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
+    let Some(tuple) = socket.tuple() else { return };
+    if IGNORED_DESTS.get_ptr(tuple.destination).is_some() {
+        return count(IGNORED);
     }
     let (comm, tgid) = caller();
     // SAFETY: helper without arguments.
@@ -123,9 +131,9 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_again: bool) {
     let time = now();
     let record = &TcpRecord {
         header: Header { kind: KIND_STARTED, length: 0, time, cgroup },
-        source: ends.source,
-        destination: ends.destination,
-        port: ends.port,
+        source: tuple.source,
+        destination: tuple.destination,
+        port: tuple.port,
         _pad: [0; 6],
         socket: socket.id(),
         started: time,
@@ -134,24 +142,25 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_again: bool) {
         comm,
         tgid,
         reason: reason::NONE,
-        counted: 0,
+        in_flow_totals: 0,
         _end: 0,
     };
-    if TRACKED.insert(record.socket, record, BPF_NOEXIST).is_ok() {
+    if CONNECTIONS.insert(record.socket, record, BPF_NOEXIST).is_ok() {
         return;
     }
-    if let Some(older) = TRACKED.get_ptr(record.socket) {
+    if let Some(older) = CONNECTIONS.get_ptr(record.socket) {
         // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
         let older = unsafe { &*older };
-        if is_again && older.header.kind == KIND_STARTED && time.wrapping_sub(older.started) < SAME_ATTEMPT {
+        if is_fallback && older.header.kind == KIND_STARTED && time.wrapping_sub(older.started) < SAME_ATTEMPT
+        {
             return;
         }
-        ended_unseen(older);
+        count_missed_end(older);
     }
     // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
-    if TRACKED.insert(record.socket, record, BPF_ANY).is_err() {
-        count(TRACKED_FULL);
-        debug!(ctx, "no room to track a connection to port {}", ends.port);
+    if CONNECTIONS.insert(record.socket, record, BPF_ANY).is_err() {
+        count(CONNECTIONS_FULL);
+        debug!(ctx, "no room to track a connection to port {}", tuple.port);
     }
 }
 
@@ -170,7 +179,7 @@ fn caller() -> ([u8; COMM_LEN], u32) {
 
 /// The socket's older connection has ended, or its attempt has failed, and nobody saw when and how.
 #[inline(always)]
-fn ended_unseen(older: &TcpRecord) {
+fn count_missed_end(older: &TcpRecord) {
     match totals_of(older) {
         Some(totals) if older.header.kind == KIND_STARTED => add_failure(totals, reason::OTHER),
         Some(totals) => bump!(totals, closed, 1),
@@ -180,20 +189,22 @@ fn ended_unseen(older: &TcpRecord) {
 
 /// What is known of the socket's connection, for its own changes, which come one at a time.
 #[inline(always)]
-fn tracked<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
+fn connection_of<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
     // SAFETY: a live value of the map; only this socket's own changes touch it.
-    TRACKED.get_ptr_mut(socket.id()).map(|record| unsafe { &mut *record })
+    CONNECTIONS.get_ptr_mut(socket.id()).map(|record| unsafe { &mut *record })
 }
 
 #[inline(always)]
 fn established(socket: &impl Socket) {
-    let Some(record) = tracked(socket).filter(|record| record.header.kind == KIND_STARTED) else { return };
+    let Some(record) = connection_of(socket).filter(|record| record.header.kind == KIND_STARTED) else {
+        return;
+    };
     report(record, KIND_OPENED, |totals| bump!(totals, opened, 1));
 }
 
 #[inline(always)]
 fn failed(socket: &impl Socket) {
-    let Some(record) = tracked(socket) else { return };
+    let Some(record) = connection_of(socket) else { return };
     let why = match socket.failure() {
         reason::NONE => reason::ABORTED,
         why => why,
@@ -205,13 +216,13 @@ fn failed(socket: &impl Socket) {
 
 #[inline(always)]
 fn ended(socket: &impl Socket, new: i32) {
-    let Some(record) = tracked(socket) else { return };
+    let Some(record) = connection_of(socket) else { return };
     let why = match socket.failure() {
         why if new == CLOSE && why == reason::RESET => why,
         _ => reason::NONE,
     };
     let was_opened = record.header.kind == KIND_OPENED;
-    let (sent, received) = socket.bytes(new != CLOSE);
+    let (sent, received) = socket.bytes_transferred(new != CLOSE);
     (record.bytes_sent, record.bytes_received, record.reason) = (sent, received, why);
     report(record, KIND_CLOSED, |totals| {
         if !was_opened {
@@ -245,7 +256,7 @@ fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTo
     let totals = totals_of(record);
     record.header.kind = kind;
     record.header.time = now();
-    record.counted = u8::from(totals.is_some());
+    record.in_flow_totals = u8::from(totals.is_some());
     // Word by word from one map to the other: the kernel's own copy of a record takes longer.
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
@@ -285,7 +296,7 @@ fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
 
 #[inline(always)]
 fn forget(socket: &impl Socket) {
-    let _ = TRACKED.remove(socket.id());
+    let _ = CONNECTIONS.remove(socket.id());
 }
 
 #[inline(always)]

@@ -23,7 +23,7 @@ use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
 use headless_obs::topology::object::{Change, Object, ObjectKey, PodRef, Slice, SliceEndpoint};
 use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::record::{Header, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, TcpRecord};
 use jiff::Timestamp;
 
 /// What there is, and what is allowed.
@@ -94,7 +94,7 @@ fn engine(case: &Case) -> Engine {
                     comm,
                     tgid: 1_000 + client,
                     reason: reason::NONE,
-                    counted: 1,
+                    in_flow_totals: 1,
                     _end: 0,
                 });
             }

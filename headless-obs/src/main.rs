@@ -25,7 +25,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // An error here is found when the main thread drops its own capabilities.
-        .on_thread_start(|| drop(probe::as_a_helper()))
+        .on_thread_start(|| drop(probe::drop_helper_capabilities()))
         .build()?;
     let result = runtime.block_on(commands::execute(cli, app::start, app::checks));
     // A thread that waits for a reader of standard output must not keep the process alive.

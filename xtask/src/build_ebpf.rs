@@ -42,8 +42,8 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// Where the object with programs that do nothing is, after [`build`].
-pub(crate) fn floor() -> PathBuf {
-    built(&workspace::ebpf_dir(), "floor")
+pub(crate) fn noop_object() -> PathBuf {
+    built(&workspace::ebpf_dir(), "bench-noop")
 }
 
 fn built(target: &Path, name: &str) -> PathBuf {

@@ -4,7 +4,7 @@
 
 use aya_ebpf::programs::SkBuffContext;
 
-use crate::socket::mapped;
+use crate::socket::ipv4_mapped;
 
 pub(super) const IPPROTO_TCP: u8 = 6;
 pub(super) const IPPROTO_UDP: u8 = 17;
@@ -25,7 +25,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Whether it goes to many at once, as questions of mDNS do.
+    /// Whether it goes to many at once, as queries of mDNS do.
     #[inline(always)]
     pub(super) fn is_multicast(&self) -> bool {
         const V4: u64 = 0xffff_0000;
@@ -39,8 +39,8 @@ pub(super) fn network(ctx: &SkBuffContext) -> Option<Network> {
     let first: u8 = ctx.load(0).ok()?;
     match first >> 4 {
         4 => Some(Network {
-            source: mapped(ctx.load(12).ok()?),
-            destination: mapped(ctx.load(16).ok()?),
+            source: ipv4_mapped(ctx.load(12).ok()?),
+            destination: ipv4_mapped(ctx.load(16).ok()?),
             protocol: ctx.load(9).ok()?,
             transport: ((first & 0x0f) as usize) * 4,
         }),
@@ -79,7 +79,7 @@ fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
 /// Source and destination port of a packet without IP options and extension headers, if its beginning is at hand: most
 /// packets end here, and this takes no call.
 #[inline(always)]
-pub(super) fn plain_ports(ctx: &SkBuffContext) -> Option<[u16; 2]> {
+pub(super) fn ports_no_options(ctx: &SkBuffContext) -> Option<[u16; 2]> {
     const V4: usize = 20;
     const V6: usize = 40;
     // SAFETY: the context is valid for the program's run.

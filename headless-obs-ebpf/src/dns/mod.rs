@@ -1,28 +1,28 @@
-//! DNS as sockets send and receive it: questions are noted, answers to them are copied out whole; everything else about
+//! DNS as sockets send and receive it: queries are noted, answers to them are copied out whole; everything else about
 //! them is read in user space.
 //!
 //! The fast path ends with one load, in both directions: a connected socket whose peer is no DNS port. Of a socket without
 //! a peer, such as a UDP server's, it looks at the ports in the packet.
 
 use aya_ebpf::programs::SkBuffContext;
-use headless_obs_ebpf::counters::{DNS_NOT_ANSWER, DNS_NOT_ASKED};
-use headless_obs_ebpf::names::MAX_DNS_PORTS;
+use headless_obs_ebpf::counters::{DNS_NOT_ANSWER, DNS_UNSOLICITED};
+use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
-mod answer;
+mod capture;
 mod headers;
-mod question;
+mod pending_queries;
 
-use answer::{Transport, emit, left};
-use headers::{FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, network, plain_ports, ports};
+use capture::{Transport, emit, remaining_len};
+use headers::{FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, network, ports, ports_no_options};
 
-use crate::count::count;
+use crate::atomic::count;
 use crate::maps::DNS_PORTS;
 
 /// One received packet, from its IP header on.
 #[inline(always)]
 pub(crate) fn ingress(ctx: &SkBuffContext) {
-    let Some(peer) = peer(ctx) else { return };
-    if peer == 0 && plain_ports(ctx).is_some_and(|[source, _]| !is_dns_port(source)) {
+    let Some(peer) = peer_dns_port(ctx) else { return };
+    if peer == 0 && ports_no_options(ctx).is_some_and(|[source, _]| !is_dns_port(source)) {
         return;
     }
     let Some(network) = network(ctx) else { return };
@@ -34,29 +34,29 @@ pub(crate) fn ingress(ctx: &SkBuffContext) {
     let Some(transport) = transport else { return };
     emit(ctx, &network, &transport);
     if network.protocol == IPPROTO_TCP {
-        question::received_segment(ctx, transport.tcp_flags);
+        pending_queries::received_segment(ctx, transport.tcp_flags);
     }
 }
 
 /// One packet that is sent, from its IP header on.
 #[inline(always)]
 pub(crate) fn egress(ctx: &SkBuffContext) {
-    let Some(peer) = peer(ctx) else { return };
-    if peer == 0 && plain_ports(ctx).is_some_and(|[_, destination]| !is_dns_port(destination)) {
+    let Some(peer) = peer_dns_port(ctx) else { return };
+    if peer == 0 && ports_no_options(ctx).is_some_and(|[_, destination]| !is_dns_port(destination)) {
         return;
     }
     let Some(network) = network(ctx) else { return };
     match network.protocol {
-        IPPROTO_UDP => question::sent_datagram(ctx, &network, peer),
+        IPPROTO_UDP => pending_queries::sent_datagram(ctx, &network, peer),
         // A client's socket has its peer before it sends anything.
-        IPPROTO_TCP if peer != 0 => question::sent_segment(ctx, &network),
+        IPPROTO_TCP if peer != 0 => pending_queries::sent_segment(ctx, &network),
         _ => {}
     }
 }
 
 /// The port of the socket's peer, 0 without one; nothing if it has one and that is no DNS port.
 #[inline(always)]
-fn peer(ctx: &SkBuffContext) -> Option<u16> {
+fn peer_dns_port(ctx: &SkBuffContext) -> Option<u16> {
     // SAFETY: the context is valid for the program's run; `remote_port` is 0 without a connected socket.
     let remote = unsafe { (*ctx.skb.skb).remote_port };
     // The kernel gives the port in network order, in the upper half of the word.
@@ -93,9 +93,9 @@ fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Optio
             return None;
         }
     };
-    let asked = if question::is_watched() {
-        match question::answered(ctx, network, peer, server_port, id) {
-            Ok(asked) => asked,
+    let queried_at = if pending_queries::filter_enabled() {
+        match pending_queries::match_query(ctx, network, peer, server_port, id) {
+            Ok(queried_at) => queried_at,
             Err(reason) => {
                 count(reason);
                 return None;
@@ -104,7 +104,7 @@ fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Optio
     } else {
         0
     };
-    Some(Transport { server_port, client_port, tcp_flags: 0, sequence: 0, payload, asked })
+    Some(Transport { server_port, client_port, tcp_flags: 0, sequence: 0, payload, queried_at })
 }
 
 #[inline(always)]
@@ -118,18 +118,18 @@ fn received_segment(ctx: &SkBuffContext, network: &Network) -> Option<Transport>
         return None;
     };
     let payload = network.transport + ((data_offset >> 4) as usize) * 4;
-    let is_empty = left(ctx, payload) == 0;
+    let is_empty = remaining_len(ctx, payload) == 0;
     // An empty segment is of interest only where a stream begins or ends.
     if is_empty && tcp_flags & (FIN | SYN | RST) == 0 {
         return None;
     }
-    if question::is_watched() && !question::is_client(ctx) {
+    if pending_queries::filter_enabled() && !pending_queries::is_initiator(ctx) {
         if !is_empty {
-            count(DNS_NOT_ASKED);
+            count(DNS_UNSOLICITED);
         }
         return None;
     }
     let sequence: [u8; 4] = ctx.load(network.transport + 4).ok()?;
     let sequence = u32::from_be_bytes(sequence);
-    Some(Transport { server_port, client_port, tcp_flags, sequence, payload, asked: 0 })
+    Some(Transport { server_port, client_port, tcp_flags, sequence, payload, queried_at: 0 })
 }

@@ -11,7 +11,7 @@ use headless_obs::engine::{Config, Engine};
 use headless_obs::time::Time;
 use headless_obs::topology::object::{Change, Object};
 use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
 
 pub(crate) mod cluster;
 
@@ -61,10 +61,10 @@ impl World {
             server_port: 53,
             protocol: 17,
             tcp_flags: 0,
-            cut: 0,
+            truncated_len: 0,
             sequence: 0,
             _pad: 0,
-            asked: 0,
+            queried_at: 0,
         };
         self.engine.on_dns(&record, payload);
     }
@@ -87,7 +87,7 @@ impl World {
             comm: *b"client\0\0\0\0\0\0\0\0\0\0",
             tgid: 1_000 + client,
             reason: reason::NONE,
-            counted: 1,
+            in_flow_totals: 1,
             _end: 0,
         };
         self.engine.on_tcp(&record);

@@ -55,7 +55,7 @@ fn questions(loaded: &Loaded) -> Check {
 fn existing(loaded: &Loaded) -> Check {
     let name = "connections that are open already";
     match loaded.hooks.get("existing").map(String::as_str) {
-        Some("none") | None if probe::sees_itself_alone() => Check::warn(
+        Some("none") | None if probe::sees_only_own_processes() => Check::warn(
             name,
             "headless-obs can list only those of this container",
             "let it see the node's processes: hostPID: true, or docker's --pid=host",

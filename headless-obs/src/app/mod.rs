@@ -54,13 +54,13 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
             ..Default::default()
         },
         conducts: usize::try_from(observe.max_clients)?,
-        boring: usize::try_from(observe.max_boring)?,
+        boring: usize::try_from(observe.max_ignored)?,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,
         count_host: observe.count_host,
         exclude: observe.exclude.clone(),
         series: observe.series,
-        own_process: if probe::numbers_processes_as_the_kernel() { std::process::id() } else { 0 },
+        own_process: if probe::is_in_initial_pid_namespace() { std::process::id() } else { 0 },
         ..Default::default()
     });
     let scene = Scene {
@@ -118,8 +118,8 @@ fn attach(
     let mut work = Work::new(scene, engine, loaded, readiness);
     work.adopt(&existing);
     // All that takes capabilities is done.
-    match probe::give_up(work.maps(), reads_files) {
-        Ok(probe::GivenUp { dropped, kept }) => {
+    match probe::drop_capabilities(work.maps(), reads_files) {
+        Ok(probe::DroppedCapabilities { dropped, kept }) => {
             info!(dropped, kept, "dropped the capabilities that are no longer needed")
         }
         Err(error) => warn!(%error, "cannot drop the capabilities that are no longer needed"),
@@ -138,7 +138,7 @@ fn probe_options(observe: &Observe) -> probe::Options {
         ring_bytes: observe.ring_bytes,
         max_flows: observe.max_flows,
         max_connections: observe.max_connections,
-        max_boring: observe.max_boring,
+        max_ignored: observe.max_ignored,
         cgroup: observe.cgroup.clone(),
         kernel_log: observe.kernel_log,
     }

@@ -12,7 +12,7 @@ use super::turn::Turn;
 use crate::engine::{Engine, KernelState};
 use crate::expose::snapshot::TopologyState;
 use crate::handle::{Readiness, Request, TraceTap};
-use crate::probe::give_back;
+use crate::probe::trim_heap;
 use crate::sources::{Update, kubernetes};
 use crate::time::Time;
 use crate::topology::object::Change;
@@ -108,7 +108,7 @@ pub(super) fn take_in(engine: &mut Engine, readiness: &Readiness, update: Update
                 engine.apply(now(), change);
             }
             if is_much {
-                give_back();
+                trim_heap();
             }
             if engine.synced() {
                 readiness.clear("topology");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::config::{self, Observe};
-use crate::probe::{CgroupRoot, Claim, ProbeError};
+use crate::probe::{CgroupRoot, ProbeError, RootLock};
 
 /// How often it is looked whether the other one has ended.
 const LOOK: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ pub(super) struct Turn {
     root: Option<CgroupRoot>,
     waits: bool,
     has_said: bool,
-    claim: Option<Claim>,
+    claim: Option<RootLock>,
 }
 
 impl Turn {
@@ -54,7 +54,7 @@ impl Turn {
     }
 
     /// What keeps the others waiting, to be held for as long as this one observes.
-    pub(super) fn into_claim(self) -> Option<Claim> {
+    pub(super) fn into_claim(self) -> Option<RootLock> {
         self.claim
     }
 

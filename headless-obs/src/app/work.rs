@@ -13,10 +13,10 @@ use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
 use crate::expose::metrics::governor::Notice;
 use crate::handle::{Readiness, Request, TraceTap};
-use crate::probe::{Loaded, Maps, Record, give_back, numbers_processes_as_the_kernel};
+use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
 use crate::sources::Update;
 use crate::time::Time;
-use headless_obs_ebpf::record::ExistingRecord;
+use headless_obs_ebpf::ring_record::SocketRecord;
 
 /// Records taken before anything else gets its turn.
 const BATCH: usize = 4096;
@@ -29,7 +29,7 @@ const HELD_UP: u32 = 50;
 /// How often the kernel's loss counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// Losses that are missing from the totals, and the option that prevents them.
-const FULL: [(&str, &str); 2] = [("tracked_full", "--max-connections"), ("flows_full", "--max-flows")];
+const FULL: [(&str, &str); 2] = [("connections_full", "--max-connections"), ("flows_full", "--max-flows")];
 /// How often questions that nobody answered are looked for, in ticks.
 const SWEEP_TICKS: u64 = 5;
 /// When a question counts as not answered. Resolvers ask again, or elsewhere, after five seconds unless they are told
@@ -65,7 +65,7 @@ impl Work {
             paths: Paths::default(),
             readiness,
             taps: Vec::new(),
-            knows_processes: numbers_processes_as_the_kernel(),
+            knows_processes: is_in_initial_pid_namespace(),
             settled_losses: 0,
             has_shown: false,
             told: BTreeSet::new(),
@@ -78,7 +78,7 @@ impl Work {
     }
 
     /// Takes in the connections that were open before.
-    pub(super) fn adopt(&mut self, existing: &[ExistingRecord]) {
+    pub(super) fn adopt(&mut self, existing: &[SocketRecord]) {
         self.find_part();
         for record in existing {
             self.paths.find(now(), record.cgroup, &self.loaded.cgroups, self.engine.clients());
@@ -109,7 +109,7 @@ impl Work {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
-        give_back();
+        trim_heap();
         loop {
             tokio::select! {
                 _stopped = &mut *stop => return Ok(()),
@@ -199,7 +199,7 @@ impl Work {
             }
         }
         if std::mem::take(&mut self.has_shown) {
-            give_back();
+            trim_heap();
         }
     }
 
@@ -274,7 +274,7 @@ impl Work {
     fn kernel_state(&self) -> KernelState {
         KernelState {
             counters: self.loaded.counters(),
-            maps: self.loaded.maps.fill(),
+            maps: self.loaded.maps.usage(),
             hooks: self.loaded.hooks.clone(),
             unknown_records: self.loaded.ring.unknown(),
             ..self.scene.kernel_state()
@@ -284,8 +284,8 @@ impl Work {
     /// Hands on what the engine has for the kernel and for those who follow its events.
     fn pass_on(&mut self) {
         let effects = self.engine.take_effects();
-        for address in effects.unbore {
-            self.loaded.maps.unbore(mapped(address));
+        for address in updates.remove {
+            self.loaded.maps.unignore(mapped(address));
         }
         for (process, client) in self.engine.take_nameless() {
             // One that is gone, or that has another id here, keeps the name of its thread.
@@ -295,9 +295,9 @@ impl Work {
                 self.engine.program(&client, name.trim_ascii_end());
             }
         }
-        for address in effects.bore {
-            if !self.loaded.maps.bore(mapped(address)) {
-                warn!(%address, "the kernel map of ignored destinations is full: raise --max-boring to save work");
+        for address in updates.add {
+            if !self.loaded.maps.ignore(mapped(address)) {
+                warn!(%address, "the kernel map of ignored destinations is full: raise --max-ignored to save work");
             }
         }
         if !self.taps.is_empty() {

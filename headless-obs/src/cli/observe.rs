@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use headless_obs_ebpf::names::MAX_DNS_PORTS;
+use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};

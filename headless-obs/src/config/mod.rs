@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headless_obs_ebpf::names::MAX_DNS_PORTS;
+use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 pub mod asked;
 pub mod values;

@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
-use headless_obs_ebpf::record::{KIND_FAILED, TcpRecord};
+use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 
 mod flow;
 
@@ -55,7 +55,7 @@ impl Accounts {
     pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
         let (key, id) = (flow_of(record), id_of(record));
         let place = booking.map(|(cell, _)| cell);
-        if record.counted == 0 {
+        if record.in_flow_totals == 0 {
             let older = self.sockets.get(&record.socket).copied().filter(|older| *older != (key, id));
             if older.is_some() {
                 self.sockets.remove(&record.socket);
@@ -90,7 +90,7 @@ impl Accounts {
     /// An attempt failed; `superseded` if it only lost against one to another address family.
     pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
-        if record.counted != 0 {
+        if record.in_flow_totals != 0 {
             let flow = self.flows.entry(flow_of(record)).or_default();
             if was_read(self.read_at, record)
                 && let Some(late) = flow.failed_late.get_mut(why).filter(|late| **late > 0)
@@ -122,7 +122,7 @@ impl Accounts {
             Some((known, place)) if *known == id => {
                 let place = *place;
                 self.uncounted.remove(&record.socket);
-                if record.counted != 0 {
+                if record.in_flow_totals != 0 {
                     let flow = self.flows.entry(key).or_default();
                     flow.preexisting += 1;
                     book_end(flow, record);
@@ -133,7 +133,7 @@ impl Accounts {
                 let flow = self.flows.entry(key).or_default();
                 match flow.ended(id, was_read(self.read_at, record)) {
                     Ended::Open(place) => {
-                        if record.counted != 0 {
+                        if record.in_flow_totals != 0 {
                             book_end(flow, record);
                         }
                         place
@@ -318,7 +318,7 @@ impl Accounts {
     ) -> Place {
         let booking = attribute(&mut self.ledger);
         let is_older = record.started == 0;
-        if record.counted != 0 {
+        if record.in_flow_totals != 0 {
             let flow = self.flows.entry(key).or_default();
             *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
             book_end(flow, record);

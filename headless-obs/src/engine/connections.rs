@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
-use headless_obs_ebpf::record::{ExistingRecord, KIND_CLOSED, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, SocketRecord, TcpRecord};
 
 use super::accounts::Booking;
 use super::boring::Prospect;
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Connections that are older than the observer.
-    pub fn adopt(&mut self, now: Time, existing: &[ExistingRecord]) {
+    pub fn adopt(&mut self, now: Time, existing: &[SocketRecord]) {
         for record in existing {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);

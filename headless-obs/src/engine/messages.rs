@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use headless_obs_ebpf::record::DnsRecord;
+use headless_obs_ebpf::ring_record::DnsRecord;
 
 use super::conduct::Reception;
 use super::{Engine, Transport, ip};
@@ -29,8 +29,12 @@ impl Engine {
             client: SocketAddr::new(ip(record.client), record.client_port),
             server: SocketAddr::new(ip(record.server), record.server_port),
         };
-        let segment =
-            Segment { sequence: record.sequence, flags: record.tcp_flags, cut: record.cut, payload };
+        let segment = Segment {
+            sequence: record.sequence,
+            flags: record.tcp_flags,
+            cut: record.truncated_len,
+            payload,
+        };
         // Taken out for as long as it hands messages to the engine that it is part of.
         let mut streams = std::mem::take(&mut self.streams);
         streams.push(Time(record.header.time), key, segment, |message| {
@@ -81,8 +85,8 @@ impl Engine {
                 &self.topology,
                 self.stale_grace,
             );
-            if record.asked > 0 && !self.answers.is_of_search_list(answer) {
-                self.answers.took(service, now.since(Time(record.asked)));
+            if record.queried_at > 0 && !self.answers.is_of_search_list(answer) {
+                self.answers.took(service, now.since(Time(record.queried_at)));
             }
             let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
             if resolution.counts() && !is_empty {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use headless_obs_ebpf::record::TcpRecord;
+use headless_obs_ebpf::ring_record::TcpRecord;
 
 use super::ip;
 use crate::client::Client;

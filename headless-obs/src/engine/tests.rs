@@ -8,9 +8,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::record::{
-    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, KIND_STARTED,
-    TcpRecord,
+use headless_obs_ebpf::ring_record::{
+    DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, KIND_STARTED, SocketRecord, TcpRecord,
 };
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
@@ -118,10 +117,10 @@ impl World {
             server_port: 53,
             protocol,
             tcp_flags: 0,
-            cut: 0,
+            truncated_len: 0,
             sequence: 0,
             _pad: 0,
-            asked: 0,
+            queried_at: 0,
         }
     }
 
@@ -162,7 +161,7 @@ impl World {
             comm,
             tgid: client.into(),
             reason: reason::NONE,
-            counted: 1,
+            in_flow_totals: 1,
             _end: 0,
         })
     }

@@ -1,6 +1,6 @@
 //! The engine's events for those who follow them.
 
-use headless_obs_ebpf::record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 
 use super::{Engine, Transport, ip};
 use crate::attribution::{Outcome, Unattributed};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use headless_obs_ebpf::question::Asked;
+use headless_obs_ebpf::dns_query::PendingQuery;
 
 use super::{Engine, ip};
 use crate::client::Role;
@@ -21,7 +21,7 @@ pub(super) type Silences = BTreeMap<(String, String), u64>;
 
 impl Engine {
     /// Nobody answered a question in time.
-    pub fn on_unanswered(&mut self, asked: &Asked) {
+    pub fn on_unanswered(&mut self, asked: &PendingQuery) {
         let client = self.clients.identify(&self.topology, asked.cgroup, ip(asked.client), &[]);
         if client.role == Role::Elsewhere {
             return;

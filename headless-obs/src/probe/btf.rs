@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use btf_rs::{Btf, Member, Struct, Type};
-use headless_obs_ebpf::names::SockOffsets;
+use headless_obs_ebpf::offsets::SockOffsets;
 
 use super::ProbeError;
 

@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::ProbeError;
-use super::mounts::{View, widest_cgroup2};
+use super::cgroup_mount::{CgroupView, widest_cgroup2};
 
 /// Held by the one that observes below a root; it ends with the process, however that ends.
 #[derive(Debug)]
-pub struct Claim {
+pub struct RootLock {
     _locked: File,
 }
 
@@ -87,11 +87,11 @@ impl CgroupRoot {
     ///
     /// # Errors
     /// The directory cannot be locked.
-    pub fn claim(&self) -> std::io::Result<Option<Claim>> {
+    pub fn claim(&self) -> std::io::Result<Option<RootLock>> {
         // That of a private mount is no descriptor that could be locked.
         let file = File::open(&self.path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Claim { _locked: file })),
+            Ok(()) => Ok(Some(RootLock { _locked: file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -133,7 +133,7 @@ impl CgroupRoot {
 
 /// Whether a view shows nothing but the container that this process is in: the view begins at the process's own
 /// cgroup, and that is not the top of the machine's hierarchy, which alone has no type.
-pub fn is_own_container(view: &View) -> bool {
+pub fn is_own_container(view: &CgroupView) -> bool {
     view.above == 0
         && view.point.join("cgroup.type").exists()
         && fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.lines().any(|line| line == "0::/"))

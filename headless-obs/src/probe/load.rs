@@ -7,18 +7,18 @@ use aya::programs::{
 };
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
-use headless_obs_ebpf::names::{
-    BORING, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, MAX_DNS_PORTS, RING_WATERMARK, SOCK_OFFSETS,
-    SockOffsets, TCP_STATE, TCP_STATE_AGAIN, TCP_STATE_CLASSIC, TRACEPOINT_OFFSETS, TRACKED,
-    TracepointOffsets,
+use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::ring_record::SocketRecord;
+use headless_obs_ebpf::symbols::{
+    CONNECTIONS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, IGNORED_DESTS, MAX_DNS_PORTS,
+    RING_WATERMARK, SOCK_OFFSETS, TCP_STATE, TCP_STATE_CLASSIC, TCP_STATE_FALLBACK, TRACEPOINT_OFFSETS,
 };
-use headless_obs_ebpf::record::ExistingRecord;
 use tracing::{info, warn};
 
-use super::pod::AsPod;
-use super::privileges::{not_permitted, sees_itself_alone};
-use super::skipped::Skipped;
-use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, existing, tracefs};
+use super::aya_pod::AsPod;
+use super::privilege_check::{not_permitted, sees_only_own_processes};
+use super::recursion_misses::RecursionMisses;
+use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, iter_sockets, tracefs};
 
 /// The kernel object, embedded at build time; empty if it was left out.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/headless-obs.bpf.o"));
@@ -37,11 +37,11 @@ pub struct Loaded {
     /// Where cgroups are.
     pub cgroups: CgroupRoot,
     /// Connections that were open before.
-    pub existing: Vec<ExistingRecord>,
+    pub existing: Vec<SocketRecord>,
     /// Probe → hook.
     pub hooks: Hooks,
     /// Changes of state that were not seen.
-    skipped: Skipped,
+    recursion_misses: RecursionMisses,
     /// Holds programs and links.
     _ebpf: Ebpf,
 }
@@ -50,7 +50,7 @@ impl Loaded {
     /// The kernel's counters by name: those of the programs, and `tcp_skipped`, which the kernel keeps itself.
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         let mut counters = self.maps.counters();
-        counters.insert("tcp_skipped", self.skipped.count());
+        counters.insert("tcp_skipped", self.recursion_misses.count());
         counters
     }
 }
@@ -128,8 +128,8 @@ fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
         .override_global(aya_log::LEVEL, &log_level, false)
         .map_max_entries(EVENTS, options.ring_bytes)
         .map_max_entries(FLOWS, options.max_flows)
-        .map_max_entries(TRACKED, options.max_connections)
-        .map_max_entries(BORING, options.max_boring)
+        .map_max_entries(CONNECTIONS, options.max_connections)
+        .map_max_entries(IGNORED_DESTS, options.max_ignored)
         .load(OBJECT)
         .map_err(explain)
 }
@@ -148,7 +148,7 @@ fn finish(
     let mut maps = Maps::take(&mut ebpf, options)?;
     // Questions first: what is asked from here on may be answered once answers are seen.
     let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
-        .and_then(|()| maps.refuse_unasked());
+        .and_then(|()| maps.require_queries());
     attach_skb(&mut ebpf, DNS_INGRESS, &cgroups, CgroupSkbAttachType::Ingress)?;
     let mut hooks = Hooks::from([
         ("dns".to_owned(), "cgroup_skb".to_owned()),
@@ -164,8 +164,8 @@ fn finish(
     }
     let adopted = match kernel_btf {
         None => Err(ProbeError::NoBtf),
-        Some(_) if sees_itself_alone() => Err(ProbeError::OwnProcesses),
-        Some(kernel_btf) => existing::adopt(&mut ebpf, kernel_btf, &mut maps),
+        Some(_) if sees_only_own_processes() => Err(ProbeError::OwnProcesses),
+        Some(kernel_btf) => iter_sockets::import(&mut ebpf, kernel_btf, &mut maps),
     };
     let existing = match adopted {
         Ok(existing) => {
@@ -181,7 +181,7 @@ fn finish(
         forward_log(&mut ebpf);
     }
     // With tp_btf the second program sees what the first one is left out at.
-    let skipped = Skipped::of(ebpf.program(TCP_STATE_CLASSIC).filter(|_| tcp != "tp_btf"));
+    let recursion_misses = RecursionMisses::of(ebpf.program(TCP_STATE_CLASSIC).filter(|_| tcp != "tp_btf"));
     let ring = ebpf
         .take_map(EVENTS)
         .ok_or(ProbeError::Refused { what: EVENTS, why: "not in the kernel object".to_owned() })?
@@ -189,7 +189,7 @@ fn finish(
         .map_err(|error: aya::maps::MapError| ProbeError::Refused { what: EVENTS, why: error.to_string() })?;
     let (path, how) = cgroups.describe();
     info!(tcp, cgroup = %path.display(), how, existing = existing.len(), "probes attached");
-    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, skipped, _ebpf: ebpf })
+    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, recursion_misses, _ebpf: ebpf })
 }
 
 fn attach_skb(
@@ -208,7 +208,7 @@ fn attach_skb(
 
 fn attach_tp_btf(ebpf: &mut Ebpf, kernel_btf: &Btf) -> Result<(), ProbeError> {
     // Those that are attached first run first.
-    for name in [TCP_STATE, TCP_STATE_AGAIN] {
+    for name in [TCP_STATE, TCP_STATE_FALLBACK] {
         let program: &mut BtfTracePoint = program(ebpf, name)?;
         let attached = program.load("inet_sock_set_state", kernel_btf).and_then(|()| program.attach());
         attached.map(drop).map_err(refused(name))?;

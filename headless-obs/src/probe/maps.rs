@@ -1,15 +1,15 @@
-//! The maps that user space reads and writes: FLOWS, TRACKED, BORING, ASKED, COUNTERS.
+//! The maps that user space reads and writes: FLOWS, CONNECTIONS, IGNORED_DESTS, PENDING_QUERIES, COUNTERS.
 
 use std::collections::BTreeMap;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use headless_obs_ebpf::dns_query::{ANSWERED, CLIENT_ENDED, PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
-use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED};
-use headless_obs_ebpf::record::TcpRecord;
-use headless_obs_ebpf::{Address, counters, names};
+use headless_obs_ebpf::ring_record::TcpRecord;
+use headless_obs_ebpf::{Address, counters, symbols};
 
-use super::pod::AsPod;
+use super::aya_pod::AsPod;
 use super::{Options, ProbeError};
 
 /// Fail instead of replacing.
@@ -24,10 +24,10 @@ pub type Flow = (FlowKey, FlowTotals);
 /// The maps, and how large they are.
 pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
-    tracked: HashMap<MapData, u64, AsPod<TcpRecord>>,
-    boring: HashMap<MapData, Address, u8>,
-    asked: HashMap<MapData, AsPod<AskedKey>, AsPod<Asked>>,
-    asked_only: Array<MapData, u32>,
+    connections: HashMap<MapData, u64, AsPod<TcpRecord>>,
+    ignored: HashMap<MapData, Address, u8>,
+    pending_queries: HashMap<MapData, AsPod<QueryKey>, AsPod<PendingQuery>>,
+    require_query: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     capacities: BTreeMap<&'static str, u32>,
 }
@@ -40,16 +40,20 @@ impl Maps {
         };
         let refused = |what| move |error: MapError| ProbeError::Refused { what, why: error.to_string() };
         Ok(Self {
-            flows: map(names::FLOWS)?.try_into().map_err(refused(names::FLOWS))?,
-            tracked: map(names::TRACKED)?.try_into().map_err(refused(names::TRACKED))?,
-            boring: map(names::BORING)?.try_into().map_err(refused(names::BORING))?,
-            asked: map(names::ASKED)?.try_into().map_err(refused(names::ASKED))?,
-            asked_only: map(names::ASKED_ONLY)?.try_into().map_err(refused(names::ASKED_ONLY))?,
-            counters: map(names::COUNTERS)?.try_into().map_err(refused(names::COUNTERS))?,
+            flows: map(symbols::FLOWS)?.try_into().map_err(refused(symbols::FLOWS))?,
+            connections: map(symbols::CONNECTIONS)?.try_into().map_err(refused(symbols::CONNECTIONS))?,
+            ignored: map(symbols::IGNORED_DESTS)?.try_into().map_err(refused(symbols::IGNORED_DESTS))?,
+            pending_queries: map(symbols::PENDING_QUERIES)?
+                .try_into()
+                .map_err(refused(symbols::PENDING_QUERIES))?,
+            require_query: map(symbols::REQUIRE_QUERY)?
+                .try_into()
+                .map_err(refused(symbols::REQUIRE_QUERY))?,
+            counters: map(symbols::COUNTERS)?.try_into().map_err(refused(symbols::COUNTERS))?,
             capacities: BTreeMap::from([
-                (names::FLOWS, options.max_flows),
-                (names::TRACKED, options.max_connections),
-                (names::BORING, options.max_boring),
+                (symbols::FLOWS, options.max_flows),
+                (symbols::CONNECTIONS, options.max_connections),
+                (symbols::IGNORED_DESTS, options.max_ignored),
             ]),
         })
     }
@@ -72,49 +76,52 @@ impl Maps {
 
     /// Tracks a connection that is older than the daemon; false if it is tracked already or there is no room.
     pub(super) fn track(&mut self, socket: u64, tracked: TcpRecord) -> bool {
-        self.tracked.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
+        self.connections.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
     }
 
     /// Stops tracking what [`track`](Self::track) started; false if the kernel had done so already, or tracks another
     /// connection of this socket by now.
     pub(super) fn untrack(&mut self, socket: u64) -> bool {
-        let is_ours = self.tracked.get(&socket, 0).is_ok_and(|tracked| tracked.0.started == 0);
-        is_ours && self.tracked.remove(&socket).is_ok()
+        let is_ours = self.connections.get(&socket, 0).is_ok_and(|tracked| tracked.0.started == 0);
+        is_ours && self.connections.remove(&socket).is_ok()
     }
 
-    /// Declares a destination boring; false if there is no room.
-    pub fn bore(&mut self, address: Address) -> bool {
-        self.boring.insert(address, 1, 0).is_ok()
+    /// Puts a destination on the kernel's ignore list; false if there is no room.
+    pub fn ignore(&mut self, address: Address) -> bool {
+        self.ignored.insert(address, 1, 0).is_ok()
     }
 
-    /// A destination matters again.
-    pub fn unbore(&mut self, address: Address) {
+    /// Takes a destination off the ignore list.
+    pub fn unignore(&mut self, address: Address) {
         // It may not be there.
-        let _ = self.boring.remove(&address);
+        let _ = self.ignored.remove(&address);
     }
 
-    /// From now on only answers to what is in ASKED are told.
-    pub(super) fn refuse_unasked(&mut self) -> Result<(), ProbeError> {
+    /// From now on only answers to what is in PENDING_QUERIES are told.
+    pub(super) fn require_queries(&mut self) -> Result<(), ProbeError> {
         let refused =
-            |error: MapError| ProbeError::Refused { what: names::ASKED_ONLY, why: error.to_string() };
-        self.asked_only.set(0, 1, 0).map_err(refused)
+            |error: MapError| ProbeError::Refused { what: symbols::REQUIRE_QUERY, why: error.to_string() };
+        self.require_query.set(0, 1, 0).map_err(refused)
     }
 
     /// Takes out the questions that were asked before a moment of the monotonic clock and that nobody answered. Entries
     /// that change meanwhile may be passed over until the next time.
-    pub fn take_unanswered(&mut self, before: u64) -> Vec<Asked> {
+    pub fn take_unanswered(&mut self, before: u64) -> Vec<PendingQuery> {
         // A walk begins anew when the entry it stands at goes: as many steps as there is room for are enough.
-        let most = usize::try_from(names::MAX_ASKED).unwrap_or(usize::MAX);
-        let is_over = |asked: &Asked, key: &AskedKey| {
-            asked.time < before && (key.protocol != TCP || asked.state & CLIENT_ENDED != 0)
+        let most = usize::try_from(symbols::MAX_PENDING_QUERIES).unwrap_or(usize::MAX);
+        let is_over = |query: &PendingQuery, key: &QueryKey| {
+            query.time < before && (key.protocol != TCP || query.state & CLIENT_ENDED != 0)
         };
-        let walk = self.asked.iter().take(most).filter_map(Result::ok);
-        let over: Vec<_> = walk.filter(|(key, asked)| is_over(&asked.0, &key.0)).collect();
+        let walk = self.pending_queries.iter().take(most).filter_map(Result::ok);
+        let over: Vec<_> = walk.filter(|(key, query)| is_over(&query.0, &key.0)).collect();
         let mut unanswered = Vec::new();
-        for (key, asked) in over {
+        for (key, query) in over {
             // What is gone by now was answered at the last moment.
-            if self.asked.remove(&key).is_ok() && key.0.protocol != TCP && asked.0.state & ANSWERED == 0 {
-                unanswered.push(asked.0);
+            if self.pending_queries.remove(&key).is_ok()
+                && key.0.protocol != TCP
+                && query.0.state & ANSWERED == 0
+            {
+                unanswered.push(query.0);
             }
         }
         unanswered
@@ -136,11 +143,11 @@ impl Maps {
     }
 
     /// Map → entries in use and capacity. Walks the keys: not for the hot path.
-    pub fn fill(&self) -> BTreeMap<&'static str, (u64, u64)> {
+    pub fn usage(&self) -> BTreeMap<&'static str, (u64, u64)> {
         let used = BTreeMap::from([
-            (names::FLOWS, self.flows.keys().count()),
-            (names::TRACKED, self.tracked.keys().count()),
-            (names::BORING, self.boring.keys().count()),
+            (symbols::FLOWS, self.flows.keys().count()),
+            (symbols::CONNECTIONS, self.connections.keys().count()),
+            (symbols::IGNORED_DESTS, self.ignored.keys().count()),
         ]);
         self.capacities
             .iter()

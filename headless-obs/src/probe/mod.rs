@@ -1,7 +1,7 @@
 //! The kernel side seen from user space: load the programs, attach them, read what they report.
 //!
 //! In: [`Options`]. Out: [`Record`]s from the ring, totals from FLOWS, counters, and the addresses that user space
-//! declares boring. The only place outside the kernel programs with `unsafe` code.
+//! asks the kernel to ignore. The only place outside the kernel programs with `unsafe` code.
 //!
 //! Invariants: everything is held by file descriptors, so the kernel removes programs, maps and private mounts when
 //! the process ends, however it ends. A probe that cannot be attached is reported with the reason; the rest goes on.
@@ -14,29 +14,29 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+mod aya_pod;
 mod btf;
-mod capabilities;
 mod cgroup;
-mod existing;
+mod cgroup_mount;
+mod drop_capabilities;
+mod iter_sockets;
 mod load;
+mod malloc_trim;
 mod maps;
-mod memory;
-mod mounts;
-mod pod;
-mod privileges;
+mod privilege_check;
 mod record;
+mod recursion_misses;
 mod ring;
-mod skipped;
 mod tracefs;
 
 pub use btf::VMLINUX;
-pub use capabilities::{GivenUp, as_a_helper, give_up};
-pub use cgroup::{CgroupRoot, Claim, is_own_container};
+pub use cgroup::{CgroupRoot, RootLock, is_own_container};
+pub use cgroup_mount::{CgroupView, widest_cgroup2};
+pub use drop_capabilities::{DroppedCapabilities, drop_capabilities, drop_helper_capabilities};
 pub use load::{Loaded, load, object};
+pub use malloc_trim::trim_heap;
 pub use maps::{Flow, Maps};
-pub use memory::give_back;
-pub use mounts::{View, widest_cgroup2};
-pub use privileges::{missing_capabilities, numbers_processes_as_the_kernel, sees_itself_alone};
+pub use privilege_check::{is_in_initial_pid_namespace, missing_capabilities, sees_only_own_processes};
 pub use record::Record;
 pub use ring::Ring;
 pub use tracefs::is_mounted as tracefs_is_mounted;
@@ -56,7 +56,7 @@ pub enum TcpHook {
 /// What to load, and how large.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Source ports of DNS servers; at most [`headless_obs_ebpf::names::MAX_DNS_PORTS`].
+    /// Source ports of DNS servers; at most [`headless_obs_ebpf::symbols::MAX_DNS_PORTS`].
     pub dns_ports: Vec<u16>,
     /// Which hook observes connections.
     pub tcp_hook: TcpHook,
@@ -64,10 +64,10 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Entries of FLOWS.
     pub max_flows: u32,
-    /// Entries of TRACKED.
+    /// Entries of CONNECTIONS.
     pub max_connections: u32,
-    /// Entries of BORING.
-    pub max_boring: u32,
+    /// Entries of IGNORED_DESTS.
+    pub max_ignored: u32,
     /// Root of the cgroup2 hierarchy; found if not given.
     pub cgroup: Option<PathBuf>,
     /// Log what the programs cannot do, through aya-log.
@@ -82,7 +82,7 @@ impl Default for Options {
             ring_bytes: 1 << 20,
             max_flows: 1 << 16,
             max_connections: 1 << 16,
-            max_boring: 1 << 14,
+            max_ignored: 1 << 14,
             cgroup: None,
             kernel_log: false,
         }

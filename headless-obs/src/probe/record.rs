@@ -2,8 +2,8 @@
 //!
 //! Invariant: a record shorter than its type, or of an unknown kind, is refused, never read past its end.
 
-use headless_obs_ebpf::record::{
-    DnsRecord, ExistingRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, TcpRecord,
+use headless_obs_ebpf::ring_record::{
+    DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord,
 };
 
 /// One record of the ring.
@@ -28,7 +28,7 @@ unsafe impl Plain for DnsRecord {}
 // SAFETY: as above.
 unsafe impl Plain for TcpRecord {}
 // SAFETY: as above.
-unsafe impl Plain for ExistingRecord {}
+unsafe impl Plain for SocketRecord {}
 
 /// The first bytes of `bytes` as a `T`, and the rest.
 fn take<T: Plain>(bytes: &[u8]) -> Option<(T, &[u8])> {
@@ -56,7 +56,7 @@ impl<'a> Record<'a> {
 
 /// Everything the iterator over open sockets wrote.
 #[cfg(feature = "shell")]
-pub(super) fn existing(mut bytes: &[u8]) -> Vec<ExistingRecord> {
+pub(super) fn socket_records(mut bytes: &[u8]) -> Vec<SocketRecord> {
     let mut records = Vec::new();
     while let Some((record, rest)) = take(bytes) {
         records.push(record);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
-use headless_obs_ebpf::record::WAKE_PERIOD;
+use headless_obs_ebpf::ring_record::WAKE_PERIOD;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};

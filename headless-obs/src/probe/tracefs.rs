@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use headless_obs_ebpf::names::TracepointOffsets;
+use headless_obs_ebpf::offsets::TracepointOffsets;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
 use super::ProbeError;
-use super::privileges::not_permitted;
+use super::privilege_check::not_permitted;
 
 /// Where aya and everybody else look for it.
 const TRACEFS: &str = "/sys/kernel/tracing";

@@ -30,7 +30,7 @@ pub(crate) enum Hook {
 pub(crate) struct Held {
     /// Ids of programs.
     pub(crate) programs: BTreeSet<u32>,
-    /// Hooks that the floor knows.
+    /// Hooks that the baseline knows.
     pub(crate) hooks: BTreeSet<Hook>,
 }
 

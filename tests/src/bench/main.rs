@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what observers add to connections, DNS exchanges and packets, each beside the others.
 //!
-//! In: `--quick`, `--peer NAME=COMMAND`; `HEADLESS_OBS_BIN`, `HEADLESS_OBS_FLOOR`. Out: on stdout one JSON object with
+//! In: `--quick`, `--peer NAME=COMMAND`; `HEADLESS_OBS_BIN`, `HEADLESS_OBS_NOOP`. Out: on stdout one JSON object with
 //! every sample of every round; on stderr what is being done. xtask makes figures of it. The same program is client,
 //! server and DNS server inside the pods (`inside ROLE`).
 //!
@@ -9,10 +9,10 @@
 #![deny(unsafe_code)]
 
 mod bpf;
-mod floor;
 mod inside;
 mod ladder;
 mod machine;
+mod noop_baseline;
 mod packets;
 mod plan;
 mod priority;
@@ -119,7 +119,7 @@ fn measure(options: &Options) -> Result<()> {
     writeln!(stdout(), "{report}").context("nobody reads the result")
 }
 
-/// Starts the daemon once: tells which hooks the floor has to have.
+/// Starts the daemon once: tells which hooks the baseline has to have.
 fn rehearse(stage: &mut Stage) -> Result<BTreeSet<Hook>> {
     let running = Tool::Observer.start(stage, &Held::usual())?;
     let hooks = running.held().hooks;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use lab::{Observer, ObserverSpec, Program};
 
 use crate::bpf::{Held, Hook, are_gone};
-use crate::floor::Floor;
+use crate::noop_baseline::NoopBaseline;
 use crate::stage::Stage;
 use crate::usage::tree;
 use crate::words::Words;
@@ -68,7 +68,7 @@ pub(crate) enum Tool {
 /// A tool at work; it ends when this is dropped.
 pub(crate) enum Running {
     Nothing,
-    Empty { _floor: Floor },
+    Empty { _baseline: NoopBaseline },
     Observer(Observer),
     Program(Program),
 }
@@ -91,11 +91,11 @@ impl Tool {
         }
     }
 
-    /// Starts it and waits until it is at work. `hooks`: where the floor attaches.
+    /// Starts it and waits until it is at work. `hooks`: where the baseline attaches.
     pub(crate) fn start(&self, stage: &Stage, hooks: &BTreeSet<Hook>) -> Result<Running> {
         Ok(match self {
             Self::Nothing => Running::Nothing,
-            Self::Empty => Running::Empty { _floor: Floor::attach(hooks, stage.cgroup_root()?)? },
+            Self::Empty => Running::Empty { _baseline: NoopBaseline::attach(hooks, stage.cgroup_root()?)? },
             Self::Observer => Running::Observer(observer(stage, &stage.topology)?),
             Self::Bpftrace => settled(stage.lab.exec(&["unshare", "--mount", "sh", "-c", BPFTRACE])?)?,
             Self::Tcpdump => settled(stage.node.exec(TCPDUMP)?)?,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::thread;
 use std::time::{Duration, Instant};
 
-use headless_obs_ebpf::names::MAX_ASKED;
+use headless_obs_ebpf::symbols::MAX_PENDING_QUERIES;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -66,8 +66,8 @@ fn receive(kernel: &mut Kernel, client: &UdpSocket, message: &[u8]) -> Outcome {
 fn told(outcome: &Outcome, message: &[u8]) -> u64 {
     let [(record, payload)] = &outcome.records[..] else { panic!("{outcome:?}") };
     assert_eq!((payload.as_slice(), outcome.counted.len()), (message, 0), "{outcome:?}");
-    assert!(record.asked > 0 && record.asked <= record.header.time, "{record:?}");
-    record.asked
+    assert!(record.queried_at > 0 && record.queried_at <= record.header.time, "{record:?}");
+    record.queried_at
 }
 
 #[track_caller]
@@ -90,12 +90,12 @@ fn the_answer_to_a_question_is_told_once() {
                 client.send_to(&question, at).unwrap();
             }
             let (_, from) = server.recv_from(&mut [0; 512]).unwrap();
-            let entries = kernel.asked();
+            let entries = kernel.pending_queries();
             assert_eq!(entries.len(), 1, "{entries:?}");
             server.send_to(&answer, from).unwrap();
             let asked = told(&receive(&mut kernel, &client, &answer), &answer);
             assert_eq!(asked, entries[0].time, "{at}, connected: {is_connected}");
-            assert_eq!(kernel.asked(), [], "{at}, connected: {is_connected}");
+            assert_eq!(kernel.pending_queries(), [], "{at}, connected: {is_connected}");
             server.send_to(&answer, from).unwrap();
             refused(&receive(&mut kernel, &client, &answer), "dns_not_asked");
         }
@@ -139,7 +139,7 @@ fn several_servers_may_be_asked_at_once_and_one_of_them_twice() {
     for server in servers.iter().chain([&servers[1]]) {
         client.send_to(&question, server.local_addr().unwrap()).unwrap();
     }
-    let entries = kernel.asked();
+    let entries = kernel.pending_queries();
     assert_eq!((entries.len(), entries[0].ports), (1, [port; 3]), "one question");
     // There is room for three.
     for (server, is_known) in servers.iter().zip([true, true, true, false]).rev() {
@@ -151,7 +151,7 @@ fn several_servers_may_be_asked_at_once_and_one_of_them_twice() {
             refused(&outcome, "dns_other_server");
         }
     }
-    assert_eq!(kernel.asked(), []);
+    assert_eq!(kernel.pending_queries(), []);
 }
 
 #[test]
@@ -159,12 +159,12 @@ fn the_oldest_question_goes_when_there_is_no_room() {
     let (server, mut kernel) = watched(V4);
     let client = client(V4);
     let here = SocketAddr::new(V4, port(&client));
-    let last = u16::try_from(MAX_ASKED + 4096).unwrap();
+    let last = u16::try_from(MAX_PENDING_QUERIES + 4096).unwrap();
     for id in 0..=last {
         client.send_to(&ask_and_answer(id)[0], server.local_addr().unwrap()).unwrap();
     }
-    let held = kernel.asked().len();
-    assert!(held <= MAX_ASKED as usize && held > MAX_ASKED as usize / 2, "{held}");
+    let held = kernel.pending_queries().len();
+    assert!(held <= MAX_PENDING_QUERIES as usize && held > MAX_PENDING_QUERIES as usize / 2, "{held}");
     let [_, answer] = ask_and_answer(0);
     server.send_to(&answer, here).unwrap();
     refused(&receive(&mut kernel, &client, &answer), "dns_not_asked");
@@ -176,8 +176,8 @@ fn the_oldest_question_goes_when_there_is_no_room() {
 /// Waits until no question and no stream is known.
 fn forgotten(kernel: &Kernel) {
     let end = Instant::now() + Duration::from_secs(10);
-    while !kernel.asked().is_empty() {
-        assert!(Instant::now() < end, "{:?}", kernel.asked());
+    while !kernel.pending_queries().is_empty() {
+        assert!(Instant::now() < end, "{:?}", kernel.pending_queries());
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -199,7 +199,7 @@ fn a_stream_is_told_to_who_began_it() {
             let outcome = kernel.take();
             let payload: Vec<u8> = outcome.records.iter().flat_map(|(_, payload)| payload.clone()).collect();
             assert_eq!((payload, outcome.counted), (sent, [].into()));
-            assert_eq!(kernel.asked().len(), 1);
+            assert_eq!(kernel.pending_queries().len(), 1);
             if is_client_first {
                 client.shutdown(std::net::Shutdown::Write).unwrap();
                 // Half closed, it still listens.
@@ -238,7 +238,7 @@ fn who_connects_from_a_dns_port_tells_nothing() {
     stream.read_exact(&mut received).unwrap();
     assert_eq!(received, message);
     refused(&kernel.take(), "dns_not_asked");
-    assert_eq!(kernel.asked(), []);
+    assert_eq!(kernel.pending_queries(), []);
 }
 
 #[test]

@@ -28,18 +28,18 @@ use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, TestRun, T
 use aya::{Ebpf, EbpfLoader};
 use headless_obs::probe::{CgroupRoot, Record, object};
 use headless_obs_ebpf::counters;
-use headless_obs_ebpf::names::{
-    ASKED, ASKED_ONLY, COUNTERS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, MAX_DNS_PORTS,
+use headless_obs_ebpf::dns_query::{MAX_SERVERS, PendingQuery, QueryKey};
+use headless_obs_ebpf::ring_record::DnsRecord;
+use headless_obs_ebpf::symbols::{
+    COUNTERS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, MAX_DNS_PORTS, PENDING_QUERIES, REQUIRE_QUERY,
 };
-use headless_obs_ebpf::question::{Asked, AskedKey, MAX_SERVERS};
-use headless_obs_ebpf::record::DnsRecord;
 
 /// The program, its ring and its counters.
 struct Kernel {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
-    asked: HashMap<MapData, [u8; size_of::<AskedKey>()], [u8; size_of::<Asked>()]>,
+    pending_queries: HashMap<MapData, [u8; size_of::<QueryKey>()], [u8; size_of::<PendingQuery>()]>,
     /// Counters as they were last read.
     seen: BTreeMap<&'static str, u64>,
 }
@@ -97,8 +97,8 @@ impl Kernel {
             .unwrap();
         let ring = ebpf.take_map(EVENTS).unwrap().try_into().unwrap();
         let counters = ebpf.take_map(COUNTERS).unwrap().try_into().unwrap();
-        let asked = ebpf.take_map(ASKED).unwrap().try_into().unwrap();
-        let mut kernel = Self { ebpf, ring, counters, asked, seen: BTreeMap::new() };
+        let pending_queries = ebpf.take_map(PENDING_QUERIES).unwrap().try_into().unwrap();
+        let mut kernel = Self { ebpf, ring, counters, pending_queries, seen: BTreeMap::new() };
         kernel.program(DNS_INGRESS).load().unwrap();
         kernel.program(DNS_EGRESS).load().unwrap();
         kernel
@@ -125,20 +125,24 @@ impl Kernel {
     }
 
     fn refuse_unasked(&mut self) {
-        let mut switch: Array<_, u32> = self.ebpf.map_mut(ASKED_ONLY).unwrap().try_into().unwrap();
+        let mut switch: Array<_, u32> = self.ebpf.map_mut(REQUIRE_QUERY).unwrap().try_into().unwrap();
         switch.set(0, 1, 0).unwrap();
     }
 
     /// The questions and streams that it knows of.
-    fn asked(&self) -> Vec<Entry> {
-        self.asked.iter().map(Result::unwrap).map(|(key, value)| Entry::read(&key, &value)).collect()
+    fn pending_queries(&self) -> Vec<Entry> {
+        self.pending_queries
+            .iter()
+            .map(Result::unwrap)
+            .map(|(key, value)| Entry::read(&key, &value))
+            .collect()
     }
 
     /// The same; it knows of none any more.
     fn take_asked(&mut self) -> Vec<Entry> {
-        let entries = self.asked();
-        let keys: Vec<_> = self.asked.keys().map(Result::unwrap).collect();
-        keys.iter().for_each(|key| self.asked.remove(key).unwrap());
+        let entries = self.pending_queries();
+        let keys: Vec<_> = self.pending_queries.keys().map(Result::unwrap).collect();
+        keys.iter().for_each(|key| self.pending_queries.remove(key).unwrap());
         entries
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use headless_obs_ebpf::record::{DNS_CHUNKS, DNS_MAX, DnsRecord};
+use headless_obs_ebpf::ring_record::{DNS_CHUNKS, DNS_MAX, DnsRecord};
 
 use crate::Outcome;
 
@@ -159,7 +159,7 @@ impl Told {
         for (place, ((record, payload), chunk)) in records.iter().zip(&chunks).enumerate() {
             let is_last = place + 1 == chunks.len();
             assert_eq!(payload, chunk);
-            assert_eq!(usize::from(record.cut), if is_last { cut } else { 0 });
+            assert_eq!(usize::from(record.truncated_len), if is_last { cut } else { 0 });
             assert_eq!((record.server, record.client), (self.server.octets(), self.client.octets()));
             assert_eq!((record.server_port, record.client_port), (self.server_port, self.client_port));
             assert_eq!((record.protocol, record._pad), (self.protocol, 0));

@@ -10,7 +10,7 @@ use headless_obs::engine::{self, Engine, KernelState};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
 
-use headless_obs_ebpf::record::DnsRecord;
+use headless_obs_ebpf::ring_record::DnsRecord;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -73,8 +73,12 @@ impl Road {
             if record.protocol == 17 {
                 account.decode(payload);
             } else {
-                let segment =
-                    Segment { sequence: record.sequence, flags: record.tcp_flags, cut: record.cut, payload };
+                let segment = Segment {
+                    sequence: record.sequence,
+                    flags: record.tcp_flags,
+                    cut: record.truncated_len,
+                    payload,
+                };
                 self.streams
                     .push(Time(record.header.time), key(record), segment, |message| account.decode(message));
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams};
 use headless_obs::time::Time;
-use headless_obs_ebpf::record::{DNS_MAX, DnsRecord};
+use headless_obs_ebpf::ring_record::{DNS_MAX, DnsRecord};
 use socket2::SockRef;
 
 use crate::Kernel;
@@ -48,7 +48,7 @@ fn send(kernel: &mut Kernel, server: &UdpSocket, client: &UdpSocket, length: usi
     }
     let [(record, payload)] = &outcome.records[..] else { panic!("{length} bytes to {to}: {outcome:?}") };
     assert_eq!(
-        (usize::from(record.cut), &payload[..]),
+        (usize::from(record.truncated_len), &payload[..]),
         (cut, &message[..length - cut]),
         "{length} bytes to {to}"
     );
@@ -126,8 +126,12 @@ fn exchange(
     let mut messages = Vec::new();
     let key = StreamKey { cgroup: 1, client: server, server };
     for (record, payload) in &outcome.records {
-        let segment =
-            Segment { sequence: record.sequence, flags: record.tcp_flags, cut: record.cut, payload };
+        let segment = Segment {
+            sequence: record.sequence,
+            flags: record.tcp_flags,
+            cut: record.truncated_len,
+            payload,
+        };
         streams.push(Time(record.header.time), key, segment, |message| messages.push(message.to_vec()));
     }
     (outcome.records.into_iter().map(|(record, _)| record).collect(), messages, streams.stats())

@@ -1,4 +1,4 @@
-//! Samples to figures: what is added compared with nothing or with the floor, round by round; then median and spread.
+//! Samples to figures: what is added compared with nothing or with the baseline, round by round; then median and spread.
 //!
 //! Rounds are compared with themselves only: what else the machine does differs more from round to round than most
 //! observers cost.
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_compared_with_the_floor() {
+    fn a_packet_is_compared_with_the_baseline() {
         let rows = rows(&measured(&[
             (0, "empty", "kernel_ns_per_tcp_packet", 20.0),
             (0, "headless-obs", "kernel_ns_per_tcp_packet", 27.5),

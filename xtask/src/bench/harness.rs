@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds daemon, floor and the measuring program, runs that with root, makes figures of what it
+//! `cargo xtask bench`: builds daemon, no-op programs and the measuring program, runs that with root, makes figures of what it
 //! measured, prints them and writes them into docs/benchmarks.md.
 //!
 //! The standard output has the figures alone. The exit code tells of headless-obs: others may fail.
@@ -54,9 +54,9 @@ pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
             say(&format!("{} is not measured: {error:#}", peer.0));
         }
     }
-    let floor = [("HEADLESS_OBS_FLOOR", build_ebpf::floor().into_os_string())];
+    let noop = [("HEADLESS_OBS_NOOP", build_ebpf::noop_object().into_os_string())];
     let measured =
-        process::output(&mut Program::Bench.command(Daemon::Shipped, &arguments(options), floor)?)?;
+        process::output(&mut Program::Bench.command(Daemon::Shipped, &arguments(options), noop)?)?;
     let measured: Measured = serde_json::from_str(&measured).context("cannot read the measurements")?;
 
     let rows = figures::rows(&measured);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::config::TcpHook;
 use crate::expose::check::Check;
-use crate::probe::{View, missing_capabilities};
+use crate::probe::{CgroupView, missing_capabilities};
 
 /// Types of the running kernel.
 pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -110,7 +110,7 @@ pub(super) fn lockdown(modes: &str) -> Check {
 
 /// The cgroup2 hierarchy, from the mount table. `view` is what is seen most of, if anything, and whether it is no more
 /// than the container that this runs in.
-pub(super) fn cgroup(view: Option<(&View, bool)>, mounts: &str, filesystems: &str) -> Check {
+pub(super) fn cgroup(view: Option<(&CgroupView, bool)>, mounts: &str, filesystems: &str) -> Check {
     let name = "cgroup2";
     match view {
         Some((view, true)) => Check::fail(
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn cgroups() {
-        let view = View { point: "/sys/fs/cgroup".into(), above: 0 };
+        let view = CgroupView { point: "/sys/fs/cgroup".into(), above: 0 };
         check(cgroup(Some((&view, false)), "", SYSTEMS), Ok, "/sys/fs/cgroup");
         let v1 = "32 29 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
         check(cgroup(Some((&view, false)), v1, SYSTEMS), Ok, "/sys/fs/cgroup, together with version 1");

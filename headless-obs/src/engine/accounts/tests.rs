@@ -9,7 +9,7 @@ use crate::attribution::{Target, Told};
 use crate::client::WorkloadId;
 use crate::meaning::Resolution;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
-use headless_obs_ebpf::record::{Header, KIND_CLOSED, KIND_OPENED};
+use headless_obs_ebpf::ring_record::{Header, KIND_CLOSED, KIND_OPENED};
 
 const PORTS: u16 = 3;
 
@@ -27,7 +27,7 @@ fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpReco
         comm: [0; 16],
         tgid: 1,
         reason: reason::NONE,
-        counted: 1,
+        in_flow_totals: 1,
         _end: 0,
     }
 }
@@ -307,7 +307,7 @@ fn an_end_that_was_held_up_over_two_readings_is_booked_once() {
 #[test]
 fn what_flows_had_no_room_for_hides_no_loss_later() {
     let mut accounts = Accounts::new(1000);
-    let uncounted = |record: TcpRecord| TcpRecord { counted: 0, ..record };
+    let uncounted = |record: TcpRecord| TcpRecord { in_flow_totals: 0, ..record };
     accounts.opened(&uncounted(record(KIND_OPENED, 1, 5, 0, 6)), booking(0));
     accounts.failed(&uncounted(record(KIND_FAILED, 2, 5, 0, 6)), booking(0), false);
     assert!(accounts.flows.is_empty(), "no more flows than the kernel has");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::expose::snapshot::Unanswered;
 use crate::topology::learned::LearnConfig;
-use headless_obs_ebpf::question::{Asked, MAX_SERVERS, PEER};
+use headless_obs_ebpf::dns_query::{MAX_SERVERS, PEER, PendingQuery};
 
 fn framed(message: &Message) -> Vec<u8> {
     let bytes = message.to_bytes().unwrap();
@@ -144,7 +144,7 @@ fn an_answer_took_as_long_as_its_question_waited() {
         let payload = addresses_of(name, addresses).to_bytes().unwrap();
         let record = world.dns_record(1, 17, payload.len());
         let asked = waited.map_or(0, |waited| Time(record.header.time).minus(waited).0);
-        world.engine.on_dns(&DnsRecord { asked, ..record }, &payload);
+        world.engine.on_dns(&DnsRecord { queried_at: asked, ..record }, &payload);
     };
     world.pass(Duration::from_secs(60));
     ask(&mut world, ORDERS, &["10.0.0.1"], Some(Duration::from_millis(3)));
@@ -162,7 +162,7 @@ fn an_answer_took_as_long_as_its_question_waited() {
 #[test]
 fn questions_that_nobody_answered_are_their_clients() {
     let mut world = World::new([orders(&pods(1))]);
-    let asked = |client: u8| Asked {
+    let asked = |client: u8| PendingQuery {
         time: 1,
         cgroup: client.into(),
         client: address_of(client),

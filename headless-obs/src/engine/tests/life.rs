@@ -17,9 +17,9 @@ fn totals(opened: u64, closed: u64) -> FlowTotals {
     FlowTotals { opened, closed, comm, ..FlowTotals::default() }
 }
 
-fn existing(dialled: Dialled) -> ExistingRecord {
+fn existing(dialled: Dialled) -> SocketRecord {
     let Dialled(record) = dialled;
-    ExistingRecord {
+    SocketRecord {
         socket: record.socket,
         cgroup: record.header.cgroup,
         source: record.source,

@@ -5,20 +5,20 @@ pub const DNS_RING_FULL: u32 = 0;
 /// DNS payload lost: the packet could not be read.
 pub const DNS_COPY_FAILED: u32 = 1;
 /// DNS payload shortened: larger than a record.
-pub const DNS_CUT: u32 = 2;
-/// Packet from a DNS port that is no DNS answer (a question, too short, headers not understood).
+pub const DNS_TRUNCATED: u32 = 2;
+/// Packet from a DNS port that is no DNS answer (a query, too short, headers not understood).
 pub const DNS_NOT_ANSWER: u32 = 3;
 /// Connection record lost: the ring was full. Totals are not affected.
 pub const TCP_RING_FULL: u32 = 4;
-/// Connection not tracked: TRACKED was full. It is missing from the totals.
-pub const TRACKED_FULL: u32 = 5;
+/// Connection not tracked: CONNECTIONS was full. It is missing from the totals.
+pub const CONNECTIONS_FULL: u32 = 5;
 /// Change not counted: FLOWS was full. It is missing from the totals.
 pub const FLOWS_FULL: u32 = 6;
-/// Connection to a destination in BORING, passed over on purpose.
-pub const BORING_SKIPPED: u32 = 7;
+/// Connection to a destination in IGNORED_DESTS, passed over on purpose.
+pub const IGNORED: u32 = 7;
 /// DNS payload not used: its socket did not ask.
-pub const DNS_NOT_ASKED: u32 = 8;
-/// DNS answer not used: its socket asked this question, but another server.
+pub const DNS_UNSOLICITED: u32 = 8;
+/// DNS answer not used: its socket asked this query, but another server.
 pub const DNS_OTHER_SERVER: u32 = 9;
 /// How many counters there are.
 pub const COUNT: u32 = 10;
@@ -29,9 +29,9 @@ pub const NAMES: [&str; COUNT as usize] = [
     "dns_cut",
     "dns_not_answer",
     "ring_full",
-    "tracked_full",
+    "connections_full",
     "flows_full",
-    "boring",
-    "dns_not_asked",
+    "ignored",
+    "dns_unsolicited",
     "dns_other_server",
 ];

@@ -5,13 +5,13 @@ use core::arch::asm;
 use aya_ebpf::helpers::generated::{bpf_skb_cgroup_id, bpf_skb_load_bytes};
 use aya_ebpf::programs::SkBuffContext;
 use aya_log_ebpf::debug;
-use headless_obs_ebpf::counters::{DNS_COPY_FAILED, DNS_CUT, DNS_RING_FULL};
-use headless_obs_ebpf::record::{DNS_CHUNKS, DNS_CLASSES, DNS_MAX, DnsRecord, Header, KIND_DNS};
+use headless_obs_ebpf::counters::{DNS_COPY_FAILED, DNS_RING_FULL, DNS_TRUNCATED};
+use headless_obs_ebpf::ring_record::{DNS_CHUNKS, DNS_CLASSES, DNS_MAX, DnsRecord, Header, KIND_DNS};
 
 use super::headers::{FIN, IPPROTO_TCP, Network, RST, SYN};
-use crate::count::count;
+use crate::atomic::count;
 use crate::maps::EVENTS;
-use crate::ring::submit;
+use crate::ring_wakeup::submit;
 use crate::socket::bytes;
 use crate::tcp::now;
 
@@ -22,8 +22,8 @@ pub(super) struct Transport {
     pub(super) tcp_flags: u8,
     pub(super) sequence: u32,
     pub(super) payload: usize,
-    /// When the question was asked, if that is known.
-    pub(super) asked: u64,
+    /// When the query was asked, if that is known.
+    pub(super) queried_at: u64,
 }
 
 /// Hands the payload to user space: a datagram in one record, a segment in as many as it needs.
@@ -36,17 +36,17 @@ pub(super) fn emit(ctx: &SkBuffContext, network: &Network, transport: &Transport
         if chunk == most {
             return;
         }
-        let left = left(ctx, transport.payload + skip);
+        let left = remaining_len(ctx, transport.payload + skip);
         // What is empty from the start is the beginning or the end of a stream.
         if left == 0 && chunk > 0 {
             return;
         }
-        let cut = if chunk + 1 == most { left.saturating_sub(DNS_MAX) } else { 0 };
-        if cut > 0 {
-            count(DNS_CUT);
+        let truncated_len = if chunk + 1 == most { left.saturating_sub(DNS_MAX) } else { 0 };
+        if truncated_len > 0 {
+            count(DNS_TRUNCATED);
         }
         let is_last = chunk + 1 == most || left <= DNS_MAX;
-        send(ctx, network, &piece(transport, skip, is_last), left, cut);
+        send(ctx, network, &piece(transport, skip, is_last), left, truncated_len);
     }
 }
 
@@ -67,7 +67,7 @@ fn piece(whole: &Transport, skip: usize, is_last: bool) -> Transport {
 /// Bytes of the packet from `offset` on. Read anew each time: the verifier then has no range to carry from one turn
 /// of a loop to the next, and recognises that the turns are alike.
 #[inline(always)]
-pub(super) fn left(ctx: &SkBuffContext, offset: usize) -> usize {
+pub(super) fn remaining_len(ctx: &SkBuffContext, offset: usize) -> usize {
     // SAFETY: the context is valid for the program's run.
     let length = unsafe { &raw const (*ctx.skb.skb).len };
     // SAFETY: as above.
@@ -77,7 +77,7 @@ pub(super) fn left(ctx: &SkBuffContext, offset: usize) -> usize {
 
 /// One record with up to [`DNS_MAX`] bytes of the payload.
 #[inline(always)]
-fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, left: usize, cut: usize) {
+fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, left: usize, truncated_len: usize) {
     let [small, medium, large] = DNS_CLASSES;
     let head = DnsRecord {
         header: Header {
@@ -93,10 +93,10 @@ fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, left: usi
         server_port: transport.server_port,
         protocol: network.protocol,
         tcp_flags: transport.tcp_flags,
-        cut: cut.min(u16::MAX as usize) as u16,
+        truncated_len: truncated_len.min(u16::MAX as usize) as u16,
         sequence: transport.sequence,
         _pad: 0,
-        asked: transport.asked,
+        queried_at: transport.queried_at,
     };
     let offset = transport.payload;
     if left <= small {
@@ -149,8 +149,8 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
         }
     }
     // SAFETY: `record` is the reserved entry.
-    let place = unsafe { &raw mut (*record).head };
+    let head_at = unsafe { &raw mut (*record).head };
     // SAFETY: as above. Bytes after `length` stay as they are: user space reads no further.
-    unsafe { place.write(head) };
+    unsafe { head_at.write(head) };
     submit(entry, head.header.time);
 }

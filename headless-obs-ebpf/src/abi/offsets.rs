@@ -1,45 +1,4 @@
-//! Names that both sides use: maps, programs, and the globals that user space sets before loading.
-
-/// Ring buffer of [`crate::record`]s, DNS and lifecycle in one order.
-pub const EVENTS: &str = "EVENTS";
-/// Hash, [`crate::flow::FlowKey`] → [`crate::flow::FlowTotals`]: exact totals that survive a full ring.
-pub const FLOWS: &str = "FLOWS";
-/// Hash, socket address → [`crate::record::TcpRecord`]: what is known of a connection that has not ended.
-pub const TRACKED: &str = "TRACKED";
-/// Hash, [`crate::Address`] → `u8`: destinations that cannot matter, written by user space.
-pub const BORING: &str = "BORING";
-/// LRU hash, [`crate::question::AskedKey`] → [`crate::question::Asked`]: questions without an answer, and streams.
-pub const ASKED: &str = "ASKED";
-/// Entries of [`ASKED`].
-pub const MAX_ASKED: u32 = 1 << 14;
-/// Array of one `u32`: 1 once questions are seen, so that only their answers count. Written by user space alone.
-pub const ASKED_ONLY: &str = "ASKED_ONLY";
-/// Per-CPU array of `u64`, indexed by [`crate::counters`].
-pub const COUNTERS: &str = "COUNTERS";
-
-/// `cgroup_skb/ingress`: DNS answers.
-pub const DNS_INGRESS: &str = "dns_ingress";
-/// `cgroup_skb/egress`: DNS questions.
-pub const DNS_EGRESS: &str = "dns_egress";
-/// `tp_btf/inet_sock_set_state`: connections.
-pub const TCP_STATE: &str = "tcp_state";
-/// The same once more, for what the kernel leaves out the first one at.
-pub const TCP_STATE_AGAIN: &str = "tcp_state_again";
-/// `tracepoint/sock/inet_sock_set_state`: connections where the kernel has no BTF.
-pub const TCP_STATE_CLASSIC: &str = "tcp_state_classic";
-/// `iter/task_file`: connections that are older than the daemon.
-pub const EXISTING: &str = "existing";
-
-/// `[u16; MAX_DNS_PORTS]`: source ports of DNS servers; unused places are 0.
-pub const DNS_PORTS: &str = "DNS_PORTS";
-/// How many DNS ports can be set.
-pub const MAX_DNS_PORTS: usize = 8;
-/// `u32`: bytes submitted since user space was woken that wake it again.
-pub const RING_WATERMARK: &str = "RING_WATERMARK";
-/// [`SockOffsets`]: where the fields of the kernel's socket structures are.
-pub const SOCK_OFFSETS: &str = "SOCK_OFFSETS";
-/// [`TracepointOffsets`]: where the fields of the classic tracepoint's record are.
-pub const TRACEPOINT_OFFSETS: &str = "TRACEPOINT_OFFSETS";
+//! Byte offsets of kernel structures, which user space finds and sets as globals before it loads the programs.
 
 /// Byte offsets from `struct sock *`, resolved from the running kernel's BTF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -37,14 +37,14 @@ pub(super) fn not_permitted(why: String) -> ProbeError {
 
 /// Whether this is a container that sees no processes but its own: the kernel then lists nobody else's sockets. A
 /// machine that is itself a container, as nodes of kind are, has its first process in a cgroup of its own.
-pub fn sees_itself_alone() -> bool {
+pub fn sees_only_own_processes() -> bool {
     let cgroup = |process: &str| fs::read(format!("/proc/{process}/cgroup")).ok();
-    !numbers_processes_as_the_kernel() && cgroup("1") == cgroup("self")
+    !is_in_initial_pid_namespace() && cgroup("1") == cgroup("self")
 }
 
 /// Whether this process is in the PID namespace that the kernel begins with: elsewhere the process ids of records are
 /// others than those of /proc.
-pub fn numbers_processes_as_the_kernel() -> bool {
+pub fn is_in_initial_pid_namespace() -> bool {
     /// That namespace, by its fixed number.
     const FIRST: &str = "pid:[4026531836]";
     !fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace != Path::new(FIRST))

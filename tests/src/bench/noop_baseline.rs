@@ -1,6 +1,6 @@
-//! The floor: programs that do nothing, on the hooks that the daemon uses.
+//! The baseline: programs that do nothing, on the hooks that the daemon uses.
 //!
-//! In: the object of `headless-obs-ebpf/src/floor.rs`, which `HEADLESS_OBS_FLOOR` names. Attached until it is dropped.
+//! In: the object of `headless-obs-ebpf/src/bench_noop.rs`, which `HEADLESS_OBS_NOOP` names. Attached until it is dropped.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,23 +13,23 @@ use aya::{Btf, Ebpf};
 use crate::bpf::Hook;
 
 /// Programs that do nothing.
-pub(crate) struct Floor {
+pub(crate) struct NoopBaseline {
     _ebpf: Ebpf,
 }
 
-impl Floor {
+impl NoopBaseline {
     /// Attaches one to each of the hooks; `root` is that of the cgroups.
     pub(crate) fn attach(hooks: &BTreeSet<Hook>, root: &Path) -> Result<Self> {
-        let path = std::env::var_os("HEADLESS_OBS_FLOOR")
-            .context("HEADLESS_OBS_FLOOR names no object: start this by `cargo xtask bench`")?;
+        let path = std::env::var_os("HEADLESS_OBS_NOOP")
+            .context("HEADLESS_OBS_NOOP names no object: start this by `cargo xtask bench`")?;
         let mut ebpf = Ebpf::load_file(&path).with_context(|| format!("cannot load {}", path.display()))?;
         let root = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
         for hook in hooks {
             match hook {
-                Hook::Ingress => packets(&mut ebpf, "floor_ingress", &root, CgroupSkbAttachType::Ingress)?,
-                Hook::Egress => packets(&mut ebpf, "floor_egress", &root, CgroupSkbAttachType::Egress)?,
+                Hook::Ingress => packets(&mut ebpf, "noop_ingress", &root, CgroupSkbAttachType::Ingress)?,
+                Hook::Egress => packets(&mut ebpf, "noop_egress", &root, CgroupSkbAttachType::Egress)?,
                 Hook::TcpState => {
-                    let program = ebpf.program_mut("floor_tcp").context("no program floor_tcp")?;
+                    let program = ebpf.program_mut("noop_tcp").context("no program noop_tcp")?;
                     let program: &mut BtfTracePoint = program.try_into()?;
                     program.load("inet_sock_set_state", &Btf::from_sys_fs()?)?;
                     program.attach()?;

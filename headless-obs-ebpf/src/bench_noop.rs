@@ -1,4 +1,4 @@
-//! Programs that do nothing, at each hook that the observer may use: what a measurement takes for the floor, since
+//! Programs that do nothing, at each hook that the observer may use: the baseline of measurements, since
 //! nobody can observe there for less. Loaded by `cargo xtask bench` alone, never shipped.
 
 #![no_std]
@@ -12,19 +12,19 @@ const PASS: i32 = 1;
 
 /// Every packet that a socket below the attached cgroup receives.
 #[cgroup_skb(ingress)]
-fn floor_ingress(_ctx: SkBuffContext) -> i32 {
+fn noop_ingress(_ctx: SkBuffContext) -> i32 {
     PASS
 }
 
 /// Every packet that a socket below the attached cgroup sends.
 #[cgroup_skb(egress)]
-fn floor_egress(_ctx: SkBuffContext) -> i32 {
+fn noop_egress(_ctx: SkBuffContext) -> i32 {
     PASS
 }
 
 /// Every change of state of every TCP socket.
 #[btf_tracepoint(function = "inet_sock_set_state")]
-fn floor_tcp(_ctx: BtfTracePointContext) -> i32 {
+fn noop_tcp(_ctx: BtfTracePointContext) -> i32 {
     0
 }
 

@@ -5,9 +5,9 @@
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::maps::ring_buf::RingBufEntry;
-use headless_obs_ebpf::record::WAKE_PERIOD;
+use headless_obs_ebpf::ring_record::WAKE_PERIOD;
 
-use crate::maps::{RING_WATERMARK, WOKEN, Woken};
+use crate::maps::{LAST_WAKEUP, RING_WATERMARK, Wakeup};
 
 /// Submits a record that was made at `time`.
 #[inline(always)]
@@ -19,15 +19,15 @@ pub(crate) fn submit<T>(entry: RingBufEntry<T>, time: u64) {
 /// other's bytes: then the next record, or the period, wakes it.
 #[inline(always)]
 fn wake(time: u64, size: usize) -> u32 {
-    let Some(woken) = WOKEN.get_ptr_mut(0) else { return BPF_RB_FORCE_WAKEUP };
+    let Some(woken) = LAST_WAKEUP.get_ptr_mut(0) else { return BPF_RB_FORCE_WAKEUP };
     // SAFETY: a live, aligned value of the map.
     let last = unsafe { woken.read_volatile() };
     let bytes = last.bytes + size as u64;
     let is_due = time.wrapping_sub(last.time) >= WAKE_PERIOD || bytes >= u64::from(RING_WATERMARK.load());
     let (next, flag) = if is_due {
-        (Woken { time, bytes: 0 }, BPF_RB_FORCE_WAKEUP)
+        (Wakeup { time, bytes: 0 }, BPF_RB_FORCE_WAKEUP)
     } else {
-        (Woken { time: last.time, bytes }, BPF_RB_NO_WAKEUP)
+        (Wakeup { time: last.time, bytes }, BPF_RB_NO_WAKEUP)
     };
     // SAFETY: as above.
     unsafe { woken.write_volatile(next) };

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use aya::programs::Program;
 
 /// The runs of one program that were left out.
-pub(super) struct Skipped(Option<PathBuf>);
+pub(super) struct RecursionMisses(Option<PathBuf>);
 
-impl Skipped {
+impl RecursionMisses {
     /// Of a program that is loaded, for as long as it is.
     pub(super) fn of(program: Option<&Program>) -> Self {
         let descriptor = program.and_then(|program| program.fd().ok()).map(|fd| fd.as_fd().as_raw_fd());

@@ -3,7 +3,7 @@
 //! In: this thread's capabilities, and maps to try them on. Out: what is gone and what stays.
 //!
 //! Invariants: the kernel keeps capabilities per thread, and nobody can take away another thread's. So only the thread
-//! that loads the programs ever has them: all others give theirs up as they start ([`as_a_helper`]). What is given up
+//! that loads the programs ever has them: all others give theirs up as they start ([`drop_helper_capabilities`]). What is given up
 //! cannot be had back, also not by starting another program.
 
 use std::fs;
@@ -15,7 +15,7 @@ use rustix::thread::{
 };
 
 use super::Maps;
-use super::privileges::capabilities_in;
+use super::privilege_check::capabilities_in;
 
 /// For files that belong to others, such as manifests in a home: a root without it may not read them.
 const READ: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
@@ -28,7 +28,7 @@ const ATTACHING: CapabilitySet = CapabilitySet::BPF
 
 /// What became of the capabilities.
 #[derive(Debug)]
-pub struct GivenUp {
+pub struct DroppedCapabilities {
     /// What is gone, in words.
     pub dropped: String,
     /// What stays, in words.
@@ -38,8 +38,8 @@ pub struct GivenUp {
 /// Gives up what a thread beside the observer's own never needs: all but reading files.
 ///
 /// # Errors
-/// The kernel refuses; [`give_up`] finds such threads.
-pub fn as_a_helper() -> io::Result<()> {
+/// The kernel refuses; [`drop_capabilities`] finds such threads.
+pub fn drop_helper_capabilities() -> io::Result<()> {
     let held = capabilities(None)?;
     leave(held, held.permitted & READ)
 }
@@ -49,7 +49,7 @@ pub fn as_a_helper() -> io::Result<()> {
 ///
 /// # Errors
 /// The kernel refuses, or a thread has kept what it should not have.
-pub fn give_up(maps: &Maps, reads_files: bool) -> io::Result<GivenUp> {
+pub fn drop_capabilities(maps: &Maps, reads_files: bool) -> io::Result<DroppedCapabilities> {
     let held = capabilities(None)?;
     let reading = if reads_files { held.permitted & READ } else { CapabilitySet::empty() };
     let kept = reading | for_maps(held, reading, maps)?;
@@ -64,7 +64,7 @@ pub fn give_up(maps: &Maps, reads_files: bool) -> io::Result<GivenUp> {
     if !left.is_empty() {
         return Err(io::Error::other(format!("a thread still has {}", names(left))));
     }
-    Ok(GivenUp { dropped: names(held.permitted.difference(kept)), kept: names(kept) })
+    Ok(DroppedCapabilities { dropped: names(held.permitted.difference(kept)), kept: names(kept) })
 }
 
 /// What the kernel asks for when maps are read and written that are open already. From Linux 5.19 on nothing; before,

@@ -59,6 +59,6 @@ pub mod reason {
     pub const COUNT: usize = 6;
     /// Names in the order of the numbers, as in metrics and JSON.
     pub const NAMES: [&str; COUNT] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];
-    /// In a [`crate::record::TcpRecord`]: nothing failed.
+    /// In a [`crate::ring_record::TcpRecord`]: nothing failed.
     pub const NONE: u8 = 255;
 }

@@ -1,9 +1,9 @@
 //! The ABI's types as values of aya's maps and globals.
 
+use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
-use headless_obs_ebpf::names::{SockOffsets, TracepointOffsets};
-use headless_obs_ebpf::question::{Asked, AskedKey};
-use headless_obs_ebpf::record::TcpRecord;
+use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
+use headless_obs_ebpf::ring_record::TcpRecord;
 
 /// Lets aya copy an ABI type in and out of maps and globals.
 #[derive(Clone, Copy)]
@@ -17,9 +17,9 @@ unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<TcpRecord> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for AsPod<AskedKey> {}
+unsafe impl aya::Pod for AsPod<QueryKey> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for AsPod<Asked> {}
+unsafe impl aya::Pod for AsPod<PendingQuery> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<SockOffsets> {}
 // SAFETY: as above.

@@ -1,5 +1,5 @@
 //! The interface between the kernel programs and user space: ring records, map keys and values, the
-//! names of maps, programs and globals, and the numbers both sides must agree on.
+//! symbols of maps, programs and globals, and the numbers both sides must agree on.
 //!
 //! Written by the kernel programs (`src/main.rs` of this package), read by the daemon's `probe`.
 //!
@@ -12,10 +12,11 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod dns_query;
 pub mod flow;
-pub mod names;
-pub mod question;
-pub mod record;
+pub mod offsets;
+pub mod ring_record;
+pub mod symbols;
 
 /// An IPv6 or IPv4-mapped address, network order.
 pub type Address = [u8; 16];

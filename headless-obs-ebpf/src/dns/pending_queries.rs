@@ -5,23 +5,25 @@
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skb_cgroup_id};
 use aya_ebpf::programs::SkBuffContext;
-use headless_obs_ebpf::counters::{DNS_NOT_ASKED, DNS_OTHER_SERVER};
-use headless_obs_ebpf::question::{ANSWERED, Asked, AskedKey, CLIENT_ENDED, MAX_SERVERS, PEER, SERVER_ENDED};
+use headless_obs_ebpf::counters::{DNS_OTHER_SERVER, DNS_UNSOLICITED};
+use headless_obs_ebpf::dns_query::{
+    ANSWERED, CLIENT_ENDED, MAX_SERVERS, PEER, PendingQuery, QueryKey, SERVER_ENDED,
+};
 
 use super::headers::{ACK, FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, ports};
 use super::is_dns_port;
-use crate::maps::{ASKED, ASKED_ONLY};
+use crate::maps::{PENDING_QUERIES, REQUIRE_QUERY};
 use crate::socket::{bytes, words};
 use crate::tcp::now;
 
 /// Length of the header of a DNS message.
 const DNS_HEADER: usize = 12;
 
-/// Whether answers that nobody asked for are refused.
+/// Whether answers without a query are refused.
 #[inline(always)]
-pub(super) fn is_watched() -> bool {
+pub(super) fn filter_enabled() -> bool {
     // SAFETY: a live, aligned value of the map, which user space writes once.
-    ASKED_ONLY.get_ptr(0).is_some_and(|value| unsafe { value.read_volatile() } != 0)
+    REQUIRE_QUERY.get_ptr(0).is_some_and(|value| unsafe { value.read_volatile() } != 0)
 }
 
 /// A datagram that this socket sends; `peer` is the port of the socket's peer, 0 without one.
@@ -32,83 +34,83 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
         return;
     }
     let Ok(header) = ctx.load::<[u8; DNS_HEADER]>(network.transport + 8) else { return };
-    // An answer, or a question to whoever hears it.
+    // An answer, or a query to whoever hears it.
     if header[2] & 0x80 != 0 || network.is_multicast() {
         return;
     }
-    let key = question(ctx, u16::from_be_bytes([header[0], header[1]]));
+    let key = query_key(ctx, u16::from_be_bytes([header[0], header[1]]));
     // Egress comes after address translation in this network namespace, so of a connected socket the peer counts.
     let (server, port) = if peer == 0 { (bytes(network.destination), port) } else { (PEER, peer) };
-    let mut asked = new(ctx, network);
-    asked.servers[0] = server;
-    asked.ports[0] = port;
-    // Most questions are new. None is refused for lack of room: the oldest goes.
-    if ASKED.insert(key, asked, u64::from(BPF_NOEXIST)).is_err()
-        && let Some(asked) = ASKED.get_ptr_mut(key)
+    let mut query = pending_query(ctx, network);
+    query.servers[0] = server;
+    query.ports[0] = port;
+    // Most queries are new. None is refused for lack of room: the oldest goes.
+    if PENDING_QUERIES.insert(key, query, u64::from(BPF_NOEXIST)).is_err()
+        && let Some(query) = PENDING_QUERIES.get_ptr_mut(key)
     {
         // SAFETY: a live value of the map. Another CPU that asks from the same socket at this moment may take the same
         // place; then one of the two answers is refused, and counted.
-        add(unsafe { &mut *asked }, server, port);
+        add_server(unsafe { &mut *query }, server, port);
     }
 }
 
-/// The same question to one more server, or to the same one again.
+/// The same query to one more server, or to the same one again.
 #[inline(always)]
-fn add(asked: &mut Asked, server: [u8; 16], port: u16) {
+fn add_server(query: &mut PendingQuery, server: [u8; 16], port: u16) {
     let server = words(server);
-    for place in 0..MAX_SERVERS {
-        if asked.ports[place] == port && words(asked.servers[place]) == server {
+    for slot in 0..MAX_SERVERS {
+        if query.ports[slot] == port && words(query.servers[slot]) == server {
             return;
         }
     }
-    for place in 0..MAX_SERVERS {
-        if asked.ports[place] == 0 {
-            asked.servers[place] = bytes(server);
-            asked.ports[place] = port;
+    for slot in 0..MAX_SERVERS {
+        if query.ports[slot] == 0 {
+            query.servers[slot] = bytes(server);
+            query.ports[slot] = port;
             return;
         }
     }
 }
 
-/// When the question was asked that a datagram from `port` answers; else the counter of why it is refused.
+/// When the query was asked that a datagram from `port` answers; else the counter of why it is refused.
 #[inline(always)]
-pub(super) fn answered(
+pub(super) fn match_query(
     ctx: &SkBuffContext,
     network: &Network,
     peer: u16,
     port: u16,
     id: u16,
 ) -> Result<u64, u32> {
-    let key = question(ctx, id);
-    let Some(asked) = ASKED.get_ptr_mut(key) else { return Err(DNS_NOT_ASKED) };
+    let key = query_key(ctx, id);
+    let Some(query) = PENDING_QUERIES.get_ptr_mut(key) else { return Err(DNS_UNSOLICITED) };
     // SAFETY: a live value of the map; a second answer at this very moment is refused or takes the same place.
-    let asked = unsafe { &mut *asked };
-    let (mut is_answered, mut is_waiting) = (false, false);
-    for place in 0..MAX_SERVERS {
-        let asked_port = asked.ports[place];
-        let server = words(asked.servers[place]);
+    let query = unsafe { &mut *query };
+    let (mut is_matched, mut is_waiting) = (false, false);
+    for slot in 0..MAX_SERVERS {
+        let queried_port = query.ports[slot];
+        let server = words(query.servers[slot]);
         let is_this = if server == words(PEER) {
-            asked_port == peer
+            queried_port == peer
         } else {
-            asked_port == port && server == network.source
+            queried_port == port && server == network.source
         };
-        if asked_port != 0 {
+        if queried_port != 0 {
             if is_this {
-                asked.ports[place] = 0;
-                is_answered = true;
+                query.ports[slot] = 0;
+                is_matched = true;
             } else {
                 is_waiting = true;
             }
         }
     }
-    let time = asked.time;
-    if !is_answered {
+    let time = query.time;
+    if !is_matched {
         return Err(DNS_OTHER_SERVER);
     }
     if is_waiting {
-        asked.state |= ANSWERED;
+        query.state |= ANSWERED;
     } else {
-        let _ = ASKED.remove(key);
+        let _ = PENDING_QUERIES.remove(key);
     }
     Ok(time)
 }
@@ -118,56 +120,56 @@ pub(super) fn answered(
 pub(super) fn sent_segment(ctx: &SkBuffContext, network: &Network) {
     let Ok(flags) = ctx.load::<u8>(network.transport + 13) else { return };
     if flags & (SYN | ACK) == SYN {
-        let _ = ASKED.insert(stream(ctx), new(ctx, network), u64::from(BPF_ANY));
+        let _ = PENDING_QUERIES.insert(stream_key(ctx), pending_query(ctx, network), u64::from(BPF_ANY));
     } else {
-        ends(ctx, flags, CLIENT_ENDED, SERVER_ENDED);
+        on_fin_rst(ctx, flags, CLIENT_ENDED, SERVER_ENDED);
     }
 }
 
 /// Whether this socket began the stream that it receives a segment of.
 #[inline(always)]
-pub(super) fn is_client(ctx: &SkBuffContext) -> bool {
-    ASKED.get_ptr(stream(ctx)).is_some()
+pub(super) fn is_initiator(ctx: &SkBuffContext) -> bool {
+    PENDING_QUERIES.get_ptr(stream_key(ctx)).is_some()
 }
 
 /// A segment with these flags has been taken in. After the server's end what was lost before it may still come, so the
 /// stream is forgotten when both sides have ended.
 #[inline(always)]
 pub(super) fn received_segment(ctx: &SkBuffContext, flags: u8) {
-    ends(ctx, flags, SERVER_ENDED, CLIENT_ENDED);
+    on_fin_rst(ctx, flags, SERVER_ENDED, CLIENT_ENDED);
 }
 
 #[inline(always)]
-fn ends(ctx: &SkBuffContext, flags: u8, this: u16, other: u16) {
+fn on_fin_rst(ctx: &SkBuffContext, flags: u8, this: u16, other: u16) {
     if flags & (FIN | RST) == 0 {
         return;
     }
-    let key = stream(ctx);
-    let Some(asked) = ASKED.get_ptr_mut(key) else { return };
+    let key = stream_key(ctx);
+    let Some(query) = PENDING_QUERIES.get_ptr_mut(key) else { return };
     // SAFETY: a live value of the map; only this socket's own segments touch it.
-    let asked = unsafe { &mut *asked };
-    if flags & RST != 0 || asked.state & other != 0 {
-        let _ = ASKED.remove(key);
+    let query = unsafe { &mut *query };
+    if flags & RST != 0 || query.state & other != 0 {
+        let _ = PENDING_QUERIES.remove(key);
     } else {
-        asked.state |= this;
-        asked.time = now();
+        query.state |= this;
+        query.time = now();
     }
 }
 
 #[inline(always)]
-fn question(ctx: &SkBuffContext, id: u16) -> AskedKey {
-    AskedKey { socket: cookie(ctx), id, protocol: u16::from(IPPROTO_UDP), _pad: 0 }
+fn query_key(ctx: &SkBuffContext, id: u16) -> QueryKey {
+    QueryKey { socket: cookie(ctx), id, protocol: u16::from(IPPROTO_UDP), _pad: 0 }
 }
 
 #[inline(always)]
-fn stream(ctx: &SkBuffContext) -> AskedKey {
-    AskedKey { socket: cookie(ctx), id: 0, protocol: u16::from(IPPROTO_TCP), _pad: 0 }
+fn stream_key(ctx: &SkBuffContext) -> QueryKey {
+    QueryKey { socket: cookie(ctx), id: 0, protocol: u16::from(IPPROTO_TCP), _pad: 0 }
 }
 
 /// An entry of the socket that sends this packet, to no server yet.
 #[inline(always)]
-fn new(ctx: &SkBuffContext, network: &Network) -> Asked {
-    Asked {
+fn pending_query(ctx: &SkBuffContext, network: &Network) -> PendingQuery {
+    PendingQuery {
         time: now(),
         // SAFETY: the context is valid for the program's run.
         cgroup: unsafe { bpf_skb_cgroup_id(ctx.skb.skb) },

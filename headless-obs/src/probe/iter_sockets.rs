@@ -6,8 +6,8 @@ use std::io::Read as _;
 use aya::programs::Iter;
 use aya::{Btf, Ebpf};
 use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::names::EXISTING;
-use headless_obs_ebpf::record::{ExistingRecord, Header, KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, SocketRecord, TcpRecord};
+use headless_obs_ebpf::symbols::ITER_SOCKETS;
 
 use super::{Maps, ProbeError, record};
 
@@ -17,13 +17,13 @@ const LISTEN: u32 = 10;
 /// Walks the open sockets and starts to track the clients' ones. Returns those that were open before the programs
 /// were attached, which must have happened already.
 ///
-/// A connection that ends between the walk and its entry in TRACKED would stay there for ever, so a second walk
+/// A connection that ends between the walk and its entry in CONNECTIONS would stay there for ever, so a second walk
 /// confirms each entry.
-pub(super) fn adopt(ebpf: &mut Ebpf, btf: &Btf, maps: &mut Maps) -> Result<Vec<ExistingRecord>, ProbeError> {
+pub(super) fn import(ebpf: &mut Ebpf, btf: &Btf, maps: &mut Maps) -> Result<Vec<SocketRecord>, ProbeError> {
     let refused =
-        |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
+        |error: &dyn std::fmt::Display| ProbeError::Refused { what: ITER_SOCKETS, why: error.to_string() };
     let program: &mut Iter = ebpf
-        .program_mut(EXISTING)
+        .program_mut(ITER_SOCKETS)
         .ok_or_else(|| refused(&"not in the kernel object"))?
         .try_into()
         .map_err(|error: aya::programs::ProgramError| refused(&error))?;
@@ -39,9 +39,9 @@ pub(super) fn adopt(ebpf: &mut Ebpf, btf: &Btf, maps: &mut Maps) -> Result<Vec<E
     Ok(adopted)
 }
 
-fn walk(program: &mut Iter) -> Result<Vec<ExistingRecord>, ProbeError> {
+fn walk(program: &mut Iter) -> Result<Vec<SocketRecord>, ProbeError> {
     let refused =
-        |error: &dyn std::fmt::Display| ProbeError::Refused { what: EXISTING, why: error.to_string() };
+        |error: &dyn std::fmt::Display| ProbeError::Refused { what: ITER_SOCKETS, why: error.to_string() };
     let link = program.attach().map_err(|error| refused(&error))?;
     let link = program.take_link(link).map_err(|error| refused(&error))?;
     let mut bytes = Vec::new();
@@ -49,18 +49,18 @@ fn walk(program: &mut Iter) -> Result<Vec<ExistingRecord>, ProbeError> {
         .map_err(|error| refused(&error))?
         .read_to_end(&mut bytes)
         .map_err(|error| refused(&error))?;
-    Ok(record::existing(&bytes))
+    Ok(record::socket_records(&bytes))
 }
 
 /// The established sockets that were not accepted: their own port is listened on by nobody in their cgroup. A socket
 /// held by several tasks counts once.
-fn clients(records: &[ExistingRecord]) -> Vec<ExistingRecord> {
+fn clients(records: &[SocketRecord]) -> Vec<SocketRecord> {
     let listening: HashSet<(u64, u16)> = records
         .iter()
         .filter(|record| record.state == LISTEN)
         .map(|record| (record.cgroup, record.source_port))
         .collect();
-    let by_socket: HashMap<u64, ExistingRecord> = records
+    let by_socket: HashMap<u64, SocketRecord> = records
         .iter()
         .filter(|record| record.state == ESTABLISHED)
         .filter(|record| !listening.contains(&(record.cgroup, record.source_port)))
@@ -69,7 +69,7 @@ fn clients(records: &[ExistingRecord]) -> Vec<ExistingRecord> {
     by_socket.into_values().collect()
 }
 
-fn tracked(record: &ExistingRecord) -> TcpRecord {
+fn tracked(record: &SocketRecord) -> TcpRecord {
     TcpRecord {
         header: Header { kind: KIND_OPENED, length: 0, time: 0, cgroup: record.cgroup },
         source: record.source,
@@ -83,7 +83,7 @@ fn tracked(record: &ExistingRecord) -> TcpRecord {
         comm: record.comm,
         tgid: record.tgid,
         reason: reason::NONE,
-        counted: 0,
+        in_flow_totals: 0,
         _end: 0,
     }
 }
@@ -92,8 +92,8 @@ fn tracked(record: &ExistingRecord) -> TcpRecord {
 mod tests {
     use super::*;
 
-    fn socket(socket: u64, state: u32, cgroup: u64, source_port: u16) -> ExistingRecord {
-        ExistingRecord {
+    fn socket(socket: u64, state: u32, cgroup: u64, source_port: u16) -> SocketRecord {
+        SocketRecord {
             socket,
             cgroup,
             source: [0; 16],

@@ -8,7 +8,7 @@ use crate::{Address, COMM_LEN};
 /// Nanoseconds within which user space is woken once; it reads again when they have passed.
 pub const WAKE_PERIOD: u64 = 50_000_000;
 
-/// In TRACKED alone: a SYN was sent, and nothing is known of the outcome.
+/// In CONNECTIONS alone: a SYN was sent, and nothing is known of the outcome.
 pub const KIND_STARTED: u32 = 0;
 /// A DNS message or TCP segment: [`DnsRecord`], then its payload.
 pub const KIND_DNS: u32 = 1;
@@ -53,13 +53,13 @@ pub struct DnsRecord {
     /// TCP flags byte (FIN 1, SYN 2, RST 4); 0 for UDP.
     pub tcp_flags: u8,
     /// Bytes that did not fit into the record (saturating).
-    pub cut: u16,
+    pub truncated_len: u16,
     /// TCP sequence number of the first payload byte (of the SYN itself, if set).
     pub sequence: u32,
     /// Always 0.
     pub _pad: u32,
-    /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the question was first asked; 0 for TCP, and where nobody looks.
-    pub asked: u64,
+    /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the query was first asked; 0 for TCP, and where nobody looks.
+    pub queried_at: u64,
 }
 const _: () = assert!(size_of::<DnsRecord>() == 80);
 
@@ -70,14 +70,14 @@ pub const DNS_MAX: usize = 4096;
 /// A longer TCP segment (after receive offload) becomes this many records at most.
 pub const DNS_CHUNKS: usize = 16;
 
-/// A change in a connection's life. TRACKED keeps one per connection, from its start to its end, for what is known
+/// A change in a connection's life. CONNECTIONS keeps one per connection, from its start to its end, for what is known
 /// already; `kind` is the last one submitted. User space inserts those of connections that are older than the daemon.
 ///
 /// From the header's cgroup on it is the connection's [`FlowKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TcpRecord {
-    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`; in TRACKED also [`KIND_STARTED`].
+    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`; in CONNECTIONS also [`KIND_STARTED`].
     pub header: Header,
     /// Source address.
     pub source: Address,
@@ -102,7 +102,7 @@ pub struct TcpRecord {
     /// Index into [`crate::flow::reason::NAMES`], or [`crate::flow::reason::NONE`].
     pub reason: u8,
     /// 1 if the totals of FLOWS hold this change (FLOWS was not full).
-    pub counted: u8,
+    pub in_flow_totals: u8,
     /// Always 0.
     pub _end: u16,
 }
@@ -117,10 +117,10 @@ const _: () = {
     assert!(offset_of!(TcpRecord, socket) == key + size_of::<FlowKey>());
 };
 
-/// What the `existing` iterator writes per socket, back to back.
+/// What the `iter_sockets` iterator writes per socket, back to back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct ExistingRecord {
+pub struct SocketRecord {
     /// Address of the kernel's socket.
     pub socket: u64,
     /// Cgroup of the socket.
@@ -142,4 +142,4 @@ pub struct ExistingRecord {
     /// Always 0.
     pub _pad: u32,
 }
-const _: () = assert!(size_of::<ExistingRecord>() == 80);
+const _: () = assert!(size_of::<SocketRecord>() == 80);

@@ -6,9 +6,9 @@ use core::ffi::{c_int, c_void};
 
 use aya_ebpf::bindings::{file, seq_file};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_seq_write, bpf_sock_from_file};
-use headless_obs_ebpf::record::ExistingRecord;
+use headless_obs_ebpf::ring_record::SocketRecord;
 
-use crate::socket::{Btf, Socket, bytes, load, offset};
+use crate::socket::{BtfSocket, Socket, bytes, load, offset};
 
 const ESTABLISHED: u8 = 1;
 const LISTEN: u8 = 10;
@@ -31,7 +31,7 @@ struct Context {
 /// One open file of one task.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-extern "C" fn existing(ctx: *const Context) -> c_int {
+extern "C" fn iter_sockets(ctx: *const Context) -> c_int {
     // SAFETY: the kernel passes a valid context; its pointers may be null at the end of the walk.
     let &Context { meta, task, file, .. } = unsafe { &*ctx };
     if task.is_null() || file.is_null() {
@@ -46,20 +46,20 @@ extern "C" fn existing(ctx: *const Context) -> c_int {
     if sk.is_null() {
         return 0;
     }
-    let socket = Btf::new(sk);
+    let socket = BtfSocket::new(sk);
     let state = socket.state();
     if state != ESTABLISHED && state != LISTEN {
         return 0;
     }
-    let Some(ends) = socket.ends() else { return 0 };
-    let record = ExistingRecord {
+    let Some(tuple) = socket.tuple() else { return 0 };
+    let record = SocketRecord {
         socket: socket.id(),
         cgroup: cgroup_of(sk),
-        source: ends.source,
-        destination: ends.destination,
+        source: tuple.source,
+        destination: tuple.destination,
         comm: bytes([load!(task, task_comm), load!(task, task_comm + 8)]),
         tgid: load!(task, task_tgid),
-        port: ends.port,
+        port: tuple.port,
         source_port: socket.source_port(),
         state: u32::from(state),
         _pad: 0,
@@ -67,7 +67,7 @@ extern "C" fn existing(ctx: *const Context) -> c_int {
     // SAFETY: `meta` is valid.
     let seq = unsafe { (*meta).seq };
     // SAFETY: `record` is plain bytes without padding.
-    unsafe { bpf_seq_write(seq, (&raw const record).cast(), size_of::<ExistingRecord>() as u32) };
+    unsafe { bpf_seq_write(seq, (&raw const record).cast(), size_of::<SocketRecord>() as u32) };
     0
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// One view of the hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct CgroupView {
     /// Where it is mounted.
     pub point: PathBuf,
     /// How many levels it begins above the root of the reader's cgroup namespace.
@@ -19,13 +19,13 @@ pub struct View {
 
 /// The view that begins highest, of several such the first; `None` if there is none of at least all that the reader's
 /// namespace has.
-pub fn widest_cgroup2(mountinfo: &str) -> Option<View> {
+pub fn widest_cgroup2(mountinfo: &str) -> Option<CgroupView> {
     let views = mountinfo.lines().rev().filter_map(|line| {
         let (mount, source) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
         let above = above(root).filter(|_| source.starts_with("cgroup2 "))?;
-        Some(View { point: unescape(point).into(), above })
+        Some(CgroupView { point: unescape(point).into(), above })
     });
     views.max_by_key(|view| view.above)
 }
@@ -48,7 +48,7 @@ mod tests {
     #[track_caller]
     fn check(table: &str, expected: Option<(&str, usize)>) {
         let found = widest_cgroup2(table);
-        assert_eq!(found, expected.map(|(point, above)| View { point: point.into(), above }));
+        assert_eq!(found, expected.map(|(point, above)| CgroupView { point: point.into(), above }));
     }
 
     #[test]
