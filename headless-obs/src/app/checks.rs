@@ -16,7 +16,7 @@ pub fn checks(observe: &Observe) -> Vec<Check> {
         hook("probes with the classic tracepoint", &fallback, is_one_enough),
     ];
     if let Ok(loaded) = best.or(fallback) {
-        checks.push(questions(&loaded));
+        checks.push(queries(&loaded));
         checks.push(existing(&loaded));
     }
     checks
@@ -39,9 +39,9 @@ fn hook(name: &str, loaded: &Result<Loaded, ProbeError>, is_one_enough: bool) ->
     }
 }
 
-fn questions(loaded: &Loaded) -> Check {
+fn queries(loaded: &Loaded) -> Check {
     let name = "queries to DNS servers";
-    match loaded.hooks.get("questions").map(String::as_str) {
+    match loaded.hooks.get("queries").map(String::as_str) {
         Some("none") | None => Check::warn(
             name,
             "headless-obs cannot see them, so it also accepts unsolicited answers",

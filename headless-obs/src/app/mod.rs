@@ -54,7 +54,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
             ..Default::default()
         },
         conducts: usize::try_from(observe.max_clients)?,
-        boring: usize::try_from(observe.max_ignored)?,
+        ignored: usize::try_from(observe.max_ignored)?,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,
         count_host: observe.count_host,

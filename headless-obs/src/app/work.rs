@@ -283,7 +283,7 @@ impl Work {
 
     /// Hands on what the engine has for the kernel and for those who follow its events.
     fn pass_on(&mut self) {
-        let effects = self.engine.take_effects();
+        let updates = self.engine.take_ignore_updates();
         for address in updates.remove {
             self.loaded.maps.unignore(mapped(address));
         }

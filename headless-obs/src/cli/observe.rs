@@ -26,7 +26,7 @@ pub(super) const OBSERVING: [&str; 16] = [
     "ring_bytes",
     "max_flows",
     "max_connections",
-    "max_boring",
+    "max_ignored",
     "max_clients",
     "cgroup",
     "stale_grace",
@@ -126,7 +126,7 @@ pub struct ObserveArgs {
         long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
         help_heading = "Kernel"
     )]
-    max_boring: u32,
+    max_ignored: u32,
     /// Maximum clients (pods or cgroups), cgroups of clients, and pairs of client and Service; about 8 KiB of memory
     /// each. Above it, the daemon first forgets those that have been silent for longest
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8..=MAX_ENTRIES))]
@@ -227,7 +227,7 @@ impl ObserveArgs {
             ring_bytes: args.ring_bytes,
             max_flows: args.max_flows,
             max_connections: args.max_connections,
-            max_boring: args.max_boring,
+            max_ignored: args.max_ignored,
             max_clients: args.max_clients,
             cgroup: args.cgroup,
             node: args.node.filter(|node| !node.is_empty()).unwrap_or_else(host_name),

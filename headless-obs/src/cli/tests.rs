@@ -59,7 +59,7 @@ fn series_are_bounded_as_told() {
 fn everything_set() {
     let observe = observe(
         "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
-         --max-flows 10 --max-connections 11 --max-boring 12 --cgroup /c --node n --kernel-log \
+         --max-flows 10 --max-connections 11 --max-ignored 12 --cgroup /c --node n --kernel-log \
          --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false",
     )
     .unwrap();
@@ -68,7 +68,7 @@ fn everything_set() {
     assert_eq!(observe.topology, Topology::Files("/m".into()));
     assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
     assert_eq!((observe.tcp_hook, observe.ring_bytes), (TcpHook::TpBtf, 65_536));
-    assert_eq!((observe.max_flows, observe.max_connections, observe.max_boring), (10, 11, 12));
+    assert_eq!((observe.max_flows, observe.max_connections, observe.max_ignored), (10, 11, 12));
     assert_eq!((observe.cgroup, observe.node.as_str(), observe.kernel_log), (Some("/c".into()), "n", true));
 }
 

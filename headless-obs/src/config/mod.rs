@@ -33,7 +33,7 @@ pub struct Observe {
     /// Room for connections that are open or being opened.
     pub max_connections: u32,
     /// Room for destinations that cannot matter.
-    pub max_boring: u32,
+    pub max_ignored: u32,
     /// Clients, cgroups, and pairs of client and Service that are remembered.
     pub max_clients: u32,
     /// Root of the cgroup2 hierarchy; found from the mount table where none is given.

@@ -8,9 +8,9 @@ use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, SocketRecord, TcpRecord};
 
 use super::accounts::Booking;
-use super::boring::Prospect;
 use super::conduct::Dialler;
 use super::eyeballs::Attempt;
+use super::ignore_list::IgnorePolicy;
 use super::{Engine, ip};
 use crate::attribution::{Dial, Outcome, Target, Unattributed, attribute};
 use crate::client::{Client, Clients, Role, text};
@@ -172,8 +172,8 @@ impl Engine {
                 self.tally.add(outcome, 1)
             }
             Outcome::Unrelated => {
-                let prospect = self.prospect(dial.address);
-                self.boring.unrelated(dial.now, dial.address, prospect);
+                let policy = self.ignore_policy(dial.address);
+                self.ignored.unrelated(dial.now, dial.address, policy);
             }
         }
         outcome
@@ -237,13 +237,13 @@ impl Engine {
     }
 
     /// What can become of an address that no Service has.
-    fn prospect(&self, address: IpAddr) -> Prospect {
+    fn ignore_policy(&self, address: IpAddr) -> IgnorePolicy {
         let is_local = address.is_loopback() || address.is_multicast() || address.is_unspecified();
         match &self.learner {
-            Some(learner) if learner.admits(address) => Prospect::Open,
-            Some(_) => Prospect::Never,
-            None if is_local || self.topology.is_cluster_ip(address) => Prospect::Never,
-            None => Prospect::Unowned,
+            Some(learner) if learner.admits(address) => IgnorePolicy::Open,
+            Some(_) => IgnorePolicy::Never,
+            None if is_local || self.topology.is_cluster_ip(address) => IgnorePolicy::Never,
+            None => IgnorePolicy::Unowned,
         }
     }
 }

@@ -105,7 +105,7 @@ impl Engine {
             if meant.is_some() {
                 let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
                 let listed = answer.addresses.iter().chain(of_targets);
-                listed.for_each(|record| self.boring.interesting(record.address));
+                listed.for_each(|record| self.ignored.unignore(record.address));
             }
         }
         self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);

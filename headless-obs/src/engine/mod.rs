@@ -12,11 +12,11 @@ use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 
 mod accounts;
 mod answers;
-mod boring;
 mod conduct;
 mod connections;
 mod eyeballs;
 mod history;
+mod ignore_list;
 mod messages;
 mod pending;
 mod report;
@@ -25,7 +25,7 @@ mod trace;
 mod unanswered;
 
 pub use answers::Transport;
-pub use boring::Effects;
+pub use ignore_list::IgnoreUpdates;
 pub use report::KernelState;
 pub(crate) use report::natural;
 
@@ -47,10 +47,10 @@ use crate::topology::{EndpointRef, State, Topology, Touched};
 
 use accounts::Accounts;
 use answers::Answers;
-use boring::Boring;
 use conduct::{Conducts, Dialler};
 use eyeballs::Winners;
 use history::Past;
+use ignore_list::IgnoreList;
 use pending::Pending;
 use tally::Tally;
 use unanswered::Silences;
@@ -73,7 +73,7 @@ pub struct Config {
     /// The most pairs of client and Service with statistics; a pair takes about 1 KiB.
     pub conducts: usize,
     /// The size of the kernel's map of ignored destinations.
-    pub boring: usize,
+    pub ignored: usize,
     /// How long a flow's totals are kept after they stopped changing.
     pub idle_flow: Duration,
     /// How long an endpoint must have been ready before it counts in the spread.
@@ -100,7 +100,7 @@ impl Default for Config {
             streams: dns::stream::Limits::default(),
             cells: 100_000,
             conducts: 16_384,
-            boring: 16_384,
+            ignored: 16_384,
             idle_flow: Duration::from_secs(600),
             mature_after: Duration::from_secs(600),
             stale_grace: Duration::from_secs(5),
@@ -128,7 +128,7 @@ pub struct Engine {
     streams: Streams,
     accounts: Accounts,
     answers: Answers,
-    boring: Boring,
+    ignored: IgnoreList,
     winners: Winners,
     pending: Pending,
     conducts: Conducts,
@@ -167,7 +167,7 @@ impl Engine {
             streams: Streams::new(config.streams),
             accounts: Accounts::new(config.cells),
             answers: Answers::default(),
-            boring: Boring::new(config.boring, UNOWNED),
+            ignored: IgnoreList::new(config.ignored, UNOWNED),
             winners: Winners::default(),
             pending: Pending::default(),
             conducts: Conducts::new(config.conducts),
@@ -232,7 +232,7 @@ impl Engine {
         }
         self.evidence.expire(now);
         self.streams.expire(now);
-        self.boring.expire(now);
+        self.ignored.expire(now);
         let booked =
             self.accounts.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
         let booked: HashSet<_> = booked.collect();
@@ -286,8 +286,8 @@ impl Engine {
     }
 
     /// Updates of the kernel's ignored destinations.
-    pub fn take_effects(&mut self) -> Effects {
-        self.boring.take()
+    pub fn take_ignore_updates(&mut self) -> IgnoreUpdates {
+        self.ignored.take()
     }
 
     /// Clients whose program should be looked up, with the process id. Each is returned once.
@@ -305,7 +305,7 @@ impl Engine {
 
     /// Looks again at addresses whose owners changed.
     fn touch(&mut self, touched: &Touched) {
-        touched.addresses.iter().for_each(|address| self.boring.interesting(*address));
+        touched.addresses.iter().for_each(|address| self.ignored.unignore(*address));
         self.book_pending(touched);
     }
 }

@@ -52,7 +52,7 @@ struct Dialled(TcpRecord);
 fn config() -> Config {
     Config {
         cells: 1000,
-        boring: 100,
+        ignored: 100,
         mature_after: Duration::ZERO,
         stale_grace: Duration::ZERO,
         ..Config::default()
@@ -202,10 +202,10 @@ impl World {
 
     fn kernel(&self) -> KernelState {
         let mut counters: BTreeMap<_, _> = headless_obs_ebpf::counters::NAMES.map(|name| (name, 0)).into();
-        counters.insert("boring", 5);
+        counters.insert("ignored", 5);
         counters.insert("ring_full", 6);
         counters.insert("dns_not_answer", 7);
-        counters.insert("dns_not_asked", 9);
+        counters.insert("dns_unsolicited", 9);
         counters.insert("dns_other_server", 10);
         KernelState {
             node: "n1".to_owned(),

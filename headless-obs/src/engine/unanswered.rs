@@ -1,6 +1,6 @@
 //! Questions that no DNS server answered, by who asked.
 //!
-//! In: entries of the kernel's ASKED that are too old. Out: counts by client, which only grow. Bounded: of some clients
+//! In: entries of the kernel's PENDING_QUERIES that are too old. Out: counts by client, which only grow. Bounded: of some clients
 //! each is named, the rest is one.
 
 use std::collections::BTreeMap;

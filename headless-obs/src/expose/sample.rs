@@ -405,14 +405,14 @@ pub(crate) fn snapshot() -> Snapshot {
         quality: Quality {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),
             dns_rejected: counts([("malformed", 1)]),
-            dns_refused: counts([("not_asked", 2), ("other_server", 0)]),
+            dns_refused: counts([("unsolicited", 2), ("other_server", 0)]),
             reconciled: 0,
             reconciled_share: 0.0,
             unattributed: counts([("no_dns", 4)]),
             excluded: counts([("probe", 6)]),
             probes: [
                 ("dns", "cgroup_skb"),
-                ("questions", "cgroup_skb/egress"),
+                ("queries", "cgroup_skb/egress"),
                 ("tcp", "tp_btf"),
                 ("existing", "none"),
             ]

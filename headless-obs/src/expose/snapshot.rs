@@ -52,7 +52,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// What was lost, by reason:
-    /// - in the kernel: `ring_full` (detail of connections; totals are exact all the same), `tracked_full`
+    /// - in the kernel: `ring_full` (detail of connections; totals are exact all the same), `connections_full`
     ///   (connections nobody saw), `flows_full` (changes that would not be noticed if their records were lost
     ///   too), `tcp_skipped` (changes nobody saw, with the classic tracepoint), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
     /// - on the way: `record_unknown`, and of DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
@@ -62,7 +62,7 @@ pub struct Quality {
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
     pub dns_rejected: Counts,
-    /// DNS payloads that answer no question of the socket that received them, by reason: `not_asked`, and `other_server`
+    /// DNS payloads that answer no question of the socket that received them, by reason: `unsolicited`, and `other_server`
     /// (it asked this question, but not the server that answers).
     #[serde(default)]
     pub dns_refused: Counts,
@@ -75,12 +75,12 @@ pub struct Quality {
     /// Services have the address), `other_port`, `not_endpoint` (the Service that the client was told the address
     /// for does not have it).
     pub unattributed: Counts,
-    /// Connections left out on purpose, by reason: `boring` (to destinations that cannot be endpoints), and, failed
+    /// Connections left out on purpose, by reason: `ignored` (to destinations that cannot be endpoints), and, failed
     /// attempts included, `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made
     /// by a service mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares
     /// the kernel), `observer` (made by the observer itself).
     pub excluded: Counts,
-    /// Probe → the hook it runs on: `dns`, `questions`, `tcp`, `existing`; `none` where it could not be attached.
+    /// Probe → the hook it runs on: `dns`, `queries`, `tcp`, `existing`; `none` where it could not be attached.
     pub probes: BTreeMap<String, String>,
     /// Kernel map → entries and capacity.
     pub maps: BTreeMap<String, MapFill>,

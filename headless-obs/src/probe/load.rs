@@ -146,18 +146,18 @@ fn finish(
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
     let mut maps = Maps::take(&mut ebpf, options)?;
-    // Questions first: what is asked from here on may be answered once answers are seen.
+    // Queries first: what is asked from here on may be answered once answers are seen.
     let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
         .and_then(|()| maps.require_queries());
     attach_skb(&mut ebpf, DNS_INGRESS, &cgroups, CgroupSkbAttachType::Ingress)?;
     let mut hooks = Hooks::from([
         ("dns".to_owned(), "cgroup_skb".to_owned()),
-        ("questions".to_owned(), "none".to_owned()),
+        ("queries".to_owned(), "none".to_owned()),
         ("tcp".to_owned(), tcp.to_owned()),
         ("existing".to_owned(), "none".to_owned()),
     ]);
     match watched {
-        Ok(()) => drop(hooks.insert("questions".to_owned(), "cgroup_skb/egress".to_owned())),
+        Ok(()) => drop(hooks.insert("queries".to_owned(), "cgroup_skb/egress".to_owned())),
         Err(error) => {
             warn!(%error, "cannot see DNS queries, so headless-obs accepts every DNS response, even unsolicited ones");
         }

@@ -104,7 +104,7 @@ impl Maps {
         self.require_query.set(0, 1, 0).map_err(refused)
     }
 
-    /// Takes out the questions that were asked before a moment of the monotonic clock and that nobody answered. Entries
+    /// Takes out the queries that were asked before a moment of the monotonic clock and that nobody answered. Entries
     /// that change meanwhile may be passed over until the next time.
     pub fn take_unanswered(&mut self, before: u64) -> Vec<PendingQuery> {
         // A walk begins anew when the entry it stands at goes: as many steps as there is room for are enough.

@@ -89,7 +89,7 @@ impl Default for Options {
     }
 }
 
-/// Probe (`dns`, `questions`, `tcp`, `existing`) → the hook it runs on, or `none`.
+/// Probe (`dns`, `queries`, `tcp`, `existing`) → the hook it runs on, or `none`.
 pub type Hooks = BTreeMap<String, String>;
 
 /// Why the kernel side does not work, and what to do about it.

@@ -44,7 +44,7 @@ impl Withheld {
 /// in `reconciled_share`; streams older than the observer (`tcp_unsynced`) are no loss.
 const CONNECTIONS: [&str; 9] = [
     "tcp_skipped",
-    "tracked_full",
+    "connections_full",
     "flows_full",
     "answers_evicted",
     "conduct_evicted",

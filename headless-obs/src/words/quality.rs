@@ -154,9 +154,9 @@ fn remedies(lost: &Counts) -> String {
 /// The option for the size of a kernel map, by its name or by what is counted when it is full.
 fn option(name: &str) -> Option<&'static str> {
     match name {
-        "tracked_full" | "TRACKED" => Some("--max-connections"),
+        "connections_full" | "CONNECTIONS" => Some("--max-connections"),
         "flows_full" | "FLOWS" => Some("--max-flows"),
-        "BORING" => Some("--max-boring"),
+        "IGNORED_DESTS" => Some("--max-ignored"),
         "ring_full" | "dns_ring_full" => Some("--ring-size"),
         _ => None,
     }
@@ -164,6 +164,6 @@ fn option(name: &str) -> Option<&'static str> {
 
 /// What is missing from the totals, not only from the detail.
 fn totals_are_exact(quality: &Quality) -> bool {
-    let missing = ["tracked_full", "flows_full", "tcp_skipped"];
+    let missing = ["connections_full", "flows_full", "tcp_skipped"];
     missing.iter().all(|reason| quality.events_lost.get(*reason).is_none_or(|count| *count == 0))
 }

@@ -10,7 +10,7 @@ use lab::usage::status;
 /// What is measured, and by how much the middle of the last third may be above that of the first.
 ///
 /// Memory: pods that were replaced are remembered for an hour. Maps: a flow that is idle is forgotten after ten minutes,
-/// and so is what is of no interest; FLOWS has room for 65,536, BORING for 16,384.
+/// and so is what is of no interest; FLOWS has room for 65,536, IGNORED_DESTS for 16,384.
 /// Threads: those that read files stay for a while when they are done.
 const BOUNDS: [(&str, u64); 7] = [
     ("resident memory, KiB", 2_048),
@@ -18,8 +18,8 @@ const BOUNDS: [(&str, u64); 7] = [
     ("descriptors", 2),
     ("threads", 2),
     ("entries of FLOWS", 256),
-    ("entries of TRACKED", 64),
-    ("entries of BORING", 256),
+    ("entries of CONNECTIONS", 64),
+    ("entries of IGNORED_DESTS", 256),
 ];
 /// Until then it is still warming up: share of all samples.
 const WARM_UP: usize = 10;
@@ -48,8 +48,8 @@ impl Vitals {
             u64::try_from(fs::read_dir(format!("/proc/{pid}/fd"))?.count())?,
             status(pid, "Threads")?,
             entries("FLOWS")?,
-            entries("TRACKED")?,
-            entries("BORING")?,
+            entries("CONNECTIONS")?,
+            entries("IGNORED_DESTS")?,
         ]);
         Ok(())
     }

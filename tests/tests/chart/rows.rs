@@ -139,7 +139,7 @@ fn options() -> Vec<Row> {
         option("options.ring-size", json!("4MiB"), &["--ring-size=4MiB"]),
         option("options.max-flows", json!(16_777_216), &["--max-flows=16777216"]),
         option("options.max-connections", json!(1_000_000), &["--max-connections=1000000"]),
-        option("options.max-boring", json!(1024), &["--max-boring=1024"]),
+        option("options.max-ignored", json!(1024), &["--max-ignored=1024"]),
         option("options.max-clients", json!(4096), &["--max-clients=4096"]),
         option("options.kernel-log", json!(true), &["--kernel-log"]),
         option("options.stand-by", json!(true), &["--stand-by"]),

@@ -97,7 +97,7 @@ fn the_answer_to_a_question_is_told_once() {
             assert_eq!(asked, entries[0].time, "{at}, connected: {is_connected}");
             assert_eq!(kernel.pending_queries(), [], "{at}, connected: {is_connected}");
             server.send_to(&answer, from).unwrap();
-            refused(&receive(&mut kernel, &client, &answer), "dns_not_asked");
+            refused(&receive(&mut kernel, &client, &answer), "dns_unsolicited");
         }
     }
 }
@@ -116,9 +116,9 @@ fn an_answer_from_elsewhere_is_refused_and_the_servers_own_is_not() {
     other.send_to(&answer, here(&client)).unwrap();
     refused(&receive(&mut kernel, &client, &answer), "dns_other_server");
     server.send_to(&guess, here(&client)).unwrap();
-    refused(&receive(&mut kernel, &client, &guess), "dns_not_asked");
+    refused(&receive(&mut kernel, &client, &guess), "dns_unsolicited");
     server.send_to(&answer, here(&bystander)).unwrap();
-    refused(&receive(&mut kernel, &bystander, &answer), "dns_not_asked");
+    refused(&receive(&mut kernel, &bystander, &answer), "dns_unsolicited");
     server.send_to(&answer, here(&client)).unwrap();
     told(&receive(&mut kernel, &client, &answer), &answer);
 }
@@ -167,7 +167,7 @@ fn the_oldest_question_goes_when_there_is_no_room() {
     assert!(held <= MAX_PENDING_QUERIES as usize && held > MAX_PENDING_QUERIES as usize / 2, "{held}");
     let [_, answer] = ask_and_answer(0);
     server.send_to(&answer, here).unwrap();
-    refused(&receive(&mut kernel, &client, &answer), "dns_not_asked");
+    refused(&receive(&mut kernel, &client, &answer), "dns_unsolicited");
     let [_, answer] = ask_and_answer(last);
     server.send_to(&answer, here).unwrap();
     told(&receive(&mut kernel, &client, &answer), &answer);
@@ -237,7 +237,7 @@ fn who_connects_from_a_dns_port_tells_nothing() {
     let mut received = vec![0; message.len()];
     stream.read_exact(&mut received).unwrap();
     assert_eq!(received, message);
-    refused(&kernel.take(), "dns_not_asked");
+    refused(&kernel.take(), "dns_unsolicited");
     assert_eq!(kernel.pending_queries(), []);
 }
 
@@ -247,8 +247,8 @@ fn whatever_carries_it_an_answer_must_be_asked_for() {
     kernel.refuse_unasked();
     for message in [&addresses(2)[..], &addresses(2)[..3]] {
         for packet in [Packet::udp(message), Packet::tcp(1, ACK, message)] {
-            refused(&kernel.run(&packet.bytes()), "dns_not_asked");
-            refused(&kernel.run(&packet.v6().bytes()), "dns_not_asked");
+            refused(&kernel.run(&packet.bytes()), "dns_unsolicited");
+            refused(&kernel.run(&packet.v6().bytes()), "dns_unsolicited");
         }
     }
     for flags in [1, 2, 4, 2 | ACK] {

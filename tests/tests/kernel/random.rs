@@ -46,7 +46,7 @@ struct Road {
 
 impl Road {
     fn new() -> Self {
-        let engine = Engine::new(engine::Config { cells: 100, boring: 100, ..Default::default() });
+        let engine = Engine::new(engine::Config { cells: 100, ignored: 100, ..Default::default() });
         Self {
             kernel: Kernel::new(&PORTS, 1 << 20),
             streams: Streams::new(Limits::default()),

@@ -107,8 +107,8 @@ fn an_answer_that_the_socket_did_not_ask_for_is_no_evidence() {
         .collect();
     assert_eq!(by_name, [1, 0, 1, 0], "{row:#}");
     assert_eq!(row["resolution"], json!({"service": 2, "none": 2}));
-    assert_eq!(snapshot["quality"]["dns_refused"], json!({"not_asked": 3, "other_server": 1}));
-    assert_eq!(snapshot["quality"]["probes"]["questions"], "cgroup_skb/egress");
+    assert_eq!(snapshot["quality"]["dns_refused"], json!({"unsolicited": 3, "other_server": 1}));
+    assert_eq!(snapshot["quality"]["probes"]["queries"], "cgroup_skb/egress");
     // What nobody asked for took no time.
     assert_eq!((&service["dns"]["answers"], &service["dns"]["latency"]["count"]), (&json!(2), &json!(2)));
 }
@@ -152,13 +152,13 @@ fn latency_is_measured_and_silence_is_counted() {
     for line in [
         r#"headless_dns_unanswered_total{client_namespace="shop",client_workload="cron"} 3"#,
         r#"headless_dns_answer_seconds_count{namespace="shop",service="orders"} 1"#,
-        r#"headless_observer_dns_refused_total{reason="not_asked"} 0"#,
+        r#"headless_observer_dns_refused_total{reason="unsolicited"} 0"#,
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
     }
     // What is answered later than that finds nobody.
     pass(&server, &silent, &message(0, Some(pod_address(0))));
-    let is_refused = |snapshot: &Value| snapshot["quality"]["dns_refused"]["not_asked"] == 1;
+    let is_refused = |snapshot: &Value| snapshot["quality"]["dns_refused"]["unsolicited"] == 1;
     let snapshot = observer.snapshot_when(PATIENCE, is_refused).unwrap();
     assert_eq!(orders(&snapshot)["dns"]["answers"], 1);
 }

@@ -48,8 +48,8 @@ fn it_works(shop: &mut Shop, observer: &Observer) {
     let snapshot = shop.settled(observer, 304);
     let maps = &snapshot["quality"]["maps"];
     assert!(maps["FLOWS"]["entries"].as_u64() > Some(0), "{maps}");
-    // Loopback is declared boring to the kernel, by a write.
-    assert!(maps["BORING"]["entries"].as_u64() > Some(0), "{maps}");
+    // Loopback is put on the kernel's ignore list, by a write.
+    assert!(maps["IGNORED_DESTS"]["entries"].as_u64() > Some(0), "{maps}");
 
     let mut renamed = shop.service.clone();
     "purchases".clone_into(&mut renamed.name);

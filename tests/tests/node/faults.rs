@@ -145,7 +145,7 @@ fn a_daemon_whose_log_cannot_be_written_observes() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// More attempts at once than TRACKED has room for: each is either seen or counted as not seen, and when they are over
+/// More attempts at once than CONNECTIONS has room for: each is either seen or counted as not seen, and when they are over
 /// there is room again.
 #[test]
 fn a_hundred_thousand_attempts_that_nobody_answers_are_accounted_for() {
@@ -161,7 +161,7 @@ fn a_hundred_thousand_attempts_that_nobody_answers_are_accounted_for() {
     let spec = ClientSpec::fixed(&[to], PORT, ATTEMPTS).threads(2_000);
     let client = shop.web.client(&spec.dial(|dial| dial.give_up_ms = Some(100))).unwrap();
     assert_eq!(client.wait().unwrap().total().aborted, ATTEMPTS);
-    let lost = |snapshot: &Value| snapshot["quality"]["events_lost"]["tracked_full"].as_u64().unwrap();
+    let lost = |snapshot: &Value| snapshot["quality"]["events_lost"]["connections_full"].as_u64().unwrap();
     let seen = |snapshot: &Value| {
         let silent = service(snapshot, "silent");
         silent["endpoints"][0]["failed"]["aborted"].as_u64().unwrap_or(0)

@@ -245,13 +245,14 @@ fn full_maps_are_counted_and_named_with_their_option() {
     client.open(12).unwrap();
     let truth: u64 = accepted(&shop.scene.lab).values().sum();
     assert_eq!(truth, 12);
-    let snapshot = observer.snapshot_when(PATIENCE, |snapshot| lost(snapshot, "tracked_full") > 0).unwrap();
+    let snapshot =
+        observer.snapshot_when(PATIENCE, |snapshot| lost(snapshot, "connections_full") > 0).unwrap();
     let seen = sum(orders(&snapshot), "opened");
-    assert!(seen <= 8 && seen + lost(&snapshot, "tracked_full") >= 12, "{snapshot:#}");
+    assert!(seen <= 8 && seen + lost(&snapshot, "connections_full") >= 12, "{snapshot:#}");
     log_when(&observer, "raise --max-connections");
     footer(
         &observer,
-        &["Totals are too low, because events were lost:", "tracked_full; raise --max-connections."],
+        &["Totals are too low, because events were lost:", "connections_full; raise --max-connections."],
     );
     client.close(12).unwrap();
     observer.kill();
@@ -272,11 +273,11 @@ fn full_maps_are_counted_and_named_with_their_option() {
     );
     observer.kill();
 
-    // One boring address fills the map; that costs work, and no connection.
-    let observer = shop.observe(&[], &["--max-boring", "1"]);
-    let full = |snapshot: &Value| snapshot["quality"]["maps"]["BORING"]["entries"] == 1;
+    // One ignored address fills the map; that costs work, and no connection.
+    let observer = shop.observe(&[], &["--max-ignored", "1"]);
+    let full = |snapshot: &Value| snapshot["quality"]["maps"]["IGNORED_DESTS"]["entries"] == 1;
     observer.snapshot_when(PATIENCE, full).unwrap();
-    footer(&observer, &["Kernel map BORING is 100% full; raise --max-boring."]);
+    footer(&observer, &["Kernel map IGNORED_DESTS is 100% full; raise --max-ignored."]);
     let before: u64 = accepted(&shop.scene.lab).values().sum();
     shop.connect(30);
     let snapshot =

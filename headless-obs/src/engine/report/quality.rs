@@ -9,10 +9,10 @@ use crate::meaning::Resolution;
 use crate::spread::ratio;
 
 /// Kernel counters that are no losses.
-const NO_LOSS: [&str; 4] = ["dns_not_answer", "boring", "dns_not_asked", "dns_other_server"];
+const NO_LOSS: [&str; 4] = ["dns_not_answer", "ignored", "dns_unsolicited", "dns_other_server"];
 /// Those of answers that are refused, and why. They are no losses: else whoever sends such answers could make figures look
 /// doubtful.
-const REFUSED: [(&str, &str); 2] = [("dns_not_asked", "not_asked"), ("dns_other_server", "other_server")];
+const REFUSED: [(&str, &str); 2] = [("dns_unsolicited", "unsolicited"), ("dns_other_server", "other_server")];
 
 impl Engine {
     pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
@@ -23,8 +23,8 @@ impl Engine {
             cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
         unattributed.extend(self.tally.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
-        let boring = kernel.counters.get("boring").copied().unwrap_or(0);
-        let mut excluded = Counts::from([("boring".to_owned(), boring)]);
+        let ignored = kernel.counters.get("ignored").copied().unwrap_or(0);
+        let mut excluded = Counts::from([("ignored".to_owned(), ignored)]);
         excluded.extend(self.tally.excluded().map(|(reason, count)| (reason.to_owned(), count)));
         Quality {
             events_lost: self.losses(kernel),

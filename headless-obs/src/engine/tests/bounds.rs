@@ -6,18 +6,18 @@ use crate::topology::build::service as object;
 const LONG: Duration = Duration::from_secs(600);
 
 fn bored(world: &mut World) -> Vec<String> {
-    world.engine.take_effects().bore.iter().map(ToString::to_string).collect()
+    world.engine.take_ignore_updates().add.iter().map(ToString::to_string).collect()
 }
 
 fn unbored(world: &mut World) -> Vec<String> {
-    world.engine.take_effects().unbore.iter().map(ToString::to_string).collect()
+    world.engine.take_ignore_updates().remove.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn destinations_that_cannot_matter_become_boring_and_others_only_in_time() {
+fn destinations_that_cannot_matter_are_ignored_and_others_only_in_time() {
     let mut world = World::new([orders(&pods(1))]);
     world.apply(object("shop", "front").cluster_ip("10.96.0.7"));
-    let _ = world.engine.take_effects();
+    let _ = world.engine.take_ignore_updates();
     for address in ["127.0.0.1", "10.96.0.7", "192.0.2.1", "10.0.0.1", "fd00::9"] {
         world.connect(1, address);
     }
@@ -30,7 +30,7 @@ fn destinations_that_cannot_matter_become_boring_and_others_only_in_time() {
 }
 
 #[test]
-fn what_becomes_somebodys_or_is_named_is_no_longer_boring() {
+fn what_becomes_somebodys_or_is_named_is_no_longer_ignored() {
     let mut world = World::new([orders(&pods(1))]);
     for address in ["10.0.0.8", "10.0.0.9"] {
         world.connect(1, address);
@@ -45,7 +45,7 @@ fn what_becomes_somebodys_or_is_named_is_no_longer_boring() {
 }
 
 #[test]
-fn where_services_are_learnt_what_could_be_one_is_never_boring() {
+fn where_services_are_learnt_what_could_be_one_is_never_ignored() {
     let learner = Some(Learner::new(crate::topology::learned::LearnConfig::default()));
     let mut world = World::with(Config { learner, ..config() }, []);
     for address in ["192.0.2.1", "10.0.0.1"] {
@@ -105,10 +105,10 @@ fn quality_says_what_was_lost_and_what_was_left_out() {
     let quality = world.snapshot().quality;
     assert_eq!((quality.events_lost["ring_full"], quality.events_lost["record_unknown"]), (6, 8));
     assert!(
-        !quality.events_lost.contains_key("boring") && !quality.events_lost.contains_key("dns_not_answer")
+        !quality.events_lost.contains_key("ignored") && !quality.events_lost.contains_key("dns_not_answer")
     );
-    assert_eq!(quality.excluded["boring"], 5);
-    let refused = Counts::from([("not_asked".to_owned(), 9), ("other_server".to_owned(), 10)]);
+    assert_eq!(quality.excluded["ignored"], 5);
+    let refused = Counts::from([("unsolicited".to_owned(), 9), ("other_server".to_owned(), 10)]);
     assert_eq!(quality.dns_refused, refused);
     assert!(!quality.events_lost.keys().any(|name| name.contains("asked") || name.contains("other_server")));
     assert_eq!((quality.reconciled, quality.reconciled_share), (0, 0.0));

@@ -54,7 +54,7 @@ fn loss() -> Row {
         [
             lines(
                 "Events lost",
-                "Lost events by reason. After ring_full only details are missing and sums are exact; after tracked_full and \
+                "Lost events by reason. After ring_full only details are missing and sums are exact; after connections_full and \
                  flows_full connections may be missing. docs/snapshot.md explains each reason.",
             )
             .unit("cps")
@@ -80,7 +80,7 @@ fn loss() -> Row {
             lines(
                 "Excluded on purpose",
                 "Connections that do not show how clients spread: health checks (probe), those of a mesh's proxy, ignored \
-                 destinations (boring), other nodes on the same kernel, and the daemon's own.",
+                 destinations (ignored), other nodes on the same kernel, and the daemon's own.",
             )
             .unit("cps")
             .query(
@@ -96,7 +96,7 @@ fn loss() -> Row {
             .query("sum by (reason) (rate(headless_observer_dns_rejected_total{O}[$__rate_interval]))", "{{reason}}"),
             lines(
                 "Map fill",
-                "Fill of the kernel maps. At 100 % FLOWS and TRACKED lose connections: raise their sizes. A full BORING only \
+                "Fill of the kernel maps. At 100 % FLOWS and CONNECTIONS lose connections: raise their sizes. A full IGNORED_DESTS only \
                  costs work.",
             )
             .unit("percentunit")

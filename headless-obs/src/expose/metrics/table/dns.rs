@@ -68,7 +68,7 @@ pub(super) const ANSWER_SECONDS: Metric = Metric {
     labels: SERVICE,
     per: PER_SERVICE,
     more: "If the client repeats the query, the time begins with the first one. There are no values while the daemon cannot \
-           see queries (`headless_observer_probe_enabled{probe=\"questions\"}`).",
+           see queries (`headless_observer_probe_enabled{probe=\"queries\"}`).",
     example: "histogram_quantile(0.99, sum by (service, le) (rate(headless_dns_answer_seconds_bucket[10m])))",
     collect: |scrape, series| {
         for part in scrape.described() {

@@ -9,7 +9,7 @@ pub(super) const EVENTS_LOST: Metric = Metric {
     name: "headless_observer_events_lost",
     unit: None,
     kind: Kind::Counter,
-    help: "Events that the daemon lost. After ring_full, details are missing but totals are exact; after tracked_full, \
+    help: "Events that the daemon lost. After ring_full, details are missing but totals are exact; after connections_full, \
            connections are missing; after flows_full, they are missing if the ring lost them, too.",
     labels: &["reason"],
     per: "reason",
@@ -39,7 +39,7 @@ pub(super) const DNS_REFUSED: Metric = Metric {
     help: "DNS payloads that the daemon did not use, because they answer no query of the socket that received them.",
     labels: &["reason"],
     per: "reason",
-    more: "`not_asked`: the socket sent no such query, or already has the response, or sent the query more than ten seconds ago or \
+    more: "`unsolicited`: the socket sent no such query, or already has the response, or sent the query more than ten seconds ago or \
            before the daemon started. `other_server`: the socket sent the query to another server. \
            [troubleshooting.md](troubleshooting.md) lists causes other than an attack.",
     example: "sum by (node, reason) (rate(headless_observer_dns_refused_total[10m])) > 0",
@@ -84,7 +84,7 @@ pub(super) const EXCLUDED_CONNECTIONS: Metric = Metric {
     help: "Connections that the daemon excludes on purpose.",
     labels: &["reason"],
     per: "reason",
-    more: "`boring`: ignored in the kernel, because the destination cannot be an endpoint. `probe`: from the node itself to a pod on it, \
+    more: "`ignored`: ignored in the kernel, because the destination cannot be an endpoint. `probe`: from the node itself to a pod on it, \
            without DNS, such as the kubelet's health checks. `proxy`: made by a service mesh's proxy for a client whose own \
            connection counts. `other_node`: made on another node that shares the kernel. `observer`: made by the daemon \
            itself.",
@@ -100,7 +100,7 @@ pub(super) const MAP_ENTRIES: Metric = Metric {
     help: "Entries in use in a kernel map.",
     labels: &["map"],
     per: "kernel map",
-    more: "`FLOWS`, `TRACKED` and `BORING`.",
+    more: "`FLOWS`, `CONNECTIONS` and `IGNORED_DESTS`.",
     example: "headless_observer_map_entries / headless_observer_map_capacity > 0.8",
     collect: |scrape, series| {
         for (map, fill) in &scrape.snapshot.quality.maps {
@@ -134,7 +134,7 @@ pub(super) const PROBE_ENABLED: Metric = Metric {
     help: "Whether the probe is attached, and to which hook.",
     labels: &["probe", "hook"],
     per: "probe",
-    more: "`dns`, `questions`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
+    more: "`dns`, `queries`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
     example: "headless_observer_probe_enabled == 0",
     collect: |scrape, series| {
         for (probe, hook) in &scrape.snapshot.quality.probes {
