@@ -137,7 +137,8 @@ fn half_the_facts_carry_no_verdict() {
     }
     let mut few = Facts::new(&[200, 200, 200]);
     few.quality.reconciled_share = 0.009;
-    few.quality.events_lost = counts([("connections_full", 100), ("ring_full", 5_000), ("dns_ring_full", 10)]);
+    few.quality.events_lost =
+        counts([("connections_full", 100), ("ring_full", 5_000), ("dns_ring_full", 10)]);
     assert_eq!(cause(&few), Ok(Cause::Even), "losses below 1 % and details that the totals make up for");
 }
 
