@@ -1,4 +1,4 @@
-//! Adding to COUNTERS and to totals in maps.
+//! Atomic additions to COUNTERS and to totals in maps.
 
 use core::arch::asm;
 
@@ -13,8 +13,8 @@ pub(crate) fn count(number: u32) {
     }
 }
 
-/// Adds to a number in a map. Atomic: other CPUs, and a soft interrupt on this one, add to it too. Written as the
-/// plain atomic add of the first BPF instruction set: one that returns the old value is unknown before Linux 5.12.
+/// Adds to a number in a map. It is atomic because other CPUs, and a soft interrupt on this one, add to it as well. It
+/// uses the plain atomic add of the first BPF instruction set; the one that returns the old value needs Linux 5.12.
 ///
 /// # Safety
 /// `value` points at a live, 8-byte aligned u64 in a map value.

@@ -1,5 +1,5 @@
-//! Programs that do nothing, at each hook that the observer may use: the baseline of measurements, since
-//! nobody can observe there for less. Loaded by `cargo xtask bench` alone, never shipped.
+//! Programs that do nothing, at each hook that the daemon may use: the baseline of measurements. Only
+//! `cargo xtask bench` loads them; they are never shipped.
 
 #![no_std]
 #![no_main]
@@ -22,7 +22,7 @@ fn noop_egress(_ctx: SkBuffContext) -> i32 {
     PASS
 }
 
-/// Every change of state of every TCP socket.
+/// Every state change of every TCP socket.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn noop_tcp(_ctx: BtfTracePointContext) -> i32 {
     0
@@ -34,7 +34,7 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// As that of the observer's programs.
+/// The same licence as the daemon's programs.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

@@ -1,6 +1,6 @@
-//! Sockets that are older than the daemon: an iterator over the open files of all tasks, which sees every network
-//! namespace without entering it. Writes TCP sockets that are established, and those that listen: a socket whose own
-//! port is listened on was accepted, and is no client's.
+//! Lists sockets that are older than the daemon: an iterator over the open files of all tasks, which reaches every
+//! network namespace without entering it. It writes established TCP sockets and listening ones: if a socket's own port
+//! has a listener, the socket was accepted and is not a client's.
 
 use core::ffi::{c_int, c_void};
 
@@ -83,7 +83,7 @@ fn cgroup_of(sk: *const c_void) -> u64 {
     read(kn as *const c_void, id)
 }
 
-/// A word behind a pointer that the verifier knows nothing of; 0 if it cannot be read.
+/// A word behind a pointer without a type for the verifier; 0 if it cannot be read.
 #[inline(always)]
 fn read(base: *const c_void, offset: usize) -> u64 {
     let mut word = 0_u64;

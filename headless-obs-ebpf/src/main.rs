@@ -1,11 +1,11 @@
 //! The kernel programs. Entry points only: read the context, call, return.
 //!
-//! Invariants: no program ever drops or delays a packet; every program ends early for what cannot matter;
-//! whatever is lost is counted (`counters`); the ring record is submitted before totals are bumped.
+//! Invariants: no program ever drops or delays a packet. Every program ends early for irrelevant events. Every loss is
+//! counted (`counters`). The ring record is submitted before totals are updated.
 
 #![no_std]
 #![no_main]
-// Inline assembly for BPF; aya-ebpf needs an unstable compiler as it is.
+// Inline assembly for BPF; aya-ebpf needs an unstable compiler anyway.
 #![feature(asm_experimental_arch)]
 #![expect(
     clippy::cast_possible_truncation,
@@ -41,14 +41,14 @@ fn dns_egress(ctx: SkBuffContext) -> i32 {
     PASS
 }
 
-/// Every change of state of every TCP socket, with the kernel's own types.
+/// Every state change of every TCP socket, with the kernel's own types.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn tcp_state(ctx: BtfTracePointContext) -> i32 {
     tcp::on_state_change(&ctx, &socket::BtfSocket::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
     0
 }
 
-/// The same changes, after the program above: does its work where the kernel left that out.
+/// The same changes, after the program above: handles those for which the kernel skipped it.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn tcp_state_fallback(ctx: BtfTracePointContext) -> i32 {
     tcp::on_state_change_fallback(&ctx, &socket::BtfSocket::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
@@ -65,13 +65,13 @@ fn tcp_state_classic(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// The verifier proves that no program reaches this: an endless loop is rejected.
+/// The verifier proves that no program reaches this: it rejects an endless loop.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Some helpers are for GPL programs only.
+/// Some helpers are only for GPL programs.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

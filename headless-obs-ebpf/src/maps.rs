@@ -12,8 +12,7 @@
 //! | LAST_WAKEUP | 0 → when user space was woken last, and bytes submitted since | never |
 //! | LAST_TRANSITION | 0 → the change of state that was looked at last, per CPU | never |
 //!
-//! The hashes are preallocated: they are written from tracing programs and soft interrupts, where allocation may
-//! fail.
+//! The hashes are preallocated, because tracing programs and soft interrupts write them, and allocation may fail there.
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
@@ -42,27 +41,27 @@ pub(crate) static IGNORED_DESTS: HashMap<Address, u8> = HashMap::with_max_entrie
 pub(crate) static PENDING_QUERIES: LruHashMap<QueryKey, PendingQuery> =
     LruHashMap::with_max_entries(MAX_PENDING_QUERIES, 0);
 
-/// No global, since those are set before it is known whether egress can be attached.
+/// This is not a global, because globals are set before it is known whether egress can be attached.
 #[map]
 pub(crate) static REQUIRE_QUERY: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
 
-/// What decides about the next wake-up.
+/// The state that decides on the next wake-up.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Wakeup {
-    /// `CLOCK_MONOTONIC`, nanoseconds, of the last one.
+    /// `CLOCK_MONOTONIC`, nanoseconds, of the last wake-up.
     pub(crate) time: u64,
-    /// Bytes submitted since.
+    /// Bytes submitted since then.
     pub(crate) bytes: u64,
 }
 
 #[map]
 pub(crate) static LAST_WAKEUP: Array<Wakeup> = Array::with_max_entries(1, 0);
 
-/// A socket, and the states that it goes from and to.
+/// A socket, and the states before and after the change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Transition {

@@ -1,7 +1,8 @@
-//! Handing records to user space without waking it for each: a wake-up costs ten times what the rest of a record does.
+//! Submits records without a wake-up of user space for each one: a wake-up costs ten times as much as the rest of a
+//! record.
 //!
-//! User space is woken by the first record in [`WAKE_PERIOD`], and whenever enough bytes were submitted to fill a good
-//! part of the ring. It reads again one period after it was woken, so what came in between is not left lying.
+//! The first record in [`WAKE_PERIOD`] wakes user space, and so does a quantity of bytes that fills a good part of the
+//! ring. User space reads again one period after a wake-up, so the records in between do not wait for longer.
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::maps::ring_buf::RingBufEntry;
@@ -15,8 +16,8 @@ pub(crate) fn submit<T>(entry: RingBufEntry<T>, time: u64) {
     entry.submit(u64::from(wake(time, size_of::<T>())));
 }
 
-/// Whether to wake user space, as a flag. Two CPUs may both decide to, which does no harm, or one may not see the
-/// other's bytes: then the next record, or the period, wakes it.
+/// Whether to wake user space, as a flag. Two CPUs may both decide to, which does no harm. One CPU may miss the other's
+/// bytes; then the next record or the end of the period wakes user space.
 #[inline(always)]
 fn wake(time: u64, size: usize) -> u32 {
     let Some(woken) = LAST_WAKEUP.get_ptr_mut(0) else { return BPF_RB_FORCE_WAKEUP };

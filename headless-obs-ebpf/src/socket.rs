@@ -1,4 +1,4 @@
-//! What `tcp` wants to know of a socket, and the two ways to read it: by BTF offsets, or from the classic
+//! The fields of a socket that `tcp` needs, and the two ways to read them: by BTF offsets, or from the classic
 //! tracepoint's record.
 
 use core::ffi::c_void;
@@ -15,9 +15,9 @@ const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 pub(crate) const IPPROTO_TCP: u16 = 6;
 
-/// In `sk_shutdown`: nothing more is sent, but still received.
+/// In `sk_shutdown`: the socket sends nothing more, but still receives.
 const SEND_SHUTDOWN: u8 = 2;
-/// The bit in `sk_flags` that says that the peer's FIN has arrived.
+/// The bit in `sk_flags` that means that the peer's FIN has arrived.
 const SOCK_DONE: u32 = 1;
 
 const ENETUNREACH: i32 = 101;
@@ -34,22 +34,22 @@ pub(crate) struct Tuple {
     pub(crate) port: u16,
 }
 
-/// A socket in the middle of a change of state.
+/// A socket during a state change.
 pub(crate) trait Socket {
     /// Identifies the socket while it lives.
     fn id(&self) -> u64;
-    /// Source, destination and destination port; `None` if it is no TCP over IP.
+    /// Source, destination and destination port; `None` if it is not TCP over IP.
     fn tuple(&self) -> Option<Tuple>;
-    /// Why it failed; [`reason::NONE`] if there is no error.
+    /// The reason of the failure; [`reason::NONE`] if there is no error.
     fn failure(&self) -> u8;
-    /// Whether the program behind it has closed only its sending side: it waits for the answer.
+    /// Whether the program has closed only its sending side and waits for the response.
     fn is_half_closed(&self) -> bool;
-    /// Bytes written and received so far, each once. `delivers`: what has not been sent yet will be.
+    /// Bytes written and received so far, each once. `delivers`: unsent data will still be sent.
     fn bytes_transferred(&self, delivers: bool) -> (u64, u64);
 }
 
-/// The address of one field of [`SOCK_OFFSETS`]. Read one by one, each is a constant to the verifier, so that a load
-/// through it is a plain load of a field of `struct sock`.
+/// The address of one field of [`SOCK_OFFSETS`]. Each field is read by itself, so each is a constant to the verifier,
+/// and a load through it is a plain load of a field of `struct sock`.
 macro_rules! offset {
     ($field:ident) => {{
         let offsets =
@@ -60,7 +60,7 @@ macro_rules! offset {
 }
 pub(crate) use offset;
 
-/// Loads a field of a kernel structure whose type the verifier knows; the type read follows from the use.
+/// Loads a field of a kernel structure whose type the verifier knows; the use decides on the type of the value.
 macro_rules! load {
     ($base:expr, $field:ident $(+ $more:literal)?) => {{
         let field = $base.wrapping_byte_add($crate::socket::offset!($field) $(+ $more)?);
@@ -71,7 +71,7 @@ macro_rules! load {
 }
 pub(crate) use load;
 
-/// IPv4 (bytes as in the packet) as IPv4-mapped IPv6, in words: bytes one by one would cost four times as much.
+/// IPv4 (bytes as in the packet) as IPv4-mapped IPv6, in words: single bytes would cost four times as much.
 #[inline(always)]
 pub(crate) fn ipv4_mapped(address: u32) -> [u64; 2] {
     [0, (u64::from(address) << 32) | 0xffff_0000]
@@ -91,7 +91,7 @@ pub(crate) fn words(bytes: [u8; 16]) -> [u64; 2] {
     unsafe { core::mem::transmute(bytes) }
 }
 
-/// A `struct sock *` with the verifier's knowledge of it.
+/// A `struct sock *` whose type the verifier knows.
 pub(crate) struct BtfSocket {
     sk: *const c_void,
 }
@@ -102,7 +102,7 @@ impl BtfSocket {
         Self { sk }
     }
 
-    /// Kernel's socket state.
+    /// The kernel's socket state.
     #[inline(always)]
     pub(crate) fn state(&self) -> u8 {
         load!(self.sk, state)
@@ -133,7 +133,7 @@ impl Socket for BtfSocket {
         if family == AF_INET6 {
             let low: u64 = load!(self.sk, v6_daddr);
             let high: u64 = load!(self.sk, v6_daddr + 8);
-            // An IPv4-mapped destination: the IPv4 fields are the ones that are complete at SYN_SENT.
+            // An IPv4-mapped destination: only the IPv4 fields are complete at SYN_SENT.
             let is_mapped = low == 0 && (high as u32) == 0xffff_0000_u32;
             if !is_mapped {
                 let source_low: u64 = load!(self.sk, v6_saddr);
@@ -194,7 +194,7 @@ pub(crate) struct ClassicSocket<'a> {
     ctx: &'a TracePointContext,
 }
 
-/// One field of the classic record, at the offset that user space parsed from its format.
+/// One field of the classic record, at the offset that user space read from its format.
 macro_rules! record {
     ($self:ident, $field:ident, $type:ty) => {{
         let offsets = (&raw const TRACEPOINT_OFFSETS).cast::<TracepointOffsets>();
@@ -238,7 +238,7 @@ impl Socket for ClassicSocket<'_> {
         })
     }
 
-    /// The record does not carry the socket's error.
+    /// The record does not have the socket's error.
     #[inline(always)]
     fn failure(&self) -> u8 {
         reason::OTHER

@@ -1,16 +1,17 @@
-//! The life of a connection, from the client's side: SYN sent, established or failed, ended.
+//! Connections from the client's side: SYN sent, established or failed, ended.
 //!
-//! A socket enters CONNECTIONS when its SYN is sent, in the context of the task that connects: only there is the client
-//! known. Sockets that were accepted never enter it, so each of their changes costs at most one look-up that misses.
-//! A connection counts as ended when it leaves ESTABLISHED: what follows (FIN_WAIT, TIME_WAIT, CLOSE_WAIT) carries no
-//! new request. Only a client that closes its sending side alone has it open until the server has answered.
+//! A socket enters CONNECTIONS when its SYN is sent, in the context of the task that connects, because only there the
+//! client is known. Accepted sockets never enter it, so each of their state changes costs at most one lookup that finds
+//! nothing. A connection counts as ended when it leaves ESTABLISHED: the states that follow (FIN_WAIT, TIME_WAIT,
+//! CLOSE_WAIT) carry no new request. If the client closes only its sending side, the connection stays open until the
+//! server has closed as well.
 //!
-//! The kernel leaves out a run where the program would interrupt itself on the same CPU: while a task connects or closes,
-//! a packet may come in and change another connection. So a second program looks, after the first one, whether that ran,
-//! and does its work if not. The two are never left out at the same change: to interrupt both, a packet would have to
-//! interrupt a packet. Should the second one take a change for left out that was not, it finds it done already.
+//! The kernel skips a program that would interrupt itself on the same CPU: while a task connects or closes, a packet
+//! may arrive and change another connection. So a second program checks whether the first one ran, and otherwise does
+//! its work. The kernel never skips both at the same change, because a packet would have to interrupt a packet. If the
+//! second program handles a change again, the state in CONNECTIONS makes that harmless.
 //!
-//! The classic tracepoint runs no program at all while another one runs. What that hides shows later, and is counted then:
+//! The classic tracepoint runs no program at all while another one runs. Such a loss shows later, and is counted then:
 //! an opening when the connection ends, an end or a failure when its socket is used again.
 
 use core::ffi::c_void;
@@ -52,11 +53,11 @@ macro_rules! bump {
     }};
 }
 
-/// An attempt that the second program finds no older than this, in nanoseconds, is the one that the first has just taken
-/// in. In between, the task or its whole virtual machine may have had to wait for a processor.
+/// If the second program finds an attempt that is younger than this, in nanoseconds, the first program has just
+/// recorded it. In between, the task or its whole virtual machine may have waited for a processor.
 const SAME_ATTEMPT: u64 = 1_000_000_000;
 
-/// A socket goes from state `old` to `new`, and the second program will look whether this one ran.
+/// A socket goes from state `old` to `new`; the second program will check whether this one ran.
 #[inline(always)]
 pub(crate) fn on_state_change(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
     if !is_relevant(old, new) {
@@ -69,7 +70,7 @@ pub(crate) fn on_state_change(ctx: &impl EbpfContext, socket: &impl Socket, old:
     handle_transition(ctx, socket, old, new, false);
 }
 
-/// The same change, after the first program or in its place.
+/// The same change, in the second program.
 #[inline(always)]
 pub(crate) fn on_state_change_fallback(ctx: &impl EbpfContext, socket: &impl Socket, old: i32, new: i32) {
     if !is_relevant(old, new) {
@@ -82,7 +83,7 @@ pub(crate) fn on_state_change_fallback(ctx: &impl EbpfContext, socket: &impl Soc
     }
 }
 
-/// Whether a client's connection may begin, be established, fail or end with it.
+/// Whether a client's connection can begin, be established, fail or end with this change.
 #[inline(always)]
 fn is_relevant(old: i32, new: i32) -> bool {
     matches!(
@@ -95,7 +96,7 @@ fn is_relevant(old: i32, new: i32) -> bool {
     )
 }
 
-/// A change, whoever else looks at it; `is_fallback`: it may have been taken in already.
+/// Handles a change; `is_fallback`: the first program may have handled it.
 #[inline(always)]
 pub(crate) fn handle_transition(
     ctx: &impl EbpfContext,
@@ -106,11 +107,11 @@ pub(crate) fn handle_transition(
 ) {
     match (old, new) {
         (CLOSE, SYN_SENT) => started(ctx, socket, is_fallback),
-        // SYN_RECV: both ends connected to each other at once.
+        // SYN_RECV: both ends connect to each other at once.
         (SYN_SENT, ESTABLISHED | SYN_RECV) => established(socket),
         (SYN_SENT, _) => failed(socket),
         (ESTABLISHED, FIN_WAIT1) if socket.is_half_closed() => {}
-        // From FIN_WAIT: half closed until now; any other has ended already.
+        // From FIN_WAIT: it was half closed until now. Any other connection has ended already.
         (ESTABLISHED, _)
         | (FIN_WAIT1, CLOSING | CLOSE)
         | (FIN_WAIT2, CLOSE)
@@ -157,17 +158,17 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
         }
         count_missed_end(older);
     }
-    // Also for a new socket: a map that is in use at this very moment refuses, and the next time it does not.
+    // This also covers a new socket: a map refuses while it is in use, and accepts the next time.
     if CONNECTIONS.insert(record.socket, record, BPF_ANY).is_err() {
         count(CONNECTIONS_FULL);
         debug!(ctx, "no room to track a connection to port {}", tuple.port);
     }
 }
 
-/// Name of the thread that runs this program, and its process.
+/// The name of the thread that runs this program, and its process.
 #[inline(always)]
 fn caller() -> ([u8; COMM_LEN], u32) {
-    // The layout is known: one call instead of two, and none that copies a string byte by byte.
+    // If the layout is known, one call replaces two, and no call copies a string byte by byte.
     if offset!(task_comm) != 0 {
         // SAFETY: helper without arguments; its answer is a task with its BTF type.
         let task: *const c_void = unsafe { generated::bpf_get_current_task_btf() }.cast();
@@ -177,7 +178,7 @@ fn caller() -> ([u8; COMM_LEN], u32) {
     (bpf_get_current_comm().unwrap_or_default(), tgid)
 }
 
-/// The socket's older connection has ended, or its attempt has failed, and nobody saw when and how.
+/// The socket's older connection has ended, or its attempt has failed, and no program saw when and how.
 #[inline(always)]
 fn count_missed_end(older: &TcpRecord) {
     match totals_of(older) {
@@ -187,7 +188,7 @@ fn count_missed_end(older: &TcpRecord) {
     }
 }
 
-/// What is known of the socket's connection, for its own changes, which come one at a time.
+/// The entry of the socket's connection, for its own state changes, which come one at a time.
 #[inline(always)]
 fn connection_of<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
     // SAFETY: a live value of the map; only this socket's own changes touch it.
@@ -249,15 +250,15 @@ fn add_failure(totals: *mut FlowTotals, why: u8) {
     }
 }
 
-/// Submits the record, then adds to the flow's totals: in this order, or a reader of totals could take a record that
-/// is still to come for a lost one.
+/// Submits the record, then adds to the flow's totals. In the opposite order, a reader of totals could mistake a record
+/// that is still to come for a lost one.
 #[inline(always)]
 fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTotals)) {
     let totals = totals_of(record);
     record.header.kind = kind;
     record.header.time = now();
     record.in_flow_totals = u8::from(totals.is_some());
-    // Word by word from one map to the other: the kernel's own copy of a record takes longer.
+    // Copies word by word from one map to the other: the kernel's own copy of a record takes longer.
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
             // SAFETY: a record in one map and room for one in another.
@@ -272,7 +273,7 @@ fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTo
     }
 }
 
-/// The flow's totals, made at its first connection.
+/// The flow's totals; created at its first connection.
 #[inline(always)]
 fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
     let flow = (&raw const record.header.cgroup).cast::<FlowKey>();
@@ -289,7 +290,7 @@ fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
         bytes_received: 0,
         comm: record.comm,
     };
-    // Another CPU may have been faster: then its entry is the one to use.
+    // Another CPU may have been faster; then its entry counts.
     let _ = FLOWS.insert(flow, zero, BPF_NOEXIST);
     FLOWS.get_ptr_mut(flow)
 }

@@ -1,25 +1,24 @@
-//! PENDING_QUERIES: what sockets asked DNS servers and have not been answered yet.
+//! PENDING_QUERIES: the queries of sockets that have no response yet.
 //!
-//! Written by the kernel at egress. A datagram is told to user space only if it answers an entry, a segment only if its
-//! socket has one; user space takes out what nobody answered.
+//! The kernel programs write it at egress. They forward a datagram only if it responds to an entry, and a segment only
+//! if its socket has one. User space removes unanswered queries.
 
 use crate::Address;
 
-/// The most servers that one query is remembered for; resolvers know three name servers.
+/// The most servers per query; resolvers know three name servers.
 pub const MAX_SERVERS: usize = 3;
-/// The server of a connected socket, whatever its address is: the kernel hands it nobody else's packets. Where its
-/// address is translated in the socket's own network namespace, the one seen at egress is not the one that answers come
-/// from.
+/// The server of a connected socket, whatever its address is: the kernel delivers only its peer's packets. If the
+/// socket's own network namespace translates the address, egress sees another one than responses come from.
 pub const PEER: Address = [0; 16];
 
-/// A bit of [`PendingQuery::state`]. Query: a server has answered, others may still do.
+/// A bit of [`PendingQuery::state`]. Query: one server has responded, and others may still do.
 pub const ANSWERED: u16 = 1;
-/// Stream: the client has ended its side.
+/// Stream: the client has closed its side.
 pub const CLIENT_ENDED: u16 = 2;
-/// Stream: the server has ended its side.
+/// Stream: the server has closed its side.
 pub const SERVER_ENDED: u16 = 4;
 
-/// Which query: `protocol` is `IPPROTO_UDP`, or `IPPROTO_TCP` for a stream that this socket began.
+/// The key of a query: `protocol` is `IPPROTO_UDP`, or `IPPROTO_TCP` for a stream that this socket opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct QueryKey {
@@ -34,19 +33,20 @@ pub struct QueryKey {
 }
 const _: () = assert!(size_of::<QueryKey>() == 16);
 
-/// Who asked, and whom.
+/// The client, and the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct PendingQuery {
-    /// `CLOCK_MONOTONIC`, nanoseconds: when it was first asked. Stream: when it began, or when the client ended its side.
+    /// `CLOCK_MONOTONIC`, nanoseconds. Query: when it was first sent. Stream: when it began, or when the client closed
+    /// its side.
     pub time: u64,
     /// Cgroup of the socket.
     pub cgroup: u64,
     /// Address of the socket.
     pub client: Address,
-    /// UDP: servers that may still answer, or [`PEER`].
+    /// UDP: servers that may still respond, or [`PEER`].
     pub servers: [Address; MAX_SERVERS],
-    /// UDP: their ports, in the same places; 0: nobody.
+    /// UDP: their ports, in the same order; 0: none.
     pub ports: [u16; MAX_SERVERS],
     /// Bits: [`ANSWERED`], [`CLIENT_ENDED`], [`SERVER_ENDED`].
     pub state: u16,

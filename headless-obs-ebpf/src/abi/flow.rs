@@ -1,11 +1,11 @@
-//! FLOWS: one entry per (client cgroup, source, destination, port) with totals that no full ring can lose.
+//! FLOWS: totals per (client cgroup, source, destination, port). A full ring does not affect them.
 //!
-//! The kernel submits the ring record first and bumps the totals after it, so whoever reads totals and then
+//! The kernel submits the ring record first and adds to the totals afterwards. A reader that reads totals and then
 //! drains the ring has seen the record of every counted change, unless the ring dropped it.
 
 use crate::{Address, COMM_LEN};
 
-/// Who dials what.
+/// The key of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
@@ -28,7 +28,7 @@ const _: () = assert!(size_of::<FlowKey>() == 48);
 pub struct FlowTotals {
     /// Connections that were established.
     pub opened: u64,
-    /// Established connections that ended, those that are older than the daemon included.
+    /// Established connections that ended, including those that are older than the daemon.
     pub closed: u64,
     /// Attempts that ended without a connection, and connections that were reset; by [`reason`].
     pub failed: [u64; reason::COUNT],
@@ -41,24 +41,24 @@ pub struct FlowTotals {
 }
 const _: () = assert!(size_of::<FlowTotals>() == 96);
 
-/// Why a connection failed.
+/// Reasons of failures.
 pub mod reason {
     /// The peer answered the SYN with a reset (`ECONNREFUSED`).
     pub const REFUSED: u8 = 0;
-    /// Nobody answered (`ETIMEDOUT`).
+    /// No answer to the SYN (`ETIMEDOUT`).
     pub const TIMEOUT: u8 = 1;
-    /// No way to the host or network (`EHOSTUNREACH`, `ENETUNREACH`).
+    /// No route to the host or network (`EHOSTUNREACH`, `ENETUNREACH`).
     pub const UNREACHABLE: u8 = 2;
     /// Established, then reset by the peer (`ECONNRESET`).
     pub const RESET: u8 = 3;
-    /// The client gave up before there was an answer (no socket error).
+    /// The client abandoned the attempt before there was an answer (no socket error).
     pub const ABORTED: u8 = 4;
-    /// Any other socket error, and every failure where the hook cannot see the error.
+    /// Any other socket error, and every failure if the hook cannot see the error.
     pub const OTHER: u8 = 5;
     /// How many reasons there are.
     pub const COUNT: usize = 6;
     /// Names in the order of the numbers, as in metrics and JSON.
     pub const NAMES: [&str; COUNT] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];
-    /// In a [`crate::ring_record::TcpRecord`]: nothing failed.
+    /// In a [`crate::ring_record::TcpRecord`]: no failure.
     pub const NONE: u8 = 255;
 }

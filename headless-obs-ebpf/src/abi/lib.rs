@@ -1,12 +1,12 @@
-//! The interface between the kernel programs and user space: ring records, map keys and values, the
-//! symbols of maps, programs and globals, and the numbers both sides must agree on.
+//! The interface between the kernel programs and user space: ring records, map keys and values, the symbols of maps,
+//! programs and globals, and shared constants.
 //!
-//! Written by the kernel programs (`src/main.rs` of this package), read by the daemon's `probe`.
+//! The kernel programs (`src/main.rs` of this package) write it, and the daemon's `probe` reads it.
 //!
-//! Invariants: every type is `repr(C)`, has no implicit padding (each size is asserted), holds only
-//! integers and byte arrays, so that every byte pattern is a valid value; multi-byte fields are in
-//! the machine's order, except addresses, which are byte arrays in network order. IPv4 addresses are
-//! stored IPv4-mapped (`::ffff:a.b.c.d`), so one key covers both families and IPv4-mapped sockets.
+//! Invariants: every type is `repr(C)`, has no implicit padding (each size is asserted), and holds only integers and
+//! byte arrays, so every byte pattern is a valid value. Fields of several bytes are in the machine's order, except
+//! addresses, which are byte arrays in network order. IPv4 addresses are stored IPv4-mapped (`::ffff:a.b.c.d`), so one
+//! key covers both families and IPv4-mapped sockets.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Byte offsets of kernel structures, which user space finds and sets as globals before it loads the programs.
+//! Byte offsets in kernel structures. User space finds them and sets them as globals before it loads the programs.
 
 /// Byte offsets from `struct sock *`, resolved from the running kernel's BTF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct SockOffsets {
     pub cgroup_kn: u32,
     /// `((struct kernfs_node *)kn)->id`
     pub kn_id: u32,
-    /// `((struct task_struct *)task)->comm`; 0 where programs cannot have the current task (before Linux 5.11)
+    /// `((struct task_struct *)task)->comm`; 0 if programs cannot have the current task (before Linux 5.11)
     pub task_comm: u32,
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,

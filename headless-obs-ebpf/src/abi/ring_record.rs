@@ -1,14 +1,14 @@
-//! Ring records. Each starts with a [`Header`]; its `kind` says what follows.
+//! Ring records. Each starts with a [`Header`], and its `kind` decides on the rest.
 
 use core::mem::offset_of;
 
 use crate::flow::FlowKey;
 use crate::{Address, COMM_LEN};
 
-/// Nanoseconds within which user space is woken once; it reads again when they have passed.
+/// Nanoseconds between two wake-ups of user space; it reads again after this time.
 pub const WAKE_PERIOD: u64 = 50_000_000;
 
-/// In CONNECTIONS alone: a SYN was sent, and nothing is known of the outcome.
+/// Only in CONNECTIONS: a SYN was sent, and the outcome is not known yet.
 pub const KIND_STARTED: u32 = 0;
 /// A DNS message or TCP segment: [`DnsRecord`], then its payload.
 pub const KIND_DNS: u32 = 1;
@@ -42,7 +42,7 @@ pub struct DnsRecord {
     pub header: Header,
     /// Address of the receiver.
     pub client: Address,
-    /// Address of the DNS server as the receiver sees it.
+    /// Address of the DNS server, as the receiver sees it.
     pub server: Address,
     /// Port of the receiver.
     pub client_port: u16,
@@ -54,26 +54,27 @@ pub struct DnsRecord {
     pub tcp_flags: u8,
     /// Bytes that did not fit into the record (saturating).
     pub truncated_len: u16,
-    /// TCP sequence number of the first payload byte (of the SYN itself, if set).
+    /// TCP sequence number of the first payload byte, or of the SYN itself.
     pub sequence: u32,
     /// Always 0.
     pub _pad: u32,
-    /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the query was first asked; 0 for TCP, and where nobody looks.
+    /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the query was first sent; 0 for TCP, and without query tracking.
     pub queried_at: u64,
 }
 const _: () = assert!(size_of::<DnsRecord>() == 80);
 
-/// Payload sizes that a record can have room for; the smallest that fits is used.
+/// Payload sizes of records; the smallest that fits is used.
 pub const DNS_CLASSES: [usize; 3] = [512, 1536, 4096];
 /// The most payload bytes in one record.
 pub const DNS_MAX: usize = 4096;
-/// A longer TCP segment (after receive offload) becomes this many records at most.
+/// The most records for one longer TCP segment (after receive offload).
 pub const DNS_CHUNKS: usize = 16;
 
-/// A change in a connection's life. CONNECTIONS keeps one per connection, from its start to its end, for what is known
-/// already; `kind` is the last one submitted. User space inserts those of connections that are older than the daemon.
+/// An event of a connection. CONNECTIONS keeps one for each connection, from its start to its end, with the fields
+/// known so far; `kind` is the last one submitted. User space inserts those of connections that are older than the
+/// daemon.
 ///
-/// From the header's cgroup on it is the connection's [`FlowKey`].
+/// The bytes from the header's cgroup on are the connection's [`FlowKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TcpRecord {
@@ -101,7 +102,7 @@ pub struct TcpRecord {
     pub tgid: u32,
     /// Index into [`crate::flow::reason::NAMES`], or [`crate::flow::reason::NONE`].
     pub reason: u8,
-    /// 1 if the totals of FLOWS hold this change (FLOWS was not full).
+    /// 1 if the totals of FLOWS include this change (FLOWS was not full).
     pub in_flow_totals: u8,
     /// Always 0.
     pub _end: u16,
@@ -117,7 +118,7 @@ const _: () = {
     assert!(offset_of!(TcpRecord, socket) == key + size_of::<FlowKey>());
 };
 
-/// What the `iter_sockets` iterator writes per socket, back to back.
+/// The record that the `iter_sockets` iterator writes per socket, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct SocketRecord {
@@ -137,7 +138,7 @@ pub struct SocketRecord {
     pub port: u16,
     /// Source port.
     pub source_port: u16,
-    /// Kernel's socket state: 1 established, 10 listening; no other is written.
+    /// The kernel's socket state: 1 established, 10 listening; no other is written.
     pub state: u32,
     /// Always 0.
     pub _pad: u32,

@@ -1,4 +1,4 @@
-//! Payload to user space: copied whole into the ring, in as many records as it needs.
+//! Copies a whole payload into the ring, in as many records as it needs.
 
 use core::arch::asm;
 
@@ -22,11 +22,11 @@ pub(super) struct Transport {
     pub(super) tcp_flags: u8,
     pub(super) sequence: u32,
     pub(super) payload: usize,
-    /// When the query was asked, if that is known.
+    /// The time of the query, if it is known.
     pub(super) queried_at: u64,
 }
 
-/// Hands the payload to user space: a datagram in one record, a segment in as many as it needs.
+/// Sends the payload to user space: a datagram in one record, a segment in as many as it needs.
 #[inline(always)]
 pub(super) fn emit(ctx: &SkBuffContext, network: &Network, transport: &Transport) {
     let is_tcp = network.protocol == IPPROTO_TCP;
@@ -37,7 +37,7 @@ pub(super) fn emit(ctx: &SkBuffContext, network: &Network, transport: &Transport
             return;
         }
         let left = remaining_len(ctx, transport.payload + skip);
-        // What is empty from the start is the beginning or the end of a stream.
+        // A segment without payload is the beginning or the end of a stream.
         if left == 0 && chunk > 0 {
             return;
         }
@@ -50,11 +50,11 @@ pub(super) fn emit(ctx: &SkBuffContext, network: &Network, transport: &Transport
     }
 }
 
-/// A part of a segment as a segment of its own: the stream begins with the first and ends after the last one.
+/// A part of a segment, as a segment of its own: the stream begins with the first part and ends after the last one.
 #[inline(always)]
 fn piece(whole: &Transport, skip: usize, is_last: bool) -> Transport {
     let not_here = if skip > 0 { SYN } else { 0 } | if is_last { 0 } else { FIN | RST };
-    // A SYN takes a place in the sequence, before the payload.
+    // A SYN takes one sequence number, before the payload.
     let after_syn = u32::from(skip > 0 && whole.tcp_flags & SYN != 0);
     Transport {
         tcp_flags: whole.tcp_flags & !not_here,
@@ -64,7 +64,7 @@ fn piece(whole: &Transport, skip: usize, is_last: bool) -> Transport {
     }
 }
 
-/// Bytes of the packet from `offset` on. Read anew each time: the verifier then has no range to carry from one turn
+/// Bytes of the packet from `offset` on. It is computed each time, so the verifier has no range to carry from one turn
 /// of a loop to the next, and recognises that the turns are alike.
 #[inline(always)]
 pub(super) fn remaining_len(ctx: &SkBuffContext, offset: usize) -> usize {
@@ -108,8 +108,8 @@ fn send(ctx: &SkBuffContext, network: &Network, transport: &Transport, left: usi
     }
 }
 
-/// The same number, about which the compiler knows nothing: it must not derive the bounds that follow from earlier
-/// tests, because the verifier does not.
+/// The same number, hidden from the compiler: the compiler must not derive the following bounds from earlier tests,
+/// because the verifier does not.
 #[inline(always)]
 fn opaque(mut number: usize) -> usize {
     // SAFETY: no instruction.
@@ -132,8 +132,8 @@ fn copy<const N: usize>(ctx: &SkBuffContext, mut head: DnsRecord, offset: usize,
         return;
     };
     let record = entry.as_mut_ptr();
-    // One less than the length, tested and then made one more: the verifier of Linux 6.1 bounds only the
-    // register that is compared, and needs both bounds on the one that is handed over.
+    // One less than the length is tested, and then one is added: the verifier of Linux 6.1 bounds only the register
+    // that is compared, and needs both bounds on the one that is passed.
     let last = opaque(length.wrapping_sub(1));
     if last < N {
         let length = last + 1;

@@ -1,6 +1,6 @@
-//! Headers of a packet, from the IP header on: who sends to whom, and where the transport header is.
+//! Reads the headers of a packet, from the IP header on: addresses, and the position of the transport header.
 //!
-//! The IP version is taken from the packet, never from the socket's family (IPv4 arrives on IPv6 sockets too).
+//! The IP version comes from the packet, never from the socket's family, because IPv4 also arrives on IPv6 sockets.
 
 use aya_ebpf::programs::SkBuffContext;
 
@@ -13,10 +13,10 @@ pub(super) const SYN: u8 = 0b010;
 pub(super) const RST: u8 = 0b100;
 pub(super) const ACK: u8 = 0b1_0000;
 
-/// IPv6 extension headers that may stand between the IP and the transport header.
+/// IPv6 extension headers between the IP and the transport header.
 const MAX_EXTENSIONS: usize = 3;
 
-/// Where a packet comes from and goes to, and where its transport header is.
+/// The addresses of a packet, and the position of its transport header.
 pub(super) struct Network {
     pub(super) source: [u64; 2],
     pub(super) destination: [u64; 2],
@@ -25,7 +25,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Whether it goes to many at once, as queries of mDNS do.
+    /// Whether it is multicast, as queries of mDNS are.
     #[inline(always)]
     pub(super) fn is_multicast(&self) -> bool {
         const V4: u64 = 0xffff_0000;
@@ -52,7 +52,7 @@ pub(super) fn network(ctx: &SkBuffContext) -> Option<Network> {
     }
 }
 
-/// Protocol and offset of what follows the IPv6 header and its extensions.
+/// Protocol and offset after the IPv6 header and its extensions.
 #[inline(always)]
 fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
     let mut next: u8 = ctx.load(6).ok()?;
@@ -65,7 +65,7 @@ fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
                 next = following;
                 offset += (length as usize + 1) * 8;
             }
-            // Fragment header of a datagram that was put together again.
+            // Fragment header of a reassembled datagram.
             44 => {
                 next = ctx.load(offset).ok()?;
                 offset += 8;
@@ -76,8 +76,8 @@ fn skip_extensions(ctx: &SkBuffContext) -> Option<(u8, usize)> {
     Some((next, offset))
 }
 
-/// Source and destination port of a packet without IP options and extension headers, if its beginning is at hand: most
-/// packets end here, and this takes no call.
+/// Source and destination port of a packet without IP options and extension headers, if its beginning is directly
+/// readable. Most packets end here, and this takes no call.
 #[inline(always)]
 pub(super) fn ports_no_options(ctx: &SkBuffContext) -> Option<[u16; 2]> {
     const V4: usize = 20;

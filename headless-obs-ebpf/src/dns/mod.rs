@@ -1,8 +1,7 @@
-//! DNS as sockets send and receive it: queries are noted, answers to them are copied out whole; everything else about
-//! them is read in user space.
+//! DNS packets of sockets: records queries, and copies their responses whole; user space does the rest.
 //!
-//! The fast path ends with one load, in both directions: a connected socket whose peer is no DNS port. Of a socket without
-//! a peer, such as a UDP server's, it looks at the ports in the packet.
+//! The fast path ends after one load, in both directions: for a connected socket whose peer's port is no DNS port. For
+//! a socket without a peer, such as a UDP server's, the program reads the ports in the packet.
 
 use aya_ebpf::programs::SkBuffContext;
 use headless_obs_ebpf::counters::{DNS_NOT_ANSWER, DNS_UNSOLICITED};
@@ -54,7 +53,7 @@ pub(crate) fn egress(ctx: &SkBuffContext) {
     }
 }
 
-/// The port of the socket's peer, 0 without one; nothing if it has one and that is no DNS port.
+/// The port of the socket's peer, 0 without one; nothing if the peer's port is no DNS port.
 #[inline(always)]
 fn peer_dns_port(ctx: &SkBuffContext) -> Option<u16> {
     // SAFETY: the context is valid for the program's run; `remote_port` is 0 without a connected socket.
@@ -70,7 +69,8 @@ fn is_dns_port(port: u16) -> bool {
     for index in 0..MAX_DNS_PORTS {
         // SAFETY: `Global` is transparent over an array of MAX_DNS_PORTS, read-only while programs run.
         let listed = unsafe { ports.wrapping_add(index).read_volatile() };
-        // In this order: the first test is one of constants to the verifier, which leaves out what can never be.
+        // In this order, because the first test compares constants for the verifier, which then leaves out unused
+        // slots.
         if listed != 0 && port == listed {
             return true;
         }
@@ -85,7 +85,7 @@ fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Optio
         return None;
     }
     let payload = network.transport + 8;
-    // The message begins with its id; then QR is set in answers.
+    // The message begins with its id; then QR is set in responses.
     let id = match ctx.load::<[u8; 3]>(payload) {
         Ok([high, low, flags]) if flags & 0x80 != 0 => u16::from_be_bytes([high, low]),
         _ => {
@@ -119,7 +119,7 @@ fn received_segment(ctx: &SkBuffContext, network: &Network) -> Option<Transport>
     };
     let payload = network.transport + ((data_offset >> 4) as usize) * 4;
     let is_empty = remaining_len(ctx, payload) == 0;
-    // An empty segment is of interest only where a stream begins or ends.
+    // A segment without payload matters only at the beginning or end of a stream.
     if is_empty && tcp_flags & (FIN | SYN | RST) == 0 {
         return None;
     }

@@ -1,6 +1,6 @@
-//! What sockets ask, and whether what they receive answers it: a name server's answer is evidence only to the socket that
-//! asked for it. Anybody could send another one: a resolver that does not connect its socket receives from everyone, and a
-//! listening port accepts connections from port 53 as well.
+//! Tracks the queries of sockets, and refuses responses that no query asked for. Anybody can send a forged response: a
+//! resolver that does not connect its socket receives from everyone, and a listening port also accepts connections from
+//! port 53.
 
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skb_cgroup_id};
@@ -19,7 +19,7 @@ use crate::tcp::now;
 /// Length of the header of a DNS message.
 const DNS_HEADER: usize = 12;
 
-/// Whether answers without a query are refused.
+/// Whether responses without a query are refused.
 #[inline(always)]
 pub(super) fn filter_enabled() -> bool {
     // SAFETY: a live, aligned value of the map, which user space writes once.
@@ -34,17 +34,17 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
         return;
     }
     let Ok(header) = ctx.load::<[u8; DNS_HEADER]>(network.transport + 8) else { return };
-    // An answer, or a query to whoever hears it.
+    // A response, or a multicast query.
     if header[2] & 0x80 != 0 || network.is_multicast() {
         return;
     }
     let key = query_key(ctx, u16::from_be_bytes([header[0], header[1]]));
-    // Egress comes after address translation in this network namespace, so of a connected socket the peer counts.
+    // Egress comes after address translation in this network namespace, so for a connected socket the peer counts.
     let (server, port) = if peer == 0 { (bytes(network.destination), port) } else { (PEER, peer) };
     let mut query = pending_query(ctx, network);
     query.servers[0] = server;
     query.ports[0] = port;
-    // Most queries are new. None is refused for lack of room: the oldest goes.
+    // Most queries are new. The map refuses none for lack of room: it evicts the oldest.
     if PENDING_QUERIES.insert(key, query, u64::from(BPF_NOEXIST)).is_err()
         && let Some(query) = PENDING_QUERIES.get_ptr_mut(key)
     {
@@ -54,7 +54,7 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
     }
 }
 
-/// The same query to one more server, or to the same one again.
+/// Adds a server to a query that is sent again.
 #[inline(always)]
 fn add_server(query: &mut PendingQuery, server: [u8; 16], port: u16) {
     let server = words(server);
@@ -72,7 +72,7 @@ fn add_server(query: &mut PendingQuery, server: [u8; 16], port: u16) {
     }
 }
 
-/// When the query was asked that a datagram from `port` answers; else the counter of why it is refused.
+/// The time of the query to which a datagram from `port` responds, otherwise the counter for the refusal.
 #[inline(always)]
 pub(super) fn match_query(
     ctx: &SkBuffContext,
@@ -115,7 +115,7 @@ pub(super) fn match_query(
     Ok(time)
 }
 
-/// A segment that this socket sends to a DNS port. Who sends the SYN is the client.
+/// A segment that this socket sends to a DNS port. The socket that sends the SYN is the client.
 #[inline(always)]
 pub(super) fn sent_segment(ctx: &SkBuffContext, network: &Network) {
     let Ok(flags) = ctx.load::<u8>(network.transport + 13) else { return };
@@ -126,14 +126,14 @@ pub(super) fn sent_segment(ctx: &SkBuffContext, network: &Network) {
     }
 }
 
-/// Whether this socket began the stream that it receives a segment of.
+/// Whether this socket opened the stream.
 #[inline(always)]
 pub(super) fn is_initiator(ctx: &SkBuffContext) -> bool {
     PENDING_QUERIES.get_ptr(stream_key(ctx)).is_some()
 }
 
-/// A segment with these flags has been taken in. After the server's end what was lost before it may still come, so the
-/// stream is forgotten when both sides have ended.
+/// A segment with these flags has been accepted. After the server's end, lost segments may still arrive, so the stream
+/// is forgotten when both sides have ended.
 #[inline(always)]
 pub(super) fn received_segment(ctx: &SkBuffContext, flags: u8) {
     on_fin_rst(ctx, flags, SERVER_ENDED, CLIENT_ENDED);
@@ -166,7 +166,7 @@ fn stream_key(ctx: &SkBuffContext) -> QueryKey {
     QueryKey { socket: cookie(ctx), id: 0, protocol: u16::from(IPPROTO_TCP), _pad: 0 }
 }
 
-/// An entry of the socket that sends this packet, to no server yet.
+/// An entry of the socket that sends this packet, without a server yet.
 #[inline(always)]
 fn pending_query(ctx: &SkBuffContext, network: &Network) -> PendingQuery {
     PendingQuery {
