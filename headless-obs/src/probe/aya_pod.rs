@@ -1,11 +1,11 @@
-//! The ABI's types as values of aya's maps and globals.
+//! The interface's types as values of aya's maps and globals.
 
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::ring_record::TcpRecord;
 
-/// Lets aya copy an ABI type in and out of maps and globals.
+/// Lets aya copy a type of the interface in and out of maps and globals.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct AsPod<T: Copy>(pub(super) T);

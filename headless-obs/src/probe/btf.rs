@@ -1,4 +1,4 @@
-//! Where the fields of the kernel's structures are, from the running kernel's BTF.
+//! Finds the fields of the kernel's structures in the running kernel's BTF.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::ProbeError;
 /// The running kernel's own BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// Offsets of every field that the programs read. The fields that only tell a socket's cgroup may be missing (older
-/// layouts): they are 0 then.
+/// Offsets of every field that the programs read. The fields for a socket's cgroup may be missing in older layouts;
+/// they are 0 then.
 pub(super) fn sock_offsets() -> Result<SockOffsets, ProbeError> {
     if !Path::new(VMLINUX).exists() {
         return Err(ProbeError::NoBtf);
@@ -62,7 +62,7 @@ fn has_helper(btf: &Btf, name: &str) -> bool {
     })
 }
 
-/// Byte offset of a field: of the structure itself, else of the first nested structure or union that has it.
+/// Byte offset of a field: in the structure itself, otherwise in the first nested structure or union that has it.
 fn offset(btf: &Btf, structure: &str, field: &str) -> Option<u32> {
     btf.resolve_types_by_name(structure).ok()?.into_iter().find_map(|r#type| match r#type {
         Type::Struct(structure) => within(btf, &structure, field, 0),
@@ -70,7 +70,7 @@ fn offset(btf: &Btf, structure: &str, field: &str) -> Option<u32> {
     })
 }
 
-/// How deep structures may nest on the way to a field.
+/// The most levels of nested structures on the way to a field.
 const MAX_DEPTH: u32 = 8;
 
 fn within(btf: &Btf, structure: &Struct, field: &str, depth: u32) -> Option<u32> {

@@ -1,10 +1,10 @@
-//! Where the mount table shows the most of the cgroup2 hierarchy. Pure.
+//! Selects the mount with the widest view of the cgroup2 hierarchy. Pure.
 //!
 //! In: the text of /proc/self/mountinfo. Out: a mount point.
 //!
 //! A container may have several views: its own cgroup as the root of a mount that its runtime made, and the node's
-//! hierarchy, mounted from outside. The table tells them apart: a mount's root is written relative to the cgroup
-//! namespace of the reader, `/` for the namespace's own root and `/..` for each level above it.
+//! hierarchy, mounted from outside. The root in the table distinguishes them. It is relative to the cgroup namespace of
+//! the reader: `/` for the namespace's own root and `/..` for each level above it.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,11 @@ use std::path::PathBuf;
 pub struct CgroupView {
     /// Where it is mounted.
     pub point: PathBuf,
-    /// How many levels it begins above the root of the reader's cgroup namespace.
+    /// How many levels above the root of the reader's cgroup namespace it begins.
     pub above: usize,
 }
 
-/// The view that begins highest, of several such the first; `None` if there is none of at least all that the reader's
-/// namespace has.
+/// The view that begins highest, or the first of several; `None` if no view has at least all of the reader's namespace.
 pub fn widest_cgroup2(mountinfo: &str) -> Option<CgroupView> {
     let views = mountinfo.lines().rev().filter_map(|line| {
         let (mount, source) = line.split_once(" - ")?;
@@ -30,13 +29,13 @@ pub fn widest_cgroup2(mountinfo: &str) -> Option<CgroupView> {
     views.max_by_key(|view| view.above)
 }
 
-/// The levels of `/`, `/..`, `/../..`; `None` for what is beside or below.
+/// The levels of `/`, `/..`, `/../..`; `None` for any other path.
 fn above(root: &str) -> Option<usize> {
     let mut steps = root.strip_prefix('/')?.split('/').filter(|step| !step.is_empty());
     steps.try_fold(0, |levels, step| (step == "..").then_some(levels + 1))
 }
 
-/// Blanks and the like are written as octal numbers.
+/// The table writes blanks and similar characters as octal numbers.
 fn unescape(point: &str) -> String {
     point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 }
@@ -64,7 +63,7 @@ mod tests {
         check("garbage - \n -  - x\n1 1 0:1", None);
     }
 
-    /// Of two equal views the one that the table lists first.
+    /// Of two equal views, the one that the table lists first counts.
     #[test]
     fn of_a_machine_with_two_mounts() {
         let table =
@@ -72,7 +71,7 @@ mod tests {
         check(table, Some(("/sys/fs/cgroup", 0)));
     }
 
-    /// As containerd makes it under a unified hierarchy, with the node's mounted beside; before it or after.
+    /// The mount of containerd in a unified hierarchy, with the node's mounted as well, before it or after it.
     #[test]
     fn of_a_pod_with_a_cgroup_namespace() {
         let own = "700 690 0:26 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw";
@@ -82,7 +81,7 @@ mod tests {
         check(own, Some(("/sys/fs/cgroup", 0)));
     }
 
-    /// In the node's cgroup namespace, under a hybrid hierarchy: the runtime shows the container a part of its own.
+    /// In the node's cgroup namespace, in a hybrid hierarchy: the runtime shows the container a part of its own.
     #[test]
     fn of_a_pod_without_a_cgroup_namespace() {
         let own = "700 690 0:26 /kubepods/pod1/c /sys/fs/cgroup/unified ro - cgroup2 cgroup rw";
@@ -91,7 +90,7 @@ mod tests {
         check(own, None);
     }
 
-    /// What is mounted from beside or below is no whole.
+    /// A mount of another branch, or of a part, is not a whole view.
     #[test]
     fn parts_are_passed_over() {
         check("25 1 0:22 /user.slice /mnt rw - cgroup2 cgroup2 rw", None);

@@ -1,10 +1,10 @@
-//! Giving up capabilities once the programs are attached: whoever takes over the process later gets what is left.
+//! Drops capabilities after the programs are attached, so that an attacker who takes over the process has fewer rights.
 //!
-//! In: this thread's capabilities, and maps to try them on. Out: what is gone and what stays.
+//! In: this thread's capabilities, and maps to try them on. Out: the dropped and the remaining capabilities.
 //!
-//! Invariants: the kernel keeps capabilities per thread, and nobody can take away another thread's. So only the thread
-//! that loads the programs ever has them: all others give theirs up as they start ([`drop_helper_capabilities`]). What is given up
-//! cannot be had back, also not by starting another program.
+//! Invariants: the kernel keeps capabilities per thread, and no thread can drop another's. So every thread except the
+//! one that loads the programs drops its own at its start ([`drop_helper_capabilities`]). A dropped capability cannot
+//! be regained, not even by starting another program.
 
 use std::fs;
 use std::io;
@@ -17,25 +17,25 @@ use rustix::thread::{
 use super::Maps;
 use super::privilege_check::capabilities_in;
 
-/// For files that belong to others, such as manifests in a home: a root without it may not read them.
+/// Permits reading of files of other users, such as manifests in a home directory. Without it, root may not read them.
 const READ: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
-/// What attaching takes: the three that are always needed, and what fallbacks add.
+/// The capabilities for attaching: three that are always needed, and those for fallbacks.
 const ATTACHING: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::SYS_ADMIN)
     .union(CapabilitySet::SYS_RESOURCE);
 
-/// What became of the capabilities.
+/// The result.
 #[derive(Debug)]
 pub struct DroppedCapabilities {
-    /// What is gone, in words.
+    /// The dropped capabilities, as text.
     pub dropped: String,
-    /// What stays, in words.
+    /// The remaining capabilities, as text.
     pub kept: String,
 }
 
-/// Gives up what a thread beside the observer's own never needs: all but reading files.
+/// Drops everything that a helper thread never needs, which is all except reading files.
 ///
 /// # Errors
 /// The kernel refuses; [`drop_capabilities`] finds such threads.
@@ -44,11 +44,11 @@ pub fn drop_helper_capabilities() -> io::Result<()> {
     leave(held, held.permitted & READ)
 }
 
-/// Gives up all that is not needed any more after everything is attached: everything, except reading the files of
-/// others where files are read, and what the kernel wants to see for the maps.
+/// Drops everything that is not needed after everything is attached. It keeps the right to read files of other users,
+/// if the source reads files, and any right that the kernel requires for open maps.
 ///
 /// # Errors
-/// The kernel refuses, or a thread has kept what it should not have.
+/// The kernel refuses, or a thread still has a capability that it must not have.
 pub fn drop_capabilities(maps: &Maps, reads_files: bool) -> io::Result<DroppedCapabilities> {
     let held = capabilities(None)?;
     let reading = if reads_files { held.permitted & READ } else { CapabilitySet::empty() };
@@ -56,7 +56,7 @@ pub fn drop_capabilities(maps: &Maps, reads_files: bool) -> io::Result<DroppedCa
     leave(held, kept)?;
     let mut others = CapabilitySet::empty();
     for task in fs::read_dir("/proc/self/task")? {
-        // One that has ended meanwhile has nothing.
+        // A thread that has ended has none.
         let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
         others |= CapabilitySet::from_bits_retain(capabilities_in(&status, "CapPrm:").unwrap_or_default());
     }
@@ -67,9 +67,8 @@ pub fn drop_capabilities(maps: &Maps, reads_files: bool) -> io::Result<DroppedCa
     Ok(DroppedCapabilities { dropped: names(held.permitted.difference(kept)), kept: names(kept) })
 }
 
-/// What the kernel asks for when maps are read and written that are open already. From Linux 5.19 on nothing; before,
-/// the right to use BPF at all, where that is not everybody's. Distributions bring such changes to older versions, so
-/// it is tried.
+/// The right that the kernel requires to read and write open maps. From Linux 5.19 on it is none. Before, it is the
+/// right to use BPF, unless everybody has it. Distributions backport such changes, so this function tries it.
 fn for_maps(held: CapabilitySets, without: CapabilitySet, maps: &Maps) -> rustix::io::Result<CapabilitySet> {
     set_capabilities(None, CapabilitySets { effective: without, ..held })?;
     if is_asked_for() && maps.can_be_read() {
@@ -79,22 +78,22 @@ fn for_maps(held: CapabilitySets, without: CapabilitySet, maps: &Maps) -> rustix
     Ok(if bpf.is_empty() { held.permitted & CapabilitySet::SYS_ADMIN } else { bpf })
 }
 
-/// Whether BPF is refused to those without capabilities: only then does trying prove anything, for an administrator
-/// may refuse it later.
+/// Whether the kernel refuses BPF to processes without capabilities. Only then does a successful try prove anything,
+/// because an administrator may change the setting later.
 fn is_asked_for() -> bool {
     fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").is_ok_and(|value| value.trim() != "0")
 }
 
-/// Leaves this thread with no more than `kept`, and what it starts as well.
+/// Limits this thread, and programs that it starts, to `kept`.
 fn leave(held: CapabilitySets, kept: CapabilitySet) -> io::Result<()> {
-    // Programs of root get what the bounding set has. Narrowing it takes a capability that a container may not give;
-    // then the other way remains, which takes none.
+    // Programs of root get the capabilities of the bounding set. To narrow it takes a capability that a container may
+    // not have; `no_new_privs` takes none.
     if held.permitted.contains(CapabilitySet::SETPCAP) {
         let setting = CapabilitySets { effective: CapabilitySet::SETPCAP, ..held };
         set_capabilities(None, setting)?;
         for capability in (0..u64::BITS).map(|number| CapabilitySet::from_bits_retain(1 << number)) {
             match remove_capability_from_bounding_set(capability) {
-                // The kernel knows no more.
+                // The kernel knows no further capability.
                 Err(rustix::io::Errno::INVAL) => break,
                 result => result?,
             }
@@ -106,7 +105,7 @@ fn leave(held: CapabilitySets, kept: CapabilitySet) -> io::Result<()> {
     Ok(set_capabilities(None, sets)?)
 }
 
-/// Capabilities in words; of many, those that attaching takes by name, and how many more.
+/// Capabilities as text. If there are many, those for attaching by name, and the number of the others.
 fn names(set: CapabilitySet) -> String {
     const MANY: usize = 8;
     let all: Vec<_> = set.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();

@@ -1,4 +1,5 @@
-//! Connections that are older than the daemon: found by walking every task's sockets, then tracked like the others.
+//! Finds connections that are older than the daemon by a walk over the sockets of every task, and tracks them like
+//! others.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
@@ -14,8 +15,8 @@ use super::{Maps, ProbeError, record};
 const ESTABLISHED: u32 = 1;
 const LISTEN: u32 = 10;
 
-/// Walks the open sockets and starts to track the clients' ones. Returns those that were open before the programs
-/// were attached, which must have happened already.
+/// Walks the open sockets and tracks those of clients. Returns the connections that were open before the programs were
+/// attached. The programs must be attached already.
 ///
 /// A connection that ends between the walk and its entry in CONNECTIONS would stay there for ever, so a second walk
 /// confirms each entry.
@@ -52,8 +53,8 @@ fn walk(program: &mut Iter) -> Result<Vec<SocketRecord>, ProbeError> {
     Ok(record::socket_records(&bytes))
 }
 
-/// The established sockets that were not accepted: their own port is listened on by nobody in their cgroup. A socket
-/// held by several tasks counts once.
+/// The established sockets that were not accepted: no socket of their cgroup listens on their own port. A socket that
+/// several tasks hold counts once.
 fn clients(records: &[SocketRecord]) -> Vec<SocketRecord> {
     let listening: HashSet<(u64, u16)> = records
         .iter()

@@ -1,4 +1,4 @@
-//! Loading and attaching, feature by feature: what cannot be attached is left out and said.
+//! Loads and attaches each feature; reports and leaves out what cannot be attached.
 
 use std::collections::BTreeMap;
 
@@ -28,26 +28,26 @@ pub fn object() -> &'static [u8] {
     OBJECT
 }
 
-/// The attached programs and everything to read them by. Dropping it detaches.
+/// The attached programs, with access to their data. Dropping it detaches them.
 pub struct Loaded {
     /// The ring of records.
     pub ring: Ring,
     /// The maps.
     pub maps: Maps,
-    /// Where cgroups are.
+    /// The cgroup hierarchy.
     pub cgroups: CgroupRoot,
-    /// Connections that were open before.
+    /// Connections that were open before the start.
     pub existing: Vec<SocketRecord>,
     /// Probe → hook.
     pub hooks: Hooks,
-    /// Changes of state that were not seen.
+    /// Counts skipped runs.
     recursion_misses: RecursionMisses,
     /// Holds programs and links.
     _ebpf: Ebpf,
 }
 
 impl Loaded {
-    /// The kernel's counters by name: those of the programs, and `tcp_skipped`, which the kernel keeps itself.
+    /// The kernel's counters by name: those of the programs, and `tcp_skipped`, which the kernel itself keeps.
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         let mut counters = self.maps.counters();
         counters.insert("tcp_skipped", self.recursion_misses.count());
@@ -55,7 +55,7 @@ impl Loaded {
     }
 }
 
-/// Offsets for both ways to observe connections; those of the way that is not used are zero.
+/// Offsets for both hooks for connections; those of the unused hook are zero.
 struct Offsets {
     sock: SockOffsets,
     tracepoint: TracepointOffsets,
@@ -137,7 +137,7 @@ fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
 /// aya-log's number for debug, the level the programs log at.
 const DEBUG: u8 = 4;
 
-/// The part after the attachment of connections: DNS, maps, ring, and the connections that are there already.
+/// The rest after the attachment of connections: DNS, maps, ring, and open connections.
 fn finish(
     mut ebpf: Ebpf,
     options: &Options,
@@ -180,7 +180,7 @@ fn finish(
     if options.kernel_log {
         forward_log(&mut ebpf);
     }
-    // With tp_btf the second program sees what the first one is left out at.
+    // With tp_btf the second program sees the changes at which the kernel skips the first one.
     let recursion_misses = RecursionMisses::of(ebpf.program(TCP_STATE_CLASSIC).filter(|_| tcp != "tp_btf"));
     let ring = ebpf
         .take_map(EVENTS)
@@ -200,14 +200,14 @@ fn attach_skb(
 ) -> Result<(), ProbeError> {
     let program: &mut CgroupSkb = program(ebpf, name)?;
     let attached = program.load().and_then(|()| {
-        // `Single` passes no flags, which for links means: beside the programs of others. The other modes are refused.
+        // `Single` passes no flags, which for links means: next to other programs. The kernel refuses the other modes.
         program.attach(cgroups.fd(), direction, CgroupAttachMode::Single)
     });
     attached.map(drop).map_err(refused(name))
 }
 
 fn attach_tp_btf(ebpf: &mut Ebpf, kernel_btf: &Btf) -> Result<(), ProbeError> {
-    // Those that are attached first run first.
+    // The kernel runs programs in the order of attachment.
     for name in [TCP_STATE, TCP_STATE_FALLBACK] {
         let program: &mut BtfTracePoint = program(ebpf, name)?;
         let attached = program.load("inet_sock_set_state", kernel_btf).and_then(|()| program.attach());
@@ -232,13 +232,13 @@ where
         .map_err(refused(name))
 }
 
-/// The kernel's refusal of a program, with its reason in full.
+/// The kernel's refusal of a program, with the complete reason.
 fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
     move |error| match &error {
         ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
             not_permitted(format!("{what}: {}", chain(&error)))
         }
-        // The verifier's own refusals have another number and a log.
+        // The verifier's own refusals have another error number, and a log.
         ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
             not_permitted(format!("{what}: {io_error}"))
         }
@@ -261,7 +261,7 @@ fn is_permission(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
-/// An error and everything that caused it, in one line. Some errors name their cause themselves.
+/// An error and its causes, in one line. Some errors include their cause already.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -275,7 +275,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Passes the programs' diagnostics on to the log.
+/// Forwards the programs' diagnostics to the log.
 fn forward_log(ebpf: &mut Ebpf) {
     match EbpfLogger::init(ebpf) {
         Ok(logger) => {

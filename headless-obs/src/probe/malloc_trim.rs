@@ -1,7 +1,7 @@
-//! Memory that was needed for a moment.
+//! Returns freed memory to the kernel.
 
-/// Gives freed memory back to the kernel. Reading the kernel's types, ten thousand manifests, or a snapshot of as
-/// many endpoints takes tens of MiB for a moment; the C library would keep them for good.
+/// Returns freed memory to the kernel. Reading the kernel's types, ten thousand manifests, or a snapshot of as many
+/// endpoints takes tens of MiB for a moment; the C library would keep them.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the function may be called at any time, by any thread.

@@ -21,7 +21,7 @@ const TCP: u16 = 6;
 /// A flow's key and totals.
 pub type Flow = (FlowKey, FlowTotals);
 
-/// The maps, and how large they are.
+/// The maps, and their sizes.
 pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
     connections: HashMap<MapData, u64, AsPod<TcpRecord>>,
@@ -58,13 +58,13 @@ impl Maps {
         })
     }
 
-    /// Totals of every flow. An entry that changes while it is read may be missing or doubled for this once.
+    /// Totals of every flow. An entry that changes during the reading may be missing or doubled this time.
     pub fn flows(&self) -> Vec<Flow> {
         self.flows.iter().filter_map(Result::ok).map(|(key, totals)| (key.0, totals.0)).collect()
     }
 
-    /// Forgets a flow whose totals have been accounted for, unless they have changed since; whether it is gone. What
-    /// changes between the look and the removal would be missed, so only flows that are long idle should be removed.
+    /// Removes a flow whose totals are counted, unless they have changed since; returns whether it is gone. A change
+    /// between the check and the removal would be lost, so only flows that have been idle for long should be removed.
     pub fn remove_flow(&mut self, key: FlowKey, accounted: &FlowTotals) -> bool {
         match self.flows.get(&AsPod(key), 0) {
             Ok(totals) if totals.0 != *accounted => false,
@@ -79,8 +79,8 @@ impl Maps {
         self.connections.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
     }
 
-    /// Stops tracking what [`track`](Self::track) started; false if the kernel had done so already, or tracks another
-    /// connection of this socket by now.
+    /// Undoes [`track`](Self::track); false if the kernel has done so already, or tracks another connection of this
+    /// socket now.
     pub(super) fn untrack(&mut self, socket: u64) -> bool {
         let is_ours = self.connections.get(&socket, 0).is_ok_and(|tracked| tracked.0.started == 0);
         is_ours && self.connections.remove(&socket).is_ok()
@@ -97,7 +97,7 @@ impl Maps {
         let _ = self.ignored.remove(&address);
     }
 
-    /// From now on only answers to what is in PENDING_QUERIES are told.
+    /// From now on, only responses to entries of PENDING_QUERIES are forwarded.
     pub(super) fn require_queries(&mut self) -> Result<(), ProbeError> {
         let refused =
             |error: MapError| ProbeError::Refused { what: symbols::REQUIRE_QUERY, why: error.to_string() };
@@ -107,7 +107,7 @@ impl Maps {
     /// Takes out the queries that were asked before a moment of the monotonic clock and that nobody answered. Entries
     /// that change meanwhile may be passed over until the next time.
     pub fn take_unanswered(&mut self, before: u64) -> Vec<PendingQuery> {
-        // A walk begins anew when the entry it stands at goes: as many steps as there is room for are enough.
+        // A walk starts again when its current entry disappears, so the number of steps is limited to the map's size.
         let most = usize::try_from(symbols::MAX_PENDING_QUERIES).unwrap_or(usize::MAX);
         let is_over = |query: &PendingQuery, key: &QueryKey| {
             query.time < before && (key.protocol != TCP || query.state & CLIENT_ENDED != 0)
@@ -116,7 +116,7 @@ impl Maps {
         let over: Vec<_> = walk.filter(|(key, query)| is_over(&query.0, &key.0)).collect();
         let mut unanswered = Vec::new();
         for (key, query) in over {
-            // What is gone by now was answered at the last moment.
+            // An entry that is gone by now got its response at the last moment.
             if self.pending_queries.remove(&key).is_ok()
                 && key.0.protocol != TCP
                 && query.0.state & ANSWERED == 0
@@ -137,7 +137,7 @@ impl Maps {
             .collect()
     }
 
-    /// Whether the kernel lets this thread look into a map.
+    /// Whether the kernel lets this thread read a map.
     pub(super) fn can_be_read(&self) -> bool {
         self.counters.get(&0, 0).is_ok()
     }

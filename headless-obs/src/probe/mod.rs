@@ -1,10 +1,11 @@
-//! The kernel side seen from user space: load the programs, attach them, read what they report.
+//! User space's view of the kernel side: loads the programs, attaches them, reads their data.
 //!
 //! In: [`Options`]. Out: [`Record`]s from the ring, totals from FLOWS, counters, and the addresses that user space
 //! asks the kernel to ignore. The only place outside the kernel programs with `unsafe` code.
 //!
-//! Invariants: everything is held by file descriptors, so the kernel removes programs, maps and private mounts when
-//! the process ends, however it ends. A probe that cannot be attached is reported with the reason; the rest goes on.
+//! Invariants: file descriptors hold everything, so the kernel removes programs, maps and private mounts when the
+//! process ends, for whatever reason. A probe that cannot be attached is reported with the reason, and the others
+//! continue.
 
 #![expect(
     unsafe_code,
@@ -41,24 +42,24 @@ pub use record::Record;
 pub use ring::Ring;
 pub use tracefs::is_mounted as tracefs_is_mounted;
 
-/// How connections are observed.
+/// The hook for connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TcpHook {
-    /// `tp_btf`, else the classic tracepoint.
+    /// `tp_btf`, otherwise the classic tracepoint.
     #[default]
     Auto,
-    /// `tp_btf` alone.
+    /// Only `tp_btf`.
     TpBtf,
-    /// The classic tracepoint alone: no failure reasons, no bytes.
+    /// Only the classic tracepoint: no failure reasons, no bytes.
     Tracepoint,
 }
 
-/// What to load, and how large.
+/// The features and sizes.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Source ports of DNS servers; at most [`headless_obs_ebpf::symbols::MAX_DNS_PORTS`].
     pub dns_ports: Vec<u16>,
-    /// Which hook observes connections.
+    /// The hook for connections.
     pub tcp_hook: TcpHook,
     /// Bytes of the ring; rounded up to a power of two of pages.
     pub ring_bytes: u32,
@@ -68,9 +69,9 @@ pub struct Options {
     pub max_connections: u32,
     /// Entries of IGNORED_DESTS.
     pub max_ignored: u32,
-    /// Root of the cgroup2 hierarchy; found if not given.
+    /// Root of the cgroup2 hierarchy; found if it is not given.
     pub cgroup: Option<PathBuf>,
-    /// Log what the programs cannot do, through aya-log.
+    /// Log the programs' diagnostics, through aya-log.
     pub kernel_log: bool,
 }
 
@@ -92,7 +93,7 @@ impl Default for Options {
 /// Probe (`dns`, `queries`, `tcp`, `existing`) → the hook it runs on, or `none`.
 pub type Hooks = BTreeMap<String, String>;
 
-/// Why the kernel side does not work, and what to do about it.
+/// Why the kernel side does not work, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// Built without the kernel object.
@@ -107,12 +108,12 @@ pub enum ProbeError {
         lack(missing)
     )]
     NotPermitted {
-        /// What was refused.
+        /// The refused operation.
         why: String,
-        /// The capabilities that are missing, if any is.
+        /// The missing capabilities, if any.
         missing: String,
     },
-    /// In a container that sees its own processes alone.
+    /// In a container that sees only its own processes.
     #[error(
         "the kernel lists only the sockets of this container; let it see the node's processes (hostPID: true, or \
          docker's --pid=host)"
@@ -124,7 +125,7 @@ pub enum ProbeError {
          --tcp-hook tracepoint, which needs no BTF but shows no failure reasons"
     )]
     NoBtf,
-    /// BTF that cannot be used.
+    /// Unusable BTF.
     #[error("the kernel's BTF cannot be used ({0}): try --tcp-hook tracepoint")]
     Btf(String),
     /// No tracefs.
@@ -151,7 +152,7 @@ pub enum ProbeError {
         /// The kernel's reason.
         why: String,
     },
-    /// The ring cannot be waited for.
+    /// The runtime cannot wait for the ring.
     #[error("cannot read the event ring: {0}")]
     Ring(std::io::Error),
 }

@@ -1,18 +1,18 @@
-//! What this process may do, as far as it matters here.
+//! Checks the rights of this process, as far as they matter here.
 //!
-//! In: /proc of this process and of the first one. Out: capabilities that are missing, whether the processes of others are
-//! in sight, and whether their ids are the kernel's.
+//! In: /proc of this process and of the first one. Out: missing capabilities, whether processes of others are visible,
+//! and whether process ids are the kernel's.
 
 use std::fs;
 use std::path::Path;
 
 use super::ProbeError;
 
-/// Capabilities that loading and attaching need, by number; CAP_SYS_ADMIN stands for the first two.
+/// The capabilities for loading and attaching, by number; CAP_SYS_ADMIN stands for the first two.
 const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// The capabilities that are needed and not in effect, from the text of /proc/PID/status; `None` if it names none.
+/// The missing capabilities, from the text of /proc/PID/status; `None` if it names none.
 pub fn missing_capabilities(status: &str) -> Option<Vec<&'static str>> {
     let held = capabilities_in(status, "CapEff:")?;
     let has = |number: u32| held & (1 << number) != 0;
@@ -27,23 +27,23 @@ pub(super) fn capabilities_in(status: &str, name: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The error for a refusal of the kernel's, with what may be the reason.
+/// The error for a refusal of the kernel, with a possible reason.
 pub(super) fn not_permitted(why: String) -> ProbeError {
-    // Without /proc the rest of the message has to do.
+    // Without /proc, the rest of the message must be enough.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let missing = missing_capabilities(&status).unwrap_or_default().join(", ");
     ProbeError::NotPermitted { why, missing }
 }
 
-/// Whether this is a container that sees no processes but its own: the kernel then lists nobody else's sockets. A
-/// machine that is itself a container, as nodes of kind are, has its first process in a cgroup of its own.
+/// Whether this is a container that sees only its own processes, so that the kernel lists no other sockets. A machine
+/// that is itself a container, such as a node of kind, has its first process in a cgroup of its own.
 pub fn sees_only_own_processes() -> bool {
     let cgroup = |process: &str| fs::read(format!("/proc/{process}/cgroup")).ok();
     !is_in_initial_pid_namespace() && cgroup("1") == cgroup("self")
 }
 
-/// Whether this process is in the PID namespace that the kernel begins with: elsewhere the process ids of records are
-/// others than those of /proc.
+/// Whether this process is in the initial PID namespace. In others, the process ids of records differ from those of
+/// /proc.
 pub fn is_in_initial_pid_namespace() -> bool {
     /// That namespace, by its fixed number.
     const FIRST: &str = "pid:[4026531836]";

@@ -1,6 +1,6 @@
-//! Bytes from the kernel as the ABI's types.
+//! Turns bytes from the kernel into the interface's types.
 //!
-//! Invariant: a record shorter than its type, or of an unknown kind, is refused, never read past its end.
+//! Invariant: a record that is shorter than its type, or of an unknown kind, is rejected; no read goes past its end.
 
 use headless_obs_ebpf::ring_record::{
     DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord,
@@ -11,11 +11,11 @@ use headless_obs_ebpf::ring_record::{
 pub enum Record<'a> {
     /// A DNS message, or a piece of a TCP stream that carries them.
     Dns(DnsRecord, &'a [u8]),
-    /// A change in a connection's life.
+    /// An event of a connection.
     Tcp(TcpRecord),
 }
 
-/// A type of the ABI that any bytes are a valid value of.
+/// A type of the interface for which any bytes are a valid value.
 ///
 /// # Safety
 /// `repr(C)`, without padding, made of integers and byte arrays only.
@@ -39,7 +39,7 @@ fn take<T: Plain>(bytes: &[u8]) -> Option<(T, &[u8])> {
 }
 
 impl<'a> Record<'a> {
-    /// A record of the ring; `None` if it is none that this version knows.
+    /// A record of the ring; `None` if this version does not know it.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, _) = take::<Header>(bytes)?;
         match header.kind {
@@ -54,7 +54,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Everything the iterator over open sockets wrote.
+/// All records that the socket iterator wrote.
 #[cfg(feature = "shell")]
 pub(super) fn socket_records(mut bytes: &[u8]) -> Vec<SocketRecord> {
     let mut records = Vec::new();

@@ -1,8 +1,8 @@
-//! Changes of state that the kernel did not run the program at.
+//! Counts the state changes at which the kernel skipped the program.
 //!
-//! In: what the kernel tells of a program under its descriptor, in /proc. Out: a count. A program at a classic tracepoint
-//! is left out while one runs on the same processor already: a packet that comes in just then may change another
-//! connection. Linux before 6.7 does not tell.
+//! In: the kernel's data about a program's descriptor, in /proc. Out: a count. The kernel skips a program at a classic
+//! tracepoint while one runs on the same processor: a packet that arrives just then may change another connection.
+//! Linux before 6.7 has no such count.
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -10,17 +10,17 @@ use std::path::PathBuf;
 
 use aya::programs::Program;
 
-/// The runs of one program that were left out.
+/// The skipped runs of one program.
 pub(super) struct RecursionMisses(Option<PathBuf>);
 
 impl RecursionMisses {
-    /// Of a program that is loaded, for as long as it is.
+    /// For a loaded program, while it is loaded.
     pub(super) fn of(program: Option<&Program>) -> Self {
         let descriptor = program.and_then(|program| program.fd().ok()).map(|fd| fd.as_fd().as_raw_fd());
         Self(descriptor.map(|number| PathBuf::from(format!("/proc/self/fdinfo/{number}"))))
     }
 
-    /// How many so far.
+    /// The number so far.
     pub(super) fn count(&self) -> u64 {
         let text = self.0.as_ref().and_then(|path| fs::read_to_string(path).ok());
         text.and_then(|text| misses(&text)).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Reading the ring: wait until there is something, then take it in bounded batches.
+//! Reads the ring: waits for records, then takes them in bounded batches.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::{ProbeError, Record};
 /// The ring of records.
 pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
-    /// The last batch ended before the ring was empty: the kernel will not wake us for what is left.
+    /// The last batch ended before the ring was empty, so the kernel will not wake us for the rest.
     is_unfinished: bool,
-    /// When to read again although nobody wakes us: the kernel does so once per period.
+    /// When to read again without a wake-up: the kernel wakes us once per period.
     again: Option<Instant>,
-    /// Records that this version cannot read.
+    /// Records that this version does not know.
     unknown: u64,
 }
 
-/// A period, and the time it takes to write a record.
+/// A period, plus the time to write a record.
 const AGAIN: Duration = Duration::from_nanos(WAKE_PERIOD + 1_000_000);
 
 impl Ring {
@@ -36,7 +36,7 @@ impl Ring {
     /// Waits until there may be records. Cancel-safe.
     ///
     /// # Errors
-    /// The runtime's own; none is expected.
+    /// An error of the runtime; none is expected.
     pub async fn readable(&mut self) -> Result<(), ProbeError> {
         if self.is_unfinished {
             return Ok(());
@@ -44,7 +44,7 @@ impl Ring {
         let again = self.again;
         tokio::select! {
             guard = self.fd.readable_mut() => {
-                // Before reading: a record that arrives while we read wakes us again.
+                // Before reading, because a record that arrives during the reading wakes us again.
                 guard.map_err(ProbeError::Ring)?.clear_ready();
                 self.again = Some(Instant::now() + AGAIN);
             }
@@ -59,7 +59,7 @@ impl Ring {
         for taken in 0..limit {
             let Some(item) = ring.next() else {
                 self.is_unfinished = false;
-                // Whoever came to read before the wake-up for these has taken that away as well.
+                // An earlier read has consumed the wake-up for these as well.
                 if taken > 0 {
                     self.again = Some(Instant::now() + AGAIN);
                 }
@@ -74,13 +74,13 @@ impl Ring {
         limit
     }
 
-    /// Records so far that this version could not read.
+    /// The number of records so far that this version does not know.
     pub fn unknown(&self) -> u64 {
         self.unknown
     }
 }
 
-/// Hands the programs' diagnostics to the log, until the runtime ends.
+/// Forwards the programs' diagnostics to the log, until the runtime ends.
 pub(super) async fn forward(logger: aya_log::EbpfLogger<&'static dyn log::Log>) {
     // SAFETY: the logger owns its ring's file descriptor and neither closes nor replaces it while it lives.
     let Ok(mut logger) = (unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }) else {

@@ -1,4 +1,4 @@
-//! The classic tracepoint's record layout, and tracefs where it is not mounted.
+//! The record layout of the classic tracepoint, and a mount of tracefs if there is none.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use rustix::thread::UnshareFlags;
 use super::ProbeError;
 use super::privilege_check::not_permitted;
 
-/// Where aya and everybody else look for it.
+/// The usual path of tracefs.
 const TRACEFS: &str = "/sys/kernel/tracing";
-/// Where older systems have it.
+/// The path on older systems.
 const DEBUG_TRACEFS: &str = "/sys/kernel/debug/tracing";
 const FORMAT: &str = "events/sock/inet_sock_set_state/format";
 
-/// Runs `work` with tracefs at its place. Where it is not mounted, that is in a thread with a mount namespace of its
-/// own, so that the mount is seen by nobody else and goes with the thread.
+/// Runs `work` with tracefs at its path. If it is not mounted, `work` runs in a thread with its own mount namespace, so
+/// no other process sees the mount, and it ends with the thread.
 pub(super) fn with_tracefs<T: Send>(
     work: impl FnOnce() -> Result<T, ProbeError> + Send,
 ) -> Result<T, ProbeError> {
@@ -36,7 +36,7 @@ pub(super) fn with_tracefs<T: Send>(
     })
 }
 
-/// Whether tracefs is at one of its usual places.
+/// Whether tracefs is at one of its usual paths.
 pub fn is_mounted() -> bool {
     [TRACEFS, DEBUG_TRACEFS].iter().any(|root| Path::new(root).join(FORMAT).exists())
 }
@@ -62,7 +62,7 @@ pub(super) fn offsets() -> Result<TracepointOffsets, ProbeError> {
     parse(&format).map_err(|field| ProbeError::Tracefs(format!("{}: no field {field}", path.display())))
 }
 
-/// Reads a tracefs `format`; the error is the name of a missing field.
+/// Parses a tracefs `format`; the error is the name of a missing field.
 fn parse(format: &str) -> Result<TracepointOffsets, &'static str> {
     let at = |name: &'static str| format.lines().find_map(|line| field(line, name)).ok_or(name);
     Ok(TracepointOffsets {
