@@ -1,16 +1,16 @@
-//! The clocks of this machine: the kernel programs' time line and its distance from the wall clock.
+//! The clocks of this machine: the kernel's monotonic clock, and its offset to the wall clock.
 
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::time::Time;
 
-/// Now, on the time line of the ring's records.
+/// Now, on the clock of the ring's records.
 pub(super) fn now() -> Time {
     Time(u64::try_from(monotonic()).unwrap_or(0))
 }
 
-/// Nanoseconds to add to the time line to get the time since 1970.
+/// Nanoseconds from that clock to the time since 1970.
 pub(super) fn wall_offset() -> i128 {
     Timestamp::now().as_nanosecond() - monotonic()
 }

@@ -1,5 +1,5 @@
-//! Whose turn it is. Two observers of one machine count the same connections, and whoever adds up what both say counts
-//! them twice. So one can stand by until the other has ended, however it ends.
+//! The lock against counting twice. Two daemons on one machine count the same connections, so sums over both would
+//! count them twice. One of them can wait until the other has ended.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tracing::{info, warn};
 use crate::config::{self, Observe};
 use crate::probe::{CgroupRoot, ProbeError, RootLock};
 
-/// How often it is looked whether the other one has ended.
+/// How often to check whether the other one has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A place in the queue.
+/// The state of waiting.
 pub(super) struct Turn {
-    /// Where the others are looked for; nothing for who is in nobody's way.
+    /// The place of the lock; nothing without a lock.
     root: Option<CgroupRoot>,
     waits: bool,
     has_said: bool,
@@ -21,13 +21,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// As told. Who does not wait takes its turn at once.
+    /// By the options. A daemon that does not wait starts at once.
     pub(super) fn new(observe: &Observe) -> Result<Self, ProbeError> {
         let waits = observe.turn == config::Turn::Wait;
         let find = || CgroupRoot::find(observe.cgroup.as_deref());
         let root = match observe.turn {
             config::Turn::Pass => None,
-            // What is wrong with it is said where programs are attached to it.
+            // The code that attaches programs reports errors about the cgroup.
             config::Turn::Take => find().ok(),
             config::Turn::Wait => Some(find()?),
         };
@@ -53,7 +53,7 @@ impl Turn {
         }
     }
 
-    /// What keeps the others waiting, to be held for as long as this one observes.
+    /// The lock, to be kept for the whole observation.
     pub(super) fn into_claim(self) -> Option<RootLock> {
         self.claim
     }
@@ -63,7 +63,7 @@ impl Turn {
         match root.claim() {
             Ok(claim) => self.claim = claim,
             Err(error) => {
-                // Nobody can be kept waiting then, nor be waited for.
+                // The lock does not work, so this daemon does not wait.
                 if self.waits {
                     warn!(%error, "cannot find out whether another headless-obs runs on this node, so this one starts without standing by");
                 }
