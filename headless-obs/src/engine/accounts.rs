@@ -1,12 +1,12 @@
-//! Accounts: ring records and the kernel's totals brought together, so that the ledger equals the kernel's counts
-//! whatever the ring lost.
+//! Reconciliation: combines ring records with the kernel's totals, so that the ledger equals the kernel's counts
+//! although the ring may lose records.
 //!
-//! In: records in ring order, and from time to time the totals of FLOWS. Out: bookings in the [`Ledger`].
+//! In: records in ring order, and from time to time the totals of FLOWS. Out: counts in the [`Ledger`].
 //!
-//! Invariants: the kernel submits a record before it bumps the totals. So once the ring has been read up to the
-//! moment the totals were read, what the totals have and the accounts do not is lost detail; it is booked late, with
-//! the evidence at hand. Should a record from before that moment show up all the same (a processor was held up in
-//! the middle of writing one), it adds its detail to what is booked, and nothing is booked twice.
+//! Invariants: the kernel submits a record before it adds to the totals. So when the ring has been drained up to the
+//! reading of the totals, any excess of the totals is a lost record. It is counted then, with the DNS answers at hand.
+//! If a record from before that moment still arrives (its processor was paused in the middle of writing it), it adds
+//! its detail to the counted connection, and nothing is counted twice.
 
 use std::collections::hash_map::Entry;
 use std::time::Duration;
@@ -22,25 +22,25 @@ use crate::time::Time;
 
 use flow::{Ended, Flow, Id, Place, add, missing};
 
-/// Where a connection is booked, and what is known of it: nowhere if it belongs to no headless Service.
+/// Where a connection is counted; nowhere if it belongs to no headless Service.
 pub(super) type Booking = Option<(CellKey, Dialled)>;
 
-/// Bookings, and what of the kernel's totals they cover.
+/// The counts, and the part of the kernel's totals that they cover.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    /// The bookings.
+    /// The counts.
     pub ledger: Ledger,
     flows: HashMap<FlowKey, Flow>,
-    /// The connection that each socket was seen with last, unless a record told of its end.
+    /// The last known connection of each socket, unless a record reported its end.
     sockets: HashMap<u64, (FlowKey, Id)>,
-    /// Open connections that FLOWS had no room for: no totals tell of them.
+    /// Open connections for which FLOWS had no room, so no totals include them.
     uncounted: HashMap<u64, (Id, Place)>,
-    /// When the totals were read last.
+    /// When the totals were last read.
     read_at: Time,
 }
 
 impl Accounts {
-    /// Nothing booked yet; at most about `cells` cells in the ledger.
+    /// Without counts; at most about `cells` cells in the ledger.
     pub(super) fn new(cells: usize) -> Self {
         Self {
             ledger: Ledger::new(cells),
@@ -75,7 +75,7 @@ impl Accounts {
         }
     }
 
-    /// A connection is older than the observer.
+    /// A connection is older than the daemon.
     pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
         let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
         self.seen(key, id);
@@ -87,7 +87,7 @@ impl Accounts {
         }
     }
 
-    /// An attempt failed; `superseded` if it only lost against one to another address family.
+    /// An attempt failed; `superseded` if it lost against the other address family.
     pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
         if record.in_flow_totals != 0 {
@@ -110,7 +110,7 @@ impl Accounts {
         cell.note(&dialled, 1);
     }
 
-    /// A connection ended. `attribute` is asked only if its opening was lost and not booked yet.
+    /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.
     pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
         let (key, id) = (flow_of(record), id_of(record));
         if let Entry::Occupied(known) = self.sockets.entry(record.socket)
@@ -154,7 +154,7 @@ impl Accounts {
         }
     }
 
-    /// Books a connection that was booked nowhere when it opened or failed; `closed` if it has ended since.
+    /// Counts a connection that was not counted when it opened or failed; `closed` if it has ended since.
     pub(super) fn book_later(
         &mut self,
         record: &TcpRecord,
@@ -187,7 +187,7 @@ impl Accounts {
         }
     }
 
-    /// Whether the totals have anything that no record has brought, and that is not booked yet.
+    /// Whether the totals include changes that no record brought and that are not counted yet.
     pub(super) fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
         let none = FlowTotals::default();
         totals.iter().any(|(key, totals)| {
@@ -196,8 +196,8 @@ impl Accounts {
         })
     }
 
-    /// Books what the totals, read at `read_at`, have and the records did not bring. `attribute` is asked with the
-    /// flow and its totals, and how many connections and failed attempts it is about.
+    /// Counts the changes in the totals, read at `read_at`, that no record brought. `attribute` gets the flow, its
+    /// totals, and the number of connections and failed attempts.
     pub(super) fn reconcile(
         &mut self,
         read_at: Time,
@@ -215,7 +215,7 @@ impl Accounts {
                 }
                 continue;
             }
-            // A reset is no attempt of its own.
+            // A reset is not an attempt.
             let attempts = missing.failed.iter().sum::<u64>() - reset(&missing);
             let connections = missing.opened + attempts;
             let booking = attribute(&mut self.ledger, key, totals, connections);
@@ -230,7 +230,7 @@ impl Accounts {
                 *late += more;
             }
             flow.opened_unseen(place, missing.opened);
-            // Bytes and resets are those of connections that ended, and so where those are.
+            // Bytes and resets belong to ended connections, so they are counted where those are.
             let mut of_ends = None;
             let ledger = &mut self.ledger;
             flow.ended_unseen(missing.closed, |place| {
@@ -263,7 +263,7 @@ impl Accounts {
         }
     }
 
-    /// The flows that have nothing open and have not changed for `idle`, with the totals they had when they were read.
+    /// The flows without open connections and without changes for `idle`, with the totals at their last reading.
     pub(super) fn idle(&self, now: Time, idle: Duration) -> Vec<(FlowKey, FlowTotals)> {
         self.flows
             .iter()
@@ -272,15 +272,14 @@ impl Accounts {
             .collect()
     }
 
-    /// Open connections that are booked: the flow, where its connections are booked, how many, and when the oldest of
-    /// them was started, 0 if that is not known.
+    /// Open connections that are counted: flow, cell, number, and start of the oldest; 0 if that is not known.
     pub(super) fn held(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
         let places =
             |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
         self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
     }
 
-    /// Forgets a flow whose totals the kernel has forgotten.
+    /// Forgets a flow that the kernel has forgotten.
     pub(super) fn forget(&mut self, key: FlowKey) {
         if let Some(mut flow) = self.flows.remove(&key) {
             forget(&mut self.sockets, key, flow.forget_guessed());
@@ -294,7 +293,7 @@ impl Accounts {
         self.replaced(socket, older.filter(|older| *older != (key, id)));
     }
 
-    /// A socket has another connection than the `older` one it was known with: that ended, and the record of it was lost.
+    /// A socket has another connection than the `older` one: that one ended, and the record of its end was lost.
     fn replaced(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
         let place = match older {
             Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
@@ -309,7 +308,7 @@ impl Accounts {
         }
     }
 
-    /// Books the opening of a connection of which nothing was known until it ended, and its end in the flow.
+    /// Counts the opening of a connection that was unknown until its end, and the end in its flow.
     fn open_unknown(
         &mut self,
         key: FlowKey,
@@ -335,7 +334,7 @@ impl Accounts {
     }
 }
 
-/// Books the end of a connection that the totals have, too.
+/// Counts the end of a connection, which the totals include.
 fn book_end(flow: &mut Flow, record: &TcpRecord) {
     let booked = &mut flow.booked;
     booked.closed += 1;
@@ -346,7 +345,7 @@ fn book_end(flow: &mut Flow, record: &TcpRecord) {
     }
 }
 
-/// Forgets which connections of a flow sockets were seen with.
+/// Forgets which sockets had connections of a flow.
 fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Iterator<Item = Id>) {
     for id in ids {
         if sockets.get(&id.1) == Some(&(key, id)) {

@@ -1,4 +1,4 @@
-//! Connections as they open, fail and end, and the kernel's totals of them: attributed, and booked.
+//! Handles connections that open, fail and end, and the kernel's totals.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::meaning::Resolution;
 use crate::time::Time;
 use crate::topology::{ServiceId, Topology, Touched};
 
-/// Processes whose names are asked for at once, at most.
+/// The most processes whose names are requested at once.
 const NAMELESS: usize = 256;
 
 impl Engine {
@@ -58,7 +58,7 @@ impl Engine {
             }
             _ => false,
         };
-        // Who races two families chooses once: what counts is the one that won.
+        // A client that tries two families makes one selection; only the winning attempt counts.
         let booking = if is_superseded {
             self.booking(outcome, dial, client, false)
         } else {
@@ -74,7 +74,7 @@ impl Engine {
         self.pending.closed(record);
         let (grace, own) = (self.stale_grace, self.own_process);
         let Self { accounts, clients, topology, evidence, tally, .. } = self;
-        // Whose it is was asked when it opened.
+        // The opening has been attributed already.
         accounts.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let dial = dial(record, client);
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// Connections that are older than the observer.
+    /// Connections that are older than the daemon.
     pub fn adopt(&mut self, now: Time, existing: &[SocketRecord]) {
         for record in existing {
             let client =
@@ -114,13 +114,13 @@ impl Engine {
         }
     }
 
-    /// Whether the kernel's totals have anything that no record has brought yet.
+    /// Whether the kernel's totals include changes that no record has brought yet.
     pub fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
         self.accounts.is_behind(totals)
     }
 
-    /// Books what the kernel's totals have and the ring lost. The ring must have been read up to the moment they were
-    /// read.
+    /// Counts the changes in the kernel's totals whose records were lost. The ring must have been drained up to the
+    /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
         let Self { accounts, topology, evidence, clients, tally, .. } = self;
@@ -138,7 +138,7 @@ impl Engine {
         identify(&mut self.clients, &self.topology, self.own_process, record)
     }
 
-    /// Keeps a connection to what may become an endpoint any moment.
+    /// Keeps a connection to an address that may soon become an endpoint.
     fn wait_if_ahead(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) {
         let is_ahead = outcome == Outcome::ToNobody(Unattributed::NotEndpoint);
         if is_ahead && !self.pending.add(Time(record.header.time), record, client) {
@@ -146,8 +146,8 @@ impl Engine {
         }
     }
 
-    /// Books the connections that were ahead of what has become known. Each was dialled by the name of a Service: that
-    /// another one turns out to have the address first decides nothing.
+    /// Counts the connections that waited for this change of the topology. Each used the name of a Service, so another
+    /// Service that gets the address first does not matter.
     pub(super) fn book_pending(&mut self, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let dial = dial(&waiting.record, waiting.client);
@@ -162,11 +162,11 @@ impl Engine {
         }
     }
 
-    /// Attributes a connection, and counts it where it belongs to no Service.
+    /// Attributes a connection, and counts it if it belongs to no Service.
     fn outcome(&mut self, dial: Dial, client: Client) -> Outcome {
         let outcome = find(&self.topology, &self.evidence, dial, client);
         match outcome {
-            // `wait_if_ahead` counts those that are no endpoint.
+            // `wait_if_ahead` counts those that are not endpoints.
             Outcome::ToNobody(Unattributed::NotEndpoint) => {}
             Outcome::To(_) | Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => {
                 self.tally.add(outcome, 1)
@@ -179,7 +179,7 @@ impl Engine {
         outcome
     }
 
-    /// Where a connection or an attempt is booked, taken into the conduct of its client.
+    /// The cell of a connection or an attempt, which also enters its client's statistics.
     fn chosen(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) -> Booking {
         let dial = dial(record, client);
         let at = dial.started.unwrap_or(dial.now);
@@ -208,7 +208,7 @@ impl Engine {
         self.booking(outcome, dial, client, is_selection)
     }
 
-    /// Notes how long a client took to find an endpoint that became ready under the observer's eyes.
+    /// Records how long a client took to find an endpoint that became ready during the observation.
     fn meet(&mut self, target: &Target, dial: Dial, client: Client) {
         let at = dial.started.unwrap_or(dial.now);
         let place = target.endpoint;
@@ -230,13 +230,13 @@ impl Engine {
         }
     }
 
-    /// Where a connection with this outcome is booked.
+    /// The cell of a connection with this outcome.
     fn booking(&mut self, outcome: Outcome, dial: Dial, client: Client, is_selection: bool) -> Booking {
         let (key, dialled) = booking_of(outcome, dial, client, self.stale_grace)?;
         Some((self.accounts.ledger.admit(key), Dialled { is_selection, ..dialled }))
     }
 
-    /// What can become of an address that no Service has.
+    /// Whether an address without a Service can become an endpoint.
     fn ignore_policy(&self, address: IpAddr) -> IgnorePolicy {
         let is_local = address.is_loopback() || address.is_multicast() || address.is_unspecified();
         match &self.learner {
@@ -248,25 +248,25 @@ impl Engine {
     }
 }
 
-/// The name of the thread that connected.
+/// The name of the connecting thread.
 fn thread(record: &TcpRecord) -> Arc<str> {
     Arc::from(&*text::comm(&record.comm))
 }
 
-/// Whether an attempt that failed so may be one that its client gave up: where the hook cannot see the error, every
-/// failure may.
+/// Whether the client may have abandoned an attempt with this failure. If the hook cannot see the error, this holds for
+/// every failure.
 fn may_be_given_up(why: u8) -> bool {
     matches!(why, reason::ABORTED | reason::OTHER)
 }
 
-/// Who made a connection.
+/// The client of a connection.
 fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record: &TcpRecord) -> Client {
     let client = clients.identify(topology, record.header.cgroup, ip(record.source), &record.comm);
     let role = if record.tgid == own_process { Role::Observer } else { client.role };
     Client { role, ..client }
 }
 
-/// Attribution with the client's evidence.
+/// Attribution by the client's DNS answers.
 fn find(topology: &Topology, evidence: &Evidence, dial: Dial, client: Client) -> Outcome {
     let at = dial.started.unwrap_or(dial.now);
     attribute(dial, topology, evidence.sightings(client.scope, dial.address, at))

@@ -1,4 +1,4 @@
-//! DNS messages as they arrive: into the evidence, the figures of answers, and what is learnt of Services.
+//! Handles DNS messages: updates the answer cache, the counts of responses, and the learned topology.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, Topology};
 
 impl Engine {
-    /// A DNS message, or a segment of a stream of them.
+    /// A DNS message, or a segment of a stream.
     pub fn on_dns(&mut self, record: &DnsRecord, payload: &[u8]) {
         const TCP: u8 = 6;
         if record.protocol != TCP {
@@ -35,7 +35,7 @@ impl Engine {
             cut: record.truncated_len,
             payload,
         };
-        // Taken out for as long as it hands messages to the engine that it is part of.
+        // Moved out while it passes messages to the engine, which owns it.
         let mut streams = std::mem::take(&mut self.streams);
         streams.push(Time(record.header.time), key, segment, |message| {
             self.on_message(record, message, Transport::Tcp);
@@ -94,10 +94,11 @@ impl Engine {
             }
         }
         if answer.rcode == Rcode::NoError {
-            // A name that can mean a Service counts before the topology knows it: that may be behind DNS.
+            // A name with the form of a Service's name counts before the topology knows it, because the topology may be
+            // behind DNS.
             let likely = || answer.chain.iter().rev().find(|name| candidates(name).next().is_some());
             let name = meant.map(|(name, ..)| name).or_else(likely);
-            // Resolvers on the host or in the pod are asked from loopback.
+            // Clients reach resolvers on the host or in the pod from a loopback address.
             let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
             let renamed = self.topology.renamed();
             let meaning = meant.map(|(_, service, resolution)| Meaning { service, resolution, renamed });
@@ -112,11 +113,11 @@ impl Engine {
     }
 }
 
-/// What of an answer for the Service's name counts in its client's conduct.
+/// The part of an answer for the Service's name that enters its client's statistics.
 fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
     let ttls = answer.addresses.iter().map(|record| record.ttl);
     Reception {
-        // A target of an SRV record stands for the addresses that it leads to.
+        // A target of an SRV record stands for its addresses.
         size: u16::try_from(answer.addresses.len() + answer.targets.len()).unwrap_or(u16::MAX),
         truncated: answer.truncated,
         ttl: ttls.chain(answer.targets.iter().map(|target| target.ttl)).min().unwrap_or(0),
@@ -125,7 +126,7 @@ fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
     }
 }
 
-/// The Service whose configuration for gRPC a question asks for.
+/// The Service whose gRPC configuration a query requests.
 fn asked_for_grpc(question: &str, topology: &Topology) -> Option<ServiceId> {
     let name = question.strip_prefix("_grpc_config.")?;
     service_of(name, topology).map(|(service, _)| service)

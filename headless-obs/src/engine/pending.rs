@@ -1,8 +1,8 @@
-//! Connections that are ahead of the topology: the client was told the address by the name of a headless Service, but
-//! the Service has no such endpoint yet, because the topology's source is behind the DNS server.
+//! Connections that are ahead of the topology: the client received the address under the name of a headless Service,
+//! and the Service does not have the endpoint yet, because the topology's source is behind the DNS server.
 //!
-//! In: connections that were dialled so, and their ends. Out: the same once the address becomes somebody's, or once it
-//! has not for too long.
+//! In: such connections, and their ends. Out: the same when the address becomes an endpoint, or when it has not for too
+//! long.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -23,18 +23,18 @@ const LIMIT: usize = 4096;
 /// A connection that waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
-    /// That it opened or failed.
+    /// The record of its opening or failure.
     pub(super) record: TcpRecord,
-    /// Who made it.
+    /// Its client.
     pub(super) client: Client,
-    /// That it ended, if it has.
+    /// The record of its end, if it has ended.
     pub(super) closed: Option<TcpRecord>,
 }
 
 /// Socket and start.
 type Key = (u64, u64);
 
-/// All that wait.
+/// All waiting connections.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: HashMap<Key, Waiting>,
@@ -59,7 +59,7 @@ impl Pending {
         }
     }
 
-    /// Those that dialled one of these addresses.
+    /// The connections to one of these addresses.
     pub(super) fn of(&self, addresses: &[IpAddr]) -> Vec<Waiting> {
         if self.waiting.is_empty() {
             return Vec::new();
@@ -69,17 +69,17 @@ impl Pending {
         self.waiting.values().filter(to_them).copied().collect()
     }
 
-    /// Who waits.
+    /// The clients of waiting connections.
     pub(super) fn clients(&self) -> impl Iterator<Item = Client> {
         self.waiting.values().map(|waiting| waiting.client)
     }
 
-    /// It need not wait any more.
+    /// Removes a connection.
     pub(super) fn remove(&mut self, record: &TcpRecord) {
         self.waiting.remove(&key(record));
     }
 
-    /// Gives up on those that have waited for too long; how many.
+    /// Removes connections that have waited for too long; returns their number.
     pub(super) fn expire(&mut self, now: Time) -> u64 {
         let mut expired = 0;
         while let Some((since, key)) = self.by_age.front()

@@ -1,4 +1,4 @@
-//! The engine's events for those who follow them.
+//! The engine's events for readers of a trace.
 
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 
@@ -11,7 +11,7 @@ use crate::time::Time;
 use crate::topology::ServiceId;
 
 impl Engine {
-    /// Collects events from now on (true), or no more.
+    /// Starts (true) or stops to collect events.
     pub fn follow(&mut self, is_followed: bool) {
         self.trace = is_followed.then(|| self.trace.take().unwrap_or_default());
     }
@@ -40,7 +40,7 @@ impl Engine {
         let target = match outcome {
             Outcome::To(target) => Some(target),
             Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => None,
-            // Nobody's business: a node has many such connections.
+            // Unrelated connections are left out: a node has many of them.
             Outcome::Unrelated => return,
         };
         let reason = match outcome {

@@ -11,16 +11,16 @@ use super::{Engine, ip};
 use crate::client::Role;
 use crate::expose::snapshot::Unanswered;
 
-/// Clients that are named. Each is a series, also when it is long gone: a counter that goes would lose what it counted.
+/// The most clients with names. Each is a series for ever, because a counter that disappears would lose its count.
 pub(super) const NAMED: usize = 100;
 /// All others.
 const OTHERS: &str = "~other";
 
-/// Namespace and workload → questions.
+/// Namespace and workload → queries.
 pub(super) type Silences = BTreeMap<(String, String), u64>;
 
 impl Engine {
-    /// Nobody answered a question in time.
+    /// A query got no response in time.
     pub fn on_unanswered(&mut self, asked: &PendingQuery) {
         let client = self.clients.identify(&self.topology, asked.cgroup, ip(asked.client), &[]);
         if client.role == Role::Elsewhere {
@@ -33,7 +33,7 @@ impl Engine {
         *self.silences.entry(name).or_default() += 1;
     }
 
-    /// What nobody answered so far.
+    /// The unanswered queries so far.
     pub(super) fn unanswered(&self) -> Vec<Unanswered> {
         let rows = self.silences.iter();
         rows.map(|((namespace, workload), queries)| Unanswered {

@@ -52,14 +52,14 @@ fn cell(accounts: &mut Accounts, port: u16) -> crate::ledger::Cell {
     accounts.ledger.cell(cell).clone()
 }
 
-/// The kernel: it hands out records, some of which are lost, and adds to the totals a little after each.
+/// The kernel: it produces records, some of which are lost, and adds to the totals a little later.
 #[derive(Default)]
 struct Kernel {
     now: u64,
     /// Socket → start and port.
     living: BTreeMap<u64, (u64, u16)>,
     ring: VecDeque<TcpRecord>,
-    /// Changes whose records are in the ring but that the totals do not have yet.
+    /// Changes with a record in the ring that the totals do not include yet.
     bumps: VecDeque<TcpRecord>,
     totals: BTreeMap<u16, FlowTotals>,
 }
@@ -105,7 +105,7 @@ impl Kernel {
         self.submit(TcpRecord { reason: reason::TIMEOUT, ..failed }, arrives);
     }
 
-    /// The observer takes all records but the newest `hidden` ones.
+    /// The daemon takes all records except the newest `hidden` ones.
     fn drain(&mut self, accounts: &mut Accounts, hidden: usize) {
         for record in self.ring.drain(..self.ring.len().saturating_sub(hidden)) {
             let booking = booking(record.port);
@@ -138,11 +138,11 @@ enum Step {
         port: u16,
         arrives: bool,
     },
-    /// The kernel brings totals up to date with that many records.
+    /// The kernel adds this number of records to the totals.
     Bump(usize),
-    /// The observer reads what is in the ring.
+    /// The daemon drains the ring.
     Drain,
-    /// It reads the totals, and some time later what is in the ring but for some records, and reconciles.
+    /// The daemon reads the totals, drains the ring later except for some records, and reconciles.
     Read,
     Reconcile {
         hidden: usize,
@@ -270,7 +270,7 @@ fn a_record_that_was_held_up_adds_detail_and_nothing_else() {
 fn a_record_that_was_held_up_may_take_the_wrong_one_for_open() {
     let mut accounts = Accounts::new(1000);
     reconcile(&mut accounts, 9, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
-    // The one that ended is taken for the one that is open.
+    // The guess takes the wrong connection as ended.
     accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
     accounts.closed(&record(KIND_CLOSED, 2, 7, 0, 20), |_| panic!("its opening is booked"));
     let found = cell(&mut accounts, 0);
@@ -282,7 +282,7 @@ fn what_is_taken_to_have_ended_is_remembered_while_something_unread_may_be_open(
     let mut accounts = Accounts::new(1000);
     accounts.adopted(1, flow(0), booking(0));
     let totals = FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() };
-    // The end was another's, and so are the one that arrives now and an opening that no reading has brought yet.
+    // The end was another's. So are the connection that arrives now and an opening that no reading has brought yet.
     reconcile(&mut accounts, 9, totals);
     accounts.closed(&record(KIND_CLOSED, 2, 10, 0, 20), |_| None);
     reconcile(&mut accounts, 9, totals);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What happens, and what of it the ring loses.
+/// An event, and whether the ring loses it.
 #[derive(Clone, Debug)]
 enum Step {
     Dial {
@@ -16,7 +16,7 @@ enum Step {
         outcome: Outcome,
         arrives: bool,
     },
-    /// Ends one of those that are open.
+    /// Ends one of the open connections.
     Close {
         which: prop::sample::Index,
         reset: bool,

@@ -1,4 +1,4 @@
-//! Connections from SYN to end: failures, those older than the observer, those whose records were lost.
+//! Connections from SYN to end: failures, connections that are older than the daemon, lost records.
 
 use super::*;
 
@@ -74,7 +74,7 @@ fn the_family_that_lost_has_not_failed() {
     let endpoint = &world.service("orders").endpoints[0];
     assert_eq!((endpoint.opened, endpoint.superseded, endpoint.failed["aborted"]), (1, 1, 0));
     assert_eq!(endpoint.addresses, ["10.0.0.1", "fd00::1"], "one pod");
-    // Given up without a winner.
+    // Abandoned without a winner.
     let alone = world.dial(1, "fd00::1");
     world.fail(alone, reason::ABORTED);
     let endpoint = &world.service("orders").endpoints[0];
@@ -119,7 +119,7 @@ fn what_the_ring_lost_is_booked_late_with_the_evidence_at_hand() {
     assert_eq!((service.clients[0].reconciled, service.clients[0].opened), (9, 10));
     let quality = world.snapshot().quality;
     assert_eq!((quality.reconciled, quality.reconciled_share), (9, 0.9));
-    // The connection whose record arrived was taken for one that ended: its own end is not booked twice.
+    // The connection with the record was guessed to have ended: its own end is not counted twice.
     world.close(seen);
     let now = world.tick();
     world.engine.reconcile(
