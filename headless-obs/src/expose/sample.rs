@@ -207,7 +207,7 @@ pub(crate) fn orders() -> Service {
     }
 }
 
-/// Answers to questions for IPv4 addresses.
+/// Answers to queries for IPv4 addresses.
 fn responses(rcode: &str, transport: &str, count: u64) -> Responses {
     let (rcode, transport) = (rcode.into(), transport.into());
     Responses { rcode, truncated: false, transport, qtype: "a".into(), count }

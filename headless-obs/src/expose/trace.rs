@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 /// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceEvent {
-    /// When.
+    /// The time.
     pub time: Timestamp,
-    /// To whom.
+    /// The client.
     pub client: ClientName,
     /// The Service; none if there is no attribution.
     pub service: Option<ServiceName>,
-    /// What.
+    /// The details.
     #[serde(flatten)]
     pub what: What,
 }
@@ -59,8 +59,7 @@ pub struct Connection {
     pub address: String,
     /// Destination port.
     pub port: u16,
-    /// What it was resolved by: `service`, `srv`, `hostname`, `none`, `preexisting`; none where it could not
-    /// be attributed.
+    /// The resolution: `service`, `srv`, `hostname`, `none`, `preexisting`; none without attribution.
     pub resolution: Option<String>,
     /// Place of the address in the answer, from 0.
     pub answer_position: Option<u32>,
@@ -68,7 +67,7 @@ pub struct Connection {
     pub reason: Option<String>,
     /// Kind of staleness, as in [`crate::expose::snapshot::Service::stale`].
     pub stale: Option<String>,
-    /// Milliseconds since the connection was started; none where it is older than the observer.
+    /// Milliseconds since the connection was started; none if it is older than the daemon.
     pub duration_ms: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! How much of the truth a snapshot shows, in a few lines. Pure.
+//! The quality of a snapshot, in a few lines. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -6,12 +6,12 @@ use std::fmt::Write;
 use super::{Paint, clean, counted, percent, plural, thousands, total};
 use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, TopologyState};
 
-/// More nodes are counted, not named.
+/// The most nodes that are named; further ones are counted.
 const NAMED: usize = 5;
-/// A map that is this full soon loses something.
+/// A map that is this full will soon lose something.
 const NEARLY_FULL: f64 = 0.9;
 
-/// Quality in a few lines, the worst first; the live view shows the first.
+/// Quality in a few lines, the worst first; the live view shows the first one.
 pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     let quality = &snapshot.quality;
     let mut lines = nodes(&snapshot.nodes);
@@ -32,7 +32,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         lines.push((Paint::Warn, line));
     }
     for (map, fill) in &quality.maps {
-        // Only a share is shown: precision above 2^52 does not matter.
+        // Output is a share, so precision above 2^52 does not matter.
         let share = fill.entries as f64 / fill.capacity.max(1) as f64;
         if share >= NEARLY_FULL && map != "ring" {
             let room =
@@ -73,7 +73,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     lines
 }
 
-/// Which of several nodes do not show what they should; sums over many would hide it.
+/// Nodes with a problem, which sums over many nodes would hide.
 fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
     let named = |parts: Vec<String>| {
         let more = parts.len().checked_sub(NAMED).filter(|more| *more > 0);
@@ -93,7 +93,7 @@ fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
     }
     let given = || parts.iter().filter(|part| part.missing.is_none());
     let behind: Vec<_> = given().filter(|part| !part.in_sync).map(|part| clean(&part.node)).collect();
-    // Where none is in sync, the topology says so.
+    // If no node is current, the line about the topology says so.
     if !behind.is_empty() && behind.len() < given().count() {
         let line = format!("The list of Services and pods is incomplete or outdated on: {}.", named(behind));
         lines.push((Paint::Warn, line));
@@ -113,7 +113,7 @@ fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
     lines
 }
 
-/// What is wrong with Services and pods.
+/// Problems of the topology.
 fn topology(topology: &TopologyState) -> Vec<String> {
     let source = clean(&topology.source);
     let mut lines = Vec::new();
@@ -143,7 +143,7 @@ fn topology(topology: &TopologyState) -> Vec<String> {
     lines
 }
 
-/// The options that give more room to what was lost.
+/// The options that raise the limits behind the losses.
 fn remedies(lost: &Counts) -> String {
     let happened = lost.iter().filter(|(_, count)| **count > 0);
     let options: BTreeSet<_> = happened.filter_map(|(reason, _)| option(reason)).collect();
@@ -151,7 +151,7 @@ fn remedies(lost: &Counts) -> String {
     if options.is_empty() { String::new() } else { format!("; raise {}", options.join(", ")) }
 }
 
-/// The option for the size of a kernel map, by its name or by what is counted when it is full.
+/// The option for the size of a kernel map, by the map's name or by its counter.
 fn option(name: &str) -> Option<&'static str> {
     match name {
         "connections_full" | "CONNECTIONS" => Some("--max-connections"),
@@ -162,7 +162,7 @@ fn option(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What is missing from the totals, not only from the detail.
+/// Losses of totals, not only of details.
 fn totals_are_exact(quality: &Quality) -> bool {
     let missing = ["connections_full", "flows_full", "tcp_skipped"];
     missing.iter().all(|reason| quality.events_lost.get(*reason).is_none_or(|count| *count == 0))
