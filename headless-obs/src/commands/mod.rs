@@ -11,6 +11,7 @@ use crate::handle::Observer;
 use crate::words::findings;
 
 mod bars;
+mod column_layout;
 mod diff;
 mod doctor;
 mod explain;
@@ -26,6 +27,8 @@ mod signal;
 mod source;
 pub mod table;
 mod take;
+#[cfg(test)]
+mod test_names;
 mod text;
 mod top;
 mod trace;

@@ -1,30 +1,22 @@
 //! The comparison as people read it: two lines for each Service and client, before above after. Pure.
 
-use std::fmt::Write;
-
-use comfy_table::CellAlignment::{Left, Right};
-
+use super::super::column_layout::{Column, shown};
 use super::super::findings::verdict_paint;
-use super::super::table::{Look, Paint, cell, paint, push, table};
+use super::super::table::{Look, Paint, cell, push, sentence, table, widths};
 use super::super::text::{
-    between, capital, clean, fit_middle, full_name, length, percent, plural, thousands, wrap,
+    between, capital, clean, fit_names, full_name, length, percent, plural, thousands, width,
 };
 use super::compare::{Change, ClientDiff, Diff, Figures, ServiceDiff, Window};
 use crate::expose::snapshot::Confidence;
-
-/// Narrower texts have no rate and no open connections.
-const WIDE: usize = 100;
 
 pub(super) fn render(diff: &Diff, look: Look) -> String {
     let look = look.clamped();
     let mut text = String::new();
     for (name, window) in [("Before: ", &diff.before), ("After:  ", &diff.after)] {
-        text.push_str(&paint(&format!("{name}{}\n", in_words(window)), Paint::Dim, look));
+        sentence(&mut text, &format!("{name}{}", in_words(window)), Some(Paint::Dim), look);
     }
     for note in &diff.notes {
-        for line in wrap(note, look.width) {
-            let _infallible = writeln!(text, "{}", paint(&line, Paint::Warn, look));
-        }
+        sentence(&mut text, note, Some(Paint::Warn), look);
     }
     let (both, one): (Vec<_>, Vec<_>) = diff.services.iter().partition(|service| service.change.is_some());
     for service in both {
@@ -45,11 +37,12 @@ pub(super) fn render(diff: &Diff, look: Look) -> String {
             sentence(
                 &mut text,
                 &format!("Services only in the snapshot {when}: {}.", names.join(", ")),
+                None,
                 look,
             );
         }
     }
-    sentence(&mut text, &sum(diff), look);
+    sentence(&mut text, &sum(diff), None, look);
     text
 }
 
@@ -58,25 +51,7 @@ fn in_words(window: &Window) -> String {
     format!("node {}, {time} until {}", clean(&window.node), window.to.strftime("%F %T UTC"))
 }
 
-fn sentence(text: &mut String, line: &str, look: Look) {
-    for line in wrap(line, look.width) {
-        let _infallible = writeln!(text, "{line}");
-    }
-}
-
 fn compared(text: &mut String, service: &ServiceDiff, look: Look) {
-    let mut heads = vec![
-        ("", Left),
-        ("OPENED", Right),
-        ("/S", Right),
-        ("OPEN", Right),
-        ("COVERAGE", Right),
-        ("PEAK/MEAN", Right),
-        ("Z", Right),
-        ("IDLE", Right),
-        ("STALE", Right),
-        ("VERDICT", Left),
-    ];
     let mut rows = Vec::new();
     let name = full_name(&service.namespace, &service.name);
     rows.extend(pair(name, service.before.as_ref(), service.after.as_ref(), service.change));
@@ -85,40 +60,38 @@ fn compared(text: &mut String, service: &ServiceDiff, look: Look) {
         let name = format!("  {}", full_name(&client.namespace, &client.workload));
         rows.extend(pair(name, before.as_ref(), after.as_ref(), *change));
     }
-    if look.width < WIDE {
-        // What is left says most of how even it is.
-        for column in [3, 2] {
-            heads.remove(column);
-            rows.iter_mut().for_each(|row| drop(row.cells.remove(column - 1)));
-        }
-    }
-    let widths: Vec<usize> = (1..heads.len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row.cells[column - 1].len())
-                .chain([heads[column].0.len()])
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let left = look.width.saturating_sub(widths.iter().sum::<usize>() + 2 * heads.len()).max(14);
-    let mut table = table(look, &heads);
-    for row in rows {
-        let mut cells = vec![cell(fit_middle(&row.name, left), row.paint)];
+    let of = |column: usize| rows.iter().map(move |row| width(&row.cells[column]));
+    let outcomes = rows.iter().filter(|row| row.is_outcome).map(|row| width(&row.name)).max().unwrap_or(0);
+    let columns = [
+        Column::name("", rows.iter().map(|row| width(&row.name))).at_least(outcomes),
+        Column::figure("OPENED", of(0)),
+        Column::figure("/S", of(1)).optional(0),
+        Column::figure("OPEN", of(2)).optional(1),
+        Column::figure("COVERAGE", of(3)).optional(5),
+        Column::figure("PEAK/MEAN", of(4)).needed(0),
+        Column::figure("Z", of(5)).optional(3),
+        Column::figure("IDLE", of(6)).optional(2),
+        Column::figure("STALE", of(7)).optional(4),
+        Column::word("VERDICT", of(8)).needed(1),
+    ];
+    let widths = widths(&columns, look);
+    let names: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
+    let names = fit_names(&names, widths[0].unwrap_or(0));
+    let mut table = table(look, &columns, &widths);
+    for (row, name) in rows.into_iter().zip(names) {
         let last = row.cells.len() - 1;
-        cells.extend(
-            row.cells
-                .into_iter()
-                .enumerate()
-                .map(|(column, text)| cell(text, if column == last { row.verdict_paint } else { row.aside })),
-        );
-        table.add_row(cells);
+        let cells = row.cells.into_iter().enumerate().map(|(column, text)| {
+            let paint_as = if column == last { row.verdict_paint } else { row.aside };
+            cell(text, paint_as)
+        });
+        table.add_row(shown([cell(name, row.paint)].into_iter().chain(cells), &widths));
     }
     push(text, &table);
 }
 
 struct Row {
     name: String,
+    is_outcome: bool,
     paint: Option<Paint>,
     cells: Vec<String>,
     verdict_paint: Option<Paint>,
@@ -129,20 +102,21 @@ struct Row {
 fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Option<Change>) -> [Row; 2] {
     let indent = name.len() - name.trim_start().len();
     let (word, paint) = match change {
+        Some(Change::TooFew) => ("too few", Paint::Dim),
         Some(change) => word(change),
         None if new.is_none() => ("gone", Paint::Dim),
         None if old.is_none() => ("new", Paint::Dim),
         None => ("not judged", Paint::Dim),
     };
     let becomes = format!("{:indent$}→ {word}", "");
-    [row(name, None, old), row(becomes, Some(paint), new)]
+    [row(name, None, old), Row { is_outcome: true, ..row(becomes, Some(paint), new) }]
 }
 
 fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> Row {
     let Some(figures) = figures else {
         let mut cells = vec!["-".to_owned(); 8];
         cells.push(String::new());
-        return Row { name, paint, cells, verdict_paint: None, aside: Some(Paint::Dim) };
+        return Row { name, is_outcome: false, paint, cells, verdict_paint: None, aside: Some(Paint::Dim) };
     };
     let aside = figures.excluded.is_some().then_some(Paint::Dim);
     let (verdict, verdict_paint) = match (&figures.excluded, figures.verdict, &figures.withheld) {
@@ -162,7 +136,7 @@ fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> Row {
         percent(figures.stale),
         verdict,
     ];
-    Row { name, paint, cells, verdict_paint, aside }
+    Row { name, is_outcome: false, paint, cells, verdict_paint, aside }
 }
 
 /// Three digits are enough.

@@ -6,8 +6,10 @@ use std::fmt::Write;
 use super::super::findings::{
     excluded_in_words, in_words, is_doubtful, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
-use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality};
-use super::super::text::{between, capital, clean, fit, full_name, length, plural, thousands, wrap};
+use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
+use super::super::text::{
+    between, capital, clean, fit_middle, full_name, length, plural, thousands, width, wrap,
+};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::verdict::page;
 use crate::words::timeline::{Moment, cut, moments};
@@ -21,17 +23,15 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     let look = look.clamped();
     let mut text = String::new();
     let node = format!(
-        "{}, {} until {}\n",
+        "{}, {} until {}",
         capital(&nodes(snapshot)),
         length(between(snapshot.from, snapshot.to)),
         snapshot.to.strftime("%F %T UTC"),
     );
-    text.push_str(&paint(&node, Paint::Dim, look));
+    sentence(&mut text, &node, Some(Paint::Dim), look);
     text.push('\n');
     let (line, paint_as) = headline(service);
-    for line in wrap(&line, look.width) {
-        let _infallible = writeln!(text, "{}", paint(&line, paint_as, look));
-    }
+    sentence(&mut text, &line, Some(paint_as), look);
     for client in ranked(service).into_iter().take(CLIENTS) {
         text.push('\n');
         explain(&mut text, client, look);
@@ -87,21 +87,20 @@ fn headline(service: &Service) -> (String, Paint) {
 }
 
 fn explain(text: &mut String, client: &Client, look: Look) {
-    let name = fit(&full_name(&client.namespace, &client.workload), look.width - 40);
-    let name = paint(&name, Paint::Bold, look);
     if let Some(reason) = &client.excluded {
-        let _infallible = writeln!(text, "{name}  {}", paint("excluded", Paint::Dim, look));
+        client_title(text, client, &[("excluded", Some(Paint::Dim))], look);
         item(text, "- ", &format!("Spread and verdicts exclude it: {}.", excluded_in_words(reason)), look);
         return;
     }
     let Some(verdict) = &client.verdict else {
-        let _infallible = writeln!(text, "{name}  {}", paint("no verdict", Paint::Dim, look));
+        client_title(text, client, &[("no verdict", Some(Paint::Dim))], look);
         let reason = client.withheld.as_deref().map(withheld_in_words);
         item(text, "- ", &format!("{}.", reason.as_deref().unwrap_or("the snapshot gives no reason")), look);
         return;
     };
-    let cause = paint(verdict.cause.as_str(), verdict_paint(verdict.cause, verdict.confidence), look);
-    let _infallible = writeln!(text, "{name}  {cause}, {} confidence", verdict.confidence.as_str());
+    let cause_paint = verdict_paint(verdict.cause, verdict.confidence);
+    let confidence = format!(", {} confidence", verdict.confidence.as_str());
+    client_title(text, client, &[(verdict.cause.as_str(), Some(cause_paint)), (&confidence, None)], look);
     item(text, "", &format!("It {}.", in_words(verdict.cause)), look);
     for line in &verdict.evidence {
         item(text, "- ", line, look);
@@ -115,9 +114,22 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     }
 }
 
+/// The client's name, and what is said of it on the same line, or on the next where there is no room.
+fn client_title(text: &mut String, client: &Client, said: &[(&str, Option<Paint>)], look: Look) {
+    let name = fit_middle(&full_name(&client.namespace, &client.workload), look.width);
+    let columns = said.iter().map(|(words, _)| width(words)).sum::<usize>();
+    let between = if width(&name) + 2 + columns <= look.width { "  " } else { "\n  " };
+    text.push_str(&paint(&name, Paint::Bold, look));
+    text.push_str(between);
+    for (words, paint_as) in said {
+        text.push_str(&paint_as.map_or((*words).to_owned(), |paint_as| paint(words, paint_as, look)));
+    }
+    text.push('\n');
+}
+
 /// An indented paragraph with something before its first line.
 fn item(text: &mut String, before: &str, line: &str, look: Look) {
-    for (number, line) in wrap(&clean(line), look.width - 2 - before.len()).iter().enumerate() {
+    for (number, line) in wrap(&clean(line), look.prose() - 2 - before.len()).iter().enumerate() {
         let _infallible = match number {
             0 => writeln!(text, "  {}{line}", paint(before, Paint::Bold, look)),
             _ => writeln!(text, "  {:indent$}{line}", "", indent = before.len()),
@@ -128,12 +140,12 @@ fn item(text: &mut String, before: &str, line: &str, look: Look) {
 fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Look) {
     let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
     let title = if left_out == 0 {
-        "Timeline\n".to_owned()
+        "Timeline".to_owned()
     } else {
         let left_out = thousands(u64::try_from(left_out).unwrap_or(u64::MAX));
-        format!("Timeline, without {left_out} less important events; -o json has all\n")
+        format!("Timeline, without {left_out} less important events; -o json has all")
     };
-    text.push_str(&paint(&title, Paint::Bold, look));
+    sentence(text, &title, Some(Paint::Bold), look);
     // Dates only where it was another day.
     let today = snapshot.to.strftime("%F").to_string();
     let time = |moment: &Moment| {
@@ -142,7 +154,7 @@ fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Lo
     };
     let columns = shown.iter().map(|moment| time(moment).len()).max().unwrap_or(0);
     for moment in &shown {
-        for (number, line) in wrap(&moment.in_words(), look.width - columns - 4).iter().enumerate() {
+        for (number, line) in wrap(&moment.in_words(), look.prose() - columns - 4).iter().enumerate() {
             let before = if number == 0 { time(moment) } else { String::new() };
             let _infallible =
                 writeln!(text, "  {}  {line}", paint(&format!("{before:>columns$}"), Paint::Dim, look));
@@ -152,6 +164,7 @@ fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Lo
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::test_names;
     use super::*;
     use crate::expose::sample;
     use crate::testing::golden;
@@ -165,6 +178,8 @@ mod tests {
 
     #[test]
     fn an_explanation() {
+        let narrow = Look { width: 60, colours: false };
+        golden("explain-60.txt", &render(&sample::snapshot(), &sample::orders(), narrow));
         golden("explain-80.txt", &explained(sample::orders()));
         let look = Look { width: 120, colours: false };
         golden("explain-120.txt", &render(&sample::snapshot(), &sample::snapshot().services[1], look));
@@ -211,6 +226,22 @@ mod tests {
         }
         let text = explained(orders);
         assert!(text.contains("gossip") && text.contains("[31mnew") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn names_are_cut_last_at_any_width() {
+        for (width, length, differ) in test_names::cases() {
+            let snapshot = test_names::snapshot(length, differ);
+            let service = &snapshot.services[0];
+            let text = render(&snapshot, service, Look { width, colours: false });
+            let case = format!("{width} columns, names of {length} that differ at the {differ:?}");
+            test_names::assert_fits(&text, width, &case);
+            let pods = test_names::table(&text, "POD", service.endpoints.len());
+            pods.assert_names(&test_names::pod_names(service), &["READY FOR"], &case);
+            for name in test_names::client_names(service) {
+                assert!(text.lines().any(|line| line.split("  ").any(|part| part == name)), "{case}: {text}");
+            }
+        }
     }
 
     #[test]

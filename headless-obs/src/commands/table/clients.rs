@@ -3,17 +3,18 @@
 
 use std::fmt::Write;
 
-use comfy_table::CellAlignment::{Left, Right};
-
-use super::super::bars::columns;
+use super::super::bars;
+use super::super::column_layout::{Column, shown};
 use super::super::findings::verdict_paint;
-use super::super::text::{clean, counted, fit, full_name, percent, plural, thousands, width};
-use super::{Look, Paint, cell, indented, push, table};
+use super::super::text::{clean, counted, fit, fit_names, full_name, percent, plural, thousands, width};
+use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Cause, Client, Service};
 
 /// More rows are summed up.
 const ROWS: usize = 20;
-const RESOLVED_BY: &str = "RESOLVED BY";
+/// A column of bars, one for each pod, is as narrow as this, and as wide as this.
+const MIN_PODS: usize = 8;
+const MAX_PODS: usize = 40;
 
 pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Look) {
     if service.clients.is_empty() {
@@ -21,64 +22,59 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Lo
     }
     let mut clients: Vec<_> = service.clients.iter().collect();
     clients.sort_by_key(|client| std::cmp::Reverse((client.opened, client.active)));
-    let shown = &clients[..clients.len().min(ROWS)];
-    let name = |client: &Client| fit(&full_name(&client.namespace, &client.workload), look.width / 4);
-    let pods = look.width / 5;
-
-    let mut heads = vec![
-        ("CLIENT", Left),
-        ("PODS", Left),
-        ("OPENED", Right),
-        ("COVERAGE", Right),
-        ("ACTIVE", Right),
-        ("FAILED", Right),
-        ("VERDICT", Left),
+    let rows = &clients[..clients.len().min(ROWS)];
+    let names: Vec<_> = rows.iter().map(|client| full_name(&client.namespace, &client.workload)).collect();
+    let of = |cell: fn(&Client) -> String| rows.iter().map(move |client| width(&cell(client)));
+    let nothing_failed = rows.iter().all(|client| client.failed == 0);
+    let columns = [
+        Column::name("CLIENT", names.iter().map(|name| width(name))),
+        pods_column(rows),
+        Column::figure("OPENED", of(|client| thousands(client.opened))),
+        Column::figure("COVERAGE", of(|client| percent(client.coverage))).optional(4),
+        Column::figure("ACTIVE", of(|client| thousands(client.active))).optional(3),
+        Column::figure("FAILED", of(|client| thousands(client.failed)))
+            .needed(0)
+            .optional_if(nothing_failed, 1),
+        Column::word("VERDICT", of(|client| verdict(client).0)).needed(1),
+        // Where there is no room for it, what is out of the ordinary gets a line of its own.
+        Column::word("RESOLVED BY", of(resolved)).optional(0),
     ];
-    let widest = |of: &dyn Fn(&Client) -> usize, head: usize| {
-        shown.iter().map(|client| of(client)).chain([head]).max().unwrap_or(0)
-    };
-    let others = widest(&|c| width(&name(c)), 6)
-        + widest(&|c| width(&per_pod(c, pods)), 4)
-        + widest(&|c| thousands(c.opened).len(), 6)
-        + 8
-        + widest(&|c| thousands(c.active).len(), 6)
-        + widest(&|c| thousands(c.failed).len(), 6)
-        + widest(&|c| width(&verdict(c).0), 7);
-    let left = look.width.saturating_sub(others + 2 * heads.len() + 2);
-    // Where there is no room for it, what is out of the ordinary gets a line of its own.
-    let has_room = left >= RESOLVED_BY.len();
-    heads.extend(has_room.then_some((RESOLVED_BY, Left)));
+    let widths = widths(&columns, look);
+    let shown_names = fit_names(&names, widths[0].unwrap_or(0));
 
     text.push('\n');
-    let mut table = table(look, &heads);
-    for client in shown {
+    let mut table = table(look, &columns, &widths);
+    for (client, name) in rows.iter().zip(shown_names) {
         let aside = client.excluded.is_some().then_some(Paint::Dim);
         let (verdict, verdict_paint) = verdict(client);
         let narrow = service.spread.endpoints > 1 && client.coverage < 0.5 && client.opened > 1;
-        let mut cells = vec![
-            cell(name(client), aside),
-            cell(per_pod(client, pods), aside.or(Some(Paint::Good))),
+        let cells = [
+            cell(name, aside),
+            cell(per_pod(client, widths[1].unwrap_or(0)), aside.or(Some(Paint::Good))),
             cell(thousands(client.opened), aside),
             cell(percent(client.coverage), aside.or(narrow.then_some(Paint::Warn))),
             cell(thousands(client.active), aside),
             cell(thousands(client.failed), aside.or((client.failed > 0).then_some(Paint::Bad))),
             cell(verdict, Some(verdict_paint)),
+            cell(resolved(client), aside),
         ];
-        cells.extend(has_room.then(|| cell(fit(&resolved(client), left), aside)));
-        table.add_row(cells);
+        table.add_row(shown(cells, &widths));
     }
     push(text, &table);
-    for client in shown.iter().filter(|client| !has_room && resolved(client) != "service") {
-        indented(text, &format!("{} resolved by {}", name(client), resolved(client)), None, look);
+    let has_room = widths.last().is_some_and(Option::is_some);
+    for (client, name) in rows.iter().zip(names) {
+        if !has_room && resolved(client) != "service" {
+            indented(text, &format!("{name} resolved by {}", resolved(client)), None, look);
+        }
     }
     if let Some(hidden) = clients.get(ROWS..).filter(|hidden| !hidden.is_empty()) {
         let opened = hidden.iter().fold(0_u64, |sum, client| sum.saturating_add(client.opened));
-        let _infallible = writeln!(
-            text,
-            "  … and {} with {}; -o json lists all",
+        let line = format!(
+            "… and {} with {}; -o json lists all",
             plural(u64::try_from(hidden.len()).unwrap_or(u64::MAX), "more client"),
             plural(opened, "connection"),
         );
+        indented(text, &line, None, look);
     }
 }
 
@@ -98,15 +94,22 @@ pub(in crate::commands) fn verdict(client: &Client) -> (String, Paint) {
     }
 }
 
-/// A column per pod, in the order of the endpoints above; `+n` where there are more than fit.
-fn per_pod(client: &Client, width: usize) -> String {
+/// The column of [`per_pod`].
+pub(in crate::commands) fn pods_column(clients: &[&Client]) -> Column {
+    let pods = clients.iter().map(|client| client.endpoints.len()).max().unwrap_or(0).min(MAX_PODS);
+    Column::elastic("PODS", pods.min(MIN_PODS), pods).optional(2)
+}
+
+/// A bar per pod, in the order of the endpoints above; `+n` where there are more than fit.
+pub(in crate::commands) fn per_pod(client: &Client, columns: usize) -> String {
     let opened = || client.endpoints.iter().map(|endpoint| endpoint.opened);
     let most = opened().max().unwrap_or(0);
-    if client.endpoints.len() <= width {
-        return columns(opened(), most);
+    if client.endpoints.len() <= columns {
+        return bars::columns(opened(), most);
     }
-    let shown = width.saturating_sub(6);
-    format!("{} +{}", columns(opened().take(shown), most), client.endpoints.len() - shown)
+    let more = |shown: usize| format!(" +{}", client.endpoints.len() - shown);
+    let shown = columns.saturating_sub(more(0).len());
+    bars::columns(opened().take(shown), most) + &more(shown)
 }
 
 /// What connections were resolved by, without the count where that is all of them; late ones are marked, their

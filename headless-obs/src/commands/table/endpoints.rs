@@ -1,21 +1,19 @@
 //! A Service's endpoints, a bar each.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use comfy_table::CellAlignment::{Left, Right};
-
-use super::super::bars::bar;
 use jiff::Timestamp;
 
-use super::super::text::{between, clean, counted, fit, fit_middle, length, plural, thousands, total, width};
-use super::{Look, Paint, cell, push, table};
+use super::super::bars::bar;
+use super::super::column_layout::{Column, shown};
+use super::super::text::{between, clean, counted, fit, fit_names, length, plural, thousands, total, width};
+use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Endpoint, Service};
 
 /// More rows are summed up: the report must stay readable, JSON has everything.
 const ROWS: usize = 40;
 const READY_FOR: &str = "READY FOR";
-const MIN_BAR: usize = 10;
+const MIN_BAR: usize = 4;
 const MAX_BAR: usize = 48;
 
 /// `now` adds how long each endpoint has been ready.
@@ -25,47 +23,53 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Opt
         text.push_str("  no endpoints: no pod is ready, or the Service's selector matches no pod\n");
         return;
     }
-    let mut rows: Vec<Row<'_>> =
-        order(service).into_iter().take(ROWS).map(|endpoint| row(service, endpoint, now, look)).collect();
-    let widest = |rows: &[Row<'_>], of: for<'r> fn(&'r Row<'_>) -> &'r str, head: &str| {
-        rows.iter().map(|row| width(of(row))).chain([head.len()]).max().unwrap_or(0)
+    let rows: Vec<Row<'_>> =
+        order(service).into_iter().take(ROWS).map(|endpoint| row(service, endpoint, now)).collect();
+    let all = |says: fn(&Row<'_>) -> bool| rows.iter().all(says);
+    let of = |cell: for<'r> fn(&'r Row<'_>) -> &'r str| rows.iter().map(move |row| width(cell(row)));
+    let widest = |cell: for<'r> fn(&'r Row<'_>) -> &'r str| of(cell).max().unwrap_or(0);
+    let mut columns =
+        vec![Column::name("POD", of(|row| &row.pod)), Column::word("STATE", of(|row| &row.state)).needed(1)];
+    columns.extend(now.map(|_| Column::figure(READY_FOR, of(|row| &row.ready_for)).optional(0)));
+    columns.extend([
+        Column::figure("OPENED", of(|row| &row.opened)),
+        Column::elastic("", MIN_BAR, MAX_BAR).optional(1),
+        Column::figure("ACTIVE", of(|row| &row.active)).optional(2),
+        Column::either("FAILED", widest(|row| &row.failed), widest(|row| &row.failed_by_kind))
+            .needed(0)
+            .optional_if(all(|row| row.failed.is_empty()), 0),
+    ]);
+    let widths = widths(&columns, look);
+    let width_of = |head| {
+        let mut columns = columns.iter().zip(&widths);
+        columns.find_map(|(column, width)| if column.head == head { *width } else { None })
     };
-    // Six columns with two blanks before each; names come first, the bar takes what is left.
-    let ready_for = widest(&rows, |r| &r.ready_for, READY_FOR);
-    let others = 12
-        + if now.is_some() { ready_for + 2 } else { 0 }
-        + widest(&rows, |r| &r.state, "STATE")
-        + widest(&rows, |r| &r.opened, "OPENED")
-        + widest(&rows, |r| &r.active, "ACTIVE")
-        + widest(&rows, |r| &r.failed, "FAILED");
-    let left = look.width.saturating_sub(others);
-    for row in &mut rows {
-        row.pod = fit_middle(&row.pod, left.saturating_sub(MIN_BAR).max(8));
-    }
-    let bar_width = left.saturating_sub(widest(&rows, |r| &r.pod, "POD")).clamp(4, MAX_BAR);
+    let names: Vec<_> = rows.iter().map(|row| row.pod.clone()).collect();
+    let names = fit_names(&names, width_of("POD").unwrap_or(0));
+    let bar_width = width_of("");
+    let by_kind = width_of("FAILED") >= Some(widest(|row| &row.failed_by_kind));
     let most = endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
 
-    let mut heads = vec![("POD", Left), ("STATE", Left)];
-    heads.extend(now.map(|_| (READY_FOR, Right)));
-    heads.extend([("OPENED", Right), ("", Left), ("ACTIVE", Right), ("FAILED", Left)]);
-    let mut table = table(look, &heads);
-    for row in &rows {
+    let mut table = table(look, &columns, &widths);
+    for (row, name) in rows.iter().zip(names) {
         // All bars are padded to one width, so the columns after them stay where they are.
-        let bar = format!("{:bar_width$}", bar(row.endpoint.opened, row.endpoint.counted, most, bar_width));
-        let mut cells = vec![cell(&row.pod, None), cell(&row.state, row.state_paint)];
+        let columns = bar_width.unwrap_or(0);
+        let bar = format!("{:columns$}", bar(row.endpoint.opened, row.endpoint.counted, most, columns));
+        let mut cells = vec![cell(name, None), cell(&row.state, row.state_paint)];
         cells.extend(now.map(|_| cell(&row.ready_for, None)));
         cells.extend([
             cell(&row.opened, None),
             cell(bar, Some(row.bar_paint(service.spread.peak_to_mean, most))),
             cell(&row.active, None),
-            cell(&row.failed, Some(Paint::Bad)),
+            cell(if by_kind { &row.failed_by_kind } else { &row.failed }, Some(Paint::Bad)),
         ]);
-        table.add_row(cells);
+        table.add_row(shown(cells, &widths));
     }
     push(text, &table);
-    rest(text, service);
-    if rows.iter().any(|row| row.endpoint.opened > row.endpoint.counted) {
-        text.push_str("  █ in the spread  ░ not in it: by hostname, no DNS, excluded, or not ready\n");
+    rest(text, service, look);
+    if bar_width.is_some() && rows.iter().any(|row| row.endpoint.opened > row.endpoint.counted) {
+        let meaning = "█ in the spread  ░ not in it: by hostname, no DNS, excluded, or not ready";
+        indented(text, meaning, None, look);
     }
 }
 
@@ -82,19 +86,19 @@ fn order(service: &Service) -> Vec<&Endpoint> {
     ordered
 }
 
-fn rest(text: &mut String, service: &Service) {
+fn rest(text: &mut String, service: &Service, look: Look) {
     let hidden: Vec<_> = order(service).into_iter().skip(ROWS).collect();
     if hidden.is_empty() {
         return;
     }
     let opened = hidden.iter().fold(0_u64, |sum, endpoint| sum.saturating_add(endpoint.opened));
     let idle = hidden.iter().filter(|endpoint| is_idle(service, endpoint)).count();
-    let _infallible = writeln!(
-        text,
-        "  … and {} with {}, {idle} idle; -o json lists all",
+    let line = format!(
+        "… and {} with {}, {idle} idle; -o json lists all",
         plural(u64::try_from(hidden.len()).unwrap_or(u64::MAX), "more endpoint"),
         plural(opened, "connection"),
     );
+    indented(text, &line, None, look);
 }
 
 /// Ready for long enough, and passed over while others are used.
@@ -121,10 +125,12 @@ struct Row<'a> {
     ready_for: String,
     opened: String,
     active: String,
+    /// All failures in one figure; nothing where there is none.
     failed: String,
+    failed_by_kind: String,
 }
 
-fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>, look: Look) -> Row<'a> {
+fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) -> Row<'a> {
     let (idle, new) = (is_idle(service, endpoint), is_new(service, endpoint));
     let state = clean(&endpoint.state).replace('_', " ");
     let remark = if idle {
@@ -135,10 +141,7 @@ fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>, lo
         ""
     };
     let ready_for = now.zip(endpoint.ready_since).map(|(now, since)| age(between(since, now)));
-    let mut failed = counted(&endpoint.failed);
-    if width(&failed) > look.width / 4 {
-        failed = format!("{} of {} kinds", thousands(total(&endpoint.failed)), endpoint.failed.len());
-    }
+    let failed = total(&endpoint.failed);
     Row {
         endpoint,
         pod: clean(&endpoint.pod),
@@ -151,7 +154,8 @@ fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>, lo
         ready_for: ready_for.unwrap_or_default(),
         opened: thousands(endpoint.opened),
         active: thousands(endpoint.active),
-        failed,
+        failed: if failed == 0 { String::new() } else { thousands(failed) },
+        failed_by_kind: counted(&endpoint.failed),
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
+use super::column_layout::{Column, share, shown};
 use super::findings::{by_waste, is_silent, nodes};
 use super::text::{
-    between, capital, counted, fit, full_name, length, percent, plural, thousands, total, wrap,
+    between, capital, counted, fit_middle, full_name, length, percent, plural, thousands, total, width, wrap,
 };
 use crate::expose::snapshot::{Service, Snapshot};
 pub(super) use crate::words::Paint;
@@ -27,16 +28,23 @@ pub struct Look {
 }
 
 impl Look {
-    /// As wide as texts can be made.
+    /// Not narrower than texts can be made.
     pub(super) fn clamped(self) -> Self {
-        Self { width: self.width.clamp(MIN_WIDTH, MAX_WIDTH), ..self }
+        Self { width: self.width.max(MIN_WIDTH), ..self }
+    }
+
+    /// Columns for sentences.
+    pub(super) fn prose(self) -> usize {
+        self.width.min(MAX_PROSE)
     }
 }
 
 /// Narrower terminals get lines that are too long.
-const MIN_WIDTH: usize = 60;
-/// Wider ones are not used up: bars would only be harder to compare.
-const MAX_WIDTH: usize = 140;
+const MIN_WIDTH: usize = 40;
+/// Longer lines are hard to read.
+const MAX_PROSE: usize = 140;
+/// Blanks before each column of a table.
+const GAP: u16 = 2;
 
 /// The whole report.
 pub fn render(snapshot: &Snapshot, look: Look) -> String {
@@ -62,37 +70,52 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
 fn head(text: &mut String, snapshot: &Snapshot, look: Look) {
     let services = u64::try_from(snapshot.services.len()).unwrap_or(u64::MAX);
     let line = format!(
-        "{}, {} until {}: {}\n",
+        "{}, {} until {}: {}",
         capital(&nodes(snapshot)),
         length(between(snapshot.from, snapshot.to)),
         snapshot.to.strftime("%F %T UTC"),
         plural(services, "headless Service"),
     );
-    text.push_str(&paint(&line, Paint::Dim, look));
+    sentence(text, &line, Some(Paint::Dim), look);
 }
 
 pub(super) fn title(text: &mut String, service: &Service, look: Look) {
-    let name = fit(&full_name(&service.namespace, &service.name), look.width - 24);
+    let name = fit_middle(&full_name(&service.namespace, &service.name), look.width);
     let ready = service.endpoints.iter().filter(|endpoint| endpoint.state == "ready").count();
     let listed = service.endpoints.iter().filter(|endpoint| endpoint.state != "removed").count();
     let ready = format!("{ready} of {} ready", plural(u64::try_from(listed).unwrap_or(u64::MAX), "endpoint"));
-    let _infallible = writeln!(text, "{}  {ready}", paint(&name, Paint::Bold, look));
+    let between = if width(&name) + 2 + width(&ready) <= look.width { "  " } else { "\n" };
+    let _infallible = writeln!(text, "{}{between}{ready}", paint(&name, Paint::Bold, look));
     let spread = service.spread;
     if spread.connections == 0 {
         text.push_str("no connection by its name\n");
         return;
     }
     let uneven = spread.peak_to_mean >= 1.5 && spread.endpoints > 1;
-    let peak = format!("peak/mean {:.2}", spread.peak_to_mean);
-    let _infallible = writeln!(
-        text,
-        "{} by its name  coverage {}  {}  CV {:.2}  Jain {:.2}",
-        plural(spread.connections, "connection"),
-        percent(spread.coverage),
-        if uneven { paint(&peak, Paint::Warn, look) } else { peak },
-        spread.cv,
-        spread.jain,
-    );
+    let figures = [
+        (format!("{} by its name", plural(spread.connections, "connection")), None),
+        (format!("coverage {}", percent(spread.coverage)), None),
+        (format!("peak/mean {:.2}", spread.peak_to_mean), uneven.then_some(Paint::Warn)),
+        (format!("CV {:.2}", spread.cv), None),
+        (format!("Jain {:.2}", spread.jain), None),
+    ];
+    phrases(text, &figures, look);
+}
+
+/// Two blanks between, on as many lines as they take.
+fn phrases(text: &mut String, phrases: &[(String, Option<Paint>)], look: Look) {
+    let mut column = 0;
+    for (phrase, paint_as) in phrases {
+        let columns = width(phrase);
+        if column > 0 {
+            let fits = column + 2 + columns <= look.width;
+            text.push_str(if fits { "  " } else { "\n  " });
+            column = if fits { column + 2 } else { 2 };
+        }
+        text.push_str(&paint_as.map_or(phrase.clone(), |paint_as| paint(phrase, paint_as, look)));
+        column += columns;
+    }
+    text.push('\n');
 }
 
 /// What is no part of the spread but belongs to the picture.
@@ -125,15 +148,33 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     indented(text, &line, None, look);
 }
 
+/// The line itself where it fits, blanks and all.
+fn lines(line: &str, columns: usize) -> Vec<String> {
+    if width(line) <= columns { vec![line.to_owned()] } else { wrap(line, columns) }
+}
+
+/// A sentence, on as many lines as it takes.
+pub(super) fn sentence(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) {
+    for line in lines(line, look.prose()) {
+        let line = paint_as.map_or(line.clone(), |paint_as| paint(&line, paint_as, look));
+        let _infallible = writeln!(text, "{line}");
+    }
+}
+
 pub(super) fn indented(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) {
-    for line in wrap(line, look.width - 2) {
+    for line in lines(line, look.prose() - 2) {
         let line = paint_as.map_or(line.clone(), |paint_as| paint(&line, paint_as, look));
         let _infallible = writeln!(text, "  {line}");
     }
 }
 
-/// A table without lines, two columns between its columns.
-pub(super) fn table(look: Look, heads: &[(&str, CellAlignment)]) -> Table {
+/// The width of each column, or nothing where there is no room for it.
+pub(super) fn widths(columns: &[Column], look: Look) -> Vec<Option<usize>> {
+    share(columns, look.width, usize::from(GAP))
+}
+
+/// A table without lines, of the columns that have a width.
+pub(super) fn table(look: Look, columns: &[Column], widths: &[Option<usize>]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if look.colours {
@@ -141,14 +182,17 @@ pub(super) fn table(look: Look, heads: &[(&str, CellAlignment)]) -> Table {
     } else {
         table.force_no_tty();
     }
+    let alignment =
+        |column: &Column| if column.is_right { CellAlignment::Right } else { CellAlignment::Left };
+    let columns: Vec<_> = shown(columns, widths).collect();
     table.set_header(
-        heads
-            .iter()
-            .map(|(head, alignment)| Cell::new(head).set_alignment(*alignment).add_attribute(Attribute::Dim)),
+        columns.iter().map(|column| {
+            Cell::new(column.head).set_alignment(alignment(column)).add_attribute(Attribute::Dim)
+        }),
     );
-    for (column, (_, alignment)) in table.column_iter_mut().zip(heads) {
-        column.set_padding((2, 0));
-        column.set_cell_alignment(*alignment);
+    for (cells, column) in table.column_iter_mut().zip(columns) {
+        cells.set_padding((GAP, 0));
+        cells.set_cell_alignment(alignment(column));
     }
     table
 }

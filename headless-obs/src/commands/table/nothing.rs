@@ -14,7 +14,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     text.push_str(&paint(seen, Paint::Warn, look));
     text.push_str(" Possible reasons:\n");
     for reason in reasons(snapshot) {
-        for (number, line) in wrap(&reason, look.width - 4).iter().enumerate() {
+        for (number, line) in wrap(&reason, look.prose() - 4).iter().enumerate() {
             text.push_str(if number == 0 { "  - " } else { "    " });
             text.push_str(line);
             text.push('\n');

@@ -1,15 +1,18 @@
 //! The report as people see it.
 
+use super::super::test_names;
 use super::*;
 use crate::expose::sample::{self, client, counts, endpoint, part};
 use crate::expose::snapshot::{Cause, Counts, MapFill, Refusal, Spread, TopologyState};
 use crate::testing::golden;
 
+const PLAIN_60: Look = Look { width: 60, colours: false };
 const PLAIN_80: Look = Look { width: 80, colours: false };
 const PLAIN_120: Look = Look { width: 120, colours: false };
 
 #[test]
 fn a_report() {
+    golden("report-60.txt", &render(&sample::snapshot(), PLAIN_60));
     golden("report-80.txt", &render(&sample::snapshot(), PLAIN_80));
     golden("report-120.txt", &render(&sample::snapshot(), PLAIN_120));
 }
@@ -88,7 +91,7 @@ fn losses_are_called_what_they_are() {
     snapshot.quality.events_lost = counts([("ring_full", 1_200)]);
     snapshot.quality.reconciled = 1_200;
     snapshot.quality.reconciled_share = 0.012;
-    let text = render(&snapshot, PLAIN_80);
+    let text = render(&snapshot, PLAIN_120);
     assert!(
         text.contains("totals are exact: 1,200 ring_full; raise --ring-size")
             && text.contains("1,200 connections (1%)"),
@@ -120,7 +123,7 @@ fn many_pods_are_summed_up() {
     assert!(text.contains("pod-999 "), "the busiest is shown: {text}");
     assert_eq!(text.matches("ready, idle").count(), 10, "{text}");
     assert!(text.contains("… and 960 more endpoints") && text.contains("90 idle"), "{text}");
-    assert!(text.contains(" +982"), "{text}");
+    assert!(text.contains(" +966"), "{text}");
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn lines_fit_whatever_the_names_are() {
         let text = render(&snapshot, look);
         assert!(!text.contains(['\u{1b}', '\u{202e}']));
         for line in text.lines() {
-            assert!(super::super::text::width(line) <= look.width, "{} columns: {line}", look.width);
+            assert!(width(line) <= look.width, "{} columns: {line}", look.width);
         }
     }
 }
@@ -178,4 +181,48 @@ fn clients_have_a_verdict_or_the_reason_why_not() {
     let text = render(&snapshot, PLAIN_120);
     assert!(text.contains("(not_in_sync)") && text.contains("too_few (12 more)"), "{text}");
     assert!(text.contains("excluded: option"), "{text}");
+}
+
+#[test]
+fn names_are_cut_last_at_any_width() {
+    for (width, length, differ) in test_names::cases() {
+        let snapshot = test_names::snapshot(length, differ);
+        let text = render(&snapshot, Look { width, colours: false });
+        let case = format!("{width} columns, names of {length} that differ at the {differ:?}");
+        test_names::assert_fits(&text, width, &case);
+        let service = &snapshot.services[0];
+        let pods = test_names::table(&text, "POD", service.endpoints.len());
+        pods.assert_names(&test_names::pod_names(service), &[], &case);
+        pods.assert_figures(service.endpoints.iter().map(|endpoint| endpoint.opened), &case);
+        let clients = test_names::table(&text, "CLIENT", service.clients.len());
+        let optional = ["PODS", "COVERAGE", "ACTIVE", "RESOLVED BY"];
+        clients.assert_names(&test_names::client_names(service), &optional, &case);
+        clients.assert_figures(service.clients.iter().map(|client| client.opened), &case);
+    }
+}
+
+#[test]
+fn the_longest_names_and_figures_fit_the_narrowest_terminal() {
+    for width in [0, 40, 50, 60, 80] {
+        let mut snapshot = test_names::snapshot(63, test_names::Differ::End);
+        for endpoint in &mut snapshot.services[0].endpoints {
+            endpoint.opened = u64::MAX;
+            endpoint.active = u64::MAX;
+            endpoint.failed = counts([("refused", u64::MAX), ("timeout", u64::MAX)]);
+        }
+        snapshot.services[0].clients[0].opened = u64::MAX;
+        snapshot.services[0].clients[0].workload = "日本語".repeat(20);
+        snapshot.services[1].name = "日本語".repeat(20);
+        let text = render(&snapshot, Look { width, colours: false });
+        test_names::assert_fits(&text, width.max(MIN_WIDTH), "the longest");
+        assert!(text.contains("18,446,744,073,709,551,615"), "{text}");
+    }
+}
+
+#[test]
+fn long_names_at_usual_widths() {
+    let snapshot = test_names::snapshot(40, test_names::Differ::End);
+    for width in [60, 100, 160] {
+        golden(&format!("report-long-{width}.txt"), &render(&snapshot, Look { width, colours: false }));
+    }
 }

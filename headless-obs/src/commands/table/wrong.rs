@@ -1,14 +1,15 @@
 //! What is wrong, the worst first: Services by wasted capacity, in each the clients by connections.
 
-use comfy_table::CellAlignment::{Left, Right};
-
+use super::super::column_layout::{Column, shown};
 use super::super::findings::{by_waste, idle_in_words, in_words, verdict_paint, wrong_clients};
-use super::super::text::{clean, fit, fit_middle, full_name, plural, width, wrap};
-use super::{Look, Paint, cell, paint, push, table};
+use super::super::text::{clean, fit, fit_names, full_name, plural, width};
+use super::{Look, Paint, cell, indented, push, sentence, table, widths};
 use crate::expose::snapshot::{Service, Snapshot};
 
 /// More rows are summed up.
 const ROWS: usize = 10;
+/// Evidence that has less room than this is left to `explain`.
+const MIN_LINE: usize = 24;
 
 struct Row {
     waste: String,
@@ -22,47 +23,104 @@ struct Row {
 pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     let rows: Vec<Row> = by_waste(&snapshot.services).into_iter().flat_map(rows).collect();
     let Some(worst) = rows.first() else { return };
-    let name = |name: &str| fit_middle(name, look.width / 4);
-    let shown = &rows[..rows.len().min(ROWS)];
-    let widest = |of: fn(&Row) -> &str, head: usize| {
-        shown.iter().map(|row| width(&name(of(row)))).chain([head]).max().unwrap_or(0)
-    };
-    let others = widest(|row| &row.waste, 5)
-        + widest(|row| &row.service, 7)
-        + widest(|row| &row.client, 6)
-        + widest(|row| row.verdict, 7)
-        + 10;
-    let left = look.width.saturating_sub(others);
-    // Where a line has no room it is left to `explain`.
-    let has_lines = left >= 24;
-    let mut heads = vec![("WASTE", Right), ("SERVICE", Left), ("CLIENT", Left), ("VERDICT", Left)];
-    heads.extend(has_lines.then_some(("", Left)));
+    let shown_rows = &rows[..rows.len().min(ROWS)];
 
     text.push('\n');
-    text.push_str(&paint("What is wrong, by wasted capacity in connections a second:\n", Paint::Bold, look));
-    let mut table = table(look, &heads);
-    let mut above = None;
-    for row in shown {
-        // It is the Service's, so it is said once.
-        let waste = if above.replace(&row.service) == Some(&row.service) { "" } else { &row.waste };
-        let mut cells = vec![
-            cell(waste, None),
-            cell(name(&row.service), None),
-            cell(name(&row.client), None),
-            cell(row.verdict, Some(row.paint)),
-        ];
-        cells.extend(has_lines.then(|| cell(fit(&row.line, left), None)));
-        table.add_row(cells);
+    let title = "What is wrong, by wasted capacity in connections a second:";
+    sentence(text, title, Some(Paint::Bold), look);
+    if !beside(text, shown_rows, look) {
+        below(text, shown_rows, look);
     }
-    push(text, &table);
     if let Some(hidden) = rows.len().checked_sub(ROWS).filter(|hidden| *hidden > 0) {
         let hidden = plural(u64::try_from(hidden).unwrap_or(u64::MAX), "more finding");
         text.push_str(&format!("  … and {hidden}\n"));
     }
     let hint = format!("`headless-obs explain {}` shows the evidence and the fix.", worst.service);
-    for line in wrap(&hint, look.width - 2) {
-        text.push_str(&format!("  {}\n", paint(&line, Paint::Dim, look)));
+    indented(text, &hint, Some(Paint::Dim), look);
+}
+
+/// Each client beside its Service, if no name need be cut.
+fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
+    let columns = [
+        waste(rows),
+        Column::name("SERVICE", rows.iter().map(|row| width(&row.service))),
+        Column::name("CLIENT", rows.iter().map(|row| width(&row.client))),
+        verdicts(rows),
+        evidence(rows),
+    ];
+    let widths = widths(&columns, look);
+    let fits = |column, name: fn(&Row) -> &str| rows.iter().all(|row| Some(width(name(row))) <= column);
+    if !fits(widths[1], |row| &row.service) || !fits(widths[2], |row| &row.client) {
+        return false;
     }
+    let mut table = table(look, &columns, &widths);
+    for (row, is_first) in rows.iter().zip(firsts(rows)) {
+        let cells = [
+            // It is the Service's, so it is said once.
+            cell(if is_first { &row.waste } else { "" }, None),
+            cell(&row.service, None),
+            cell(&row.client, None),
+            cell(row.verdict, Some(row.paint)),
+            cell(fit(&row.line, widths[4].unwrap_or(0)), None),
+        ];
+        table.add_row(shown(cells, &widths));
+    }
+    push(text, &table);
+    true
+}
+
+/// Each Service above its clients.
+fn below(text: &mut String, rows: &[Row], look: Look) {
+    let names: Vec<_> = rows
+        .iter()
+        .zip(firsts(rows))
+        .flat_map(|(row, is_first)| {
+            is_first.then(|| row.service.clone()).into_iter().chain([format!("  {}", row.client)])
+        })
+        .collect();
+    let columns = [
+        waste(rows),
+        Column::name("SERVICE, CLIENT", names.iter().map(|name| width(name))),
+        verdicts(rows),
+        evidence(rows),
+    ];
+    let widths = widths(&columns, look);
+    let mut names = fit_names(&names, widths[1].unwrap_or(0)).into_iter();
+    let mut table = table(look, &columns, &widths);
+    for (row, is_first) in rows.iter().zip(firsts(rows)) {
+        if is_first {
+            let name = names.next().unwrap_or_default();
+            let cells = [cell(&row.waste, None), cell(name, None), cell("", None), cell("", None)];
+            table.add_row(shown(cells, &widths));
+        }
+        let cells = [
+            cell("", None),
+            cell(names.next().unwrap_or_default(), None),
+            cell(row.verdict, Some(row.paint)),
+            cell(fit(&row.line, widths[3].unwrap_or(0)), None),
+        ];
+        table.add_row(shown(cells, &widths));
+    }
+    push(text, &table);
+}
+
+/// Whether a row is the first of its Service.
+fn firsts(rows: &[Row]) -> impl Iterator<Item = bool> {
+    let mut above = None;
+    rows.iter().map(move |row| above.replace(&row.service) != Some(&row.service))
+}
+
+fn waste(rows: &[Row]) -> Column {
+    Column::figure("WASTE", rows.iter().map(|row| width(&row.waste))).needed(0)
+}
+
+fn verdicts(rows: &[Row]) -> Column {
+    Column::word("VERDICT", rows.iter().map(|row| width(row.verdict))).needed(1)
+}
+
+fn evidence(rows: &[Row]) -> Column {
+    let widest = rows.iter().map(|row| width(&row.line)).max().unwrap_or(0);
+    Column::elastic("", widest.min(MIN_LINE), widest).optional(0)
 }
 
 fn rows(service: &Service) -> Vec<Row> {

@@ -3,8 +3,10 @@
 use super::*;
 use crate::commands::diff::text::render;
 use crate::commands::table::Look;
+use crate::commands::test_names;
 use crate::expose::sample::{self, at, spread, verdict};
 use crate::testing::golden;
+use crate::words::full_name;
 
 /// The sample after a repair: cron is even, web asks over TCP, and there is no idle pod.
 fn repaired() -> Snapshot {
@@ -33,6 +35,7 @@ fn a_change_that_helped() {
     after.services[1].name = "new".into();
     after.services[0].clients.remove(0);
     let diff = super::diff(&before, &after);
+    golden("diff-60.txt", &render(&diff, Look { width: 60, colours: false }));
     golden("diff-120.txt", &render(&diff, Look { width: 120, colours: false }));
     golden("diff-80.txt", &render(&diff, Look { width: 80, colours: false }));
     golden("diff.json", &(serde_json::to_string_pretty(&diff).unwrap() + "\n"));
@@ -129,4 +132,23 @@ fn what_makes_the_comparison_worth_less_is_said() {
         assert!(note.contains(hint), "{note}");
     }
     assert_eq!(notes.len(), 4);
+}
+
+#[test]
+fn names_are_cut_last_at_any_width() {
+    for (width, length, differ) in test_names::cases() {
+        let mut before = test_names::snapshot(length, differ);
+        before.services.truncate(1);
+        let text = render(&diff(&before, &before), Look { width, colours: false });
+        let case = format!("{width} columns, names of {length} that differ at the {differ:?}");
+        test_names::assert_fits(&text, width, &case);
+        let table = test_names::table(&text, "OPENED", 12);
+        let names = table.names.into_iter().step_by(2).collect();
+        let rows = table.rows.into_iter().step_by(2).collect();
+        let mut wanted = vec![full_name(&before.services[0].namespace, &before.services[0].name)];
+        wanted.extend(test_names::client_names(&before.services[0]));
+        let (head, optional) = (table.head, ["/S", "OPEN ", "COVERAGE", "IDLE", "STALE", " Z "]);
+        let shown = test_names::Shown { head, rows, names };
+        shown.assert_names(&wanted, &optional, &case);
+    }
 }
