@@ -7,6 +7,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::mpsc;
 
+use super::super::test_names;
 use super::model::{After, Model, Pane, Sort};
 use super::*;
 use crate::expose::sample;
@@ -42,8 +43,9 @@ fn press(model: &mut Model, codes: &[KeyCode]) -> After {
 
 #[test]
 fn the_view() {
-    golden("top-80.txt", &drawn(&model(), 80, 30));
-    golden("top-140.txt", &drawn(&model(), 140, 30));
+    for width in [60, 80, 100, 120, 140] {
+        golden(&format!("top-{width}.txt"), &drawn(&model(), width, 30));
+    }
 }
 
 #[test]
@@ -112,4 +114,68 @@ async fn a_daemon_that_cannot_be_asked_ends_the_stream() {
     sender.send(Err(SourceError::Refused(url))).await.unwrap();
     let error = stream(&mut receiver, |snapshot| snapshot).await.unwrap_err().to_string();
     assert!(error.contains("is `headless-obs run` listening there?"), "{error}");
+}
+
+/// The pane whose table begins with a head: what is in its columns of the screen, line by line.
+fn pane(screen: &str, head: &str, rows: usize) -> test_names::Shown {
+    let lines: Vec<Vec<char>> = screen.lines().map(|line| line.chars().collect()).collect();
+    let wanted: Vec<char> = format!("│{head} ").chars().collect();
+    let find = |line: &Vec<char>| line.windows(wanted.len()).position(|part| part == wanted);
+    let (row, from) = lines.iter().enumerate().find_map(|(row, line)| Some((row, find(line)? + 1))).unwrap();
+    let to = lines[row].iter().skip(from).position(|c| *c == '│').unwrap();
+    let of = |line: &Vec<char>| line.iter().skip(from).take(to).collect::<String>();
+    let body = lines[row..=row + rows].iter().map(of).collect::<Vec<_>>().join("\n");
+    test_names::table(&body, head, rows)
+}
+
+#[test]
+fn names_are_cut_last_at_any_width() {
+    for (width, length, differ) in test_names::cases() {
+        let snapshot = test_names::snapshot(length, differ);
+        let mut model = Model::new("this machine".into());
+        model.update(snapshot.clone());
+        let text = drawn(&model, u16::try_from(width).unwrap(), 50);
+        let case = format!("{width} columns, names of {length} that differ at the {differ:?}:\n{text}");
+        let services = pane(&text, "SERVICE", 2);
+        let names = snapshot.services.iter().map(|s| test_names::full_name(&s.namespace, &s.name));
+        services.assert_names(
+            &names.collect::<Vec<_>>(),
+            &["READY", "/S", "ACTIVE", "COVERAGE", "JAIN"],
+            &case,
+        );
+        let service = &snapshot.services[0];
+        let pods = pane(&text, "POD", service.endpoints.len());
+        let cut = pods.assert_names(&test_names::pod_names(service), &["/S", "ACTIVE"], &case);
+        pods.assert_figures(service.endpoints.iter().map(|endpoint| endpoint.opened), &case);
+        let clients = pane(&text, "CLIENT", service.clients.len());
+        let optional = ["PODS", "/S", "ACTIVE", "COVERAGE"];
+        let cut = clients.assert_names(&test_names::client_names(service), &optional, &case) || cut;
+        clients.assert_figures(service.clients.iter().map(|client| client.opened), &case);
+        let side_by_side = text.lines().any(|line| line.contains("│POD ") && line.contains("│CLIENT "));
+        assert!(!(cut && side_by_side), "{case}: names are cut although there is room below");
+    }
+}
+
+#[test]
+fn panes_are_side_by_side_where_both_fit() {
+    let is_side_by_side = |width, length| {
+        let mut model = Model::new("this machine".into());
+        model.update(test_names::snapshot(length, test_names::Differ::End));
+        let text = drawn(&model, width, 50);
+        text.lines().any(|line| line.contains("│POD ") && line.contains("│CLIENT "))
+    };
+    for (width, length, expected) in
+        [(100, 8, false), (130, 8, true), (160, 8, true), (130, 40, false), (200, 30, true), (200, 60, false)]
+    {
+        assert_eq!(is_side_by_side(width, length), expected, "{width} columns, names of {length}");
+    }
+}
+
+#[test]
+fn long_names_at_usual_widths() {
+    let mut model = Model::new("this machine".into());
+    model.update(test_names::snapshot(30, test_names::Differ::End));
+    for width in [80, 100, 130, 200] {
+        golden(&format!("top-long-{width}.txt"), &drawn(&model, width, 40));
+    }
 }

@@ -8,10 +8,10 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::findings::nodes;
 use super::super::table::Paint;
-use super::super::text::{between, clean, length, plural};
+use super::super::text::{between, clean, fit_middle, length, plural, width, wrap};
 use super::model::Model;
 use super::paint::style;
-use super::panes;
+use super::panes::{self, Listing};
 use crate::words::quality;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
@@ -38,22 +38,18 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         // Borders and the head take three rows; the details want at least half of the screen.
         Constraint::Max(rows.saturating_add(3).max(4).min(frame.area().height / 2)),
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(quality_rows(model, frame.area())),
         Constraint::Length(1),
     ])
     .areas(frame.area());
     draw_title(model, frame, title);
-    panes::services(model, frame, services);
-    let split = if details.width >= 120 {
-        Layout::horizontal([Constraint::Percentage(55), Constraint::Percentage(45)])
-    } else {
-        Layout::vertical([Constraint::Percentage(60), Constraint::Percentage(40)])
-    };
-    let [endpoints, clients] = split.areas(details);
+    panes::services(model).draw(model, frame, services);
     match model.services().get(model.selected()) {
         Some(service) => {
-            panes::endpoints(model, service, frame, endpoints);
-            panes::clients(model, service, frame, clients);
+            let (endpoints, clients) = (panes::endpoints(model, service), panes::clients(model, service));
+            let [left, right] = split(details, &endpoints, &clients);
+            endpoints.draw(model, frame, left);
+            clients.draw(model, frame, right);
         }
         None => nothing(model, frame, details),
     }
@@ -64,17 +60,32 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
+/// Endpoints and clients side by side where neither has to give up anything, else one above the other.
+fn split(area: Rect, endpoints: &Listing<'_>, clients: &Listing<'_>) -> [Rect; 2] {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let columns = |columns: usize| Constraint::Length(u16::try_from(columns).unwrap_or(u16::MAX));
+    if endpoints.needed() + clients.needed() <= width {
+        // The bars take what the clients have no use for.
+        let right = clients.wanted().min(width - endpoints.needed());
+        return Layout::horizontal([Constraint::Fill(1), columns(right)]).areas(area);
+    }
+    // One that is short leaves its rows to the other.
+    let below = clients.rows().min((height / 2).max(height.saturating_sub(endpoints.rows())));
+    Layout::vertical([Constraint::Fill(1), columns(below)]).areas(area)
+}
+
 fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let mut spans = vec![Span::from("headless-obs ").bold()];
     if let Some(snapshot) = &model.snapshot {
         let services = plural(u64::try_from(snapshot.services.len()).unwrap_or(u64::MAX), "Service");
         let time = length(between(snapshot.from, snapshot.to));
-        spans.push(Span::from(format!(
-            "{} ({}), {services}, {time}, by {}",
-            nodes(snapshot),
-            clean(&model.source),
-            model.sort.name(),
-        )));
+        let observer = format!("{} ({})", nodes(snapshot), clean(&model.source));
+        let order = format!(", by {}", model.sort.name());
+        let left = usize::from(area.width).saturating_sub("headless-obs ".len());
+        let rests = [format!(", {services}, {time}{order}"), format!(", {services}{order}"), order];
+        let fits = |rest: &&String| width(&observer) + width(rest) <= left;
+        let rest = rests.iter().find(fits).or(rests.last()).map_or("", |rest| rest);
+        spans.push(Span::from(fit_middle(&observer, left.saturating_sub(width(rest))) + rest));
     }
     frame.render_widget(Line::from(spans), area);
     if model.paused {
@@ -82,18 +93,26 @@ fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+/// What is to be known of the figures. What is only for the record has no place here.
+fn quality_lines(model: &Model) -> Vec<(Paint, String)> {
     if let Some(error) = &model.error {
-        frame.render_widget(Line::from(clean(error)).red(), area);
-        return;
+        return vec![(Paint::Bad, clean(error))];
     }
-    let lines = model.snapshot.as_ref().map(quality::lines);
-    let mut spans = Vec::new();
-    // What is only for the record has no place here.
-    for (paint, line) in lines.unwrap_or_default().into_iter().filter(|(paint, _)| *paint != Paint::Dim) {
-        spans.push(Span::styled(format!("{line} "), style(paint)));
-    }
-    frame.render_widget(Line::from(spans), area);
+    let lines = model.snapshot.as_ref().map(quality::lines).unwrap_or_default();
+    lines.into_iter().filter(|(paint, _)| *paint != Paint::Dim).collect()
+}
+
+/// Rows for it, not many of a low screen.
+fn quality_rows(model: &Model, area: Rect) -> u16 {
+    let lines: Vec<_> = quality_lines(model).into_iter().map(|(_, line)| line).collect();
+    let rows = wrap(&lines.join(" "), usize::from(area.width)).len();
+    u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, (area.height / 8).max(1))
+}
+
+fn draw_quality(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let lines = quality_lines(model).into_iter();
+    let spans: Vec<_> = lines.map(|(paint, line)| Span::styled(format!("{line} "), style(paint))).collect();
+    frame.render_widget(Paragraph::new(Line::from(spans)).wrap(Wrap { trim: true }), area);
 }
 
 fn nothing(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -105,8 +124,12 @@ fn nothing(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn draw_help(frame: &mut Frame<'_>) {
-    let lines = u16::try_from(HELP.lines().count()).unwrap_or(u16::MAX);
-    let area = frame.area().centered(Constraint::Max(68), Constraint::Max(lines.saturating_add(2)));
+    let columns = frame.area().width.min(68);
+    let rows =
+        HELP.lines().map(|line| wrap(line, usize::from(columns.saturating_sub(2))).len()).sum::<usize>();
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
+    let area = frame.area().centered(Constraint::Max(columns), Constraint::Max(rows));
     frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(HELP).block(Block::bordered().title(" help ")), area);
+    let help = Paragraph::new(HELP).wrap(Wrap { trim: false });
+    frame.render_widget(help.block(Block::bordered().title(" help ")), area);
 }
