@@ -15,13 +15,16 @@ pub fn look() -> Look {
     let terminal = io::stdout().is_terminal();
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let width = if terminal {
+    Look { width: width().unwrap_or(COLUMNS), colours: terminal && !set("NO_COLOR") && !dumb }
+}
+
+/// Columns of standard output, where somebody says how many there are.
+pub fn width() -> Option<usize> {
+    if io::stdout().is_terminal() {
         terminal::size().ok().map(|(columns, _lines)| usize::from(columns)).filter(|columns| *columns > 0)
     } else {
-        columns()
-    };
-    Look { width: width.unwrap_or(COLUMNS), colours: terminal && !set("NO_COLOR") && !dumb }
+        std::env::var("COLUMNS").ok()?.parse().ok()
+    }
 }
 
 /// Writes in a separate thread: a reader that stops reading stops only this thread.

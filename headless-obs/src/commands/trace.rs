@@ -7,11 +7,11 @@ use anyhow::Context;
 
 use super::progress::begun;
 use super::signal::Stop;
-use super::text::{clean, fit_middle, full_name};
+use super::text::{clean, fit_middle, full_name, width};
 use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
 use crate::config::values::ServiceFilter;
-use crate::expose::trace::{Connection, TraceEvent, What};
+use crate::expose::trace::{Connection, DnsAnswer, TraceEvent, What};
 use crate::handle::TraceReader;
 
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> a
     let colours = output::look().colours;
     // Whoever reads standard output may stop reading: a thread of its own waits for that, not the engine.
     let printing = tokio::task::spawn_blocking(move || {
-        print(reader, args.service.as_ref(), format, colours, io::stdout())
+        print(reader, args.service.as_ref(), format, Lines { colours, width: output::width }, io::stdout())
     });
     tokio::select! {
         printed = printing => printed.context("printing crashed; please report this")??,
@@ -35,19 +35,27 @@ pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> a
     observer.stop().await
 }
 
+/// How lines look.
+#[derive(Clone, Copy, Debug)]
+struct Lines {
+    colours: bool,
+    /// Columns of the terminal as it is now; nothing where lines may have any length.
+    width: fn() -> Option<usize>,
+}
+
 /// Prints until there is nothing more to come, or nobody reads.
 fn print(
     mut reader: TraceReader,
     service: Option<&ServiceFilter>,
     format: Output,
-    colours: bool,
+    lines: Lines,
     out: impl io::Write,
 ) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     while let Some(event) = reader.blocking_next() {
         if concerns(&event, service) {
             match format {
-                Output::Table => writeln!(out, "{}", line(&event, colours))?,
+                Output::Table => writeln!(out, "{}", text(&event, lines))?,
                 Output::Json => writeln!(out, "{}", output::json(&event)?)?,
             }
         }
@@ -69,66 +77,91 @@ fn concerns(event: &TraceEvent, service: Option<&ServiceFilter>) -> bool {
     event.service.as_ref().is_some_and(|service| filter.matches(&service.namespace, &service.name))
 }
 
-/// `12:00:00.123  opened  shop/web → shop/orders  orders-0:5432  service #0  0.4 ms`
-fn line(event: &TraceEvent, colours: bool) -> String {
+/// `12:00:00.123  opened  shop/web → shop/orders  orders-0:5432  service #0  0.4 ms`; on a narrow terminal what
+/// follows the names is on lines of its own.
+fn text(event: &TraceEvent, lines: Lines) -> String {
     let (kind, colour) = match &event.what {
         What::Opened(_) => ("opened", "32"),
         What::Failed(_) => ("failed", "31"),
         What::Closed(_) => ("closed", "2"),
         What::Dns(_) => ("dns   ", "36"),
     };
-    let kind = if colours { format!("\u{1b}[{colour}m{kind}\u{1b}[0m") } else { kind.to_owned() };
-    let client = fit_middle(&full_name(&event.client.namespace, &event.client.workload), 24);
+    let time = event.time.strftime("%T.%3f").to_string();
+    let begin = width(&time) + width(kind) + 4;
+    let painted = if lines.colours { format!("\u{1b}[{colour}m{kind}\u{1b}[0m") } else { kind.to_owned() };
+    let client = full_name(&event.client.namespace, &event.client.workload);
     let service = event.service.as_ref().map_or("-".to_owned(), |s| full_name(&s.namespace, &s.name));
-    let service = fit_middle(&service, 28);
-    let mut line = format!("{}  {kind}  {client:<16} → {service:<20}", event.time.strftime("%T.%3f"));
-    match &event.what {
+    let details = match &event.what {
         What::Opened(connection) | What::Failed(connection) | What::Closed(connection) => {
-            describe(&mut line, connection);
+            of_connection(connection)
         }
-        What::Dns(answer) => {
-            let addresses = if answer.addresses == 1 { "address" } else { "addresses" };
-            let (name, qtype) = (clean(&answer.name), clean(&answer.qtype));
-            let (rcode, transport) = (clean(&answer.rcode), clean(&answer.transport));
-            let truncated = if answer.truncated { ", truncated" } else { "" };
-            let _infallible = write!(
-                line,
-                "  {qtype} {name}  {rcode}, {} {addresses}{truncated} over {transport}",
-                answer.addresses
-            );
-        }
+        What::Dns(answer) => of_answer(answer),
+    };
+    let names = format!("{client:<16} → {service:<20}");
+    let columns = (lines.width)().unwrap_or(usize::MAX).max(MIN_WIDTH);
+    let one_line = format!("{names}  {}", details.join("  "));
+    if begin + width(&one_line) <= columns {
+        return format!("{time}  {painted}  {one_line}");
     }
-    line
+    let room = columns - begin - 3;
+    let client = fit_middle(&client, (room / 2).max(room.saturating_sub(width(&service))));
+    let service = fit_middle(&service, room - width(&client));
+    let mut text = format!("{time}  {painted}  {client} → {service}");
+    let indent = width(&time) + 2;
+    let mut column = columns;
+    for detail in details {
+        let detail = fit_middle(&detail, columns - indent);
+        if column + 2 + width(&detail) <= columns {
+            text.push_str("  ");
+            column += 2;
+        } else {
+            let _infallible = write!(text, "\n{:indent$}", "");
+            column = indent;
+        }
+        column += width(&detail);
+        text.push_str(&detail);
+    }
+    text
 }
 
-fn describe(line: &mut String, connection: &Connection) {
+/// Narrower terminals break the lines themselves.
+const MIN_WIDTH: usize = 40;
+
+fn of_answer(answer: &DnsAnswer) -> Vec<String> {
+    let addresses = if answer.addresses == 1 { "address" } else { "addresses" };
+    let (name, qtype) = (clean(&answer.name), clean(&answer.qtype));
+    let (rcode, transport) = (clean(&answer.rcode), clean(&answer.transport));
+    let truncated = if answer.truncated { ", truncated" } else { "" };
+    let outcome = format!("{rcode}, {} {addresses}{truncated} over {transport}", answer.addresses);
+    vec![format!("{qtype} {name}"), outcome]
+}
+
+fn of_connection(connection: &Connection) -> Vec<String> {
     let place = connection.pod.as_deref().unwrap_or(&connection.address);
     let bracketed = connection.pod.is_none() && place.contains(':');
     let place = if bracketed { format!("[{}]", clean(place)) } else { clean(place) };
     let place = format!("{place}:{}", connection.port);
-    let _infallible = write!(line, "  {place:<16}");
-    if let Some(resolution) = &connection.resolution {
-        let _infallible = write!(line, "  by {}", clean(resolution));
-    }
-    if let Some(index) = connection.answer_position {
-        let _infallible = write!(line, " #{index}");
-    }
-    for remark in [&connection.reason, &connection.stale].into_iter().flatten() {
-        let _infallible = write!(line, "  {}", clean(remark));
-    }
-    if let Some(milliseconds) = connection.duration_ms {
-        let _infallible = write!(line, "  {milliseconds:.1} ms");
-    }
+    let mut details = vec![format!("{place:<16}")];
+    let resolution = connection.resolution.as_ref().map(|resolution| format!("by {}", clean(resolution)));
+    let position = connection.answer_position.map(|position| format!("#{position}"));
+    let resolved = [resolution, position].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    details.extend(Some(resolved).filter(|resolved| !resolved.is_empty()));
+    details.extend([&connection.reason, &connection.stale].into_iter().flatten().map(|remark| clean(remark)));
+    details.extend(connection.duration_ms.map(|milliseconds| format!("{milliseconds:.1} ms")));
+    details
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_names;
     use super::*;
     use crate::expose::sample;
     use crate::expose::snapshot::Snapshot;
-    use crate::expose::trace::{ClientName, DnsAnswer, ServiceName};
+    use crate::expose::trace::{ClientName, ServiceName};
     use crate::handle::fake;
     use crate::testing::golden;
+
+    const ANY_WIDTH: Lines = Lines { colours: false, width: || None };
 
     fn events() -> Vec<TraceEvent> {
         let event = |seconds, service: Option<&str>, what| TraceEvent {
@@ -180,7 +213,7 @@ mod tests {
         let service = service.map(|service| service.parse().unwrap());
         let printing = tokio::task::spawn_blocking(move || {
             let mut out = Vec::new();
-            print(reader, service.as_ref(), format, false, &mut out).unwrap();
+            print(reader, service.as_ref(), format, ANY_WIDTH, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         });
         printing.await.unwrap()
@@ -191,6 +224,37 @@ mod tests {
         let text = printed(None, Output::Table).await;
         golden("trace.txt", &text);
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn lines_fit_a_narrow_terminal() {
+        let printed = |events: &[TraceEvent], width| {
+            let lines = Lines { colours: false, width };
+            events.iter().map(|event| text(event, lines) + "\n").collect::<String>()
+        };
+        golden("trace-60.txt", &printed(&events(), || Some(60)));
+        golden("trace-80.txt", &printed(&events(), || Some(80)));
+        for (length, differ) in test_names::LENGTHS.into_iter().map(|l| (l, test_names::Differ::End)) {
+            let mut events = events();
+            let name = test_names::name(7, length, differ);
+            for event in &mut events {
+                event.client.workload = name.clone();
+                event.service.iter_mut().for_each(|service| service.name = name.clone());
+                if let What::Opened(connection) | What::Failed(connection) = &mut event.what {
+                    connection.pod = connection.pod.is_some().then(|| name.clone());
+                }
+            }
+            let whole = printed(&events, || None);
+            assert_eq!((whole.lines().count(), whole.contains('…')), (events.len(), false), "{whole}");
+            for (columns, width) in
+                [(60, (|| Some(60)) as fn() -> Option<usize>), (80, || Some(80)), (120, || Some(120))]
+            {
+                let text = printed(&events, width);
+                test_names::assert_fits(&text, columns, &format!("names of {length}"));
+                let is_cut = text.contains(&name[..length / 4]) && text.contains('…');
+                assert!(!is_cut || 22 + 2 * length + 13 > columns, "{columns} columns: {text}");
+            }
+        }
     }
 
     #[tokio::test]
@@ -220,7 +284,8 @@ mod tests {
         }
         let engine = fake::engine(sample::snapshot(), events());
         let reader = engine.trace().await.unwrap();
-        let printing = tokio::task::spawn_blocking(move || print(reader, None, Output::Json, false, Closed));
+        let printing =
+            tokio::task::spawn_blocking(move || print(reader, None, Output::Json, ANY_WIDTH, Closed));
         assert_eq!(printing.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
