@@ -256,7 +256,7 @@ mod tests {
         let hung = judged(Machine::NoBtf, &format!("{older} ... FAILED\n"));
         assert_eq!((hung.failed, hung.failures.len()), (2, 2), "{hung:?}");
         let other = judged(Machine::Hybrid, &format!("{older} ... ok\n{}", end(0)));
-        assert!(other.failures[0].contains("no machine with cgroup v1 and v2"), "{other:?}");
+        assert!(other.failures[0].contains("the machine does not have cgroup v1 and v2"), "{other:?}");
     }
 
     /// What has to fail on a machine is run there: else it would count as one that passed.
