@@ -1,4 +1,4 @@
-//! Figures and names as text on a terminal: what they say is in [`crate::words`], here is how they fit its columns.
+//! Figures and names as text on a terminal: [`crate::words`] has the content, this module fits it into columns.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ pub(super) use crate::words::{
     between, capital, clean, counted, full_name, length, percent, plural, thousands, total,
 };
 
-/// Columns that a text takes.
+/// The number of columns of a text.
 pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }

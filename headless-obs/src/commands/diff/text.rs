@@ -1,4 +1,4 @@
-//! The comparison as people read it: two lines for each Service and client, before above after. Pure.
+//! The comparison as text: two lines for each Service and client, before above after. Pure.
 
 use super::super::column_layout::{Column, shown};
 use super::super::findings::verdict_paint;
@@ -98,7 +98,7 @@ struct Row {
     aside: Option<Paint>,
 }
 
-/// Before, and what became of it.
+/// The line for before, and the change.
 fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Option<Change>) -> [Row; 2] {
     let indent = name.len() - name.trim_start().len();
     let (word, paint) = match change {

@@ -22,7 +22,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     }
 }
 
-/// The likeliest first.
+/// The most likely reason first.
 fn reasons(snapshot: &Snapshot) -> Vec<String> {
     let quality = &snapshot.quality;
     let mut reasons = Vec::new();

@@ -1,4 +1,4 @@
-//! What is wrong, the worst first: Services by wasted capacity, in each the clients by connections.
+//! The findings, the worst first: Services by waste, and in each the clients by connections.
 
 use super::super::column_layout::{Column, shown};
 use super::super::findings::{by_waste, idle_in_words, in_words, verdict_paint, wrong_clients};
@@ -6,7 +6,7 @@ use super::super::text::{clean, fit, fit_names, full_name, plural, width};
 use super::{Look, Paint, cell, indented, push, sentence, table, widths};
 use crate::expose::snapshot::{Service, Snapshot};
 
-/// More rows are summed up.
+/// The most rows; the rest is summed.
 const ROWS: usize = 10;
 /// Evidence that has less room than this is left to `explain`.
 const MIN_LINE: usize = 24;
@@ -56,7 +56,7 @@ fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
     let mut table = table(look, &columns, &widths);
     for (row, is_first) in rows.iter().zip(firsts(rows)) {
         let cells = [
-            // It is the Service's, so it is said once.
+            // It is about the Service, so it appears once.
             cell(if is_first { &row.waste } else { "" }, None),
             cell(&row.service, None),
             cell(&row.client, None),

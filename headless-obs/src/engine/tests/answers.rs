@@ -1,4 +1,4 @@
-//! Answers: transports, figures, what is rejected, and Services learnt from them.
+//! Responses: transports, counts, rejected messages, and learned Services.
 
 use super::*;
 use crate::expose::snapshot::Unanswered;
@@ -81,7 +81,7 @@ fn completeness_is_by_ready_endpoints_of_the_family_that_was_asked_for() {
         (world.service("orders").dns.completeness - 2.0 / 3.0).abs() < 1e-9,
         "a pod's own name lists one"
     );
-    // As endpoints come and go.
+    // While endpoints come and go.
     world.apply(orders(&dual[..2]));
     world.resolve(1, ORDERS, &["10.0.0.1"]);
     assert!((world.service("orders").dns.completeness - 3.0 / 4.0).abs() < 1e-9);
@@ -149,7 +149,7 @@ fn an_answer_took_as_long_as_its_question_waited() {
     world.pass(Duration::from_secs(60));
     ask(&mut world, ORDERS, &["10.0.0.1"], Some(Duration::from_millis(3)));
     ask(&mut world, ORDERS, &["10.0.0.1"], Some(Duration::from_secs(5)));
-    // Where questions are not seen nothing is known, and of other names nothing is said.
+    // Without query tracking, latencies are not known; and other names have none.
     ask(&mut world, ORDERS, &["10.0.0.1"], None);
     ask(&mut world, "example.org", &["10.9.9.9"], Some(Duration::from_secs(1)));
     let latency = world.service("orders").dns.latency;

@@ -1,4 +1,4 @@
-//! Bounds, what the kernel is told to pass over, and the figures about the observer itself.
+//! Limits, ignored destinations, and figures about the daemon itself.
 
 use super::*;
 use crate::topology::build::service as object;
