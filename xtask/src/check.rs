@@ -77,6 +77,7 @@ fn of_code(checks: &mut Checks) {
 /// The checks of what is deployed and shipped. They need tools that take minutes to build.
 fn of_what_is_deployed(checks: &mut Checks) {
     checks.run("rules", &rules::check);
+    checks.run("documents for Prometheus", &documents::prometheus::check);
     checks.run("chart", &chart::check);
     checks.run("dependencies", &deny::check);
     checks.run("kernel programs, built twice", &build_ebpf::reproduce);

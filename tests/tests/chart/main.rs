@@ -12,6 +12,7 @@
 )]
 
 mod applied;
+mod documents;
 mod effects;
 #[path = "../cluster/harness.rs"]
 mod harness;
@@ -29,6 +30,8 @@ use harness::tests;
 fn main() -> ExitCode {
     harness::run(&tests![
         applied::the_api_server_takes_all_that_is_rendered,
+        documents::helm_takes_the_values_in_the_documents,
+        documents::the_api_server_takes_the_objects_in_the_documents,
         effects::each_value_has_the_effect_that_is_meant,
         effects::no_value_is_without_a_test,
         effects::options_are_those_of_the_program,

@@ -41,7 +41,7 @@ pub(crate) fn the_chart_is_installed_scraped_changed_rolled_back_and_removed(sha
     let mut loaded: BTreeSet<String> = kernel().difference(&before).cloned().collect();
     assert!(loaded.len() > 2, "a daemon on each node has programs: {loaded:?}");
 
-    let told = release.run(&["test", NAME]);
+    let told = release.documented("test", &[]);
     assert!(told.contains("Phase:") && told.contains("Succeeded"), "{told}");
     let pod = format!("/api/v1/namespaces/{NAME}/pods/{FULL_NAME}-test");
     assert_eq!(shared.cluster.api().find(&pod).unwrap(), None, "the pod of a test that passed goes");
@@ -54,7 +54,7 @@ pub(crate) fn the_chart_is_installed_scraped_changed_rolled_back_and_removed(sha
     assert!(uids(&first).is_disjoint(&uids(&second)), "{first:?} {second:?}");
     seen.extend(uids(&second));
 
-    release.run(&["rollback", NAME, "1", "--wait", "--timeout=2m"]);
+    release.documented("rollback", &[]);
     seen.extend(uids(&release.daemons()));
     assert!(release.has_option("--mature-after=1m"));
     let history: Value = serde_json::from_str(&release.run(&["history", NAME, "--output=json"])).unwrap();
@@ -63,7 +63,7 @@ pub(crate) fn the_chart_is_installed_scraped_changed_rolled_back_and_removed(sha
 
     assert!(!release.left_in_the_api().is_empty());
     loaded.extend(kernel().difference(&before).cloned());
-    release.run(&["uninstall", NAME, "--wait", "--timeout=2m"]);
+    release.documented("uninstall", &[]);
     let mut left = Vec::new();
     until(PATIENCE, "end of all objects of the release", || {
         left = release.left_in_the_api();

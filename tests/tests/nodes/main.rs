@@ -14,6 +14,7 @@
 
 mod chart;
 mod daemon;
+mod documents;
 mod end;
 #[path = "../cluster/harness.rs"]
 mod harness;
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         rollout::a_rolling_update_is_counted_to_the_last_connection,
         rollout::a_pod_that_terminates_gracefully_is_seen_to_serve_on,
         rollout::a_probe_that_fails_takes_the_pod_out,
+        documents::kubectl_commands_run_as_they_are_written,
+        documents::prometheus_finds_the_daemons_by_the_documents_configurations,
         chart::the_chart_is_installed_scraped_changed_rolled_back_and_removed,
         rights::with_roles_in_one_namespace_it_sees_that_namespace,
         rights::as_another_user_it_has_no_capabilities_and_names_them,

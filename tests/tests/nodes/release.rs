@@ -10,6 +10,7 @@ use lab::cluster::nodes::is_ready;
 use lab::cluster::until;
 use serde_json::{Value, json};
 
+use crate::documents;
 use crate::harness::Shared;
 use crate::shared::PATIENCE;
 use crate::shop::RealPod;
@@ -26,26 +27,29 @@ pub(crate) struct Release<'a> {
 }
 
 impl<'a> Release<'a> {
-    /// Installs it, and waits as helm does.
+    /// Installs it as docs/install.md does, with these values.
     pub(crate) fn install(shared: &'a Shared, values: &Value) -> Self {
         let path = shared.lab.folder().join("values.yaml");
         fs::write(&path, values.to_string()).unwrap();
         let release = Self { shared, values: path };
-        release.helm(&["install", "--create-namespace"], &[]);
+        documents::make_namespace(shared);
+        let values = release.values.display().to_string();
+        release.documented("install", &["--values", &values]);
         release
     }
 
     /// Changes a value, and waits.
     pub(crate) fn upgrade(&self, set: &str) {
-        self.helm(&["upgrade"], &["--set", set]);
+        let chart = documents::root().join("deploy/chart").display().to_string();
+        let values = self.values.display().to_string();
+        self.run(&["upgrade", NAME, &chart, "--values", &values, "--wait", "--timeout=2m", "--set", set]);
     }
 
-    /// `helm VERB chart FOLDER` with the values, to its end.
-    fn helm(&self, verb: &[&str], more: &[&str]) {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart").display().to_string();
-        let values = self.values.display().to_string();
-        let words = [verb, &[NAME, &chart, "--values", &values, "--wait", "--timeout=2m"], more].concat();
-        self.run(&words);
+    /// The command of helm that docs/install.md has, with more words; gives what it prints.
+    pub(crate) fn documented(&self, verb: &str, more: &[&str]) -> String {
+        let words = documents::helm(verb);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.run(&[words.as_slice(), &["--timeout=2m"], more].concat())
     }
 
     /// Any command of helm in its namespace; gives what it prints.

@@ -23,22 +23,25 @@ pub(crate) struct Scraper<'a> {
 
 impl<'a> Scraper<'a> {
     pub(crate) fn start(shared: &'a Shared, monitor: &Value, rule: &Value) -> Self {
-        let folder = shared.lab.folder().join("prometheus");
-        fs::create_dir(&folder).unwrap();
-        let write = |name: &str, content: &Value| {
-            let path = folder.join(name);
-            // JSON is YAML.
-            fs::write(&path, content.to_string()).unwrap();
-            path.display().to_string()
-        };
-        let rules = write("rules.yaml", &json!({"groups": rule["spec"]["groups"]}));
+        let rules = shared.lab.folder().join("rules.yaml");
+        // JSON is YAML.
+        fs::write(&rules, json!({"groups": rule["spec"]["groups"]}).to_string()).unwrap();
         let kubeconfig = shared.cluster.admin_kubeconfig().display().to_string();
         let config = json!({
             "global": {"evaluation_interval": "1s"},
             "rule_files": [rules],
             "scrape_configs": [scrape_config(monitor, &kubeconfig)],
         });
-        let config = format!("--config.file={}", write("prometheus.yaml", &config));
+        Self::with(shared, "prometheus", &config)
+    }
+
+    /// With this configuration; its files are in a folder of this name.
+    pub(crate) fn with(shared: &'a Shared, name: &str, config: &Value) -> Self {
+        let folder = shared.lab.folder().join(name);
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join("prometheus.yaml");
+        fs::write(&file, config.to_string()).unwrap();
+        let config = format!("--config.file={}", file.display());
         let data = format!("--storage.tsdb.path={}", folder.join("data").display());
         let listen = format!("--web.listen-address={ADDRESS}");
         let words = [config.as_str(), &data, &listen];

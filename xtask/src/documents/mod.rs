@@ -17,6 +17,7 @@ mod code_map;
 mod commands;
 mod links;
 mod paths;
+pub(crate) mod prometheus;
 #[cfg(test)]
 mod tasks;
 mod values;
