@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::console::{result, say};
-use crate::{build_ebpf, chart, dashboards, deny, documents, layers, process, rules, setup};
+use crate::{build_ebpf, chart, dashboards, deny, documents, features, layers, process, rules, setup};
 
 /// What to check.
 #[derive(Args, Debug)]
@@ -66,6 +66,7 @@ fn of_code(checks: &mut Checks) {
     checks.run("format", &format);
     checks.run("layers", &layers::check);
     checks.run("documents", &documents::check);
+    checks.run("features", &features::check);
     checks.run("dashboards", &dashboards::check);
     // The daemon is checked as it is built, with its object; without one, at least its own code is.
     let object = checks.run("kernel programs", &build_ebpf::build);
@@ -77,7 +78,7 @@ fn of_code(checks: &mut Checks) {
 /// The checks of what is deployed and shipped. They need tools that take minutes to build.
 fn of_what_is_deployed(checks: &mut Checks) {
     checks.run("rules", &rules::check);
-    checks.run("documents for Prometheus", &documents::prometheus::check);
+    checks.run("Prometheus in the text", &documents::prometheus::check);
     checks.run("chart", &chart::check);
     checks.run("dependencies", &deny::check);
     checks.run("kernel programs, built twice", &build_ebpf::reproduce);

@@ -26,6 +26,7 @@ mod dist;
 mod documents;
 mod e2e;
 mod elf;
+mod features;
 mod fuzz;
 mod go;
 mod kernel;

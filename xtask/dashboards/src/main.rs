@@ -63,7 +63,9 @@ fn check(root: &Path) -> Result<()> {
     for name in others(&folder, &made)? {
         wrong.push(format!("{} belongs to no page: remove it", folder.join(name).display()));
     }
-    wrong.extend(lint::all(&made, &lint::Known::read(root)?));
+    let known = lint::Known::read(root)?;
+    wrong.extend(lint::all(&made, &known));
+    wrong.extend(lint::documents(&docs::read(root)?, &known));
     wrong.extend(lint::document(&made, &read(&root.join("docs/dashboards.md"))?));
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));

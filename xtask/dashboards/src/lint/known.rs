@@ -3,7 +3,7 @@
 //! In: the text of docs/metrics.md, which a test of the daemon holds against its table, and of the rules. Out: names, and
 //! which of them only grow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -15,6 +15,8 @@ const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped
 pub(crate) struct Known {
     /// Whether it only grows, and starts at 0 with its process.
     counters: BTreeMap<String, bool>,
+    /// Histograms, by the name that all of their series begin with.
+    histograms: BTreeSet<String>,
 }
 
 impl Known {
@@ -36,8 +38,10 @@ impl Known {
     /// Those of a table of metrics in Markdown, and those that rules in YAML record.
     pub(crate) fn of(document: &str, rules: &str) -> Self {
         let mut counters: BTreeMap<String, bool> = OWN.map(|name| (name.to_owned(), false)).into();
+        let mut histograms = BTreeSet::new();
         for (name, kind) in document.lines().filter_map(table_row) {
             if kind == "histogram" {
+                histograms.insert(name.to_owned());
                 counters.extend(["_bucket", "_sum", "_count"].map(|part| (format!("{name}{part}"), true)));
             } else {
                 counters.insert(name.to_owned(), kind == "counter");
@@ -48,7 +52,12 @@ impl Known {
             Some((name.trim().trim_matches(['"', '\'']).to_owned(), false))
         });
         counters.extend(recorded);
-        Self { counters }
+        Self { counters, histograms }
+    }
+
+    /// Whether there is a metric of this name, be it a histogram.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.counters.contains_key(name) || self.histograms.contains(name)
     }
 
     /// Whether it only grows; nothing if there is no such metric.

@@ -10,6 +10,7 @@ use serde_json::Value;
 mod document;
 mod known;
 mod panel;
+mod queries;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod variables;
 
 pub(super) use document::document;
 pub(super) use known::Known;
+pub(super) use queries::documents;
 
 /// The oldest model that is written: that of Grafana 10.3.
 const SCHEMA: u64 = 39;

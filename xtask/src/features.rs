@@ -1,0 +1,112 @@
+//! Each dependency has one set of features, whatever is built, so that it is compiled once.
+//!
+//! In: what `cargo tree` lists of the whole workspace and of single packages. Out: an error after each dependency was
+//! named that some package alone builds with other features. Not compared: dependencies that the whole workspace builds
+//! in several ways itself, such as for build scripts, as long as a package uses one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::console::say;
+use crate::process;
+
+/// What is built by itself: cargo's words for it, and which kinds of dependencies go into it.
+const SELECTIONS: [(&[&str], &str); 3] = [
+    (&["--workspace"], "normal,build"),
+    (&["--package", "headless-obs"], "normal,build,dev"),
+    (&["--package", "headless-obs-tests"], "normal,build,dev"),
+];
+
+/// Dependencies that differ all the same, by a feature that one program alone asks for through others.
+const KNOWN: [(&str, &str); 1] = [
+    // The parser of PromQL that the dashboards are checked with.
+    ("indexmap", "default"),
+];
+
+/// Name and version of each dependency, with the sets of features that it is built with.
+type Sets = BTreeMap<String, BTreeSet<String>>;
+
+/// The check.
+pub(crate) fn check() -> Result<()> {
+    let whole = sets(&["--workspace"], "normal,build,dev")?;
+    let mut wrong = Vec::new();
+    for (selection, edges) in SELECTIONS {
+        wrong.extend(differences(&whole, &sets(selection, edges)?, &selection.join(" ")));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    wrong.iter().for_each(|line| say(line));
+    bail!(
+        "dependencies are compiled more than once: put their features into [workspace.dependencies] of Cargo.toml"
+    )
+}
+
+fn sets(selection: &[&str], edges: &str) -> Result<Sets> {
+    let mut command = process::cargo();
+    command.args(["tree", "--locked", "--prefix", "none", "--format", "{p} {f}", "--edges", edges]);
+    command.args(["--target", host()?.as_str()]).args(selection);
+    Ok(read(&process::output(&mut command)?))
+}
+
+/// The machine that builds. By default cargo lists dependencies of it; a configured target would change that.
+fn host() -> Result<String> {
+    let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say on which machine it runs")
+}
+
+/// `NAME VERSION [(PATH)] [FEATURES] [(*)]`, a dependency in each line.
+fn read(tree: &str) -> Sets {
+    let mut sets = Sets::new();
+    for line in tree.lines() {
+        let mut words = line.split(' ').filter(|word| !word.starts_with('(') && !word.is_empty());
+        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
+        let features: BTreeSet<&str> = words.next().unwrap_or_default().split(',').collect();
+        let features = features.into_iter().collect::<Vec<_>>().join(",");
+        sets.entry(format!("{name} {version}")).or_default().insert(features);
+    }
+    sets
+}
+
+/// The dependencies that a selection builds with features that the whole workspace builds them with nowhere.
+fn differences(whole: &Sets, part: &Sets, selection: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, features) in part {
+        let usual = whole.get(name).cloned().unwrap_or_default();
+        for set in features.difference(&usual) {
+            let of = |set: &str| set.split(',').map(str::to_owned).collect::<BTreeSet<_>>();
+            let more = usual.iter().map(|usual| &of(usual) - &of(set)).min_by_key(BTreeSet::len);
+            let more = more.unwrap_or_default().into_iter().collect::<Vec<_>>().join(",");
+            let is_known = |(dependency, feature): &(&str, &str)| {
+                name.split(' ').next() == Some(dependency) && more == *feature
+            };
+            if KNOWN.iter().any(is_known) {
+                continue;
+            }
+            found.push(format!(
+                "{name}: built for `{selection}` without the features {more}, and with [{set}]"
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str =
+        "a v1.0.0 default,std\nb v2.0.0 x,y\nb v2.0.0 x\nc v0.1.0 (/w/c) shell (*)\nd v1.0.0 (proc-macro)\n";
+
+    #[test]
+    fn a_dependency_with_other_features_is_named() {
+        let whole = read(WHOLE);
+        assert_eq!(whole["d v1.0.0"], BTreeSet::from([String::new()]));
+        assert_eq!(whole["c v0.1.0"], BTreeSet::from(["shell".to_owned()]));
+        assert_eq!(differences(&whole, &read("a v1.0.0 std,default\nb v2.0.0 x (*)\n"), "p"), [""; 0]);
+        let found = differences(&whole, &read("a v1.0.0 default\n"), "-p z");
+        assert_eq!(found, ["a v1.0.0: built for `-p z` without the features std, and with [default]"]);
+    }
+}
