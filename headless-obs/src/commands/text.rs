@@ -13,7 +13,7 @@ pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
-/// The text, cut to a number of columns with `…` as its end where it is longer.
+/// The text, cut to a number of columns with `…` at its end if it is longer.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -34,13 +34,13 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     cut
 }
 
-/// As [`fit`], but keeps both ends: pods of a Deployment differ in their last characters.
+/// Like [`fit`], but it keeps both ends: pods of a Deployment differ in their last characters.
 pub(super) fn fit_middle(text: &str, columns: usize) -> String {
     fit_around(text, columns, balanced(columns))
 }
 
-/// Names of one column, each cut in its middle where it is longer; where two names would then look the same, they are
-/// cut elsewhere.
+/// The names of one column, each cut in its middle if it is too long. If two names would then look the same, they are
+/// cut at another place.
 pub(super) fn fit_names(names: &[String], columns: usize) -> Vec<String> {
     let different = names.iter().collect::<HashSet<_>>().len();
     let apart = |shown: &[String]| shown.iter().collect::<HashSet<_>>().len();
@@ -70,7 +70,7 @@ pub(super) fn fit_names(names: &[String], columns: usize) -> Vec<String> {
     best.1
 }
 
-/// A name that is cut keeps this much of each end if there is a choice.
+/// The least part of each end that a cut name keeps, if possible.
 const SHORTEST_END: usize = 3;
 
 /// Columns of the end of a text that is cut in its middle.
@@ -78,7 +78,7 @@ fn balanced(columns: usize) -> usize {
     columns.saturating_sub(1) / 2
 }
 
-/// The text, cut so that its last columns are kept.
+/// The text, cut so that its last columns remain.
 fn fit_around(text: &str, columns: usize, tail_columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -87,8 +87,8 @@ fn fit_around(text: &str, columns: usize, tail_columns: usize) -> String {
     fit(text, columns.saturating_sub(width(tail))) + tail
 }
 
-/// The text, cut twice: a quarter of the columns is for each end, the others for what is so many characters behind the
-/// beginning.
+/// The text, cut twice: each end gets a quarter of the columns, and the rest shows the text from this number of
+/// characters on.
 fn fit_window(text: &str, columns: usize, behind: usize) -> String {
     if width(text) <= columns || columns < 8 {
         return fit_middle(text, columns);
@@ -99,12 +99,12 @@ fn fit_window(text: &str, columns: usize, behind: usize) -> String {
     let starts: Vec<_> = text.char_indices().map(|(at, _)| at).filter(|at| *at < end).collect();
     let begin = head.chars().count() - 1;
     let first = (begin + 1..=begin + behind).rev().filter_map(|first| starts.get(first));
-    // Where it would reach the end, it begins earlier.
+    // If it would reach the end, it begins earlier.
     let window = first.map(|at| &text[*at..end]).find(|window| width(window) >= left);
     window.map_or_else(|| fit_middle(text, columns), |window| head + &fit(window, left) + tail)
 }
 
-/// The end of a text, of at most so many columns.
+/// The end of a text, with at most this number of columns.
 fn last(text: &str, columns: usize) -> &str {
     let mut tail = text;
     while width(tail) > columns {
@@ -115,7 +115,7 @@ fn last(text: &str, columns: usize) -> &str {
     tail
 }
 
-/// Lines of at most so many columns, broken at blanks; a word that is longer is cut in its middle.
+/// Lines with at most this number of columns, broken at blanks; a longer word is cut in its middle.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

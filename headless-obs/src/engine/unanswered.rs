@@ -1,7 +1,7 @@
-//! Questions that no DNS server answered, by who asked.
+//! DNS queries without a response, per client.
 //!
-//! In: entries of the kernel's PENDING_QUERIES that are too old. Out: counts by client, which only grow. Bounded: of some clients
-//! each is named, the rest is one.
+//! In: entries of the kernel's PENDING_QUERIES that are too old. Out: counts per client, which never decrease. Bounded:
+//! a limited number of clients has names, and the others share one.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use crate::expose::snapshot::{Service, Snapshot};
 
 /// The most rows; the rest is summed.
 const ROWS: usize = 10;
-/// Evidence that has less room than this is left to `explain`.
+/// The least room for evidence; with less, only `explain` shows it.
 const MIN_LINE: usize = 24;
 
 struct Row {
@@ -39,7 +39,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     indented(text, &hint, Some(Paint::Dim), look);
 }
 
-/// Each client beside its Service, if no name need be cut.
+/// Each client next to its Service, if no name must be cut.
 fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
     let columns = [
         waste(rows),
