@@ -73,10 +73,16 @@ fn look_around(config: &Observe) -> Vec<Check> {
     checks
 }
 
+/// Columns that the findings take at least.
+const MIN_FOUND: usize = 36;
+
 /// A line per check, and below it what to do.
 fn render(checks: &[Check], look: Look) -> String {
-    let names = checks.iter().map(|check| width(&check.name)).max().unwrap_or(0);
-    let indent = " ".repeat(names + 8);
+    let widest = checks.iter().map(|check| width(&check.name)).max().unwrap_or(0);
+    // On a narrow terminal the findings are not in a column of their own.
+    let is_narrow = look.width < widest + 8 + MIN_FOUND;
+    let names = if is_narrow { 0 } else { widest };
+    let indent = " ".repeat(if is_narrow { 6 } else { names + 8 });
     let columns = look.width.saturating_sub(indent.len()).max(20);
     let mut text = String::new();
     for check in checks {
@@ -86,8 +92,12 @@ fn render(checks: &[Check], look: Look) -> String {
             Status::Fail => ("FAIL", Paint::Bad),
         };
         let name = clean(&check.name);
-        let found = wrap(&clean(&check.found), columns).join(&format!("\n{indent}"));
-        let _infallible = writeln!(text, "{}  {name:names$}  {found}", paint(status, colour, look));
+        let found = clean(&check.found);
+        let lines =
+            if is_narrow { wrap(&format!("{name}: {found}"), columns) } else { wrap(&found, columns) };
+        let lines = lines.join(&format!("\n{indent}"));
+        let name = if is_narrow { String::new() } else { format!("{name:names$}  ") };
+        let _infallible = writeln!(text, "{}  {name}{lines}", paint(status, colour, look));
         for (number, line) in
             check.remedy.iter().flat_map(|remedy| wrap(&clean(remedy), columns - 2)).enumerate()
         {
@@ -113,6 +123,7 @@ fn render(checks: &[Check], look: Look) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_names;
     use super::*;
     use crate::testing::golden;
 
@@ -130,6 +141,12 @@ mod tests {
         ];
         let look = Look { width: 80, colours: false };
         golden("doctor.txt", &render(&checks, look));
+        let long = [Check::ok("probes with the classic tracepoint", "attached"), checks[1].clone()];
+        for width in [60, 70, 80] {
+            let text = render(&long, Look { width, colours: false });
+            test_names::assert_fits(&text, width, "doctor");
+            assert!(!text.contains('…') && text.lines().count() < 11, "{text}");
+        }
         assert!(render(&checks[..1], look).contains("All checks passed"));
         assert!(render(&checks[..2], look).contains("works here, with warnings from 1 of 2 checks"));
     }
