@@ -2,13 +2,18 @@
 
 pub(super) const MAIN: &str = "\
 Examples:
-  sudo headless-obs report --for 30s              which clients connect to which pods
-  sudo headless-obs top                           the same, live
-  sudo headless-obs run                           the daemon: metrics on http://127.0.0.1:9464/metrics
+  # which clients connect to which pods
+  sudo headless-obs report --for 30s
+  # the same, live
+  sudo headless-obs top
+  # the daemon: metrics on http://127.0.0.1:9464/metrics
+  sudo headless-obs run
+  # the cause of one Service's spread, and what to change
   headless-obs explain shop/orders --from 127.0.0.1:9464
-                                                  the cause of one Service's spread, and what to change
-  headless-obs report --from 127.0.0.1:9464       the report of a running daemon
-  sudo headless-obs doctor                        the requirements that this machine does not meet
+  # the report of a running daemon
+  headless-obs report --from 127.0.0.1:9464
+  # the requirements that this machine does not meet
+  sudo headless-obs doctor
 
 For more, run `headless-obs COMMAND --help`.";
 
@@ -16,10 +21,14 @@ pub(super) const RUN: &str = "\
 Examples:
   sudo headless-obs run
   sudo headless-obs run --topology files:/etc/headless-obs/ --listen 0.0.0.0:9464
-  headless-obs run --node \"$NODE_NAME\"            in a pod: Services and pods from the cluster's API server
-  sudo headless-obs run -o json                   prints {\"url\": …} once the HTTP server answers
-  curl -s localhost:9464/readyz                   whether the daemon is ready, and if not, why
-  xdg-open http://localhost:9464/                 the report as a page
+  # in a pod: Services and pods from the cluster's API server
+  headless-obs run --node \"$NODE_NAME\"
+  # prints {\"url\": …} once the HTTP server answers
+  sudo headless-obs run -o json
+  # whether the daemon is ready, and if not, why
+  curl -s localhost:9464/readyz
+  # the report as a page
+  xdg-open http://localhost:9464/
 
 SIGTERM and Ctrl-C end the daemon. It leaves nothing in the kernel.";
 
@@ -29,17 +38,18 @@ Examples:
   sudo headless-obs report --topology files:cluster.yaml --service shop/orders
   sudo headless-obs report --kubeconfig ~/.kube/config --node node-1
   headless-obs report --from http://127.0.0.1:9464
+  # two nodes, merged; snapshot files work, too
   headless-obs report --from node1:9464 --from node2:9464
-                                                  two nodes, merged; snapshot files work, too
-  headless-obs report --fleet --context prod      all daemons of a cluster, through its API server
+  # all daemons of a cluster, through its API server
+  headless-obs report --fleet --context prod
   headless-obs report --prometheus http://localhost:9090 --for 1h
   headless-obs report --from node1:9464 -o json | jq '.services[].spread'
+  # a page to attach to a ticket; the daemon serves it at /
   headless-obs report --from node1:9464 -o html > report.html
-                                                  a page to attach to a ticket; the daemon serves it at /
   headless-obs report --from node1:9464 --fail-on imbalance,stale > report.txt || exit $?
 
-With --fail-on the exit code is 3 if there is a finding. If too many events were lost, or the list
-of Services and pods is incomplete, there are no verdicts: that is a warning on standard error,
+With --fail-on the exit code is 3 if there is a finding. If too many events were lost, or the list \
+of Services and pods is incomplete, there are no verdicts: that is a warning on standard error, \
 not a finding.";
 
 pub(super) const EXPLAIN: &str = "\
@@ -66,8 +76,10 @@ Examples:
   sudo headless-obs top
   sudo headless-obs top --dns-names '*.example.org' --dns-public
   headless-obs top --from 127.0.0.1:9464 --interval 5s
-  headless-obs top --fleet --interval 10s         all daemons of a cluster
-  headless-obs top --from 127.0.0.1:9464 -o json  one snapshot per line and interval
+  # all daemons of a cluster
+  headless-obs top --fleet --interval 10s
+  # one snapshot per line and interval
+  headless-obs top --from 127.0.0.1:9464 -o json
 
 Press ? for the keys.";
 
@@ -81,7 +93,8 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   sudo headless-obs doctor
   sudo headless-obs doctor --topology files:cluster.yaml --listen 0.0.0.0:9464
-  sudo headless-obs doctor --topology kubernetes  also checks the API server's permissions
+  # also checks the API server's permissions
+  sudo headless-obs doctor --topology kubernetes
   sudo headless-obs doctor -o json | jq '.checks[] | select(.status != \"ok\")'
 
 The exit code is 1 if any check failed.";
