@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use headless_obs::sources::convert;
 use headless_obs::time::Time;
-use headless_obs::topology::object::{Change, Kind, Object};
+use headless_obs::topology::model::{Change, Kind, Object};
 use headless_obs::topology::{Config, Topology};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;

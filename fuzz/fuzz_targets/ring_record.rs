@@ -9,7 +9,7 @@ use headless_obs::engine::{Config, Engine, KernelState};
 use headless_obs::probe::Record;
 use headless_obs::sources::manifest::{Format, Manifest};
 use headless_obs::time::Time;
-use headless_obs::topology::object::Change;
+use headless_obs::topology::model::Change;
 use headless_obs_ebpf::ring_record::{DNS_MAX, DnsRecord, Header, TcpRecord};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use headless_obs::dns::stream::{Limits, Segment, StreamKey, Streams, flags};
+use headless_obs::dns::tcp_stream::{Limits, Segment, StreamKey, Streams, flags};
 use headless_obs::time::Time;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

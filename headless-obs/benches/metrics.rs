@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use headless_obs::engine::{Config, Engine, KernelState};
-use headless_obs::expose::metrics::governor::Config as Limits;
+use headless_obs::expose::metrics::cardinality::Config as Limits;
 use headless_obs::expose::metrics::{Format, encode};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
-use headless_obs::topology::object::{Change, Object, ObjectKey, PodRef, Slice, SliceEndpoint};
+use headless_obs::topology::model::{Change, Object, ObjectKey, PodRef, Slice, SliceEndpoint};
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, TcpRecord};
 use jiff::Timestamp;

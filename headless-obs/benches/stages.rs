@@ -7,15 +7,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use headless_obs::answer_cache::{self, Evidence, Meant};
 use headless_obs::attribution::{Dial, Outcome, Target, attribute};
 use headless_obs::client::{self, Client, Clients, Role};
 use headless_obs::dns::Answer;
 use headless_obs::dns::message::Decoder;
-use headless_obs::evidence::{self, Evidence, Meant};
 use headless_obs::ledger::{CellKey, Dialled, Ledger};
-use headless_obs::meaning::{Meaning, meant};
+use headless_obs::service_resolution::{Meaning, meant};
 use headless_obs::time::Time;
-use headless_obs::topology::object::{Change, Object};
+use headless_obs::topology::model::{Change, Object};
 use headless_obs::topology::{self, Topology};
 
 #[path = "world/cluster.rs"]
@@ -47,7 +47,7 @@ impl Parts {
         let mut parts = Self {
             topology,
             clients: Clients::new(client::Config::default()),
-            evidence: Evidence::new(evidence::Config::default()),
+            evidence: Evidence::new(answer_cache::Config::default()),
             decoder: Decoder::default(),
         };
         for client in 0..CLIENTS {

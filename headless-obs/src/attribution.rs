@@ -8,11 +8,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::answer_cache::{Received, Sighting};
 use crate::client::Role;
-use crate::evidence::{Received, Sighting};
-use crate::meaning::{Resolution, service_of};
+use crate::service_resolution::{Resolution, service_of};
 use crate::time::Time;
-use crate::topology::object::{ObjectKey, PodRef};
+use crate::topology::model::{ObjectKey, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
 
 /// A connect attempt.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::expose::metrics::Scrape;
 use crate::expose::snapshot::Snapshot;
-use crate::expose::trace::TraceEvent;
+use crate::expose::trace_events::TraceEvent;
 
 /// The most requests that wait for the engine; further senders wait.
 const REQUESTS: usize = 32;
@@ -247,13 +247,13 @@ pub(crate) mod fake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample;
-    use crate::expose::trace::{DnsAnswer, What};
+    use crate::expose::test_fixtures;
+    use crate::expose::trace_events::{DnsAnswer, What};
 
     #[tokio::test]
     async fn requests_are_answered_until_the_engine_is_gone() {
-        let engine = fake::engine(sample::snapshot(), Vec::new());
-        assert_eq!(engine.snapshot().await.unwrap(), sample::snapshot());
+        let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
+        assert_eq!(engine.snapshot().await.unwrap(), test_fixtures::snapshot());
         engine.ping().await.unwrap();
 
         let (handle, requests) = EngineHandle::new();
@@ -264,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_misses_events_and_is_told_how_many() {
         let event = TraceEvent {
-            time: sample::at(0),
+            time: test_fixtures::at(0),
             client: Default::default(),
             service: None,
             what: What::Dns(DnsAnswer::default()),

@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-mod departed;
+mod forgotten_endpoints;
 
-pub use departed::NOBODY;
+pub use forgotten_endpoints::NOBODY;
 
 use headless_obs_ebpf::flow::reason;
 
 use crate::attribution::{Stale, Target};
 use crate::client::WorkloadId;
 use crate::hash::HashMap;
-use crate::meaning::Resolution;
+use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointRef;
 

@@ -11,6 +11,7 @@
     allow(dead_code, unused_imports, reason = "the shell uses more of the core than its readers")
 )]
 
+pub mod answer_cache;
 #[cfg(feature = "shell")]
 pub mod app;
 pub mod attribution;
@@ -23,7 +24,6 @@ pub mod commands;
 pub mod config;
 pub mod dns;
 pub mod engine;
-pub mod evidence;
 pub mod expose;
 pub mod fleet;
 #[cfg(feature = "shell")]
@@ -32,10 +32,10 @@ mod hash;
 pub mod ledger;
 #[cfg(feature = "shell")]
 pub mod log;
-pub mod meaning;
 pub mod page;
 #[cfg(feature = "shell")]
 pub mod probe;
+pub mod service_resolution;
 /// The kernel side as user space sees it: only the part that reads records.
 #[cfg(not(feature = "shell"))]
 pub mod probe {

@@ -20,7 +20,7 @@
 //! Without endpoints or without connections every figure is 0. Peak to mean and Jain's index cannot be 0 otherwise.
 //! With one endpoint the spread is even. No figure is ever NaN or infinite.
 
-mod chance;
+mod expected_by_chance;
 #[cfg(test)]
 mod tests;
 
@@ -50,8 +50,8 @@ pub fn of(counts: &[u64]) -> Spread {
     spread.cv_corrected = (spread.cv.powi(2) - (n - 1.0) / total).max(0.0).sqrt();
     spread.gini = gini(counts, total).clamp(0.0, (n - 1.0) / n);
     spread.entropy = entropy(counts, total).clamp(0.0, 1.0);
-    spread.expected_coverage = chance::coverage(total, n);
-    spread.expected_peak_to_mean = chance::peak_to_mean(spread.connections, spread.endpoints);
+    spread.expected_coverage = expected_by_chance::coverage(total, n);
+    spread.expected_peak_to_mean = expected_by_chance::peak_to_mean(spread.connections, spread.endpoints);
     spread.peak_to_expected = spread.peak_to_mean;
     if spread.endpoints > 1 {
         spread.dispersion = (total * spread.cv.powi(2) / (n - 1.0)).min(total);

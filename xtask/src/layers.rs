@@ -16,17 +16,17 @@ use crate::{process, tree, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
 const PURE: [&str; 16] = [
+    "answer_cache",
     "attribution",
     "client",
     "dns",
     "engine",
-    "evidence",
     "expose",
     "fleet",
     "hash",
     "ledger",
-    "meaning",
     "page",
+    "service_resolution",
     "spread",
     "time",
     "topology",

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use headless_obs::topology::object::{ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
+use headless_obs::topology::model::{ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
 use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use headless_obs::engine::{Config, Engine};
 use headless_obs::time::Time;
-use headless_obs::topology::object::{Change, Object};
+use headless_obs::topology::model::{Change, Object};
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
 

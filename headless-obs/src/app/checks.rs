@@ -1,7 +1,7 @@
 //! What only the probes can find out about this machine: whether the kernel takes and attaches them.
 
 use crate::config::Observe;
-use crate::expose::check::Check;
+use crate::expose::doctor_check::Check;
 use crate::probe::{self, Loaded, Options, ProbeError, TcpHook};
 
 /// Loads and attaches the probes each way, for a moment. Must be called within a tokio runtime.

@@ -22,7 +22,7 @@ use crate::handle::{EngineHandle, Observer, Readiness};
 use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
-use crate::topology::object::Change;
+use crate::topology::model::Change;
 use crate::{client, probe, topology};
 
 pub use checks::checks;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::client::{Clients, cgroup};
+use crate::client::{Clients, cgroup_path};
 use crate::engine::Engine;
 use crate::probe::CgroupRoot;
 use crate::time::Time;
@@ -17,9 +17,10 @@ const REFILL: Duration = Duration::from_millis(100);
 /// this node.
 pub(super) fn find_part(root: &CgroupRoot, engine: &mut Engine) {
     let topology = engine.topology();
-    let is_of_own_pod =
-        |_id, path: &str| cgroup::parse(path).pod_uid.is_some_and(|uid| topology.pod_by_uid(&uid).is_some());
-    if let Some(part) = root.find_path(is_of_own_pod).as_deref().and_then(cgroup::part_of_node) {
+    let is_of_own_pod = |_id, path: &str| {
+        cgroup_path::parse(path).pod_uid.is_some_and(|uid| topology.pod_by_uid(&uid).is_some())
+    };
+    if let Some(part) = root.find_path(is_of_own_pod).as_deref().and_then(cgroup_path::part_of_node) {
         engine.clients().part(part);
     }
 }

@@ -15,7 +15,7 @@ use crate::handle::{Readiness, Request, TraceTap};
 use crate::probe::trim_heap;
 use crate::sources::{Update, kubernetes};
 use crate::time::Time;
-use crate::topology::object::Change;
+use crate::topology::model::Change;
 
 /// Changes after which memory that was needed for them is given back.
 const MANY: usize = 256;

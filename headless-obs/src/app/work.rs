@@ -11,7 +11,7 @@ use super::clock::{now, wall_offset};
 use super::paths::{Paths, find_part};
 use super::scene::{Scene, take_in};
 use crate::engine::{Engine, KernelState};
-use crate::expose::metrics::governor::Notice;
+use crate::expose::metrics::cardinality::Notice;
 use crate::handle::{Readiness, Request, TraceTap};
 use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
 use crate::sources::Update;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::dns::{Answer, Name, QueryType, Rcode};
-use crate::meaning::{Meaning, meant};
-use crate::topology::build::{bare, ip, key, pod, ready, service, slice, terminating, unready};
-use crate::topology::object::{Change, Kind, SliceEndpoint};
+use crate::service_resolution::{Meaning, meant};
+use crate::topology::model::{Change, Kind, SliceEndpoint};
+use crate::topology::test_builders::{bare, ip, key, pod, ready, service, slice, terminating, unready};
 use crate::topology::{Config, Topology};
 
 fn s(seconds: u64) -> Time {

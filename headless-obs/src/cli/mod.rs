@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::values::{ServiceFilter, duration, interval, listen_address};
-use crate::expose::metrics::governor;
+use crate::expose::metrics::cardinality;
 
 pub mod asked;
 mod help;
@@ -215,15 +215,15 @@ pub enum ClientLabels {
     None,
 }
 
-impl From<SeriesArgs> for governor::Config {
+impl From<SeriesArgs> for cardinality::Config {
     fn from(args: SeriesArgs) -> Self {
         Self {
             per_service: args.max_series_per_service,
             total: args.max_series,
             clients: match args.client_labels {
-                ClientLabels::Workload => governor::ClientLabels::Workload,
-                ClientLabels::Namespace => governor::ClientLabels::Namespace,
-                ClientLabels::None => governor::ClientLabels::None,
+                ClientLabels::Workload => cardinality::ClientLabels::Workload,
+                ClientLabels::Namespace => cardinality::ClientLabels::Namespace,
+                ClientLabels::None => cardinality::ClientLabels::None,
             },
         }
     }

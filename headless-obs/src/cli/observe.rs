@@ -11,7 +11,7 @@ use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology, Turn};
-use crate::expose::metrics::governor;
+use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that make no sense where somebody is asked instead; all but `node` and `kubeconfig`, whose environment
@@ -235,7 +235,7 @@ impl ObserveArgs {
             stale_grace: args.stale_grace,
             exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
-            series: governor::Config::default(),
+            series: cardinality::Config::default(),
             turn: Turn::default(),
         })
     }

@@ -42,15 +42,18 @@ fn defaults() {
     assert_eq!((observe.exclude, observe.count_host), (Exclude::default(), true));
     let Command::Run(run) = parse("run").unwrap().command else { panic!() };
     assert_eq!(run.listen.to_string(), LISTEN);
-    assert_eq!(governor::Config::from(run.series), governor::Config::default());
+    assert_eq!(cardinality::Config::from(run.series), cardinality::Config::default());
 }
 
 #[test]
 fn series_are_bounded_as_told() {
     let line = "run --max-series-per-service 12 --max-series 34 --client-labels namespace";
     let Command::Run(run) = parse(line).unwrap().command else { panic!() };
-    let clients = governor::ClientLabels::Namespace;
-    assert_eq!(governor::Config::from(run.series), governor::Config { per_service: 12, total: 34, clients });
+    let clients = cardinality::ClientLabels::Namespace;
+    assert_eq!(
+        cardinality::Config::from(run.series),
+        cardinality::Config { per_service: 12, total: 34, clients }
+    );
     assert!(error("run --max-series 0").contains("--max-series"));
     assert!(error("run --client-labels pod").contains("workload, namespace, none"));
 }

@@ -31,18 +31,18 @@ use crate::hash::HashSet;
 use crate::time::Time;
 use crate::topology::Topology;
 
-pub mod cgroup;
+pub mod cgroup_path;
 pub mod exclude;
-mod recent;
+mod lru_cache;
+pub mod sanitize;
 #[cfg(test)]
 mod tests;
-pub mod text;
-mod workloads;
+mod workload_interner;
 
-use cgroup::CgroupIdentity;
-use recent::Recent;
-use workloads::Workloads;
-pub use workloads::{Workload, WorkloadId};
+use cgroup_path::CgroupIdentity;
+use lru_cache::Recent;
+use workload_interner::Workloads;
+pub use workload_interner::{Workload, WorkloadId};
 
 /// A scope, for as long as it is in use; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,11 +186,11 @@ impl Clients {
 
     /// Takes the path of a cgroup, relative to the hierarchy's root.
     pub fn cgroup(&mut self, id: u64, path: &str) {
-        let identity = cgroup::parse(path);
+        let identity = cgroup_path::parse(path);
         let name = match &identity {
             CgroupIdentity { pod_uid: Some(uid), .. } => Some(format!("pod-{}", first(uid, 8))),
             CgroupIdentity { container: Some(id), .. } => Some(format!("container-{}", first(id, 12))),
-            CgroupIdentity { name, .. } => name.map(|name| text::clean(name).into_owned()),
+            CgroupIdentity { name, .. } => name.map(|name| sanitize::clean(name).into_owned()),
         };
         let is_inside =
             |part: &String| path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'));
@@ -250,7 +250,7 @@ impl Clients {
         };
         let workload = match &known.name {
             Some(name) => workloads.id("", name),
-            None => workloads.id("", &text::comm(comm)),
+            None => workloads.id("", &sanitize::comm(comm)),
         };
         if role == Role::Host {
             hosts.insert(workload);
@@ -313,7 +313,7 @@ fn identifies(address: IpAddr) -> bool {
 }
 
 fn first(text: &str, length: usize) -> String {
-    text::clean(text).chars().take(length).collect()
+    sanitize::clean(text).chars().take(length).collect()
 }
 
 fn wide(count: usize) -> u64 {

@@ -1,8 +1,8 @@
 //! How clients are identified.
 
 use super::*;
-use crate::topology::build::{ip, key, pod};
-use crate::topology::object::{Change, Kind, Pod};
+use crate::topology::model::{Change, Kind, Pod};
+use crate::topology::test_builders::{ip, key, pod};
 
 const UID: &str = "0a1b2c3d-aaaa-bbbb-cccc-0123456789ab";
 
@@ -212,7 +212,7 @@ fn nodes_that_share_a_kernel_are_told_apart_by_their_part_of_the_cgroups() {
             _ => [Role::Pod, Role::Elsewhere, Role::Pod, Role::Host, Role::Elsewhere],
         };
         assert_eq!(roles, expected, "the part is {round}");
-        test.clients.part(cgroup::part_of_node(&own).unwrap());
+        test.clients.part(cgroup_path::part_of_node(&own).unwrap());
     }
     // A cgroup outside of the visible hierarchy, unless the address identifies its owner.
     test.clients.cgroup_elsewhere(6);
@@ -225,7 +225,7 @@ fn a_node_with_a_kernel_of_its_own_has_all_cgroups() {
     let own = format!("/kubepods/burstable/pod{UID}/{}", "1".repeat(64));
     let mut test = Test::new();
     test.pod(web(&["10.1.0.1"]));
-    test.clients.part(cgroup::part_of_node(&own).unwrap());
+    test.clients.part(cgroup_path::part_of_node(&own).unwrap());
     test.path(1, &own);
     test.path(2, "/system.slice/nginx.service");
     test.path(3, "/");
@@ -237,12 +237,12 @@ fn a_node_with_a_kernel_of_its_own_has_all_cgroups() {
 
 #[test]
 fn an_address_of_another_nodes_endpoint_is_elsewhere_until_the_cgroup_says_better() {
-    use crate::topology::build::{ready, slice};
+    use crate::topology::test_builders::{ready, slice};
     let mut test = Test::new();
     test.topology =
         Topology::new(crate::topology::Config { node: Some("node-1".into()), ..Default::default() });
     let on =
-        |node: &str, endpoint| crate::topology::object::SliceEndpoint { node: Some(node.into()), ..endpoint };
+        |node: &str, endpoint| crate::topology::model::SliceEndpoint { node: Some(node.into()), ..endpoint };
     let slice = slice("shop", "orders", "a")
         .with(on("node-1", ready("orders-0", "10.1.0.8")))
         .with(on("node-2", ready("orders-1", "10.2.0.8")));
@@ -258,7 +258,7 @@ fn an_address_of_another_nodes_endpoint_is_elsewhere_until_the_cgroup_says_bette
 
 #[test]
 fn proxies_are_containers_of_pods() {
-    use crate::topology::object::Proxies;
+    use crate::topology::model::Proxies;
     let (web_container, proxy) = ("a".repeat(64), "b".repeat(64));
     let mut test = Test::new();
     test.pod(Pod { proxies: Proxies::Sidecars([proxy.as_str().into()].into()), ..web(&["10.1.0.1"]) });

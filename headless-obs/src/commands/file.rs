@@ -74,7 +74,7 @@ fn understand(name: &str, json: &[u8]) -> anyhow::Result<Snapshot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
 
     #[test]
     fn what_is_no_snapshot_is_refused_with_advice() {
@@ -88,9 +88,9 @@ mod tests {
             let error = error_of(text);
             assert!(error.contains(hint) && error.contains("a.json"), "{text}: {error}");
         }
-        let one = serde_json::to_string(&sample::snapshot()).unwrap();
+        let one = serde_json::to_string(&test_fixtures::snapshot()).unwrap();
         assert!(error_of(&format!("{one}\n{one}")).contains("trailing"), "two are not one");
-        assert_eq!(understand("a.json", one.as_bytes()).unwrap(), sample::snapshot());
+        assert_eq!(understand("a.json", one.as_bytes()).unwrap(), test_fixtures::snapshot());
         let error = format!("{:#}", read(Path::new("/nowhere/b.json")).unwrap_err());
         assert!(error.contains("b.json") && error.contains("give a file"), "{error}");
     }

@@ -75,13 +75,13 @@ fn words(fail_on: &[FailOn]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
 
     const ALL: [FailOn; 3] = [FailOn::Imbalance, FailOn::Stale, FailOn::Idle];
 
     #[test]
     fn each_kind_of_finding_is_found_if_asked_for() {
-        let mut snapshot = sample::snapshot();
+        let mut snapshot = test_fixtures::snapshot();
         let found = |snapshot: &Snapshot, fail_on: &[FailOn]| judge(snapshot, fail_on).findings;
         assert_eq!(found(&snapshot, &[]), [""; 0]);
         assert_eq!(found(&snapshot, &[FailOn::Stale]), [""; 0]);
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_judged_is_said() {
-        let mut snapshot = sample::snapshot();
+        let mut snapshot = test_fixtures::snapshot();
         assert_eq!(judge(&snapshot, &ALL).doubts, [""; 0]);
         snapshot.services.remove(0);
         let web = &mut snapshot.services[0].clients[1];
@@ -115,7 +115,7 @@ mod tests {
         }
         snapshot.services[0].clients[1].withheld = Some("by_hostname".into());
         assert_eq!(judge(&snapshot, &ALL), Outcome::default(), "that is intended");
-        snapshot.services[0].clients[1].verdict = Some(sample::verdict(Cause::TooFew, &[], None));
+        snapshot.services[0].clients[1].verdict = Some(test_fixtures::verdict(Cause::TooFew, &[], None));
         assert!(judge(&snapshot, &ALL).doubts[0].ends_with("(too_few)"));
         snapshot.quality.topology.synced = false;
         assert!(judge(&snapshot, &[FailOn::Idle]).doubts[0].contains("may have missed something"));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, Output};
 use crate::config::Observe;
-use crate::expose::check::Check;
+use crate::expose::doctor_check::Check;
 use crate::handle::Observer;
 use crate::words::findings;
 

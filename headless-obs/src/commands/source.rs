@@ -178,7 +178,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
     use crate::handle::{Readiness, fake};
     use crate::server::{Server, routes::routes};
 
@@ -188,13 +188,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_gives_what_its_engine_gives() {
-        let engine = fake::engine(sample::snapshot(), Vec::new());
+        let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = server.address();
         let routes = routes(engine.clone(), Readiness::waiting_for([]));
         tokio::spawn(server.serve(routes, std::future::pending()));
-        assert_eq!(source(address).snapshot().await.unwrap(), sample::snapshot());
-        assert_eq!(SnapshotSource::Engine(engine).snapshot().await.unwrap(), sample::snapshot());
+        assert_eq!(source(address).snapshot().await.unwrap(), test_fixtures::snapshot());
+        assert_eq!(SnapshotSource::Engine(engine).snapshot().await.unwrap(), test_fixtures::snapshot());
     }
 
     /// The error for a server that answers every connection with these bytes.
@@ -249,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn several_are_one_and_who_is_away_is_named() {
         let serve = async |node: &str| {
-            let snapshot = Snapshot { node: node.to_owned(), ..sample::snapshot() };
+            let snapshot = Snapshot { node: node.to_owned(), ..test_fixtures::snapshot() };
             let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             let address = server.address();
             let routes = routes(fake::engine(snapshot, Vec::new()), Readiness::waiting_for([]));
@@ -263,7 +263,7 @@ mod tests {
         let (one, other) = (serve("n1").await, serve("n2").await);
         let both = origins(&[&one, &other, &unused]).snapshot().await.unwrap();
         let opened = |snapshot: &Snapshot| snapshot.services[0].endpoints[0].opened;
-        assert_eq!(opened(&both), 2 * opened(&sample::snapshot()));
+        assert_eq!(opened(&both), 2 * opened(&test_fixtures::snapshot()));
         let missing: Vec<_> = both.nodes.iter().filter(|part| part.missing.is_some()).collect();
         assert_eq!((both.nodes.len(), missing.len(), &missing[0].node), (3, 1, &unused));
         assert!(missing[0].missing.as_deref().unwrap().contains("refused the connection"));

@@ -87,7 +87,7 @@ pub(super) fn names(snapshot: &Snapshot) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
     use crate::handle::fake;
     use clap::Parser;
 
@@ -97,19 +97,19 @@ mod tests {
         let Cli { command: crate::cli::Command::Run(run), .. } = Cli::parse_from(["x", "run"]) else {
             panic!()
         };
-        let start = async |_config| Ok(fake::observer(sample::snapshot(), Vec::new()));
+        let start = async |_config| Ok(fake::observer(test_fixtures::snapshot(), Vec::new()));
         let duration = Duration::from_millis(300);
         let snapshot = observe(run.observe.try_into().unwrap(), duration, start).await.unwrap();
-        assert_eq!(snapshot, Some(sample::snapshot()));
+        assert_eq!(snapshot, Some(test_fixtures::snapshot()));
         assert!(began.elapsed() >= duration);
     }
 
     #[test]
     fn one_service() {
-        let mut snapshot = sample::snapshot();
+        let mut snapshot = test_fixtures::snapshot();
         only(&mut snapshot, &"shop/orders".parse().unwrap()).unwrap();
         assert_eq!(snapshot.services.len(), 1);
-        let error = only(&mut sample::snapshot(), &"x/y".parse().unwrap()).unwrap_err().to_string();
+        let error = only(&mut test_fixtures::snapshot(), &"x/y".parse().unwrap()).unwrap_err().to_string();
         assert_eq!(error, "no Service x/y was seen; Services that were seen: shop/orders, shop/sessions");
     }
 }

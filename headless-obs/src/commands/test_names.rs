@@ -2,8 +2,8 @@
 
 pub(super) use super::text::full_name;
 use super::text::{thousands, width};
-use crate::expose::sample::{self, client, counts, endpoint, part, spread, verdict};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+use crate::expose::test_fixtures::{self, client, counts, endpoint, part, spread, verdict};
 
 /// Widths that terminals have.
 pub(super) const WIDTHS: [usize; 7] = [60, 80, 100, 120, 130, 160, 200];
@@ -43,7 +43,7 @@ fn names(number: usize, length: usize, differ: Differ) -> (String, String) {
 
 /// Two Services, six endpoints and five clients each.
 pub(super) fn snapshot(length: usize, differ: Differ) -> Snapshot {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services = (0..2).map(|number| service(number, length, differ)).collect();
     snapshot
 }
@@ -65,7 +65,7 @@ fn service(number: usize, length: usize, differ: Differ) -> Service {
         waste: 123.4,
         idle: vec![pod(4)],
         clients: (0..5).map(|number| of(number, length, differ)).collect(),
-        ..sample::orders()
+        ..test_fixtures::orders()
     }
 }
 

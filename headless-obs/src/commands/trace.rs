@@ -11,7 +11,7 @@ use super::text::{clean, fit_middle, full_name, width};
 use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
 use crate::config::values::ServiceFilter;
-use crate::expose::trace::{Connection, DnsAnswer, TraceEvent, What};
+use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
 use crate::handle::TraceReader;
 
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
@@ -155,9 +155,9 @@ fn of_connection(connection: &Connection) -> Vec<String> {
 mod tests {
     use super::super::test_names;
     use super::*;
-    use crate::expose::sample;
     use crate::expose::snapshot::Snapshot;
-    use crate::expose::trace::{ClientName, ServiceName};
+    use crate::expose::test_fixtures;
+    use crate::expose::trace_events::{ClientName, ServiceName};
     use crate::handle::fake;
     use crate::testing::golden;
 
@@ -165,7 +165,7 @@ mod tests {
 
     fn events() -> Vec<TraceEvent> {
         let event = |seconds, service: Option<&str>, what| TraceEvent {
-            time: sample::at(seconds),
+            time: test_fixtures::at(seconds),
             client: ClientName { namespace: "shop".into(), workload: "web".into() },
             service: service.map(|name| ServiceName { namespace: "shop".into(), name: name.into() }),
             what,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     async fn printed(service: Option<&str>, format: Output) -> String {
-        let engine = fake::engine(Snapshot { services: Vec::new(), ..sample::snapshot() }, events());
+        let engine = fake::engine(Snapshot { services: Vec::new(), ..test_fixtures::snapshot() }, events());
         let reader = engine.trace().await.unwrap();
         let service = service.map(|service| service.parse().unwrap());
         let printing = tokio::task::spawn_blocking(move || {
@@ -282,7 +282,7 @@ mod tests {
                 Ok(())
             }
         }
-        let engine = fake::engine(sample::snapshot(), events());
+        let engine = fake::engine(test_fixtures::snapshot(), events());
         let reader = engine.trace().await.unwrap();
         let printing =
             tokio::task::spawn_blocking(move || print(reader, None, Output::Json, ANY_WIDTH, Closed));

@@ -9,7 +9,7 @@ pub mod asked;
 pub mod values;
 
 use crate::client::exclude::Exclude;
-use crate::expose::metrics::governor;
+use crate::expose::metrics::cardinality;
 use crate::topology::learned::NameFilter;
 
 /// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
@@ -51,7 +51,7 @@ pub struct Observe {
     /// Diagnostics of the kernel programs in the log.
     pub kernel_log: bool,
     /// How many series a scrape may have.
-    pub series: governor::Config,
+    pub series: cardinality::Config,
     /// What to do about other observers of this machine.
     pub turn: Turn,
 }

@@ -18,7 +18,7 @@ use hickory_proto::op::{Header, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use super::wire::{self, Lately, Names, Owner, Wrong};
+use super::wire_format::{self, Lately, Names, Owner, Wrong};
 use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
 use crate::hash::HashMap;
 
@@ -136,8 +136,8 @@ struct Records {
 
 fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<QueryType, Wrong> {
     names.read_owner(decoder)?;
-    let kind = RecordType::from(wire::u16(decoder)?);
-    wire::u16(decoder)?; // The class: whatever it is, only records of class IN are used.
+    let kind = RecordType::from(wire_format::u16(decoder)?);
+    wire_format::u16(decoder)?; // The class: whatever it is, only records of class IN are used.
     let kind = match kind {
         RecordType::A => QueryType::A,
         RecordType::AAAA => QueryType::Aaaa,
@@ -189,10 +189,10 @@ fn read_record(
     keep: impl FnOnce(Owner, Data),
 ) -> Result<(), Wrong> {
     let owner = names.read_owner(decoder)?;
-    let kind = RecordType::from(wire::u16(decoder)?);
-    let class = wire::u16(decoder)?;
-    let ttl = wire::u32(decoder)?;
-    let length = usize::from(wire::u16(decoder)?);
+    let kind = RecordType::from(wire_format::u16(decoder)?);
+    let class = wire_format::u16(decoder)?;
+    let ttl = wire_format::u32(decoder)?;
+    let length = usize::from(wire_format::u16(decoder)?);
     if length > decoder.len() {
         return Err(Wrong::Cut);
     }
@@ -239,9 +239,9 @@ fn read_data(
         }
         RecordType::CNAME => Data::Alias(names.read(decoder)?),
         RecordType::SRV => {
-            wire::u16(decoder)?; // Priority.
-            wire::u16(decoder)?; // Weight.
-            let port = wire::u16(decoder)?;
+            wire_format::u16(decoder)?; // Priority.
+            wire_format::u16(decoder)?; // Weight.
+            let port = wire_format::u16(decoder)?;
             let target = names.read(decoder)?;
             Data::Target(SrvTarget { target, port, ttl, addresses: Vec::new() })
         }

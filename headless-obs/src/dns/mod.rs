@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub mod message;
-pub mod name;
-pub mod stream;
-mod wire;
+pub mod service_name;
+pub mod tcp_stream;
+mod wire_format;
 
 /// A domain name: lower case, labels joined by dots, no final dot; the root is the empty string.
 pub type Name = Arc<str>;

@@ -10,50 +10,50 @@ use std::time::Duration;
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 
-mod accounts;
-mod answers;
-mod conduct;
-mod connections;
-mod eyeballs;
-mod history;
+mod client_stats;
+mod connection_history;
+mod dns_stats;
+mod dns_timeouts;
+mod happy_eyeballs;
 mod ignore_list;
-mod messages;
-mod pending;
+mod on_dns;
+mod on_tcp;
+mod pending_connections;
+mod reconcile;
 mod report;
-mod tally;
-mod trace;
-mod unanswered;
+mod trace_events;
+mod unattributed;
 
-pub use answers::Transport;
+pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
 pub use report::KernelState;
 pub(crate) use report::natural;
 
+use crate::answer_cache::Evidence;
 use crate::attribution::{Outcome, Unattributed};
 use crate::client::exclude::Exclude;
-use crate::client::{Clients, text};
+use crate::client::{Clients, sanitize};
 use crate::dns;
 use crate::dns::message::{Decoder, Reject};
-use crate::dns::stream::Streams;
-use crate::evidence::Evidence;
-use crate::expose::metrics::governor::{self, Governor};
-use crate::expose::trace::TraceEvent;
+use crate::dns::tcp_stream::Streams;
+use crate::expose::metrics::cardinality::{self, Governor};
+use crate::expose::trace_events::TraceEvent;
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Fate, NOBODY};
 use crate::time::Time;
 use crate::topology::learned::Learner;
-use crate::topology::object::Change;
+use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
 
-use accounts::Accounts;
-use answers::Answers;
-use conduct::{Conducts, Dialler};
-use eyeballs::Winners;
-use history::Past;
+use client_stats::{Conducts, Dialler};
+use connection_history::Past;
+use dns_stats::Answers;
+use dns_timeouts::Silences;
+use happy_eyeballs::Winners;
 use ignore_list::IgnoreList;
-use pending::Pending;
-use tally::Tally;
-use unanswered::Silences;
+use pending_connections::Pending;
+use reconcile::Accounts;
+use unattributed::Tally;
 
 /// Limits and modes of the engine.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ pub struct Config {
     /// Limits of the client directory.
     pub clients: crate::client::Config,
     /// Limits of the answer cache.
-    pub evidence: crate::evidence::Config,
+    pub evidence: crate::answer_cache::Config,
     /// Limits of reassembly.
-    pub streams: dns::stream::Limits,
+    pub streams: dns::tcp_stream::Limits,
     /// The most cells in the ledger, approximately; a cell takes some 300 bytes.
     pub cells: usize,
     /// The most pairs of client and Service with statistics; a pair takes about 1 KiB.
@@ -85,7 +85,7 @@ pub struct Config {
     /// Clients that the spread excludes.
     pub exclude: Exclude,
     /// Limits of the series in a scrape.
-    pub series: governor::Config,
+    pub series: cardinality::Config,
     /// The daemon's own process, whose connections do not count; 0: none.
     pub own_process: u32,
 }
@@ -96,8 +96,8 @@ impl Default for Config {
             topology: crate::topology::Config::default(),
             learner: None,
             clients: crate::client::Config::default(),
-            evidence: crate::evidence::Config::default(),
-            streams: dns::stream::Limits::default(),
+            evidence: crate::answer_cache::Config::default(),
+            streams: dns::tcp_stream::Limits::default(),
             cells: 100_000,
             conducts: 16_384,
             ignored: 16_384,
@@ -106,7 +106,7 @@ impl Default for Config {
             stale_grace: Duration::from_secs(5),
             count_host: true,
             exclude: Exclude::default(),
-            series: governor::Config::default(),
+            series: cardinality::Config::default(),
             own_process: 0,
         }
     }
@@ -300,7 +300,7 @@ impl Engine {
 
     /// Takes the name of a client's program.
     pub fn program(&mut self, who: &Nameless, name: &[u8]) {
-        self.conducts.program(&who.0, &text::comm(name));
+        self.conducts.program(&who.0, &sanitize::comm(name));
     }
 
     /// Looks again at addresses whose owners changed.

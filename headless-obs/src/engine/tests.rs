@@ -21,18 +21,18 @@ use super::*;
 use crate::expose::snapshot::{
     Cause, Client as ClientRow, ClientAnswers, Counts, Service as ServiceRow, Snapshot, Spread, TopologyState,
 };
-use crate::topology::build::{ip, ready, slice};
-use crate::topology::object::{Slice, SliceEndpoint};
+use crate::topology::model::{Slice, SliceEndpoint};
+use crate::topology::test_builders::{ip, ready, slice};
 
-mod answers;
 mod balance;
-mod bounds;
-mod conduct;
-mod life;
+mod client_stats;
+mod dns_stats;
+mod expiry;
+mod limits;
 mod names;
 mod scrape;
 mod stale;
-mod trace;
+mod trace_events;
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";

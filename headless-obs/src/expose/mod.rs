@@ -1,13 +1,13 @@
 //! The data that the daemon shows: snapshot, metrics, events of a trace, findings of a check.
 
-pub mod check;
-mod conduct;
+mod client_stats;
+mod connection_history;
+pub mod doctor_check;
 pub mod histogram;
-mod history;
-mod judgement;
 pub mod metrics;
-mod part;
-#[cfg(test)]
-pub(crate) mod sample;
+mod node_status;
 pub mod snapshot;
-pub mod trace;
+#[cfg(test)]
+pub(crate) mod test_fixtures;
+pub mod trace_events;
+mod verdict;

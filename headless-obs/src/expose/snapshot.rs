@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::conduct::{
+pub use super::client_stats::{
     AnswerAge, ClientAnswers, OpenConnections, OtherPort, PortCounts, Responses, SelectionPattern,
     StaleTarget, Unanswered,
 };
+pub use super::connection_history::History;
 pub use super::histogram::Histogram;
-pub use super::history::History;
-pub use super::judgement::{Cause, Confidence, Verdict};
-pub use super::part::Part;
+pub use super::node_status::Part;
+pub use super::verdict::{Cause, Confidence, Verdict};
 
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";

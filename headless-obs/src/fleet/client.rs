@@ -1,7 +1,7 @@
 //! Merges one client workload, whose pods are spread over several nodes.
 
 use super::endpoint::Rows;
-use super::figures::{self, Row};
+use super::spread::{self, Row};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPort, PortCounts,
@@ -31,7 +31,7 @@ pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
     let figures: Vec<Row> = mature.into_iter().map(Row::from).collect();
-    [client.spread, client.selections, client.open, client.bytes] = figures::of(&figures);
+    [client.spread, client.selections, client.open, client.bytes] = spread::of(&figures);
 }
 
 /// The client with one row for each endpoint of the fleet. A reason for no verdict stays if it is about the node.

@@ -10,9 +10,9 @@
 
 mod client;
 mod endpoint;
-mod figures;
 mod quality;
 mod service;
+mod spread;
 mod sums;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::client;
 use super::endpoint::Rows;
-use super::figures::{self, Row};
+use super::spread::{self, Row};
 use super::sums::{add, add_counts, add_histogram};
 use crate::expose::snapshot::{Client, Dns, Endpoint, Service};
 use crate::spread::ratio;
@@ -47,7 +47,7 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
     }
     service.idle = idle(&service.endpoints, &service.clients);
     let mature: Vec<Row> = service.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
-    [service.spread, service.selections, service.open, service.bytes] = figures::of(&mature);
+    [service.spread, service.selections, service.open, service.bytes] = spread::of(&mature);
     let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
 }

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::expose::sample::{self, at, counts};
 use crate::expose::snapshot::{
     AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
     Quality, SCHEMA, TopologyState, Unanswered,
 };
+use crate::expose::test_fixtures::{self, at, counts};
 use crate::spread;
 
 const PODS: usize = 4;
@@ -72,7 +72,7 @@ fn client(workload: &str, made: &[u32; PODS]) -> Client {
         },
         answer_age: AnswerAge { within_ttl: total, buckets: counts([("1", total)]), ..AnswerAge::default() },
         convergence: Histogram { count: 1, sum: 0.5, zero: 0, buckets: [(-8, 1)].into() },
-        ..sample::client(workload, 0.0, endpoints)
+        ..test_fixtures::client(workload, 0.0, endpoints)
     }
 }
 
@@ -114,7 +114,7 @@ fn node(number: usize, view: &View) -> Snapshot {
             expected: clients.iter().map(|client| client.endpoints[pod].expected).sum(),
             counted_active: sum(pod, |own| own.counted_active),
             counted_bytes: sum(pod, |own| own.counted_bytes),
-            ..sample::endpoint(&format!("orders-{pod}"), "ready", sum(pod, |own| own.opened), 0)
+            ..test_fixtures::endpoint(&format!("orders-{pod}"), "ready", sum(pod, |own| own.opened), 0)
         }
     });
     let dns = Dns { answers: 3, listed: 9, listable: 10 + view.start.unsigned_abs(), ..Dns::default() };
@@ -230,7 +230,7 @@ proptest! {
 
 #[test]
 fn one_is_as_it_was_and_what_a_daemon_said_before_counts_once() {
-    let one = sample::snapshot();
+    let one = test_fixtures::snapshot();
     assert_eq!(merge(vec![one.clone()], Vec::new()), Ok(one.clone()));
     let mut before = one.clone();
     before.to = at(20);
@@ -244,7 +244,7 @@ fn one_is_as_it_was_and_what_a_daemon_said_before_counts_once() {
 
 #[test]
 fn twice_the_same_node_has_the_same_shares() {
-    let one = sample::snapshot();
+    let one = test_fixtures::snapshot();
     let both = merged(vec![one.clone(), Snapshot { node: "n2".into(), ..one.clone() }]);
     let (orders, before) = (&both.services[0], &one.services[0]);
     assert_eq!(orders.spread.connections, 2 * before.spread.connections);
@@ -266,14 +266,15 @@ fn twice_the_same_node_has_the_same_shares() {
 
 #[test]
 fn what_a_bad_node_saw_alone_is_not_judged() {
-    let mut bad = Snapshot { node: "n2".into(), ..sample::snapshot() };
+    let mut bad = Snapshot { node: "n2".into(), ..test_fixtures::snapshot() };
     bad.quality.topology.synced = false;
     bad.services.remove(0);
     for client in &mut bad.services[0].clients {
         (client.verdict, client.withheld) = (None, Some("not_in_sync".into()));
     }
     bad.services[0].clients[1].workload = "alone".into();
-    let both = merge(vec![sample::snapshot(), bad], vec![Part::missing("n3:9464", "refused")]).unwrap();
+    let both =
+        merge(vec![test_fixtures::snapshot(), bad], vec![Part::missing("n3:9464", "refused")]).unwrap();
     let sessions = &both.services[1];
     let withheld = |name: &str| {
         let client = sessions.clients.iter().find(|client| client.workload == name).unwrap();
@@ -289,13 +290,13 @@ fn what_a_bad_node_saw_alone_is_not_judged() {
 
 #[test]
 fn a_pod_that_came_back_under_its_name_has_two_rows() {
-    let mut one = sample::snapshot();
+    let mut one = test_fixtures::snapshot();
     let mut back = one.services[0].endpoints[3].clone();
     (back.state, back.addresses, back.opened, back.counted) = ("ready".into(), vec!["10.9.9.9".into()], 7, 7);
     one.services[0].endpoints[3].addresses = vec!["10.9.9.8".into()];
     one.services[0].endpoints.push(back);
     for client in &mut one.services[0].clients {
-        client.endpoints.push(sample::part("orders-3", 7, 0));
+        client.endpoints.push(test_fixtures::part("orders-3", 7, 0));
     }
     let both = merged(vec![one.clone(), Snapshot { node: "n2".into(), ..one }]);
     let rows: Vec<_> = both.services[0].endpoints.iter().map(|row| (row.pod.as_str(), row.opened)).collect();

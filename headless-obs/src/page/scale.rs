@@ -88,7 +88,7 @@ pub(super) fn chosen(endpoints: &[Endpoint], room: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample::{self, at, endpoint};
+    use crate::expose::test_fixtures::{self, at, endpoint};
 
     #[test]
     fn levels_cover_all_counts_once() {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn moments_are_placed_by_time() {
-        let axis = Axis::new(&sample::snapshot(), &History::default());
+        let axis = Axis::new(&test_fixtures::snapshot(), &History::default());
         assert_eq!(
             [-9, 0, 15, 30, 99].map(|seconds| axis.place(at(seconds))),
             [0.0, 0.0, 280.0, 560.0, 560.0]

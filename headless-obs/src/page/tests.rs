@@ -1,11 +1,11 @@
 //! The page of hand-made snapshots. tests/tests/page opens one in a browser.
 
 use super::*;
-use crate::expose::sample::{self, client, endpoint, part};
 use crate::expose::snapshot::{Counts, History, Part, Service};
+use crate::expose::test_fixtures::{self, client, endpoint, part};
 
 fn page() -> String {
-    render(&sample::snapshot(), Place::File)
+    render(&test_fixtures::snapshot(), Place::File)
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn it_needs_nothing_and_runs_nothing() {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     assert!(!page.contains("href=\"/"), "a file leads nowhere");
-    let live = render(&sample::snapshot(), Place::Daemon);
+    let live = render(&test_fixtures::snapshot(), Place::Daemon);
     for path in ["/metrics", "/api/v1/snapshot", "/readyz", "/healthz"] {
         assert!(live.contains(&format!("href=\"{path}\"")), "{path}");
     }
@@ -46,7 +46,7 @@ fn verdicts_come_with_evidence_and_fix_and_the_worst_service_first() {
 #[test]
 fn names_cannot_do_anything() {
     let evil = "</title></style><img src=x onerror=alert(1)>\"'&\u{202e}\u{1b}]0;x\u{7}";
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.node = evil.into();
     snapshot.nodes = vec![Part::missing(evil, evil)];
     snapshot.quality.events_lost = [(evil.to_owned(), 3)].into();
@@ -54,8 +54,11 @@ fn names_cannot_do_anything() {
     snapshot.quality.probes.insert(evil.into(), evil.into());
     snapshot.quality.topology.source = evil.into();
     let service = &mut snapshot.services[0];
-    service.history =
-        History { step_seconds: 1, from: sample::at(0), opened: [(evil.to_owned(), vec![1, 2])].into() };
+    service.history = History {
+        step_seconds: 1,
+        from: test_fixtures::at(0),
+        opened: [(evil.to_owned(), vec![1, 2])].into(),
+    };
     (service.namespace, service.name) = (evil.into(), evil.into());
     service.idle = vec![evil.into()];
     let bad: Counts = [(evil.to_owned(), 3)].into();
@@ -81,9 +84,9 @@ fn names_cannot_do_anything() {
 
 #[test]
 fn of_several_nodes_it_says_which_are_missing() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.node = "n1, n2".into();
-    snapshot.nodes = vec![Part::of(&sample::snapshot()), Part::missing("n3", "connection refused")];
+    snapshot.nodes = vec![Part::of(&test_fixtures::snapshot()), Part::missing("n3", "connection refused")];
     let page = render(&snapshot, Place::File);
     assert!(page.contains("<h1>Headless Services on nodes n1, n2</h1>"), "{page}");
     assert!(page.contains(
@@ -108,7 +111,7 @@ fn large(pods: u64, clients: usize) -> Service {
         clients: clients.collect(),
         history: History {
             step_seconds: 1,
-            from: sample::at(0),
+            from: test_fixtures::at(0),
             opened: (0..pods).map(|n| (name(n), vec![n + 1; History::BUCKETS])).collect(),
         },
         ..Service::default()
@@ -117,8 +120,9 @@ fn large(pods: u64, clients: usize) -> Service {
 
 #[test]
 fn what_does_not_fit_is_counted() {
-    let mut snapshot = sample::snapshot();
-    snapshot.services = (0..500).map(|n| Service { name: format!("s{n}"), ..sample::orders() }).collect();
+    let mut snapshot = test_fixtures::snapshot();
+    snapshot.services =
+        (0..500).map(|n| Service { name: format!("s{n}"), ..test_fixtures::orders() }).collect();
     snapshot.services.push(large(10_000, 2));
     snapshot.services.push(large(500, 500));
     let page = render(&snapshot, Place::File);
@@ -139,7 +143,7 @@ fn what_does_not_fit_is_counted() {
 
 #[test]
 fn nothing_is_a_page_too() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services.clear();
     assert!(render(&snapshot, Place::File).contains("No headless Service was seen"));
     snapshot.services = vec![Service { name: "quiet".into(), ..Service::default() }];

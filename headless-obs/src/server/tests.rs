@@ -5,8 +5,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::expose::sample;
 use crate::expose::snapshot::Snapshot;
+use crate::expose::test_fixtures;
 use crate::handle::{EngineHandle, Readiness, fake};
 
 struct Running {
@@ -41,11 +41,11 @@ async fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String)
 
 #[tokio::test]
 async fn serves_the_snapshot_and_its_metrics() {
-    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
 
     let (head, body) = get(server.address, "/api/v1/snapshot", "").await;
     assert!(head.starts_with("http/1.1 200") && head.contains("content-type: application/json"), "{head}");
-    assert_eq!(serde_json::from_str::<Snapshot>(&body).unwrap(), sample::snapshot());
+    assert_eq!(serde_json::from_str::<Snapshot>(&body).unwrap(), test_fixtures::snapshot());
 
     let open = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1\r\n";
     let (head, body) = get(server.address, "/metrics", open).await;
@@ -73,7 +73,7 @@ async fn serves_the_snapshot_and_its_metrics() {
 
 #[tokio::test]
 async fn a_head_has_no_body() {
-    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -84,7 +84,7 @@ async fn a_head_has_no_body() {
 
 #[tokio::test]
 async fn readiness_tells_what_is_missing() {
-    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
     assert!(get(server.address, "/readyz", "").await.0.starts_with("http/1.1 200"));
     server.readiness.block("topology", "no contact with its source");
     let (head, body) = get(server.address, "/readyz", "").await;
@@ -115,7 +115,7 @@ async fn a_stuck_engine_is_answered_for_in_time() {
 
 #[tokio::test]
 async fn garbage_costs_nobody_anything() {
-    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
     for garbage in [&b"\x16\x03\x01\x00\xff\r\n\r\n"[..], b"GET / HTTP/9\r\n\r\n", &[b'A'; 40_000]] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         // The server may close the connection in the middle of it.
@@ -128,7 +128,7 @@ async fn garbage_costs_nobody_anything() {
 
 #[tokio::test]
 async fn more_connections_than_slots_wait_and_stop_ends_them() {
-    let server = start(fake::engine(sample::snapshot(), Vec::new())).await;
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
     let mut idle = Vec::new();
     for _ in 0..CONNECTIONS {
         idle.push(TcpStream::connect(server.address).await.unwrap());

@@ -15,7 +15,7 @@ use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{mesh, workload};
-use crate::topology::object::{
+use crate::topology::model::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::lookout::Lookout;
 use super::Update;
 use super::manifest::{Flaw, Format, Manifest};
-use crate::topology::object::Change;
+use crate::topology::model::Change;
 
 mod lookout;
 

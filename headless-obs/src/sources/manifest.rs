@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::convert::{self, Invalid};
-use crate::topology::object::{Change, Kind, Object, ObjectKey, Slice};
+use crate::topology::model::{Change, Kind, Object, ObjectKey, Slice};
 
 /// The format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

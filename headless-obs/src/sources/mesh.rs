@@ -15,7 +15,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::topology::object::Proxies;
+use crate::topology::model::Proxies;
 
 /// Names of the proxies' containers.
 const SIDECARS: [&str; 2] = ["istio-proxy", "linkerd-proxy"];

@@ -4,7 +4,7 @@
 //! `kubernetes::Kubernetes::watch`. [`convert`] turns objects of the Kubernetes API into the topology's own, whatever
 //! the source.
 
-use crate::topology::object::Change;
+use crate::topology::model::Change;
 
 pub mod convert;
 #[cfg(feature = "shell")]

@@ -166,13 +166,13 @@ fn what_random_choice_would_show_is_known() {
     for (choices, endpoints, expected) in
         [(3, 3, 1.89), (6, 3, 1.62), (10, 5, 1.87), (20, 10, 2.2), (100, 10, 1.51), (1000, 10, 1.156)]
     {
-        let got = chance::peak_to_mean(choices, endpoints);
+        let got = expected_by_chance::peak_to_mean(choices, endpoints);
         assert!((got / expected - 1.0).abs() < 0.01, "{choices} among {endpoints}: {got} for {expected}");
     }
     for (choices, endpoints, expected) in
         [(3.0, 3.0, 0.70), (6.0, 3.0, 0.91), (10.0, 5.0, 0.89), (20.0, 10.0, 0.88)]
     {
-        let got = chance::coverage(choices, endpoints);
+        let got = expected_by_chance::coverage(choices, endpoints);
         assert!((got - expected).abs() < 0.006, "{choices} among {endpoints}: {got} for {expected}");
     }
 }
@@ -193,7 +193,7 @@ fn the_expected_peak_of_few_choices_is_exact() {
                 })
                 .sum();
             let expected = real(peaks * endpoints) / real(cases * u64::from(choices));
-            let got = chance::peak_to_mean(choices.into(), endpoints);
+            let got = expected_by_chance::peak_to_mean(choices.into(), endpoints);
             assert!(close(got, expected), "{choices} among {endpoints}: {got} for {expected}");
         }
     }
@@ -215,7 +215,7 @@ fn the_expected_peak_is_that_of_simulated_choices() {
                 peaks += counts.into_iter().max().unwrap();
             }
             let expected = real(peaks * endpoints) / real(rounds * choices);
-            let got = chance::peak_to_mean(choices, endpoints);
+            let got = expected_by_chance::peak_to_mean(choices, endpoints);
             assert!(
                 (got / expected - 1.0).abs() < 0.025,
                 "{choices} among {endpoints}: {got} for {expected}"

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::EndpointRef;
-use super::object::PodRef;
+use super::model::PodRef;
 use crate::time::Time;
 
 /// The state of an endpoint in its Service.

@@ -23,26 +23,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-mod book;
+mod address_index;
 pub mod endpoint;
 pub mod glob;
-mod index;
 pub mod learned;
-mod names;
-pub mod object;
+mod lookup;
+pub mod model;
 mod pods;
-mod query;
 pub mod service;
+mod store;
+mod string_interner;
 
 #[cfg(test)]
-pub(crate) mod build;
+pub(crate) mod test_builders;
 #[cfg(test)]
 mod tests;
 
 pub use endpoint::{Endpoint, Standing, State};
-pub use index::Topology;
-pub use query::Match;
+pub use lookup::Match;
 pub use service::ServiceState;
+pub use store::Topology;
 
 /// A Service, for the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

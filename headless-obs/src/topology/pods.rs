@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::object::{ObjectKey, Pod};
+use super::model::{ObjectKey, Pod};
 use crate::hash::HashMap;
 use crate::time::Time;
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::Book;
+use super::address_index::Book;
 use super::endpoint::{Endpoint, Part, State};
-use super::object::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
+use super::model::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
 use super::{EndpointId, EndpointRef, ServiceId};
 use crate::hash::HashMap;
 use crate::time::Time;

@@ -15,29 +15,29 @@
 //! Confidence: *high* if cause and effect are both visible and no other explanation is known; *medium* if chance is
 //! ruled out and another cause could look the same; *low* if there are few figures.
 
-mod answers;
-mod chance;
-mod failing;
-mod fix;
-mod narrow;
-mod old;
-mod plain;
-mod ports;
-mod renewal;
+mod context;
+mod dns_answers;
+mod evenness;
+mod expired_answer;
+mod failing_endpoint;
 #[cfg(test)]
-mod sample;
-mod scene;
+mod false_alarm_tests;
+mod format;
+mod never_re_resolved;
+mod pinned;
+mod port_mismatch;
+mod remedies;
+mod significance;
+mod stale_endpoint;
 #[cfg(test)]
-mod simulation;
-mod stale;
+mod test_fixtures;
 #[cfg(test)]
 mod tests;
 mod withheld;
-mod words;
 
 use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
 
-pub use scene::{Scene, Seen};
+pub use context::{Scene, Seen};
 pub use withheld::Withheld;
 
 /// A rule: a verdict if its cause is visible.
@@ -45,27 +45,27 @@ type Rule = fn(&Scene<'_>) -> Option<Verdict>;
 
 /// Wrong targets, whatever the resolution.
 const WRONG: [Rule; 6] = [
-    ports::port_mismatch,
-    stale::ip_reused,
-    stale::dials_not_ready,
-    stale::dns_stale,
-    stale::stale_cache,
-    failing::failing_endpoint,
+    port_mismatch::port_mismatch,
+    stale_endpoint::ip_reused,
+    stale_endpoint::dials_not_ready,
+    stale_endpoint::dns_stale,
+    stale_endpoint::stale_cache,
+    failing_endpoint::failing_endpoint,
 ];
 
 /// The spread of connections by the Service's name.
 const SPREAD: [Rule; 11] = [
-    answers::dns_incomplete,
-    old::old_answers,
-    answers::truncated_answer,
-    renewal::never_re_resolved,
-    answers::address_sort,
-    answers::client_cap,
-    answers::answer_order,
-    narrow::pinned,
-    narrow::subset,
-    plain::even,
-    plain::too_few,
+    dns_answers::dns_incomplete,
+    expired_answer::old_answers,
+    dns_answers::truncated_answer,
+    never_re_resolved::never_re_resolved,
+    dns_answers::address_sort,
+    dns_answers::client_cap,
+    dns_answers::answer_order,
+    pinned::pinned,
+    pinned::subset,
+    evenness::even,
+    evenness::too_few,
 ];
 
 /// The verdict on one client of one Service.
@@ -83,7 +83,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unsuited(scene) {
         return Err(reason);
     }
-    Ok(SPREAD.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| plain::unexplained(scene)))
+    Ok(SPREAD.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| evenness::unexplained(scene)))
 }
 
 /// Judges every client of every Service again.
@@ -109,13 +109,13 @@ pub fn judge_all(snapshot: &mut Snapshot) {
 /// What to change about a cause, as far as the client's program is known.
 #[must_use]
 pub fn advice(cause: Cause, client: &Client) -> Option<String> {
-    fix::of(cause, client)
+    remedies::of(cause, client)
 }
 
 /// The spread in one line, for evidence.
 #[must_use]
 pub fn figures(spread: &Spread, what: &str) -> String {
-    plain::figures(spread, what)
+    evenness::figures(spread, what)
 }
 
 /// The page that describes a cause.

@@ -1,9 +1,9 @@
 //! Whole scenes: which rule decides, when there is no verdict, and that every cause has its page.
 
-use super::sample::Facts;
+use super::test_fixtures::Facts;
 use super::*;
-use crate::expose::sample::{at, counts, snapshot};
 use crate::expose::snapshot::{OtherPort, StaleTarget};
+use crate::expose::test_fixtures::{at, counts, snapshot};
 
 fn cause(facts: &Facts) -> Result<Cause, &'static str> {
     judge(&facts.scene()).map(|verdict| verdict.cause).map_err(Withheld::as_str)

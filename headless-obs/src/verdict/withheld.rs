@@ -1,7 +1,7 @@
 //! Why there is no verdict. A verdict on half the facts is worse than none.
 
-use super::renewal;
-use super::scene::Scene;
+use super::context::Scene;
+use super::never_re_resolved;
 use crate::expose::snapshot::Counts;
 
 /// Why there is no verdict.
@@ -92,7 +92,7 @@ pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
         Some(Withheld::NoDns)
     } else if resolution.get("hostname").is_some_and(|count| *count > 0) {
         Some(Withheld::ByHostname)
-    } else if scene.client.answers.count == 0 && renewal::never_re_resolved(scene).is_none() {
+    } else if scene.client.answers.count == 0 && never_re_resolved::never_re_resolved(scene).is_none() {
         Some(Withheld::StartedAfter)
     } else {
         None

@@ -181,7 +181,7 @@ pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
 
     #[test]
     fn every_cause_has_words_of_its_own() {
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_client_with_the_most_connections_concerned_comes_first() {
-        let mut orders = sample::orders();
+        let mut orders = test_fixtures::orders();
         let names = |service: &Service| {
             wrong_clients(service).iter().map(|(c, _, n)| (c.workload.clone(), *n)).collect::<Vec<_>>()
         };
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn idle_endpoints_are_named() {
-        let mut orders = sample::orders();
+        let mut orders = test_fixtures::orders();
         assert_eq!(idle_in_words(&orders).unwrap(), "1 of 3 endpoints gets no connections: orders-2");
         orders.idle = ["a", "b", "c", "d"].map(Into::into).into();
         assert_eq!(idle_in_words(&orders).unwrap(), "4 of 3 endpoints get no connections: a, b, c, …");

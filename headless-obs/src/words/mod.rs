@@ -103,7 +103,7 @@ pub(crate) fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample::counts;
+    use crate::expose::test_fixtures::counts;
 
     #[test]
     fn names_cannot_do_anything_to_a_terminal() {

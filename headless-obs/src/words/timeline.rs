@@ -148,11 +148,11 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample::{self, at};
+    use crate::expose::test_fixtures::{self, at};
 
     #[test]
     fn moments_are_in_order_of_time() {
-        let moments = moments(at(0), &sample::orders());
+        let moments = moments(at(0), &test_fixtures::orders());
         assert!(moments.is_sorted_by_key(|moment| moment.at));
         let has = |what, pod: Option<&str>, client: Option<&str>, seconds| {
             let found = moments.iter().filter(|moment| {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_matters_least_is_left_out() {
-        let mut orders = sample::orders();
+        let mut orders = test_fixtures::orders();
         let old = |i: i64| Endpoint { ready_since: Some(at(-9_000 - i)), ..orders.endpoints[0].clone() };
         orders.endpoints = (0..100).map(old).collect();
         orders.endpoints[50].ready_since = Some(at(20));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 
 use headless_obs::dns::message::{Reject, decode};
-use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams};
+use headless_obs::dns::tcp_stream::{Limits, Segment, StreamKey, StreamStats, Streams};
 use headless_obs::engine::{self, Engine, KernelState};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;

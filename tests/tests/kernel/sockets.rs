@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::thread;
 use std::time::Duration;
 
-use headless_obs::dns::stream::{Limits, Segment, StreamKey, StreamStats, Streams};
+use headless_obs::dns::tcp_stream::{Limits, Segment, StreamKey, StreamStats, Streams};
 use headless_obs::time::Time;
 use headless_obs_ebpf::ring_record::{DNS_MAX, DnsRecord};
 use socket2::SockRef;

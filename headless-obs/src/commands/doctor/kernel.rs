@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::config::TcpHook;
-use crate::expose::check::Check;
+use crate::expose::doctor_check::Check;
 use crate::probe::{CgroupView, missing_capabilities};
 
 /// Types of the running kernel.
@@ -143,7 +143,7 @@ fn has_filesystem(filesystems: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::check::Status::{self, Fail, Ok, Warn};
+    use crate::expose::doctor_check::Status::{self, Fail, Ok, Warn};
 
     const SYSTEMS: &str = "nodev\ttracefs\nnodev\tcgroup2\n\text4\n";
 

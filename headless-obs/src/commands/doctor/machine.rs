@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::kernel::parse_version;
 use crate::config::Topology;
-use crate::expose::check::Check;
+use crate::expose::doctor_check::Check;
 
 /// The type number of a cgroup2 file system (`CGROUP2_SUPER_MAGIC`).
 const CGROUP2: u64 = 0x6367_7270;
@@ -119,7 +119,7 @@ fn leads_to_pods(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::check::Status;
+    use crate::expose::doctor_check::Status;
 
     #[test]
     fn ports() {

@@ -11,7 +11,7 @@ use super::table::{Look, Paint, paint};
 use super::text::{clean, width, wrap};
 use crate::cli::{DoctorArgs, Output};
 use crate::config::{Observe, Topology};
-use crate::expose::check::{Check, Status};
+use crate::expose::doctor_check::{Check, Status};
 use crate::probe;
 use crate::sources::kubernetes;
 

@@ -59,11 +59,11 @@ fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
 
     #[test]
     fn the_json_is_of_one_service() {
-        let mut snapshot = sample::snapshot();
+        let mut snapshot = test_fixtures::snapshot();
         let error = explanation(&snapshot).unwrap_err().to_string();
         assert!(error.ends_with("give one of them: shop/orders, shop/sessions"), "{error}");
         snapshot.services.truncate(1);

@@ -166,29 +166,32 @@ fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Lo
 mod tests {
     use super::super::super::test_names;
     use super::*;
-    use crate::expose::sample;
+    use crate::expose::test_fixtures;
     use crate::testing::golden;
 
     const PLAIN_80: Look = Look { width: 80, colours: false };
 
     fn explained(service: Service) -> String {
-        let snapshot = sample::snapshot();
+        let snapshot = test_fixtures::snapshot();
         render(&snapshot, &service, PLAIN_80)
     }
 
     #[test]
     fn an_explanation() {
         let narrow = Look { width: 60, colours: false };
-        golden("explain-60.txt", &render(&sample::snapshot(), &sample::orders(), narrow));
-        golden("explain-80.txt", &explained(sample::orders()));
+        golden("explain-60.txt", &render(&test_fixtures::snapshot(), &test_fixtures::orders(), narrow));
+        golden("explain-80.txt", &explained(test_fixtures::orders()));
         let look = Look { width: 120, colours: false };
-        golden("explain-120.txt", &render(&sample::snapshot(), &sample::snapshot().services[1], look));
+        golden(
+            "explain-120.txt",
+            &render(&test_fixtures::snapshot(), &test_fixtures::snapshot().services[1], look),
+        );
     }
 
     #[test]
     fn the_headline_is_the_worst_that_can_be_said() {
         let of = |change: fn(&mut Service)| {
-            let mut service = sample::snapshot().services.remove(1);
+            let mut service = test_fixtures::snapshot().services.remove(1);
             change(&mut service);
             headline(&service).0
         };
@@ -201,7 +204,7 @@ mod tests {
         };
         assert!(of(|_| {}).contains("nothing is wrong"));
         assert!(of(|service| service.clients.clear()).contains("no client connected"));
-        let mut service = sample::snapshot().services.remove(1);
+        let mut service = test_fixtures::snapshot().services.remove(1);
         cause(&mut service, Cause::Pinned);
         assert!(
             headline(&service).0.contains("shop/web keeps its connections at one endpoint"),
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn without_a_verdict_the_reason_is_said() {
-        let mut orders = sample::orders();
+        let mut orders = test_fixtures::orders();
         for (client, reason) in orders.clients.iter_mut().zip(["no_dns", "\u{1b}[31mnew"]) {
             client.verdict = None;
             client.withheld = Some(reason.into());
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn lines_fit_whatever_the_names_are() {
-        let mut orders = sample::orders();
+        let mut orders = test_fixtures::orders();
         let long = "a-very-long-name-\u{1b}[31m\u{202e}日本".repeat(9);
         orders.clients[0].workload = long.clone();
         orders.clients[1].verdict.as_mut().unwrap().evidence.push(long.clone());

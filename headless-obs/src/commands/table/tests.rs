@@ -2,8 +2,8 @@
 
 use super::super::test_names;
 use super::*;
-use crate::expose::sample::{self, client, counts, endpoint, part};
 use crate::expose::snapshot::{Cause, Counts, MapFill, Refusal, Spread, TopologyState};
+use crate::expose::test_fixtures::{self, client, counts, endpoint, part};
 use crate::testing::golden;
 
 const PLAIN_60: Look = Look { width: 60, colours: false };
@@ -12,16 +12,16 @@ const PLAIN_120: Look = Look { width: 120, colours: false };
 
 #[test]
 fn a_report() {
-    golden("report-60.txt", &render(&sample::snapshot(), PLAIN_60));
-    golden("report-80.txt", &render(&sample::snapshot(), PLAIN_80));
-    golden("report-120.txt", &render(&sample::snapshot(), PLAIN_120));
+    golden("report-60.txt", &render(&test_fixtures::snapshot(), PLAIN_60));
+    golden("report-80.txt", &render(&test_fixtures::snapshot(), PLAIN_80));
+    golden("report-120.txt", &render(&test_fixtures::snapshot(), PLAIN_120));
 }
 
 #[test]
 fn colours() {
-    let text = render(&sample::snapshot(), Look { width: 80, colours: true });
+    let text = render(&test_fixtures::snapshot(), Look { width: 80, colours: true });
     golden("report-colours.txt", &text.replace('\u{1b}', "ESC"));
-    assert_eq!(without_colours(&text), render(&sample::snapshot(), PLAIN_80));
+    assert_eq!(without_colours(&text), render(&test_fixtures::snapshot(), PLAIN_80));
 }
 
 /// Takes out what `ESC [ … m` says, and the blanks that were painted before a line's end.
@@ -34,7 +34,7 @@ fn without_colours(text: &str) -> String {
 
 #[test]
 fn nothing_seen_says_why_that_may_be() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services.clear();
     snapshot.quality.probes.insert("dns".into(), "none".into());
     snapshot.quality.topology.synced = false;
@@ -43,11 +43,11 @@ fn nothing_seen_says_why_that_may_be() {
 
 #[test]
 fn a_topology_that_is_old_or_incomplete() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services.truncate(1);
     snapshot.quality.topology = TopologyState {
         source: "kubernetes".into(),
-        stale_since: Some(sample::at(-90)),
+        stale_since: Some(test_fixtures::at(-90)),
         refused: vec![
             Refusal {
                 verb: "watch".into(),
@@ -70,7 +70,7 @@ fn a_topology_that_is_old_or_incomplete() {
 
 #[test]
 fn services_without_connections() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services.truncate(1);
     let service = &mut snapshot.services[0];
     service.endpoints = vec![endpoint("orders-0", "ready", 0, 0), endpoint("orders-1", "not_ready", 0, 0)];
@@ -87,7 +87,7 @@ fn services_without_connections() {
 
 #[test]
 fn losses_are_called_what_they_are() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.quality.events_lost = counts([("ring_full", 1_200)]);
     snapshot.quality.reconciled = 1_200;
     snapshot.quality.reconciled_share = 0.012;
@@ -110,7 +110,7 @@ fn losses_are_called_what_they_are() {
 
 #[test]
 fn many_pods_are_summed_up() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services.truncate(1);
     let opened = |i: u64| if i < 100 { 0 } else { i };
     let pods = 0..1_000;
@@ -128,7 +128,7 @@ fn many_pods_are_summed_up() {
 
 #[test]
 fn lines_fit_whatever_the_names_are() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     let long = "a-very-long-name-\u{1b}[31m\u{202e}日本".repeat(9);
     let service = &mut snapshot.services[0];
     service.namespace = long.clone();
@@ -153,8 +153,8 @@ fn lines_fit_whatever_the_names_are() {
 
 #[test]
 fn what_is_wrong_is_listed_by_waste() {
-    let mut snapshot = sample::snapshot();
-    let mut worse = sample::orders();
+    let mut snapshot = test_fixtures::snapshot();
+    let mut worse = test_fixtures::orders();
     (worse.name, worse.waste) = ("carts".into(), 99.0);
     worse.clients[0].excluded = Some("host".into());
     snapshot.services.push(worse);
@@ -172,11 +172,11 @@ fn what_is_wrong_is_listed_by_waste() {
 
 #[test]
 fn clients_have_a_verdict_or_the_reason_why_not() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     let clients = &mut snapshot.services[0].clients;
     clients[0].verdict = None;
     clients[0].withheld = Some("not_in_sync".into());
-    clients[1].verdict = Some(sample::verdict(Cause::TooFew, &[], None));
+    clients[1].verdict = Some(test_fixtures::verdict(Cause::TooFew, &[], None));
     clients[1].verdict.as_mut().unwrap().needed = Some(12);
     let text = render(&snapshot, PLAIN_120);
     assert!(text.contains("(not_in_sync)") && text.contains("too_few (12 more)"), "{text}");

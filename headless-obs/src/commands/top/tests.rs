@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::super::test_names;
 use super::model::{After, Model, Pane, Sort};
 use super::*;
-use crate::expose::sample;
+use crate::expose::test_fixtures;
 use crate::testing::golden;
 
 fn drawn(model: &Model, width: u16, height: u16) -> String {
@@ -28,12 +28,12 @@ fn drawn(model: &Model, width: u16, height: u16) -> String {
 /// Two snapshots, 10 s apart: 100 connections to orders-0 in between.
 fn model() -> Model {
     let mut model = Model::new("this machine".into());
-    let mut before = sample::snapshot();
-    before.to = sample::at(20);
+    let mut before = test_fixtures::snapshot();
+    before.to = test_fixtures::at(20);
     before.services[0].endpoints[0].opened -= 100;
     before.services[0].clients[0].opened -= 100;
     model.update(before);
-    model.update(sample::snapshot());
+    model.update(test_fixtures::snapshot());
     model
 }
 
@@ -56,7 +56,7 @@ fn selection_stays_with_its_service_when_the_order_changes() {
     assert!(drawn(&model, 80, 30).contains("Endpoints of shop/sessions"));
     press(&mut model, &[KeyCode::Down]);
     assert_eq!(model.selected(), 1, "there is no third");
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services[1].spread.peak_to_mean = 3.0;
     snapshot.services[1].spread.connections = 10_000;
     model.update(snapshot);
@@ -75,7 +75,7 @@ fn keys() {
     assert!(!text.contains("orders-1") && text.contains("orders-2"), "scrolled: {text}");
 
     press(&mut model, &[KeyCode::Char('p')]);
-    let mut newer = sample::snapshot();
+    let mut newer = test_fixtures::snapshot();
     newer.node = "other".into();
     model.update(newer);
     let text = drawn(&model, 80, 30);
@@ -94,7 +94,7 @@ fn what_cannot_be_asked_is_said_and_the_old_picture_stays() {
     model.fail("refused \u{1b}[2J".into());
     let text = drawn(&model, 80, 30);
     assert!(text.contains("refused") && text.contains("orders-0") && !text.contains('\u{1b}'), "{text}");
-    model.update(sample::snapshot());
+    model.update(test_fixtures::snapshot());
     assert!(!drawn(&model, 80, 30).contains("refused"));
 }
 

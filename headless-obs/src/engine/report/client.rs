@@ -1,11 +1,11 @@
 //! The figures of one client workload of a Service.
 
-use super::cells::{answer_position, failures, nonzero, ports, resolutions, stale};
-use super::held::{self, HeldRow};
-use super::{CellRow, Cells, Moment, Order, Who, figures};
+use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
+use super::open_connections::{self, HeldRow};
+use super::{CellRow, Cells, Moment, Order, Who, spread};
 use crate::attribution::{Stale, taken_over};
 use crate::engine::Engine;
-use crate::engine::conduct::{Facts, Totals};
+use crate::engine::client_stats::{Facts, Totals};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, SelectionPattern,
     StaleTarget,
@@ -56,7 +56,7 @@ impl Engine {
             .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), told))
             .collect();
         let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
-        let figures = figures::of(cells, order, exposure);
+        let figures = spread::of(cells, order, exposure);
         let totals = facts.and_then(Facts::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -91,7 +91,7 @@ impl Engine {
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
             selection_pattern: facts.map_or_else(SelectionPattern::default, Facts::choice),
             answer_age: totals.map_or_else(AnswerAge::default, Totals::answer_age),
-            open_connections: held::of(held, moment.now),
+            open_connections: open_connections::of(held, moment.now),
             stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
             other_ports: totals.map_or_else(Vec::new, |totals| other_ports(totals, state)),
             verdict: None,
@@ -125,7 +125,7 @@ impl Engine {
         let seconds = |from: Option<Time>, to: Option<Time>| {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
-        let (counted_active, counted_bytes) = figures::held_and_moved(own.iter().copied());
+        let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied());
         let expected = endpoint.ready_since().zip(facts).filter(|_| row.mature);
         ClientEndpoint {
             expected: expected.map_or(0.0, |(since, facts)| facts.exposure(since)),

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-mod cells;
+mod aggregate;
 mod client;
-mod figures;
-mod held;
+mod open_connections;
 mod quality;
 mod scrape;
+mod spread;
 
 use super::Engine;
-use super::conduct::Facts;
+use super::client_stats::Facts;
 use crate::client::WorkloadId;
-use crate::expose::metrics::governor::ClientLabels;
+use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey};
@@ -23,9 +23,9 @@ use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
 use crate::verdict;
 
-use cells::{dns, failures, stale};
-use figures::idle;
-use held::Holders;
+use aggregate::{dns, failures, stale};
+use open_connections::Holders;
+use spread::idle;
 
 /// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ impl Engine {
             seconds: kernel.to.since(kernel.began).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
-        Sources { cells, conducts, held: held::by_service(&self.accounts), moment }
+        Sources { cells, conducts, held: open_connections::by_service(&self.accounts), moment }
     }
 
     fn service(&self, state: &ServiceState, sources: &mut Sources<'_>, view: View) -> Service {
@@ -211,7 +211,7 @@ impl Engine {
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let figures = figures::of(&counted, &order, exposure);
+        let figures = spread::of(&counted, &order, exposure);
         let totals = || conducts.values().filter_map(Facts::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
         let mut facts: HashMap<Who, Facts<'_>> = HashMap::default();
@@ -298,7 +298,7 @@ impl Engine {
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
         let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
-        let (counted_active, counted_bytes) = figures::held_and_moved(included);
+        let (counted_active, counted_bytes) = spread::held_and_moved(included);
         Endpoint {
             expected: 0.0,
             counted_active,

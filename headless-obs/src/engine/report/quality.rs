@@ -1,11 +1,11 @@
 //! How much of the truth a snapshot shows.
 
 use super::KernelState;
-use super::cells::nonzero;
+use super::aggregate::nonzero;
 use crate::dns::message::Reject;
 use crate::engine::Engine;
 use crate::expose::snapshot::{Counts, MapFill, Quality, TopologyState};
-use crate::meaning::Resolution;
+use crate::service_resolution::Resolution;
 use crate::spread::ratio;
 
 /// Kernel counters that are no losses.

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::{CellRow, KernelState, Sources, View, Who};
 use crate::engine::Engine;
-use crate::engine::conduct::Facts;
+use crate::engine::client_stats::Facts;
 use crate::expose::metrics::Scrape;
-use crate::expose::metrics::governor::{ClientLabels, Detail, Load};
+use crate::expose::metrics::cardinality::{ClientLabels, Detail, Load};
 use crate::expose::snapshot::Unanswered;
 use crate::hash::HashSet;
-use crate::meaning::Resolution;
+use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::verdict;

@@ -1,7 +1,7 @@
 //! The Service of a connection, by the client's answers.
 
 use super::*;
-use crate::topology::build::bare;
+use crate::topology::test_builders::bare;
 
 #[test]
 fn connections_by_the_services_name_count_in_its_spread() {
@@ -165,7 +165,7 @@ fn the_cgroup_tells_clients_apart_that_share_an_address() {
 #[test]
 fn a_client_pod_has_its_workloads_name_and_all_its_containers_share_what_one_was_told() {
     let mut world = World::new([orders(&pods(1))]);
-    world.apply(crate::topology::build::pod("front", "web-7f9-x", &["10.9.0.1", "10.9.0.2"]));
+    world.apply(crate::topology::test_builders::pod("front", "web-7f9-x", &["10.9.0.1", "10.9.0.2"]));
     world.resolve(1, ORDERS, &["10.0.0.1"]);
     world.connect(2, "10.0.0.1");
     let client = &world.service("orders").clients[0];

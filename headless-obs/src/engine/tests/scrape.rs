@@ -1,10 +1,10 @@
 //! The input of series: Services with clients on this node, counts of forgotten endpoints, and folding.
 
 use super::*;
-use crate::expose::metrics::governor::{ClientLabels, Config as Limits, Detail};
+use crate::expose::metrics::cardinality::{ClientLabels, Config as Limits, Detail};
 use crate::expose::metrics::{Format, Scrape, encode};
 use crate::expose::snapshot::ClientEndpoint;
-use crate::topology::build::pod;
+use crate::topology::test_builders::pod;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -67,7 +67,7 @@ fn clients_ports_bytes_and_answers_are_told_apart() {
     let mut world = World::new([orders(&pods(1)).ports(&[PORT, 9090])]);
     for (name, address) in [("web-1", "10.9.0.1"), ("cron-1", "10.9.0.2")] {
         let workload: &str = name.split('-').next().unwrap();
-        world.apply(crate::topology::object::Pod {
+        world.apply(crate::topology::model::Pod {
             workload: workload.into(),
             ..pod("shop", name, &[address])
         });
@@ -298,7 +298,7 @@ fn ten_thousand_endpoints_and_five_hundred_clients_stay_within_the_limits() {
 impl World {
     /// Pods of `orders` that have connections, by the books themselves.
     fn rows_of_largest(&self) -> Vec<(String, u64)> {
-        let key = crate::topology::build::service_key("shop", "orders");
+        let key = crate::topology::test_builders::service_key("shop", "orders");
         let state = self.engine.topology.service(&key).unwrap();
         let mut opened: BTreeMap<String, u64> = BTreeMap::new();
         for (key, cell) in self.engine.accounts.ledger.cells() {

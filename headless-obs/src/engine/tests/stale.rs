@@ -1,7 +1,7 @@
 //! Endpoints that left, came back, or that the topology learns later than the client.
 
 use super::*;
-use crate::topology::build::{terminating, unready};
+use crate::topology::test_builders::{terminating, unready};
 
 fn stale(world: &World, kind: &str) -> u64 {
     world.service("orders").stale[kind]
@@ -41,7 +41,7 @@ fn connections_to_what_serves_no_more_are_counted_by_kind() {
 #[test]
 fn a_published_pod_that_is_not_ready_is_an_endpoint_and_stale() {
     let mut world = World::new([orders(&[unready("p-0", "10.0.0.1"), ready("p-1", "10.0.0.2")])]);
-    world.apply(crate::topology::build::service("shop", "orders").publish_not_ready());
+    world.apply(crate::topology::test_builders::service("shop", "orders").publish_not_ready());
     world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
     world.connect(1, "10.0.0.1");
     world.connect(1, "10.0.0.2");

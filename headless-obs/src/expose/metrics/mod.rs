@@ -8,18 +8,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-mod bounds;
-#[cfg(test)]
-mod document;
-mod format;
-pub mod governor;
+pub mod cardinality;
+mod content_type;
+mod histogram_bounds;
 mod protobuf;
 mod scrape;
 pub mod series;
 pub mod table;
-mod text;
+mod text_format;
 
-pub use format::Format;
+pub use content_type::Format;
 pub use scrape::Scrape;
 
 use series::{Row, Series};
@@ -29,8 +27,8 @@ use table::{METRICS, Metric};
 pub fn encode(scrape: Arc<Scrape>, format: Format) -> Result<Vec<u8>, fmt::Error> {
     match format {
         Format::Protobuf => Ok(protobuf::encode(&scrape)),
-        Format::OpenMetrics => text::openmetrics(scrape).map(String::into_bytes),
-        Format::Plain => text::plain(scrape).map(String::into_bytes),
+        Format::OpenMetrics => text_format::openmetrics(scrape).map(String::into_bytes),
+        Format::Plain => text_format::plain(scrape).map(String::into_bytes),
     }
 }
 

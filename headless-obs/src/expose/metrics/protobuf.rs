@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use prost::Message;
 
-use super::bounds::cumulative;
+use super::histogram_bounds::cumulative;
 use super::series::{Row, Value};
 use super::table::{Kind, Metric};
 use super::{Family, Scrape, gather};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::governor::{Detail, Notice, Plan};
+use super::cardinality::{Detail, Notice, Plan};
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Service, Snapshot};
 
 /// The input of the series.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 
-use super::governor::{Detail, Plan};
+use super::cardinality::{Detail, Plan};
 use super::protobuf::MetricFamily;
 use super::*;
-use crate::expose::sample::{self, client, endpoint, part};
 use crate::expose::snapshot::{OtherPort, Refusal, Snapshot};
+use crate::expose::test_fixtures::{self, client, endpoint, part};
 
+mod docs;
 mod strict;
 
 use strict::Exposition;
@@ -34,7 +35,7 @@ fn families(scrape: impl Into<Scrape>) -> Vec<MetricFamily> {
 
 #[test]
 fn exposition_of_the_sample() {
-    let text = text(sample::snapshot(), Format::OpenMetrics);
+    let text = text(test_fixtures::snapshot(), Format::OpenMetrics);
     let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let revision = option_env!("HEADLESS_OBS_REVISION").unwrap_or("unknown");
     let text = text.replace(&format!("revision=\"{revision}\""), "revision=\"REVISION\"");
@@ -44,7 +45,7 @@ fn exposition_of_the_sample() {
 
 /// A snapshot whose every name is hostile.
 fn hostile(name: &str) -> Snapshot {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     for service in &mut snapshot.services {
         service.namespace = name.into();
         service.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = Some(name.into()));
@@ -94,11 +95,11 @@ fn hostile_names_leave_every_format_valid_and_whole() {
 
 #[test]
 fn every_format_has_the_same_series() {
-    let open = open(sample::snapshot());
+    let open = open(test_fixtures::snapshot());
     let told = open.samples.iter().filter(|sample| !sample.name.ends_with("_created"));
-    let plain = text(sample::snapshot(), Format::Plain);
+    let plain = text(test_fixtures::snapshot(), Format::Plain);
     let lines = plain.lines().filter(|line| !line.starts_with('#')).count();
-    let in_protobuf: usize = families(sample::snapshot())
+    let in_protobuf: usize = families(test_fixtures::snapshot())
         .iter()
         .flat_map(|family| &family.metrics)
         .map(|metric| metric.histogram.as_ref().map_or(1, |histogram| histogram.classic.len() + 2))
@@ -110,25 +111,25 @@ fn every_format_has_the_same_series() {
 
 #[test]
 fn counters_and_histograms_tell_when_they_began() {
-    let open = open(sample::snapshot());
+    let open = open(test_fixtures::snapshot());
     let cron = [("client_workload", "cron"), ("pod", "orders-2"), ("resolution", "service")];
     assert_eq!(open.value("headless_connections_opened_total", &cron), 0.0, "born at zero");
-    let since = sample::at(2).as_second() as f64;
+    let since = test_fixtures::at(2).as_second() as f64;
     assert_eq!(open.value("headless_connections_opened_created", &cron), since);
     assert_eq!(open.value("headless_dns_answer_age_seconds_created", &cron[..1]), since);
-    let from = sample::at(0).as_second() as f64;
+    let from = test_fixtures::at(0).as_second() as f64;
     assert_eq!(open.value("headless_observer_reconciled_connections_created", &[]), from);
 
-    let families = families(sample::snapshot());
+    let families = families(test_fixtures::snapshot());
     let opened = families.iter().find(|family| family.name == "headless_connections_opened_total").unwrap();
     let starts: Vec<_> = opened.metrics.iter().map(|metric| metric.counter.clone().unwrap().start).collect();
     assert!(starts.iter().all(Option::is_some));
-    assert_eq!(starts[0].as_ref().map(|start| start.seconds), Some(sample::at(2).as_second()));
+    assert_eq!(starts[0].as_ref().map(|start| start.seconds), Some(test_fixtures::at(2).as_second()));
 }
 
 #[test]
 fn native_and_classic_buckets_are_of_the_same_values() {
-    let families = families(sample::snapshot());
+    let families = families(test_fixtures::snapshot());
     let ratio = families.iter().find(|family| family.name == "headless_dns_answer_endpoints_ratio").unwrap();
     let histogram = ratio.metrics[0].histogram.clone().unwrap();
     assert_eq!((histogram.count, histogram.sum, histogram.schema, histogram.zero_count), (4, 3.25, 3, 0));
@@ -143,7 +144,7 @@ fn native_and_classic_buckets_are_of_the_same_values() {
 
 #[test]
 fn a_pod_that_came_back_under_its_name_is_one_series() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services[0].endpoints = vec![
         endpoint("db-0", "removed", 5, 0),
         endpoint("db-0", "ready", 7, 2),
@@ -157,7 +158,7 @@ fn a_pod_that_came_back_under_its_name_is_one_series() {
 
 #[test]
 fn services_without_clients_have_no_series() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services[0].clients.clear();
     let open = open(snapshot);
     let of_orders =
@@ -167,7 +168,7 @@ fn services_without_clients_have_no_series() {
 
 #[test]
 fn whoever_was_only_answered_has_answers_and_no_edges() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     let resolver = &mut snapshot.services[0].clients[0];
     resolver.endpoints.iter_mut().for_each(|own| *own = part(&own.pod, 0, 0));
     (resolver.opened, resolver.failed, resolver.active) = (0, 0, 0);
@@ -187,7 +188,7 @@ fn whoever_was_only_answered_has_answers_and_no_edges() {
 
 #[test]
 fn wrong_ports_and_verdicts() {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     snapshot.services[0].clients[0].other_ports =
         vec![OtherPort { port: 80, connections: 2, failed: 2, of_service: true, use_port: Some(8080) }];
     let open = open(snapshot);
@@ -201,7 +202,7 @@ fn wrong_ports_and_verdicts() {
 
 /// The sample with its first Service folded; its clients are one, as the engine would report them.
 fn folded(detail: Detail) -> Scrape {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     let clients = std::mem::take(&mut snapshot.services[0].clients);
     let mut all = clients[0].clone();
     (all.namespace, all.workload) = (String::new(), String::new());
@@ -219,7 +220,7 @@ fn folded(detail: Detail) -> Scrape {
 
 #[test]
 fn what_is_folded_loses_names_and_no_counts() {
-    let whole = open(sample::snapshot());
+    let whole = open(test_fixtures::snapshot());
     let of_orders: &[(&str, &str)] = &[("service", "orders")];
     let opened = |open: &Exposition, labels: &[(&str, &str)]| {
         open.sum("headless_connections_opened_total", &[labels, of_orders].concat())
@@ -252,8 +253,8 @@ fn what_is_folded_loses_names_and_no_counts() {
 
 #[test]
 fn a_topology_out_of_touch_and_what_is_refused() {
-    let mut snapshot = sample::snapshot();
-    snapshot.quality.topology.stale_since = Some(sample::at(-90));
+    let mut snapshot = test_fixtures::snapshot();
+    snapshot.quality.topology.stale_since = Some(test_fixtures::at(-90));
     let refusal = |namespace: &str| Refusal {
         verb: "watch".into(),
         resource: "pods".into(),
@@ -269,7 +270,7 @@ fn a_topology_out_of_touch_and_what_is_refused() {
 
 #[test]
 fn plain_text_names_counters_as_their_samples() {
-    let plain = text(sample::snapshot(), Format::Plain);
+    let plain = text(test_fixtures::snapshot(), Format::Plain);
     assert!(plain.contains("# TYPE headless_connections_opened_total counter\n"));
     assert!(plain.contains("# HELP headless_connection_bytes_total Bytes that clients"));
     assert!(plain.contains("# TYPE headless_connections_active gauge\n"));
@@ -281,5 +282,5 @@ fn plain_text_names_counters_as_their_samples() {
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_created"));
         lines.map(str::to_owned).collect()
     };
-    assert_eq!(values(&plain), values(&text(sample::snapshot(), Format::OpenMetrics)));
+    assert_eq!(values(&plain), values(&text(test_fixtures::snapshot(), Format::OpenMetrics)));
 }

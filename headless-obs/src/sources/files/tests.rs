@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::topology::object::{Kind, Object};
+use crate::topology::model::{Kind, Object};
 
 /// A temporary folder that the test removes.
 struct Folder(PathBuf);

@@ -17,7 +17,7 @@ use super::line::{Line, Monitored};
 use super::plan::{self, Watch, What};
 use super::words::{describe, of_answer};
 use crate::config::Kubernetes as Options;
-use crate::expose::check::Check;
+use crate::expose::doctor_check::Check;
 
 /// The verbs that each resource needs.
 const VERBS: [&str; 2] = ["list", "watch"];

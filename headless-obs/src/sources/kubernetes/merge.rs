@@ -17,7 +17,7 @@ use kube::ResourceExt;
 
 use super::super::convert::Invalid;
 use super::plan::What;
-use crate::topology::object::{Change, Kind, Object, ObjectKey};
+use crate::topology::model::{Change, Kind, Object, ObjectKey};
 
 /// An object as a watch reports it.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use tracing::{info, warn};
 use super::Update;
 use crate::config::Kubernetes as Options;
 use crate::expose::snapshot::Refusal;
-use crate::topology::object::{Change, Kind};
+use crate::topology::model::{Change, Kind};
 
 mod access;
 mod connect;

@@ -5,7 +5,7 @@ use std::fmt;
 use kube::runtime::watcher;
 
 use crate::expose::snapshot::Refusal;
-use crate::topology::object::Kind;
+use crate::topology::model::Kind;
 
 /// The objects of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

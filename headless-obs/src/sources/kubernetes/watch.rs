@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use super::super::convert::{self, Invalid};
 use super::merge::{Item, Word, version};
 use super::words::{Trouble, trouble};
-use crate::topology::object::Object;
+use crate::topology::model::Object;
 
 /// Watches begin at random moments within this time, so that daemons that start together do not send their requests
 /// together.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::topology::object::{self, PodRef, Proxies, ServiceKey, ServicePort, SliceEndpoint};
+use crate::topology::model::{self, PodRef, Proxies, ServiceKey, ServicePort, SliceEndpoint};
 
 fn arc(text: &str) -> Arc<str> {
     Arc::from(text)
@@ -111,7 +111,7 @@ metadata: {name: web}
     let pod = |name, uid| Some(PodRef { key: key("shop", name), uid: arc(uid) });
     let port = |name, port| ServicePort { name: arc(name), port };
     let expected = [
-        Object::Service(object::Service {
+        Object::Service(model::Service {
             key: ServiceKey { namespace: arc("shop"), name: arc("orders") },
             headless: true,
             cluster_ips: vec![],
@@ -134,7 +134,7 @@ metadata: {name: web}
                 SliceEndpoint { pod: pod("orders-2", ""), ..endpoint("10.244.1.7", false, true, true) },
             ],
         }),
-        Object::Pod(object::Pod {
+        Object::Pod(model::Pod {
             key: key("shop", "web-6d4cf56db6-x2x4x"),
             uid: arc("u-9"),
             addresses: vec![ip("10.244.1.5"), ip("fd00::5")],

@@ -23,18 +23,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::object::{Change, Kind, Object, ObjectKey, PodRef, ServiceKey, Slice, SliceEndpoint};
+use super::model::{Change, Kind, Object, ObjectKey, PodRef, ServiceKey, Slice, SliceEndpoint};
 use crate::dns::{Answer, Name, QueryType, Rcode};
 use crate::hash::HashMap;
 use crate::time::Time;
 
-mod filter;
-mod subject;
+mod discovered_service;
+mod name_filter;
 #[cfg(test)]
 mod tests;
 
-pub use filter::{BadPattern, NameFilter};
-pub use subject::Subject;
+pub use discovered_service::Subject;
+pub use name_filter::{BadPattern, NameFilter};
 
 /// Limits of the learned topology.
 #[derive(Clone, Debug, PartialEq, Eq)]

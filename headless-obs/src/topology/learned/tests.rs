@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dns::{AddressRecord, SrvTarget};
-use crate::topology::build::ip;
+use crate::topology::test_builders::ip;
 use crate::topology::{Config, Topology};
 
 fn s(seconds: u64) -> Time {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::build::*;
-use super::object::{Change, Kind, Object, Slice};
+use super::model::{Change, Kind, Object, Slice};
+use super::test_builders::*;
 use super::*;
 use crate::time::Time;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::topology::object::{ObjectKey, Service, SliceEndpoint};
+use crate::topology::model::{ObjectKey, Service, SliceEndpoint};
 
 const ADDRESSES: u8 = 6;
 
@@ -118,19 +118,19 @@ proptest! {
     #[test]
     fn the_index_agrees_with_a_computation_from_scratch(changes in prop::collection::vec(change(), 1..40)) {
         let mut test = Test::with(Config { removed: 3, history: 4, ..Config::default() });
-        let mut model = Model::default();
+        let mut object = Model::default();
         for change in changes {
             test.apply(change.clone());
-            model.apply(change);
+            object.apply(change);
             for name in ["a", "b"] {
-                prop_assert_eq!(endpoints(&test.topology, name), model.endpoints(name));
+                prop_assert_eq!(endpoints(&test.topology, name), object.endpoints(name));
             }
             for index in 0..ADDRESSES {
                 let address = format!("10.0.0.{index}");
                 let owners: BTreeSet<String> = test.owners(&address).into_iter().collect();
                 let mut expected = BTreeSet::new();
                 for name in ["a", "b"] {
-                    let mut having = model.endpoints(name);
+                    let mut having = object.endpoints(name);
                     having.retain(|_, (_, addresses)| addresses.contains(&ip(&address)));
                     expected.extend(having.into_keys().map(|pod| format!("{name}/{pod}")));
                 }

@@ -4,13 +4,13 @@ use super::*;
 use crate::commands::diff::text::render;
 use crate::commands::table::Look;
 use crate::commands::test_names;
-use crate::expose::sample::{self, at, spread, verdict};
+use crate::expose::test_fixtures::{self, at, spread, verdict};
 use crate::testing::golden;
 use crate::words::full_name;
 
 /// The sample after a repair: cron is even, web asks over TCP, and there is no idle pod.
 fn repaired() -> Snapshot {
-    let mut snapshot = sample::snapshot();
+    let mut snapshot = test_fixtures::snapshot();
     (snapshot.from, snapshot.to) = (at(100), at(160));
     let orders = &mut snapshot.services[0];
     orders.spread = spread(&[402, 398, 400]);
@@ -26,7 +26,7 @@ fn repaired() -> Snapshot {
 
 #[test]
 fn a_change_that_helped() {
-    let (before, mut after) = (sample::snapshot(), repaired());
+    let (before, mut after) = (test_fixtures::snapshot(), repaired());
     let diff = diff(&before, &after);
     assert_eq!(diff.services[0].change, Some(Change::Better));
     assert_eq!(diff.services[1].change, Some(Change::Same));
@@ -43,7 +43,7 @@ fn a_change_that_helped() {
 
 #[test]
 fn silence_is_no_improvement() {
-    let (before, mut after) = (sample::snapshot(), sample::snapshot());
+    let (before, mut after) = (test_fixtures::snapshot(), test_fixtures::snapshot());
     let orders = &mut after.services[0];
     (orders.spread, orders.open) = (spread(&[0, 0, 0]), spread(&[0, 0, 0]));
     orders.idle.clear();
@@ -98,7 +98,7 @@ fn chance_and_restarted_counters_are_no_change() {
 
 #[test]
 fn stale_connections_and_idle_endpoints_decide_too() {
-    let mut before = sample::snapshot();
+    let mut before = test_fixtures::snapshot();
     before.services.remove(0);
     let mut after = before.clone();
     after.services[0].stale.insert("grace".into(), 100);
@@ -113,7 +113,7 @@ fn stale_connections_and_idle_endpoints_decide_too() {
 
 #[test]
 fn what_makes_the_comparison_worth_less_is_said() {
-    let before = sample::snapshot();
+    let before = test_fixtures::snapshot();
     let notes = |after: &Snapshot| diff(&before, after).notes;
     assert_eq!(notes(&repaired()), [""; 0]);
     assert!(notes(&before)[0].contains("without a restart"));

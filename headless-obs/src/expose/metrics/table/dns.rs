@@ -3,7 +3,7 @@
 use prometheus_client::registry::Unit;
 
 use super::{CLIENT, Kind, Metric, PER_CLIENT, PER_SERVICE, SERVICE, client};
-use crate::expose::metrics::bounds;
+use crate::expose::metrics::histogram_bounds;
 
 /// See its `help`.
 pub(super) const RESPONSES: Metric = Metric {
@@ -63,7 +63,7 @@ pub(super) const TRUNCATED_USED: Metric = Metric {
 pub(super) const ANSWER_SECONDS: Metric = Metric {
     name: "headless_dns_answer",
     unit: Some(Unit::Seconds),
-    kind: Kind::Histogram(bounds::LATENCIES),
+    kind: Kind::Histogram(histogram_bounds::LATENCIES),
     help: "Time from a client's query for a name of the Service to the response, over UDP.",
     labels: SERVICE,
     per: PER_SERVICE,
@@ -98,7 +98,7 @@ pub(super) const UNANSWERED: Metric = Metric {
 pub(super) const ENDPOINTS_RATIO: Metric = Metric {
     name: "headless_dns_answer_endpoints_ratio",
     unit: None,
-    kind: Kind::Histogram(bounds::SHARES),
+    kind: Kind::Histogram(histogram_bounds::SHARES),
     help: "Share of the ready endpoints of the queried address family that each complete answer for the Service's name \
            listed.",
     labels: SERVICE,
@@ -154,7 +154,7 @@ pub(super) const REMOVED_ANSWERED: Metric = Metric {
 pub(super) const ANSWER_AGE: Metric = Metric {
     name: "headless_dns_answer_age",
     unit: Some(Unit::Seconds),
-    kind: Kind::Histogram(bounds::SECONDS),
+    kind: Kind::Histogram(histogram_bounds::SECONDS),
     help: "Age of the DNS answer that a connection or an attempt used.",
     labels: CLIENT,
     per: PER_CLIENT,

@@ -3,7 +3,7 @@
 use prometheus_client::registry::Unit;
 
 use super::{CLIENT, ENDPOINT, Kind, Metric, PER_CLIENT, PER_ENDPOINT, client, place, seconds};
-use crate::expose::metrics::bounds;
+use crate::expose::metrics::histogram_bounds;
 
 /// See its `help`.
 pub(super) const READY: Metric = Metric {
@@ -48,7 +48,7 @@ pub(super) const READY_TIMESTAMP: Metric = Metric {
 pub(super) const FIRST_CONNECTION: Metric = Metric {
     name: "headless_endpoint_first_connection",
     unit: Some(Unit::Seconds),
-    kind: Kind::Histogram(bounds::SECONDS),
+    kind: Kind::Histogram(histogram_bounds::SECONDS),
     help: "Time from the moment when an endpoint became ready to the client's first connection to it.",
     labels: CLIENT,
     per: PER_CLIENT,

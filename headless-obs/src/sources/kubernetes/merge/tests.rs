@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::topology::build::{bare, key, slice};
+use crate::topology::test_builders::{bare, key, slice};
 
 const WATCHES: [What; 3] = [What::HeadlessSlices, What::OtherSlices, What::Services];
 

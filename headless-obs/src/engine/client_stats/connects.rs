@@ -1,0 +1,119 @@
+//! The connections of one client to one Service.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::expected_share::Exposure;
+use crate::attribution::{Target, Told};
+use crate::time::Time;
+use crate::topology::EndpointId;
+
+/// The most processes per client. For a process that was forgotten, the next connection counts as a selection again.
+const PROCESSES: usize = 32;
+/// The most endpoints per client; beyond that a client uses "many".
+const ENDPOINTS: usize = 512;
+/// How long the name of a client's program stays valid.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// A process, and the answer that it used last.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    id: u32,
+    is_ipv6: bool,
+    told: Time,
+    made: u64,
+}
+
+/// Sums over a client's connections and attempts; figures about selections count only those by the Service's name.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Dialling {
+    pub(in crate::engine) last: Time,
+    processes: VecDeque<Process>,
+    pub(in crate::engine) connections: u64,
+    pub(in crate::engine) used: BTreeSet<EndpointId>,
+    pub(in crate::engine) most_by_one_answer: u64,
+    pub(in crate::engine) selections: u64,
+    pub(in crate::engine) first: u64,
+    pub(in crate::engine) first_by_chance: f64,
+    pub(in crate::engine) nearest_of: u64,
+    pub(in crate::engine) nearest: u64,
+    pub(in crate::engine) nearest_by_chance: f64,
+    pub(in crate::engine) placed: u64,
+    pub(in crate::engine) highest_place: u16,
+    pub(in crate::engine) smallest_answer: Option<u16>,
+    pub(in crate::engine) exposure: Exposure,
+    /// The program: the thread's name until the process's is known.
+    pub(in crate::engine) program: Option<Arc<str>>,
+    program_asked: Option<Time>,
+}
+
+impl Dialling {
+    /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
+    pub(super) fn dialled(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
+        let Some(told) = target.told else { return false };
+        if !target.resolution.counts() {
+            return false;
+        }
+        self.connections += 1;
+        if self.used.len() < ENDPOINTS {
+            self.used.insert(target.endpoint.endpoint);
+        }
+        if told.size > 1 {
+            self.placed += 1;
+            self.highest_place = self.highest_place.max(told.position);
+            self.smallest_answer = Some(self.smallest_answer.map_or(told.size, |least| least.min(told.size)));
+        }
+        let is_selection = self.is_selection(process, is_ipv6, told.at);
+        if is_selection && told.size > 1 {
+            self.choose(&told);
+        }
+        is_selection
+    }
+
+    /// Whether to look the program up: it is not known, or the last lookup was long ago.
+    pub(super) fn wants_program(&mut self, at: Time, thread: impl FnOnce() -> Arc<str>) -> bool {
+        if self.program_asked.is_some_and(|asked| at.since(asked) < ASK_AGAIN) {
+            return false;
+        }
+        self.program_asked = Some(at);
+        self.program.get_or_insert_with(thread);
+        true
+    }
+
+    fn is_selection(&mut self, id: u32, is_ipv6: bool, told: Time) -> bool {
+        let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
+        let (made, is_selection) = match known {
+            // A process that uses an older answer after a newer one makes no new selection.
+            Some(known) if known.told >= told => {
+                known.made += 1;
+                (known.made, false)
+            }
+            Some(known) => {
+                (known.told, known.made) = (told, 1);
+                (1, true)
+            }
+            None => {
+                if self.processes.len() == PROCESSES {
+                    self.processes.pop_front();
+                }
+                self.processes.push_back(Process { id, is_ipv6, told, made: 1 });
+                (1, true)
+            }
+        };
+        self.most_by_one_answer = self.most_by_one_answer.max(made);
+        is_selection
+    }
+
+    fn choose(&mut self, told: &Told) {
+        let size = f64::from(told.size);
+        self.selections += 1;
+        self.first += u64::from(told.position == 0);
+        self.first_by_chance += 1.0 / size;
+        if told.nearest > 0 {
+            self.nearest_of += 1;
+            self.nearest += u64::from(told.is_near);
+            self.nearest_by_chance += f64::from(told.nearest) / size;
+        }
+    }
+}

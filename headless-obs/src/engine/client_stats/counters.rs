@@ -1,0 +1,196 @@
+//! The sums of a workload for one Service. Pods come and go and are forgotten. These sums stay, because they are
+//! exported as counters, which must not decrease.
+
+use crate::attribution::Told;
+use crate::dns::{Answer, QueryType, Rcode};
+use crate::engine::dns_stats::Transport;
+use crate::expose::snapshot::{AnswerAge, Counts, Histogram, Responses};
+use crate::time::Time;
+use crate::topology::EndpointId;
+
+/// The most combinations of endpoint and wrong port.
+const PORTS: usize = 64;
+/// The same for the sum of several workloads.
+const MERGED_PORTS: usize = 512;
+/// Upper bounds of the age classes, in seconds.
+const AGES: [(u64, &str); 5] = [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
+
+/// A port that an endpoint does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct WrongPort {
+    pub(in crate::engine) endpoint: EndpointId,
+    pub(in crate::engine) port: u16,
+    pub(in crate::engine) connections: u64,
+    pub(in crate::engine) failed: u64,
+}
+
+/// The kind of a response. All fields come from short lists, so there are few kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Manner {
+    rcode: &'static str,
+    truncated: bool,
+    transport: &'static str,
+    qtype: &'static str,
+}
+
+/// The sums.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Totals {
+    /// When it was seen first.
+    pub(in crate::engine) since: Time,
+    /// And last.
+    pub(in crate::engine) last: Time,
+    pub(in crate::engine) truncated_used: u64,
+    within_ttl: u64,
+    past_ttl: u64,
+    oldest: f64,
+    ages: [u64; AGES.len() + 1],
+    age: Histogram,
+    /// Seconds from an endpoint's becoming ready to the first connection there.
+    pub(in crate::engine) convergence: Histogram,
+    pub(in crate::engine) wrong_ports: Vec<WrongPort>,
+    responses: Vec<(Manner, u64)>,
+}
+
+impl Totals {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            since: now,
+            last: now,
+            truncated_used: 0,
+            within_ttl: 0,
+            past_ttl: 0,
+            oldest: 0.0,
+            ages: [0; AGES.len() + 1],
+            age: Histogram::default(),
+            convergence: Histogram::default(),
+            wrong_ports: Vec::new(),
+            responses: Vec::new(),
+        }
+    }
+
+    /// A connection or an attempt that uses an answer.
+    pub(super) fn dialled(&mut self, told: &Told, at: Time) {
+        let age = at.since(told.at);
+        self.truncated_used += u64::from(told.truncated);
+        *if told.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
+        self.oldest = self.oldest.max(age.as_secs_f64());
+        let bucket = AGES.iter().position(|(bound, _)| age.as_secs() < *bound).unwrap_or(AGES.len());
+        if let Some(count) = self.ages.get_mut(bucket) {
+            *count += 1;
+        }
+        self.age.record(age.as_secs_f64());
+    }
+
+    pub(super) fn other_port(&mut self, endpoint: EndpointId, port: u16, has_failed: bool) {
+        let (failed, has_room) = (u64::from(has_failed), self.wrong_ports.len() < PORTS);
+        let mut known = self.wrong_ports.iter_mut();
+        if let Some(known) = known.find(|known| (known.endpoint, known.port) == (endpoint, port)) {
+            known.connections += 1;
+            known.failed += failed;
+        } else if has_room {
+            self.wrong_ports.push(WrongPort { endpoint, port, connections: 1, failed });
+        }
+        // Beyond the limit, only the count of unattributed connections includes it.
+    }
+
+    /// A response for one of the Service's names.
+    pub(super) fn answered(&mut self, answer: &Answer, transport: Transport) {
+        let manner = Manner {
+            rcode: rcode(answer.rcode),
+            truncated: answer.truncated,
+            transport: transport.as_str(),
+            qtype: match answer.kind {
+                QueryType::A => "a",
+                QueryType::Aaaa => "aaaa",
+                QueryType::Srv => "srv",
+                QueryType::Other(_) => "other",
+            },
+        };
+        match self.responses.iter_mut().find(|(known, _)| *known == manner) {
+            Some((_, count)) => *count += 1,
+            None => self.responses.push((manner, 1)),
+        }
+    }
+
+    /// Adds the sums of another workload.
+    pub(in crate::engine) fn add(&mut self, other: &Self) {
+        self.since = self.since.min(other.since);
+        self.last = self.last.max(other.last);
+        self.truncated_used += other.truncated_used;
+        self.within_ttl += other.within_ttl;
+        self.past_ttl += other.past_ttl;
+        self.oldest = self.oldest.max(other.oldest);
+        for (sum, more) in self.ages.iter_mut().zip(other.ages) {
+            *sum += more;
+        }
+        self.age.add(&other.age);
+        self.convergence.add(&other.convergence);
+        for wrong in &other.wrong_ports {
+            let key = |wrong: &WrongPort| (wrong.endpoint, wrong.port);
+            let has_room = self.wrong_ports.len() < MERGED_PORTS;
+            match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
+                Some(known) => {
+                    known.connections += wrong.connections;
+                    known.failed += wrong.failed;
+                }
+                None if has_room => self.wrong_ports.push(*wrong),
+                None => {}
+            }
+        }
+        for (manner, more) in &other.responses {
+            match self.responses.iter_mut().find(|(known, _)| known == manner) {
+                Some((_, count)) => *count += more,
+                None => self.responses.push((*manner, *more)),
+            }
+        }
+    }
+
+    pub(in crate::engine) fn answer_age(&self) -> AnswerAge {
+        let names = AGES.iter().map(|(_, name)| *name).chain(["+Inf"]);
+        let buckets: Counts = names
+            .zip(self.ages)
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
+        AnswerAge {
+            within_ttl: self.within_ttl,
+            past_ttl: self.past_ttl,
+            max_seconds: self.oldest,
+            buckets,
+            histogram: self.age.clone(),
+        }
+    }
+
+    /// The number of kinds.
+    pub(in crate::engine) fn manners(&self) -> usize {
+        self.responses.len()
+    }
+
+    pub(in crate::engine) fn responses(&self) -> Vec<Responses> {
+        let mut responses: Vec<_> = self
+            .responses
+            .iter()
+            .map(|(manner, count)| Responses {
+                rcode: manner.rcode.to_owned(),
+                truncated: manner.truncated,
+                transport: manner.transport.to_owned(),
+                qtype: manner.qtype.to_owned(),
+                count: *count,
+            })
+            .collect();
+        let order =
+            |one: &Responses| (one.rcode.clone(), one.qtype.clone(), one.transport.clone(), one.truncated);
+        responses.sort_by_cached_key(order);
+        responses
+    }
+}
+
+fn rcode(rcode: Rcode) -> &'static str {
+    match rcode {
+        Rcode::NoError => "noerror",
+        Rcode::NxDomain => "nxdomain",
+        Rcode::ServFail => "servfail",
+        Rcode::Other(_) => "other",
+    }
+}

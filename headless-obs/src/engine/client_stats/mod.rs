@@ -1,0 +1,273 @@
+//! Statistics per client and Service: the responses that the client received, and the connections that it made.
+//!
+//! In: responses with their Service, attributed connections and attempts. Out: whether a connection was a selection,
+//! and the statistics of a workload, summed over its pods.
+//!
+//! Invariants: bounded; what does not fit is counted. Without room, clients with more than an equal share lose the
+//! pairs that they did not use for longest, so no client can displace another's. Responses belong to a scope, as in the
+//! answer cache, because only the cgroup identifies the sender of a query. Connections belong to a scope and a
+//! workload, because outside of containers several workloads may share a scope.
+
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod aggregate;
+mod connects;
+mod counters;
+mod expected_share;
+mod responses;
+
+use super::dns_stats::Transport;
+use super::happy_eyeballs::Attempt;
+use crate::attribution::Target;
+use crate::client::{ScopeId, WorkloadId};
+use crate::dns::Answer;
+use crate::hash::HashMap;
+use crate::time::Time;
+use crate::topology::{EndpointId, ServiceId, ServiceState};
+
+pub(super) use aggregate::Facts;
+pub(super) use connects::Dialling;
+pub(super) use counters::Totals;
+pub(super) use responses::{Answered, Reception};
+
+/// A client and a Service.
+pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
+
+/// The effect of a connection or an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialled {
+    /// It is the process's first by its answer.
+    pub(super) is_selection: bool,
+    /// The program behind the client should be looked up.
+    pub(super) wants_program: bool,
+}
+
+/// The statistics of all clients.
+#[derive(Debug)]
+pub(super) struct Conducts {
+    /// The most pairs of client and Service, for responses and for connections.
+    limit: usize,
+    answered: HashMap<(ScopeId, ServiceId), Answered>,
+    dialling: HashMap<Dialler, Dialling>,
+    totals: HashMap<(WorkloadId, ServiceId), Totals>,
+    /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
+    past: HashMap<(ServiceId, Arc<str>), Totals>,
+    evicted: u64,
+}
+
+impl Conducts {
+    /// Empty statistics for at most `limit` pairs of client and Service.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            answered: HashMap::default(),
+            dialling: HashMap::default(),
+            totals: HashMap::default(),
+            past: HashMap::default(),
+            evicted: 0,
+        }
+    }
+
+    /// A client received addresses for one of the Service's names.
+    pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
+        self.told(now, (scope, service)).add(now, reception);
+    }
+
+    /// A client sent a query for gRPC's service configuration.
+    pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
+        self.told(now, (scope, service)).grpc = true;
+    }
+
+    /// The responses that a client received for a Service; created if needed.
+    fn told(&mut self, now: Time, key: (ScopeId, ServiceId)) -> &mut Answered {
+        self.evicted +=
+            make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
+        self.answered.entry(key).or_insert_with(|| Answered::new(now))
+    }
+
+    /// A process connects, or tries to.
+    pub(super) fn dialled(
+        &mut self,
+        dialler: Dialler,
+        who: Attempt,
+        target: &Target,
+        at: Time,
+        state: Option<&ServiceState>,
+        thread: impl FnOnce() -> Arc<str>,
+    ) -> Dialled {
+        let sums = self.totals(pair(dialler), at);
+        if let Some(told) = &target.told {
+            sums.dialled(told, at);
+        }
+        let known = self.known(dialler, at);
+        let wants_program = known.wants_program(at, thread);
+        let is_selection = known.dialled(who.process, target, who.is_ipv6);
+        if let Some(state) = state.filter(|_| is_selection) {
+            known.exposure.add(at, state, who.is_ipv6);
+        }
+        Dialled { is_selection, wants_program }
+    }
+
+    /// A client connected to a port that the endpoint does not have.
+    pub(super) fn other_port(
+        &mut self,
+        dialler: Dialler,
+        at: Time,
+        (endpoint, port): (EndpointId, u16),
+        has_failed: bool,
+    ) {
+        self.dialling(dialler, at);
+        self.totals(pair(dialler), at).other_port(endpoint, port, has_failed);
+    }
+
+    /// A client received a response for one of the Service's names, with or without addresses.
+    pub(super) fn responded(
+        &mut self,
+        now: Time,
+        who: (WorkloadId, ServiceId),
+        answer: &Answer,
+        transport: Transport,
+    ) {
+        self.totals(who, now).answered(answer, transport);
+    }
+
+    /// A client made its first connection to an endpoint, this long after the endpoint became ready.
+    pub(super) fn converged(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
+        self.totals(who, at).convergence.record(took.as_secs_f64());
+    }
+
+    fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut Totals {
+        self.evicted +=
+            make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
+        let known = self.totals.entry(who).or_insert_with(|| Totals::new(at));
+        known.last = known.last.max(at);
+        known
+    }
+
+    /// The connections of a client; created if needed.
+    pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+        self.totals(pair(dialler), at);
+        self.known(dialler, at)
+    }
+
+    fn known(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+        self.evicted +=
+            make_room(&mut self.dialling, self.limit, dialler, |(scope, ..)| *scope, |known| known.last);
+        let known = self.dialling.entry(dialler).or_default();
+        known.last = known.last.max(at);
+        known
+    }
+
+    /// Whether to look up the client's program. Until then, the name of the `thread` stands for it.
+    pub(super) fn wants_program(
+        &mut self,
+        dialler: Dialler,
+        at: Time,
+        thread: impl FnOnce() -> Arc<str>,
+    ) -> bool {
+        self.dialling(dialler, at).wants_program(at, thread)
+    }
+
+    /// The program behind a client.
+    pub(super) fn program(&mut self, dialler: &Dialler, name: &str) {
+        if let Some(known) = self.dialling.get_mut(dialler) {
+            known.program = Some(name.into());
+        }
+    }
+
+    /// The clients that connected, with the statistics of their connections and responses.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Dialler, &Dialling, Option<&Answered>)> {
+        self.dialling.iter().map(|(dialler, dialling)| {
+            let (scope, _, service) = *dialler;
+            (dialler, dialling, self.answered.get(&(scope, service)))
+        })
+    }
+
+    /// The workloads that connected or received responses, with their sums.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &Totals)> {
+        self.totals.iter()
+    }
+
+    /// The sums of forgotten workloads, by Service and namespace.
+    pub(super) fn past(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &Totals)> {
+        self.past.iter()
+    }
+
+    /// Pairs that were forgotten because there was no room.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Forgets Services that the topology has forgotten, and clients that have been silent for `keep`. Their sums stay
+    /// until they are `past`, which then returns their namespace.
+    pub(super) fn expire(
+        &mut self,
+        now: Time,
+        keep: Duration,
+        is_known: impl Fn(ServiceId) -> bool,
+        past: impl Fn(WorkloadId, ServiceId) -> Option<Arc<str>>,
+    ) {
+        self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
+        self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
+        let is_old = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
+        let old: Vec<_> = self.totals.extract_if(is_old).collect();
+        for ((workload, service), totals) in old {
+            let Some(namespace) = past(workload, service) else {
+                self.totals.insert((workload, service), totals);
+                continue;
+            };
+            match self.past.entry((service, namespace)) {
+                Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
+                Entry::Vacant(none) => {
+                    none.insert(totals);
+                }
+            }
+        }
+        self.totals.retain(|(_, service), _| is_known(*service));
+        self.past.retain(|(service, _), _| is_known(*service));
+    }
+}
+
+/// The workload and Service to whose sums a client belongs.
+fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
+    (workload, service)
+}
+
+/// Frees room for `key` if there is none: an eighth at once, because the search visits everything. Returns the number
+/// of removed pairs. It removes the pairs that were silent for longest, of owners with more than an equal share, so one
+/// client cannot take the room of others.
+fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
+    known: &mut HashMap<K, V>,
+    limit: usize,
+    key: K,
+    owner: impl Fn(&K) -> O,
+    last: impl Fn(&V) -> Time,
+) -> u64 {
+    if known.len() < limit || known.contains_key(&key) {
+        return 0;
+    }
+    let room = (limit / 8).max(1);
+    let mut held: HashMap<O, usize> = HashMap::default();
+    known.keys().for_each(|key| *held.entry(owner(key)).or_default() += 1);
+    let share = (limit - room) / held.len().max(1);
+    let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
+    by_age.sort_unstable_by_key(|(last, _)| *last);
+    let mut gone = 0;
+    // The excess over the shares is at least the required room.
+    for (_, key) in by_age {
+        let Some(held) = held.get_mut(&owner(&key)).filter(|held| **held > share) else { continue };
+        *held -= 1;
+        known.remove(&key);
+        gone += 1;
+        if gone == room {
+            break;
+        }
+    }
+    gone as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Counts of the DNS responses for each Service's names. Names that search lists made do not count; otherwise every
+//! lookup of the full name would look like a series of failures.
+
+use std::time::Duration;
+
+use crate::dns::service_name::candidates;
+use crate::dns::{Answer, QueryType, Rcode};
+use crate::expose::snapshot::Histogram;
+use crate::hash::HashMap;
+use crate::time::Time;
+use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
+
+/// The transport of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// Over a stream.
+    Tcp,
+}
+
+impl Transport {
+    /// The name used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// The names of response codes in output, in the order of [`AnswerCounts::rcodes`].
+pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
+
+/// The counts for one Service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct AnswerCounts {
+    /// Responses with addresses or SRV records, and truncated ones without any.
+    pub answers: u64,
+    /// Those with TC set.
+    pub truncated: u64,
+    /// By response code, in the order of [`RCODES`].
+    pub rcodes: [u64; RCODES.len()],
+    /// Over UDP and over TCP.
+    pub transports: [u64; 2],
+    /// Ready endpoints that the responses for the Service's own name listed.
+    pub listed: u64,
+    /// Ready endpoints of the requested family that those responses could have listed.
+    pub listable: u64,
+    /// `listed` divided by `listable`, for each response.
+    pub ratio: Histogram,
+    /// Seconds from a query to its response.
+    pub latency: Histogram,
+    /// Endpoint → responses for the Service's own name, with at least two addresses, that listed it first.
+    pub firsts: HashMap<EndpointId, u64>,
+    /// Endpoint → the first response of any kind that listed it.
+    pub first_answered: HashMap<EndpointId, Time>,
+    /// Responses that listed an endpoint that had left for longer than the grace.
+    pub removed_answered: u64,
+    /// Responses that were not truncated and lacked an endpoint that had been ready for longer than the grace.
+    pub incomplete: u64,
+    /// Responses without records although an endpoint had been ready for longer than the grace.
+    pub denied: u64,
+}
+
+impl AnswerCounts {
+    /// Compares a response with the existing endpoints. Returns the endpoint that it lists first.
+    fn list(
+        &mut self,
+        now: Time,
+        state: &ServiceState,
+        answer: &Answer,
+        is_whole: bool,
+        topology: &Topology,
+        grace: Duration,
+    ) -> Option<EndpointId> {
+        let is_ipv6 = answer.addresses.first()?.address.is_ipv6();
+        let (mut first, mut listed, mut has_removed) = (None, 0, false);
+        for (place, record) in answer.addresses.iter().enumerate() {
+            let Some(found) = topology.lookup_in(state, record.address, 0, now) else { continue };
+            let id = found.endpoint.id().endpoint;
+            if place == 0 {
+                first = Some(id);
+            }
+            self.first_answered.entry(id).or_insert(now);
+            match found.standing {
+                Some((_, standing)) if standing.state == State::Ready => listed += 1,
+                Some((since, _)) => has_removed |= now.since(since) >= grace,
+                None => {}
+            }
+        }
+        self.removed_answered += u64::from(has_removed);
+        if !is_whole {
+            return first;
+        }
+        if let Some(first) = first.filter(|_| answer.addresses.len() > 1) {
+            *self.firsts.entry(first).or_default() += 1;
+        }
+        let listable = state.ready(is_ipv6);
+        self.listable += listable as u64;
+        let listed_of_these = listed.min(listable) as u64;
+        self.listed += listed_of_these;
+        if listable > 0 {
+            self.ratio.record(crate::spread::ratio(listed_of_these, listable as u64));
+        }
+        let is_short = !answer.truncated && listed < listable;
+        self.incomplete += u64::from(is_short && listed < settled(state, is_ipv6, now, grace));
+        first
+    }
+
+    /// The share of the ready endpoints that the responses listed, 0 to 1; 1 without responses.
+    pub(super) fn completeness(&self) -> f64 {
+        if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
+    }
+}
+
+/// Endpoints of a family that have been ready for longer than the grace.
+fn settled(state: &ServiceState, is_ipv6: bool, now: Time, grace: Duration) -> usize {
+    let is_settled = |endpoint: &&Endpoint| {
+        endpoint.ready_since().is_some_and(|since| now.since(since) >= grace)
+            && endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6)
+    };
+    state.endpoints().filter(is_settled).count()
+}
+
+/// The most zones that are remembered; a cluster has one, and rarely a few.
+const ZONES: usize = 16;
+
+/// Answers by Service.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    services: HashMap<ServiceId, AnswerCounts>,
+    /// Zones of names that had records.
+    zones: Vec<Box<str>>,
+}
+
+impl Answers {
+    /// Counts a response for one of the Service's names; `is_whole` if it was for the Service's own name. Returns the
+    /// endpoint that it lists first.
+    pub(super) fn count(
+        &mut self,
+        now: Time,
+        service: ServiceId,
+        answer: &Answer,
+        (transport, is_whole): (Transport, bool),
+        topology: &Topology,
+        grace: Duration,
+    ) -> Option<EndpointId> {
+        let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+        if !is_empty {
+            self.learn_zone(&answer.question);
+        } else if self.is_of_search_list(answer) {
+            return None;
+        }
+        let counts = self.services.entry(service).or_default();
+        let [udp, tcp] = &mut counts.transports;
+        *match transport {
+            Transport::Udp => udp,
+            Transport::Tcp => tcp,
+        } += 1;
+        let [noerror, nxdomain, servfail, other] = &mut counts.rcodes;
+        *match answer.rcode {
+            Rcode::NoError => noerror,
+            Rcode::NxDomain => nxdomain,
+            Rcode::ServFail => servfail,
+            Rcode::Other(_) => other,
+        } += 1;
+        let state = topology.service_by_id(service)?;
+        // A truncated response can lack all of its records.
+        if is_empty && !answer.truncated {
+            let is_denial = matches!(answer.rcode, Rcode::NoError | Rcode::NxDomain);
+            let asked = match answer.kind {
+                QueryType::A => Some(false),
+                QueryType::Aaaa => Some(true),
+                QueryType::Srv | QueryType::Other(_) => None,
+            };
+            let is_wrong = |is_ipv6| settled(state, is_ipv6, now, grace) > 0;
+            counts.denied += u64::from(is_whole && is_denial && asked.is_some_and(is_wrong));
+            return None;
+        }
+        counts.answers += 1;
+        counts.truncated += u64::from(answer.truncated);
+        counts.list(now, state, answer, is_whole, topology, grace)
+    }
+
+    /// A response for one of the Service's names took this long.
+    pub(super) fn took(&mut self, service: ServiceId, latency: Duration) {
+        if let Some(counts) = self.services.get_mut(&service) {
+            counts.latency.record(latency.as_secs_f64());
+        }
+    }
+
+    /// Whether only a search list can have made the query name; then it counts nowhere.
+    pub(super) fn is_of_search_list(&self, answer: &Answer) -> bool {
+        let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+        is_empty && answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question)
+    }
+
+    /// The counts of one Service.
+    pub(super) fn of(&self, service: ServiceId) -> AnswerCounts {
+        self.services.get(&service).cloned().unwrap_or_default()
+    }
+
+    /// Forgets Services and endpoints that the topology has forgotten.
+    pub(super) fn expire(&mut self, topology: &Topology) {
+        self.services.retain(|service, counts| {
+            let Some(state) = topology.service_by_id(*service) else { return false };
+            counts.firsts.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
+            counts.first_answered.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
+            true
+        });
+    }
+
+    fn learn_zone(&mut self, name: &str) {
+        if self.zones.len() < ZONES
+            && let Some(meant) = candidates(name).next()
+            && !self.zones.iter().any(|zone| **zone == *meant.zone)
+        {
+            self.zones.push(meant.zone.into());
+        }
+    }
+
+    /// Whether a search list made the name: more labels follow the zone of a name that is complete already.
+    fn is_searched(&self, name: &str) -> bool {
+        let goes_on =
+            |zone: &str, whole: &str| zone.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.'));
+        candidates(name).any(|meant| self.zones.iter().any(|whole| goes_on(meant.zone, whole)))
+    }
+}

@@ -1,0 +1,133 @@
+//! Handles DNS messages: updates the answer cache, the counts of responses, and the learned topology.
+
+use std::net::SocketAddr;
+
+use headless_obs_ebpf::ring_record::DnsRecord;
+
+use super::client_stats::Reception;
+use super::{Engine, Transport, ip};
+use crate::answer_cache::Meant;
+use crate::client::Role;
+use crate::dns::message::Reject;
+use crate::dns::service_name::candidates;
+use crate::dns::tcp_stream::{Segment, StreamKey};
+use crate::dns::{Answer, Rcode};
+use crate::service_resolution::{Meaning, Resolution, meant, service_of};
+use crate::time::Time;
+use crate::topology::{EndpointId, ServiceId, Topology};
+
+impl Engine {
+    /// A DNS message, or a segment of a stream.
+    pub fn on_dns(&mut self, record: &DnsRecord, payload: &[u8]) {
+        const TCP: u8 = 6;
+        if record.protocol != TCP {
+            self.on_message(record, payload, Transport::Udp);
+            return;
+        }
+        let key = StreamKey {
+            cgroup: record.header.cgroup,
+            client: SocketAddr::new(ip(record.client), record.client_port),
+            server: SocketAddr::new(ip(record.server), record.server_port),
+        };
+        let segment = Segment {
+            sequence: record.sequence,
+            flags: record.tcp_flags,
+            cut: record.truncated_len,
+            payload,
+        };
+        // Moved out while it passes messages to the engine, which owns it.
+        let mut streams = std::mem::take(&mut self.streams);
+        streams.push(Time(record.header.time), key, segment, |message| {
+            self.on_message(record, message, Transport::Tcp);
+        });
+        self.streams = streams;
+    }
+
+    fn on_message(&mut self, record: &DnsRecord, message: &[u8], transport: Transport) {
+        match self.decoder.decode(message) {
+            Ok(answer) => self.on_answer(record, &answer, transport),
+            Err(reject) => {
+                let rejected = Reject::ALL.iter().position(|known| *known == reject);
+                if let Some(count) = rejected.and_then(|place| self.dns_rejected.get_mut(place)) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    fn on_answer(&mut self, record: &DnsRecord, answer: &Answer, transport: Transport) {
+        let now = Time(record.header.time);
+        if let Some(learner) = &mut self.learner {
+            for change in learner.observe(now, answer) {
+                self.last_told = Some(now);
+                let touched = self.topology.apply(now, change);
+                self.touch(&touched);
+            }
+        }
+        let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
+        if client.role == Role::Elsewhere {
+            return;
+        }
+        if let Some(service) = asked_for_grpc(&answer.question, &self.topology) {
+            self.conducts.asked_for_grpc(now, client.scope, service);
+        }
+        let meant = meant(answer, &self.topology);
+        if let Some((_, service, resolution)) = meant {
+            if !self.answers.is_of_search_list(answer) {
+                self.conducts.responded(now, (client.workload, service), answer, transport);
+            }
+            let is_whole = resolution == Resolution::Service;
+            let first = self.answers.count(
+                now,
+                service,
+                answer,
+                (transport, is_whole),
+                &self.topology,
+                self.stale_grace,
+            );
+            if record.queried_at > 0 && !self.answers.is_of_search_list(answer) {
+                self.answers.took(service, now.since(Time(record.queried_at)));
+            }
+            let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
+            if resolution.counts() && !is_empty {
+                self.conducts.answered(now, client.scope, service, &reception(answer, first));
+            }
+        }
+        if answer.rcode == Rcode::NoError {
+            // A name with the form of a Service's name counts before the topology knows it, because the topology may be
+            // behind DNS.
+            let likely = || answer.chain.iter().rev().find(|name| candidates(name).next().is_some());
+            let name = meant.map(|(name, ..)| name).or_else(likely);
+            // Clients reach resolvers on the host or in the pod from a loopback address.
+            let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
+            let renamed = self.topology.renamed();
+            let meaning = meant.map(|(_, service, resolution)| Meaning { service, resolution, renamed });
+            self.evidence.observe(now, client.scope, answer, Meant { name, meaning, local });
+            if meant.is_some() {
+                let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
+                let listed = answer.addresses.iter().chain(of_targets);
+                listed.for_each(|record| self.ignored.unignore(record.address));
+            }
+        }
+        self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);
+    }
+}
+
+/// The part of an answer for the Service's name that enters its client's statistics.
+fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
+    let ttls = answer.addresses.iter().map(|record| record.ttl);
+    Reception {
+        // A target of an SRV record stands for its addresses.
+        size: u16::try_from(answer.addresses.len() + answer.targets.len()).unwrap_or(u16::MAX),
+        truncated: answer.truncated,
+        ttl: ttls.chain(answer.targets.iter().map(|target| target.ttl)).min().unwrap_or(0),
+        is_ipv6: answer.addresses.first().is_some_and(|record| record.address.is_ipv6()),
+        first,
+    }
+}
+
+/// The Service whose gRPC configuration a query requests.
+fn asked_for_grpc(question: &str, topology: &Topology) -> Option<ServiceId> {
+    let name = question.strip_prefix("_grpc_config.")?;
+    service_of(name, topology).map(|(service, _)| service)
+}

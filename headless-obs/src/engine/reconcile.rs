@@ -1,0 +1,384 @@
+//! Reconciliation: combines ring records with the kernel's totals, so that the ledger equals the kernel's counts
+//! although the ring may lose records.
+//!
+//! In: records in ring order, and from time to time the totals of FLOWS. Out: counts in the [`Ledger`].
+//!
+//! Invariants: the kernel submits a record before it adds to the totals. So when the ring has been drained up to the
+//! reading of the totals, any excess of the totals is a lost record. It is counted then, with the DNS answers at hand.
+//! If a record from before that moment still arrives (its processor was paused in the middle of writing it), it adds
+//! its detail to the counted connection, and nothing is counted twice.
+
+use std::collections::hash_map::Entry;
+use std::time::Duration;
+
+use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
+use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
+
+mod flow_state;
+
+use crate::hash::HashMap;
+use crate::ledger::{CellKey, Dialled, Ledger};
+use crate::time::Time;
+
+use flow_state::{Ended, Flow, Id, Place, add, missing};
+
+/// Where a connection is counted; nowhere if it belongs to no headless Service.
+pub(super) type Booking = Option<(CellKey, Dialled)>;
+
+/// The counts, and the part of the kernel's totals that they cover.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    /// The counts.
+    pub ledger: Ledger,
+    flows: HashMap<FlowKey, Flow>,
+    /// The last known connection of each socket, unless a record reported its end.
+    sockets: HashMap<u64, (FlowKey, Id)>,
+    /// Open connections for which FLOWS had no room, so no totals include them.
+    uncounted: HashMap<u64, (Id, Place)>,
+    /// When the totals were last read.
+    read_at: Time,
+}
+
+impl Accounts {
+    /// Without counts; at most about `cells` cells in the ledger.
+    pub(super) fn new(cells: usize) -> Self {
+        Self {
+            ledger: Ledger::new(cells),
+            flows: HashMap::default(),
+            sockets: HashMap::default(),
+            uncounted: HashMap::default(),
+            read_at: Time::default(),
+        }
+    }
+
+    /// A connection was established.
+    pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
+        let (key, id) = (flow_of(record), id_of(record));
+        let place = booking.map(|(cell, _)| cell);
+        if record.in_flow_totals == 0 {
+            let older = self.sockets.get(&record.socket).copied().filter(|older| *older != (key, id));
+            if older.is_some() {
+                self.sockets.remove(&record.socket);
+            }
+            self.replaced(record.socket, older);
+            self.uncounted.insert(record.socket, (id, place));
+        } else {
+            self.seen(key, id);
+            let flow = self.flows.entry(key).or_default();
+            if !flow.opened(id, place, was_read(self.read_at, record)) {
+                return;
+            }
+            flow.booked.opened += 1;
+        }
+        if let Some((cell, dialled)) = booking {
+            self.ledger.cell(cell).open(&dialled, 1);
+        }
+    }
+
+    /// A connection is older than the daemon.
+    pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
+        let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
+        self.seen(key, id);
+        let flow = self.flows.entry(key).or_default();
+        flow.opened(id, place, false);
+        flow.preexisting += 1;
+        if let Some(cell) = place {
+            self.ledger.cell(cell).preexisting += 1;
+        }
+    }
+
+    /// An attempt failed; `superseded` if it lost against the other address family.
+    pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
+        let why = usize::from(record.reason).min(reason::COUNT - 1);
+        if record.in_flow_totals != 0 {
+            let flow = self.flows.entry(flow_of(record)).or_default();
+            if was_read(self.read_at, record)
+                && let Some(late) = flow.failed_late.get_mut(why).filter(|late| **late > 0)
+            {
+                *late -= 1;
+                return;
+            }
+            add(&mut flow.booked.failed, why, 1);
+        }
+        let Some((cell, dialled)) = booking else { return };
+        let cell = self.ledger.cell(cell);
+        if superseded {
+            cell.superseded += 1;
+            return;
+        }
+        add(&mut cell.failed, why, 1);
+        cell.note(&dialled, 1);
+    }
+
+    /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.
+    pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
+        let (key, id) = (flow_of(record), id_of(record));
+        if let Entry::Occupied(known) = self.sockets.entry(record.socket)
+            && *known.get() == (key, id)
+        {
+            known.remove();
+        }
+        let place = match self.uncounted.get(&record.socket) {
+            Some((known, place)) if *known == id => {
+                let place = *place;
+                self.uncounted.remove(&record.socket);
+                if record.in_flow_totals != 0 {
+                    let flow = self.flows.entry(key).or_default();
+                    flow.preexisting += 1;
+                    book_end(flow, record);
+                }
+                place
+            }
+            _ => {
+                let flow = self.flows.entry(key).or_default();
+                match flow.ended(id, was_read(self.read_at, record)) {
+                    Ended::Open(place) => {
+                        if record.in_flow_totals != 0 {
+                            book_end(flow, record);
+                        }
+                        place
+                    }
+                    Ended::Booked => return,
+                    Ended::Unknown => self.open_unknown(key, record, attribute),
+                }
+            }
+        };
+        if let Some(cell) = place {
+            let cell = self.ledger.cell(cell);
+            cell.closed += 1;
+            cell.bytes_sent += record.bytes_sent;
+            cell.bytes_received += record.bytes_received;
+            if was_reset(record) {
+                add(&mut cell.failed, usize::from(record.reason), 1);
+            }
+        }
+    }
+
+    /// Counts a connection that was not counted when it opened or failed; `closed` if it has ended since.
+    pub(super) fn book_later(
+        &mut self,
+        record: &TcpRecord,
+        closed: Option<&TcpRecord>,
+        key: CellKey,
+        dialled: &Dialled,
+    ) {
+        let id = id_of(record);
+        let is_open = match self.uncounted.get_mut(&record.socket).filter(|(known, _)| *known == id) {
+            Some((_, place)) => {
+                *place = Some(key);
+                true
+            }
+            None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
+        };
+        let cell = self.ledger.cell(key);
+        if record.header.kind == KIND_FAILED {
+            cell.note(dialled, 1);
+            add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
+            return;
+        }
+        cell.open(dialled, 1);
+        cell.closed += u64::from(!is_open);
+        if let Some(closed) = closed {
+            cell.bytes_sent += closed.bytes_sent;
+            cell.bytes_received += closed.bytes_received;
+            if usize::from(closed.reason) < reason::COUNT {
+                add(&mut cell.failed, usize::from(closed.reason), 1);
+            }
+        }
+    }
+
+    /// Whether the totals include changes that no record brought and that are not counted yet.
+    pub(super) fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+        let none = FlowTotals::default();
+        totals.iter().any(|(key, totals)| {
+            let booked = self.flows.get(key).map_or(&none, |flow| &flow.booked);
+            missing(totals, booked) != none
+        })
+    }
+
+    /// Counts the changes in the totals, read at `read_at`, that no record brought. `attribute` gets the flow, its
+    /// totals, and the number of connections and failed attempts.
+    pub(super) fn reconcile(
+        &mut self,
+        read_at: Time,
+        totals: &[(FlowKey, FlowTotals)],
+        mut attribute: impl FnMut(&mut Ledger, &FlowKey, &FlowTotals, u64) -> Booking,
+    ) {
+        self.read_at = read_at;
+        for (key, totals) in totals {
+            let flow = self.flows.entry(*key).or_default();
+            flow.read(read_at, totals);
+            let missing = missing(totals, &flow.booked);
+            if missing == FlowTotals::default() {
+                if flow.is_over() {
+                    forget(&mut self.sockets, *key, flow.forget_guessed());
+                }
+                continue;
+            }
+            // A reset is not an attempt.
+            let attempts = missing.failed.iter().sum::<u64>() - reset(&missing);
+            let connections = missing.opened + attempts;
+            let booking = attribute(&mut self.ledger, key, totals, connections);
+            let place = booking.map(|(cell, _)| cell);
+            flow.booked.opened += missing.opened;
+            flow.booked.bytes_sent += missing.bytes_sent;
+            flow.booked.bytes_received += missing.bytes_received;
+            for (booked, more) in flow.booked.failed.iter_mut().zip(missing.failed) {
+                *booked += more;
+            }
+            for (late, more) in flow.failed_late.iter_mut().zip(missing.failed) {
+                *late += more;
+            }
+            flow.opened_unseen(place, missing.opened);
+            // Bytes and resets belong to ended connections, so they are counted where those are.
+            let mut of_ends = None;
+            let ledger = &mut self.ledger;
+            flow.ended_unseen(missing.closed, |place| {
+                of_ends.get_or_insert(place);
+                if let Some(cell) = place {
+                    ledger.cell(cell).closed += 1;
+                }
+            });
+            if let Some(cell) = of_ends.unwrap_or(place) {
+                let cell = self.ledger.cell(cell);
+                cell.bytes_sent += missing.bytes_sent;
+                cell.bytes_received += missing.bytes_received;
+                add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
+            }
+            if let Some((cell, dialled)) = booking {
+                let cell = self.ledger.cell(cell);
+                cell.late += missing.opened;
+                if missing.opened > 0 {
+                    cell.open(&dialled, missing.opened);
+                }
+                if attempts > 0 {
+                    cell.note(&dialled, attempts);
+                }
+                for (why, more) in missing.failed.into_iter().enumerate() {
+                    if why != usize::from(reason::RESET) {
+                        add(&mut cell.failed, why, more);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The flows without open connections and without changes for `idle`, with the totals at their last reading.
+    pub(super) fn idle(&self, now: Time, idle: Duration) -> Vec<(FlowKey, FlowTotals)> {
+        self.flows
+            .iter()
+            .filter(|(_, flow)| !flow.is_open() && now.since(flow.unchanged_since) >= idle)
+            .map(|(key, flow)| (*key, flow.last))
+            .collect()
+    }
+
+    /// Open connections that are counted: flow, cell, number, and start of the oldest; 0 if that is not known.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
+        let places =
+            |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
+        self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
+    }
+
+    /// Forgets a flow that the kernel has forgotten.
+    pub(super) fn forget(&mut self, key: FlowKey) {
+        if let Some(mut flow) = self.flows.remove(&key) {
+            forget(&mut self.sockets, key, flow.forget_guessed());
+        }
+    }
+
+    /// A socket has a connection.
+    fn seen(&mut self, key: FlowKey, id: Id) {
+        let (_, socket) = id;
+        let older = self.sockets.insert(socket, (key, id));
+        self.replaced(socket, older.filter(|older| *older != (key, id)));
+    }
+
+    /// A socket has another connection than the `older` one: that one ended, and the record of its end was lost.
+    fn replaced(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
+        let place = match older {
+            Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
+                let place = flow.replaced(id);
+                flow.booked.closed += u64::from(place.is_some());
+                place
+            }),
+            None => self.uncounted.remove(&socket).map(|(_, place)| place),
+        };
+        if let Some(cell) = place.flatten() {
+            self.ledger.cell(cell).closed += 1;
+        }
+    }
+
+    /// Counts the opening of a connection that was unknown until its end, and the end in its flow.
+    fn open_unknown(
+        &mut self,
+        key: FlowKey,
+        record: &TcpRecord,
+        attribute: impl FnOnce(&mut Ledger) -> Booking,
+    ) -> Place {
+        let booking = attribute(&mut self.ledger);
+        let is_older = record.started == 0;
+        if record.in_flow_totals != 0 {
+            let flow = self.flows.entry(key).or_default();
+            *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
+            book_end(flow, record);
+        }
+        let (cell, dialled) = booking?;
+        let booked = self.ledger.cell(cell);
+        if is_older {
+            booked.preexisting += 1;
+        } else {
+            booked.late += 1;
+            booked.open(&dialled, 1);
+        }
+        Some(cell)
+    }
+}
+
+/// Counts the end of a connection, which the totals include.
+fn book_end(flow: &mut Flow, record: &TcpRecord) {
+    let booked = &mut flow.booked;
+    booked.closed += 1;
+    booked.bytes_sent += record.bytes_sent;
+    booked.bytes_received += record.bytes_received;
+    if was_reset(record) {
+        add(&mut booked.failed, usize::from(record.reason), 1);
+    }
+}
+
+/// Forgets which sockets had connections of a flow.
+fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Iterator<Item = Id>) {
+    for id in ids {
+        if sockets.get(&id.1) == Some(&(key, id)) {
+            sockets.remove(&id.1);
+        }
+    }
+}
+
+fn reset(totals: &FlowTotals) -> u64 {
+    totals.failed.get(usize::from(reason::RESET)).copied().unwrap_or(0)
+}
+
+fn was_reset(record: &TcpRecord) -> bool {
+    usize::from(record.reason) < reason::COUNT
+}
+
+fn was_read(read_at: Time, record: &TcpRecord) -> bool {
+    Time(record.header.time) <= read_at
+}
+
+fn id_of(record: &TcpRecord) -> Id {
+    (record.started, record.socket)
+}
+
+fn flow_of(record: &TcpRecord) -> FlowKey {
+    FlowKey {
+        cgroup: record.header.cgroup,
+        source: record.source,
+        destination: record.destination,
+        port: record.port,
+        _pad: [0; 6],
+    }
+}
+
+#[cfg(test)]
+mod tests;

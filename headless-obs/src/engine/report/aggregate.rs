@@ -1,0 +1,109 @@
+//! Sums over cells of the ledger and over responses, for the snapshot.
+
+use std::collections::BTreeMap;
+
+use headless_obs_ebpf::flow::reason;
+
+use super::CellRow;
+use crate::attribution::Stale;
+use crate::engine::dns_stats::{AnswerCounts, RCODES, Transport};
+use crate::expose::snapshot::{Counts, Dns, PortCounts};
+use crate::ledger::POSITIONS;
+use crate::service_resolution::Resolution;
+use crate::topology::EndpointId;
+
+/// Connections by resolution.
+pub(super) fn resolutions(cells: &[CellRow<'_>]) -> Counts {
+    let mut resolutions = Counts::new();
+    for (key, cell) in cells {
+        let count = if key.resolution == Resolution::Preexisting { cell.preexisting } else { cell.opened };
+        *resolutions.entry(key.resolution.as_str().to_owned()).or_default() += count;
+    }
+    nonzero(resolutions)
+}
+
+pub(super) fn nonzero(mut counts: Counts) -> Counts {
+    counts.retain(|_, count| *count > 0);
+    counts
+}
+
+pub(super) fn failures(cells: &[CellRow<'_>]) -> Counts {
+    reason::NAMES
+        .iter()
+        .enumerate()
+        .map(|(place, name)| {
+            let count = cells.iter().filter_map(|(_, cell)| cell.failed.get(place)).sum();
+            ((*name).to_owned(), count)
+        })
+        .collect()
+}
+
+/// Connections and failures by port; port 0 for those without room of their own.
+pub(super) fn ports(cells: &[CellRow<'_>]) -> Vec<PortCounts> {
+    let mut by_port: BTreeMap<u16, Vec<CellRow<'_>>> = BTreeMap::new();
+    for row in cells {
+        by_port.entry(row.0.port).or_default().push(*row);
+    }
+    by_port
+        .into_iter()
+        .map(|(port, cells)| {
+            let mut opened = resolutions(&cells);
+            // Their opening was not seen.
+            opened.remove(Resolution::Preexisting.as_str());
+            PortCounts { port, opened, failed: nonzero(failures(&cells)) }
+        })
+        .collect()
+}
+
+pub(super) fn stale(cells: &[CellRow<'_>]) -> Counts {
+    Stale::ALL
+        .iter()
+        .enumerate()
+        .map(|(place, kind)| {
+            let dials = cells.iter().filter_map(|(_, cell)| cell.stale.get(place));
+            (kind.as_str().to_owned(), dials.map(|dials| dials.connections).sum())
+        })
+        .chain([("grace".to_owned(), cells.iter().map(|(_, cell)| cell.in_grace).sum())])
+        .collect()
+}
+
+/// Positions of the selected addresses in the answers, for connections that count.
+pub(super) fn answer_position(cells: &[CellRow<'_>]) -> Counts {
+    let mut index = Counts::new();
+    for (_, cell) in cells.iter().filter(|(key, _)| key.resolution.counts()) {
+        for (place, count) in cell.positions.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let place = if place < POSITIONS { place.to_string() } else { format!("{POSITIONS}+") };
+            *index.entry(place).or_default() += count;
+        }
+    }
+    index
+}
+
+pub(super) fn dns(counts: &AnswerCounts, label: impl Fn(EndpointId) -> Option<String>) -> Dns {
+    let mut first_records = Counts::new();
+    for (endpoint, count) in &counts.firsts {
+        if let Some(label) = label(*endpoint) {
+            *first_records.entry(label).or_default() += count;
+        }
+    }
+    Dns {
+        ratio: counts.ratio.clone(),
+        latency: counts.latency.clone(),
+        answers: counts.answers,
+        truncated: counts.truncated,
+        completeness: counts.completeness(),
+        listed: counts.listed,
+        listable: counts.listable,
+        rcodes: RCODES.iter().zip(counts.rcodes).map(|(name, count)| ((*name).to_owned(), count)).collect(),
+        transports: [Transport::Udp, Transport::Tcp]
+            .iter()
+            .zip(counts.transports)
+            .map(|(transport, count)| (transport.as_str().to_owned(), count))
+            .collect(),
+        truncated_used: 0,
+        first_records,
+        removed_answered: counts.removed_answered,
+        incomplete: counts.incomplete,
+        denied: counts.denied,
+    }
+}

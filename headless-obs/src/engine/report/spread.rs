@@ -1,0 +1,85 @@
+//! The spread over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
+
+use super::{CellRow, Order};
+use crate::expose::snapshot::Spread;
+use crate::hash::{HashMap, HashSet};
+use crate::ledger::Cell;
+use crate::service_resolution::Resolution;
+use crate::spread;
+use crate::time::Time;
+use crate::topology::{Endpoint, EndpointId};
+
+/// Four views of the same connections.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub(super) spread: Spread,
+    pub(super) selections: Spread,
+    pub(super) open: Spread,
+    pub(super) bytes: Spread,
+}
+
+/// The spread of these cells, including zeros. `exposure` is the expected share of an endpoint that has been ready
+/// since a moment.
+pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Time) -> f64) -> Figures {
+    let chosen = |resolution: Resolution| resolution.counts();
+    let exposures: Vec<f64> =
+        mature(order).map(|endpoint| endpoint.ready_since().map_or(0.0, &exposure)).collect();
+    let selections = spread::exposed(&counts(cells, order, chosen, |cell| cell.selections), &exposures);
+    let mut opened = spread::exposed(&counts(cells, order, chosen, |cell| cell.opened), &exposures);
+    if selections.connections > 0 {
+        opened.z = selections.z;
+    }
+    Figures {
+        spread: opened,
+        selections,
+        open: spread::of(&counts(cells, order, stays, Cell::active)),
+        bytes: spread::of(&counts(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received)),
+    }
+}
+
+/// Which open connections count: also those from before the start, because a client selected them, too.
+fn stays(resolution: Resolution) -> bool {
+    resolution.counts() || resolution == Resolution::Preexisting
+}
+
+/// The open connections and the bytes that count.
+pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>) -> (u64, u64) {
+    cells.filter(|(key, _)| stays(key.resolution)).fold((0, 0), |(open, bytes), (key, cell)| {
+        let own = if key.resolution.counts() { cell.bytes_sent + cell.bytes_received } else { 0 };
+        (open + cell.active(), bytes + own)
+    })
+}
+
+/// A count for each mature endpoint, in their order.
+fn counts(
+    cells: &[CellRow<'_>],
+    order: &Order<'_>,
+    is_counted: impl Fn(Resolution) -> bool,
+    figure: impl Fn(&Cell) -> u64,
+) -> Vec<u64> {
+    let mut sums: HashMap<EndpointId, u64> =
+        mature(order).map(|endpoint| (endpoint.id().endpoint, 0)).collect();
+    for (key, cell) in cells.iter().filter(|(key, _)| is_counted(key.resolution)) {
+        if let Some(sum) = sums.get_mut(&key.endpoint.endpoint) {
+            *sum += figure(cell);
+        }
+    }
+    mature(order).filter_map(|endpoint| sums.get(&endpoint.id().endpoint).copied()).collect()
+}
+
+/// Mature endpoints without any connection that counts, if there are connections at all.
+pub(super) fn idle(cells: &[CellRow<'_>], order: &Order<'_>) -> Vec<String> {
+    // A connection by a pod's own name, or without a DNS answer, also keeps an endpoint busy. Only connections that are
+    // not in the cells do not.
+    let used = cells.iter().filter(|(_, cell)| cell.opened + cell.preexisting > 0);
+    let used: HashSet<EndpointId> = used.map(|(key, _)| key.endpoint.endpoint).collect();
+    if used.is_empty() {
+        return Vec::new();
+    }
+    let unused = order.iter().filter(|(endpoint, row)| row.mature && !used.contains(&endpoint.id().endpoint));
+    unused.map(|(_, row)| row.pod.clone()).collect()
+}
+
+fn mature<'a>(order: &'a Order<'_>) -> impl Iterator<Item = &'a Endpoint> {
+    order.iter().filter(|(_, row)| row.mature).map(|(endpoint, _)| *endpoint)
+}

@@ -1,0 +1,119 @@
+//! The engine's events for readers of a trace.
+
+use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
+
+use super::{Engine, Transport, ip};
+use crate::attribution::{Outcome, Unattributed};
+use crate::client::Client;
+use crate::dns::{Answer, QueryType, Rcode};
+use crate::expose::trace_events::{ClientName, Connection, DnsAnswer, ServiceName, TraceEvent, What};
+use crate::time::Time;
+use crate::topology::ServiceId;
+
+impl Engine {
+    /// Starts (true) or stops to collect events.
+    pub fn follow(&mut self, is_followed: bool) {
+        self.trace = is_followed.then(|| self.trace.take().unwrap_or_default());
+    }
+
+    /// Events since the last call.
+    pub fn take_trace(&mut self) -> Vec<TraceEvent> {
+        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The distance of the wall clock from the monotonic one, in nanoseconds; it changes when the clock is set.
+    pub fn set_wall_offset(&mut self, offset: i128) {
+        self.wall_offset = offset;
+    }
+
+    /// `reason`: why it failed.
+    pub(super) fn trace_tcp(
+        &mut self,
+        record: &TcpRecord,
+        client: Client,
+        outcome: Outcome,
+        why: Option<&str>,
+    ) {
+        if self.trace.is_none() {
+            return;
+        }
+        let target = match outcome {
+            Outcome::To(target) => Some(target),
+            Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => None,
+            // Unrelated connections are left out: a node has many of them.
+            Outcome::Unrelated => return,
+        };
+        let reason = match outcome {
+            Outcome::ToNobody(reason) => Some(reason.as_str()),
+            Outcome::OtherPort(_) => Some(Unattributed::OtherPort.as_str()),
+            Outcome::LeftOut(reason) => Some(reason.as_str()),
+            _ => why,
+        };
+        let endpoint = target.and_then(|target| self.topology.endpoint(target.endpoint));
+        let connection = Connection {
+            pod: endpoint.map(|endpoint| endpoint.label().to_string()),
+            address: ip(record.destination).to_string(),
+            port: record.port,
+            resolution: target.map(|target| target.resolution.as_str().to_owned()),
+            answer_position: target.and_then(|target| target.told).map(|told| u32::from(told.position)),
+            reason: reason.map(str::to_owned),
+            stale: target.and_then(|target| target.stale).map(|stale| stale.kind.as_str().to_owned()),
+            duration_ms: (record.started > 0)
+                .then(|| Time(record.header.time).since(Time(record.started)).as_secs_f64() * 1000.0),
+        };
+        let what = match record.header.kind {
+            KIND_OPENED => What::Opened(connection),
+            KIND_CLOSED => What::Closed(connection),
+            _ => What::Failed(connection),
+        };
+        self.push(Time(record.header.time), client, target.map(|target| target.endpoint.service), what);
+    }
+
+    pub(super) fn trace_dns(
+        &mut self,
+        at: Time,
+        client: Client,
+        service: Option<ServiceId>,
+        answer: &Answer,
+        transport: Transport,
+    ) {
+        if self.trace.is_none() {
+            return;
+        }
+        let what = What::Dns(DnsAnswer {
+            name: answer.question.to_string(),
+            qtype: match answer.kind {
+                QueryType::A => "A".to_owned(),
+                QueryType::Aaaa => "AAAA".to_owned(),
+                QueryType::Srv => "SRV".to_owned(),
+                QueryType::Other(number) => number.to_string(),
+            },
+            rcode: match answer.rcode {
+                Rcode::NoError => "noerror".to_owned(),
+                Rcode::NxDomain => "nxdomain".to_owned(),
+                Rcode::ServFail => "servfail".to_owned(),
+                Rcode::Other(number) => number.to_string(),
+            },
+            addresses: u32::try_from(answer.addresses.len()).unwrap_or(u32::MAX),
+            truncated: answer.truncated,
+            transport: transport.as_str().to_owned(),
+        });
+        self.push(at, client, service, what);
+    }
+
+    fn push(&mut self, at: Time, client: Client, service: Option<ServiceId>, what: What) {
+        let name = self.clients.workload(client.workload);
+        let (namespace, workload) = name.map_or(("", ""), |name| (&*name.namespace, &*name.name));
+        let key = service.and_then(|id| self.topology.service_by_id(id)).map(|state| state.key());
+        let event = TraceEvent {
+            time: self.wall(at),
+            client: ClientName { namespace: namespace.to_owned(), workload: workload.to_owned() },
+            service: key
+                .map(|key| ServiceName { namespace: key.namespace.to_string(), name: key.name.to_string() }),
+            what,
+        };
+        if let Some(events) = &mut self.trace {
+            events.push(event);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The counts of forgotten endpoints. Counters include them, because counters must not decrease.
+//!
+//! In: the [`Fate`] of each endpoint. Out: rows in addition to those of the ledger. If an endpoint's pod is back under
+//! its name, its rows count for the new endpoint. The others count for no endpoint ([`NOBODY`]), only for client and
+//! Service.
+//!
+//! Invariants: a count stays in some row for as long as its Service is known; these rows have no open connections.
+
+use super::{Cell, CellKey, Fate, Ledger};
+use crate::topology::{EndpointId, EndpointRef};
+
+/// Stands for all forgotten endpoints. Ids ascend from 0 and never reach this value.
+pub const NOBODY: EndpointId = EndpointId(u32::MAX);
+
+impl Ledger {
+    /// Forgets the cells of forgotten endpoints, unless they have open connections.
+    pub fn expire(&mut self, fate: impl Fn(EndpointRef) -> Fate) {
+        let Self { cells, departed, .. } = self;
+        let is_over =
+            |key: &CellKey, cell: &mut Cell| cell.active() == 0 && fate(key.endpoint) != Fate::Known;
+        // Rows that departed earlier move on if their successor is gone, too.
+        let left = departed
+            .extract_if(|key, _| key.endpoint.endpoint != NOBODY && fate(key.endpoint) != Fate::Known);
+        let left: Vec<(CellKey, Cell)> = left.chain(cells.extract_if(is_over)).collect();
+        for (key, cell) in left {
+            let key = match fate(key.endpoint) {
+                Fate::Heir(endpoint) => CellKey { endpoint, ..key },
+                Fate::Gone => {
+                    let endpoint = EndpointRef { endpoint: NOBODY, ..key.endpoint };
+                    CellKey { endpoint, port: 0, ..key }
+                }
+                Fate::Known | Fate::Void => continue,
+            };
+            departed.entry(key).or_default().inherit(cell);
+        }
+        departed.retain(|key, _| fate(key.endpoint) != Fate::Void);
+    }
+
+    /// The counts of forgotten endpoints, in no order.
+    pub fn departed(&self) -> impl Iterator<Item = (&CellKey, &Cell)> {
+        self.departed.iter()
+    }
+}
+
+impl Cell {
+    /// Adds a cell without open connections.
+    fn inherit(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.late += other.late;
+        self.preexisting += other.preexisting;
+        self.closed += other.closed;
+        for (sum, more) in self.failed.iter_mut().zip(other.failed) {
+            *sum += more;
+        }
+        self.superseded += other.superseded;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.selections += other.selections;
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        for (sum, more) in self.stale.iter_mut().zip(other.stale) {
+            sum.connections += more.connections;
+            sum.answered_after += more.answered_after;
+            sum.past_ttl += more.past_ttl;
+            sum.longest = sum.longest.max(more.longest);
+        }
+        self.in_grace += other.in_grace;
+        if self.positions.len() < other.positions.len() {
+            self.positions.resize(other.positions.len(), 0);
+        }
+        for (sum, more) in self.positions.iter_mut().zip(other.positions) {
+            *sum += more;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::WorkloadId;
+    use crate::service_resolution::Resolution;
+    use crate::topology::ServiceId;
+
+    fn key(endpoint: u32, port: u16) -> CellKey {
+        CellKey {
+            endpoint: EndpointRef { service: ServiceId(1), endpoint: EndpointId(endpoint) },
+            client: Some(WorkloadId(1)),
+            port,
+            resolution: Resolution::Service,
+        }
+    }
+
+    fn over(opened: u64) -> Cell {
+        Cell { opened, closed: opened, positions: vec![opened], ..Cell::default() }
+    }
+
+    fn left(ledger: &Ledger) -> Vec<(u32, u16, u64)> {
+        let rows = ledger.departed().map(|(key, cell)| (key.endpoint.endpoint.0, key.port, cell.opened));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    #[test]
+    fn counts_go_to_the_heir_then_to_nobody_then_with_the_service() {
+        let mut ledger = Ledger::new(10);
+        *ledger.cell(key(1, 80)) = over(3);
+        *ledger.cell(key(2, 80)) = over(4);
+        *ledger.cell(key(2, 81)) = over(5);
+        *ledger.cell(key(3, 80)) = over(1);
+        let heir = key(3, 80).endpoint;
+        ledger.expire(|endpoint| match endpoint.endpoint.0 {
+            1 => Fate::Heir(heir),
+            2 => Fate::Gone,
+            _ => Fate::Known,
+        });
+        assert_eq!(left(&ledger), [(3, 80, 3), (NOBODY.0, 0, 9)]);
+        assert_eq!(ledger.cells().count(), 1);
+        ledger.expire(|_| Fate::Gone);
+        assert_eq!(left(&ledger), [(NOBODY.0, 0, 13)], "the heir is gone, too");
+        let (_, cell) = ledger.departed().next().unwrap();
+        assert_eq!((cell.positions[0], cell.active()), (13, 0));
+        ledger.expire(|_| Fate::Void);
+        assert_eq!(ledger.departed().count(), 0);
+    }
+}

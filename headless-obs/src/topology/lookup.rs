@@ -1,0 +1,130 @@
+//! Lookups in the topology, by hash map and without allocation.
+
+use std::net::IpAddr;
+
+use super::endpoint::{Endpoint, Standing};
+use super::model::{Pod, ServiceKey};
+use super::service::ServiceState;
+use super::store::Topology;
+use super::{EndpointRef, ServiceId};
+use crate::time::Time;
+
+/// The endpoint that an address has in a Service.
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// Its state at the given moment, and since when; `None` if it was not known then.
+    pub standing: Option<(Time, Standing)>,
+    /// Whether it has the given port.
+    pub serves_port: bool,
+}
+
+impl Topology {
+    /// Whether the source has reported everything that exists and is current.
+    pub fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// A Service, headless or not.
+    pub fn service(&self, key: &ServiceKey) -> Option<&ServiceState> {
+        self.find(&key.namespace, &key.name).and_then(|id| self.service_by_id(id))
+    }
+
+    /// The id of a Service, headless or not.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<ServiceId> {
+        self.by_name.get(namespace)?.get(name).copied()
+    }
+
+    /// How often a name came to mean another headless Service, or none. While this number is the same, the meaning of a
+    /// name is the same.
+    pub fn renamed(&self) -> u64 {
+        self.renamed
+    }
+
+    /// A Service by its id; `None` once nothing is left of it.
+    pub fn service_by_id(&self, id: ServiceId) -> Option<&ServiceState> {
+        self.services.get(&id)
+    }
+
+    /// All headless Services, in no order; also those that are gone, while their endpoints are remembered.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceState> {
+        self.services.values().filter(|state| state.headless())
+    }
+
+    /// An endpoint by its position; `None` when it is forgotten.
+    pub fn endpoint(&self, place: EndpointRef) -> Option<&Endpoint> {
+        self.services.get(&place.service)?.endpoint(place.endpoint)
+    }
+
+    /// The endpoint of `service` that `address` stands for, for a client that connects at `at`.
+    ///
+    /// Several endpoints may have or have had the address: pods on the host network share the node's addresses, and
+    /// addresses are reused. An endpoint that serves `port` comes first, then the one that had the address at that
+    /// moment, then the one that has it now, then the one that lost it last.
+    pub fn lookup(&self, address: IpAddr, port: u16, service: ServiceId, at: Time) -> Option<Match<'_>> {
+        self.lookup_in(self.services.get(&service)?, address, port, at)
+    }
+
+    /// The same for a Service that the caller has already.
+    pub fn lookup_in<'a>(
+        &self,
+        state: &'a ServiceState,
+        address: IpAddr,
+        port: u16,
+        at: Time,
+    ) -> Option<Match<'a>> {
+        let service = state.id();
+        let rank = |endpoint: &Endpoint| {
+            (endpoint.serves(port), endpoint.had(address, at), endpoint.has(address), endpoint.lost(address))
+        };
+        let endpoint = self
+            .book
+            .at(address)
+            .iter()
+            .filter(|place| place.service == service)
+            .filter_map(|place| state.endpoint(place.endpoint))
+            // Most addresses have one endpoint, so nothing is compared.
+            .reduce(|best, other| if rank(other) >= rank(best) { other } else { best })?;
+        Some(Match {
+            endpoint,
+            standing: endpoint.standing_of(address, at),
+            serves_port: endpoint.serves(port),
+        })
+    }
+
+    /// Endpoints that have `address` now, of any Service.
+    pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = &Endpoint> {
+        self.book
+            .at(address)
+            .iter()
+            .filter_map(|place| self.endpoint(*place))
+            .filter(move |endpoint| endpoint.has(address))
+    }
+
+    /// Whether an endpoint is on the daemon's node; `None` if that is not known.
+    pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
+        Some(endpoint.node()? == self.book.config.node.as_ref()?)
+    }
+
+    /// The pod that has `address` alone: not one on the host network, and not one that has ended.
+    pub fn pod_by_address(&self, address: IpAddr) -> Option<&Pod> {
+        self.pods.by_address(address)
+    }
+
+    /// A pod by its UID, for a while also after its deletion. If the source reports no UID, `namespace/name` stands for
+    /// it.
+    pub fn pod_by_uid(&self, uid: &str) -> Option<&Pod> {
+        self.pods.by_uid(uid)
+    }
+
+    /// Whether `address` is a Service's ClusterIP.
+    pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
+        self.cluster_ips.contains_key(&address)
+    }
+
+    /// Whether `address` is or was an endpoint's, or is a pod's, so that connections to it can matter.
+    pub fn knows(&self, address: IpAddr) -> bool {
+        !self.book.at(address).is_empty() || self.pod_by_address(address).is_some()
+    }
+}

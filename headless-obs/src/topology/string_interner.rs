@@ -1,0 +1,88 @@
+//! A pool of strings that many objects share (namespaces, nodes, pods behind several Services); it keeps each string
+//! once.
+
+use std::sync::Arc;
+
+use super::model::{ObjectKey, Pod, Service, Slice};
+use crate::hash::HashSet;
+
+/// Below this size, a sweep for unused strings is not worth it.
+const SWEEP_FROM: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    strings: HashSet<Arc<str>>,
+    swept: usize,
+}
+
+impl Names {
+    /// Replaces `string` with the pool's copy.
+    fn share(&mut self, string: &mut Arc<str>) {
+        if let Some(kept) = self.strings.get(string) {
+            string.clone_from(kept);
+            return;
+        }
+        // Each sweep waits until the set has doubled, so that its cost per string stays constant.
+        if self.strings.len() >= SWEEP_FROM.max(self.swept * 2) {
+            self.strings.retain(|kept| Arc::strong_count(kept) > 1);
+            self.swept = self.strings.len();
+        }
+        self.strings.insert(string.clone());
+    }
+
+    fn share_key(&mut self, key: &mut ObjectKey) {
+        self.share(&mut key.namespace);
+        self.share(&mut key.name);
+    }
+
+    pub(super) fn share_service(&mut self, service: &mut Service) {
+        self.share(&mut service.key.namespace);
+        self.share(&mut service.key.name);
+    }
+
+    pub(super) fn share_slice(&mut self, slice: &mut Slice) {
+        self.share_key(&mut slice.key);
+        self.share(&mut slice.service);
+        for endpoint in &mut slice.endpoints {
+            if let Some(hostname) = &mut endpoint.hostname {
+                self.share(hostname);
+            }
+            if let Some(node) = &mut endpoint.node {
+                self.share(node);
+            }
+            if let Some(zone) = &mut endpoint.zone {
+                self.share(zone);
+            }
+            if let Some(pod) = &mut endpoint.pod {
+                self.share_key(&mut pod.key);
+                self.share(&mut pod.uid);
+            }
+        }
+    }
+
+    pub(super) fn share_pod(&mut self, pod: &mut Pod) {
+        self.share_key(&mut pod.key);
+        self.share(&mut pod.uid);
+        self.share(&mut pod.workload);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_strings_are_kept_once_and_unused_ones_are_swept() {
+        let mut names = Names::default();
+        let (mut a, mut b): (Arc<str>, Arc<str>) = ("node-1".into(), "node-1".into());
+        names.share(&mut a);
+        names.share(&mut b);
+        assert!(Arc::ptr_eq(&a, &b));
+
+        for index in 0..10 * SWEEP_FROM {
+            names.share(&mut format!("{index}").into());
+        }
+        assert!(names.strings.len() <= SWEEP_FROM + 1, "{}", names.strings.len());
+        assert!(names.strings.contains("node-1"));
+    }
+}

@@ -1,0 +1,115 @@
+//! The facts for a verdict: one client, its Service, and the quality of the snapshot; and functions that several rules
+//! use.
+
+use jiff::Timestamp;
+
+use super::remedies;
+use crate::expose::snapshot::{
+    Cause, Client, ClientEndpoint, Confidence, Endpoint, Quality, Service, Snapshot, Spread, Verdict,
+};
+
+/// The totals with which losses are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections and failed attempts to all Services.
+    pub connections: u64,
+    /// DNS responses for all Services' names.
+    pub answers: u64,
+}
+
+impl Seen {
+    /// The totals of a whole snapshot.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
+        Self {
+            connections: clients().map(|client| client.opened + client.failed).sum(),
+            answers: snapshot.services.iter().flat_map(|service| service.dns.rcodes.values()).sum(),
+        }
+    }
+}
+
+/// One client of one Service.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The quality of the snapshot.
+    pub quality: &'a Quality,
+    /// When observation began.
+    pub from: Timestamp,
+    /// When the snapshot was taken.
+    pub to: Timestamp,
+    /// The maturity.
+    pub mature_after_seconds: f64,
+    /// The totals of the snapshot.
+    pub seen: Seen,
+    /// The Service.
+    pub service: &'a Service,
+    /// Its client.
+    pub client: &'a Client,
+}
+
+impl<'a> Scene<'a> {
+    /// A client as the snapshot shows it.
+    #[must_use]
+    pub fn new(snapshot: &'a Snapshot, service: &'a Service, client: &'a Client, seen: Seen) -> Self {
+        Self {
+            quality: &snapshot.quality,
+            from: snapshot.from,
+            to: snapshot.to,
+            mature_after_seconds: snapshot.mature_after_seconds,
+            seen,
+            service,
+            client,
+        }
+    }
+
+    /// The Service's mature endpoints, with the client's row at each.
+    pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+        // Rows are in the same order; a pod that came back under its name has two.
+        let rows = self.service.endpoints.iter().zip(&self.client.endpoints);
+        rows.filter(|(endpoint, own)| endpoint.mature && endpoint.pod == own.pod)
+    }
+
+    /// Connections and attempts, including those to ports that endpoints do not have.
+    pub(super) fn attempts(&self) -> u64 {
+        let client = self.client;
+        client.opened + client.failed + client.other_ports.iter().map(|port| port.connections).sum::<u64>()
+    }
+
+    /// Whether this is a significant share of the client's connections.
+    pub(super) fn matters(&self, connections: u64) -> bool {
+        connections > 0 && connections.saturating_mul(100) >= self.attempts()
+    }
+
+    /// The relevant spread: that of connections opened, or of open ones if none was opened.
+    pub(super) fn spread(&self) -> &'a Spread {
+        let client = self.client;
+        if client.spread.connections > 0 { &client.spread } else { &client.open }
+    }
+
+    /// Selections. They are not known for connections that are older than the daemon, and for those without an event
+    /// record.
+    pub(super) fn selections(&self) -> &'a Spread {
+        &self.client.selections
+    }
+
+    /// Endpoints that count.
+    pub(super) fn endpoints(&self) -> u64 {
+        self.spread().endpoints
+    }
+
+    /// The client's name for output.
+    pub(super) fn name(&self) -> String {
+        let client = self.client;
+        if client.namespace.is_empty() {
+            client.workload.clone()
+        } else {
+            format!("{}/{}", client.namespace, client.workload)
+        }
+    }
+
+    /// A verdict with its fix.
+    pub(super) fn verdict(&self, cause: Cause, confidence: Confidence, evidence: Vec<String>) -> Verdict {
+        Verdict { cause, confidence, evidence, fix: remedies::of(cause, self.client), needed: None }
+    }
+}

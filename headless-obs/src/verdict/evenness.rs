@@ -1,0 +1,182 @@
+//! Rules by figures alone: even, unexplained, or too few.
+
+use super::context::Scene;
+use super::format::count as number;
+use super::significance;
+use crate::expose::snapshot::{Cause, Confidence, Spread, Verdict};
+
+/// The most endpoints whose counts are listed.
+const SHOWN: usize = 10;
+
+/// More uneven than chance, and enough to do harm: in the selections as well as in the connections.
+pub(super) fn is_uneven(scene: &Scene<'_>) -> bool {
+    significance::uneven(scene.selections()) && significance::peak(scene.spread()) > significance::PEAK
+}
+
+/// At least as even as random choice.
+pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
+    let (spread, selections) = (scene.spread(), scene.selections());
+    let n = spread.endpoints;
+    if spread.connections == 0 || n == 0 || is_uneven(scene) {
+        return None;
+    }
+    let needed = significance::needed(n);
+    let (confidence, line) = if n == 1 {
+        (Confidence::High, "There is only one endpoint.".to_owned())
+    } else if spread.coverage >= 1.0 && spread.dispersion < significance::IN_TURN {
+        let line = format!(
+            "The spread is round-robin-like: its dispersion is {:.2}, and random choice gives about 1.",
+            spread.dispersion
+        );
+        (Confidence::High, line)
+    } else if selections.connections >= needed {
+        let dispersion = selections.dispersion;
+        let line =
+            format!("The selections are as even as random choice: their dispersion is {dispersion:.1}.");
+        let is_plain =
+            significance::peak(spread) <= significance::PEAK.max(2.0 * spread.expected_peak_to_mean - 1.0);
+        (if is_plain { Confidence::High } else { Confidence::Low }, line)
+    } else if spread.connections >= needed && !significance::uneven(spread) {
+        // The selections are not known. Several connections per selection could only make the spread less even.
+        let dispersion = spread.dispersion;
+        let line =
+            format!("The connections are as even as random choice: their dispersion is {dispersion:.1}.");
+        (Confidence::Medium, line)
+    } else {
+        return None;
+    };
+    let what = if scene.client.spread.connections > 0 { "connections" } else { "open connections" };
+    Some(scene.verdict(Cause::Even, confidence, vec![figures(spread, what), line]))
+}
+
+/// Too few selections for a statement.
+pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
+    let (selections, n) = (scene.selections(), scene.endpoints());
+    let needed = significance::needed(n);
+    let missing = needed.saturating_sub(selections.connections);
+    if missing == 0 || is_uneven(scene) {
+        return None;
+    }
+    let line = if n == 0 {
+        "No endpoint has been ready for long enough to count.".to_owned()
+    } else {
+        let made = number(selections.connections, "selection");
+        format!("The client made {made} among {}; a verdict needs {needed}.", number(n, "endpoint"))
+    };
+    let mut verdict = scene.verdict(Cause::TooFew, Confidence::High, vec![line]);
+    verdict.needed = Some(missing);
+    Some(verdict)
+}
+
+/// More uneven than chance, and no rule finds a cause.
+pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
+    let mut evidence = vec![figures(scene.spread(), "connections")];
+    if let Some((pod, connections)) = busiest(scene) {
+        evidence.push(format!(
+            "The busiest endpoint is {pod} with {} ({}).",
+            number(connections, "connection"),
+            counts(scene)
+        ));
+    }
+    let choice = &scene.client.selection_pattern;
+    if choice.selections > 0 {
+        evidence.push(format!(
+            "{} of {} took the first address of their answer; random choice would give {:.0}.",
+            choice.first,
+            number(choice.selections, "selection"),
+            choice.first_by_chance
+        ));
+    }
+    scene.verdict(Cause::Unexplained, Confidence::Medium, evidence)
+}
+
+/// `600 connections went to 1 of 6 endpoints; the busiest has 6.00 times the mean (1.20 by chance), z 45.0.`
+pub(super) fn figures(spread: &Spread, what: &str) -> String {
+    let what = if spread.connections == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
+    let z = spread.z.map_or_else(String::new, |z| format!(", z {z:.1}"));
+    format!(
+        "{} {what} went to {:.0} of {}; the busiest has {:.2} times the mean ({:.2} by chance){z}.",
+        spread.connections,
+        spread.coverage * spread.endpoints as f64,
+        number(spread.endpoints, "endpoint"),
+        spread.peak_to_mean,
+        spread.expected_peak_to_mean
+    )
+}
+
+/// The mature endpoint with most of the client's connections.
+pub(super) fn busiest<'a>(scene: &Scene<'a>) -> Option<(&'a str, u64)> {
+    let rows = scene.mature().map(|(endpoint, own)| (endpoint.pod.as_str(), own.counted));
+    rows.max_by_key(|(_, counted)| *counted).filter(|(_, counted)| *counted > 0)
+}
+
+/// `orders-0 30, orders-1 30, orders-2 0`.
+pub(super) fn counts(scene: &Scene<'_>) -> String {
+    let is_open = scene.client.spread.connections == 0;
+    let mut rows: Vec<_> = scene
+        .mature()
+        .map(|(endpoint, own)| format!("{} {}", endpoint.pod, if is_open { own.active } else { own.counted }))
+        .collect();
+    let more = rows.len().saturating_sub(SHOWN);
+    rows.truncate(SHOWN);
+    let shown = rows.join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::test_fixtures::Facts;
+
+    fn cause(facts: &Facts) -> (Cause, Option<u64>) {
+        let scene = facts.scene();
+        let verdict = even(&scene).or_else(|| too_few(&scene)).unwrap_or_else(|| unexplained(&scene));
+        (verdict.cause, verdict.needed)
+    }
+
+    #[test]
+    fn figures_alone_say_even_uneven_or_too_few() {
+        let cases: [(&[u64], Cause, Option<u64>); 11] = [
+            (&[2, 1, 0], Cause::TooFew, Some(12)),
+            (&[0, 0, 0], Cause::TooFew, Some(15)),
+            (&[], Cause::TooFew, Some(10)),
+            (&[7], Cause::Even, None),
+            (&[1, 1, 1], Cause::Even, None),
+            (&[110, 95, 100], Cause::Even, None),
+            (&[10, 8, 3], Cause::Even, None),
+            (&[30, 30, 30, 0, 0, 0], Cause::Unexplained, None),
+            (&[200, 100, 100, 100, 100], Cause::Unexplained, None),
+            // Beyond chance, and harmless.
+            (&[14_000, 10_000, 10_000], Cause::Even, None),
+            (&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0], Cause::Unexplained, None),
+        ];
+        for (counts, expected, needed) in cases {
+            assert_eq!(cause(&Facts::new(counts)), (expected, needed), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn better_than_chance_is_said() {
+        let even = |counts: &[u64]| even(&Facts::new(counts).scene()).unwrap().evidence.join(" ");
+        assert!(even(&[10, 10, 10]).contains("round-robin-like"));
+        assert!(!even(&[110, 95, 100]).contains("round-robin-like"));
+    }
+
+    #[test]
+    fn what_is_open_counts_where_nothing_was_opened() {
+        assert_eq!(cause(&Facts::held(&[1, 1, 1])).0, Cause::Even);
+        assert_eq!(cause(&Facts::held(&[2, 1, 0])), (Cause::TooFew, Some(15)));
+        // One selection may have opened them all.
+        assert_eq!(cause(&Facts::held(&[90, 10, 10])), (Cause::TooFew, Some(15)));
+    }
+
+    #[test]
+    fn connections_may_say_even_and_never_uneven() {
+        let mut facts = Facts::new(&[200, 190, 210]);
+        facts.client.selections = crate::spread::of(&[1, 1, 0]);
+        assert_eq!(cause(&facts).0, Cause::Even);
+        let mut facts = Facts::new(&[400, 190, 10]);
+        facts.client.selections = crate::spread::of(&[1, 1, 0]);
+        assert_eq!(cause(&facts), (Cause::TooFew, Some(13)));
+    }
+}

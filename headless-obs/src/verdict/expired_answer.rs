@@ -1,0 +1,62 @@
+//! Rule about expired answers: if few answers lead to many connections, the connections are as uneven as the answers.
+
+use super::context::Scene;
+use super::format::{count, span};
+use super::significance;
+use crate::expose::snapshot::{Cause, Confidence, Verdict};
+
+/// Connections from which the age of answers shows a habit.
+const CONNECTIONS: u64 = 10;
+
+/// Most connections use expired answers, and they are uneven.
+pub(super) fn old_answers(scene: &Scene<'_>) -> Option<Verdict> {
+    let client = scene.client;
+    let age = &client.answer_age;
+    let all = age.within_ttl + age.past_ttl;
+    // gRPC also resolves once; that it stays with one endpoint is its policy.
+    if client.grpc || all < CONNECTIONS || age.past_ttl * 2 <= all || !significance::uneven(&client.spread) {
+        return None;
+    }
+    let mut evidence = vec![format!(
+        "{} of {all} connections used an answer past its TTL of {} s; the oldest was {} old.",
+        age.past_ttl,
+        client.answers.ttl_seconds,
+        span(age.max_seconds)
+    )];
+    let by_one = client.selection_pattern.max_connects_per_answer;
+    evidence.push(format!(
+        "{} led to all of them; one process made up to {by_one} by one answer.",
+        count(client.answers.count, "answer")
+    ));
+    evidence.push(super::evenness::figures(&client.spread, "connections"));
+    Some(scene.verdict(Cause::StaleCache, Confidence::High, evidence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::test_fixtures::Facts;
+
+    #[test]
+    fn old_answers_are_to_blame_where_they_are_used_and_uneven() {
+        let cases: [(&[u64], u64, u64, bool, bool); 5] = [
+            (&[600, 0, 0], 10, 590, false, true),
+            (&[600, 0, 0], 590, 10, false, false),
+            (&[200, 200, 200], 10, 590, false, false),
+            (&[9, 0, 0], 0, 9, false, false),
+            (&[600, 0, 0], 10, 590, true, false),
+        ];
+        for (counts, within, past, grpc, expected) in cases {
+            let mut facts = Facts::new(counts);
+            facts.client.answer_age.within_ttl = within;
+            facts.client.answer_age.past_ttl = past;
+            facts.client.grpc = grpc;
+            let verdict = old_answers(&facts.scene());
+            assert_eq!(
+                verdict.map(|verdict| verdict.cause),
+                expected.then_some(Cause::StaleCache),
+                "{counts:?} {past}"
+            );
+        }
+    }
+}

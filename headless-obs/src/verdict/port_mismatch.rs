@@ -1,0 +1,67 @@
+//! Rule about a port that the endpoints do not have. A headless Service maps no ports, so a client that connects to the
+//! Service's port fails if the pods listen on another one.
+
+use super::context::Scene;
+use super::format::count;
+use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
+
+/// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
+/// ports than the Service lists, and nothing is wrong.
+pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
+    let in_vain = |port: &&OtherPort| port.failed.saturating_mul(2) > port.connections;
+    let ports = || scene.client.other_ports.iter().filter(in_vain);
+    if !scene.matters(ports().map(|port| port.connections).sum()) {
+        return None;
+    }
+    let evidence = ports()
+        .map(|port| {
+            let dialled = count(port.connections, "connection");
+            let of_service = if port.of_service { ", which is the Service's port" } else { "" };
+            let instead = match port.use_port {
+                Some(instead) => format!("the endpoints listen on {instead}"),
+                None => "the endpoints do not have that port".to_owned(),
+            };
+            let number = port.port;
+            format!("{dialled} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
+        })
+        .collect();
+    let sure = ports().all(|port| port.use_port.is_some());
+    let confidence = if sure { Confidence::High } else { Confidence::Medium };
+    Some(scene.verdict(Cause::PortMismatch, confidence, evidence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::test_fixtures::Facts;
+
+    #[test]
+    fn a_port_dialled_in_vain_is_a_mismatch() {
+        // Connections, failed, port to use; other connections; expected.
+        let cases = [
+            (10, 10, Some(8080), 0, Some(Confidence::High)),
+            (10, 6, None, 0, Some(Confidence::Medium)),
+            (10, 5, Some(8080), 0, None),
+            (10, 0, Some(8080), 0, None),
+            (1, 1, Some(8080), 1_000, None),
+            (20, 20, Some(8080), 1_000, Some(Confidence::High)),
+        ];
+        for (connections, failed, use_port, others, expected) in cases {
+            let mut facts = Facts::even(3, others);
+            facts.client.other_ports =
+                vec![OtherPort { port: 80, connections, failed, of_service: true, use_port }];
+            let got = port_mismatch(&facts.scene());
+            assert_eq!(
+                got.as_ref().map(|verdict| verdict.confidence),
+                expected,
+                "{connections} {failed} {others}"
+            );
+            if let (Some(verdict), Some(port)) = (got, use_port) {
+                assert!(verdict.evidence[0].contains("port 80, which is the Service's port"), "{verdict:?}");
+                assert!(
+                    verdict.evidence[0].contains("8080") && verdict.fix.unwrap().contains(&port.to_string())
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Advice in terms of the client's technology.
+//!
+//! In: a cause, the name of the client's program, and whether it sends queries for gRPC's service configuration. Out:
+//! advice, or nothing if nothing is wrong. docs/verdicts.md has more.
+
+use crate::expose::snapshot::{Cause, Client};
+
+/// The client's technology, as far as its program's name shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Technology {
+    Jvm,
+    Node,
+    Python,
+    Nginx,
+    Envoy,
+    DotNet,
+    Unknown,
+}
+
+impl Technology {
+    fn of(client: &Client) -> Self {
+        let program = client.program.as_deref().unwrap_or_default();
+        let starts = |names: &[&str]| names.iter().any(|name| program.starts_with(name));
+        if starts(&["java", "kotlin", "scala"]) {
+            Self::Jvm
+        } else if program == "node" || program == "MainThread" || starts(&["nodejs", "npm"]) {
+            Self::Node
+        } else if starts(&["python", "uvicorn", "gunicorn", "celery", "uwsgi"]) {
+            Self::Python
+        } else if starts(&["nginx", "openresty"]) {
+            Self::Nginx
+        } else if starts(&["envoy"]) {
+            Self::Envoy
+        } else if starts(&["dotnet", ".NET"]) {
+            Self::DotNet
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// What to change.
+pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
+    let technology = Technology::of(client);
+    let text = match cause {
+        Cause::Even | Cause::Subset | Cause::TooFew => return None,
+        Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
+        Cause::Pinned => pinned(technology).to_owned(),
+        Cause::NeverReResolved if client.grpc => AGE.to_owned(),
+        Cause::NeverReResolved | Cause::StaleCache => renew(technology).to_owned(),
+        Cause::IpReused => {
+            format!("{} Let the server check its clients (TLS names, credentials).", renew(technology))
+        }
+        Cause::AnswerOrder => order(technology).to_owned(),
+        Cause::AddressSort => SORT.to_owned(),
+        Cause::TruncatedAnswer => TRUNCATED.to_owned(),
+        Cause::ClientCap => CAP.to_owned(),
+        Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_port) {
+            Some(port) => format!(
+                "Connect to port {port}, because a headless Service does not map ports; or make port and targetPort the \
+                 same."
+            ),
+            None => {
+                "Connect to a port that the pods listen on, because a headless Service does not map ports. SRV records \
+                 give that port."
+                    .to_owned()
+            }
+        },
+        Cause::DialsNotReady => NOT_READY.to_owned(),
+        Cause::DnsStale => DNS.to_owned(),
+        Cause::FailingEndpoint => FAILING.to_owned(),
+        Cause::Unexplained => UNEXPLAINED.to_owned(),
+    };
+    Some(text)
+}
+
+fn renew(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Jvm => {
+            "Set the security property networkaddress.cache.ttl (java.security, or Security.setProperty before the first \
+             lookup; -D does nothing) to the DNS TTL, and set a maximum age of pooled connections (HikariCP: maxLifetime)."
+        }
+        Technology::Node => {
+            "Node.js resolves the name for each new connection: end connections after a time (undici: close and renew the \
+             Pool; http.Agent: keepAlive off, or a maximum socket age), and remove a lookup cache such as cacheable-lookup."
+        }
+        Technology::Python => {
+            "Give connections a maximum age (SQLAlchemy: pool_recycle; requests, httpx: renew the session or client), and \
+             in aiohttp set ttl_dns_cache to the DNS TTL."
+        }
+        Technology::Nginx => {
+            "nginx resolves upstream names once, at start. Use `resolver <address> valid=10s;` with the name in a variable \
+             in proxy_pass, or `server <name> resolve;` in an upstream with a `zone` (1.27.3 and later)."
+        }
+        Technology::Envoy => {
+            "Use a STRICT_DNS cluster with a short dns_refresh_rate, and max_connection_duration for long connections; \
+             LOGICAL_DNS keeps connections to addresses that are gone."
+        }
+        Technology::DotNet => {
+            "Set SocketsHttpHandler.PooledConnectionLifetime (infinite by default) to a minute or two; each new \
+             connection then resolves the name again."
+        }
+        Technology::Unknown => {
+            "Make the client resolve again: set a maximum age of connections (gRPC servers: MAX_CONNECTION_AGE), and keep \
+             DNS answers no longer than the TTL (JVM: security property networkaddress.cache.ttl; nginx: resolver … valid=)."
+        }
+    }
+}
+
+fn pinned(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Jvm => {
+            "Open more connections and select among all addresses: for gRPC a dns:/// target with round_robin; for HTTP and \
+             databases a pool with a maximum age (HikariCP: maxLifetime) and a driver that shuffles hosts."
+        }
+        Technology::Node => {
+            "Resolve all addresses (dns.resolve4, or lookup with all: true) and use one Agent or undici Pool for each; for \
+             gRPC a dns:/// target with round_robin."
+        }
+        Technology::Python => {
+            "Use a pool of connections over all addresses with a maximum age (SQLAlchemy: pool_recycle; psycopg: \
+             load_balance_hosts=random); for gRPC a dns:/// target with round_robin."
+        }
+        Technology::Nginx => {
+            "Put the name into an upstream with `zone` and `resolve` (1.27.3 and later), so that nginx uses all addresses, \
+             and lower keepalive_requests and keepalive_time."
+        }
+        Technology::Envoy => {
+            "Use a STRICT_DNS cluster with ROUND_ROBIN or LEAST_REQUEST; LOGICAL_DNS uses one address at a time."
+        }
+        Technology::DotNet => {
+            "Set SocketsHttpHandler.PooledConnectionLifetime to a minute or two; for gRPC use a dns:/// address with \
+             RoundRobinConfig."
+        }
+        Technology::Unknown => {
+            "Use more than one connection: for gRPC a dns:/// target with round_robin (pick_first is the default), for pools \
+             a maximum age, for HTTP a limit of requests per connection; or shuffle the addresses before connecting."
+        }
+    }
+}
+
+fn order(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Envoy => "Use STRICT_DNS with ROUND_ROBIN: LOGICAL_DNS takes only the first address.",
+        Technology::Nginx => {
+            "Let the DNS server shuffle (CoreDNS: plugin loadbalance), and let nginx use all addresses (`server <name> \
+             resolve;` in an upstream with a `zone`)."
+        }
+        _ => {
+            "Let the DNS server shuffle (CoreDNS: plugin loadbalance in the Corefile, also where NodeLocal DNSCache or a \
+             mesh's DNS proxy answers), or let the client shuffle the addresses or use all of them in turn."
+        }
+    }
+}
+
+const PICK_FIRST: &str = "gRPC's default policy, pick_first, uses one connection. Set the service configuration \
+     {\"loadBalancingConfig\":[{\"round_robin\":{}}]} with a dns:/// target (without that scheme gRPC resolves the name when \
+     it connects, and the policy sees one address), and MAX_CONNECTION_AGE on the server.";
+const AGE: &str = "A gRPC client resolves again only when a connection ends. Set MAX_CONNECTION_AGE on the server (grpc-go: \
+     keepalive.ServerParameters.MaxConnectionAge; grpc-java: maxConnectionAge), with a grace period; with round_robin \
+     and dns:/// in the target, the client uses new endpoints within about 30 s of that.";
+const SORT: &str = "The C library sorts addresses by the longest prefix in common with the client's own (RFC 6724, rule 9). \
+     Let the client select at random among all addresses, or give the pods' interfaces a /32, or use a resolver that does \
+     not sort (Go's, c-ares).";
+const TRUNCATED: &str = "The resolver does not repeat the query over TCP or with a larger buffer, as musl before 1.2.4, \
+     c-ares and old stub resolvers do not. Update it, add `options edns0` (glibc), allow DNS over TCP (port 53) in network policies, \
+     and raise bufsize in CoreDNS; or split the Service.";
+const CAP: &str = "The resolver or client keeps a limited number of addresses (musl: 48). Use an image with glibc, resolve \
+     with a DNS library, split the Service, or let a proxy select the endpoint. If the DNS server shuffles and the client \
+     resolves again, the load evens out over time.";
+const NOT_READY: &str = "If DNS lists the endpoints, publishNotReadyAddresses is set: set it only on a second Service for \
+     discovery between peers, and let clients use a Service without it. Otherwise the client used an older answer: make it \
+     resolve again.";
+const DNS: &str = "Make DNS answers expire before the endpoints change: in CoreDNS, set `ttl 5` in the kubernetes plugin, \
+     `disable success cluster.local` and `disable denial cluster.local` in cache, and no serve_stale; do the same in \
+     NodeLocal DNSCache. Check that CoreDNS reaches the API server.";
+const FAILING: &str = "Look at that pod (kubectl describe and logs), and make its readiness probe fail when the pod cannot \
+     serve, so that DNS does not list it.";
+const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights, zones or sticky keys in its load \
+     balancer, or a list of addresses that does not come from DNS.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::test_fixtures::Facts;
+
+    fn fix(cause: Cause, program: Option<&str>, grpc: bool) -> Option<String> {
+        let mut facts = Facts::new(&[1, 0, 0]);
+        facts.client.program = program.map(str::to_owned);
+        facts.client.grpc = grpc;
+        of(cause, &facts.client)
+    }
+
+    #[test]
+    fn advice_is_in_the_words_of_the_technology() {
+        let cases = [
+            (Cause::StaleCache, Some("java"), false, "security property networkaddress.cache.ttl"),
+            (Cause::NeverReResolved, Some("java"), true, "MAX_CONNECTION_AGE"),
+            (Cause::NeverReResolved, Some("nginx"), false, "valid="),
+            (Cause::Pinned, Some("envoy"), false, "STRICT_DNS"),
+            (Cause::Pinned, Some("grpc-client"), true, "round_robin"),
+            (Cause::Pinned, Some("dotnet"), false, "PooledConnectionLifetime"),
+            (Cause::StaleCache, Some("python3.12"), false, "ttl_dns_cache"),
+            (Cause::StaleCache, Some("node"), false, "undici"),
+            (Cause::StaleCache, Some("MainThread"), false, "undici"),
+            (Cause::NeverReResolved, None, false, "MAX_CONNECTION_AGE"),
+            (Cause::AnswerOrder, None, false, "loadbalance"),
+            (Cause::AddressSort, None, false, "rule 9"),
+        ];
+        for (cause, program, grpc, expected) in cases {
+            let text = fix(cause, program, grpc).unwrap();
+            assert!(text.contains(expected), "{cause:?} {program:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_fix_and_what_is_not_has_none() {
+        for cause in Cause::ALL {
+            let is_well = matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew);
+            for program in ["java", "node", "python3", "nginx", "envoy", "dotnet", "curl"] {
+                assert_eq!(fix(cause, Some(program), false).is_none(), is_well, "{cause:?} {program}");
+            }
+        }
+    }
+}
