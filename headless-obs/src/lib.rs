@@ -1,7 +1,7 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
 //! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
-//! [`engine`], [`verdict`], [`expose`], [`fleet`], `words`, [`page`]. Time is an argument, and none of them does IO.
+//! [`engine`], [`verdict`], [`expose`], [`fleet`], `messages`, [`html`]. Time is an argument, and none of them does IO.
 //! IO shell: [`probe`], [`sources`], `server`, `commands`. Only `app` knows both. Without the feature `shell`, the
 //! crate has the core and the parts of the shell that read hostile input; `cargo xtask fuzz` builds only those.
 
@@ -24,15 +24,15 @@ pub mod commands;
 pub mod config;
 pub mod dns;
 pub mod engine;
+#[cfg(feature = "shell")]
+pub mod engine_handle;
 pub mod expose;
 pub mod fleet;
-#[cfg(feature = "shell")]
-pub mod handle;
 mod hash;
+pub mod html;
 pub mod ledger;
 #[cfg(feature = "shell")]
 pub mod log;
-pub mod page;
 #[cfg(feature = "shell")]
 pub mod probe;
 pub mod service_resolution;
@@ -45,6 +45,7 @@ pub mod probe {
 
     pub use record::Record;
 }
+mod messages;
 #[cfg(feature = "shell")]
 pub mod server;
 pub mod sources;
@@ -54,4 +55,3 @@ mod testing;
 pub mod time;
 pub mod topology;
 pub mod verdict;
-mod words;

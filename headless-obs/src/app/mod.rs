@@ -9,27 +9,27 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-mod checks;
+mod cgroup_resolver;
 mod clock;
-mod paths;
-mod scene;
-mod turn;
-mod work;
+mod event_loop;
+mod instance_lock;
+mod preflight;
+mod startup;
 
 use crate::config::{self, Observe};
 use crate::engine::{self, Engine};
-use crate::handle::{EngineHandle, Observer, Readiness};
+use crate::engine_handle::{EngineHandle, Observer, Readiness};
 use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::{client, probe, topology};
 
-pub use checks::checks;
 use clock::now;
-use scene::{Scene, take_in};
-use turn::Turn;
-use work::Work;
+use event_loop::EventLoop;
+use instance_lock::InstanceLock;
+pub use preflight::checks;
+use startup::{NodeInfo, apply_update};
 
 /// Topology updates that may wait for the engine.
 const UPDATES: usize = 64;
@@ -63,40 +63,41 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
         own_process: if probe::is_in_initial_pid_namespace() { std::process::id() } else { 0 },
         ..Default::default()
     });
-    let scene = Scene {
+    let node_info = NodeInfo {
         node: observe.node.clone(),
         source: source.name(),
         status: source.status(),
         from: Timestamp::now(),
         began: now(),
     };
-    take_in(&mut engine, &readiness, Update::Changes(source.first()));
+    apply_update(&mut engine, &readiness, Update::Changes(source.first()));
     let (sender, mut updates) = mpsc::channel(UPDATES);
     let (handle, mut requests) = EngineHandle::new();
     let (stop, mut stopped) = oneshot::channel();
     let probes = probe_options(&observe);
-    let readied = readiness.clone();
+    let readiness_of_task = readiness.clone();
     let reads_files = source.reads_files();
-    let mut turn =
-        Turn::new(&observe).context("cannot observe this machine; `headless-obs doctor` checks it")?;
-    let task = if engine.synced() && turn.has_come() {
-        let work = attach(scene, engine, &probes, readied, reads_files)?;
-        let claim = turn.into_claim();
+    let mut lock = InstanceLock::new(&observe)
+        .context("cannot observe this machine; `headless-obs doctor` checks it")?;
+    let task = if engine.synced() && lock.is_granted() {
+        let event_loop = attach(node_info, engine, &probes, readiness_of_task, reads_files)?;
+        let root_lock = lock.into_root_lock();
         source.follow(sender);
         tokio::spawn(async move {
-            let _claim = claim;
-            work.run(updates, requests, &mut stopped).await
+            let _root_lock = root_lock;
+            event_loop.run(updates, requests, &mut stopped).await
         })
     } else {
         source.follow(sender);
         tokio::spawn(async move {
             let channels = (&mut updates, &mut requests, &mut stopped);
-            let waited = scene.wait(&mut engine, &readied, &mut turn, channels).await;
-            let Some(taps) = waited else { return Ok(()) };
-            let _claim = turn.into_claim();
-            let mut work = attach(scene, engine, &probes, readied, reads_files)?;
-            work.follow(taps);
-            work.run(updates, requests, &mut stopped).await
+            let waited =
+                node_info.wait_until_synced(&mut engine, &readiness_of_task, &mut lock, channels).await;
+            let Some(trace_subscribers) = waited else { return Ok(()) };
+            let _root_lock = lock.into_root_lock();
+            let mut event_loop = attach(node_info, engine, &probes, readiness_of_task, reads_files)?;
+            event_loop.follow(trace_subscribers);
+            event_loop.run(updates, requests, &mut stopped).await
         })
     };
     Ok(Observer::new(handle, readiness, stop, task))
@@ -104,27 +105,27 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
 
 /// Loads the probes. The topology comes first: connections that are open already are attributed by it.
 fn attach(
-    scene: Scene,
+    node_info: NodeInfo,
     engine: Engine,
     probes: &probe::Options,
     readiness: Readiness,
     reads_files: bool,
-) -> anyhow::Result<Work> {
+) -> anyhow::Result<EventLoop> {
     let mut loaded =
         probe::load(probes).context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let existing = std::mem::take(&mut loaded.existing);
     readiness.clear("probes");
-    let scene = Scene { from: Timestamp::now(), began: now(), ..scene };
-    let mut work = Work::new(scene, engine, loaded, readiness);
-    work.adopt(&existing);
+    let node_info = NodeInfo { from: Timestamp::now(), began: now(), ..node_info };
+    let mut event_loop = EventLoop::new(node_info, engine, loaded, readiness);
+    event_loop.adopt(&existing);
     // All that takes capabilities is done.
-    match probe::drop_capabilities(work.maps(), reads_files) {
+    match probe::drop_capabilities(event_loop.maps(), reads_files) {
         Ok(probe::DroppedCapabilities { dropped, kept }) => {
             info!(dropped, kept, "dropped the capabilities that are no longer needed")
         }
         Err(error) => warn!(%error, "cannot drop the capabilities that are no longer needed"),
     }
-    Ok(work)
+    Ok(event_loop)
 }
 
 fn probe_options(observe: &Observe) -> probe::Options {

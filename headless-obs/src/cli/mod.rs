@@ -11,12 +11,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::config::values::{ServiceFilter, duration, interval, listen_address};
 use crate::expose::metrics::cardinality;
 
-pub mod asked;
 mod help;
 pub mod observe;
+pub mod remote;
 
-use asked::Asked;
 use observe::ObserveArgs;
+use remote::RemoteArgs;
 
 /// The name by which kubectl finds this program, so that it is `kubectl headless-obs`.
 const PLUGIN: &str = "kubectl-headless_obs";
@@ -58,18 +58,18 @@ impl Cli {
         }
         let command = Self::command().bin_name("kubectl headless-obs");
         let mut cli = Self::from_arg_matches(&command.try_get_matches_from(words)?)?;
-        let asked = match &mut cli.command {
-            Command::Report(ReportArgs { asked, duration: None, observe, .. })
-            | Command::Explain(ExplainArgs { asked, duration: None, observe, .. })
-            | Command::Top(TopArgs { asked, observe, .. })
+        let remote = match &mut cli.command {
+            Command::Report(ReportArgs { remote, duration: None, observe, .. })
+            | Command::Explain(ExplainArgs { remote, duration: None, observe, .. })
+            | Command::Top(TopArgs { remote, observe, .. })
                 if observe.has_no_topology() =>
             {
-                Some(asked)
+                Some(remote)
             }
             _ => None,
         };
-        if let Some(asked) = asked.filter(|asked| asked.is_nobody()) {
-            asked.fleet = true;
+        if let Some(remote) = remote.filter(|remote| remote.is_local()) {
+            remote.fleet = true;
         }
         Ok(cli)
     }
@@ -245,7 +245,7 @@ pub struct ReportArgs {
     pub fail_on: Vec<FailOn>,
     /// Who is asked instead.
     #[command(flatten)]
-    pub asked: Asked,
+    pub remote: RemoteArgs,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
@@ -285,7 +285,7 @@ pub struct ExplainArgs {
     pub duration: Option<Duration>,
     /// Who is asked instead.
     #[command(flatten)]
-    pub asked: Asked,
+    pub remote: RemoteArgs,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,
@@ -316,7 +316,7 @@ pub struct TopArgs {
     pub service: Option<ServiceFilter>,
     /// Who is asked instead.
     #[command(flatten)]
-    pub asked: Asked,
+    pub remote: RemoteArgs,
     /// What to observe.
     #[command(flatten)]
     pub observe: ObserveArgs,

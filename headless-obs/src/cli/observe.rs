@@ -10,7 +10,7 @@ use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
 use crate::config::values::{duration_or_none, namespace, ring_size};
-use crate::config::{DNS_PORTS, Kubernetes, Observe, TcpHook, Topology, Turn};
+use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topology};
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
@@ -236,7 +236,7 @@ impl ObserveArgs {
             exclude: Exclude::new(args.exclude)?,
             kernel_log: args.kernel_log,
             series: cardinality::Config::default(),
-            turn: Turn::default(),
+            standby: StandbyMode::default(),
         })
     }
 

@@ -188,16 +188,16 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     assert!(parse("report --fleet --kubeconfig x --context y --fleet-namespace z").is_ok());
     assert!(parse("report --prometheus x --for 1h --mature-after 0s --prometheus-token-file y").is_ok());
     let Command::Top(top) = parse("top --from a --from b.json").unwrap().command else { panic!() };
-    assert_eq!(top.asked.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);
+    assert_eq!(top.remote.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);
 }
 
 #[test]
 fn as_a_plugin_of_kubectl_it_asks_the_cluster() {
     let of = |line: &str| Cli::of(line.split_whitespace().map(Into::into).collect());
     let asks = |line: &str| match of(line).unwrap().command {
-        Command::Report(args) => args.asked.fleet,
-        Command::Explain(args) => args.asked.fleet,
-        Command::Top(args) => args.asked.fleet,
+        Command::Report(args) => args.remote.fleet,
+        Command::Explain(args) => args.remote.fleet,
+        Command::Top(args) => args.remote.fleet,
         _ => false,
     };
     let plugin = "/usr/local/bin/kubectl-headless_obs";

@@ -6,30 +6,30 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, Output};
 use crate::config::Observe;
+use crate::engine_handle::Observer;
 use crate::expose::doctor_check::Check;
-use crate::handle::Observer;
-use crate::words::findings;
+use crate::messages::findings;
 
 mod bars;
 mod column_layout;
 mod diff;
 mod doctor;
 mod explain;
-mod file;
-mod gate;
+mod fail_on;
+mod fit_text;
 mod generate;
+mod one_shot;
 pub mod output;
 mod progress;
 mod prometheus;
 mod report;
 mod run;
 mod signal;
-mod source;
+mod snapshot_file;
+mod snapshot_source;
 pub mod table;
-mod take;
 #[cfg(test)]
 mod test_names;
-mod text;
 mod top;
 mod trace;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::fit_text::{clean, length};
 use super::output::note;
 use super::signal::Stop;
-use super::text::{clean, length};
-use crate::handle::Observer;
+use crate::engine_handle::Observer;
 
 /// How often a bar is redrawn.
 pub(super) const TICK: Duration = Duration::from_millis(100);

@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 use super::signal::Stop;
 use super::{Start, output};
 use crate::cli::{Output, RunArgs};
-use crate::config::{Observe, Turn};
+use crate::config::{Observe, StandbyMode};
 use crate::server::{Server, routes::routes};
 
 pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
-    let turn = if args.stand_by { Turn::Wait } else { Turn::Take };
-    let config = Observe { series: args.series.into(), turn, ..args.observe.try_into()? };
+    let standby = if args.stand_by { StandbyMode::Wait } else { StandbyMode::Warn };
+    let config = Observe { series: args.series.into(), standby, ..args.observe.try_into()? };
     let node = config.node.clone();
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let server = Server::bind(args.listen).await?;

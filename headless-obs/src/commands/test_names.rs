@@ -1,7 +1,7 @@
 //! Test fixture: Services, pods and clients under names of any length, and what holds for their tables at any width.
 
-pub(super) use super::text::full_name;
-use super::text::{thousands, width};
+pub(super) use super::fit_text::full_name;
+use super::fit_text::{thousands, width};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::expose::test_fixtures::{self, client, counts, endpoint, part, spread, verdict};
 

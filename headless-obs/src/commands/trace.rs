@@ -5,14 +5,14 @@ use std::io::{self, BufWriter, Write as _};
 
 use anyhow::Context;
 
+use super::fit_text::{clean, fit_middle, full_name, width};
 use super::progress::begun;
 use super::signal::Stop;
-use super::text::{clean, fit_middle, full_name, width};
 use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
 use crate::config::values::ServiceFilter;
+use crate::engine_handle::TraceReader;
 use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
-use crate::handle::TraceReader;
 
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot wait for signals")?;
@@ -155,10 +155,10 @@ fn of_connection(connection: &Connection) -> Vec<String> {
 mod tests {
     use super::super::test_names;
     use super::*;
+    use crate::engine_handle::fake;
     use crate::expose::snapshot::Snapshot;
     use crate::expose::test_fixtures;
     use crate::expose::trace_events::{ClientName, ServiceName};
-    use crate::handle::fake;
     use crate::testing::golden;
 
     const ANY_WIDTH: Lines = Lines { colours: false, width: || None };

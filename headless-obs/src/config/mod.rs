@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
-pub mod asked;
+pub mod remote;
 pub mod values;
 
 use crate::client::exclude::Exclude;
@@ -53,17 +53,17 @@ pub struct Observe {
     /// How many series a scrape may have.
     pub series: cardinality::Config,
     /// What to do about other observers of this machine.
-    pub turn: Turn,
+    pub standby: StandbyMode,
 }
 
 /// What to do about other observers of this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Turn {
+pub enum StandbyMode {
     /// Nothing: nobody adds up what this one says.
     #[default]
-    Pass,
+    Ignore,
     /// Observe, and say if there is another.
-    Take,
+    Warn,
     /// Observe once there is no other.
     Wait,
 }

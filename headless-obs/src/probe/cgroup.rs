@@ -87,7 +87,7 @@ impl CgroupRoot {
     ///
     /// # Errors
     /// The directory cannot be locked.
-    pub fn claim(&self) -> std::io::Result<Option<RootLock>> {
+    pub fn try_lock(&self) -> std::io::Result<Option<RootLock>> {
         // That of a private mount is no descriptor that could be locked.
         let file = File::open(&self.path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -10,10 +10,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::engine_handle::{EngineHandle, Gone, Readiness};
 use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
-use crate::handle::{EngineHandle, Gone, Readiness};
-use crate::page::{self, Place};
+use crate::html::{self, Place};
 
 /// Time limit for a response. The engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,13 +60,13 @@ async fn page(State(parts): State<Parts>) -> Response {
     };
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, page::POLICY),
+        (header::CONTENT_SECURITY_POLICY, html::POLICY),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
-    (headers, page::render(&snapshot, Place::Daemon)).into_response()
+    (headers, html::render(&snapshot, Place::Daemon)).into_response()
 }
 
 async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {

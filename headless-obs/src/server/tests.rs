@@ -5,9 +5,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::engine_handle::{EngineHandle, Readiness, fake};
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
-use crate::handle::{EngineHandle, Readiness, fake};
 
 struct Running {
     address: SocketAddr,

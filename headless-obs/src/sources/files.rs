@@ -18,12 +18,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::lookout::Lookout;
+use self::watcher::FileWatcher;
 use super::Update;
 use super::manifest::{Flaw, Format, Manifest};
 use crate::topology::model::Change;
 
-mod lookout;
+mod watcher;
 
 /// The extensions of the files that are read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
@@ -112,7 +112,7 @@ pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), Fi
     // An absolute path, valid also if the process changes its folder.
     let path = std::path::absolute(&path).map_err(|reason| FilesError::Unreadable { path, reason })?;
     let changed = Arc::new(Notify::new());
-    let mut lookout = Lookout::at(&path, &changed)?;
+    let mut watcher = FileWatcher::at(&path, &changed)?;
     let first = read_all(&path).await?;
     // The hash of the last valid state; none: the next state is new in any case.
     let mut good = Some(first.fingerprint);
@@ -128,7 +128,7 @@ pub async fn watch(path: PathBuf, sender: mpsc::Sender<Update>) -> Result<(), Fi
             () = sender.closed() => return Ok(()),
         }
         // The watcher sees changes from here on, so a reading that follows cannot miss one.
-        lookout.renew()?;
+        watcher.renew()?;
         update = match read_all(&path).await {
             Ok(state) if good == Some(state.fingerprint) => None,
             Ok(state) => {

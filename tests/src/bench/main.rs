@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod bpf;
+mod child_output;
 mod inside;
 mod ladder;
 mod machine;
@@ -23,7 +24,6 @@ mod tool;
 mod topology;
 mod truth;
 mod usage;
-mod words;
 mod worker;
 
 use std::collections::BTreeSet;

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use lab::{Observer, ObserverSpec, Program};
 
 use crate::bpf::{Held, Hook, are_gone};
+use crate::child_output::ChildOutput;
 use crate::noop_baseline::NoopBaseline;
 use crate::stage::Stage;
 use crate::usage::tree;
-use crate::words::Words;
 
 /// How often states are looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -112,7 +112,7 @@ pub(crate) fn observer(stage: &Stage, topology: &std::path::Path) -> Result<Obse
 
 /// A tool of others that goes on to run.
 fn settled(mut program: Program) -> Result<Running> {
-    let words = Words::of(&mut program);
+    let words = ChildOutput::of(&mut program);
     let begin = Instant::now();
     let mut held = Held::default();
     let mut since = begin;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::findings::{is_doubtful, is_in_sync, is_wrong};
-use super::super::text::between;
+use super::super::fit_text::between;
 use crate::expose::snapshot::{Cause, Client, SCHEMA, Service, Snapshot, Spread};
 
 /// The least change of the coefficient of variation that is worth reporting.

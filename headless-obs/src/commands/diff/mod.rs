@@ -2,13 +2,13 @@
 
 use anyhow::Context;
 
-use super::file::{is_stdin, read};
 use super::output;
+use super::snapshot_file::{is_stdin, read};
 use crate::cli::observe::Misfit;
 use crate::cli::{DiffArgs, Output};
 
 mod compare;
-mod text;
+mod render;
 
 pub(super) async fn run(args: DiffArgs, format: Output) -> anyhow::Result<()> {
     if is_stdin(&args.before) && is_stdin(&args.after) {
@@ -20,7 +20,7 @@ pub(super) async fn run(args: DiffArgs, format: Output) -> anyhow::Result<()> {
     let (before, after) = read.await.context("reading crashed; please report this")??;
     let diff = compare::diff(&before, &after);
     let text = match format {
-        Output::Table => text::render(&diff, output::look()),
+        Output::Table => render::render(&diff, output::look()),
         Output::Json => output::json(&diff)? + "\n",
     };
     Ok(output::write(text).await?)

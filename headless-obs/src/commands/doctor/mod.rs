@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::fit_text::{clean, width, wrap};
 use super::output;
 use super::table::{Look, Paint, paint};
-use super::text::{clean, width, wrap};
 use crate::cli::{DoctorArgs, Output};
 use crate::config::{Observe, Topology};
 use crate::expose::doctor_check::{Check, Status};

@@ -4,12 +4,12 @@ use anyhow::bail;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Start, output, take};
+use super::{Start, one_shot, output};
 use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
-use crate::words::timeline::{self, Moment};
+use crate::messages::timeline::{self, Moment};
 
-mod text;
+mod render;
 
 /// The output of `-o json`.
 #[derive(Debug, Serialize)]
@@ -24,12 +24,13 @@ struct Explanation<'a> {
 }
 
 pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
-    let Some(mut snapshot) = take::snapshot(args.asked, args.duration, args.observe, start).await? else {
+    let Some(mut snapshot) = one_shot::snapshot(args.remote, args.duration, args.observe, start).await?
+    else {
         return Ok(());
     };
-    take::only(&mut snapshot, &args.service)?;
+    one_shot::only(&mut snapshot, &args.service)?;
     let text = match format {
-        Output::Table => text::render(&snapshot, one(&snapshot)?, output::look()),
+        Output::Table => render::render(&snapshot, one(&snapshot)?, output::look()),
         Output::Json => output::json(&explanation(&snapshot)?)? + "\n",
     };
     Ok(output::write(text).await?)
@@ -52,7 +53,10 @@ fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
 fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
     match &snapshot.services[..] {
         [service] => Ok(service),
-        _ => bail!("several Services have that name; give one of them: {}", take::names(snapshot).join(", ")),
+        _ => bail!(
+            "several Services have that name; give one of them: {}",
+            one_shot::names(snapshot).join(", ")
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Evidence for a daemon's verdict from Prometheus' figures. No metric has the daemon's own evidence. Pure.
 
-use crate::commands::text::{counted, percent, plural, thousands, total};
+use crate::commands::fit_text::{counted, percent, plural, thousands, total};
 use crate::expose::snapshot::{Cause, Client, ClientEndpoint, Counts, Service, Spread};
 use crate::verdict;
 

@@ -14,9 +14,9 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::series::{self, NotRead};
 use super::{PrometheusError, Series, TIMEOUT};
-use crate::commands::file::LARGEST;
-use crate::commands::text::{clean, fit};
-use crate::config::asked::{Header, PrometheusUrl};
+use crate::commands::fit_text::{clean, fit};
+use crate::commands::snapshot_file::LARGEST;
+use crate::config::remote::{Header, PrometheusUrl};
 
 type Stack = BoxCloneSyncService<Request<Full<Bytes>>, hyper::Response<hyper::body::Incoming>, BoxError>;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::commands::text::{clean, fit};
-use crate::config::asked::{Header, PrometheusUrl};
+use crate::commands::fit_text::{clean, fit};
+use crate::config::remote::{Header, PrometheusUrl};
 use crate::expose::snapshot::Snapshot;
 
 mod build;

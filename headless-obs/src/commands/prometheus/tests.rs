@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::FailOn;
-use crate::commands::gate;
+use crate::commands::fail_on;
 use crate::expose::snapshot::{Cause, Client, Service};
+use crate::messages::quality;
 use crate::server::Server;
-use crate::words::quality;
 
 const FLEET: &str = include_str!("recorded/fleet.json");
 /// The queries that come before all others.
@@ -48,7 +48,7 @@ fn query(form: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn asked(url: &str) -> Prometheus {
+fn ask(url: &str) -> Prometheus {
     Prometheus {
         url: url.parse().unwrap(),
         headers: Vec::new(),
@@ -63,7 +63,7 @@ async fn serve(routes: Router) -> Prometheus {
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", server.address());
     tokio::spawn(server.serve(routes, std::future::pending()));
-    asked(&url)
+    ask(&url)
 }
 
 /// A server with these responses; to anything else it responds like Prometheus to an invalid query.
@@ -142,7 +142,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
         lines[0],
         "No data from 1 of 3 nodes (33%); their clients are not included: n3: Prometheus cannot scrape it."
     );
-    let outcome = gate::judge(&snapshot, &[FailOn::Imbalance]);
+    let outcome = fail_on::judge(&snapshot, &[FailOn::Imbalance]);
     let warning = "warning: 1 of 3 nodes are missing or not in sync (n3), so --fail-on imbalance may have missed \
                    something";
     assert!(outcome.doubts.iter().any(|doubt| doubt == warning), "{:#?}", outcome.doubts);
@@ -152,7 +152,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
     let snapshot = self::snapshot(with(&Query::Synced.text(&scope()), synced.into())).await;
     let lines: Vec<_> = quality::lines(&snapshot).into_iter().map(|(_, line)| line).collect();
     assert_eq!(lines[1], "The list of Services and pods is incomplete or outdated on: n2.");
-    let outcome = gate::judge(&snapshot, &[FailOn::Imbalance]);
+    let outcome = fail_on::judge(&snapshot, &[FailOn::Imbalance]);
     assert!(outcome.doubts[0].contains("2 of 3 nodes are missing or not in sync (n2, n3)"), "{outcome:#?}");
 }
 
@@ -160,7 +160,7 @@ async fn a_node_that_cannot_be_scraped_is_missing_and_a_gate_says_so() {
 async fn what_cannot_be_answered_says_what_to_do() {
     // Nothing listens, something else listens, and a server with other content.
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = error(asked(&unused.to_string())).await;
+    let said = error(ask(&unused.to_string())).await;
     assert!(said.contains("cannot reach ") && said.ends_with("or use `kubectl port-forward`"), "{said}");
     let said = error(serve(Router::new()).await).await;
     assert!(said.contains("does not answer like Prometheus: 404 Not Found; give the address"), "{said}");

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::super::bars;
 use super::super::column_layout::{Column, shown};
 use super::super::findings::verdict_paint;
-use super::super::text::{clean, counted, fit, fit_names, full_name, percent, plural, thousands, width};
+use super::super::fit_text::{clean, counted, fit, fit_names, full_name, percent, plural, thousands, width};
 use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Cause, Client, Service};
 

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::super::bars::bar;
 use super::super::column_layout::{Column, shown};
-use super::super::text::{between, clean, counted, fit, fit_names, length, plural, thousands, total, width};
+use super::super::fit_text::{
+    between, clean, counted, fit, fit_names, length, plural, thousands, total, width,
+};
 use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Endpoint, Service};
 

@@ -6,17 +6,17 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 
 use super::column_layout::{Column, share, shown};
 use super::findings::{by_waste, is_silent, nodes};
-use super::text::{
+use super::fit_text::{
     between, capital, counted, fit_middle, full_name, length, percent, plural, thousands, total, width, wrap,
 };
 use crate::expose::snapshot::{Service, Snapshot};
-pub(super) use crate::words::Paint;
+pub(super) use crate::messages::Paint;
 
 pub(super) mod clients;
+mod empty;
 pub(super) mod endpoints;
-mod nothing;
+pub(super) mod findings;
 pub(super) mod quality;
-pub(super) mod wrong;
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +59,9 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
         beside(&mut text, service, look);
     }
     if snapshot.services.iter().all(is_silent) {
-        nothing::render(&mut text, snapshot, look);
+        empty::render(&mut text, snapshot, look);
     }
-    wrong::render(&mut text, snapshot, look);
+    findings::render(&mut text, snapshot, look);
     text.push('\n');
     quality::render(&mut text, snapshot, look);
     text

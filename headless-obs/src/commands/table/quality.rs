@@ -1,9 +1,9 @@
 //! The report's last lines: how much of the truth it shows.
 
-use super::super::text::wrap;
+use super::super::fit_text::wrap;
 use super::{Look, paint};
 use crate::expose::snapshot::Snapshot;
-use crate::words::quality::lines;
+use crate::messages::quality::lines;
 
 pub(in crate::commands) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
     for (paint_as, line) in lines(snapshot) {

@@ -11,15 +11,15 @@ use tokio::time::MissedTickBehavior;
 
 use super::progress::{Progress, begun};
 use super::signal::Stop;
-use super::source::{SnapshotSource, SourceError};
+use super::snapshot_source::{SnapshotSource, SourceError};
 use super::{Start, output};
 use crate::cli::{Output, TopArgs};
+use crate::engine_handle::Observer;
 use crate::expose::snapshot::Snapshot;
-use crate::handle::Observer;
 
 mod model;
-mod paint;
 mod panes;
+mod style;
 mod view;
 
 use model::{After, Model};
@@ -31,7 +31,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
         bail!("top needs a terminal, and standard output is none; use `report`, or `top -o json`");
     }
     let mut stop = Stop::new().context("cannot wait for signals")?;
-    let (source, mut observer) = match SnapshotSource::asked(args.asked, args.duration, &args.observe) {
+    let (source, mut observer) = match SnapshotSource::remote(args.remote, args.duration, &args.observe) {
         Some(source) => (source, None),
         None => {
             let mut observer = {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::text::between;
+use super::super::fit_text::between;
 use crate::expose::snapshot::{Service, Snapshot};
 
 /// State of the view.

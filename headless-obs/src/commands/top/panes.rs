@@ -8,11 +8,13 @@ use ratatui::widgets::{Block, Row, Table, TableState};
 
 use super::super::bars::bar;
 use super::super::column_layout::{Column, needed, share, shown, wanted};
+use super::super::fit_text::{
+    clean, fit, fit_middle, fit_names, full_name, percent, thousands, total, width,
+};
 use super::super::table::Paint;
 use super::super::table::clients::{per_pod, pods_column, verdict};
-use super::super::text::{clean, fit, fit_middle, fit_names, full_name, percent, thousands, total, width};
 use super::model::{Model, Pane, Part, total_opened};
-use super::paint::style;
+use super::style::style;
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
 /// Blanks between columns.

@@ -7,12 +7,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::findings::nodes;
+use super::super::fit_text::{between, clean, fit_middle, length, plural, width, wrap};
 use super::super::table::Paint;
-use super::super::text::{between, clean, fit_middle, length, plural, width, wrap};
 use super::model::Model;
-use super::paint::style;
 use super::panes::{self, Listing};
-use crate::words::quality;
+use super::style::style;
+use crate::messages::quality;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
 

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use kube::ResourceExt;
 
 use super::super::convert::Invalid;
-use super::plan::What;
+use super::watches::WatchKind;
 use crate::topology::model::{Change, Kind, Object, ObjectKey};
 
 /// An object as a watch reports it.
@@ -77,8 +77,8 @@ struct Held {
 
 impl Merger {
     /// For these watches; their position in the list identifies them.
-    pub(super) fn new(watches: impl IntoIterator<Item = What>) -> Self {
-        let part = |what: What| Part { kind: what.kind(), list: None, lists: 0 };
+    pub(super) fn new(watches: impl IntoIterator<Item = WatchKind>) -> Self {
+        let part = |what: WatchKind| Part { kind: what.kind(), list: None, lists: 0 };
         Self { watches: watches.into_iter().map(part).collect(), held: HashMap::new(), rejected: 0 }
     }
 

@@ -1,12 +1,12 @@
 //! The source `kubernetes`: topology from the API server, by watches.
 //!
 //! ```text
-//! API server ─► connect ─► line ─► watch* ─► merge ─► Update::Changes
-//!                            │       └─────► touch ─► Update::OutOfTouch, Change::Synced
+//! API server ─► connect ─► transport ─► watch* ─► merge ─► Update::Changes
+//!                            │       └─────► sync_state ─► Update::OutOfTouch, Change::Synced
 //!                            └─────────────► status: bytes, requests, restarts
 //! ```
 //!
-//! It watches headless Services and their slices, hand-made slices, and the Pods of this node (`plan`), and nothing
+//! It watches headless Services and their slices, hand-made slices, and the Pods of this node (`watches`), and nothing
 //! else. Remote pods are known only by what slices say about them.
 //!
 //! Invariants:
@@ -32,29 +32,29 @@ use crate::config::Kubernetes as Options;
 use crate::expose::snapshot::Refusal;
 use crate::topology::model::{Change, Kind};
 
-mod access;
 mod connect;
-pub mod daemons;
-mod line;
+mod errors;
 mod merge;
-mod plan;
+pub mod pod_proxy;
+mod rbac_check;
 mod status;
-mod touch;
+mod sync_state;
+mod transport;
 mod watch;
-mod words;
+mod watches;
 
-pub use access::checks;
 pub use connect::ConfigError;
+pub use rbac_check::checks;
 pub use status::Status;
 
 use connect::Transport;
-use line::{Line, Monitored};
+use errors::WatchError;
 use merge::{Merger, Word};
-use plan::{Watch, What};
 use status::Said;
-use touch::{Reason, State, Touch};
-use watch::{Heard, Watched};
-use words::Trouble;
+use sync_state::{Reason, State, SyncState};
+use transport::{Monitored, WatchTransport};
+use watch::{WatchReport, Watched};
+use watches::{Watch, WatchKind};
 
 /// The name of the source.
 pub const NAME: &str = "kubernetes";
@@ -79,9 +79,10 @@ impl Kubernetes {
     /// There is no configuration, or it cannot be used.
     pub async fn open(options: &Options, node: &str) -> Result<Self, ConfigError> {
         let transport = Transport::open(options).await?;
-        let watches = plan::watches(&options.namespaces);
+        let watches = watches::watches(&options.namespaces);
         let changed = Arc::new(Notify::new());
-        let lines = watches.iter().map(|_watch| Arc::new(Line::new(Arc::clone(&changed)))).collect();
+        let lines =
+            watches.iter().map(|_watch| Arc::new(WatchTransport::new(Arc::clone(&changed)))).collect();
         Ok(Self { node: node.to_owned(), transport, watches, status: Status::new(lines), changed })
     }
 
@@ -96,11 +97,11 @@ impl Kubernetes {
         let mut tasks = JoinSet::new();
         for (place, (watch, line)) in self.watches.iter().zip(self.status.lines()).enumerate() {
             match watch.what {
-                What::HeadlessSlices | What::OtherSlices => {
+                WatchKind::HeadlessSlices | WatchKind::OtherSlices => {
                     self.start::<EndpointSlice>(&mut tasks, place, watch, line, &listener);
                 }
-                What::Services => self.start::<Service>(&mut tasks, place, watch, line, &listener),
-                What::Pods => self.start::<Pod>(&mut tasks, place, watch, line, &listener),
+                WatchKind::Services => self.start::<Service>(&mut tasks, place, watch, line, &listener),
+                WatchKind::Pods => self.start::<Pod>(&mut tasks, place, watch, line, &listener),
             }
         }
         let mut listening = Listening::new(&self);
@@ -111,7 +112,7 @@ impl Kubernetes {
                     return;
                 }
             }
-            let deadline = listening.touch.deadline(Instant::now());
+            let deadline = listening.sync_state.deadline(Instant::now());
             tokio::select! {
                 () = sender.closed() => return,
                 _count = heard.recv_many(&mut batch, HEARD) => {}
@@ -130,8 +131,8 @@ impl Kubernetes {
         tasks: &mut JoinSet<()>,
         place: usize,
         watch: &Watch,
-        line: &Arc<Line>,
-        listener: &mpsc::Sender<(usize, Heard)>,
+        line: &Arc<WatchTransport>,
+        listener: &mpsc::Sender<(usize, WatchReport)>,
     ) {
         let monitored = Monitored { transport: Arc::clone(&self.transport), line: Arc::clone(line) };
         let client = Client::new(monitored, "default");
@@ -148,7 +149,7 @@ impl Kubernetes {
 struct Listening<'a> {
     source: &'a Kubernetes,
     merger: Merger,
-    touch: Touch,
+    sync_state: SyncState,
     changes: Vec<Change>,
     state: Option<State>,
     refused: Vec<Refusal>,
@@ -161,7 +162,7 @@ impl<'a> Listening<'a> {
         Self {
             source,
             merger: Merger::new(source.watches.iter().map(|watch| watch.what)),
-            touch: Touch::new(source.transport.url(), &source.watches, Instant::now()),
+            sync_state: SyncState::new(source.transport.url(), &source.watches, Instant::now()),
             changes: Vec::new(),
             state: None,
             refused: Vec::new(),
@@ -169,29 +170,31 @@ impl<'a> Listening<'a> {
         }
     }
 
-    fn hear(&mut self, place: usize, heard: Heard, now: Instant) {
+    fn hear(&mut self, place: usize, heard: WatchReport, now: Instant) {
         match heard {
-            Heard::Word(word) => {
+            WatchReport::Word(word) => {
                 match word {
-                    Word::Begin => self.touch.set_listed(place, false, now),
-                    Word::Complete => self.touch.set_listed(place, true, now),
+                    Word::Begin => self.sync_state.set_listed(place, false, now),
+                    Word::Complete => self.sync_state.set_listed(place, true, now),
                     _ => {}
                 }
                 self.merger.hear(place, word, &mut self.changes);
             }
-            Heard::Trouble(Trouble::Refused(verb)) => self.touch.refuse(place, verb, now),
-            Heard::Trouble(Trouble::Other(trouble)) => self.touch.set_trouble(place, trouble, now),
+            WatchReport::WatchError(WatchError::Refused(verb)) => self.sync_state.refuse(place, verb, now),
+            WatchReport::WatchError(WatchError::Other(trouble)) => {
+                self.sync_state.set_trouble(place, trouble, now)
+            }
             // A list follows.
-            Heard::Trouble(Trouble::Gone | Trouble::NoStreamingLists) => {}
+            WatchReport::WatchError(WatchError::Gone | WatchError::NoStreamingLists) => {}
         }
     }
 
     /// The update to report now.
     fn updates(&mut self, now: Instant) -> Vec<Update> {
         for (place, line) in self.source.status.lines().iter().enumerate() {
-            self.touch.set_open(place, line.is_open(), now);
+            self.sync_state.set_open(place, line.is_open(), now);
         }
-        let state = self.touch.state(now);
+        let state = self.sync_state.state(now);
         self.stale = match (&state, self.stale) {
             (State::Lost(since, _), Some(stale)) if stale.0 == *since => Some(stale),
             (State::Lost(since, _), _) => Some((*since, ago(now - *since))),
@@ -225,7 +228,7 @@ impl<'a> Listening<'a> {
 
     /// Logs each refusal once.
     fn tell_refusals(&mut self, now: Instant) {
-        let refusals = self.touch.refusals(now);
+        let refusals = self.sync_state.refusals(now);
         for (watch, refusal) in refusals.iter().filter(|(_, refusal)| !self.refused.contains(refusal)) {
             let Refusal { verb, lost, .. } = refusal;
             let url = self.source.transport.url();
@@ -242,10 +245,12 @@ impl<'a> Listening<'a> {
         match state {
             State::Waiting(Reason::Wait(reason)) if self.state.is_none() => info!("{reason}"),
             State::Waiting(Reason::Wait(_)) => {}
-            State::Waiting(Reason::Trouble(reason)) => warn!("no topology yet: {reason}"),
+            State::Waiting(Reason::WatchError(reason)) => warn!("no topology yet: {reason}"),
             State::Lost(_, reason) => {
                 let is_new = match &self.state {
-                    Some(State::Lost(_, before)) => matches!(reason, Reason::Trouble(_)) && before != reason,
+                    Some(State::Lost(_, before)) => {
+                        matches!(reason, Reason::WatchError(_)) && before != reason
+                    }
                     _ => true,
                 };
                 if is_new {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::line::Line;
+use super::transport::WatchTransport;
 use crate::expose::snapshot::{Refusal, TopologyState};
 
 /// The state of the source; cheap to clone.
@@ -13,7 +13,7 @@ pub struct Status(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    lines: Vec<Arc<Line>>,
+    lines: Vec<Arc<WatchTransport>>,
     said: Mutex<Said>,
 }
 
@@ -27,11 +27,11 @@ pub(super) struct Said {
 }
 
 impl Status {
-    pub(super) fn new(lines: Vec<Arc<Line>>) -> Self {
+    pub(super) fn new(lines: Vec<Arc<WatchTransport>>) -> Self {
         Self(Arc::new(Shared { lines, said: Mutex::default() }))
     }
 
-    pub(super) fn lines(&self) -> &[Arc<Line>] {
+    pub(super) fn lines(&self) -> &[Arc<WatchTransport>] {
         &self.0.lines
     }
 
@@ -42,7 +42,7 @@ impl Status {
     /// Everything except whether the topology is current, which the engine knows.
     pub fn topology(&self) -> TopologyState {
         let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let sum = |figure: fn(&Line) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
+        let sum = |figure: fn(&WatchTransport) -> u64| self.0.lines.iter().map(|line| figure(line)).sum();
         TopologyState {
             // A quiet cluster still sends bookmarks, so the watch that has been silent for longest is the one to
             // report.
@@ -51,9 +51,9 @@ impl Status {
             synced: false,
             stale_since: said.stale_since,
             refused: said.refused,
-            requests: sum(Line::requests),
-            received_bytes: sum(Line::bytes),
-            watch_restarts: sum(Line::restarts),
+            requests: sum(WatchTransport::requests),
+            received_bytes: sum(WatchTransport::bytes),
+            watch_restarts: sum(WatchTransport::restarts),
             relists: said.relists,
             rejected_objects: said.rejected,
         }

@@ -1,6 +1,6 @@
 //! One watch: kube's watcher, until it is cancelled.
 //!
-//! In: an API, and a selector. Out: [`Heard`], in order. An object becomes the topology's own as soon as it arrives;
+//! In: an API, and a selector. Out: [`WatchReport`], in order. An object becomes the topology's own as soon as it arrives;
 //! the rest of it is dropped here.
 //!
 //! Lists are streamed if the server can do that. Otherwise they are read page by page. The server answers from memory
@@ -24,8 +24,8 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::convert::{self, Invalid};
+use super::errors::{WatchError, trouble};
 use super::merge::{Item, Word, version};
-use super::words::{Trouble, trouble};
 use crate::topology::model::Object;
 
 /// Watches begin at random moments within this time, so that daemons that start together do not send their requests
@@ -43,9 +43,9 @@ const LIFETIME: std::ops::Range<u32> = 240..290;
 
 /// What a watch reports: an event or an error.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum WatchReport {
     Word(Word),
-    Trouble(Trouble),
+    WatchError(WatchError),
 }
 
 /// Kubernetes objects that the topology uses.
@@ -80,7 +80,7 @@ pub(super) async fn run<K: Watched>(
     config: watcher::Config,
     url: String,
     place: usize,
-    listener: mpsc::Sender<(usize, Heard)>,
+    listener: mpsc::Sender<(usize, WatchReport)>,
 ) {
     let lifetime = LIFETIME.start + chance(u64::from(LIFETIME.end - LIFETIME.start));
     let config = config.timeout(lifetime).list_semantic(ListSemantic::Any);
@@ -99,7 +99,7 @@ async fn follow<K: Watched>(
     config: watcher::Config,
     url: &str,
     place: usize,
-    listener: &mpsc::Sender<(usize, Heard)>,
+    listener: &mpsc::Sender<(usize, WatchReport)>,
 ) {
     let is_streamed = config.initial_list_strategy == InitialListStrategy::StreamingList;
     let mut events = pin!(watcher::watcher(api.clone(), config));
@@ -122,24 +122,24 @@ async fn follow<K: Watched>(
                 if !matches!(event, Event::Init) {
                     (pause, refusals) = (PAUSE, 0);
                 }
-                word(event).map(Heard::Word)
+                word(event).map(WatchReport::Word)
             }
             Err(error) => match trouble(&error, url) {
-                Trouble::NoStreamingLists if is_streamed => return,
+                WatchError::NoStreamingLists if is_streamed => return,
                 trouble => {
                     tracing::debug!(place, %error, "a watch failed");
-                    Some(Heard::Trouble(trouble))
+                    Some(WatchReport::WatchError(trouble))
                 }
             },
         };
         let Some(heard) = heard else { continue };
         let rest = match &heard {
-            Heard::Word(_) => None,
-            Heard::Trouble(Trouble::Refused(_)) => {
+            WatchReport::Word(_) => None,
+            WatchReport::WatchError(WatchError::Refused(_)) => {
                 refusals = refusals.saturating_add(1);
                 Some(jittered(refused_pause(refusals), 80))
             }
-            Heard::Trouble(_) => {
+            WatchReport::WatchError(_) => {
                 refusals = 0;
                 let rest = jittered(pause, 50);
                 pause = (pause * 2).min(LONGEST_PAUSE);

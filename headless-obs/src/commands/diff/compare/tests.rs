@@ -1,12 +1,12 @@
 //! What is called better and worse.
 
 use super::*;
-use crate::commands::diff::text::render;
+use crate::commands::diff::render::render;
 use crate::commands::table::Look;
 use crate::commands::test_names;
 use crate::expose::test_fixtures::{self, at, spread, verdict};
+use crate::messages::full_name;
 use crate::testing::golden;
-use crate::words::full_name;
 
 /// The sample after a repair: cron is even, web asks over TCP, and there is no idle pod.
 fn repaired() -> Snapshot {

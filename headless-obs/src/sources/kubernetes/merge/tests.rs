@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::topology::test_builders::{bare, key, slice};
 
-const WATCHES: [What; 3] = [What::HeadlessSlices, What::OtherSlices, What::Services];
+const WATCHES: [WatchKind; 3] = [WatchKind::HeadlessSlices, WatchKind::OtherSlices, WatchKind::Services];
 
 /// A slice whose only address identifies its version.
 fn item(name: &str, version: u64) -> Item {

@@ -1,0 +1,125 @@
+//! Where the observer is and where its topology comes from; and what it does before the probes are loaded: it takes
+//! the topology in, and answers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::clock::{now, wall_offset};
+use super::instance_lock::InstanceLock;
+use crate::engine::{Engine, KernelState};
+use crate::engine_handle::{Readiness, Request, TraceTap};
+use crate::expose::snapshot::TopologyState;
+use crate::probe::trim_heap;
+use crate::sources::{Update, kubernetes};
+use crate::time::Time;
+use crate::topology::model::Change;
+
+/// Changes after which memory that was needed for them is given back.
+const TRIM_AFTER_CHANGES: usize = 256;
+
+/// Node, source, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct NodeInfo {
+    pub(super) node: String,
+    pub(super) source: &'static str,
+    /// Of a source that has something to say about itself.
+    pub(super) status: Option<kubernetes::Status>,
+    /// When it began, by both clocks.
+    pub(super) from: Timestamp,
+    pub(super) began: Time,
+}
+
+/// Updates of the topology, requests, and the wish to stop.
+type Channels<'a> =
+    (&'a mut mpsc::Receiver<Update>, &'a mut mpsc::Receiver<Request>, &'a mut oneshot::Receiver<()>);
+
+impl NodeInfo {
+    /// Whether the topology has this node's Pods and no others.
+    pub(super) fn pods_are_own(&self) -> bool {
+        self.source == kubernetes::NAME
+    }
+
+    /// What there is to say without probes.
+    pub(super) fn kernel_state(&self) -> KernelState {
+        let nameless = self.status.as_ref().map(kubernetes::Status::topology).unwrap_or_default();
+        KernelState {
+            node: self.node.clone(),
+            from: self.from,
+            began: self.began,
+            to: now(),
+            topology: TopologyState { source: self.source.to_owned(), ..nameless },
+            counters: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            unknown_records: 0,
+        }
+    }
+
+    /// Takes the topology in and answers until the topology is complete and the lock is granted; returns those who want to follow events.
+    /// Nothing: somebody stopped it.
+    pub(super) async fn wait_until_synced(
+        &self,
+        engine: &mut Engine,
+        readiness: &Readiness,
+        lock: &mut InstanceLock,
+        (updates, requests, stop): Channels<'_>,
+    ) -> Option<Vec<TraceTap>> {
+        let mut trace_subscribers = Vec::new();
+        loop {
+            if engine.synced() {
+                if lock.is_granted() {
+                    return Some(trace_subscribers);
+                }
+                // It can take over any moment: whoever waits for that to end the other one need not wait.
+                readiness.clear("probes");
+            }
+            tokio::select! {
+                _stopped = &mut *stop => return None,
+                () = lock.granted() => {}
+                Some(update) = updates.recv() => apply_update(engine, readiness, update),
+                Some(request) = requests.recv() => match request {
+                    // Whoever asked may have gone.
+                    Request::Ping(reply) => drop(reply.send(())),
+                    Request::Snapshot(reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        drop(reply.send(engine.snapshot(&self.kernel_state())));
+                    }
+                    Request::Scrape(reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        drop(reply.send(engine.scrape(&self.kernel_state())));
+                    }
+                    Request::Trace(tap) => trace_subscribers.push(tap),
+                },
+            }
+        }
+    }
+}
+
+/// Takes in what the topology's source reports.
+pub(super) fn apply_update(engine: &mut Engine, readiness: &Readiness, update: Update) {
+    match update {
+        Update::Changes(changes) => {
+            let is_everything = changes.iter().any(|change| matches!(change, Change::Reset(..)));
+            let is_much = is_everything || changes.len() >= TRIM_AFTER_CHANGES;
+            for change in changes {
+                engine.apply(now(), change);
+            }
+            if is_much {
+                trim_heap();
+            }
+            if engine.synced() {
+                readiness.clear("topology");
+            }
+        }
+        Update::Refused(reason) => {
+            error!("the topology is invalid, so the last valid one stays in use: {reason}");
+        }
+        Update::OutOfTouch(reason) => {
+            engine.apply(now(), Change::Synced(false));
+            readiness.block("topology", reason);
+        }
+    }
+}

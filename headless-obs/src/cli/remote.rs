@@ -1,0 +1,46 @@
+//! Options about who is asked instead of observing: daemons, all daemons of a cluster, or Prometheus.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::observe::OBSERVING;
+use crate::config::remote::{Header, Origin, PrometheusUrl, matchers};
+use crate::config::values::namespace;
+
+/// Who is asked; at most one of the ways.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Data source")]
+pub struct RemoteArgs {
+    /// Read from the daemon at this URL, or from a snapshot in a file (- is standard input), instead of observing; if
+    /// given several times, the snapshots are merged
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "mature_after"])]
+    pub from: Vec<Origin>,
+    /// Read from all daemons of a cluster through its API server, as kubectl does (--kubeconfig, --context), and merge
+    /// their snapshots
+    #[arg(long, conflicts_with_all = OBSERVING, conflicts_with_all = ["mature_after", "from"])]
+    pub fleet: bool,
+    /// With --fleet: read only from daemons in this namespace [default: all]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace, requires = "fleet")]
+    pub fleet_namespace: Option<String>,
+    /// Read from a Prometheus that scrapes the daemons, over the period given by --for [default: 10m]
+    #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "from", "fleet"])]
+    pub prometheus: Option<PrometheusUrl>,
+    /// With --prometheus: read only series with these labels, such as 'cluster="eu"'
+    #[arg(long, value_name = "MATCHERS", value_parser = matchers, requires = "prometheus")]
+    pub prometheus_selector: Option<String>,
+    /// With --prometheus: add this header to each request, such as 'X-Scope-OrgID: shop'; can be given several times
+    #[arg(long = "prometheus-header", value_name = "HEADER", requires = "prometheus")]
+    pub prometheus_headers: Vec<Header>,
+    /// With --prometheus: send the bearer token in this file
+    #[arg(long, value_name = "FILE", requires = "prometheus")]
+    pub prometheus_token_file: Option<PathBuf>,
+}
+
+impl RemoteArgs {
+    /// Nobody is asked.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.from.is_empty() && !self.fleet && self.prometheus.is_none()
+    }
+}

@@ -1,0 +1,63 @@
+//! Requests to one daemon over HTTP.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{SourceError, TIMEOUT};
+use crate::commands::fit_text::{clean, fit};
+use crate::commands::snapshot_file::{LARGEST, NotRead, decode};
+use crate::config::values::DaemonUrl;
+use crate::expose::snapshot::Snapshot;
+
+/// Takes a daemon's snapshot.
+pub(super) async fn snapshot(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
+    let answer = tokio::time::timeout(TIMEOUT, fetch(url)).await;
+    answer.unwrap_or_else(|_elapsed| Err(SourceError::Timeout(url.clone())))
+}
+
+async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
+    let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
+    let stream =
+        TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => SourceError::Refused(url.clone()),
+            _ => SourceError::Connect(url.clone(), error),
+        })?;
+    let (mut sender, connection) =
+        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
+    let request = Request::get(&url.path)
+        .header(header::HOST, url.authority())
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(|error| http(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| http(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        Ok::<_, SourceError>((status, body.map_err(|error| http(error.as_ref()))?.to_bytes()))
+    };
+    // The connection does the work of the exchange: both run until the exchange is complete.
+    let mut exchange = std::pin::pin!(exchange);
+    let (status, body) = tokio::select! {
+        answer = &mut exchange => answer?,
+        _closed = connection => exchange.await?,
+    };
+    if status != StatusCode::OK {
+        let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
+        return Err(SourceError::Status(url.clone(), status, text));
+    }
+    parse(url, &body)
+}
+
+fn parse(url: &DaemonUrl, body: &[u8]) -> Result<Snapshot, SourceError> {
+    decode(body).map_err(|error| match error {
+        NotRead::NoSnapshot(error) => SourceError::NoSnapshot(url.clone(), error.to_string()),
+        NotRead::Schema(schema) => SourceError::Schema(url.clone(), schema),
+    })
+}

@@ -1,0 +1,121 @@
+//! Requests to several daemons at the same time, and the merge of their snapshots.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{SourceError, TIMEOUT, daemon};
+use crate::commands::fit_text::{clean, fit};
+use crate::commands::snapshot_file::{self, LARGEST, decode};
+use crate::config::Kubernetes;
+use crate::config::remote::Origin;
+use crate::expose::snapshot::{Part, Snapshot};
+use crate::fleet::merge;
+use crate::sources::kubernetes::pod_proxy::PodProxy;
+
+/// How many run at the same time.
+const AT_ONCE: usize = 16;
+/// Time limit for all responses together.
+const IN_ALL: Duration = Duration::from_secs(60);
+
+/// A snapshot, or a missing node and the reason.
+type Answer = Result<Snapshot, Box<(String, SourceError)>>;
+
+/// Merges all sources. A file that is not a snapshot is an error. The result names daemons that do not respond, if at
+/// least one does.
+pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError> {
+    if let [Origin::Daemon(url)] = origins {
+        return daemon::snapshot(url).await;
+    }
+    let answers = all(origins.iter().cloned().map(|origin| {
+        (origin.to_string(), async move {
+            match origin {
+                Origin::Daemon(url) => daemon::snapshot(&url).await,
+                Origin::File(path) => file(path).await,
+            }
+        })
+    }));
+    together(answers.await)
+}
+
+/// Merges all daemons of a cluster.
+pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Result<Snapshot, SourceError> {
+    let listed = timeout(TIMEOUT, async {
+        let daemons = PodProxy::open(options).await?;
+        let found = daemons.list(namespace).await?;
+        Ok::<_, SourceError>((daemons, found))
+    });
+    let (daemons, found) = listed.await.map_err(|_elapsed| SourceError::NoList)??;
+    if found.is_empty() {
+        return Err(SourceError::NoDaemons {
+            url: daemons.url().to_owned(),
+            place: namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}")),
+        });
+    }
+    let answers = all(found.into_iter().map(|daemon| {
+        let daemons = daemons.clone();
+        (daemon.node.clone(), async move {
+            match &daemon.trouble {
+                Some(trouble) => Err(SourceError::NotRunning(trouble.clone())),
+                None => Ok(decode(&daemons.get(&daemon, "/api/v1/snapshot", LARGEST).await?)?),
+            }
+        })
+    }));
+    together(answers.await)
+}
+
+async fn file(path: PathBuf) -> Result<Snapshot, SourceError> {
+    let read = tokio::task::spawn_blocking(move || snapshot_file::read(&path)).await;
+    let read = read.map_err(|error| SourceError::File(error.to_string()))?;
+    read.map_err(|error| SourceError::File(format!("{error:#}")))
+}
+
+/// Merges the snapshots, and lists the missing nodes.
+fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
+    let (mut snapshots, mut missing) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(absent) if absent.1.is_final() => return Err(absent.1),
+            Err(absent) => missing.push(*absent),
+        }
+    }
+    if snapshots.is_empty() {
+        let why: Vec<String> = missing.iter().map(|(node, error)| format!("{node}: {error}")).collect();
+        return Err(SourceError::AllMissing(why.join("; ")));
+    }
+    let part =
+        |(node, error): (String, SourceError)| Part::missing(node, fit(&clean(&error.to_string()), 300));
+    Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
+}
+
+/// Runs these tasks, several at a time; returns their results in order. A task that takes too long is cancelled.
+async fn all<F>(asks: impl Iterator<Item = (String, F)>) -> Vec<Answer>
+where
+    F: Future<Output = Result<Snapshot, SourceError>> + Send + 'static,
+{
+    let (free, end) = (Arc::new(Semaphore::new(AT_ONCE)), Instant::now() + IN_ALL);
+    let mut running = JoinSet::new();
+    for (number, (name, ask)) in asks.enumerate() {
+        let free = Arc::clone(&free);
+        running.spawn(async move {
+            let answer = timeout_at(end, async {
+                let _permit = free.acquire().await;
+                timeout(TIMEOUT, ask).await.unwrap_or(Err(SourceError::Silent))
+            });
+            let answer = answer.await.unwrap_or(Err(SourceError::Silent));
+            (number, answer.map_err(|error| Box::new((name, error))))
+        });
+    }
+    let mut answers = BTreeMap::new();
+    while let Some(answer) = running.join_next().await {
+        answers.extend(answer);
+    }
+    answers.into_values().collect()
+}

@@ -1,0 +1,48 @@
+//! The verdicts, with evidence and fix.
+
+use maud::{Markup, html};
+
+use super::{badge, class, name};
+use crate::expose::snapshot::{Client, Service, Verdict};
+use crate::messages::findings::{idle_in_words, in_words, verdict_paint, wrong_clients};
+use crate::messages::{clean, plural};
+use crate::verdict::page;
+
+/// The most verdicts; further ones are only in the table of clients.
+const CARDS: usize = 12;
+/// The most lines of evidence; only a forged snapshot has more.
+const LINES: usize = 20;
+
+pub(super) fn render(service: &Service) -> Markup {
+    let wrong = wrong_clients(service);
+    let folded = wrong.len().saturating_sub(CARDS);
+    html! {
+        h3 { "Verdicts" }
+        @if let Some(idle) = idle_in_words(service) { p class="warn" { "! " (idle) "." } }
+        @if wrong.is_empty() {
+            p class="dim" { "No client needs a change." }
+        } @else {
+            div class="cards" {
+                @for (client, verdict, concerned) in wrong.iter().take(CARDS) { (card(client, verdict, *concerned)) }
+            }
+        }
+        @if folded > 0 {
+            p class="folded" { "… and " (plural(folded.try_into().unwrap_or(u64::MAX), "more client")) " with a verdict." }
+        }
+    }
+}
+
+fn card(client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
+    let paint = verdict_paint(verdict.cause, verdict.confidence);
+    html! {
+        article class=(class(paint)) {
+            h4 { (name(&client.namespace, &client.workload)) " " (badge(verdict.cause.as_str(), paint)) }
+            p { "It " (in_words(verdict.cause)) "." }
+            p class="dim" { (verdict.confidence.as_str()) " confidence, " (plural(concerned, "connection")) }
+            ul { @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } } }
+            @if let Some(fix) = &verdict.fix {
+                p { strong { "Fix: " } (clean(fix)) " " span class="dim" { "(" (page(verdict.cause)) ")" } }
+            }
+        }
+    }
+}

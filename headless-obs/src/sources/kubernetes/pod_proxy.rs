@@ -1,0 +1,235 @@
+//! Reaches the daemons of a whole cluster through its API server. This takes the right to use the proxy of their pods,
+//! and no network path to the pods.
+//!
+//! In: the options of the kubeconfig. Out: the daemons' pods, and the response of each. Nothing in the cluster changes.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::{Request, StatusCode};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::client::Body;
+use kube::{Api, Client};
+
+use super::connect::{ConfigError, Transport};
+use super::errors::{describe, of_answer};
+use super::transport::{Monitored, WatchTransport};
+use crate::config::Kubernetes as Options;
+
+/// The labels of the daemons' pods.
+pub const LABEL: &str = "app.kubernetes.io/name=headless-obs";
+/// The port of the daemons, unless a port has the name below.
+const PORT: i32 = 9464;
+const PORT_NAME: &str = "metrics";
+/// Pods in one response of the API server.
+const PAGE: u32 = 500;
+
+/// A daemon's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonPod {
+    namespace: String,
+    pod: String,
+    port: i32,
+    /// The node that it observes, if known.
+    pub node: String,
+    /// The reason why it cannot respond.
+    pub trouble: Option<String>,
+}
+
+/// The reason why the daemons cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum PodProxyError {
+    /// The API server cannot be reached.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The API server does not permit it.
+    #[error("{url} does not allow you to {verb} {resource}{place}: {said}; grant it as docs/fleet.md shows")]
+    Refused {
+        /// The URL of the API server.
+        url: String,
+        /// The verb.
+        verb: &'static str,
+        /// The resource.
+        resource: &'static str,
+        /// The namespace.
+        place: String,
+        /// The message of the API server.
+        said: String,
+    },
+    /// Any other error, as text.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Sends requests to the daemons of a cluster.
+#[derive(Clone)]
+pub struct PodProxy {
+    client: Client,
+    url: String,
+}
+
+impl std::fmt::Debug for PodProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PodProxy").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl PodProxy {
+    /// Reads configuration and credentials; makes no request.
+    ///
+    /// # Errors
+    ///
+    /// If there are no usable ones.
+    pub async fn open(options: &Options) -> Result<Self, PodProxyError> {
+        let transport = Transport::open(options).await?;
+        let url = transport.url().to_owned();
+        let line = WatchTransport::new(Default::default()).into();
+        Ok(Self { client: Client::new(Monitored { transport, line }, "default"), url })
+    }
+
+    /// The URL of the API server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The daemons' pods in a namespace, or in all namespaces.
+    ///
+    /// # Errors
+    ///
+    /// If the API server does not answer.
+    pub async fn list(&self, namespace: Option<&str>) -> Result<Vec<DaemonPod>, PodProxyError> {
+        let api: Api<Pod> = match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let place = namespace.map_or_else(|| " in all namespaces".to_owned(), |name| format!(" in {name}"));
+        let mut found = Vec::new();
+        let mut params = ListParams::default().labels(LABEL).limit(PAGE);
+        loop {
+            let page =
+                api.list(&params).await.map_err(|error| self.trouble(&error, "list", "pods", &place))?;
+            found.extend(page.items.iter().filter_map(daemon));
+            match page.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => params = params.continue_token(&next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// A daemon's response for this path, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the daemon or the API server does not answer.
+    pub async fn get(&self, daemon: &DaemonPod, path: &str, limit: usize) -> Result<Bytes, PodProxyError> {
+        let DaemonPod { namespace, pod, port, .. } = daemon;
+        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        let other =
+            |error: &dyn std::fmt::Display| PodProxyError::Other(format!("pod {namespace}/{pod}: {error}"));
+        let request = Request::get(uri).body(Body::empty()).map_err(|error| other(&error))?;
+        let answer = self.client.send(request).await;
+        let answer = answer.map_err(|error| PodProxyError::Other(describe(&error, &self.url)))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), limit).collect().await;
+        let body = body.map_err(|error| other(&error))?.to_bytes();
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        let said = said(&body);
+        Err(match status {
+            StatusCode::FORBIDDEN => PodProxyError::Refused {
+                url: self.url.clone(),
+                verb: "get",
+                resource: "pods/proxy",
+                place: format!(" in {namespace}"),
+                said,
+            },
+            // The API server could not connect: the daemon is not running, or listens on another port.
+            status => other(&format!("{status}: {said}; check that it listens on its pod's port {port}")),
+        })
+    }
+
+    fn trouble(
+        &self,
+        error: &kube::Error,
+        verb: &'static str,
+        resource: &'static str,
+        place: &str,
+    ) -> PodProxyError {
+        match error {
+            kube::Error::Api(status) if status.code == 403 => PodProxyError::Refused {
+                url: self.url.clone(),
+                verb,
+                resource,
+                place: place.to_owned(),
+                said: status.message.clone(),
+            },
+            kube::Error::Api(status) => PodProxyError::Other(of_answer(status, &self.url)),
+            error => PodProxyError::Other(describe(error, &self.url)),
+        }
+    }
+}
+
+/// The message of a failed response: that of a Status, otherwise its text.
+fn said(body: &[u8]) -> String {
+    let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
+    message.map_or_else(|| String::from_utf8_lossy(body).trim().to_owned(), str::to_owned)
+}
+
+/// A pod that runs, or should run. A pod that has ended is left out.
+fn daemon(pod: &Pod) -> Option<DaemonPod> {
+    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    if matches!(phase, "Succeeded" | "Failed") || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let name = pod.metadata.name.clone()?;
+    let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+    let port = ports.filter(|port| port.name.as_deref() == Some(PORT_NAME)).map(|port| port.container_port);
+    let has_address = status.is_some_and(|status| status.pod_ip.is_some());
+    Some(DaemonPod {
+        namespace: pod.metadata.namespace.clone()?,
+        node: spec.node_name.clone().unwrap_or_else(|| name.clone()),
+        port: { port }.next().unwrap_or(PORT),
+        trouble: (phase != "Running" || !has_address).then(|| format!("its pod {name} is {phase}")),
+        pod: name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(yaml: &str) -> Pod {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    #[test]
+    fn pods_that_can_answer_are_told_from_those_that_cannot() {
+        let running = "{metadata: {name: a, namespace: o}, spec: {nodeName: n1, containers: [{name: x, ports: \
+                       [{containerPort: 1}, {name: metrics, containerPort: 9999}]}]}, \
+                       status: {phase: Running, podIP: 10.0.0.1}}";
+        let daemon_of = |yaml: &str| daemon(&pod(yaml));
+        let expected = DaemonPod {
+            namespace: "o".into(),
+            pod: "a".into(),
+            port: 9_999,
+            node: "n1".into(),
+            trouble: None,
+        };
+        assert_eq!(daemon_of(running), Some(expected));
+        let pending = "{metadata: {name: a, namespace: o}, spec: {containers: [{name: x}]}, status: {}}";
+        let pending = daemon_of(pending).unwrap();
+        assert_eq!((pending.port, pending.node.as_str()), (PORT, "a"));
+        assert_eq!(pending.trouble.as_deref(), Some("its pod a is Pending"));
+        assert_eq!(daemon_of(&running.replace("Running", "Failed")), None);
+    }
+
+    #[test]
+    fn what_is_said_is_the_message() {
+        assert_eq!(said(br#"{"kind":"Status","message":"no"}"#), "no");
+        assert_eq!(said(b" not found\n"), "not found");
+    }
+}
