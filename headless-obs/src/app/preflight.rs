@@ -1,10 +1,10 @@
-//! What only the probes can find out about this machine: whether the kernel takes and attaches them.
+//! The checks that need the probes: whether the kernel accepts and attaches them.
 
 use crate::config::Observe;
 use crate::expose::doctor_check::Check;
 use crate::probe::{self, Loaded, Options, ProbeError, TcpHook};
 
-/// Loads and attaches the probes each way, for a moment. Must be called within a tokio runtime.
+/// Loads and attaches the probes in each way, for a moment. Must be called within a tokio runtime.
 pub fn checks(observe: &Observe) -> Vec<Check> {
     let options = Options { kernel_log: false, ..super::probe_options(observe) };
     let with = |tcp_hook| probe::load(&Options { tcp_hook, ..options.clone() });

@@ -1,6 +1,6 @@
-//! The engine as the shell drives it: records as the kernel writes them in, snapshots out.
+//! The engine as the shell uses it: the kernel's records in, snapshots out.
 //!
-//! Each file is one subject. A [`World`] is an engine, a clock that moves with every event, and the clients: number n
+//! Each file has one subject. A [`World`] is an engine, a clock that advances with every event, and clients: number n
 //! has cgroup n, address 10.9.0.n and a process called `client-n`.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ struct World {
     last_socket: u64,
 }
 
-/// A connection that is under way.
+/// A connection in progress.
 #[derive(Clone, Copy)]
 struct Dialled(TcpRecord);
 
@@ -137,7 +137,7 @@ impl World {
         self.engine.on_dns(&record, payload);
     }
 
-    /// A client looks a name up and gets these addresses.
+    /// A client resolves a name and gets these addresses.
     fn resolve(&mut self, client: u8, name: &str, addresses: &[&str]) {
         self.answer(client, &addresses_of(name, addresses));
     }
@@ -177,7 +177,7 @@ impl World {
         dialled
     }
 
-    /// Dials and is let in.
+    /// Connects and is accepted.
     fn connect(&mut self, client: u8, address: &str) -> Dialled {
         let dialled = self.dial(client, address);
         self.open(dialled)

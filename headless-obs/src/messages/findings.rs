@@ -109,7 +109,7 @@ pub(crate) fn ranked(service: &Service) -> Vec<&Client> {
     ranked
 }
 
-/// `2 of 5 endpoints get no connections: a, b`; nothing where none is idle.
+/// `2 of 5 endpoints get no connections: a, b`; nothing if none is idle.
 pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
     let idle = u64::try_from(service.idle.len()).unwrap_or(u64::MAX);
     let shown: Vec<_> = service.idle.iter().take(3).map(|pod| clean(pod)).collect();

@@ -1,4 +1,4 @@
-//! Where the topology comes from.
+//! The sources of the topology.
 //!
 //! A source is an async function that sends [`Update`]s into a channel until it is cancelled: `files::watch`,
 //! `kubernetes::Kubernetes::watch`. [`convert`] turns objects of the Kubernetes API into the topology's own, whatever

@@ -1,4 +1,4 @@
-//! Whole scenes: which rule decides, when there is no verdict, and that every cause has its page.
+//! Complete cases: which rule decides, when there is no verdict, and that every cause has its page.
 
 use super::test_fixtures::Facts;
 use super::*;

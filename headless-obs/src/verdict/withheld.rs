@@ -1,23 +1,23 @@
-//! Why there is no verdict. A verdict on half the facts is worse than none.
+//! The reasons for no verdict. A verdict on incomplete facts is worse than none.
 
 use super::context::Scene;
 use super::never_re_resolved;
 use crate::expose::snapshot::Counts;
 
-/// Why there is no verdict.
+/// The reason for no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withheld {
-    /// More than 1 % of what matters was lost.
+    /// More than 1 % of the relevant events was lost.
     Losses,
-    /// The topology is not known, or is that of some time ago.
+    /// The topology is not complete, or not current.
     NotInSync,
-    /// All its connections are older than the observer.
+    /// All its connections are older than the daemon.
     StartedAfter,
-    /// It asks for certain pods by their names: that it prefers them is meant.
+    /// It addresses individual pods by hostname, so its preference is intended.
     ByHostname,
     /// No DNS answer explains its connections.
     NoDns,
-    /// Its connections are left out on purpose.
+    /// The spread excludes it.
     Excluded,
 }
 
@@ -63,7 +63,7 @@ const ANSWERS: [&str; 7] = [
     "tcp_incomplete",
 ];
 
-/// Whatever was seen, it cannot be relied on, or is not to be judged.
+/// The data are unreliable, or the client is excluded.
 pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
     let quality = scene.quality;
     let lost = |names: &[&str]| names.iter().filter_map(|name| quality.events_lost.get(*name)).sum::<u64>();
@@ -82,8 +82,8 @@ pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
     }
 }
 
-/// Nothing is dialled that should not be, and how it is spread says nothing: none of it was by the Service's name. What
-/// is older than the observer may have been by any.
+/// There are no connections to wrong targets, and the spread says nothing, because none of them was by the Service's
+/// name. Connections that are older than the daemon may have any resolution.
 pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
     let resolution = &scene.client.resolution;
     if !only(resolution, &["hostname", "none", "preexisting"]) {
@@ -99,7 +99,7 @@ pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
     }
 }
 
-/// There are some, and all are of these kinds.
+/// There are connections, and all are of these kinds.
 fn only(counts: &Counts, kinds: &[&str]) -> bool {
     let mut seen = counts.iter().filter(|(_, count)| **count > 0).map(|(kind, _)| kind.as_str()).peekable();
     seen.peek().is_some() && seen.all(|kind| kinds.contains(&kind))

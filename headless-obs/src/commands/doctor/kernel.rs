@@ -1,4 +1,4 @@
-//! What the kernel offers, judged from what its files say. Pure.
+//! What the kernel supports, judged by the content of its files. Pure.
 
 use std::io::ErrorKind;
 
@@ -8,12 +8,12 @@ use crate::probe::{CgroupView, missing_capabilities};
 
 /// Types of the running kernel.
 pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
-/// Where the classic tracepoint is described, if tracefs is mounted.
+/// The description of the classic tracepoint, if tracefs is mounted.
 pub(super) const FORMATS: [&str; 2] = [
     "/sys/kernel/tracing/events/sock/inet_sock_set_state/format",
     "/sys/kernel/debug/tracing/events/sock/inet_sock_set_state/format",
 ];
-/// The oldest kernel that is supported.
+/// The oldest supported kernel.
 const OLDEST: (u32, u32) = (5, 10);
 
 /// Capabilities in effect, from /proc/self/status.
@@ -33,7 +33,7 @@ pub(super) fn privileges(status: &str) -> Check {
     )
 }
 
-/// Release as in `uname -r`.
+/// Release, as `uname -r` prints it.
 pub(super) fn version(release: &str) -> Check {
     match parse_version(release) {
         Some(version) if version < OLDEST => {
@@ -79,7 +79,7 @@ pub(super) fn btf(opened: Result<(), ErrorKind>, hook: TcpHook) -> Check {
     }
 }
 
-/// The classic tracepoint, the second choice.
+/// The classic tracepoint, as a fallback.
 pub(super) fn tracepoint(readable: bool, filesystems: &str, hook: TcpHook) -> Check {
     let name = "tracefs";
     if readable {
@@ -108,8 +108,8 @@ pub(super) fn lockdown(modes: &str) -> Check {
     Check::ok(name, if modes.contains("[integrity]") { "integrity, which BPF permits" } else { "none" })
 }
 
-/// The cgroup2 hierarchy, from the mount table. `view` is what is seen most of, if anything, and whether it is no more
-/// than the container that this runs in.
+/// The cgroup2 hierarchy, from the mount table. `view` is the widest view, if any, and whether it shows only the
+/// container of this process.
 pub(super) fn cgroup(view: Option<(&CgroupView, bool)>, mounts: &str, filesystems: &str) -> Check {
     let name = "cgroup2";
     match view {

@@ -1,5 +1,4 @@
-//! The explanation as people read it: verdicts with evidence and fix first, then the figures they were drawn from.
-//! Pure.
+//! The explanation as text: verdicts with evidence and fix first, then the figures behind them. Pure.
 
 use std::fmt::Write;
 
@@ -14,9 +13,9 @@ use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::messages::timeline::{Moment, cut, moments};
 use crate::verdict::page;
 
-/// More moments are left out.
+/// The most moments; the rest is left out.
 const MOMENTS: usize = 30;
-/// More clients are left to `-o json`.
+/// The most clients; `-o json` has the rest.
 const CLIENTS: usize = 20;
 
 pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> String {
@@ -52,7 +51,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     text
 }
 
-/// The worst that can be said, in one sentence.
+/// The most important statement, in one sentence.
 fn headline(service: &Service) -> (String, Paint) {
     let name = full_name(&service.namespace, &service.name);
     if let Some((client, verdict, concerned)) = wrong_clients(service).into_iter().next() {
@@ -127,7 +126,7 @@ fn client_title(text: &mut String, client: &Client, said: &[(&str, Option<Paint>
     text.push('\n');
 }
 
-/// An indented paragraph with something before its first line.
+/// An indented paragraph with a prefix on its first line.
 fn item(text: &mut String, before: &str, line: &str, look: Look) {
     for (number, line) in wrap(&clean(line), look.prose() - 2 - before.len()).iter().enumerate() {
         let _infallible = match number {
@@ -146,7 +145,7 @@ fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Lo
         format!("Timeline, without {left_out} less important events; -o json has all")
     };
     sentence(text, &title, Some(Paint::Bold), look);
-    // Dates only where it was another day.
+    // With the date only if it is another day.
     let today = snapshot.to.strftime("%F").to_string();
     let time = |moment: &Moment| {
         let is_today = moment.at.strftime("%F").to_string() == today;

@@ -1,4 +1,4 @@
-//! The live view on a terminal made of memory.
+//! The live view on a terminal in memory.
 
 use std::fmt::Write;
 

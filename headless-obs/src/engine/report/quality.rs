@@ -1,4 +1,4 @@
-//! How much of the truth a snapshot shows.
+//! The quality of a snapshot.
 
 use super::KernelState;
 use super::aggregate::nonzero;
@@ -10,8 +10,8 @@ use crate::spread::ratio;
 
 /// Kernel counters that are no losses.
 const NO_LOSS: [&str; 4] = ["dns_not_answer", "ignored", "dns_unsolicited", "dns_other_server"];
-/// Those of answers that are refused, and why. They are no losses: else whoever sends such answers could make figures look
-/// doubtful.
+/// Counters of refused responses, by reason. They are no losses; otherwise the sender of such responses could make
+/// figures look unreliable.
 const REFUSED: [(&str, &str); 2] = [("dns_unsolicited", "unsolicited"), ("dns_other_server", "other_server")];
 
 impl Engine {
@@ -54,14 +54,14 @@ impl Engine {
                 .collect(),
             topology: TopologyState {
                 synced: self.synced(),
-                // A source that knows when it last heard anything knows better than the changes that came of it.
+                // A source that records its last event knows better than the changes in the topology.
                 last_event: kernel.topology.last_event.or_else(|| self.last_told.map(|time| self.wall(time))),
                 ..kernel.topology.clone()
             },
         }
     }
 
-    /// Everything that was lost, by reason: in the kernel, and by the engine's own bounds.
+    /// All losses by reason: in the kernel, and by the engine's limits.
     fn losses(&self, kernel: &KernelState) -> Counts {
         let in_kernel = kernel.counters.iter().filter(|(name, _)| !NO_LOSS.contains(name));
         let mut losses: Counts = in_kernel.map(|(name, count)| ((*name).to_owned(), *count)).collect();

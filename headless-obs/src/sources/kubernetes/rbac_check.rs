@@ -1,4 +1,4 @@
-//! What the API server allows: the findings of `doctor`.
+//! The permissions at the API server, as findings of `doctor`.
 //!
 //! In: the same options as the source. Out: whether the server answers, and whether it permits each watch. The check
 //! changes nothing: a SelfSubjectAccessReview only returns an answer.

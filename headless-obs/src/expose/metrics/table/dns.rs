@@ -1,4 +1,4 @@
-//! Metrics of DNS: what clients were answered, how well it matched the endpoints, and how long they used it.
+//! Metrics of DNS: responses to clients, their completeness, and how long clients use them.
 
 use prometheus_client::registry::Unit;
 
