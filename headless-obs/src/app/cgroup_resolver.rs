@@ -1,5 +1,5 @@
-//! Finds the paths of cgroups that records mention, within a budget: a node where thousands of cgroups come and go must
-//! not make the observer walk the hierarchy without end.
+//! Finds the paths of cgroups in records, within a budget: on a node where thousands of cgroups come and go, the daemon
+//! must not walk the hierarchy without end.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::engine::Engine;
 use crate::probe::CgroupRoot;
 use crate::time::Time;
 
-/// Walks that may follow each other at once.
+/// Walks that may follow one another at once.
 const BURST: u32 = 50;
-/// Time that gives one more walk.
+/// The time after which one more walk is permitted.
 const REFILL: Duration = Duration::from_millis(100);
 
-/// Finds the part of the hierarchy that this node has to itself, by one of its pods: those of the topology must all be on
+/// Finds the part of the hierarchy that belongs to this node, by one of its pods: all pods of the topology must be on
 /// this node.
 pub(super) fn detect_node_cgroup(root: &CgroupRoot, engine: &mut Engine) {
     let topology = engine.topology();
@@ -25,7 +25,7 @@ pub(super) fn detect_node_cgroup(root: &CgroupRoot, engine: &mut Engine) {
     }
 }
 
-/// The walks left.
+/// The remaining walks.
 #[derive(Debug)]
 pub(super) struct CgroupResolver {
     left: u32,
@@ -39,8 +39,8 @@ impl Default for CgroupResolver {
 }
 
 impl CgroupResolver {
-    /// Looks a cgroup up that the directory does not know, if the budget allows. One that is not found is asked for
-    /// again later, one that there was no budget for with its next record.
+    /// Looks up a cgroup that the directory does not know, if the budget permits. A cgroup that is not found is looked
+    /// up again later, and one without budget at its next record.
     pub(super) fn resolve(&mut self, now: Time, cgroup: u64, root: &CgroupRoot, clients: &mut Clients) {
         self.refill(now);
         if self.left == 0 || !clients.wants(now, cgroup) {

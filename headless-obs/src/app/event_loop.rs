@@ -18,25 +18,25 @@ use crate::sources::Update;
 use crate::time::Time;
 use headless_obs_ebpf::ring_record::SocketRecord;
 
-/// Records taken before anything else gets its turn.
+/// The most records per turn.
 const BATCH: usize = 4096;
-/// A record that is being written on another CPU hides those after it. None takes longer than this, but where the CPU
-/// is a virtual machine's, which can be taken away meanwhile.
+/// A record that another CPU is writing hides those after it. Writing takes less than this, unless the host has paused
+/// the virtual machine's CPU.
 const SETTLE_DELAY: Duration = Duration::from_millis(2);
-/// How many times that a record is waited for which is likely on its way, as the ring has lost none. An end that the kernel
-/// programs found out about later has none.
+/// How often to wait for a record that is probably on its way, because the ring has lost none. An end that the kernel
+/// programs found later has no record.
 const MAX_SETTLE_RETRIES: u32 = 50;
-/// How often the kernel's loss counters are looked at.
+/// How often to check the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
-/// Losses that are missing from the totals, and the option that prevents them.
+/// Counters of losses that are missing from the totals, and the option against each.
 const FULL_MAPS: [(&str, &str); 2] =
     [("connections_full", "--max-connections"), ("flows_full", "--max-flows")];
-/// How often questions that nobody answered are looked for, in ticks.
+/// How often to collect unanswered queries, in ticks.
 const DNS_TIMEOUT_TICKS: u64 = 5;
-/// When a question counts as not answered. Resolvers ask again, or elsewhere, after five seconds unless they are told
-/// otherwise, and then from another socket; what comes after this is refused.
+/// When a query counts as unanswered. By default, resolvers try again or elsewhere after five seconds, from another
+/// socket. A later response is refused.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
-/// How often what is old is forgotten, in ticks.
+/// How often to forget old state, in ticks.
 const EXPIRE_TICKS: u64 = 60;
 
 /// Everything the task owns.
@@ -47,13 +47,13 @@ pub(super) struct EventLoop {
     resolver: CgroupResolver,
     readiness: Readiness,
     trace_subscribers: Vec<TraceTap>,
-    /// The process ids of records are those of /proc.
+    /// Whether the process ids in records are those of /proc.
     knows_processes: bool,
     /// Ring losses that have been reconciled.
     settled_losses: u64,
-    /// A snapshot was taken since the last tick.
+    /// Whether there was a snapshot since the last tick.
     served_snapshot: bool,
-    /// Losses that the log has.
+    /// Losses that have been logged.
     warned: BTreeSet<&'static str>,
 }
 
@@ -78,7 +78,7 @@ impl EventLoop {
         &self.loaded.maps
     }
 
-    /// Takes in the connections that were open before.
+    /// Adopts the connections that were open before.
     pub(super) fn adopt(&mut self, existing: &[SocketRecord]) {
         self.detect_node_cgroup();
         for record in existing {
@@ -87,14 +87,14 @@ impl EventLoop {
         self.engine.adopt(now(), existing);
     }
 
-    /// Finds out which cgroups are this node's, as soon as a pod of it runs.
+    /// Finds the node's part of the cgroup tree, when one of its pods runs.
     fn detect_node_cgroup(&mut self) {
         if self.node_info.pods_are_own() && !self.engine.clients().knows_part() {
             detect_node_cgroup(&self.loaded.cgroups, &mut self.engine);
         }
     }
 
-    /// Hands events to those who asked for them before the probes were there.
+    /// Sends events to readers that came before the probes.
     pub(super) fn follow(&mut self, trace_subscribers: Vec<TraceTap>) {
         self.engine.follow(!trace_subscribers.is_empty());
         self.trace_subscribers = trace_subscribers;
@@ -152,7 +152,7 @@ impl EventLoop {
         (taken, last)
     }
 
-    /// Reads the kernel's totals, then every record from before that, and books the difference.
+    /// Reads the kernel's totals, then every record from before that, and counts the difference.
     async fn reconcile_totals(&mut self) {
         let losses = self.ring_losses();
         let totals = self.loaded.maps.flows();
@@ -204,7 +204,7 @@ impl EventLoop {
         }
     }
 
-    /// Counts the questions that nobody answered, by who asked.
+    /// Counts unanswered queries per client.
     fn collect_dns_timeouts(&mut self) {
         let now = now();
         for asked in self.loaded.maps.take_unanswered(now.minus(UNANSWERED_AFTER).0) {
@@ -213,7 +213,7 @@ impl EventLoop {
         }
     }
 
-    /// Once for each: how much is lost is in the snapshot.
+    /// Once for each; the snapshot has the amount.
     fn warn_of_full_maps(&mut self) {
         let counters = self.loaded.maps.counters();
         for (reason, option) in FULL_MAPS {
@@ -226,7 +226,7 @@ impl EventLoop {
         }
     }
 
-    /// Answers a request and those that wait behind it: totals are settled once for all of them.
+    /// Answers a request and those that wait behind it, after one reconciliation for all of them.
     async fn answer_all(&mut self, first: Request, waiting: &mut mpsc::Receiver<Request>) {
         let all: Vec<Request> =
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
@@ -237,11 +237,11 @@ impl EventLoop {
         all.into_iter().for_each(|request| self.answer(request));
     }
 
-    /// Totals are settled.
+    /// After reconciliation.
     fn answer(&mut self, request: Request) {
         match request {
             Request::Ping(reply) => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _gone = reply.send(());
             }
             Request::Snapshot(reply) => {
@@ -282,14 +282,14 @@ impl EventLoop {
         }
     }
 
-    /// Hands on what the engine has for the kernel and for those who follow its events.
+    /// Passes on the engine's updates for the kernel and its events for readers.
     fn flush_outputs(&mut self) {
         let updates = self.engine.take_ignore_updates();
         for address in updates.remove {
             self.loaded.maps.unignore(mapped(address));
         }
         for (process, client) in self.engine.take_nameless() {
-            // One that is gone, or that has another id here, keeps the name of its thread.
+            // A process that has ended, or has another id here, keeps the name of its thread.
             if self.knows_processes
                 && let Ok(name) = std::fs::read(format!("/proc/{process}/comm"))
             {
@@ -310,7 +310,7 @@ impl EventLoop {
     }
 }
 
-/// An address as the kernel's maps have it.
+/// An address in the form of the kernel's maps.
 fn mapped(address: std::net::IpAddr) -> headless_obs_ebpf::Address {
     match address {
         std::net::IpAddr::V4(address) => address.to_ipv6_mapped().octets(),

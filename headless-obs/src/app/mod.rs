@@ -34,11 +34,11 @@ use startup::{NodeInfo, apply_update};
 /// Topology updates that may wait for the engine.
 const UPDATES: usize = 64;
 
-/// Starts to observe. Where all of the topology is at hand, the probes are attached when this returns; where it has
-/// to be asked for, that follows once it is complete, and the observer answers meanwhile.
+/// Starts to observe. If the whole topology is at hand, the probes are attached when this returns. Otherwise they are
+/// attached when the topology is complete; until then the daemon responds to requests.
 ///
 /// # Errors
-/// The probes cannot be attached, or the topology cannot be read; with what to do about it.
+/// The probes cannot be attached, or the topology cannot be read; the error says what to do.
 pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     let readiness = Readiness::waiting_for([
         ("probes", "not attached yet; they wait for the topology"),
@@ -103,7 +103,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
     Ok(Observer::new(handle, readiness, stop, task))
 }
 
-/// Loads the probes. The topology comes first: connections that are open already are attributed by it.
+/// Loads the probes. The topology comes first, because the attribution of open connections needs it.
 fn attach(
     node_info: NodeInfo,
     engine: Engine,
@@ -118,7 +118,7 @@ fn attach(
     let node_info = NodeInfo { from: Timestamp::now(), began: now(), ..node_info };
     let mut event_loop = EventLoop::new(node_info, engine, loaded, readiness);
     event_loop.adopt(&existing);
-    // All that takes capabilities is done.
+    // Nothing needs a capability from here on.
     match probe::drop_capabilities(event_loop.maps(), reads_files) {
         Ok(probe::DroppedCapabilities { dropped, kept }) => {
             info!(dropped, kept, "dropped the capabilities that are no longer needed")
@@ -145,8 +145,8 @@ fn probe_options(observe: &Observe) -> probe::Options {
     }
 }
 
-/// Where the topology comes from, opened. Another source is another variant: something to begin with, and something
-/// that sends updates from then on.
+/// The opened source of the topology. Another source is another variant: it has an initial state and sends updates from
+/// then on.
 enum Source {
     Files(PathBuf, Vec<Change>),
     Dns,
@@ -157,8 +157,8 @@ impl Source {
     async fn open(observe: &Observe) -> anyhow::Result<Self> {
         Ok(match &observe.topology {
             config::Topology::Files(path) => {
-                // In another thread, which has an arena of its own: what is copied from there lies close together,
-                // not between the remains of reading.
+                // In another thread with its own arena, so that the copies lie close together, not between the remains
+                // of reading.
                 let file = path.clone();
                 let changes = tokio::task::spawn_blocking(move || sources::files::load(&file)).await??;
                 Self::Files(path.clone(), changes)
@@ -185,16 +185,16 @@ impl Source {
         }
     }
 
-    /// Whether it reads files again and again, which may be somebody else's.
+    /// Whether it reads files again and again, which may belong to other users.
     fn reads_files(&self) -> bool {
         match self {
-            // Of the API server's: credentials.
+            // For the API server: credentials.
             Self::Files(..) | Self::Kubernetes(_) => true,
             Self::Dns => false,
         }
     }
 
-    /// The node observed, if endpoints say where they are.
+    /// The daemon's node, if endpoints have nodes.
     fn node(&self, observe: &Observe) -> Option<Arc<str>> {
         match self {
             Self::Files(..) | Self::Kubernetes(_) => Some(observe.node.as_str().into()),
@@ -212,7 +212,7 @@ impl Source {
         }
     }
 
-    /// What is known at the start.
+    /// The initial state.
     fn first(&self) -> Vec<Change> {
         match self {
             Self::Files(_, changes) => changes.clone(),
@@ -221,7 +221,7 @@ impl Source {
         }
     }
 
-    /// Sends what changes from now on.
+    /// Sends changes from now on.
     fn follow(self, sender: mpsc::Sender<Update>) {
         match self {
             Self::Files(path, _) => drop(tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! Where the observer is and where its topology comes from; and what it does before the probes are loaded: it takes
-//! the topology in, and answers.
+//! Startup: the node and the topology's source, and the phase before the probes are loaded, in which the daemon takes
+//! the topology in and responds to requests.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use crate::sources::{Update, kubernetes};
 use crate::time::Time;
 use crate::topology::model::Change;
 
-/// Changes after which memory that was needed for them is given back.
+/// The number of changes after which memory for them is returned.
 const TRIM_AFTER_CHANGES: usize = 256;
 
-/// Node, source, and since when.
+/// Node, source, and start.
 #[derive(Clone, Debug)]
 pub(super) struct NodeInfo {
     pub(super) node: String,
     pub(super) source: &'static str,
-    /// Of a source that has something to say about itself.
+    /// The state of the source, if it reports one.
     pub(super) status: Option<kubernetes::Status>,
-    /// When it began, by both clocks.
+    /// The start, on both clocks.
     pub(super) from: Timestamp,
     pub(super) began: Time,
 }
 
-/// Updates of the topology, requests, and the wish to stop.
+/// Updates of the topology, requests, and the request to stop.
 type Channels<'a> =
     (&'a mut mpsc::Receiver<Update>, &'a mut mpsc::Receiver<Request>, &'a mut oneshot::Receiver<()>);
 
@@ -42,7 +42,7 @@ impl NodeInfo {
         self.source == kubernetes::NAME
     }
 
-    /// What there is to say without probes.
+    /// The state without probes.
     pub(super) fn kernel_state(&self) -> KernelState {
         let nameless = self.status.as_ref().map(kubernetes::Status::topology).unwrap_or_default();
         KernelState {
@@ -73,7 +73,7 @@ impl NodeInfo {
                 if lock.is_granted() {
                     return Some(trace_subscribers);
                 }
-                // It can take over any moment: whoever waits for that to end the other one need not wait.
+                // It can take over at any moment, so a rollout that waits for readiness can end the other daemon now.
                 readiness.clear("probes");
             }
             tokio::select! {
@@ -81,7 +81,7 @@ impl NodeInfo {
                 () = lock.granted() => {}
                 Some(update) = updates.recv() => apply_update(engine, readiness, update),
                 Some(request) = requests.recv() => match request {
-                    // Whoever asked may have gone.
+                    // The requester may have gone.
                     Request::Ping(reply) => drop(reply.send(())),
                     Request::Snapshot(reply) => {
                         engine.set_wall_offset(wall_offset());
@@ -98,7 +98,7 @@ impl NodeInfo {
     }
 }
 
-/// Takes in what the topology's source reports.
+/// Takes an update of the topology's source.
 pub(super) fn apply_update(engine: &mut Engine, readiness: &Readiness, update: Update) {
     match update {
         Update::Changes(changes) => {
