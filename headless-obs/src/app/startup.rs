@@ -58,8 +58,8 @@ impl NodeInfo {
         }
     }
 
-    /// Takes the topology in and answers until the topology is complete and the lock is granted; returns those who want to follow events.
-    /// Nothing: somebody stopped it.
+    /// Takes the topology in and responds to requests until the topology is complete and the lock is granted. Returns
+    /// the readers of traces; nothing if it was stopped.
     pub(super) async fn wait_until_synced(
         &self,
         engine: &mut Engine,

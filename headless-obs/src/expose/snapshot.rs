@@ -51,19 +51,19 @@ pub struct Snapshot {
 /// The quality of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// What was lost, by reason:
-    /// - in the kernel: `ring_full` (detail of connections; totals are exact all the same), `connections_full`
-    ///   (connections nobody saw), `flows_full` (changes that would not be noticed if their records were lost
-    ///   too), `tcp_skipped` (changes nobody saw, with the classic tracepoint), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
-    /// - on the way: `record_unknown`, and of DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
+    /// Losses by reason:
+    /// - in the kernel: `ring_full` (details of connections; totals stay exact), `connections_full` (connections that are
+    ///   not counted), `flows_full` (changes that only their records include), `tcp_skipped` (state changes that the
+    ///   classic tracepoint missed), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
+    /// - on the way: `record_unknown`, and for DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
     ///   `tcp_unsynced`, `tcp_incomplete`;
-    /// - by the observer's own bounds: `answers_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
+    /// - by the daemon's own limits: `answers_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
     ///   `topology_full`, `topology_evicted`, `learner_full`.
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
     pub dns_rejected: Counts,
-    /// DNS payloads that answer no question of the socket that received them, by reason: `unsolicited`, and `other_server`
-    /// (it asked this question, but not the server that answers).
+    /// DNS payloads without a query of the socket that received them, by reason: `unsolicited`, and `other_server` (the
+    /// socket sent this query to another server).
     #[serde(default)]
     pub dns_refused: Counts,
     /// Connections that were counted from totals alone and attributed by the DNS answers at hand.
@@ -75,12 +75,12 @@ pub struct Quality {
     /// the address), `other_port`, `not_endpoint` (the Service under whose name the client received the address does
     /// not have it).
     pub unattributed: Counts,
-    /// Connections left out on purpose, by reason: `ignored` (to destinations that cannot be endpoints), and, failed
-    /// attempts included, `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made
-    /// by a service mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares
-    /// the kernel), `observer` (made by the observer itself).
+    /// Connections that are left out, by reason: `ignored` (to destinations that cannot be endpoints). Including failed
+    /// attempts: `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made by a service
+    /// mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares the kernel),
+    /// `observer` (made by the daemon itself).
     pub excluded: Counts,
-    /// Probe → the hook it runs on: `dns`, `queries`, `tcp`, `existing`; `none` where it could not be attached.
+    /// Probe → its hook: `dns`, `queries`, `tcp`, `existing`; `none` if it could not be attached.
     pub probes: BTreeMap<String, String>,
     /// Kernel map → entries and capacity.
     pub maps: BTreeMap<String, MapFill>,

@@ -40,8 +40,8 @@ impl Withheld {
     }
 }
 
-/// Losses that take connections, or the answers that explain them, from a client. Connections whose detail was lost are
-/// in `reconciled_share`; streams older than the observer (`tcp_unsynced`) are no loss.
+/// Losses that take connections, or the answers that explain them, from a client. Connections without an event record
+/// are in `reconciled_share`. Streams that are older than the daemon (`tcp_unsynced`) are no loss.
 const CONNECTIONS: [&str; 9] = [
     "tcp_skipped",
     "connections_full",
