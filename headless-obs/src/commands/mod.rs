@@ -1,6 +1,6 @@
-//! The commands: each takes its arguments, asks the engine or a daemon, and writes to standard output.
+//! The commands. Each takes its arguments, gets a snapshot from the engine or a daemon, and writes to standard output.
 //!
-//! Does not: know how an observer is started; whoever calls [`execute`] says so.
+//! They do not know how to start the daemon; the caller of [`execute`] passes that in.
 
 use std::process::ExitCode;
 
@@ -33,12 +33,12 @@ mod test_names;
 mod top;
 mod trace;
 
-/// Starts an observer: returns once its probes are attached.
+/// Starts the daemon; returns when its probes are attached.
 pub trait Start: AsyncFnOnce(Observe) -> anyhow::Result<Observer> {}
 
 impl<F: AsyncFnOnce(Observe) -> anyhow::Result<Observer>> Start for F {}
 
-/// Does what the command line says. `probe_checks` are the findings of `doctor` that only the probes can make.
+/// Runs the command. `probe_checks` are the findings of `doctor` that need the probes.
 pub async fn execute(
     cli: Cli,
     start: impl Start,

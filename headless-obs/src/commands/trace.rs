@@ -1,4 +1,4 @@
-//! `trace`: prints what happens as it happens.
+//! `trace`: prints events as they happen.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write as _};
@@ -23,7 +23,7 @@ pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> a
     let reader = observer.engine.trace().await?;
     output::note("tracing; Ctrl-C stops it");
     let colours = output::look().colours;
-    // Whoever reads standard output may stop reading: a thread of its own waits for that, not the engine.
+    // The reader of standard output may stop reading: a separate thread waits for it, not the engine.
     let printing = tokio::task::spawn_blocking(move || {
         print(reader, args.service.as_ref(), format, Lines { colours, width: output::width }, io::stdout())
     });
@@ -43,7 +43,7 @@ struct Lines {
     width: fn() -> Option<usize>,
 }
 
-/// Prints until there is nothing more to come, or nobody reads.
+/// Prints until there are no more events, or the reader is gone.
 fn print(
     mut reader: TraceReader,
     service: Option<&ServiceFilter>,

@@ -1,5 +1,5 @@
-//! A Service's clients: how each of them spread, why, and what its connections were resolved by. Those that do not
-//! count are dimmed, with the reason.
+//! A Service's clients: the spread of each, the cause, and the resolution of its connections. Excluded clients are
+//! dimmed, with the reason.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::super::fit_text::{clean, counted, fit, fit_names, full_name, percent,
 use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Cause, Client, Service};
 
-/// More rows are summed up.
+/// The most rows; the rest is summed.
 const ROWS: usize = 20;
 /// A column of bars, one for each pod, is as narrow as this, and as wide as this.
 const MIN_PODS: usize = 8;
@@ -36,7 +36,7 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Lo
             .needed(0)
             .optional_if(nothing_failed, 1),
         Column::word("VERDICT", of(|client| verdict(client).0)).needed(1),
-        // Where there is no room for it, what is out of the ordinary gets a line of its own.
+        // If there is no room for the column, unusual values get a line of their own.
         Column::word("RESOLVED BY", of(resolved)).optional(0),
     ];
     let widths = widths(&columns, look);
@@ -78,7 +78,7 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Lo
     }
 }
 
-/// The verdict, or in parentheses why there is none.
+/// The verdict, or in parentheses the reason for none.
 pub(in crate::commands) fn verdict(client: &Client) -> (String, Paint) {
     if let Some(reason) = &client.excluded {
         return (format!("excluded: {}", fit(&clean(reason), 10)), Paint::Dim);
@@ -112,7 +112,7 @@ pub(in crate::commands) fn per_pod(client: &Client, columns: usize) -> String {
     bars::columns(opened().take(shown), most) + &more(shown)
 }
 
-/// What connections were resolved by, without the count where that is all of them; late ones are marked, their
+/// The resolutions, without a count if all connections have the same. Reconciled connections are marked, because their
 /// attribution is less certain.
 fn resolved(client: &Client) -> String {
     let all = client.resolution.iter().find(|(_, count)| **count == client.opened && client.opened > 0);

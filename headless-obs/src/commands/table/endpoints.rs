@@ -1,4 +1,4 @@
-//! A Service's endpoints, a bar each.
+//! A Service's endpoints, with a bar each.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::super::fit_text::{
 use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Endpoint, Service};
 
-/// More rows are summed up: the report must stay readable, JSON has everything.
+/// The most rows; the rest is summed. The report must stay readable, and JSON has everything.
 const ROWS: usize = 40;
 const READY_FOR: &str = "READY FOR";
 const MIN_BAR: usize = 4;
@@ -54,7 +54,7 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Opt
 
     let mut table = table(look, &columns, &widths);
     for (row, name) in rows.iter().zip(names) {
-        // All bars are padded to one width, so the columns after them stay where they are.
+        // All bars have the same width, so the columns after them are aligned.
         let columns = bar_width.unwrap_or(0);
         let bar = format!("{:columns$}", bar(row.endpoint.opened, row.endpoint.counted, most, columns));
         let mut cells = vec![cell(name, None), cell(&row.state, row.state_paint)];
@@ -75,12 +75,12 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Opt
     }
 }
 
-/// As they come, unless there are more than fit: then the busiest first and the idle before the rest.
+/// In the given order if all fit; otherwise the busiest first and the idle before the rest.
 fn order(service: &Service) -> Vec<&Endpoint> {
     let mut ordered: Vec<_> = service.endpoints.iter().collect();
     if ordered.len() > ROWS {
         ordered.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.opened));
-        // A quarter of the rows goes to the other end of the list, where the idle are.
+        // A quarter of the rows is for the end of the list, where the idle endpoints are.
         let busiest = ROWS - ROWS / 4;
         ordered[busiest..].reverse();
         ordered[busiest..].sort_by_key(|endpoint| !is_idle(service, endpoint));
@@ -103,17 +103,17 @@ fn rest(text: &mut String, service: &Service, look: Look) {
     indented(text, &line, None, look);
 }
 
-/// Ready for long enough, and passed over while others are used.
+/// Mature and without connections, while others have some.
 fn is_idle(service: &Service, endpoint: &Endpoint) -> bool {
     service.idle.contains(&endpoint.pod)
 }
 
-/// Ready, but not for long enough to count; where none counts it says nothing about any.
+/// Ready but not mature; if no endpoint is mature, this says nothing.
 fn is_new(service: &Service, endpoint: &Endpoint) -> bool {
     endpoint.state == "ready" && !endpoint.mature && service.endpoints.iter().any(|other| other.mature)
 }
 
-/// In one unit; more would only take room.
+/// In one unit, to save room.
 fn age(time: Duration) -> String {
     let whole = length(Duration::from_secs(time.as_secs()));
     whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
@@ -162,7 +162,7 @@ fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) ->
 }
 
 impl Row<'_> {
-    /// The peak stands out where it is one.
+    /// The peak is marked if there is one.
     fn bar_paint(&self, peak_to_mean: f64, most: u64) -> Paint {
         match self.endpoint.state.as_str() {
             "ready" if peak_to_mean >= 1.5 && self.endpoint.opened == most => Paint::Warn,

@@ -1,4 +1,4 @@
-//! The report: a snapshot in, text for people out. Pure.
+//! The report: a snapshot in, text out. Pure.
 
 use std::fmt::Write;
 
@@ -18,12 +18,12 @@ pub(super) mod endpoints;
 pub(super) mod findings;
 pub(super) mod quality;
 
-/// How the text may look.
+/// The style of the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// Columns to use.
+    /// Number of columns.
     pub width: usize,
-    /// Whether colours are welcome.
+    /// Whether to use colours.
     pub colours: bool,
 }
 
@@ -118,7 +118,7 @@ fn phrases(text: &mut String, phrases: &[(String, Option<Paint>)], look: Look) {
     text.push('\n');
 }
 
-/// What is no part of the spread but belongs to the picture.
+/// Connections that are not part of the spread but worth reporting.
 pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     let stale = counted(&service.stale);
     if !stale.is_empty() {
@@ -213,7 +213,7 @@ pub(super) fn paint(text: &str, paint: Paint, look: Look) -> String {
     format!("\u{1b}[{code}m{line}\u{1b}[0m{end}")
 }
 
-/// Cells are painted by the table.
+/// The table colours its cells.
 pub(super) fn cell(text: impl ToString, paint: Option<Paint>) -> Cell {
     let cell = Cell::new(text);
     match paint {
@@ -226,7 +226,7 @@ pub(super) fn cell(text: impl ToString, paint: Option<Paint>) -> Cell {
     }
 }
 
-/// Appends a table; its lines carry no blanks at their end.
+/// Appends a table, without blanks at the ends of its lines.
 pub(super) fn push(text: &mut String, table: &Table) {
     for line in table.lines() {
         text.push_str(line.trim_end());

@@ -1,4 +1,4 @@
-//! The report's last lines: how much of the truth it shows.
+//! The last lines of the report: the quality of the snapshot.
 
 use super::super::fit_text::wrap;
 use super::{Look, paint};

@@ -35,7 +35,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let rows = u16::try_from(model.services().len()).unwrap_or(u16::MAX);
     let [title, services, details, quality, keys] = Layout::vertical([
         Constraint::Length(1),
-        // Borders and the head take three rows; the details want at least half of the screen.
+        // Borders and the head take three rows; the details get at least half of the screen.
         Constraint::Max(rows.saturating_add(3).max(4).min(frame.area().height / 2)),
         Constraint::Fill(1),
         Constraint::Length(quality_rows(model, frame.area())),

@@ -1,4 +1,4 @@
-//! What is called better and worse.
+//! Which changes are better and worse.
 
 use super::*;
 use crate::commands::diff::render::render;
@@ -8,7 +8,7 @@ use crate::expose::test_fixtures::{self, at, spread, verdict};
 use crate::messages::full_name;
 use crate::testing::golden;
 
-/// The sample after a repair: cron is even, web asks over TCP, and there is no idle pod.
+/// The sample after a fix: cron is even, web uses TCP for DNS, and there is no idle pod.
 fn repaired() -> Snapshot {
     let mut snapshot = test_fixtures::snapshot();
     (snapshot.from, snapshot.to) = (at(100), at(160));
