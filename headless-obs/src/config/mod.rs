@@ -1,4 +1,4 @@
-//! What was asked for on the command line, checked: every value here can be used as it is.
+//! The validated command line: every value can be used as it is.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,85 +12,85 @@ use crate::client::exclude::Exclude;
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::NameFilter;
 
-/// DNS servers' ports unless told otherwise: plain DNS, multicast DNS and local caches, Istio's proxy.
+/// The default ports of DNS servers: plain DNS, multicast DNS and local caches, Istio's proxy.
 pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
 
-/// What to observe and how.
+/// The options of an observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observe {
-    /// Where Services and Pods come from.
+    /// The source of Services and Pods.
     pub topology: Topology,
-    /// Names and addresses that the `dns` topology takes or leaves.
+    /// Names and addresses that the `dns` topology observes.
     pub dns_names: NameFilter,
     /// Source ports of DNS answers; unused places are 0.
     pub dns_ports: [u16; MAX_DNS_PORTS],
-    /// How connections are seen.
+    /// The hook for connections.
     pub tcp_hook: TcpHook,
     /// Size of the ring, a power of two.
     pub ring_bytes: u32,
-    /// Room for (client, source, destination, port) with their totals.
+    /// The most combinations of (client, source, destination, port) with their totals.
     pub max_flows: u32,
-    /// Room for connections that are open or being opened.
+    /// The most connections that are open or being opened.
     pub max_connections: u32,
-    /// Room for destinations that cannot matter.
+    /// The most ignored destinations.
     pub max_ignored: u32,
-    /// Clients, cgroups, and pairs of client and Service that are remembered.
+    /// The most clients, cgroups, and pairs of client and Service.
     pub max_clients: u32,
-    /// Root of the cgroup2 hierarchy; found from the mount table where none is given.
+    /// Root of the cgroup2 hierarchy; if it is not given, the mount table decides.
     pub cgroup: Option<PathBuf>,
     /// Name of this node.
     pub node: String,
     /// How long an endpoint must have been ready before it counts in the spread.
     pub mature_after: Duration,
-    /// How long after an endpoint changed client and DNS server need not know of it.
+    /// How long after a change of an endpoint neither client nor DNS server need to know of it.
     pub stale_grace: Duration,
-    /// Clients that are left out of the headline.
+    /// Clients that the spread excludes.
     pub exclude: Exclude,
-    /// Whether the node's own processes count in the headline.
+    /// Whether the node's own processes count in the spread.
     pub count_host: bool,
-    /// Diagnostics of the kernel programs in the log.
+    /// Whether to log diagnostics of the kernel programs.
     pub kernel_log: bool,
-    /// How many series a scrape may have.
+    /// The limits on the series of a scrape.
     pub series: cardinality::Config,
-    /// What to do about other observers of this machine.
+    /// What to do if another daemon observes this machine.
     pub standby: StandbyMode,
 }
 
-/// What to do about other observers of this machine.
+/// What to do if another daemon observes this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StandbyMode {
-    /// Nothing: nobody adds up what this one says.
+    /// Ignore it, because nobody adds the figures of this one.
     #[default]
     Ignore,
-    /// Observe, and say if there is another.
+    /// Observe, and warn about the other.
     Warn,
-    /// Observe once there is no other.
+    /// Observe after the other has ended.
     Wait,
 }
 
-/// Where Services and Pods come from.
+/// The source of Services and Pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// Manifests in a file or folder.
     Files(PathBuf),
-    /// What DNS answers list.
+    /// DNS answers.
     Dns,
     /// The API server of a cluster.
     Kubernetes(Kubernetes),
 }
 
-/// Which API server, and how much of it.
+/// The API server, and the selected part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kubernetes {
-    /// Files that make up the kubeconfig; empty: the cluster this is a pod of, else the usual place.
+    /// The files of the kubeconfig; empty: the cluster of this pod, otherwise the default file.
     pub kubeconfig: Vec<PathBuf>,
-    /// Its context; the current one unless told otherwise.
+    /// The context; none: the current one.
     pub context: Option<String>,
-    /// The only namespaces to look at; empty: all.
+    /// The selected namespaces; empty: all.
     pub namespaces: Vec<String>,
 }
 
-/// How connections are seen.
+/// The hook for connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TcpHook {
     /// tp_btf where it works, else tracepoint.

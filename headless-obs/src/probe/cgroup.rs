@@ -1,4 +1,4 @@
-//! The cgroup2 hierarchy: its root to attach to, and the path of a cgroup id.
+//! The cgroup2 hierarchy: its root, for the attachment, and the path of a cgroup id.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +12,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 use super::ProbeError;
 use super::cgroup_mount::{CgroupView, widest_cgroup2};
 
-/// Held by the one that observes below a root; it ends with the process, however that ends.
+/// The claim of the daemon that observes below a root. It ends with the process, for whatever reason.
 #[derive(Debug)]
 pub struct RootLock {
     _locked: File,
@@ -21,19 +21,19 @@ pub struct RootLock {
 /// The root of the cgroup2 hierarchy.
 #[derive(Debug)]
 pub struct CgroupRoot {
-    /// Keeps a private mount alive; it goes with the process.
+    /// Keeps a private mount alive; the mount ends with the process.
     fd: OwnedFd,
     path: PathBuf,
     how: &'static str,
 }
 
 impl CgroupRoot {
-    /// Opens `path` if one is given; else the widest view that the mount table lists; else mounts cgroup2 for this
-    /// process alone.
+    /// Opens `path` if it is given, otherwise the widest view in the mount table. Without any, it mounts cgroup2 for
+    /// this process alone.
     ///
     /// # Errors
-    /// `path` is no cgroup2 directory, all that can be seen is this container itself, or there is no cgroup2 and it
-    /// cannot be mounted.
+    /// `path` is not a cgroup2 directory, only this container is visible, or there is no cgroup2 and it cannot be
+    /// mounted.
     pub fn find(path: Option<&Path>) -> Result<Self, ProbeError> {
         if let Some(path) = path {
             return Self::open(path, "option");
@@ -58,7 +58,7 @@ impl CgroupRoot {
         Ok(Self { fd: file.into(), path: path.to_owned(), how })
     }
 
-    /// A mount without a place in the file system: seen by nobody else, gone with the process.
+    /// A mount without a place in the file system: no other process sees it, and it ends with this process.
     fn mount() -> Result<Self, ProbeError> {
         let fd = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)
             .and_then(|context| {
@@ -72,23 +72,23 @@ impl CgroupRoot {
         Ok(Self { fd, path: PathBuf::from(format!("/proc/self/fd/{number}")), how: "private mount" })
     }
 
-    /// To attach programs to.
+    /// The directory to which programs are attached.
     pub fn fd(&self) -> impl AsFd + '_ {
         self.fd.as_fd()
     }
 
-    /// Where it is, and how it was found: `unified`, `hybrid`, `private mount` or `option`.
+    /// Its place, and the way it was found: `unified`, `hybrid`, `private mount` or `option`.
     pub fn describe(&self) -> (&Path, &'static str) {
         (&self.path, self.how)
     }
 
-    /// Claims it, unless another has. The lock is the directory's own: whatever container a process is in and however it
-    /// has mounted the hierarchy, it is the same directory to all.
+    /// Claims it, unless another daemon has. The lock is on the directory itself, which is the same for all processes,
+    /// in whatever container and however mounted.
     ///
     /// # Errors
     /// The directory cannot be locked.
     pub fn try_lock(&self) -> std::io::Result<Option<RootLock>> {
-        // That of a private mount is no descriptor that could be locked.
+        // The descriptor of a private mount cannot be locked.
         let file = File::open(&self.path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(RootLock { _locked: file })),
@@ -97,13 +97,13 @@ impl CgroupRoot {
         }
     }
 
-    /// Whether it is the root of all cgroups, not only of those of a node that is itself a container.
+    /// Whether it is the root of all cgroups, not only of a node that is itself a container.
     pub fn is_whole(&self) -> bool {
         const ROOT: u64 = 1;
         fs::metadata(&self.path).is_ok_and(|root| root.ino() == ROOT)
     }
 
-    /// The path of a cgroup, relative to the root; `None` if there is none with this id. Walks the hierarchy.
+    /// The path of a cgroup, relative to the root; `None` if no cgroup has this id. Walks the hierarchy.
     pub fn path_of(&self, id: u64) -> Option<String> {
         if fs::metadata(&self.path).ok()?.ino() == id {
             return Some("/".to_owned());
@@ -111,12 +111,11 @@ impl CgroupRoot {
         self.find_path(|found, _path| found == id)
     }
 
-    /// The path, relative to the root, of the first cgroup below it for whose id and path `is_it` holds. Walks the
-    /// hierarchy.
+    /// The path, relative to the root, of the first cgroup whose id and path satisfy `is_it`. Walks the hierarchy.
     pub fn find_path(&self, is_it: impl Fn(u64, &str) -> bool) -> Option<String> {
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
-            // A cgroup may go while it is visited.
+            // A cgroup may disappear during the visit.
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 let full = entry.path();
@@ -131,8 +130,8 @@ impl CgroupRoot {
     }
 }
 
-/// Whether a view shows nothing but the container that this process is in: the view begins at the process's own
-/// cgroup, and that is not the top of the machine's hierarchy, which alone has no type.
+/// Whether a view shows only this process's container: it begins at the process's own cgroup, and that is not the top
+/// of the machine's hierarchy, which is the only cgroup without a type.
 pub fn is_own_container(view: &CgroupView) -> bool {
     view.above == 0
         && view.point.join("cgroup.type").exists()
