@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | EVENTS | ring of records | the record is lost and counted; totals are not affected |
 //! | FLOWS | flow → totals | the change is lost and counted |
-//! | CONNECTIONS | socket → what is known of its connection | the connection is lost and counted |
-//! | IGNORED_DESTS | address → 1 | written by user space alone |
-//! | PENDING_QUERIES | query → who asked whom, and when | the oldest goes; its answer is refused and counted |
-//! | REQUIRE_QUERY | 0 → whether unsolicited answers are refused | never; written by user space alone |
+//! | CONNECTIONS | socket → the known part of its connection | the connection is lost and counted |
+//! | IGNORED_DESTS | address → 1 | only user space writes it |
+//! | PENDING_QUERIES | query → client, servers, time | the oldest is evicted; its response is refused and counted |
+//! | REQUIRE_QUERY | 0 → whether unsolicited responses are refused | never; only user space writes it |
 //! | COUNTERS | number → count, per CPU | never |
-//! | LAST_WAKEUP | 0 → when user space was woken last, and bytes submitted since | never |
-//! | LAST_TRANSITION | 0 → the change of state that was looked at last, per CPU | never |
+//! | LAST_WAKEUP | 0 → time of the last wake-up, and bytes submitted since | never |
+//! | LAST_TRANSITION | 0 → the last state change that `tcp_state` handled, per CPU | never |
 //!
 //! The hashes are preallocated, because tracing programs and soft interrupts write them, and allocation may fail there.
 

@@ -1,23 +1,23 @@
-//! How the columns of a table share its width: bars shrink and optional columns go before a name is cut. Pure.
+//! The widths of a table's columns: bars shrink and optional columns are dropped before a name is cut. Pure.
 
-/// Names are cut to this before a column that is needed goes.
+/// Names are cut to this width before a needed column is dropped.
 const SHORTEST_NAME: usize = 12;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     pub(super) head: &'static str,
-    /// Figures are on the right of their column.
+    /// Whether it is aligned to the right, as figures are.
     pub(super) is_right: bool,
     role: Role,
     growth: Growth,
-    /// If it has less room than this, it goes; a name is cut.
+    /// With less room than this, the column is dropped; a name is cut.
     least: usize,
-    /// Its head and its widest cell.
+    /// The width of its head and its widest cell.
     wanted: usize,
 }
 
-/// What becomes of a column where there is no room for all. Columns of a low rank go first.
+/// What happens to a column if there is no room for all. Columns of a low rank are dropped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Name,
@@ -25,7 +25,7 @@ enum Role {
     Optional(u8),
 }
 
-/// How a column grows from the least width to the one it wants.
+/// How a column grows from its least width to its full width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Growth {
     Steady,
@@ -33,14 +33,14 @@ enum Growth {
 }
 
 impl Column {
-    /// Names; cut last, and then in the middle.
+    /// Names; they are cut last, and then in the middle.
     pub(super) fn name(head: &'static str, cells: impl IntoIterator<Item = usize>) -> Self {
         let column = Self::word(head, cells);
         let least = column.wanted.min(SHORTEST_NAME.max(head.len()));
         Self { role: Role::Name, least, ..column }
     }
 
-    /// Words that are never cut.
+    /// Text that is never cut.
     pub(super) fn word(head: &'static str, cells: impl IntoIterator<Item = usize>) -> Self {
         let wanted = cells.into_iter().chain([head.len()]).max().unwrap_or(0);
         let (role, growth) = (Role::Needed(u8::MAX), Growth::Steady);
@@ -58,22 +58,22 @@ impl Column {
         Self { least: least.max(head.len()), ..column }
     }
 
-    /// A text that has a short form.
+    /// A text with a short form.
     pub(super) fn either(head: &'static str, short: usize, long: usize) -> Self {
         Self { growth: Growth::AllOrNothing, ..Self::elastic(head, short, long) }
     }
 
-    /// It goes before a name is cut.
+    /// It is dropped before a name is cut.
     pub(super) fn optional(self, rank: u8) -> Self {
         Self { role: Role::Optional(rank), ..self }
     }
 
-    /// The same where its cells say nothing.
+    /// The same, for cells without information.
     pub(super) fn optional_if(self, says_nothing: bool, rank: u8) -> Self {
         if says_nothing { self.optional(rank) } else { self }
     }
 
-    /// It goes only if the names are as short as they may be.
+    /// It is dropped only if the names are as short as they may be.
     pub(super) fn needed(self, rank: u8) -> Self {
         Self { role: Role::Needed(rank), ..self }
     }
@@ -87,23 +87,23 @@ impl Column {
         self.role == Role::Name
     }
 
-    /// What it takes if no name is cut.
+    /// Its width if no name is cut.
     fn uncut(&self) -> usize {
         if self.is_name() { self.wanted } else { self.least }
     }
 }
 
-/// What the columns take if none goes and no name is cut, with a gap for each.
+/// The width of all columns if none is dropped and no name is cut, with a gap for each.
 pub(super) fn needed(columns: &[Column], gap: usize) -> usize {
     columns.iter().map(|column| column.uncut() + gap).sum()
 }
 
-/// What they take if each has what it wants.
+/// The width of all columns at their full width.
 pub(super) fn wanted(columns: &[Column], gap: usize) -> usize {
     columns.iter().map(|column| column.wanted + gap).sum()
 }
 
-/// The width of each column, or nothing where it goes. Each takes a gap as well.
+/// The width of each column, or nothing for a dropped one. Each column takes a gap as well.
 pub(super) fn share(columns: &[Column], room: usize, gap: usize) -> Vec<Option<usize>> {
     let mut widths: Vec<_> = columns.iter().map(|column| Some(column.uncut())).collect();
     drop_until_fits(columns, &mut widths, room, gap, |role| match role {
@@ -136,7 +136,7 @@ pub(super) fn share(columns: &[Column], room: usize, gap: usize) -> Vec<Option<u
     widths
 }
 
-/// Cells without those whose columns went.
+/// The cells without those of dropped columns.
 pub(super) fn shown<T>(
     cells: impl IntoIterator<Item = T>,
     widths: &[Option<usize>],
@@ -148,7 +148,7 @@ fn taken(widths: &[Option<usize>], gap: usize) -> usize {
     widths.iter().flatten().map(|width| width + gap).sum()
 }
 
-/// Those that may go, lowest rank first, until the others fit.
+/// The optional columns that are dropped, lowest rank first, until the others fit.
 fn drop_until_fits(
     columns: &[Column],
     widths: &mut [Option<usize>],
@@ -164,7 +164,7 @@ fn drop_until_fits(
     }
 }
 
-/// Places of those that have a rank, the lowest first.
+/// The positions of the columns with a rank, the lowest first.
 fn by_rank(columns: &[Column], rank: impl Fn(Role) -> Option<usize>) -> Vec<usize> {
     let ranked = columns.iter().enumerate();
     let mut ranked: Vec<_> = ranked.filter_map(|(place, column)| Some((rank(column.role)?, place))).collect();
@@ -181,7 +181,7 @@ fn role_rank(role: Role) -> usize {
     }
 }
 
-/// Cuts the longest to one length, so that all together have room.
+/// Cuts the longest to the same length, so that all together have room.
 fn level(wanted: &[usize], room: usize) -> Vec<usize> {
     let sum = |level: usize| wanted.iter().map(|wanted| level.min(*wanted)).sum::<usize>();
     let most = wanted.iter().copied().max().unwrap_or(0);
@@ -263,7 +263,7 @@ mod tests {
             let is_cut = |place: usize| is_name(place) && widths[place] < Some(columns[place].wanted);
             let any_is_cut = (0..columns.len()).any(is_cut);
             let names = columns.iter().filter(|column| column.is_name()).count();
-            // A name is never less than one column.
+            // A name has at least one column.
             prop_assert!(taken(&widths, 2) <= room.max(3 * names), "{widths:?}");
             for (place, column) in columns.iter().enumerate() {
                 let width = widths[place];

@@ -18,7 +18,7 @@ pub fn look() -> Look {
     Look { width: width().unwrap_or(COLUMNS), colours: terminal && !set("NO_COLOR") && !dumb }
 }
 
-/// Columns of standard output, where somebody says how many there are.
+/// The width of standard output, if it is known.
 pub fn width() -> Option<usize> {
     if io::stdout().is_terminal() {
         terminal::size().ok().map(|(columns, _lines)| usize::from(columns)).filter(|columns| *columns > 0)

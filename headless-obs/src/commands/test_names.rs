@@ -1,16 +1,16 @@
-//! Test fixture: Services, pods and clients under names of any length, and what holds for their tables at any width.
+//! Test fixture: Services, pods and clients with names of any length, and the properties of their tables at any width.
 
 pub(super) use super::fit_text::full_name;
 use super::fit_text::{thousands, width};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::expose::test_fixtures::{self, client, counts, endpoint, part, spread, verdict};
 
-/// Widths that terminals have.
+/// Widths of terminals.
 pub(super) const WIDTHS: [usize; 7] = [60, 80, 100, 120, 130, 160, 200];
 /// Lengths of names.
 pub(super) const LENGTHS: [usize; 9] = [5, 8, 12, 16, 24, 30, 40, 50, 60];
 
-/// Where names differ from one another.
+/// The part in which names differ.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Differ {
     Start,
@@ -20,7 +20,7 @@ pub(super) enum Differ {
 
 pub(super) const DIFFER: [Differ; 3] = [Differ::Start, Differ::Middle, Differ::End];
 
-/// A name of a length, with a number of two digits in it.
+/// A name of this length, with a number of two digits in it.
 pub(super) fn name(number: usize, length: usize, differ: Differ) -> String {
     let at = match differ {
         Differ::Start => 0,
@@ -33,7 +33,7 @@ pub(super) fn name(number: usize, length: usize, differ: Differ) -> String {
     name
 }
 
-/// Namespace and name, together as long as asked; a short name has no namespace.
+/// Namespace and name with this length together; a short name has no namespace.
 fn names(number: usize, length: usize, differ: Differ) -> (String, String) {
     match length.checked_sub("shop/".len()).filter(|left| *left >= 5) {
         Some(left) => ("shop".to_owned(), name(number, left, differ)),
@@ -55,7 +55,7 @@ fn service(number: usize, length: usize, differ: Differ) -> Service {
     let mut endpoints: Vec<_> = (0..6).map(|i| endpoint(&pod(i), states[i], opened[i], 3)).collect();
     endpoints[1].failed = counts([("refused", 120), ("timeout", 31)]);
     endpoints[1].counted = 1_000;
-    // No client is called as a Service is.
+    // No client has the name of a Service.
     let (namespace, name) = names(90 + number, length, differ);
     Service {
         namespace,
@@ -98,7 +98,7 @@ pub(super) struct Shown {
     pub(super) names: Vec<String>,
 }
 
-/// The first table that begins with a head, as so many rows.
+/// The rows of the first table that begins with this head.
 pub(super) fn table(text: &str, head: &str, rows: usize) -> Shown {
     let mut lines = text.lines().skip_while(|line| !line.trim_start().starts_with(head));
     let head = lines.next().expect(head).to_owned();
@@ -108,7 +108,7 @@ pub(super) fn table(text: &str, head: &str, rows: usize) -> Shown {
     Shown { head, rows, names }
 }
 
-/// Whether a name was cut, and that it then keeps its head and its tail.
+/// Whether a name was cut; if so, it must keep its head and its tail.
 fn is_cut(shown: &str, name: &str) -> bool {
     let Some((head, rest)) = shown.split_once('…') else {
         assert_eq!(shown, name, "neither whole nor cut");
@@ -121,7 +121,7 @@ fn is_cut(shown: &str, name: &str) -> bool {
 }
 
 impl Shown {
-    /// Names are the last to be cut, and stay apart; figures are whole. Whether any name was cut.
+    /// Asserts that names are cut last and stay distinct, and that figures are whole. Returns whether any name was cut.
     pub(super) fn assert_names(&self, names: &[String], optional: &[&str], case: &str) -> bool {
         assert_eq!(self.names.len(), names.len(), "{case}: {self:#?}");
         let cut: Vec<_> = self.names.iter().zip(names).filter(|(shown, name)| is_cut(shown, name)).collect();
@@ -154,7 +154,7 @@ pub(super) fn assert_fits(text: &str, columns: usize, case: &str) {
     }
 }
 
-/// Every width, length and place.
+/// Every width, length and position.
 pub(super) fn cases() -> impl Iterator<Item = (usize, usize, Differ)> {
     let of = |width| LENGTHS.into_iter().map(move |length| (width, length));
     WIDTHS.into_iter().flat_map(of).flat_map(|(width, length)| DIFFER.map(|differ| (width, length, differ)))

@@ -104,8 +104,8 @@ impl Maps {
         self.require_query.set(0, 1, 0).map_err(refused)
     }
 
-    /// Takes out the queries that were asked before a moment of the monotonic clock and that nobody answered. Entries
-    /// that change meanwhile may be passed over until the next time.
+    /// Removes the queries from before a moment of the monotonic clock that have no response, and returns them. Entries
+    /// that change during the walk may be missed until the next time.
     pub fn take_unanswered(&mut self, before: u64) -> Vec<PendingQuery> {
         // A walk starts again when its current entry disappears, so the number of steps is limited to the map's size.
         let most = usize::try_from(symbols::MAX_PENDING_QUERIES).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use crate::expose::snapshot::{Cause, Client, Service};
 
 /// The most rows; the rest is summed.
 const ROWS: usize = 20;
-/// A column of bars, one for each pod, is as narrow as this, and as wide as this.
+/// The least and the greatest width of a column with one bar for each pod.
 const MIN_PODS: usize = 8;
 const MAX_PODS: usize = 40;
 
@@ -100,7 +100,7 @@ pub(in crate::commands) fn pods_column(clients: &[&Client]) -> Column {
     Column::elastic("PODS", pods.min(MIN_PODS), pods).optional(2)
 }
 
-/// A bar per pod, in the order of the endpoints above; `+n` where there are more than fit.
+/// A bar per pod, in the order of the endpoints above; `+n` for those that do not fit.
 pub(in crate::commands) fn per_pod(client: &Client, columns: usize) -> String {
     let opened = || client.endpoints.iter().map(|endpoint| endpoint.opened);
     let most = opened().max().unwrap_or(0);

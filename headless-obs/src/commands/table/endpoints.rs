@@ -127,7 +127,7 @@ struct Row<'a> {
     ready_for: String,
     opened: String,
     active: String,
-    /// All failures in one figure; nothing where there is none.
+    /// All failures in one figure; nothing without failures.
     failed: String,
     failed_by_kind: String,
 }

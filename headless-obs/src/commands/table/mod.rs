@@ -28,12 +28,12 @@ pub struct Look {
 }
 
 impl Look {
-    /// Not narrower than texts can be made.
+    /// At least the least width of the text.
     pub(super) fn clamped(self) -> Self {
         Self { width: self.width.max(MIN_WIDTH), ..self }
     }
 
-    /// Columns for sentences.
+    /// The width of sentences.
     pub(super) fn prose(self) -> usize {
         self.width.min(MAX_PROSE)
     }
@@ -102,7 +102,7 @@ pub(super) fn title(text: &mut String, service: &Service, look: Look) {
     phrases(text, &figures, look);
 }
 
-/// Two blanks between, on as many lines as they take.
+/// With two blanks between them, on as many lines as needed.
 fn phrases(text: &mut String, phrases: &[(String, Option<Paint>)], look: Look) {
     let mut column = 0;
     for (phrase, paint_as) in phrases {
@@ -148,12 +148,12 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
     indented(text, &line, None, look);
 }
 
-/// The line itself where it fits, blanks and all.
+/// The line unchanged if it fits, including its blanks.
 fn lines(line: &str, columns: usize) -> Vec<String> {
     if width(line) <= columns { vec![line.to_owned()] } else { wrap(line, columns) }
 }
 
-/// A sentence, on as many lines as it takes.
+/// A sentence, on as many lines as needed.
 pub(super) fn sentence(text: &mut String, line: &str, paint_as: Option<Paint>, look: Look) {
     for line in lines(line, look.prose()) {
         let line = paint_as.map_or(line.clone(), |paint_as| paint(&line, paint_as, look));
@@ -168,7 +168,7 @@ pub(super) fn indented(text: &mut String, line: &str, paint_as: Option<Paint>, l
     }
 }
 
-/// The width of each column, or nothing where there is no room for it.
+/// The width of each column, or nothing if there is no room for it.
 pub(super) fn widths(columns: &[Column], look: Look) -> Vec<Option<usize>> {
     share(columns, look.width, usize::from(GAP))
 }

@@ -19,13 +19,13 @@ use crate::expose::snapshot::{Client, Endpoint, Service};
 
 /// Blanks between columns.
 const GAP: usize = 1;
-/// The two lines at the sides of a pane, without the gap that the first column does not have.
+/// The two lines at the sides of a pane, without the gap before the first column.
 const BORDERS: usize = 2 - GAP;
-/// Rows of a pane that are no rows of its table: two lines and the heads.
+/// Rows of a pane that are not rows of its table: two lines and the heads.
 const FRAME_ROWS: usize = 3;
 const MIN_BAR: usize = 8;
 
-/// What a pane shows. How wide its columns are follows from where it is drawn.
+/// The content of a pane. The place decides on the widths of the columns.
 pub(super) struct Listing<'a> {
     pane: Pane,
     title: String,
@@ -107,7 +107,7 @@ pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> 
         Column::word("STATE", widths(&rows, 1)).needed(1),
         Column::figure("OPENED", widths(&rows, 2).chain([7])),
         Column::figure("/S", widths(&rows, 3).chain([5])).optional(1),
-        // It takes what is left, however much that is.
+        // It takes the remaining width.
         Column::elastic("", MIN_BAR, usize::from(u16::MAX)).optional(3),
         Column::figure("ACTIVE", widths(&rows, 5)).optional(2),
         Column::figure("FAILED", widths(&rows, 6)).needed(0).optional_if(nothing_failed, 0),
@@ -147,17 +147,17 @@ pub(super) fn clients<'a>(model: &Model, service: &'a Service) -> Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Columns of the screen without which a name is cut or a column goes.
+    /// The least width without a cut name or a dropped column.
     pub(super) fn needed(&self) -> usize {
         needed(&self.columns, GAP) + BORDERS
     }
 
-    /// Columns of the screen of which more are of no use.
+    /// The greatest useful width.
     pub(super) fn wanted(&self) -> usize {
         wanted(&self.columns, GAP) + BORDERS
     }
 
-    /// Rows of the screen for all of it.
+    /// The number of rows for everything.
     pub(super) fn rows(&self) -> usize {
         self.rows.len() + FRAME_ROWS
     }
@@ -165,7 +165,7 @@ impl Listing<'_> {
     pub(super) fn draw(&self, model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let widths = share(&self.columns, usize::from(area.width).saturating_sub(BORDERS), GAP);
         let scrolled = model.scrolled.get(&self.pane).copied().unwrap_or(0);
-        // Of a selection nothing is known here: then all rows are made.
+        // The selection is not known here, so all rows are made.
         let visible = if self.selected.is_some() { usize::MAX } else { usize::from(area.height) };
         let rows: Vec<_> = self.rows.iter().skip(scrolled).take(visible).collect();
         let name_width = self
@@ -183,7 +183,7 @@ impl Listing<'_> {
         let heads = self.columns.iter().map(|column| aligned(column.head.to_owned(), column));
         let constraints = self.columns.iter().zip(&widths).filter_map(|(column, width)| {
             let width = u16::try_from((*width)?).unwrap_or(u16::MAX);
-            // What nobody wants is between the names and the rest.
+            // Spare width goes between the names and the rest.
             Some(if column.is_name() { Constraint::Min(width) } else { Constraint::Length(width) })
         });
         let table = Table::new(rows, constraints)
@@ -203,7 +203,7 @@ impl Listing<'_> {
 }
 
 impl Cell<'_> {
-    /// Columns that it takes; a bar takes what it gets.
+    /// The columns that it takes; a bar takes what is left.
     fn width(&self) -> usize {
         match self {
             Self::Name(text) | Self::Text(text, _) => width(text),

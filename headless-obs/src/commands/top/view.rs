@@ -60,16 +60,16 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
-/// Endpoints and clients side by side where neither has to give up anything, else one above the other.
+/// Endpoints and clients side by side if neither loses anything, otherwise one above the other.
 fn split(area: Rect, endpoints: &Listing<'_>, clients: &Listing<'_>) -> [Rect; 2] {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let columns = |columns: usize| Constraint::Length(u16::try_from(columns).unwrap_or(u16::MAX));
     if endpoints.needed() + clients.needed() <= width {
-        // The bars take what the clients have no use for.
+        // The bars take the width that the clients do not need.
         let right = clients.wanted().min(width - endpoints.needed());
         return Layout::horizontal([Constraint::Fill(1), columns(right)]).areas(area);
     }
-    // One that is short leaves its rows to the other.
+    // A short pane leaves its rows to the other.
     let below = clients.rows().min((height / 2).max(height.saturating_sub(endpoints.rows())));
     Layout::vertical([Constraint::Fill(1), columns(below)]).areas(area)
 }
@@ -93,7 +93,7 @@ fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-/// What is to be known of the figures. What is only for the record has no place here.
+/// Notes that a reader of the figures needs; notes without a consequence are left out.
 fn quality_lines(model: &Model) -> Vec<(Paint, String)> {
     if let Some(error) = &model.error {
         return vec![(Paint::Bad, clean(error))];
@@ -102,7 +102,7 @@ fn quality_lines(model: &Model) -> Vec<(Paint, String)> {
     lines.into_iter().filter(|(paint, _)| *paint != Paint::Dim).collect()
 }
 
-/// Rows for it, not many of a low screen.
+/// The rows for it; only a few on a low screen.
 fn quality_rows(model: &Model, area: Rect) -> u16 {
     let lines: Vec<_> = quality_lines(model).into_iter().map(|(_, line)| line).collect();
     let rows = wrap(&lines.join(" "), usize::from(area.width)).len();

@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// Series of a client at an endpoint, beside those by port: selections, open connections, bytes in two directions.
+/// Series of a client at an endpoint, without those by port: selections, open connections, bytes in two directions.
 pub const PER_EDGE: u64 = 4;
 /// Series of a client at one port of an endpoint: opened, and failures by six reasons.
 pub const PER_PORT: u64 = 7;
