@@ -1,6 +1,6 @@
 //! headless-obs: how clients spread their connections over the pods behind headless Services.
 //!
-//! Pure core: [`dns`], [`topology`], [`client`], [`evidence`], [`attribution`], [`ledger`], [`spread`],
+//! Pure core: [`dns`], [`topology`], [`client`], [`answer_cache`], [`attribution`], [`ledger`], [`spread`],
 //! [`engine`], [`verdict`], [`expose`], [`fleet`], `messages`, [`html`]. Time is an argument, and none of them does IO.
 //! IO shell: [`probe`], [`sources`], `server`, `commands`. Only `app` knows both. Without the feature `shell`, the
 //! crate has the core and the parts of the shell that read hostile input; `cargo xtask fuzz` builds only those.

@@ -214,7 +214,7 @@ impl Clients {
         self.part.is_some()
     }
 
-    /// Takes the node's own part of the hierarchy ([`cgroup::part_of_node`]). All paths must be requested again.
+    /// Takes the node's own part of the hierarchy ([`cgroup_path::part_of_node`]). All paths must be requested again.
     pub fn part(&mut self, part: String) {
         self.part = Some(part);
         self.cgroups = Recent::new(self.config.cgroups);

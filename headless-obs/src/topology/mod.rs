@@ -7,7 +7,7 @@
 //!                              └ Pod                   by address and by UID: who a client is
 //! ```
 //!
-//! In: [`object::Change`]s, in the order in which a source reports them. Out: lookups by hash map.
+//! In: [`model::Change`]s, in the order in which a source reports them. Out: lookups by hash map.
 //!
 //! Invariants:
 //! - A [`ServiceId`] or [`EndpointId`] is never reused, so figures under an id cannot be credited to anything else. An
