@@ -8,14 +8,14 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::lab::{Daemon, Program};
-use crate::{parts, privilege, process};
+use crate::{control_plane, process, sudo};
 
+mod benchmarks_document;
+mod columns;
 mod curves;
-mod document;
-mod figures;
-mod harness;
-mod measured;
-mod metrics;
+mod input;
+mod overhead;
+mod statistics;
 mod table;
 
 /// What is measured: a part alone, or everything beside others.
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[command(subcommand)]
     kind: Option<Kind>,
     #[command(flatten)]
-    harness: harness::Harness,
+    overhead: overhead::Overhead,
 }
 
 /// A part.
@@ -71,7 +71,7 @@ enum Kind {
 /// The task. A measurement that needs root does not return on success: xtask becomes the program.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.kind {
-        None => harness::run(&options.harness),
+        None => overhead::run(&options.overhead),
         Some(Kind::Attribution { args }) => criterion("attribution", args),
         Some(Kind::Stages { args }) => criterion("stages", args),
         Some(Kind::Metrics { args }) => criterion("metrics", args),
@@ -89,5 +89,5 @@ fn criterion(name: &str, args: &[OsString]) -> Result<ExitCode> {
 }
 
 fn scale(args: &[OsString]) -> Result<ExitCode> {
-    Err(privilege::exec(Program::Scale.command(Daemon::Shipped, args, [parts::variable()?])?))
+    Err(sudo::exec(Program::Scale.command(Daemon::Shipped, args, [control_plane::variable()?])?))
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::console::{result, say};
-use crate::{build_ebpf, chart, dashboards, deny, documents, features, layers, process, rules, setup};
+use crate::{arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup};
 
 /// What to check.
 #[derive(Args, Debug)]
@@ -64,7 +64,7 @@ impl Checks {
 /// The checks of the code.
 fn of_code(checks: &mut Checks) {
     checks.run("format", &format);
-    checks.run("layers", &layers::check);
+    checks.run("layers", &arch_lint::check);
     checks.run("documents", &documents::check);
     checks.run("features", &features::check);
     checks.run("dashboards", &dashboards::check);
@@ -77,7 +77,7 @@ fn of_code(checks: &mut Checks) {
 
 /// The checks of what is deployed and shipped. They need tools that take minutes to build.
 fn of_what_is_deployed(checks: &mut Checks) {
-    checks.run("rules", &rules::check);
+    checks.run("rules", &promtool::check);
     checks.run("Prometheus in the text", &documents::prometheus::check);
     checks.run("chart", &chart::check);
     checks.run("dependencies", &deny::check);

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, Result};
 
-use crate::processor::Processor;
-use crate::{dist, parts, setup, workspace};
+use crate::target_arch::TargetArch;
+use crate::{control_plane, dist, setup, workspace};
 
 /// The test program on a control plane whose pods are made by hand.
 const HAND: &str = "cluster";
@@ -27,11 +27,11 @@ pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str,
     if !PROGRAMS.contains(&program) {
         return Ok(Vec::new());
     }
-    let mut variables = vec![parts::variable()?];
+    let mut variables = vec![control_plane::variable()?];
     if program == NODES {
         setup::ensure_programs(&RUNTIME)?;
         // Beside what `dist` makes, which may be on its way to somebody.
-        let own = [Processor::own()?];
+        let own = [TargetArch::own()?];
         let made = dist::make(profile, &own, &workspace::target().join("e2e"))
             .context("there is no image of the daemon")?;
         variables.push(("HEADLESS_OBS_IMAGE", made.image.into_os_string()));

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::lab::{Daemon, Program};
-use crate::{parts, privilege};
+use crate::{control_plane, sudo};
 
 /// The task. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     let on_kubernetes = args.iter().any(|argument| argument == "--kubernetes");
-    let parts = on_kubernetes.then(parts::variable).transpose()?;
-    Err(privilege::exec(Program::Demo.command(Daemon::Development, args, parts)?))
+    let parts = on_kubernetes.then(control_plane::variable).transpose()?;
+    Err(sudo::exec(Program::Demo.command(Daemon::Development, args, parts)?))
 }

@@ -15,7 +15,7 @@ use clap::Args;
 use image::{Entry, Image};
 
 use crate::console::say;
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
 
 /// Repository of the image; `localhost` is looked up in no registry.
@@ -34,12 +34,12 @@ pub(crate) struct Options {
     profile: String,
     /// Build only for this architecture [default: both]
     #[arg(long, value_name = "NAME")]
-    architecture: Option<Processor>,
+    architecture: Option<TargetArch>,
 }
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let wanted = options.architecture.map_or(Processor::ALL.to_vec(), |one| vec![one]);
+    let wanted = options.architecture.map_or(TargetArch::ALL.to_vec(), |one| vec![one]);
     let made = make(&options.profile, &wanted, &workspace::target().join("dist"))?;
     for path in made.programs.iter().chain([&made.image]) {
         let size = fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
@@ -62,7 +62,7 @@ pub(crate) struct Made {
 }
 
 /// Builds everything with a cargo profile, for one or more processors, and puts it into a folder, which is made anew.
-pub(crate) fn make(profile: &str, wanted: &[Processor], folder: &Path) -> Result<Made> {
+pub(crate) fn make(profile: &str, wanted: &[TargetArch], folder: &Path) -> Result<Made> {
     let built = wanted.iter().map(|one| build(profile, *one)).collect::<Result<Vec<_>>>()?;
     replace_folder(folder)?;
     for name in FOLDERS {
@@ -112,7 +112,7 @@ fn archive(images: &[Image], path: &Path) -> Result<(PathBuf, String)> {
 }
 
 /// The daemon, linked with everything it needs.
-fn build(profile: &str, processor: Processor) -> Result<PathBuf> {
+fn build(profile: &str, processor: TargetArch) -> Result<PathBuf> {
     build_ebpf::build()?;
     let mut cargo = processor.cargo("build")?;
     cargo.args(["--profile", profile, "--package", "headless-obs", "--bin", artifacts::DAEMON]);

@@ -15,7 +15,7 @@ use clap::Args;
 
 use crate::console::say;
 use crate::libtest::Counts;
-use crate::{process, processor, setup, workspace};
+use crate::{process, setup, target_arch, workspace};
 
 /// How long each target runs where nothing else is said.
 const SECONDS: u32 = 30;
@@ -94,10 +94,10 @@ pub(crate) fn test() -> Counts {
 /// Builds all targets; gives the folder they are in.
 fn build() -> Result<PathBuf> {
     setup::ensure_programs(&COMPILER)?;
-    let host = processor::host()?;
+    let host = target_arch::host()?;
     let target = workspace::target().join("fuzz");
     // Named as a target, so that build scripts and procedural macros are not instrumented.
-    let flags = processor::variable(&host, "RUSTFLAGS");
+    let flags = target_arch::variable(&host, "RUSTFLAGS");
     let mut cargo = politely(process::cargo().get_program());
     cargo
         .current_dir(workspace::root().join("fuzz"))

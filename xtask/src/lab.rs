@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{artifacts, build_ebpf, dist, privilege};
+use crate::{artifacts, build_ebpf, dist, sudo};
 
 /// What the lab starts inside its pods.
 pub(crate) const AGENT: &str = "lab-agent";
@@ -82,7 +82,7 @@ impl Program {
             (AGENT_VARIABLE, path(AGENT)?.into_os_string()),
         ];
         env.extend(variables);
-        privilege::as_root(&path(self.name())?, args, &env)
+        sudo::as_root(&path(self.name())?, args, &env)
     }
 }
 

@@ -9,15 +9,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod arch_lint;
 mod artifacts;
 mod bench;
 mod build_ebpf;
 mod chart;
 mod check;
-mod clients;
 mod cluster;
 mod console;
-mod daemon;
+mod control_plane;
 mod dashboards;
 mod debian;
 mod demo;
@@ -29,27 +29,27 @@ mod elf;
 mod features;
 mod fuzz;
 mod go;
-mod kernel;
 mod lab;
-mod layers;
 mod libtest;
+mod module_tree;
 mod musl;
-mod parts;
 mod pictures;
-mod privilege;
+mod preflight;
 mod process;
-mod processor;
-mod rules;
+mod promtool;
+mod run;
+mod rust_imports;
 mod sbom;
+mod scenario_clients;
 mod scenarios;
 mod setup;
 mod soak;
-mod source;
+mod sudo;
+mod target_arch;
 mod test;
 mod timing;
 mod toolchain;
 mod tools;
-mod tree;
 mod vm;
 mod workspace;
 
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
         Task::Pictures => pictures::run(),
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
-        Task::Run { args } => daemon::run(&args),
+        Task::Run { args } => run::run(&args),
         Task::Dashboards(options) => dashboards::run(&options),
         Task::Tool { tool, args } => tools::run(tool, &args),
     };

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::console::say;
 use crate::toolchain::{self, Core, Toolchain};
-use crate::{privilege, process, workspace};
+use crate::{process, sudo, workspace};
 
 /// Links the kernel programs. The newest that was tried with the compilers named in `toolchain`.
 const LINKER_VERSION: &str = "0.10.3";
@@ -131,7 +131,7 @@ fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
     let sysroot = toolchain::current()?;
     let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_rustups = sysroot.parent().is_some_and(|folder| folder.ends_with("toolchains"));
-    if !is_rustups || !privilege::on_path("rustup") {
+    if !is_rustups || !sudo::on_path("rustup") {
         bail!("there is no rustup to add {what}");
     }
     let refused = workspace::tools().join(format!("{what}-refused-by-{name}"));
@@ -150,8 +150,7 @@ fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
 /// Finds the programs that the tests start beside our own, or installs the packages that have them.
 pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
     // Tools of the administrator are on root's path alone.
-    let is_there =
-        |program: &str| privilege::on_path(program) || Path::new("/usr/sbin").join(program).is_file();
+    let is_there = |program: &str| sudo::on_path(program) || Path::new("/usr/sbin").join(program).is_file();
     let missing: Vec<_> =
         programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
@@ -168,11 +167,11 @@ fn standard_packages(architecture: &str) -> [String; 3] {
 }
 
 fn install_standard(architecture: &str) -> Result<()> {
-    if !privilege::on_path("dpkg") {
+    if !sudo::on_path("dpkg") {
         bail!("there is no dpkg to accept packages for {architecture}");
     }
     let arguments = ["--add-architecture", architecture].map(OsString::from);
-    process::run(&mut privilege::as_root(Path::new("dpkg"), &arguments, &[])?)?;
+    process::run(&mut sudo::as_root(Path::new("dpkg"), &arguments, &[])?)?;
     install_packages(&standard_packages(architecture).each_ref().map(String::as_str))
 }
 
@@ -181,10 +180,10 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
-    if !privilege::on_path("apt-get") {
+    if !sudo::on_path("apt-get") {
         bail!("there is no apt-get to install {}", packages.join(" "));
     }
-    privilege::as_root(Path::new("apt-get"), &[], &[])?;
+    sudo::as_root(Path::new("apt-get"), &[], &[])?;
     let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut install = vec!["--quiet", "install", "--yes", "--no-install-recommends"];
     install.extend_from_slice(packages);
@@ -206,7 +205,7 @@ fn apt(args: &[&str]) -> Result<()> {
     let args: Vec<OsString> =
         [&["-oDPkg::Lock::Timeout=600"], args].concat().iter().map(OsString::from).collect();
     let quiet = [("DEBIAN_FRONTEND", OsString::from("noninteractive"))];
-    process::run(&mut privilege::as_root(Path::new("apt-get"), &args, &quiet)?)
+    process::run(&mut sudo::as_root(Path::new("apt-get"), &args, &quiet)?)
 }
 
 /// Whether apt's lists offer all of the packages.

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::lab::{Daemon, Program};
-use crate::privilege;
+use crate::sudo;
 
 /// The task. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
-    Err(privilege::exec(Program::Soak.command(Daemon::Shipped, args, [])?))
+    Err(sudo::exec(Program::Soak.command(Daemon::Shipped, args, [])?))
 }

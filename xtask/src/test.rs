@@ -18,8 +18,8 @@ use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::timing::{Timing, Work};
 use crate::{
-    artifacts, build_ebpf, cluster, dist, fuzz, kernel, lab, parts, pictures, privilege, process, scenarios,
-    setup, tools,
+    artifacts, build_ebpf, cluster, control_plane, dist, fuzz, lab, pictures, preflight, process, scenarios,
+    setup, sudo, tools,
 };
 
 /// The package of the tests that need root and BPF; those of all others need neither.
@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// Builds what only some test programs need: each of them tries again, and says what is wrong. Then runs the fuzz targets,
 /// which leave the processors to everything else.
 fn build_ahead() -> Counts {
-    let _ = parts::ensure();
+    let _ = control_plane::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
     fuzz::test()
 }
@@ -146,11 +146,11 @@ fn pure(options: &Options, with_object: bool, timing: &mut Timing) -> Result<Cou
 
 fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
     say("kernel tests");
-    let missing = kernel::missing()?;
+    let missing = preflight::missing()?;
     if !missing.is_empty() {
         bail!("{}", missing.join("; "));
     }
-    privilege::check()?;
+    sudo::check()?;
     setup::ensure_programs(&PROGRAMS)?;
     let (daemon, mut tests) =
         timing.phase(Work::Building, "building the daemon and the kernel tests", || {
@@ -186,7 +186,7 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
             }
         }
         let run = |more: &[String]| {
-            let mut command = privilege::as_root(&test.path, &args(more), &env)?;
+            let mut command = sudo::as_root(&test.path, &args(more), &env)?;
             count(command.current_dir(&test.package), &mut io::stdout())
         };
         let mut once_more = Vec::new();

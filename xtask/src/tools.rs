@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
-use crate::{go, privilege, workspace};
+use crate::{go, sudo, workspace};
 
 /// A tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,7 +89,7 @@ const NEEDS: [(&str, &[Tool]); 3] = [
 pub(crate) fn run(tool: Tool, args: &[OsString]) -> Result<ExitCode> {
     let mut command = Command::new(ensure(tool)?);
     command.args(args);
-    Err(privilege::exec(command))
+    Err(sudo::exec(command))
 }
 
 /// A tool's path. Builds it if need be.

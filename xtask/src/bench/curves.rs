@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::document;
-use super::harness::DOCUMENT;
+use super::benchmarks_document;
+use super::overhead::DOCUMENT;
 use crate::console::{result, say};
 use crate::lab::{Daemon, Program};
 use crate::{process, workspace};
@@ -40,7 +40,7 @@ pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
 fn write(curve: &str, table: &str) -> Result<()> {
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = document::replace(&text, &format!("cargo xtask bench curves {curve}"), table)?;
+    let text = benchmarks_document::replace(&text, &format!("cargo xtask bench curves {curve}"), table)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("the table is in {DOCUMENT}"));
     Ok(())

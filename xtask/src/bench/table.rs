@@ -1,8 +1,8 @@
 //! Figures as Markdown: where and how they were measured, a column for each tool, the ladders, who is missing.
 
-use super::figures::Row;
-use super::measured::{Machine, Measured, Step};
-use super::metrics::{LINES, Line};
+use super::columns::{LINES, Line};
+use super::input::{Machine, Measured, Step};
+use super::statistics::Row;
 
 /// All that goes into the document.
 pub(super) fn section(measured: &Measured, rows: &[Row]) -> String {

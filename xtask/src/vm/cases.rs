@@ -4,7 +4,7 @@
 //! an exact version would be gone after the next security update. Which one a result is of, docs/kernels.md says.
 
 use crate::debian::{Archive, Suite};
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 
 /// A kernel of Debian's, as cloud machines have it.
 pub(super) struct Kernel {
@@ -17,7 +17,7 @@ pub(super) struct Kernel {
     /// Debian's release.
     pub(super) release: &'static str,
     /// What it runs on.
-    pub(super) processor: Processor,
+    pub(super) processor: TargetArch,
     /// The machines that are tried with it.
     pub(super) machines: &'static [Machine],
 }
@@ -30,12 +30,12 @@ impl Kernel {
 }
 
 const fn amd64(name: &'static str, series: &'static str, archive: Archive, release: &'static str) -> Kernel {
-    Kernel { name, series, archive, release, processor: Processor::Amd64, machines: &Machine::ALL }
+    Kernel { name, series, archive, release, processor: TargetArch::Amd64, machines: &Machine::ALL }
 }
 
 /// cgroups, BTF and lockdown are the same code on every processor: there the usual machine is tried alone.
 const fn arm64(name: &'static str, series: &'static str, release: &'static str) -> Kernel {
-    let (archive, processor) = (Archive::Security, Processor::Arm64);
+    let (archive, processor) = (Archive::Security, TargetArch::Arm64);
     Kernel { name, series, archive, release, processor, machines: &[Machine::Unified] }
 }
 
@@ -51,7 +51,7 @@ pub(super) const KERNELS: [Kernel; 6] = [
 ];
 
 /// Where the guests' shell comes from, a static program.
-pub(super) const fn busybox(processor: Processor) -> Suite {
+pub(super) const fn busybox(processor: TargetArch) -> Suite {
     Suite { archive: Archive::Main, name: "bookworm", architecture: processor.name() }
 }
 
@@ -230,9 +230,9 @@ const BY_PROCESSOR: [Program; 2] = [
 ];
 
 /// The tests that run on a machine: where an emulated one is slow, those of which it can change the result.
-pub(super) fn programs(processor: Processor, machine: Machine) -> &'static [Program] {
+pub(super) fn programs(processor: TargetArch, machine: Machine) -> &'static [Program] {
     match machine {
-        Machine::Unified if processor == Processor::Arm64 => &BY_PROCESSOR,
+        Machine::Unified if processor == TargetArch::Arm64 => &BY_PROCESSOR,
         Machine::Unified => &ALL,
         Machine::Hybrid | Machine::Version1 => &BY_HIERARCHY,
         Machine::NoBtf => &BY_TYPES,

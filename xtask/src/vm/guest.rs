@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use super::cases::Program;
 use super::cpio::{self, Entry};
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::{elf, process};
 
 /// The first process.
@@ -30,7 +30,7 @@ const FILES: [(&str, &str); 5] = [
 
 /// What a guest consists of, beside what all guests have.
 pub(super) struct Guest<'a> {
-    pub(super) processor: Processor,
+    pub(super) processor: TargetArch,
     pub(super) busybox: &'a Path,
     /// Name → program.
     pub(super) programs: &'a BTreeMap<String, PathBuf>,
@@ -72,7 +72,7 @@ impl Guest<'_> {
 }
 
 /// A copy of a program without what only debuggers need, which is most of it.
-fn stripped(program: &Path, processor: Processor) -> Result<PathBuf> {
+fn stripped(program: &Path, processor: TargetArch) -> Result<PathBuf> {
     let copy = program.with_extension("vm");
     let time = |path: &Path| fs::metadata(path).and_then(|found| found.modified());
     let is_new = time(&copy).is_ok_and(|made| time(program).is_ok_and(|built| made >= built));

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 use super::transcript::Transcript;
 use crate::console::say;
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::{process, setup};
 
 /// No line for so long: it hangs. Single tests take minutes where everything is emulated and others work too.
@@ -41,16 +41,16 @@ struct Emulator {
 }
 
 /// For this processor.
-const fn emulator(processor: Processor) -> Emulator {
+const fn emulator(processor: TargetArch) -> Emulator {
     match processor {
-        Processor::Amd64 => Emulator {
+        TargetArch::Amd64 => Emulator {
             program: "qemu-system-x86_64",
             package: "qemu-system-x86",
             options: &["-cpu", "max"],
             console: "ttyS0",
         },
         // Pointers are signed all the same, but by a function that is quicker to emulate than the real one.
-        Processor::Arm64 => Emulator {
+        TargetArch::Arm64 => Emulator {
             program: "qemu-system-aarch64",
             package: "qemu-system-arm",
             options: &["-machine", "virt", "-cpu", "max,pauth-impdef=on"],
@@ -60,14 +60,14 @@ const fn emulator(processor: Processor) -> Emulator {
 }
 
 /// Installs the emulator if it is missing.
-pub(super) fn ensure(processor: Processor) -> Result<()> {
+pub(super) fn ensure(processor: TargetArch) -> Result<()> {
     let Emulator { program, package, .. } = emulator(processor);
     setup::ensure_programs(&[(program, package)])
 }
 
 /// Runs a machine until it goes off; `show` gets each line.
 pub(super) fn run(
-    processor: Processor,
+    processor: TargetArch,
     kernel: &Path,
     guest: &Path,
     parameters: &str,
@@ -87,7 +87,7 @@ pub(super) fn run(
     }
 }
 
-fn command(processor: Processor, kernel: &Path, guest: &Path, parameters: &str) -> Command {
+fn command(processor: TargetArch, kernel: &Path, guest: &Path, parameters: &str) -> Command {
     let Emulator { program, options, console, .. } = emulator(processor);
     let mut command = Command::new(program);
     command.args(options).args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", MEBIBYTES]);

@@ -15,22 +15,22 @@ use clap::Args;
 
 use crate::console::say;
 use crate::libtest::Counts;
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::test::conclude;
 use crate::workspace;
 
 mod cases;
 mod cpio;
-mod document;
 mod guest;
+mod kernels_document;
 mod machine;
 mod packages;
 mod programs;
 mod transcript;
 
 use cases::{KERNELS, Kernel, Machine};
-use document::Row;
 use guest::Guest;
+use kernels_document::Row;
 use packages::Fetched;
 use transcript::Transcript;
 
@@ -63,7 +63,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
     // Kernels of one processor stand side by side, so that its programs are built once.
-    let mut made: Option<(Processor, BTreeMap<String, PathBuf>, PathBuf)> = None;
+    let mut made: Option<(TargetArch, BTreeMap<String, PathBuf>, PathBuf)> = None;
     for (kernel, machines) in chosen(options)? {
         let processor = kernel.processor;
         let (_, programs, busybox) = match made.take().filter(|(of, ..)| *of == processor) {
@@ -118,7 +118,7 @@ fn run_one(
     }
     let shown = format!("{} ({})", kernel.name, fetched.version);
     if options.write && ran.done {
-        write(document::row(&shown, machine.title(), &ran, &reasons))?;
+        write(kernels_document::row(&shown, machine.title(), &ran, &reasons))?;
     }
     let failures = ran.counts.failures.into_iter().map(|failure| format!("{name}: {failure}")).collect();
     Ok(Counts { failures, ..ran.counts })
@@ -192,7 +192,7 @@ fn write(row: Row) -> Result<()> {
     let names = KERNELS.iter().flat_map(|kernel| {
         kernel.machines.iter().map(|machine| (kernel.name.to_owned(), machine.title().to_owned()))
     });
-    let document = document::replace(&document, row, &names.collect::<Vec<_>>())?;
+    let document = kernels_document::replace(&document, row, &names.collect::<Vec<_>>())?;
     fs::write(&path, document).with_context(|| format!("cannot write {DOCUMENT}"))
 }
 
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_chosen_are_tests_that_exist() {
         for (processor, machine) in
-            Processor::ALL.into_iter().flat_map(|one| Machine::ALL.map(|of| (one, of)))
+            TargetArch::ALL.into_iter().flat_map(|one| Machine::ALL.map(|of| (one, of)))
         {
             for program in cases::programs(processor, machine) {
                 assert!(cases::PROGRAMS.contains(&program.name));

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::cases::{self, Kernel};
 use crate::console::say;
 use crate::debian::{Apt, Suite};
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::{process, workspace};
 
 /// What the lab's networks are made of, in the order in which they depend on each other. A kernel may have some built in.
@@ -43,7 +43,7 @@ pub(super) fn kernel(kernel: &Kernel, anew: bool) -> Result<Fetched> {
 }
 
 /// The static program with the usual commands.
-pub(super) fn busybox(processor: Processor) -> Result<PathBuf> {
+pub(super) fn busybox(processor: TargetArch) -> Result<PathBuf> {
     let suite = cases::busybox(processor);
     let path = workspace::target().join("vm").join(format!("busybox-{}", suite.architecture));
     if path.is_file() {

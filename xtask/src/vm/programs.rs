@@ -10,14 +10,14 @@ use anyhow::{Context as _, Result};
 
 use super::cases::PROGRAMS;
 use crate::lab::AGENT;
-use crate::processor::Processor;
+use crate::target_arch::TargetArch;
 use crate::{artifacts, build_ebpf, process};
 
 /// The package of the tests.
 const TESTS: &str = "headless-obs-tests";
 
 /// Name → program: the daemon, the lab's agent, the tests.
-pub(super) fn build(processor: Processor) -> Result<BTreeMap<String, PathBuf>> {
+pub(super) fn build(processor: TargetArch) -> Result<BTreeMap<String, PathBuf>> {
     build_ebpf::build()?;
     let cargo = |subcommand| {
         if !processor.is_own() {

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::tree::File;
-use crate::{process, tree, workspace};
+use crate::module_tree::File;
+use crate::{module_tree, process, workspace};
 
 /// Modules of the daemon that decide everything and touch nothing.
 const PURE: [&str; 16] = [
@@ -108,9 +108,9 @@ pub(crate) fn check() -> Result<()> {
     for workspace in WORKSPACES {
         let mut command = process::cargo();
         command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path", workspace]);
-        roots.extend(tree::roots(&process::output(&mut command)?)?);
+        roots.extend(module_tree::roots(&process::output(&mut command)?)?);
     }
-    let tree = tree::read(&workspace::root(), roots)?;
+    let tree = module_tree::read(&workspace::root(), roots)?;
     let mut found: BTreeSet<Violation> = tree.broken.into_iter().collect();
     found.extend(tree.files.iter().flat_map(violations));
     for (file, line, what) in &found {
@@ -118,7 +118,7 @@ pub(crate) fn check() -> Result<()> {
     }
     match found.len() {
         0 => Ok(()),
-        count => bail!("{count} violations of the rules in xtask/src/layers.rs; see the lines above"),
+        count => bail!("{count} violations of the rules in xtask/src/arch_lint.rs; see the lines above"),
     }
 }
 
@@ -140,7 +140,7 @@ fn violations(file: &File) -> Vec<Violation> {
     }
     if let Some(layer) = file.module.first().filter(|_| file.library_of.as_deref() == Some(LAYERED)) {
         match forbidden(layer) {
-            None => report(1, format!("`{layer}` has no layer: name it in xtask/src/layers.rs")),
+            None => report(1, format!("`{layer}` has no layer: name it in xtask/src/arch_lint.rs")),
             Some(forbidden) => {
                 for path in &file.source.paths {
                     if let Some((item, advice)) = forbidden.iter().find(|(item, _)| path.reaches(item)) {
@@ -174,14 +174,14 @@ fn forbidden(layer: &str) -> Option<Vec<(String, &'static str)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source;
+    use crate::rust_imports;
 
     /// The lines of the violations in a file of the daemon's library.
     fn lines(module: &str, text: &str) -> Vec<usize> {
         let module: Vec<String> = module.split("::").map(str::to_owned).collect();
         let name = format!("headless-obs/src/{}.rs", module.join("/"));
         let text = format!("//! Doc.\n{text}");
-        let source = source::read(&text, &module).unwrap();
+        let source = rust_imports::read(&text, &module).unwrap();
         let file = File { name, library_of: Some(LAYERED.to_owned()), module, text, source };
         violations(&file).into_iter().map(|(_, line, _)| line).collect()
     }
@@ -271,7 +271,7 @@ mod tests {
             library_of: None,
             module: vec!["x".to_owned()],
             text: text.to_owned(),
-            source: source::read(text, &[]).unwrap(),
+            source: rust_imports::read(text, &[]).unwrap(),
         };
         assert_eq!(violations(&file("// No doc.\n"))[0].1, 1);
         assert!(violations(&file(&format!("//! Doc.\n{}", "\n".repeat(LONGEST - 1)))).is_empty());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::privilege;
+use crate::sudo;
 
 /// Capabilities that root must not have lost, as a container's root often has: number and name.
 const CAPABILITIES: [(u32, &str); 4] =
@@ -31,14 +31,14 @@ struct Facts {
 /// One line for each thing that is missing.
 pub(crate) fn missing() -> Result<Vec<String>> {
     let status = fs::read_to_string("/proc/self/status").context("cannot read /proc; is it mounted?")?;
-    let root = privilege::is_root()?;
+    let root = sudo::is_root()?;
     // sudo gives back all that the bounding set allows.
     let set = if root { "CapEff" } else { "CapBnd" };
     let facts = Facts {
         bpf: Path::new("/proc/sys/kernel/unprivileged_bpf_disabled").exists(),
         btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
         cgroup2: fs::read_to_string("/proc/filesystems").is_ok_and(|names| names.contains("cgroup2")),
-        root: root || privilege::on_path("sudo"),
+        root: root || sudo::on_path("sudo"),
         capabilities: capabilities(&status, set).context("/proc/self/status names no capabilities")?,
     };
     Ok(facts.missing())

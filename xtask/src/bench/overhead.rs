@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use super::measured::Measured;
-use super::{document, figures, table};
+use super::input::Measured;
+use super::{benchmarks_document, statistics, table};
 use crate::console::{result, say};
 use crate::lab::{Daemon, Program};
 use crate::{artifacts, build_ebpf, process, setup, workspace};
@@ -25,7 +25,7 @@ pub(super) const DOCUMENT: &str = "docs/benchmarks.md";
 
 /// How it is measured, and what becomes of it.
 #[derive(Debug, Args)]
-pub(crate) struct Harness {
+pub(crate) struct Overhead {
     /// Take only a few minutes, with shorter phases and no ladders
     #[arg(long)]
     quick: bool,
@@ -48,7 +48,7 @@ enum Format {
 }
 
 /// The task.
-pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
+pub(crate) fn run(options: &Overhead) -> Result<ExitCode> {
     for peer in PEERS {
         if let Err(error) = setup::ensure_programs(&[peer]) {
             say(&format!("{} is not measured: {error:#}", peer.0));
@@ -59,11 +59,11 @@ pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
         process::output(&mut Program::Bench.command(Daemon::Shipped, &arguments(options), noop)?)?;
     let measured: Measured = serde_json::from_str(&measured).context("cannot read the measurements")?;
 
-    let rows = figures::rows(&measured);
+    let rows = statistics::rows(&measured);
     let section = table::section(&measured, &rows);
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = document::replace(&text, "cargo xtask bench", &section)?;
+    let text = benchmarks_document::replace(&text, "cargo xtask bench", &section)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("the figures are in {DOCUMENT}"));
     match options.output {
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Harness) -> Result<ExitCode> {
 }
 
 /// The measuring program's arguments.
-fn arguments(options: &Harness) -> Vec<OsString> {
+fn arguments(options: &Overhead) -> Vec<OsString> {
     let quick = options.quick.then(|| OsString::from("--quick"));
     let peers = options.peers.iter().flat_map(|peer| ["--peer", peer]).map(OsString::from);
     quick.into_iter().chain(peers).collect()
@@ -120,12 +120,12 @@ mod tests {
     fn options_are_those_of_everything_and_subcommands_those_of_a_part() {
         let options = parse(&["--quick", "-o", "json", "--peer", "a=run a=1", "--peer", "b=x"]).unwrap();
         assert!(options.kind.is_none());
-        assert_eq!(options.harness.output, Format::Json);
-        assert_eq!(arguments(&options.harness), ["--quick", "--peer", "a=run a=1", "--peer", "b=x"]);
+        assert_eq!(options.overhead.output, Format::Json);
+        assert_eq!(arguments(&options.overhead), ["--quick", "--peer", "a=run a=1", "--peer", "b=x"]);
 
         let options = parse(&[]).unwrap();
-        assert!(options.kind.is_none() && arguments(&options.harness).is_empty());
-        assert_eq!(options.harness.output, Format::Table);
+        assert!(options.kind.is_none() && arguments(&options.overhead).is_empty());
+        assert_eq!(options.overhead.output, Format::Table);
 
         assert!(parse(&["scale", "--services", "3"]).unwrap().kind.is_some());
         assert!(parse(&["--quick", "scale"]).is_err());

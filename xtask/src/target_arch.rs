@@ -12,14 +12,14 @@ use crate::{process, setup, workspace};
 
 /// A processor. Its names on the command line are Debian's, which are also those of the container world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Processor {
+pub(crate) enum TargetArch {
     /// x86, 64 bits
     Amd64,
     /// Arm, 64 bits
     Arm64,
 }
 
-impl Processor {
+impl TargetArch {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn tools_of_this_machine_have_no_prefix() {
-        let own = Processor::own().unwrap();
-        let other = Processor::ALL.into_iter().find(|one| *one != own).unwrap();
+        let own = TargetArch::own().unwrap();
+        let other = TargetArch::ALL.into_iter().find(|one| *one != own).unwrap();
         assert!(own.is_own() && !other.is_own());
         assert_eq!(own.tool("strip"), "strip");
         assert_eq!(other.tool("strip"), format!("{}-strip", other.triple()));

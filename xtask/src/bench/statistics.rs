@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::measured::{Measured, Sample, Step};
+use super::input::{Measured, Sample, Step};
 
 /// A figure of a tool over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -113,7 +113,7 @@ fn short(value: f64) -> f64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::measured::Machine;
+    use super::super::input::Machine;
     use super::*;
 
     fn measured(samples: &[(usize, &str, &str, f64)]) -> Measured {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::source::{self, Module, Source};
+use crate::rust_imports::{self, Module, Source};
 
 /// The first file of a crate.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) fn read(workspace: &Path, roots: Vec<Root>) -> Result<Tree> {
             let name = name_of(&file);
             let text = fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
             reached.insert(file.clone());
-            let source = match source::read(&text, &module) {
+            let source = match rust_imports::read(&text, &module) {
                 Ok(source) => source,
                 Err((line, error)) => {
                     tree.broken.push((name, line, error));
