@@ -18,6 +18,7 @@ mod commands;
 mod links;
 mod paths;
 pub(crate) mod prometheus;
+mod samples;
 #[cfg(test)]
 mod tasks;
 mod values;
@@ -35,6 +36,7 @@ pub(crate) fn check() -> Result<()> {
     wrong.extend(paths::wrong(&documents, &files));
     wrong.extend(values::wrong(&documents, &values));
     wrong.extend(commands::wrong(&documents, &files, &values, &read)?);
+    wrong.extend(samples::wrong(&documents, &read));
     let map = documents.iter().find(|document| document.name == code_map::FILE);
     wrong.extend(code_map::wrong(map.context("there is no ARCHITECTURE.md")?, &files, &read)?);
     wrong.sort();
