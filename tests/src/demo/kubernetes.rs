@@ -8,7 +8,7 @@ use lab::cluster::{Cluster, DNS, Draft, Gate, HandPod, Identity, Namespace};
 use lab::{Lab, Observer, ObserverSpec, Pod, TruthRow};
 use serde_json::json;
 
-use crate::scene::{PODS, Scene, address, callers, serve};
+use crate::scene::{PODS, Scene, TIMES, address, callers, serve};
 
 const ORDERS: &str = "
 apiVersion: v1
@@ -73,7 +73,10 @@ impl Scene for Kubernetes<'_> {
         let config = cluster.kubeconfig("demo", &self.gate.url(), &account)?;
         let [config, node] =
             [format!("--kubeconfig={}", config.display()), format!("--node={}", cluster.node().name())];
-        Observer::start(self.lab, &ObserverSpec::new(&["--topology=kubernetes", &config, &node]))
+        Observer::start(
+            self.lab,
+            &ObserverSpec::new(&[&TIMES[..], &["--topology=kubernetes", &config, &node]].concat()),
+        )
     }
 
     fn callers(&self) -> Vec<Pod> {

@@ -10,6 +10,7 @@ mod kubernetes;
 mod pictures;
 mod plain;
 mod progress;
+mod sample;
 mod scene;
 
 use std::io::{Write as _, stdout};
@@ -27,14 +28,17 @@ use compare::{is_equal, table};
 use kubernetes::Kubernetes;
 use plain::Plain;
 use progress::Progress;
-use scene::{Scene, start_clients};
+use scene::{Scene, TIMES, start_clients};
+
+/// How long the clients run unless told otherwise.
+const SECONDS: u64 = 20;
 
 /// Shows how clients with different habits spread their connections over the pods of a headless Service.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask demo")]
 struct Options {
     /// Run time of the clients, in seconds
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = SECONDS, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
     /// Use a real Kubernetes control plane: the daemon reads Services and pods from its API server
     #[arg(long)]
@@ -121,9 +125,24 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
             std::thread::park();
         }
     }
-    let agrees = is_equal(&snapshot, &truth);
+    let mut agrees = is_equal(&snapshot, &truth);
+    // Other options print something else.
+    if !options.kubernetes && options.seconds == SECONDS {
+        let report = Command::new(program()?).args(["report", "--from", &url]).output();
+        let report = report.context("cannot run `headless-obs report`")?.stdout;
+        let printed = format!("{}{}{}", intro(), String::from_utf8_lossy(&report), table(&snapshot, &truth));
+        if let Some(difference) = sample::difference(&printed) {
+            progress::note(&format!("error: {difference}"));
+            agrees = false;
+        }
+    }
     observer.stop()?;
     Ok(agrees)
+}
+
+/// How the daemon is started: with its defaults, nothing would count within the demonstration.
+fn intro() -> String {
+    format!("The daemon runs with {}: each ready endpoint counts at once.\n\n", TIMES.join(" "))
 }
 
 fn print(output: Output, observer: &Observer, snapshot: &Value, truth: &[TruthRow]) -> Result<()> {
@@ -131,6 +150,8 @@ fn print(output: Output, observer: &Observer, snapshot: &Value, truth: &[TruthRo
     match output {
         Output::Json => writeln!(out, "{:#}", json!({"snapshot": snapshot, "truth": truth}))?,
         Output::Table => {
+            write!(out, "{}", intro())?;
+            out.flush()?;
             let url = format!("http://{}", observer.address());
             let status = Command::new(program()?).args(["report", "--from", &url]).status();
             status.context("cannot run `headless-obs report`")?;

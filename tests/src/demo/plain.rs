@@ -9,7 +9,7 @@ use lab::{
     TruthRow,
 };
 
-use crate::scene::{PODS, PORT, Scene, TTL, address, callers, serve};
+use crate::scene::{PODS, PORT, Scene, TIMES, TTL, address, callers, serve};
 
 const ZONE: &str = "cluster.local";
 
@@ -66,7 +66,12 @@ impl Scene for Plain {
     fn observe(&self) -> Result<Observer> {
         let manifests = self.lab.folder().join("services.yaml");
         let topology = format!("files:{}", manifests.display());
-        Observer::start(&self.lab, &ObserverSpec::new(&["--topology", &topology, "--node", self.node.name()]))
+        Observer::start(
+            &self.lab,
+            &ObserverSpec::new(
+                &[&TIMES[..], &["--topology", &topology, "--node", self.node.name()]].concat(),
+            ),
+        )
     }
 
     fn callers(&self) -> Vec<Pod> {

@@ -17,6 +17,10 @@ const RATE: u16 = 40;
 /// Seconds that answers may be kept.
 pub(crate) const TTL: u32 = 5;
 
+/// Options of the daemon that make sense in twenty seconds: each ready endpoint counts, and no stale connection is
+/// forgiven, at once.
+pub(crate) const TIMES: [&str; 4] = ["--mature-after", "0s", "--stale-grace", "0s"];
+
 /// A client's name and what it does.
 type Habit = (&'static str, fn(ClientSpec) -> ClientSpec);
 
