@@ -56,7 +56,7 @@ pub(super) fn wrong(
     values: &Values,
     read: &dyn Fn(&str) -> Result<String>,
 ) -> Result<Vec<String>> {
-    let manifests = MANIFESTS.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?.concat();
+    let manifests = manifests(read)?;
     let context = Context { files, values, manifests };
     let mut found = Vec::new();
     for block in documents.iter().flat_map(|document| &document.blocks) {
@@ -72,6 +72,11 @@ pub(super) fn wrong(
         }
     }
     Ok(found)
+}
+
+/// The text of deploy/manifests.
+pub(super) fn manifests(read: &dyn Fn(&str) -> Result<String>) -> Result<String> {
+    Ok(MANIFESTS.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?.concat())
 }
 
 struct Context<'a> {

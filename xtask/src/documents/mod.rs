@@ -19,6 +19,7 @@ mod links;
 mod paths;
 pub(crate) mod prometheus;
 mod samples;
+mod scrape;
 #[cfg(test)]
 mod tasks;
 mod values;
@@ -37,6 +38,7 @@ pub(crate) fn check() -> Result<()> {
     wrong.extend(values::wrong(&documents, &values));
     wrong.extend(commands::wrong(&documents, &files, &values, &read)?);
     wrong.extend(samples::wrong(&documents, &read));
+    wrong.extend(scrape::wrong(&documents, &commands::manifests(&read)?));
     let map = documents.iter().find(|document| document.name == code_map::FILE);
     wrong.extend(code_map::wrong(map.context("there is no ARCHITECTURE.md")?, &files, &read)?);
     wrong.sort();

@@ -40,11 +40,12 @@ pub(super) fn wrong(documents: &[Document], values: &Values) -> Vec<String> {
     let spans = documents.iter().flat_map(|document| document.spans.iter().map(move |span| (document, span)));
     spans
         .filter_map(|(document, span)| {
-            let path = span.text.split(": ").next().unwrap_or_default();
+            let set = span.text.strip_prefix("--set ").map(|set| set.split('=').next().unwrap_or_default());
+            let path = set.unwrap_or_else(|| span.text.split(": ").next().unwrap_or_default());
             let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
             let (first, _) = path.split_once('.').filter(|_| path.chars().all(is_name))?;
             let is_file = [".yaml", ".json", ".rs"].iter().any(|end| path.ends_with(end));
-            let is_wrong = values.has(first) && !is_file && !values.has(path);
+            let is_wrong = (values.has(first) && !is_file || set.is_some()) && !values.has(path);
             is_wrong.then(|| format!("{}:{}: the chart has no value `{path}`", document.name, span.line))
         })
         .collect()
@@ -62,7 +63,7 @@ mod tests {
         {
             assert_eq!(values.has(path), is_there, "{path}");
         }
-        let text = "`a.b-c`, `a.b: true`, `z.b`, `a.yaml`";
+        let text = "`a.b-c`, `a.b: true`, `z.b`, `a.yaml`, `--set a.b-c=1`";
         let found = wrong(&[Document::parse("docs/x.md", text)], &values);
         assert_eq!(found, ["docs/x.md:1: the chart has no value `a.b`"]);
     }
