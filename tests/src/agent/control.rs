@@ -1,4 +1,4 @@
-//! The conversation with the lab: commands on stdin, replies on stdout, one line of JSON each.
+//! Commands from the lab on stdin and replies on stdout, each one line of JSON.
 
 use std::io::{BufRead, Write, stdin, stdout};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// Says that the role is ready, or answers a command.
+/// Reports that the role is ready, or answers a command.
 pub(crate) fn reply<T: Serialize>(result: Result<T>) -> Result<()> {
     let value = match result {
         Ok(value) => json!({"ok": value}),
@@ -17,9 +17,9 @@ pub(crate) fn reply<T: Serialize>(result: Result<T>) -> Result<()> {
     writeln!(out, "{value}").and_then(|()| out.flush()).context("the lab has gone")
 }
 
-/// Says why the role cannot go on; to stderr as well, for `exec` has nobody who reads replies.
+/// Reports why the role cannot go on. It writes to stderr too, because nobody reads replies of `exec`.
 pub(crate) fn report_failure(error: &anyhow::Error) {
-    // Nobody is left to be told when these fail.
+    // If these writes fail, there is no reader left.
     let _out = reply::<()>(Err(anyhow::anyhow!("{error:#}")));
     let _err = writeln!(std::io::stderr(), "lab-agent: {error:#}");
 }

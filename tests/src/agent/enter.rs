@@ -1,6 +1,6 @@
-//! Where an agent lives: it moves itself into its pod before it opens any socket.
+//! Moves the agent into its pod before it opens any socket.
 //!
-//! In: paths of a cgroup and a network namespace, resolver settings. Out: the process is inside.
+//! In: paths of a cgroup and a network namespace, resolver settings. Out: the process is in the pod.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -14,25 +14,25 @@ use rustix::mount::{
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Where to go.
+/// Where the agent goes.
 #[derive(Default)]
 pub(crate) struct Place {
     /// The process that started this one.
     pub(crate) parent: Option<i32>,
     pub(crate) netns: Option<PathBuf>,
     pub(crate) cgroup: Option<PathBuf>,
-    /// What the C library reads as /etc/resolv.conf.
+    /// Text that the C library reads as /etc/resolv.conf.
     pub(crate) resolv_conf: Option<String>,
 }
 
 impl Place {
-    /// Goes there. Called once, while the process has one thread.
+    /// Moves the process. Call it once, while the process has one thread.
     pub(crate) fn enter(&self) -> Result<()> {
-        // In a container it has another parent every moment: its runtime sees to its end.
+        // An agent in a container has no `parent` here: the container runtime ends it.
         if self.parent.is_some() {
             set_parent_process_death_signal(Some(Signal::KILL))
                 .context("cannot ask to end with the parent")?;
-            // The parent may have died before the line above; then nobody would ever send the signal.
+            // If the parent died before the line above, the kernel never sends the signal.
             let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
             ensure!(parent == self.parent, "the parent has died");
         }
@@ -50,8 +50,8 @@ impl Place {
     }
 }
 
-/// Puts other settings over /etc/resolv.conf, in a mount namespace of this process. The file behind it lives in a
-/// tmpfs that is unmounted at once, so no file is left anywhere.
+/// Mounts other settings over /etc/resolv.conf, in a mount namespace of this process. The file is in a tmpfs that is
+/// unmounted at once, so no file is left.
 fn replace_resolv_conf(text: &str) -> Result<()> {
     let target = Path::new("/etc/resolv.conf");
     let work = std::env::temp_dir();

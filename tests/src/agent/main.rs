@@ -1,8 +1,9 @@
-//! lab-agent: what runs inside the pods of the lab.
+//! lab-agent: the program that runs inside the pods of the lab.
 //!
-//! In: where to go (`--parent`, `--netns`, `--cgroup`, `--resolv-conf`), under which profile (`--seccomp`), a role with
-//! its spec in JSON, then commands on stdin, one a line. Out: on stdout one line when it is ready and one reply for each
-//! command, `{"ok": …}` or `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
+//! In: its destination (`--parent`, `--netns`, `--cgroup`, `--resolv-conf`), a profile (`--seccomp`), a role with its
+//! spec in
+//! JSON, then commands on stdin, one a line. Out: one line on stdout when it is ready, and one reply for each command,
+//! `{"ok": …}` or `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Role `pause`: does nothing until it is told to end; the first container of every pod, which holds its namespaces.
+//! Role `pause`: waits for a signal. It is the first container of every pod and holds the pod's namespaces.
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};

@@ -1,7 +1,7 @@
-//! Role `proxy`: a service mesh's proxy. It takes over the connections that the pod's firewall redirects to it, and makes
-//! one of its own to where each was going.
+//! Role `proxy`: a service mesh's proxy. It accepts the connections that the pod's firewall redirects to it, and opens
+//! one of its own to each connection's original target.
 //!
-//! In: [`MeshSpec`]. Out: nothing; whatever arrives is passed on both ways until either side ends.
+//! In: [`MeshSpec`]. Out: nothing; it forwards data both ways until either side ends.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::control;
 
-/// Passes on until stdin ends.
+/// Forwards until stdin ends.
 pub(crate) fn run(spec: MeshSpec) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(spec))
@@ -25,7 +25,7 @@ async fn serve(spec: MeshSpec) -> Result<()> {
         tokio::spawn(async move {
             while let Ok((taken, _from)) = listener.accept().await {
                 tokio::spawn(async move {
-                    // An end that fails closes the other: that is all a client would see, too.
+                    // If one end fails, the other is closed, as a client of a real proxy would see it.
                     let _ended = pass_on(taken, source).await;
                 });
             }

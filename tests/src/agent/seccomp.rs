@@ -1,7 +1,7 @@
-//! A seccomp profile as container runtimes read it, put on this process and all that it starts.
+//! Applies a seccomp profile, in the format of container runtimes, to this process and its children.
 //!
-//! In: the profile's path. Out: whatever calls the profile does not list are refused from now on. Profiles that say
-//! more than "these calls, and no others" are refused here.
+//! In: the profile's path. Out: from now on the kernel refuses the calls that the profile does not list. The agent
+//! rejects profiles that have more than a list of allowed calls.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ struct Calls {
     action: String,
 }
 
-/// Puts it on. Called once, while the process has one thread.
+/// Applies it. Call it once, while the process has one thread.
 pub(crate) fn apply(path: &Path) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let profile: Profile = serde_json::from_str(&text).context("no profile that can be put on here")?;
@@ -41,7 +41,8 @@ pub(crate) fn apply(path: &Path) -> Result<()> {
         for name in &calls.names {
             match compile(profile.default_errno_ret, &[name]) {
                 Ok(_) => names.push(name.as_str()),
-                // A profile names the calls of all machines; what is written wrong shows on the oldest of them.
+                // A profile lists calls of all architectures; x86-64 has all of them, so there an unknown name is a
+                // mistake.
                 Err(error) if cfg!(target_arch = "x86_64") => return Err(error),
                 Err(_) => {}
             }

@@ -2,8 +2,8 @@
 //!
 //! In: addresses, a mode, commands. Out: exact counts by source address.
 //!
-//! Everything happens on one thread, and a connection is counted in the same breath as it is accepted, so a count
-//! never misses one that has left the kernel's queue.
+//! Everything happens on one thread, and the server counts a connection when it accepts it. So a count includes every
+//! connection that has left the kernel's queue.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::control;
 
-/// How long connections half way through the handshake are waited for.
+/// How long the server waits for connections in the handshake.
 const SETTLE: Duration = Duration::from_secs(3);
 
 struct State {
@@ -31,11 +31,11 @@ struct State {
     open: u64,
 }
 
-/// What accepting and answering commands share.
+/// State that the accepting tasks and the commands share.
 #[derive(Clone)]
 struct Server {
     state: Arc<Mutex<State>>,
-    /// Counts up when all connections are to be reset.
+    /// Incremented when all connections are to be reset.
     resets: watch::Sender<u64>,
 }
 
@@ -108,7 +108,7 @@ impl Server {
                 self.settle(listeners, ports).await?;
                 for task in accepting.drain(..) {
                     task.abort();
-                    // The socket closes when the task is gone: that is the reply's promise.
+                    // The reply promises that the socket is closed; it closes when the task has ended.
                     let _aborted = task.await;
                 }
                 listeners.clear();
@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    /// Accepts what is in the queues, until nothing is half way through the handshake either.
+    /// Accepts the connections in the queues, until none is in the handshake either.
     async fn settle(&self, listeners: &[StdListener], ports: &[u16]) -> Result<()> {
         let end = tokio::time::Instant::now() + SETTLE;
         loop {
@@ -130,7 +130,7 @@ impl Server {
         }
     }
 
-    /// Accepts what is in the queues now.
+    /// Accepts the connections that are in the queues now.
     fn drain(&self, listeners: &[StdListener]) {
         for listener in listeners {
             while let Ok((stream, peer)) = listener.accept() {
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// Counts a connection and deals with it.
+    /// Counts a connection and starts its task.
     fn accepted(&self, stream: std::io::Result<TcpStream>, peer: SocketAddr) {
         let source = peer.ip().to_canonical();
         let mode = {
@@ -155,7 +155,7 @@ impl Server {
             ServerMode::Echo | ServerMode::Hold | ServerMode::Send(_) => {
                 self.state().open += 1;
                 let server = self.clone();
-                // Before the task runs: a reset of all that comes first must not pass this one by.
+                // Subscribes before the task runs, so that the task sees every reset from now on.
                 let mut resets = self.resets.subscribe();
                 tokio::spawn(async move {
                     let mut stream = stream;
@@ -177,16 +177,16 @@ async fn accept(listener: TcpListener, server: Server) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => server.accepted(Ok(stream), peer),
-            // Out of descriptors: some connection will end.
+            // No file descriptor is free. Some connection will end.
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     }
 }
 
-/// Talks until the client closes or resets; gives the number of bytes received.
+/// Talks until the client closes or resets; returns the number of bytes received.
 async fn converse(stream: &mut TcpStream, mode: ServerMode) -> u64 {
     if let ServerMode::Send(length) = mode {
-        // A client that has gone is the client's affair.
+        // The server ignores a client that has gone.
         let _sent = stream.write_all(&vec![b'x'; length]).await;
     }
     let mut received = 0;
@@ -201,7 +201,7 @@ async fn converse(stream: &mut TcpStream, mode: ServerMode) -> u64 {
 }
 
 fn reset_on_close(stream: &TcpStream) {
-    // Fails only for a connection that has gone already.
+    // This fails only if the connection has ended already.
     let _gone = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
@@ -217,13 +217,13 @@ fn listen(address: SocketAddr, backlog: i32) -> Result<StdListener> {
     Ok(socket.into())
 }
 
-/// Connections to these ports whose last packet of the handshake has not arrived: the client may believe they are
-/// made, `accept` does not know them yet.
+/// Connections to these ports whose last handshake packet has not arrived: the client may see them as established, but
+/// `accept` does not return them yet.
 fn half_open(ports: &[u16]) -> Result<usize> {
     const SYN_RECV: &str = "03";
     let mut found = 0;
     for table in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
-        // No IPv6, no table.
+        // Without IPv6 this table does not exist.
         let Ok(text) = fs::read_to_string(table) else { continue };
         let rows = text.lines().skip(1).filter(|line| {
             let mut fields = line.split_whitespace().skip(1);
@@ -236,7 +236,7 @@ fn half_open(ports: &[u16]) -> Result<usize> {
     Ok(found)
 }
 
-/// A server may hold many connections.
+/// Raises the limit, because a server may hold many connections.
 fn raise_file_limit() -> Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

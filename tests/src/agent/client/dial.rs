@@ -1,6 +1,6 @@
-//! One connection: made, used and closed as told.
+//! Makes, uses and closes one connection as [`Dial`] says.
 //!
-//! In: addresses to try, [`Dial`]. Out: how each attempt ended, and the connection if it is to be kept.
+//! In: addresses to try, [`Dial`]. Out: the result of each attempt, and the connection if the client keeps it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV6, TcpStream};
@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// What became of one attempt.
+/// The result of one attempt.
 pub(crate) struct Attempt {
     pub(crate) address: IpAddr,
     pub(crate) outcomes: Outcomes,
@@ -22,7 +22,7 @@ pub(crate) struct Attempt {
     pub(crate) error: Option<String>,
 }
 
-/// The attempts of one dial, and the connection that is kept.
+/// The attempts of one dial, and the connection if the client keeps it.
 #[derive(Default)]
 pub(crate) struct Dialled {
     pub(crate) attempts: Vec<Attempt>,
@@ -41,7 +41,8 @@ impl Dialled {
             None => outcomes.connected = 1,
             Some(error) => {
                 *reason(&mut outcomes, error, &mut unusual) = 1;
-                // A reset answers an established connection; one that answers the first packet is a refusal.
+                // A reset means that the connection was established. A RST in answer to the first packet counts as a
+                // refusal.
                 outcomes.connected = outcomes.reset;
             }
         }
@@ -49,7 +50,7 @@ impl Dialled {
     }
 }
 
-/// The count that an error belongs to. A client that gives up says so by an error without a number.
+/// The counter for an error. A timeout of the client is an error without a number.
 fn reason<'a>(
     outcomes: &'a mut Outcomes,
     error: &std::io::Error,
@@ -68,7 +69,7 @@ fn reason<'a>(
     }
 }
 
-/// Connects to one target and does with the connection what is asked.
+/// Connects to one target and uses the connection as `how` says.
 pub(crate) fn dial(to: SocketAddr, how: &Dial) -> Dialled {
     let mut dialled = Dialled::default();
     match connect(to, how) {
@@ -164,7 +165,7 @@ fn begin(to: SocketAddr, how: &Dial) -> std::io::Result<Socket> {
     }
 }
 
-/// Waits until one of the connects has ended, well or not; none if the time is over before.
+/// Waits until one of the connects has succeeded or failed; `None` if `until` passes first.
 fn first_settled(running: &[(SocketAddr, Socket)], until: Option<Instant>) -> Option<usize> {
     let mut fds: Vec<_> =
         running.iter().map(|(_, socket)| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)).collect();
@@ -186,7 +187,7 @@ fn settled(socket: &Socket) -> std::io::Result<()> {
     socket.set_nonblocking(false)
 }
 
-/// Sends, receives, holds; then closes or keeps the connection.
+/// Sends, receives and waits; then closes or keeps the connection.
 fn use_connection(dialled: &mut Dialled, to: SocketAddr, socket: Socket, how: &Dial) {
     let mut stream = TcpStream::from(socket);
     if let Err(error) = talk(&mut stream, how)
@@ -210,14 +211,14 @@ fn talk(stream: &mut TcpStream, how: &Dial) -> std::io::Result<()> {
         Receive::Nothing => Ok(()),
         Receive::Bytes(length) => stream.read_exact(&mut vec![0; length]),
         Receive::Close => {
-            // A server that has reset already shows it on the read below.
+            // If the server has sent a reset already, the read below shows it.
             let _reset = stream.shutdown(Shutdown::Write);
             std::io::copy(stream, &mut std::io::sink()).map(|_| ())
         }
     }
 }
 
-/// Closes a connection that was kept, as told.
+/// Closes a kept connection as `how` says.
 pub(crate) fn close(stream: TcpStream, how: &Dial) -> Result<()> {
     if how.reset_on_close {
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).context("cannot close by reset")?;

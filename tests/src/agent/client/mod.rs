@@ -1,4 +1,4 @@
-//! Role `client`: makes connections by a habit and tells what became of them.
+//! Role `client`: makes connections by a habit and reports their results.
 //!
 //! In: a [`ClientSpec`], commands. Out: [`ClientReport`]s and [`lab::client::Lookup`]s.
 
@@ -21,14 +21,14 @@ use self::dial::{Dialled, close, dial, race};
 use self::targets::{Choice, Targets};
 use crate::control;
 
-/// Unusual errors that are kept for the report.
+/// Maximum number of unusual errors in the report.
 const ERRORS_KEPT: usize = 5;
 
-/// What the threads share.
+/// State that the threads share.
 struct Shared {
     spec: ClientSpec,
     started: Instant,
-    /// Connections begun by the run.
+    /// Connections that the run has begun.
     begun: AtomicU64,
     stopped: AtomicBool,
     report: Mutex<ClientReport>,
@@ -39,7 +39,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs, and obeys until stdin ends; connections close with the process.
+/// Runs and obeys commands until stdin ends; its connections close with the process.
 pub(crate) fn run(spec: ClientSpec) -> Result<()> {
     let shared = Arc::new(Shared {
         spec,
@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// One connection, by the habit.
+    /// Makes one connection by the habit.
     fn connect(&self, targets: &mut Targets, keep: bool) {
         let choice = match targets.next(&self.spec) {
             Ok(choice) => choice,
@@ -148,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Adds what became of a dial to the report; whether it connected.
+    /// Adds the result of a dial to the report; returns whether it connected.
     fn note(&self, dialled: Dialled) -> bool {
         let connected = dialled.connected();
         let mut report = lock(&self.report);

@@ -1,4 +1,4 @@
-//! Lookups: a stub resolver over UDP and TCP, the C library's, or none.
+//! Lookups by a stub resolver over UDP and TCP, by the C library, or none at all.
 //!
 //! In: a [`ClientSpec`]. Out: a [`Lookup`]: addresses with ports in the order of the answer.
 
@@ -46,7 +46,7 @@ impl Session<'_> {
         bail!("{name}: no address")
     }
 
-    /// The names to try: with the search domains first, if there are few dots and no final one.
+    /// The names to try. A name with few dots and no final dot is tried with the search domains first.
     fn candidates(&self, name: &str) -> Vec<String> {
         let dots = name.bytes().filter(|byte| *byte == b'.').count();
         if name.ends_with('.') || dots >= self.stub.ndots {
@@ -58,7 +58,7 @@ impl Session<'_> {
         candidates
     }
 
-    /// Adds the addresses of a name; whether there was one.
+    /// Adds the addresses of a name; returns whether there was one.
     fn addresses(&mut self, name: &str, port: u16) -> Result<bool> {
         let kinds: &[RecordType] = match self.stub.families {
             Families::V4 => &[RecordType::A],
@@ -74,7 +74,7 @@ impl Session<'_> {
         Ok(self.lookup.targets.len() > before)
     }
 
-    /// Adds the addresses of the targets of an SRV name; whether there was one.
+    /// Adds the addresses of the targets of an SRV name; returns whether there was one.
     fn services(&mut self, name: &str, habit: SrvHabit) -> Result<bool> {
         let answer = self.ask(name, RecordType::SRV)?;
         let before = self.lookup.targets.len();
@@ -91,7 +91,8 @@ impl Session<'_> {
         Ok(self.lookup.targets.len() > before)
     }
 
-    /// One question, over TCP as well if the answer was cut. A name that does not exist is an empty answer.
+    /// Sends one query, and repeats it over TCP if the response was truncated. A name that does not exist gives an
+    /// empty answer.
     fn ask(&mut self, name: &str, kind: RecordType) -> Result<Message> {
         let mut name = Name::from_ascii(name).with_context(|| format!("{name} is no name"))?;
         name.set_fqdn(true);
@@ -190,7 +191,7 @@ impl Session<'_> {
     }
 }
 
-/// How long a TCP answer is with its length prefix, once that is known.
+/// Length of a TCP response with its length prefix; `None` until the prefix has arrived.
 fn expected(received: &[u8]) -> Option<usize> {
     let prefix = received.first_chunk::<2>()?;
     Some(2 + usize::from(u16::from_be_bytes(*prefix)))

@@ -1,4 +1,4 @@
-//! Which address the next connection goes to.
+//! Picks the address for the next connection.
 //!
 //! In: lookups. Out: the targets to try, by the client's habit.
 
@@ -9,7 +9,7 @@ use lab::client::{ClientSpec, Lookup, Pick, Resolver};
 
 use super::resolve::look_up;
 
-/// The last lookup and how far it has been used.
+/// The last lookup, and how many of its addresses were used.
 #[derive(Default)]
 pub(crate) struct Targets {
     lookup: Option<Lookup>,
@@ -18,18 +18,18 @@ pub(crate) struct Targets {
     turn: usize,
 }
 
-/// What a connection may go to.
+/// The targets of one connection.
 pub(crate) struct Choice {
-    /// To be tried in this order, until one connects.
+    /// The client tries these in this order until one connects.
     pub(crate) targets: Vec<SocketAddr>,
     /// A target of each family, IPv6 first, for a race.
     pub(crate) race: Option<(SocketAddr, SocketAddr)>,
-    /// The lookup made for it, if one was.
+    /// The queries of the lookup that was made for this connection, if there was one.
     pub(crate) questions: Option<u64>,
 }
 
 impl Targets {
-    /// The next choice; looks up if the last lookup is used up.
+    /// The next targets; makes a new lookup if the last one is used up.
     pub(crate) fn next(&mut self, spec: &ClientSpec) -> Result<Choice> {
         let used_up = spec.per_lookup > 0 && self.used >= spec.per_lookup;
         let mut questions = None;

@@ -1,6 +1,6 @@
-//! Role `dns`: answers questions over UDP and TCP as it is told.
+//! Role `dns`: answers queries over UDP and TCP as its options say.
 //!
-//! In: addresses, options, records set by commands. Out: answers, and counts of them.
+//! In: addresses, options, records set by commands. Out: responses, and counts of them.
 
 mod wire;
 mod zone;
@@ -23,7 +23,7 @@ use self::wire::Answer;
 use self::zone::{Zone, key};
 use crate::control;
 
-/// Between two pieces of a TCP answer: long enough for the first to be sent and read by itself.
+/// Pause between two pieces of a TCP response. It is long enough for the client to read the first piece alone.
 const BETWEEN_PIECES: Duration = Duration::from_millis(2);
 const NOERROR: u8 = 0;
 const NXDOMAIN: u8 = 3;
@@ -52,7 +52,7 @@ async fn serve(spec: DnsSpec) -> Result<()> {
     for address in spec.listen {
         let cannot = || format!("cannot answer DNS on {address}");
         let tcp = TcpListener::bind(address).await.with_context(cannot)?;
-        // Port 0: the kernel has chosen for TCP, UDP takes the same.
+        // With port 0 the kernel has chosen a port for TCP; UDP uses the same.
         let address = tcp.local_addr()?;
         let udp = UdpSocket::bind(address).await.with_context(cannot)?;
         tokio::spawn(answer_udp(udp, Arc::clone(&state)));
@@ -82,7 +82,7 @@ fn obey(command: DnsCommand, state: &Shared) -> Result<Value> {
 
 async fn answer_udp(socket: UdpSocket, state: Shared) {
     let mut buffer = [0; 4096];
-    // A client whose port has gone shows as an error on the next receive: not the server's affair.
+    // If a client's port is closed, the next receive fails. The server ignores that error.
     loop {
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
         if let Ok(Some(answer)) = answer(&buffer[..length], &state, false) {
@@ -99,7 +99,7 @@ async fn answer_tcp(listener: TcpListener, state: Shared) {
     }
 }
 
-/// Answers the questions of one TCP connection until the client closes.
+/// Answers the queries of one TCP connection until the client closes it.
 async fn converse(mut stream: TcpStream, _client: SocketAddr, state: Shared) -> Result<()> {
     stream.set_nodelay(true)?;
     loop {
@@ -119,7 +119,7 @@ async fn converse(mut stream: TcpStream, _client: SocketAddr, state: Shared) -> 
     }
 }
 
-/// The answer to a query, if there is to be one.
+/// The response to a query; `None` if the options forbid one.
 fn answer(query: &[u8], state: &Shared, over_tcp: bool) -> Result<Option<Vec<u8>>> {
     let message = Message::from_vec(query).context("unreadable query")?;
     ensure!(
@@ -127,7 +127,8 @@ fn answer(query: &[u8], state: &Shared, over_tcp: bool) -> Result<Option<Vec<u8>
         "not one question"
     );
     let asked = wire::text_of(query, 12)?;
-    // Root name: its single zero byte; else each label with its length, and the end. Then type and class.
+    // The root name is a single zero byte. Any other name has each label with its length, and a zero byte. Type and
+    // class follow.
     let name_length = if asked.is_empty() { 1 } else { asked.len() + 2 };
     let mut question = query.get(12..12 + name_length + 4).context("the question has no end")?.to_vec();
     let mut state = lock(state);

@@ -1,6 +1,6 @@
-//! DNS messages as bytes, written by hand so that compression, letter case and truncation can be chosen.
+//! Writes DNS messages byte by byte, so that tests can choose compression, letter case and truncation.
 //!
-//! In: the question's bytes, records, how to write them. Out: one message.
+//! In: the question section's bytes, records, options. Out: one message.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -45,18 +45,18 @@ pub(crate) struct Answer<'a> {
     /// The query asked for recursion.
     pub(crate) recursion: bool,
     pub(crate) rcode: u8,
-    /// The question as it came, or with its name in lower case.
+    /// The question section as it came, or with its name in lower case.
     pub(crate) question: &'a [u8],
     pub(crate) answers: &'a [Record],
     pub(crate) additionals: &'a [Record],
     /// Write an OPT record.
     pub(crate) edns: bool,
     pub(crate) compress: bool,
-    /// Longest message; additional records that do not fit are left out, answers that do not fit set TC.
+    /// Maximum length of the message. Additional records that do not fit are left out; answers that do not fit set TC.
     pub(crate) limit: usize,
     /// A message with TC has no records.
     pub(crate) truncate_to_nothing: bool,
-    /// Set TC whatever fits.
+    /// Set TC even if everything fits.
     pub(crate) truncate: bool,
 }
 
@@ -105,7 +105,7 @@ impl Answer<'_> {
 
 struct Writer {
     bytes: Vec<u8>,
-    /// Where each name, and each end of a name, was written first; none without compression.
+    /// First position of each name and of each of its suffixes; `None` without compression.
     places: Option<HashMap<String, u16>>,
 }
 
@@ -129,8 +129,8 @@ impl Writer {
         self.bytes.extend(value.to_be_bytes());
     }
 
-    /// Writes a record unless the message would grow beyond the limit; then no more records may follow, for
-    /// `places` knows names of the record that was taken back.
+    /// Writes a record unless the message would exceed the limit. After that no more records may follow: `places` still
+    /// has names of the removed record.
     fn record_within(&mut self, record: &Record, limit: usize) -> Result<bool> {
         let before = self.bytes.len();
         self.record(record)?;
@@ -205,7 +205,7 @@ impl Writer {
     }
 }
 
-/// The name at a place of a question, with dots, without the final one.
+/// The name at position `at` of a question section, with dots, without the final one.
 pub(crate) fn text_of(question: &[u8], mut at: usize) -> Result<String> {
     let mut labels = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! What the DNS server knows, and the records it would answer a question with.
+//! The records of the DNS server, and its answer to a question.
 //!
 //! In: records by name. Out: answers and additional records, in the order asked for. Pure.
 
@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 
 use super::wire::{Record, type_of, types};
 
-/// CNAMEs are followed so far.
+/// Maximum length of a CNAME chain.
 const LONGEST_CHAIN: usize = 8;
 
 /// Names in lower case, without the final dot.
@@ -28,7 +28,7 @@ pub(crate) struct Found {
     pub(crate) additionals: Vec<Record>,
 }
 
-/// A name as it is kept here.
+/// A name as key of the zone.
 pub(crate) fn key(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
@@ -42,7 +42,7 @@ impl Zone {
         self.names.remove(&key(name));
     }
 
-    /// Records of a type, behind the CNAMEs that lead to them. `name` is written as owner.
+    /// Records of a type, at the end of any CNAME chain. The owner is written as `name`.
     pub(crate) fn find(&mut self, name: &str, wanted: u16, options: &DnsOptions) -> Found {
         let mut found = Found::default();
         let mut owner = name.to_owned();

@@ -1,4 +1,4 @@
-//! Role `node-init`: the first process of a node. Starts containerd, then the kubelet, and buries the dead.
+//! Role `node-init`: the first process of a node. It starts containerd and the kubelet, and reaps all ended processes.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitOptions, wait};
 
 use super::mounts;
 
-/// How long containerd may take to start, on a machine that is busy.
+/// How long containerd may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs until containerd or the kubelet ends.
@@ -57,7 +57,7 @@ fn serving(runtime: &mut Child, socket: &Path) -> Result<()> {
     }
 }
 
-/// Takes the status of every process that ends here, orphans too, until it is one of these.
+/// Reaps every process that ends here, also orphans, until one of `children` ends.
 fn bury_until_one_of(children: &[(&str, u32)]) -> Result<()> {
     loop {
         let Some((pid, status)) = wait(WaitOptions::empty()).context("nobody to wait for")? else { continue };

@@ -1,10 +1,12 @@
-//! Roles `node` and `node-init`: a machine within the machine, on which a kubelet runs pods.
+//! Roles `node` and `node-init`: a simulated machine on which a kubelet runs pods.
 //!
 //! In: an [`InitSpec`]. Out: containerd and a kubelet, until one of them ends.
 //!
-//! Everything lives in one PID namespace and one mount namespace. When its first process ends, which it does with the
-//! lab at the latest, the kernel ends all others, and the mounts go with the last of them: no shim, container or
-//! overlay is left behind, however the lab ends.
+//! Everything lives in one PID namespace and one mount namespace. Their first process ends with the lab at the latest.
+//! Then
+//! the kernel ends all other processes, and the mounts disappear with the last of them. So no shim, container or
+//! overlay is
+//! left, however the lab ends.
 
 mod init;
 mod mounts;
@@ -25,7 +27,7 @@ pub(crate) fn run(spec: &InitSpec, text: OsString) -> Result<()> {
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--propagation", "private"]);
     if spec.surroundings == Surroundings::Container {
-        // The new namespace begins where this process is.
+        // The new cgroup namespace has its root at this process's cgroup.
         for cgroup in &spec.cgroups {
             let procs = cgroup.join("cgroup.procs");
             fs::write(&procs, "0")

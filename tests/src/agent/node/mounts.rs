@@ -1,4 +1,4 @@
-//! The file systems of a node: what it writes goes with it, and it sees no more cgroups than it should.
+//! The file systems of a node: its files disappear with it, and a node that is a container sees its own cgroups only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use anyhow::{Context, Result};
 use lab::cluster::nodes::Surroundings;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 
-/// Where kubelet, containerd and CNI write to, whatever they are configured to.
+/// Folders that kubelet, containerd and CNI write to, whatever their configuration is.
 const OWN: [&str; 3] = ["/run", "/var/lib", "/var/log"];
-/// Folders that are expected below.
+/// Folders that programs expect in them.
 const EXPECTED: [&str; 3] = ["/run/lock", "/run/netns", "/var/lib/cni"];
 const CGROUPS: &str = "/sys/fs/cgroup";
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// Makes the calling process's mount namespace a node's.
+/// Turns the calling process's mount namespace into a node's.
 pub(super) fn prepare(surroundings: Surroundings) -> Result<()> {
-    // Nothing reaches the machine; below the node mounts are shared, as the kubelet wants them.
+    // Mounts do not propagate to the machine; below the node they are shared, as the kubelet requires.
     for kind in [MountPropagationFlags::PRIVATE, MountPropagationFlags::SHARED] {
         mount_change("/", kind | MountPropagationFlags::REC).context("cannot change how mounts propagate")?;
     }
@@ -27,7 +27,7 @@ pub(super) fn prepare(surroundings: Surroundings) -> Result<()> {
     if surroundings == Surroundings::Container {
         own_cgroups()?;
     }
-    // As systemd does.
+    // systemd mounts it in the same way.
     if !Path::new(TRACEFS).join("events").exists() {
         attach("tracefs", TRACEFS, "")?;
     }
@@ -48,7 +48,7 @@ struct Hierarchy {
     options: String,
 }
 
-/// Mounts every hierarchy anew: mounts made in a cgroup namespace begin at its root.
+/// Mounts every hierarchy again: a mount made in a cgroup namespace begins at the namespace's root.
 fn own_cgroups() -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
     let hierarchies: Vec<Hierarchy> = table.lines().filter_map(hierarchy).collect();
@@ -61,7 +61,7 @@ fn own_cgroups() -> Result<()> {
         fs::create_dir_all(&point).with_context(|| format!("cannot make {}", point.display()))?;
         attach(&kind, &point, &options)?;
         if kind == "cgroup2" {
-            // A cgroup with processes of its own cannot share its controllers out.
+            // A cgroup that has processes cannot enable controllers for its children.
             let own = point.join("init");
             fs::create_dir_all(&own)
                 .and_then(|()| fs::write(own.join("cgroup.procs"), "0"))
@@ -78,7 +78,7 @@ fn hierarchy(line: &str) -> Option<Hierarchy> {
     let mut source = source.split(' ');
     let kind = source.next().filter(|kind| kind.starts_with("cgroup"))?.to_owned();
     let options: Vec<&str> = source.nth(1)?.split(',').filter(|option| *option != "rw").collect();
-    // A hierarchy of version 1 is known by its controllers, or by a name if it has none.
+    // The mount options of a version 1 hierarchy are its controllers, or its name if it has none.
     let options = match kind.as_str() {
         "cgroup" if options.iter().all(|option| option.contains('=')) => {
             format!("none,{}", options.join(","))
