@@ -1,6 +1,6 @@
-//! The API server as the harness uses it: objects are JSON, paths are those of the API.
+//! The harness's client of the API server: objects are JSON, paths are those of the API.
 //!
-//! In: a kubeconfig. Out: blocking calls with a limit each. What the server refuses is an error with its words.
+//! In: a kubeconfig. Out: blocking calls with a limit each. An error has the server's message.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::cluster::runtime::Runtime;
 use crate::cluster::wait::until;
 
-/// The longest a call may take.
+/// Time limit of a call.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Kinds that are in no namespace.
+/// Resources without a namespace.
 const GLOBAL: [&str; 5] =
     ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "Node"];
 
@@ -30,7 +30,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// A client as the kubeconfig says. Connects when it is used.
+    /// A client for a kubeconfig. It connects at its first call.
     pub(crate) fn new(runtime: &Runtime, kubeconfig: &Path) -> Result<Self> {
         let config = Kubeconfig::read_from(kubeconfig)
             .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
@@ -41,7 +41,7 @@ impl Api {
         Ok(Self { runtime: runtime.clone(), client })
     }
 
-    /// Any request; gives the body.
+    /// Sends any request; returns the body.
     pub fn request(&self, method: &str, path: &str, content: &str, body: &Value) -> Result<Value> {
         let call = || format!("{method} {path}");
         let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
@@ -59,17 +59,17 @@ impl Api {
         })
     }
 
-    /// An object or list.
+    /// Gets an object or list.
     pub fn get(&self, path: &str) -> Result<Value> {
         self.request("GET", path, "application/json", &Value::Null)
     }
 
-    /// An object, if it is there.
+    /// Gets an object, or `None` if it does not exist.
     pub fn find(&self, path: &str) -> Result<Option<Value>> {
         absent_is_none(self.get(path))
     }
 
-    /// The objects of a list.
+    /// Gets the objects of a list.
     pub fn list(&self, path: &str) -> Result<Vec<Value>> {
         match self.get(path)?["items"].take() {
             Value::Array(items) => Ok(items),
@@ -77,7 +77,7 @@ impl Api {
         }
     }
 
-    /// Posts an object to a list, or to what else takes a post.
+    /// Posts an object to a list or a subresource.
     pub fn create(&self, path: &str, object: &Value) -> Result<Value> {
         self.request("POST", path, "application/json", object)
     }
@@ -87,8 +87,8 @@ impl Api {
         self.request("PATCH", path, "application/merge-patch+json", change)
     }
 
-    /// Deletes an object, or all of a list; absent is fine. `grace` of 0 seconds is by force; without it the object
-    /// decides.
+    /// Deletes an object, or all objects of a list; it is no error if none exists. A `grace` of 0 seconds deletes by
+    /// force; without `grace` the object's own grace period applies.
     pub fn delete(&self, path: &str, grace: Option<u32>) -> Result<()> {
         let mut options =
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
@@ -98,13 +98,12 @@ impl Api {
         absent_is_none(self.request("DELETE", path, "application/json", &options)).map(drop)
     }
 
-    /// Makes the objects of these YAML documents what they say, field by field, or makes them; unknown fields are
-    /// refused.
+    /// Creates or updates the objects of these YAML documents by server-side apply. The server rejects unknown fields.
     pub fn apply(&self, documents: &str) -> Result<()> {
         self.apply_in("default", documents).map(drop)
     }
 
-    /// The same in a namespace, for objects that name none; gives the objects.
+    /// The same in a namespace, for objects without one; returns the objects.
     pub(crate) fn apply_in(&self, namespace: &str, documents: &str) -> Result<Vec<Value>> {
         let documents: Vec<Value> = serde_saphyr::from_multiple(documents).context("unreadable YAML")?;
         documents.iter().map(|object| self.apply_object(namespace, object)).collect()
@@ -127,7 +126,7 @@ impl Api {
         }
     }
 
-    /// Waits until an object is as wanted; gives it.
+    /// Waits until `wanted` is true for an object; returns it.
     pub fn when(&self, path: &str, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut last = Value::Null;
         let found = until(patience, &format!("{path} as wanted"), || {
@@ -138,7 +137,7 @@ impl Api {
     }
 }
 
-/// The path of the list an object belongs to.
+/// The path of the list for an object.
 pub(crate) fn list_of(namespace: &str, object: &Value) -> Result<String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let version = text(&object["apiVersion"]).context("an object without an apiVersion")?;

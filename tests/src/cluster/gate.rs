@@ -1,7 +1,7 @@
-//! A gate: one client's way from this machine's loopback into a node's network, which can be disturbed.
+//! A gate: a proxy from this machine's loopback into a node's network, for one client, that tests can disturb.
 //!
-//! In: where it leads. Out: an address on loopback; connections to it are passed on, refused, stalled or reset as
-//! told, and bytes are counted. Each daemon under test has a gate of its own, so one can be cut off alone.
+//! In: its destination. Out: an address on loopback. The gate forwards, refuses, stalls or resets connections as the
+//! test says, and counts bytes. Each daemon under test has its own gate, so a test can cut off one alone.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::pin::pin;
@@ -27,7 +27,7 @@ enum Mode {
     Closed,
 }
 
-/// What the gate's owner says.
+/// The settings of the gate's owner.
 #[derive(Clone, Copy)]
 struct State {
     mode: Mode,
@@ -35,7 +35,7 @@ struct State {
     resets: u64,
 }
 
-/// How much went through a gate.
+/// Bytes that a gate has forwarded.
 #[derive(Default)]
 struct Counts {
     connections: AtomicU64,
@@ -43,7 +43,7 @@ struct Counts {
     received: AtomicU64,
 }
 
-/// A gate; it and its connections are gone when this is dropped.
+/// A gate; dropping it ends its connections.
 pub struct Gate {
     runtime: Runtime,
     address: SocketAddr,
@@ -53,9 +53,9 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open gate to an address that the node reaches.
+    /// An open gate to an address that the node can reach.
     pub(crate) fn new(runtime: &Runtime, node: &Node, to: SocketAddr) -> Result<Self> {
-        // Keeps the port while nobody listens on it.
+        // Reserves the port while the gate does not listen.
         let reserved = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = reserved.local_addr()?.as_socket().context("a gate without an address")?;
         let (state, told) = watch::channel(State { mode: Mode::Open, resets: 0 });
@@ -75,36 +75,36 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Where clients connect to.
+    /// The address that clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The API server's address, if that is where the gate leads.
+    /// The API server's URL by this gate, if it leads there.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// From now on everything is passed on, also what waited.
+    /// From now on it forwards everything, including data that has waited.
     pub fn open(&self) -> Result<()> {
         self.switch(Mode::Open)
     }
 
-    /// From now on connections stay, and new ones are taken, but nothing is passed on.
+    /// From now on it keeps and accepts connections, but forwards nothing.
     pub fn stall(&self) -> Result<()> {
         self.switch(Mode::Stalled)
     }
 
-    /// From now on connections are refused; those there are, are reset.
+    /// Resets all connections, and refuses new ones from now on.
     pub fn close(&self) -> Result<()> {
         self.switch(Mode::Closed)?;
         self.reset();
         Ok(())
     }
 
-    /// Resets the connections that have been taken.
+    /// Resets the open connections.
     pub fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
     }
@@ -118,7 +118,7 @@ impl Gate {
         })
     }
 
-    /// Connections taken so far.
+    /// Connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
@@ -157,14 +157,14 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Until the gate is dropped.
+    /// Runs until the gate is dropped.
     async fn run(mut self, address: SocketAddr) {
         while self.told.wait_for(|state| state.mode != Mode::Closed).await.is_ok() {
             let Ok(listener) = listen(address) else { return };
             self.listens.send_replace(true);
             let mut told = self.told.clone();
             select! {
-                // It ends as well when nobody can say anything any more.
+                // This ends, too, when the owner has gone.
                 _ = told.wait_for(|state| state.mode == Mode::Closed) => {}
                 () = self.accept(&listener) => {}
             }
@@ -173,11 +173,11 @@ impl Keeper {
         }
     }
 
-    /// Takes connections, for ever.
+    /// Accepts connections for ever.
     async fn accept(&self, listener: &TcpListener) {
         loop {
             if let Ok((client, _)) = listener.accept().await {
-                // Whoever sees that it was taken can reset it.
+                // Read before the connection is counted: a later reset must reach it.
                 let resets = self.told.borrow().resets;
                 self.counts.connections.fetch_add(1, Ordering::Relaxed);
                 let dial = dial(self.node.clone(), self.to);
@@ -193,7 +193,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into())?)
 }
 
-/// Passes one connection on, until both sides have ended, or it is reset with all others.
+/// Forwards one connection until both sides have ended or a reset ends it.
 async fn pass(
     mut client: TcpStream,
     dial: impl Future<Output = Result<TcpStream>>,
@@ -226,9 +226,9 @@ async fn dial(node: Node, to: SocketAddr) -> Result<TcpStream> {
     Ok(TcpStream::from_std(stream)?)
 }
 
-/// A side that has not ended by itself sees a reset.
+/// Makes a side that has not ended by itself see a reset.
 fn reset_on_close(stream: &TcpStream) {
-    // Fails only when the connection has ended already.
+    // This fails only if the connection has ended already.
     let _ended = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
@@ -245,7 +245,7 @@ async fn copy(
         if length == 0 {
             return Ok(to.shutdown().await?);
         }
-        // Whoever has read it finds it counted.
+        // Counted before it is written, so that a reader always finds its bytes counted.
         count.fetch_add(u64::try_from(length)?, Ordering::Relaxed);
         to.write_all(&buffer[..length]).await?;
     }

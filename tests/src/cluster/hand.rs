@@ -1,7 +1,7 @@
-//! A pod made by hand: a pod of the lab, and the Pod object that the API server shows of it.
+//! A pod without a kubelet: a pod of the lab, and its Pod object in the API server.
 //!
-//! In: a [`Draft`]. Out: a [`HandPod`], which is the lab's pod in all it does, and whose object says what a kubelet
-//! would: that it runs, whether it is ready, that it is on its way out.
+//! In: a [`Draft`]. Out: a [`HandPod`]. It behaves as a pod of the lab, and its object has the status that a kubelet
+//! would write: running, ready or not, terminating.
 
 use std::ops::Deref;
 
@@ -19,7 +19,7 @@ pub struct Draft {
     name: String,
     /// Merged into the Pod object.
     more: Value,
-    /// The Kubernetes node it is bound to; the lab's node without.
+    /// Its Kubernetes node; the lab's node if `None`.
     pub(crate) node: Option<String>,
     pub(crate) addresses: Vec<String>,
     pub(crate) dual_stack: bool,
@@ -61,14 +61,14 @@ impl Draft {
         self.with(json!({"spec": {"hostNetwork": true}}))
     }
 
-    /// The same with an address of choice, such as `10.244.7.7/32`.
+    /// The same with a given address, such as `10.244.7.7/32`.
     #[must_use]
     pub fn address(mut self, address: &str) -> Self {
         self.addresses.push(address.to_owned());
         self
     }
 
-    /// The same with an address of either family.
+    /// The same with one address of each family.
     #[must_use]
     pub fn dual_stack(mut self) -> Self {
         self.dual_stack = true;
@@ -82,14 +82,14 @@ impl Draft {
         self
     }
 
-    /// The same on another of the cluster's nodes, all of which are one in the lab.
+    /// The same on another Kubernetes node. In the lab they all are one node.
     #[must_use]
     pub fn node(mut self, node: &str) -> Self {
         self.node = Some(node.to_owned());
         self
     }
 
-    /// The same with another place of its cgroup.
+    /// The same with another cgroup path.
     #[must_use]
     pub fn layout(mut self, layout: CgroupLayout) -> Self {
         self.layout = layout;
@@ -128,7 +128,7 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// A pod made by hand; it stays until it is removed or its namespace ends.
+/// A pod without a kubelet; it stays until `remove` or the end of its namespace.
 #[derive(Clone)]
 pub struct HandPod {
     pod: Pod,
@@ -157,7 +157,7 @@ impl HandPod {
         self.api.get(&self.path())
     }
 
-    /// Says that it runs, and whether it is ready.
+    /// Sets its status: running, ready or not.
     pub fn set_ready(&self, ready: bool) -> Result<()> {
         let now = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
         let addresses = self.pod.addresses();
@@ -165,7 +165,7 @@ impl HandPod {
         let node = self.pod.node().addresses().first();
         let containers = self.object()?["spec"]["containers"].as_array().cloned().unwrap_or_default();
         let statuses = containers.iter().enumerate().map(|(at, container)| {
-            // The cgroup is the first container's.
+            // The cgroup has the first container's id.
             let id = if at == 0 { self.pod.container().to_owned() } else { format!("{at:064x}") };
             json!({
                 "name": container["name"], "ready": ready, "started": true, "restartCount": 0,
@@ -190,16 +190,16 @@ impl HandPod {
         self.api.patch(&format!("{}/status", self.path()), &json!({"status": status})).map(drop)
     }
 
-    /// Asks for its end: it is terminating, and runs on until it is removed.
+    /// Requests its deletion: it is terminating, and runs on until `remove`.
     pub fn terminate(&self) -> Result<()> {
         self.api.delete(&self.path(), Some(30))
     }
 
-    /// Ends it: its network and programs first, then its object. A second time does nothing.
+    /// Ends it: its network and programs first, then its object. A second call does nothing.
     pub fn remove(&self) -> Result<()> {
         self.pod.remove()?;
         let found = self.api.find(&self.path())?;
-        // Another may have got its name by now.
+        // Another pod may have this name by now.
         if found.is_some_and(|object| object["metadata"]["uid"] == self.pod.uid()) {
             self.api.delete(&self.path(), Some(0))?;
         }

@@ -1,4 +1,4 @@
-//! Plain HTTP inside a node's network: what parts offer beside the API.
+//! Plain HTTP inside a node's network, for pages of the control plane outside of its API.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,12 +11,12 @@ use crate::node::Node;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Status and body of a page.
+/// Gets a page; returns status and body.
 pub(crate) fn get(node: &Node, at: SocketAddr, path: &str) -> Result<(u16, String)> {
     request(node, at, &format!("GET {path} HTTP/1.0\r\nHost: {at}\r\n\r\n"))
 }
 
-/// Status and body of the answer.
+/// Posts JSON; returns status and body.
 pub(crate) fn post(node: &Node, at: SocketAddr, path: &str, body: &Value) -> Result<(u16, String)> {
     let body = body.to_string();
     let length = body.len();
@@ -27,7 +27,7 @@ pub(crate) fn post(node: &Node, at: SocketAddr, path: &str, body: &Value) -> Res
     )
 }
 
-/// By HTTP/1.0: the end of the connection is the end of the body.
+/// HTTP/1.0: the end of the connection is the end of the body.
 fn request(node: &Node, at: SocketAddr, request: &str) -> Result<(u16, String)> {
     node.run(|| {
         let mut stream = TcpStream::connect_timeout(&at, LIMIT).with_context(|| format!("nobody at {at}"))?;

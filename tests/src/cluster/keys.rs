@@ -1,7 +1,7 @@
-//! Who is who in a cluster: its certificate authority and what that signs.
+//! Identities in a cluster: its certificate authority, and the certificates and tokens that it signs.
 //!
-//! In: names. Out: files in PEM, and kubeconfigs that carry everything they need. Nothing is valid outside of the
-//! run: the authority's key is never written.
+//! In: names. Out: files in PEM, and kubeconfigs that contain everything they need. No certificate is of use after the
+//! run: the authority's key is never written to a file.
 
 use std::fs;
 use std::net::IpAddr;
@@ -15,14 +15,14 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-/// How a client proves who it is.
+/// How a client authenticates.
 #[derive(Clone, Debug)]
 pub enum Identity {
     /// By a certificate of the cluster's authority: user and groups.
     User(String, Vec<String>),
-    /// By a token, given as such.
+    /// By this token.
     Token(String),
-    /// By the token in a file, which may be replaced at any time.
+    /// By the token in a file; tests may replace the file at any time.
     TokenFile(PathBuf),
 }
 
@@ -33,7 +33,7 @@ impl Identity {
         Self::User(name.to_owned(), vec![group.to_owned()])
     }
 
-    /// Who may do everything.
+    /// The administrator, who may do everything.
     #[must_use]
     pub fn admin() -> Self {
         Self::user("admin", "system:masters")
@@ -47,8 +47,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// An authority, and in the folder what the API server needs: a certificate for these addresses and names, and
-    /// the key that signs tokens of ServiceAccounts.
+    /// Makes an authority, and writes the files that the API server needs: a certificate for these addresses and names,
+    /// and the key that signs tokens of ServiceAccounts.
     pub(crate) fn new(folder: &Path, addresses: &[IpAddr], names: &[&str]) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut params = named("kubernetes-ca", &[]);
@@ -114,7 +114,7 @@ impl Keys {
     }
 }
 
-/// A certificate's subject. Groups are organisations.
+/// Parameters of a certificate with this subject. Groups are organisations.
 fn named(name: &str, groups: &[String]) -> CertificateParams {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, name);

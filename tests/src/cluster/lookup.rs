@@ -1,4 +1,4 @@
-//! Asking the cluster's DNS from its node: what answers are by now.
+//! Queries the cluster's DNS from its node.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use crate::cluster::{Cluster, DNS};
 
 impl Cluster {
-    /// The addresses of both families that DNS answers; none where there is no such name.
+    /// The addresses of both families in DNS; none if the name does not exist.
     pub fn look_up(&self, name: &str) -> Result<BTreeSet<IpAddr>> {
         let name = Name::from_str(&format!("{name}."))?;
         self.node.run(|| {

@@ -47,10 +47,10 @@ mod runtime;
 mod tools;
 mod wait;
 
-/// How long a part may take to start, on a machine that is busy.
+/// How long a part may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the daemon belongs to, and what it may.
+/// Shipped manifests of the daemon's namespace and rights.
 const SHIPPED: [&str; 2] = [
     include_str!("../../../deploy/manifests/1-namespace.yaml"),
     include_str!("../../../deploy/manifests/2-rbac.yaml"),
@@ -59,11 +59,11 @@ const SHIPPED: [&str; 2] = [
 /// A control plane to be started.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSpec {
-    /// More flags of the API server, such as `--feature-gates=WatchList=false`.
+    /// Additional flags of the API server, such as `--feature-gates=WatchList=false`.
     pub api_server: Vec<String>,
-    /// What CoreDNS is told.
+    /// Options of CoreDNS.
     pub dns: DnsPlugins,
-    /// Kubelets will run: a scheduler places pods, and a node that is silent is not ready.
+    /// Whether kubelets will run. If so, a scheduler places pods, and a node without heartbeats is not ready.
     pub real_nodes: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct Cluster {
     keys: Keys,
     runtime: Runtime,
     parts: Mutex<Parts>,
-    /// The harness's own way to the API server.
+    /// The harness's own gate to the API server.
     gate: Gate,
     api: Api,
     /// Addresses given to pods so far.
@@ -104,7 +104,7 @@ impl Cluster {
         Self::start(lab, &ClusterSpec::default())
     }
 
-    /// A control plane on a node of its own, once everything is up.
+    /// Starts a control plane on its own node, and waits until all its parts are ready.
     pub fn start(lab: &Lab, spec: &ClusterSpec) -> Result<Self> {
         let node = lab.node_with(node_spec()?)?;
         [API, DNS].into_iter().try_for_each(|address| node.give(address))?;
@@ -174,25 +174,25 @@ impl Cluster {
         write_config(&self.folder, "coredns", &config)?;
         lock(&self.parts).dns.start()?;
         self.dns_when_ready()?;
-        // Without it no pod can be made.
+        // Without it the API server rejects all pods.
         self.default_account("default")
     }
 
-    /// Makes a Node object that is ready. In the lab all nodes of pods made by hand are one.
+    /// Makes a Node object that is ready. In the lab all nodes of pods without a kubelet are one.
     pub fn add_node(&self, name: &str) -> Result<()> {
         let labels = format!("{{kubernetes.io/hostname: {name}, topology.kubernetes.io/zone: zone-{name}}}");
         self.api.apply(&format!(
             "{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {labels}}}}}"
         ))?;
-        // A new node is tainted until somebody says that it is ready; then nobody is here to take that back.
+        // The API server taints a new node until it is ready. No controller runs here that would remove the taint.
         let path = format!("/api/v1/nodes/{name}");
         self.api.patch(&path, &json!({"spec": {"taints": null}}))?;
         let ready = json!({"type": "Ready", "status": "True", "reason": "Lab", "message": "made by hand"});
         self.api.patch(&format!("{path}/status"), &json!({"status": {"conditions": [ready]}})).map(drop)
     }
 
-    /// Addresses that no pod has had: nothing on this network is remembered wrongly by accident. A prefix of its own
-    /// for each pod, as many network plugins have it, keeps the C library from preferring near ones.
+    /// Addresses that no pod has had, so that no stale entry of this network can match. Each pod has its own prefix, as
+    /// in many network plugins; otherwise the C library would prefer near addresses.
     fn next_addresses(&self, dual_stack: bool) -> Vec<String> {
         let n = self.addresses.fetch_add(1, Ordering::Relaxed);
         let mut addresses = vec![format!("10.244.{}.{}/32", 1 + n / 250, 1 + n % 250)];
@@ -202,12 +202,12 @@ impl Cluster {
         addresses
     }
 
-    /// Waits for something that needs the control plane; a part that ends is an error at once.
+    /// Waits for a state that needs the control plane. If a part ends, this fails at once.
     fn when<T>(&self, what: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         until(PATIENCE, what, || {
             let dead = lock(&self.parts).all().find_map(|part| part.check().err());
             match dead {
-                // An end to the waiting, not one more reason to wait.
+                // Ends the wait: more polls would not help.
                 Some(error) => Ok(Some(Err(error))),
                 None => Ok(poll()?.map(Ok)),
             }
@@ -231,46 +231,47 @@ impl Cluster {
         })
     }
 
-    /// The node all of it runs on: pods on it reach the API server and DNS.
+    /// The node that the control plane runs on. Pods on it reach the API server and DNS.
     #[must_use]
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// The folder of kubeconfigs, keys and data.
+    /// The folder with kubeconfigs, keys and data.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The API client of the harness: it may do everything.
+    /// The harness's API client, which may do everything.
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.api
     }
 
-    /// An API client by a kubeconfig.
+    /// An API client for a kubeconfig.
     pub fn api_by(&self, kubeconfig: &Path) -> Result<Api> {
         Api::new(&self.runtime, kubeconfig)
     }
 
-    /// The kubeconfig of who may do everything, for use in the node's network.
+    /// The administrator's kubeconfig, for use in the node's network.
     #[must_use]
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")
     }
 
-    /// The way of one more client outside of the node's network.
+    /// A gate for one more client outside of the node's network.
     pub fn gate(&self) -> Result<Gate> {
         Gate::new(&self.runtime, &self.node, plane::API_SOCKET)
     }
 
-    /// Writes a kubeconfig by which `identity` reaches `server`, such as a gate's URL.
+    /// Writes a kubeconfig with which `identity` reaches `server`, such as a gate's URL.
     pub fn kubeconfig(&self, name: &str, server: &str, identity: &Identity) -> Result<PathBuf> {
         write_config(&self.folder, name, &self.keys.kubeconfig(server, identity)?)
     }
 
-    /// A token of a ServiceAccount. Bound to an object, it ends with that: `{"kind", "name", "apiVersion", "uid"}`.
+    /// A token of a ServiceAccount. A token that is bound to an object ends with that: `{"kind", "name", "apiVersion",
+    /// "uid"}`.
     pub fn token(&self, namespace: &str, account: &str, bound: &Value) -> Result<String> {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let mut request = json!({
@@ -285,12 +286,12 @@ impl Cluster {
         answer["status"]["token"].as_str().map(str::to_owned).context("a TokenRequest gave no token")
     }
 
-    /// Applies what is shipped of namespace and rights for the daemon.
+    /// Applies the shipped manifests of the daemon's namespace and rights.
     pub fn install(&self) -> Result<()> {
         SHIPPED.iter().try_for_each(|manifest| self.api.apply(manifest))
     }
 
-    /// A token of the daemon's ServiceAccount, once it is installed.
+    /// A token of the daemon's ServiceAccount; needs [`Cluster::install`].
     pub fn daemon_token(&self) -> Result<String> {
         self.token("headless-obs", "headless-obs", &Value::Null)
     }
@@ -300,7 +301,7 @@ impl Cluster {
         lock(&self.parts).api_server.stop();
     }
 
-    /// Starts the API server, if it does not run, and waits until it is ready, and those who serve by what it says are.
+    /// Starts the API server if it does not run. Waits until it and the parts that depend on it are ready.
     pub fn start_api_server(&self) -> Result<()> {
         let was_away = {
             let mut parts = lock(&self.parts);
@@ -311,7 +312,7 @@ impl Cluster {
         self.gate.open()?;
         self.api_server_when_ready()?;
         if was_away {
-            // After failures each would wait for up to half a minute before it asks again.
+            // After failures each of them would wait for up to 30 s before the next attempt.
             let Parts { controllers, dns, .. } = &mut *lock(&self.parts);
             for part in [controllers, dns] {
                 part.stop();
@@ -321,7 +322,7 @@ impl Cluster {
         self.dns_when_ready()
     }
 
-    /// Restarts the API server with these flags beside the usual; without any it is as it was.
+    /// Restarts the API server with these flags in addition to its usual ones; an empty list restores these.
     pub fn set_api_server(&self, more: &[&str]) -> Result<()> {
         let spec = ClusterSpec {
             api_server: more.iter().map(|&flag| flag.to_owned()).collect(),
@@ -333,8 +334,8 @@ impl Cluster {
         self.start_api_server()
     }
 
-    /// Makes etcd forget everything but the present: who watches from an older revision must list again. The API
-    /// server keeps a history of its own, which ends with its process.
+    /// Compacts etcd to its present revision: a watch from an older revision must list again. The API server has its
+    /// own history, which ends with its process.
     pub fn compact(&self) -> Result<()> {
         let now = self.api.get("/api/v1/namespaces?limit=1")?;
         let revision = now["metadata"]["resourceVersion"].clone();
@@ -356,18 +357,18 @@ impl Cluster {
         self.dns_when_ready()
     }
 
-    /// Status and body of a page inside the cluster's network, such as a pod's.
+    /// Status and body of a page inside the cluster's network, such as a pod's page.
     pub fn page(&self, at: SocketAddr, path: &str) -> Result<(u16, String)> {
         http::get(&self.node, at, path)
     }
 
-    /// What the parts have written, each under its name.
+    /// The logs of the parts, by name.
     #[must_use]
     pub fn logs(&self) -> String {
         lock(&self.parts).all().map(|part| part.log()).collect()
     }
 
-    /// The process ids of the parts that run.
+    /// The process ids of the running parts.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         lock(&self.parts).all().filter_map(|part| part.pid()).collect()

@@ -1,8 +1,8 @@
-//! A namespace of the cluster, and its pods made by hand.
+//! A namespace of the cluster, and its pods without a kubelet.
 //!
 //! In: YAML documents, and [`Draft`]s of pods or the selector of pods that a controller made. Out: [`HandPod`]s. This
-//! is what a scheduler, a network plugin and a kubelet would do: bind the Pod object, give it addresses, start its
-//! network and cgroup under the object's UID, and write its status.
+//! does the work of a scheduler, a network plugin and a kubelet: it binds the Pod object, gives it addresses, starts
+//! its network and its cgroup under the object's UID, and writes its status.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use crate::pod::{Pod, PodSpec, ResolvConf, Workload};
 /// How long a controller may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A namespace; it is deleted with all its pods when this is dropped.
+/// A namespace; dropping it deletes it with all its pods.
 pub struct Namespace<'a> {
     cluster: &'a Cluster,
     name: String,
@@ -49,7 +49,7 @@ impl Namespace<'_> {
         &self.name
     }
 
-    /// The path of its list of objects of a kind, such as `pods` or `apps/v1/deployments`.
+    /// The path of its list of a resource, such as `pods` or `apps/v1/deployments`.
     #[must_use]
     pub fn path(&self, kind: &str) -> String {
         match kind.rsplit_once('/') {
@@ -64,19 +64,19 @@ impl Namespace<'_> {
         format!("{service}.{}.svc.{ZONE}", self.name)
     }
 
-    /// Applies YAML documents; objects that name no namespace are of this one.
+    /// Applies YAML documents; objects without a namespace go into this one.
     pub fn apply(&self, documents: &str) -> Result<Vec<Value>> {
         self.cluster.api().apply_in(&self.name, documents)
     }
 
-    /// Makes a pod that nobody else makes.
+    /// Makes a pod that no controller owns.
     pub fn pod(&mut self, draft: &Draft) -> Result<HandPod> {
         let object =
             self.cluster.api().create(&self.path("pods"), &draft.object(&self.name, self.cluster.node()))?;
         self.run(&object, draft)
     }
 
-    /// Makes a pod of the lab that the cluster does not know, with these addresses; it goes with the namespace.
+    /// Makes a pod of the lab without a Pod object, with these addresses; it ends with the namespace.
     pub fn outsider(&mut self, name: &str, addresses: &[IpAddr]) -> Result<Pod> {
         let pod = self.cluster.node().pod(PodSpec::new(&self.name, name))?;
         self.outsiders.push(pod.clone());
@@ -84,8 +84,8 @@ impl Namespace<'_> {
         Ok(pod)
     }
 
-    /// Waits until controllers have made `count` pods with these labels that nobody runs, and runs each as soon as it is there: some
-    /// controllers wait for one before they make the next. Each is as the draft says, whose name is not used.
+    /// Waits until controllers have made `count` Pod objects with these labels, and runs each at once: some controllers
+    /// make the next pod only when this one runs. Each is made from the draft, apart from its name.
     pub fn adopt(&mut self, selector: &str, count: usize, draft: &Draft) -> Result<Vec<HandPod>> {
         let path = format!("{}?labelSelector={}", self.path("pods"), selector.replace('=', "%3D"));
         let mut adopted = Vec::new();
@@ -101,7 +101,7 @@ impl Namespace<'_> {
         Ok(adopted)
     }
 
-    /// Binds a Pod object, makes what it stands for, and says that it runs.
+    /// Binds a Pod object, runs its pod in the lab, and sets its status to running.
     fn run(&mut self, object: &Value, draft: &Draft) -> Result<HandPod> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let name = text(&object["metadata"]["name"]).context("a Pod without a name")?;
@@ -117,7 +117,7 @@ impl Namespace<'_> {
         spec.uid = text(&object["metadata"]["uid"]).context("a Pod without a UID")?;
         spec.host_network = object["spec"]["hostNetwork"] == true;
         spec.layout = draft.layout;
-        // A node of its own to the daemon, though all are one in the lab.
+        // The daemon sees separate nodes, although all are one in the lab.
         let node = object["spec"]["nodeName"].as_str().or(draft.node.as_deref());
         node.unwrap_or_else(|| self.cluster.node().name()).clone_into(&mut spec.part);
         spec.resolv_conf = Some(ResolvConf::kubelet(DNS, &self.name, ZONE));
@@ -134,7 +134,7 @@ impl Namespace<'_> {
         Ok(pod)
     }
 
-    /// What a Pod belongs to, as the owners themselves say.
+    /// The workload of a Pod, by the chain of its owner references.
     fn workload(&self, object: &Value) -> Result<Option<Workload>> {
         let mut owned = object.clone();
         let mut workload = None;
@@ -147,12 +147,12 @@ impl Namespace<'_> {
             let (kind, name) = (text("kind"), text("name"));
             let list = crate::cluster::api::list_of(&self.name, owner)?;
             workload = Some(Workload { kind, name: name.clone() });
-            // An owner of a kind that the API server does not know is the last.
+            // The chain ends at an owner of a kind that the API server does not have.
             owned = self.api().find(&format!("{list}/{name}"))?.unwrap_or_default();
         }
     }
 
-    /// Waits until DNS answers the name of a Service, or a name below it, with exactly these addresses.
+    /// Waits until DNS answers a Service's name, or a name below it, with exactly these addresses.
     pub fn resolves<'b>(&self, name: &str, wanted: impl IntoIterator<Item = &'b IpAddr>) -> Result<()> {
         let (name, wanted) = (self.domain(name), wanted.into_iter().copied().collect());
         let mut last = BTreeSet::new();
@@ -163,7 +163,7 @@ impl Namespace<'_> {
         found.with_context(|| format!("the last answer was {last:?}"))
     }
 
-    /// Waits until a pod's object is on its way out, because a controller wants it to be.
+    /// Waits until a controller has deleted the pod's object, so that it is terminating.
     pub fn terminating(&self, pod: &HandPod) -> Result<()> {
         let path = format!("{}/{}", self.path("pods"), pod.name());
         let is_going = |object: &Value| !object["metadata"]["deletionTimestamp"].is_null();
@@ -182,7 +182,7 @@ impl Namespace<'_> {
 
     fn remove(&self) -> Result<()> {
         self.cluster.start_api_server()?;
-        // From now on nobody can make a pod in it. What else is in it goes on its own, in some seconds.
+        // From now on the API server rejects new pods in it. Its other objects disappear within some seconds.
         self.api().delete(&format!("/api/v1/namespaces/{}", self.name), None)?;
         self.pods.iter().try_for_each(HandPod::remove)?;
         self.outsiders.iter().try_for_each(Pod::remove)?;

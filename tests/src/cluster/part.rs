@@ -1,6 +1,6 @@
-//! One part of a control plane: a process in the node's network that can be stopped and started again.
+//! One part of a control plane: a process in the node's network that tests can stop and start again.
 //!
-//! In: its flags. Out: whether it runs, its log. The program is one for all parts, built by `cargo xtask`.
+//! In: its flags. Out: whether it runs, its log. `cargo xtask` builds one program for all parts.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::node::Node;
 use crate::program::{Log, Program};
 
-/// The program with all parts: `HEADLESS_OBS_CLUSTER_PARTS`, else the newest in the build directory this program is of.
+/// The program with all parts: `HEADLESS_OBS_CLUSTER_PARTS`, else the newest in this program's build directory.
 pub fn program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_CLUSTER_PARTS") {
         return Ok(path.into());
@@ -39,7 +39,7 @@ impl Part {
         Ok(Self { node: node.clone(), command, running: None })
     }
 
-    /// Starts it, if it does not run.
+    /// Starts it if it does not run.
     pub(crate) fn start(&mut self) -> Result<()> {
         if self.running.is_none() {
             let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
@@ -55,7 +55,7 @@ impl Part {
         self.running = None;
     }
 
-    /// An error, with its last words, if it is to run and does not.
+    /// Fails with the end of its log if it should run and does not.
     pub(crate) fn check(&mut self) -> Result<()> {
         let Some((program, log)) = &mut self.running else { return Ok(()) };
         if let Some(status) = program.try_wait()? {
@@ -64,7 +64,7 @@ impl Part {
         Ok(())
     }
 
-    /// What it has written.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         self.running.as_ref().map(|(_, log)| log.text()).unwrap_or_default()
     }
@@ -75,7 +75,7 @@ impl Part {
     }
 }
 
-/// The end of a log that may be long.
+/// The end of a log.
 fn tail(log: &str) -> String {
     const LINES: usize = 40;
     let lines: Vec<&str> = log.lines().collect();

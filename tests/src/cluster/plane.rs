@@ -1,8 +1,7 @@
-//! The flags of each part, in one place: what makes them a cluster in one network namespace.
+//! The flags of each part of a control plane in one network namespace.
 //!
-//! In: the folder, the keys and a [`ClusterSpec`]. Out: command lines and files. Everything listens inside the
-//! node's network; the API server and DNS do so on the Service addresses themselves, so that pods reach both without
-//! kube-proxy.
+//! In: the folder, the keys and a [`ClusterSpec`]. Out: command lines and files. All parts listen inside the node's
+//! network. The API server and DNS listen on their Service addresses, so that pods reach both without kube-proxy.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,19 +14,19 @@ use crate::cluster::keys::{Identity, Keys};
 
 /// The address of the Service `default/kubernetes`.
 pub const API: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
-/// The address of the cluster's DNS.
+/// The address of the cluster's DNS Service.
 pub const DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
-/// The zone of all names.
+/// The cluster's DNS zone.
 pub const ZONE: &str = "cluster.local";
 
-/// Where the API server listens.
+/// The API server's listening address.
 pub(crate) const API_SOCKET: SocketAddr = SocketAddr::new(API, 443);
-/// Where CoreDNS says whether it is ready.
+/// The address of CoreDNS's readiness page.
 pub(crate) const DNS_READY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8181);
-/// Where etcd listens.
+/// The address of etcd.
 pub(crate) const ETCD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 
-/// The names by which clients may reach the API server.
+/// The names in the API server's certificate.
 pub(crate) const NAMES: [&str; 5] = [
     "localhost",
     "kubernetes",
@@ -36,7 +35,7 @@ pub(crate) const NAMES: [&str; 5] = [
     "kubernetes.default.svc.cluster.local",
 ];
 
-/// Controllers that tests need, whoever runs the pods.
+/// Controllers that tests need with and without kubelets.
 const CONTROLLERS: [&str; 14] = [
     "cronjob-controller",
     "daemonset-controller",
@@ -54,10 +53,10 @@ const CONTROLLERS: [&str; 14] = [
     "ttl-after-finished-controller",
 ];
 
-/// Controllers for real nodes only: where nobody sends heartbeats they would take every pod's readiness away.
+/// Controllers for real nodes only. Without heartbeats they would make every pod unready.
 const NODE_CONTROLLERS: [&str; 2] = ["node-lifecycle-controller", "taint-eviction-controller"];
 
-/// What CoreDNS may read.
+/// CoreDNS's read rights.
 pub(crate) const DNS_ACCOUNT: &str = "
 apiVersion: v1
 kind: ServiceAccount
@@ -96,7 +95,7 @@ pub(crate) fn etcd(folder: &Path) -> Result<Vec<String>> {
         ("listen-peer-urls", peers),
         ("initial-advertise-peer-urls", peers),
         ("initial-cluster", &format!("lab={peers}")),
-        // Nothing has to outlive the machine.
+        // The data need not survive the machine.
         ("unsafe-no-fsync", "true"),
         ("log-level", "warn"),
     ]))
@@ -133,7 +132,7 @@ pub(crate) fn controllers(keys: &Keys, kubeconfig: &Path, spec: &ClusterSpec) ->
         ("use-service-account-credentials", "true"),
         ("service-account-private-key-file", text(&keys.path("service-accounts.key"))?),
         ("root-ca-file", text(&keys.path("ca.crt"))?),
-        // The usual limits make a hundred changes at once take seconds.
+        // With the default limits, a hundred changes at once take seconds.
         ("kube-api-qps", "500"),
         ("kube-api-burst", "1000"),
         ("controllers", &[&CONTROLLERS[..], nodes].concat().join(",")),
@@ -145,7 +144,7 @@ pub(crate) fn scheduler(kubeconfig: &Path) -> Result<Vec<String>> {
     Ok(flags(&[("kubeconfig", text(kubeconfig)?), ("leader-elect", "false"), ("bind-address", "127.0.0.1")]))
 }
 
-/// Writes the Corefile; gives CoreDNS's flags.
+/// Writes the Corefile; returns CoreDNS's flags.
 pub(crate) fn dns(folder: &Path, kubeconfig: &Path, options: &DnsPlugins) -> Result<Vec<String>> {
     let file = folder.join("Corefile");
     let corefile = format!(
@@ -160,14 +159,14 @@ pub(crate) fn dns(folder: &Path, kubeconfig: &Path, options: &DnsPlugins) -> Res
     Ok(vec!["-conf".to_owned(), text(&file)?.to_owned()])
 }
 
-/// What CoreDNS is told beside the usual.
+/// CoreDNS's options.
 #[derive(Clone, Debug)]
 pub struct DnsPlugins {
-    /// Seconds that answers may be kept.
+    /// The time to live of answers, in seconds.
     pub ttl: u32,
-    /// A line of the server block, such as `cache 30`.
+    /// An additional line of the server block, such as `cache 30`.
     pub server: String,
-    /// A line of the plugin `kubernetes`, such as `endpoint_pod_names`.
+    /// An additional line of the plugin `kubernetes`, such as `endpoint_pod_names`.
     pub kubernetes: String,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle, Runtime as Tokio};
 
-/// Blocking callers hand their work to it; it ends with the last that holds it.
+/// Blocking callers run futures on it; the threads end with its last clone.
 #[derive(Clone)]
 pub(crate) struct Runtime(Arc<Owned>);
 
@@ -22,7 +22,7 @@ impl Runtime {
         self.0.0.as_ref().map(Tokio::handle).context("the cluster's threads have ended")
     }
 
-    /// Waits for `work`; not to be called from within the threads.
+    /// Waits for `work`. Do not call it from these threads.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.handle()?.block_on(work)
     }

@@ -1,6 +1,6 @@
-//! Programs of this machine that use the cluster: helm, Prometheus. They run in its network, as administrator.
+//! Programs of this machine that use the cluster: helm, Prometheus. They run in its network as administrator.
 //!
-//! In: the variable that names a program, and its words. Out: a [`Program`].
+//! In: the environment variable with a program's path, and its arguments. Out: a [`Program`].
 
 use std::env;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::lab::Lab;
 use crate::process::Place;
 use crate::program::Program;
 
-/// The program that a variable names, such as `HEADLESS_OBS_HELM`.
+/// The path in an environment variable such as `HEADLESS_OBS_HELM`.
 pub fn tool(variable: &str) -> Result<PathBuf> {
     let path = env::var_os(variable)
         .with_context(|| format!("{variable} names no program: run the tests by `cargo xtask test`"))?;
@@ -20,7 +20,7 @@ pub fn tool(variable: &str) -> Result<PathBuf> {
 }
 
 impl Cluster {
-    /// Starts the tool that a variable names. `environment` is `NAME=VALUE`s.
+    /// Starts the tool in this environment variable. `environment` has `NAME=VALUE` entries.
     pub fn start_tool(
         &self,
         lab: &Lab,
@@ -41,7 +41,7 @@ impl Cluster {
         Program::new(&lab.inner.spawner, &place, &command)
     }
 
-    /// Runs helm to its end; gives what it printed. An error is in its own words.
+    /// Runs helm to its end; returns its output. An error has helm's own message.
     pub fn helm(&self, lab: &Lab, words: &[&str]) -> Result<String> {
         let kubeconfig = format!("--kubeconfig={}", self.admin_kubeconfig().display());
         let output = self
@@ -53,7 +53,7 @@ impl Cluster {
     }
 }
 
-/// Helm's own folders: nothing of the user's is read or written.
+/// Helm's folders: it does not read or write the user's files.
 fn helm_home(lab: &Lab) -> Vec<String> {
     let folder = |kind: &str| lab.folder().join("helm").join(kind).display().to_string();
     ["CACHE", "CONFIG", "DATA"].map(|kind| format!("HELM_{kind}_HOME={}", folder(kind))).to_vec()

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Polls until there is something. After `patience` the error says what was waited for, and why the last poll failed
-/// if it did.
+/// Polls until `poll` returns a value. After `patience` the error has `what`, and the last poll's error if there was
+/// one.
 pub fn until<T>(patience: Duration, what: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + patience;
     loop {

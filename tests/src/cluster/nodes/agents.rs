@@ -1,4 +1,4 @@
-//! Agents in real pods, spoken to as a user would: through the API server and the kubelet, by `kubectl`.
+//! Agents in real pods. As a user would, the lab talks to them through the API server and the kubelet, by `kubectl`.
 //!
 //! In: a pod that runs the agent's image. Out: the same [`Server`] and [`Client`] as in pods of the lab.
 
@@ -12,7 +12,7 @@ use crate::process::{Agent, Place};
 use crate::program::Program;
 use crate::server::{Server, ServerReady};
 
-/// A way into the pods of a cluster.
+/// `kubectl exec` and `attach` for the pods of a namespace.
 pub struct Kubectl<'a> {
     lab: &'a Lab,
     cluster: &'a Cluster,
@@ -20,13 +20,13 @@ pub struct Kubectl<'a> {
 }
 
 impl<'a> Kubectl<'a> {
-    /// For the pods of a namespace.
+    /// For this namespace.
     #[must_use]
     pub fn new(lab: &'a Lab, cluster: &'a Cluster, namespace: &str) -> Self {
         Self { lab, cluster, namespace: namespace.to_owned() }
     }
 
-    /// A client in a pod's first container, as one more process there.
+    /// A client in a pod's first container, as an additional process.
     pub fn client(&self, pod: &str, spec: &ClientSpec) -> Result<Client> {
         let spec = serde_json::to_string(spec)?;
         let words = ["exec", "--stdin", pod, "--", AGENT_PROGRAM, "client", &spec];
@@ -35,13 +35,13 @@ impl<'a> Kubectl<'a> {
         Ok(Client { agent })
     }
 
-    /// The server that a pod's first container is; the container must have a standard input.
+    /// The server in a pod's first container; the container must have a standard input.
     pub fn server(&self, pod: &str) -> Result<Server> {
         let agent = self.agent(pod, &["attach", "--stdin", "--quiet", pod])?;
         Ok(Server::new(agent, ServerReady { listening: Vec::new() }))
     }
 
-    /// Any command.
+    /// Starts any kubectl command.
     pub fn run(&self, words: &[&str]) -> Result<Program> {
         let command = self.command(words)?;
         Program::new(&self.lab.inner.spawner, &self.place()?, &as_words(&command))

@@ -1,4 +1,4 @@
-//! What containerd, CNI and the kubelet of a node are told.
+//! The configuration of containerd, CNI and the kubelet of a node.
 //!
 //! In: a node's folder, addresses and cgroup. Out: files in that folder, and command lines.
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::images::PAUSE;
 use crate::cluster::{DNS, ZONE};
 
-/// Where Debian puts the CNI plugins.
+/// Debian's folder of CNI plugins.
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
 /// A node's files.
@@ -23,12 +23,12 @@ pub(super) struct Config<'a> {
     pub(super) address: Ipv4Addr,
     pub(super) gateway: Ipv4Addr,
     pub(super) kubeconfig: &'a Path,
-    /// The cgroup below which the kubelet keeps its pods.
+    /// Parent of the cgroups of the kubelet's pods.
     pub(super) cgroup: &'a Path,
 }
 
 impl Config<'_> {
-    /// The runtime's socket. Not in the lab's folder, whose path could be too long for a socket.
+    /// The runtime's socket. The lab's folder may have too long a path for a socket.
     pub(super) fn socket(&self) -> PathBuf {
         PathBuf::from("/run/containerd.sock")
     }
@@ -44,7 +44,7 @@ impl Config<'_> {
         Ok(self.path(name))
     }
 
-    /// Writes containerd's and CNI's files; gives containerd's command line.
+    /// Writes the files of containerd and CNI; returns containerd's command line.
     pub(super) fn runtime(&self) -> Result<Vec<String>> {
         let network = json!({
             "cniVersion": "0.4.0",
@@ -100,7 +100,7 @@ SystemdCgroup = false
         Ok(["containerd", "--config", &config, "--log-level", "warn"].map(str::to_owned).to_vec())
     }
 
-    /// Writes the kubelet's file; gives its command line.
+    /// Writes the kubelet's file; returns its command line.
     pub(super) fn kubelet(&self, program: &Path) -> Result<Vec<String>> {
         let config = self.write("kubelet.json", &self.kubelet_config().to_string())?;
         let mut command = vec![program.display().to_string(), "kubelet".to_owned()];
@@ -128,7 +128,7 @@ SystemdCgroup = false
             "clusterDNS": [DNS],
             "clusterDomain": ZONE,
             "containerRuntimeEndpoint": format!("unix://{}", self.socket().display()),
-            // The disk is the machine's, and none of the lab's business.
+            // The lab does not care how full the machine's disk is.
             "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
             "enforceNodeAllocatable": [],
             "failCgroupV1": false,

@@ -1,6 +1,6 @@
-//! The images that nodes have from the start, as archives: no registry is asked for anything.
+//! Images that the lab loads into its nodes as archives, so that no node needs a registry.
 //!
-//! In: programs of this machine. Out: the pause container and the agent as images, and where the daemon's is.
+//! In: programs of this machine. Out: the pause container and the agent as images, and the path of the daemon's image.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,18 +15,18 @@ use image::{Entry, Image};
 
 use crate::process::agent_path;
 
-/// The image of the container that every pod begins with.
+/// The image of every pod's first container.
 pub(super) const PAUSE: &str = "localhost/pause:lab";
-/// The image of servers and clients. Its program is the agent, by any name a probe or a pod calls it.
+/// The image of servers and clients. Its program is the agent, under each name that probes and pods call.
 pub const AGENT: &str = "localhost/agent:lab";
 
-/// Archives of the two.
+/// Archives of these two images.
 const FILES: [&str; 2] = ["pause.tar", "agent.tar"];
 
-/// Where the agent is in its image.
+/// The agent's path in its image.
 pub const AGENT_PROGRAM: &str = "/lab-agent";
 
-/// Writes the lab's own images into a folder; gives them and the daemon's.
+/// Writes the lab's own images into a folder; returns their paths and the path of the daemon's image.
 pub(super) fn make(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = agent()?;
     let image = |name: &str, role: &[&str]| Image {
@@ -42,7 +42,7 @@ pub(super) fn make(folder: &Path) -> Result<Vec<PathBuf>> {
     made(folder)
 }
 
-/// What [`make`] gave.
+/// The result of [`make`], without making them again.
 pub(super) fn made(folder: &Path) -> Result<Vec<PathBuf>> {
     let own = FILES.iter().map(|file| folder.join(file));
     Ok(own.chain([daemon()?]).collect())
@@ -54,8 +54,7 @@ fn write(folder: &Path, name: &str, image: &Image) -> Result<()> {
     image.write(BufWriter::new(file)).map(drop)
 }
 
-/// The archive that `cargo xtask dist` made: `HEADLESS_OBS_IMAGE`, else the one in the build directory that this
-/// program is in.
+/// The archive of `cargo xtask dist`: `HEADLESS_OBS_IMAGE`, else the one in this program's build directory.
 fn daemon() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_IMAGE") {
         return Ok(path.into());
@@ -67,7 +66,7 @@ fn daemon() -> Result<PathBuf> {
     images.next().context("there is no image of the daemon: `cargo xtask dist` makes it")
 }
 
-/// The agent and the libraries it is linked with: its lookups are to be those of a real C library.
+/// The agent and its libraries: its lookups must be those of a real C library.
 fn agent() -> Result<BTreeMap<String, Entry>> {
     let program = agent_path()?;
     let listed = Command::new("ldd").arg(&program).output().context("cannot start ldd")?;
@@ -75,10 +74,10 @@ fn agent() -> Result<BTreeMap<String, Entry>> {
     let mut entries = BTreeMap::from([
         (AGENT_PROGRAM.to_owned(), Entry::Program(read(&program)?)),
         ("/tmp".to_owned(), Entry::Shared),
-        // Names come from files, then from DNS, in that order.
+        // The C library looks names up in files, then in DNS.
         ("/etc/nsswitch.conf".to_owned(), Entry::File(b"hosts: files dns\n".to_vec())),
     ]);
-    // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, and the linker without an arrow.
+    // ldd prints `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, and the linker without an arrow.
     let text = String::from_utf8_lossy(&listed.stdout);
     for path in text.split_whitespace().filter(|word| word.starts_with('/')) {
         entries.insert(path.to_owned(), Entry::Program(read(Path::new(path))?));

@@ -1,10 +1,10 @@
 //! Real nodes: a kubelet with containerd and runc, on which the cluster runs pods as containers.
 //!
-//! In: a [`Cluster`] with a scheduler, a number. Out: a [`RealNode`], and in its pods agents to talk to.
+//! In: a [`Cluster`] with a scheduler, a number. Out: a [`RealNode`], and agents in its pods.
 //!
-//! The first node shares the control plane's network; others have one of their own, whose bridge is wired to the first
-//! one's: one flat network of pods. All share this machine's kernel, as nodes of kind do, so a daemon on one sees the
-//! sockets of all.
+//! The first node shares the control plane's network. Each other node has its own network, and a link between the
+//! bridges makes one flat network of pods. All nodes share this machine's kernel, as nodes of kind do, so a daemon on
+//! one sees the sockets of all.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +32,7 @@ use config::Config;
 pub use images::{AGENT, AGENT_PROGRAM};
 pub use init::{InitSpec, Surroundings};
 
-/// Programs that a real node needs, and Debian's packages of them.
+/// Programs that a real node needs, and their Debian packages.
 const NEEDED: [(&str, &str); 4] = [
     ("/usr/bin/containerd", "containerd"),
     ("/usr/bin/ctr", "containerd"),
@@ -40,7 +40,7 @@ const NEEDED: [(&str, &str); 4] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
 ];
 
-/// A node with a kubelet; it ends, and all its pods, when this is dropped.
+/// A node with a kubelet; dropping it ends the node and all its pods.
 pub struct RealNode {
     name: String,
     node: Node,
@@ -49,7 +49,7 @@ pub struct RealNode {
 }
 
 impl RealNode {
-    /// Starts node `number`, counting from 1, and waits until the cluster has it ready.
+    /// Starts node `number`, counted from 1, and waits until it is ready in the cluster.
     pub fn start(lab: &Lab, cluster: &Cluster, number: u8, surroundings: Surroundings) -> Result<Self> {
         for (path, package) in NEEDED {
             ensure!(Path::new(path).exists(), "there is no {path}: `apt-get install {package}`");
@@ -59,7 +59,7 @@ impl RealNode {
         let folder = lab.folder().join(&name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let archives = lab.folder().join("images");
-        // The second node takes what was made for the first.
+        // Later nodes use the first node's images.
         let images = if archives.exists() { images::made(&archives)? } else { images::make(&archives)? };
         let (cgroup, cgroups) = lab.inner.cgroups.make_everywhere(&name)?;
         let server = format!("https://{}", plane::API_SOCKET);
@@ -104,13 +104,13 @@ impl RealNode {
         &self.name
     }
 
-    /// Its own address, from which its kubelet probes.
+    /// Its own address, the source of its kubelet's probes.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.node.inner.spec.gateway_v4.addr().into()
     }
 
-    /// What containerd and the kubelet have written.
+    /// The logs of containerd and the kubelet.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
@@ -129,14 +129,14 @@ pub fn is_ready(object: &Value) -> bool {
 fn start(lab: &Lab, name: &str, node: &Node, spec: &InitSpec) -> Result<Program> {
     let place = Place {
         netns: Some(node.netns_path()),
-        // The kubelet is on the same node as its pods, and a cgroup with cgroups below it has no processes.
+        // The kubelet shares the node with its pods, and a cgroup with children may have no processes of its own.
         cgroup: Some(lab.inner.cgroups.make(&format!("{name}/system"))?),
         ..Place::default()
     };
     Program::of_role(&lab.inner.spawner, &place, "node", spec)
 }
 
-/// A network of its own, whose bridge is wired to the control plane's.
+/// Makes its own network, with a link from its bridge to the control plane's.
 fn wired(lab: &Lab, cluster: &Cluster, number: u8) -> Result<Node> {
     let node = lab.node_with(NodeSpec {
         name: format!("node-{number}"),
@@ -150,5 +150,5 @@ fn wired(lab: &Lab, cluster: &Cluster, number: u8) -> Result<Node> {
     Ok(node)
 }
 
-/// How long a pod may take to do what it should, on a machine that is busy.
+/// How long a pod may take to reach a state on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
