@@ -46,7 +46,7 @@ fn resident() -> u64 {
 fn memory(_criterion: &mut Criterion) {
     let mut world = World::new();
     let answers: Vec<Vec<u8>> = (0..100).map(|service| answer(service, ENDPOINTS)).collect();
-    let limit = u32::try_from(Config::default().conducts).unwrap();
+    let limit = u32::try_from(Config::default().client_stats).unwrap();
     let empty = resident();
     for (round, clients) in [("room for all", 0..limit), ("twice as many", limit..2 * limit)] {
         for client in clients {

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use headless_obs::answer_cache::{self, Evidence, Meant};
-use headless_obs::attribution::{Dial, Outcome, Target, attribute};
+use headless_obs::answer_cache::{self, AnswerCache, AnswerContext};
+use headless_obs::attribution::{Attribution, ConnectAttempt, Target, attribute};
 use headless_obs::client::{self, Client, Clients, Role};
 use headless_obs::dns::Answer;
 use headless_obs::dns::message::Decoder;
-use headless_obs::ledger::{CellKey, Dialled, Ledger};
-use headless_obs::service_resolution::{Meaning, meant};
+use headless_obs::ledger::{CellKey, Ledger, LedgerEntry};
+use headless_obs::service_resolution::{ResolvedName, meant};
 use headless_obs::time::Time;
 use headless_obs::topology::model::{Change, Object};
 use headless_obs::topology::{self, Topology};
@@ -30,7 +30,7 @@ const LOOKED_UP: u32 = 50;
 struct Parts {
     topology: Topology,
     clients: Clients,
-    evidence: Evidence,
+    answer_cache: AnswerCache,
     decoder: Decoder,
 }
 
@@ -47,7 +47,7 @@ impl Parts {
         let mut parts = Self {
             topology,
             clients: Clients::new(client::Config::default()),
-            evidence: Evidence::new(answer_cache::Config::default()),
+            answer_cache: AnswerCache::new(answer_cache::Config::default()),
             decoder: Decoder::default(),
         };
         for client in 0..CLIENTS {
@@ -72,25 +72,27 @@ impl Parts {
         let scope = self.identify(client).scope;
         let meant = meant(answer, &self.topology);
         let renamed = self.topology.renamed();
-        let meaning = meant.map(|(_, service, resolution)| Meaning { service, resolution, renamed });
-        let meant = Meant { name: meant.map(|(name, ..)| name), meaning, local: Some(local(client).into()) };
-        self.evidence.observe(Time(2), scope, answer, meant);
+        let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
+        let meant =
+            AnswerContext { name: meant.map(|(name, ..)| name), meaning, local: Some(local(client).into()) };
+        self.answer_cache.observe(Time(2), scope, answer, meant);
     }
 
     /// Whom the turn-th connection belongs to.
-    fn attribute(&mut self, turn: u32) -> (Client, Outcome) {
+    fn attribute(&mut self, turn: u32) -> (Client, Attribution) {
         let by = turn % CLIENTS;
         let client = self.identify(by);
         let address = endpoint(looked_up(by, turn / CLIENTS), turn % ENDPOINTS).into();
         let started = Time(3);
-        let dial = Dial { address, port: 8080, by: Role::Pod, started: Some(started), now: started };
-        let sightings = self.evidence.sightings(client.scope, address, started);
-        (client, attribute(dial, &self.topology, sightings))
+        let dial =
+            ConnectAttempt { address, port: 8080, by: Role::Pod, started: Some(started), now: started };
+        let cached = self.answer_cache.cached(client.scope, address, started);
+        (client, attribute(dial, &self.topology, cached))
     }
 
     fn target(&mut self, turn: u32) -> (Client, Target) {
         match self.attribute(turn) {
-            (client, Outcome::To(target)) => (client, target),
+            (client, Attribution::Endpoint(target)) => (client, target),
             (_, outcome) => unreachable!("{outcome:?}"),
         }
     }
@@ -128,9 +130,9 @@ fn stages(criterion: &mut Criterion) {
                 port: 8080,
                 resolution: target.resolution,
             };
-            let key = ledger.admit(key);
+            let key = ledger.key_within_limit(key);
             let dialled =
-                Dialled { target: *target, at: Time(3), grace: Duration::ZERO, is_selection: false };
+                LedgerEntry { target: *target, at: Time(3), grace: Duration::ZERO, is_selection: false };
             let cell = ledger.cell(key);
             cell.open(&dialled, 1);
             cell.closed += 1;

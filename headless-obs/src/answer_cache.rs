@@ -1,7 +1,7 @@
 //! The answer cache: for each client, the DNS answers that it received, by the addresses in them. It tells which
 //! Service a client meant when several Services share an address.
 //!
-//! In: decoded [`Answer`]s with the client's [`ScopeId`]. Out: [`Sighting`]s of an address.
+//! In: decoded [`Answer`]s with the client's [`ClientId`]. Out: [`CachedAddress`]s of an address.
 //!
 //! Invariants: a client's entries never serve another client. An entry outlives its TTL, because clients keep addresses
 //! longer than they should. It goes when its client has been silent for long, or when the cache is full; that is
@@ -14,33 +14,33 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::client::ScopeId;
+use crate::client::ClientId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::hash::HashMap;
-use crate::service_resolution::Meaning;
+use crate::service_resolution::ResolvedName;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
 /// The newest answer for one name that listed an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct CachedAddress {
     /// Position of the address in the answer, from 0.
     pub position: u16,
-    /// The address is one of those nearest to the client's own ([`Received::nearest`]).
+    /// The address is one of those nearest to the client's own ([`CachedAnswer::nearest`]).
     pub is_near: bool,
     /// The answer.
-    pub answer: Arc<Received>,
+    pub answer: Arc<CachedAnswer>,
 }
 
 /// The data that all entries of one answer share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct CachedAnswer {
     /// The name that identifies the Service: the owner of the addresses, or the SRV name that led to them.
     pub name: Name,
     /// The Service that the answer was about when it arrived.
     pub service: Option<ServiceId>,
     /// The meaning of the name at that time; nothing if it was not looked up or means no Service.
-    pub meaning: Option<Meaning>,
+    pub meaning: Option<ResolvedName>,
     /// When it arrived.
     pub at: Time,
     /// How many seconds a client may keep the shortest-lived record.
@@ -56,11 +56,11 @@ pub struct Received {
 
 /// The context of an answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Meant<'a> {
+pub struct AnswerContext<'a> {
     /// The name that identifies the Service. Without one, the answer is kept only if an SRV answer led to it.
     pub name: Option<&'a Name>,
     /// The meaning of that name, if the Service is known.
-    pub meaning: Option<Meaning>,
+    pub meaning: Option<ResolvedName>,
     /// The client's own address, if it does not share one.
     pub local: Option<IpAddr>,
 }
@@ -69,7 +69,7 @@ pub struct Meant<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The most entries of all clients together; a host in an SRV record counts as one.
-    pub sightings: usize,
+    pub addresses: usize,
     /// The most names per address of a client; the newest stay.
     pub names_per_address: usize,
     /// A client that neither sends queries nor connects for this long is forgotten.
@@ -78,24 +78,24 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sightings: 200_000, names_per_address: 4, keep: Duration::from_secs(24 * 3600) }
+        Self { addresses: 200_000, names_per_address: 4, keep: Duration::from_secs(24 * 3600) }
     }
 }
 
 /// The answers of all clients.
 #[derive(Debug, Default)]
-pub struct Evidence {
+pub struct AnswerCache {
     config: Config,
-    scopes: HashMap<ScopeId, ScopeEvidence>,
+    scopes: HashMap<ClientId, ClientCache>,
     /// Entries and hosts of all clients.
     held: usize,
     evicted: u64,
 }
 
 #[derive(Debug, Default)]
-struct ScopeEvidence {
+struct ClientCache {
     /// The newest first; most addresses have one name.
-    by_address: HashMap<IpAddr, SmallVec<[Sighting; 1]>>,
+    by_address: HashMap<IpAddr, SmallVec<[CachedAddress; 1]>>,
     /// Host of an SRV target → the SRV name. Some clients ignore the additional section and look the host up next; they
     /// still follow the SRV name.
     srv_hosts: HashMap<Name, Name>,
@@ -104,14 +104,14 @@ struct ScopeEvidence {
     last: Time,
 }
 
-impl Evidence {
+impl AnswerCache {
     /// An empty cache.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
 
     /// Takes an answer in.
-    pub fn observe(&mut self, now: Time, scope: ScopeId, answer: &Answer, meant: Meant<'_>) {
+    pub fn observe(&mut self, now: Time, scope: ClientId, answer: &Answer, meant: AnswerContext<'_>) {
         if answer.addresses.is_empty() && answer.targets.is_empty() {
             return self.touch(now, scope);
         }
@@ -125,8 +125,8 @@ impl Evidence {
         let before = evidence.held;
         let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
         let records = || answer.addresses.iter().chain(of_targets.clone());
-        let near = meant.local.map_or(Near::default(), |local| Near::of(local, records()));
-        let received = Arc::new(Received {
+        let near = meant.local.map_or(NearestPrefix::default(), |local| NearestPrefix::of(local, records()));
+        let received = Arc::new(CachedAnswer {
             name: name.clone(),
             service: meant.meaning.map(|meaning| meaning.service),
             meaning,
@@ -143,31 +143,28 @@ impl Evidence {
         }
         evidence.add(&self.config, &received, &near, of_targets);
         self.held += evidence.held - before;
-        if self.held > self.config.sightings {
-            self.make_room();
+        if self.held > self.config.addresses {
+            self.evict();
         }
     }
 
     /// The answers for an address that `scope` received: first the newest at or before `at`, down to the oldest, then
     /// those after `at`, because a later answer may have replaced the one that was used.
-    pub fn sightings(&self, scope: ScopeId, address: IpAddr, at: Time) -> impl Iterator<Item = &Sighting> {
+    pub fn cached(&self, scope: ClientId, address: IpAddr, at: Time) -> impl Iterator<Item = &CachedAddress> {
         let known = self.scopes.get(&scope).and_then(|evidence| evidence.by_address.get(&address));
         let known = known.map_or(&[][..], SmallVec::as_slice);
-        let before = known.iter().filter(move |sighting| sighting.answer.at <= at);
-        before.chain(known.iter().rev().filter(move |sighting| sighting.answer.at > at))
+        let before = known.iter().filter(move |entry| entry.answer.at <= at);
+        before.chain(known.iter().rev().filter(move |entry| entry.answer.at > at))
     }
 
     /// The last answer for a name of `service` that listed `address` to `scope`.
-    pub fn told(&self, scope: ScopeId, address: IpAddr, service: ServiceId) -> Option<Time> {
+    pub fn told(&self, scope: ClientId, address: IpAddr, service: ServiceId) -> Option<Time> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
-        known
-            .iter()
-            .find(|sighting| sighting.answer.service == Some(service))
-            .map(|sighting| sighting.answer.at)
+        known.iter().find(|entry| entry.answer.service == Some(service)).map(|entry| entry.answer.at)
     }
 
     /// Records that a client without queries is still there.
-    pub fn touch(&mut self, now: Time, scope: ScopeId) {
+    pub fn touch(&mut self, now: Time, scope: ClientId) {
         if let Some(evidence) = self.scopes.get_mut(&scope) {
             evidence.last = now;
         }
@@ -187,8 +184,8 @@ impl Evidence {
 
     /// Evicts the oldest entries of clients that have more than an equal share, beginning with the largest. The search
     /// visits every client, so it frees an eighth of the cache at once.
-    fn make_room(&mut self) {
-        let most = self.config.sightings - self.config.sightings / 8;
+    fn evict(&mut self) {
+        let most = self.config.addresses - self.config.addresses / 8;
         let share = most / self.scopes.len().max(1);
         let mut greedy: Vec<_> = self.scopes.values_mut().filter(|evidence| evidence.held > share).collect();
         greedy.sort_unstable_by_key(|evidence| (Reverse(evidence.held), evidence.last));
@@ -203,28 +200,29 @@ impl Evidence {
     }
 }
 
-impl ScopeEvidence {
+impl ClientCache {
     fn add<'a>(
         &mut self,
         config: &Config,
-        received: &Arc<Received>,
-        near: &Near,
+        received: &Arc<CachedAnswer>,
+        near: &NearestPrefix,
         records: impl Iterator<Item = &'a AddressRecord>,
     ) {
         for (position, record) in records.enumerate() {
             let position = u16::try_from(position).unwrap_or(u16::MAX);
-            let sighting = Sighting { position, is_near: near.has(record.address), answer: received.clone() };
+            let entry =
+                CachedAddress { position, is_near: near.has(record.address), answer: received.clone() };
             let known = self.by_address.entry(record.address).or_default();
             match known.iter().position(|known| known.answer.name == received.name) {
                 Some(0) => {
-                    known[0] = sighting;
+                    known[0] = entry;
                     continue;
                 }
                 Some(same) => drop(known.remove(same)),
                 None if known.len() >= config.names_per_address => drop(known.pop()),
                 None => self.held += 1,
             }
-            known.insert(0, sighting);
+            known.insert(0, entry);
         }
     }
 
@@ -233,12 +231,11 @@ impl ScopeEvidence {
     fn trim(&mut self, most: usize) -> usize {
         let before = self.held;
         self.srv_hosts = HashMap::default();
-        let mut times: Vec<Time> =
-            self.by_address.values().flatten().map(|sighting| sighting.answer.at).collect();
+        let mut times: Vec<Time> = self.by_address.values().flatten().map(|entry| entry.answer.at).collect();
         if let Some(last) = times.len().checked_sub(most + 1) {
             let (_, &mut newest_to_go, _) = times.select_nth_unstable(last);
             self.by_address.retain(|_, known| {
-                known.retain(|sighting| sighting.answer.at > newest_to_go);
+                known.retain(|entry| entry.answer.at > newest_to_go);
                 !known.is_empty()
             });
             self.by_address.shrink_to_fit();
@@ -250,7 +247,7 @@ impl ScopeEvidence {
 
 /// The addresses of an answer that are nearest to the client's own.
 #[derive(Clone, Copy, Debug, Default)]
-struct Near {
+struct NearestPrefix {
     local: Option<IpAddr>,
     /// Length of the prefix that the nearest ones share with `local`.
     bits: u32,
@@ -258,7 +255,7 @@ struct Near {
     count: u16,
 }
 
-impl Near {
+impl NearestPrefix {
     fn of<'a>(local: IpAddr, records: impl Iterator<Item = &'a AddressRecord>) -> Self {
         let mut near = Self { local: Some(local), ..Self::default() };
         let mut all = 0_u16;
@@ -309,15 +306,20 @@ mod tests {
     }
 
     /// The last name that belongs to a Service.
-    fn observe(evidence: &mut Evidence, at: u64, scope: u32, answer: &Answer) {
+    fn observe(evidence: &mut AnswerCache, at: u64, scope: u32, answer: &Answer) {
         let name = answer.chain.iter().rev().find(|name| name.contains(".svc."));
-        evidence.observe(Time(at), ScopeId(scope), answer, Meant { name, meaning: None, local: None });
+        evidence.observe(
+            Time(at),
+            ClientId(scope),
+            answer,
+            AnswerContext { name, meaning: None, local: None },
+        );
     }
 
-    fn seen(evidence: &Evidence, scope: u32, last: u8, at: u64) -> Vec<(String, u16)> {
+    fn seen(evidence: &AnswerCache, scope: u32, last: u8, at: u64) -> Vec<(String, u16)> {
         evidence
-            .sightings(ScopeId(scope), IpAddr::from([10, 0, 0, last]), Time(at))
-            .map(|sighting| (sighting.answer.name.to_string(), sighting.position))
+            .cached(ClientId(scope), IpAddr::from([10, 0, 0, last]), Time(at))
+            .map(|entry| (entry.answer.name.to_string(), entry.position))
             .collect()
     }
 
@@ -327,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_last_name_asked_for_goes_first_and_clients_do_not_share() {
-        let mut evidence = Evidence::default();
+        let mut evidence = AnswerCache::default();
         observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
         observe(&mut evidence, 2, 1, &answer(&["b.x.svc.z"], &[2]));
         assert_eq!(seen(&evidence, 1, 2, 9), [name("b.x.svc.z", 0), name("a.x.svc.z", 1)]);
@@ -337,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_alias_counts_for_what_it_leads_to_and_other_names_are_not_kept() {
-        let mut evidence = Evidence::default();
+        let mut evidence = AnswerCache::default();
         observe(&mut evidence, 1, 1, &answer(&["alias.a.svc.z", "db.b.svc.z"], &[1]));
         observe(&mut evidence, 1, 1, &answer(&["alias.a.svc.z", "db.example.org"], &[2]));
         observe(&mut evidence, 1, 1, &answer(&["www.example.org"], &[3]));
@@ -348,7 +350,7 @@ mod tests {
 
     #[test]
     fn srv_counts_through_the_additional_section_and_through_the_host() {
-        let mut evidence = Evidence::default();
+        let mut evidence = AnswerCache::default();
         let mut srv = answer(&["_http._tcp.web.x.svc.z"], &[]);
         srv.targets = ["w0.web.x.svc.z", "w1.web.x.svc.z"]
             .iter()
@@ -363,7 +365,7 @@ mod tests {
 
     #[test]
     fn without_room_who_has_most_loses_its_oldest_and_that_is_counted() {
-        let mut evidence = Evidence::new(Config { sightings: 8, ..Config::default() });
+        let mut evidence = AnswerCache::new(Config { addresses: 8, ..Config::default() });
         observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
         for at in 2..=7 {
             observe(&mut evidence, at, 2, &answer(&["a.x.svc.z"], &[10 + u8::try_from(at).unwrap()]));
@@ -379,7 +381,7 @@ mod tests {
 
     #[test]
     fn one_answer_that_is_too_much_is_not_kept_and_harms_nobody() {
-        let mut evidence = Evidence::new(Config { sightings: 8, ..Config::default() });
+        let mut evidence = AnswerCache::new(Config { addresses: 8, ..Config::default() });
         observe(&mut evidence, 1, 1, &answer(&["a.x.svc.z"], &[1, 2]));
         let all: Vec<u8> = (1..=200).collect();
         for at in 2..100 {

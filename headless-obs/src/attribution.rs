@@ -1,14 +1,14 @@
 //! Attribution: the Service and endpoint of a connection, how the client resolved the address, and whether the endpoint
 //! still had the address.
 //!
-//! In: a [`Dial`], the [`Topology`], the client's [`Sighting`]s. Out: an [`Outcome`]. The client's own DNS answers
+//! In: a [`ConnectAttempt`], the [`Topology`], the client's [`CachedAddress`]s. Out: an [`Attribution`]. The client's own DNS answers
 //! decide. Without any, the address decides if only one Service has it. Connections that are not the choice of a
 //! client, or that another daemon counts, are [`Excluded`].
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::answer_cache::{Received, Sighting};
+use crate::answer_cache::{CachedAddress, CachedAnswer};
 use crate::client::Role;
 use crate::service_resolution::{Resolution, service_of};
 use crate::time::Time;
@@ -17,7 +17,7 @@ use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
 
 /// A connect attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dial {
+pub struct ConnectAttempt {
     /// Destination address.
     pub address: IpAddr,
     /// Destination port.
@@ -32,7 +32,7 @@ pub struct Dial {
 
 /// The kinds of addresses that were not a serving endpoint when the client connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stale {
+pub enum StaleKind {
     /// The endpoint had left.
     Removed,
     /// The endpoint was shutting down.
@@ -43,7 +43,7 @@ pub enum Stale {
     IpReused,
 }
 
-impl Stale {
+impl StaleKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Removed, Self::Terminating, Self::NotReady, Self::IpReused];
 
@@ -60,7 +60,7 @@ impl Stale {
 
 /// The answer that a connection uses, and the position of the address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Told {
+pub struct AnswerRef {
     /// When the answer arrived.
     pub at: Time,
     /// Position of the address, from 0.
@@ -71,13 +71,13 @@ pub struct Told {
     pub ttl: u32,
     /// It was truncated.
     pub truncated: bool,
-    /// How many of its addresses are nearest to the client's own; see [`Received`].
+    /// How many of its addresses are nearest to the client's own; see [`CachedAnswer`].
     pub nearest: u16,
     /// This address is one of them.
     pub is_near: bool,
 }
 
-impl Told {
+impl AnswerRef {
     /// Whether the answer had expired by `at`.
     pub fn is_past_ttl(&self, at: Time) -> bool {
         // A resolver counts whole seconds.
@@ -87,9 +87,9 @@ impl Told {
 
 /// The address was not a serving endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Staleness {
+pub struct Stale {
     /// The kind.
-    pub kind: Stale,
+    pub kind: StaleKind,
     /// Since when.
     pub since: Time,
 }
@@ -102,10 +102,10 @@ pub struct Target {
     /// How the client resolved the address.
     pub resolution: Resolution,
     /// The answer that the connection uses; nothing if there is none, or if the connection is older than the daemon.
-    pub told: Option<Told>,
+    pub told: Option<AnswerRef>,
     /// Set if the address was not a serving endpoint. An endpoint that was not known yet counts as serving: the
     /// topology may be behind DNS.
-    pub stale: Option<Staleness>,
+    pub stale: Option<Stale>,
 }
 
 /// Why a connection to an endpoint's address belongs to no Service.
@@ -163,37 +163,37 @@ impl Excluded {
 
 /// The result of attribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Attribution {
     /// It belongs to this Service.
-    To(Target),
+    Endpoint(Target),
     /// It goes to an endpoint, but belongs to no Service.
-    ToNobody(Unattributed),
+    Unattributed(Unattributed),
     /// The client received the address under the Service's name, but the endpoint does not have the port.
-    OtherPort(EndpointRef),
+    WrongPort(EndpointRef),
     /// It goes to an endpoint and is left out.
-    LeftOut(Excluded),
+    Excluded(Excluded),
     /// It is not related to any headless Service.
     Unrelated,
 }
 
 /// Attributes a connection. `sightings` are the client's own, the best first.
 pub fn attribute<'a>(
-    dial: Dial,
+    dial: ConnectAttempt,
     topology: &Topology,
-    sightings: impl Iterator<Item = &'a Sighting>,
-) -> Outcome {
-    let outcome = owner(dial, topology, sightings);
-    excluded(dial, outcome, topology).map_or(outcome, Outcome::LeftOut)
+    cached: impl Iterator<Item = &'a CachedAddress>,
+) -> Attribution {
+    let outcome = attribute_by_dns(dial, topology, cached);
+    excluded(dial, outcome, topology).map_or(outcome, Attribution::Excluded)
 }
 
 /// Why a connection with this outcome is left out.
-fn excluded(dial: Dial, outcome: Outcome, topology: &Topology) -> Option<Excluded> {
+fn excluded(dial: ConnectAttempt, outcome: Attribution, topology: &Topology) -> Option<Excluded> {
     match (dial.by, outcome) {
-        (_, Outcome::Unrelated) => None,
-        (Role::Elsewhere, _) => Some(Excluded::OtherNode),
+        (_, Attribution::Unrelated) => None,
+        (Role::OtherNode, _) => Some(Excluded::OtherNode),
         (Role::Proxy, _) => Some(Excluded::Proxy),
         (Role::Observer, _) => Some(Excluded::Observer),
-        (Role::Host, Outcome::To(target)) if target.resolution == Resolution::None => {
+        (Role::Host, Attribution::Endpoint(target)) if target.resolution == Resolution::None => {
             let endpoint = topology.endpoint(target.endpoint)?;
             (topology.is_here(endpoint)?).then_some(Excluded::Probe)
         }
@@ -201,14 +201,18 @@ fn excluded(dial: Dial, outcome: Outcome, topology: &Topology) -> Option<Exclude
     }
 }
 
-fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'a Sighting>) -> Outcome {
+fn attribute_by_dns<'a>(
+    dial: ConnectAttempt,
+    topology: &Topology,
+    cached: impl Iterator<Item = &'a CachedAddress>,
+) -> Attribution {
     let at = dial.started.unwrap_or(dial.now);
-    let mut is_ahead = false;
+    let mut endpoint_unknown = false;
     let mut other_port = None;
-    for sighting in sightings {
-        let Some((service, asked)) = still_meant(&sighting.answer, topology) else { continue };
+    for entry in cached {
+        let Some((service, asked)) = current_service(&entry.answer, topology) else { continue };
         let Some(found) = topology.lookup(dial.address, dial.port, service, at) else {
-            is_ahead = true;
+            endpoint_unknown = true;
             continue;
         };
         if !found.serves_port {
@@ -216,75 +220,81 @@ fn owner<'a>(dial: Dial, topology: &Topology, sightings: impl Iterator<Item = &'
             continue;
         }
         let resolution = if dial.started.is_some() { asked } else { Resolution::Preexisting };
-        let told = dial.started.map(|_| told(sighting));
-        return Outcome::To(target(&found, resolution, told, dial, topology));
+        let told = dial.started.map(|_| told(entry));
+        return Attribution::Endpoint(target(&found, resolution, told, dial, topology));
     }
     if let Some(endpoint) = other_port {
-        return Outcome::OtherPort(endpoint);
+        return Attribution::WrongPort(endpoint);
     }
     match by_address(dial, topology) {
-        Outcome::Unrelated if is_ahead => Outcome::ToNobody(Unattributed::NotEndpoint),
+        Attribution::Unrelated if endpoint_unknown => Attribution::Unattributed(Unattributed::NotEndpoint),
         outcome => outcome,
     }
 }
 
 /// The present meaning of an answer's name. In most cases it is the meaning at the answer's arrival, so a connection
 /// needs no lookup.
-fn still_meant(answer: &Received, topology: &Topology) -> Option<(ServiceId, Resolution)> {
+fn current_service(answer: &CachedAnswer, topology: &Topology) -> Option<(ServiceId, Resolution)> {
     match answer.meaning {
         Some(meaning) if meaning.renamed == topology.renamed() => Some((meaning.service, meaning.resolution)),
         _ => service_of(&answer.name, topology),
     }
 }
 
-fn told(sighting: &Sighting) -> Told {
-    let Received { at, ttl, size, truncated, nearest, .. } = *sighting.answer;
-    let Sighting { position, is_near, .. } = *sighting;
-    Told { at, position, size, ttl, truncated, nearest, is_near }
+fn told(entry: &CachedAddress) -> AnswerRef {
+    let CachedAnswer { at, ttl, size, truncated, nearest, .. } = *entry.answer;
+    let CachedAddress { position, is_near, .. } = *entry;
+    AnswerRef { at, position, size, ttl, truncated, nearest, is_near }
 }
 
 /// Without a DNS answer: the Service that has the address, if there is only one.
-fn by_address(dial: Dial, topology: &Topology) -> Outcome {
+fn by_address(dial: ConnectAttempt, topology: &Topology) -> Attribution {
     let mut serving = topology.owners(dial.address).filter(|endpoint| endpoint.serves(dial.port));
     let Some(only) = serving.next() else {
         return match topology.owners(dial.address).next() {
-            Some(_) => Outcome::ToNobody(Unattributed::OtherPort),
-            None => Outcome::Unrelated,
+            Some(_) => Attribution::Unattributed(Unattributed::OtherPort),
+            None => Attribution::Unrelated,
         };
     };
     if serving.any(|other| other.id().service != only.id().service) {
-        return Outcome::ToNobody(Unattributed::Ambiguous);
+        return Attribution::Unattributed(Unattributed::Ambiguous);
     }
     let at = dial.started.unwrap_or(dial.now);
     let Some(found) = topology.lookup(dial.address, dial.port, only.id().service, at) else {
-        return Outcome::Unrelated;
+        return Attribution::Unrelated;
     };
     let resolution = if dial.started.is_some() { Resolution::None } else { Resolution::Preexisting };
-    Outcome::To(target(&found, resolution, None, dial, topology))
+    Attribution::Endpoint(target(&found, resolution, None, dial, topology))
 }
 
 fn target(
     found: &Match<'_>,
     resolution: Resolution,
-    told: Option<Told>,
-    dial: Dial,
+    told: Option<AnswerRef>,
+    dial: ConnectAttempt,
     topology: &Topology,
 ) -> Target {
-    let stale = found.standing.and_then(|(since, standing)| {
-        let kind = match standing.state {
-            State::Ready if standing.serving => return None,
-            State::Ready | State::NotReady => Stale::NotReady,
-            State::Terminating => Stale::Terminating,
-            State::Removed if taken_over(dial.address, found.endpoint, topology).is_some() => Stale::IpReused,
-            State::Removed => Stale::Removed,
+    let stale = found.status.and_then(|(since, status)| {
+        let kind = match status.state {
+            State::Ready if status.serving => return None,
+            State::Ready | State::NotReady => StaleKind::NotReady,
+            State::Terminating => StaleKind::Terminating,
+            State::Removed if current_pod_at(dial.address, found.endpoint, topology).is_some() => {
+                StaleKind::IpReused
+            }
+            State::Removed => StaleKind::Removed,
         };
-        Some(Staleness { kind, since })
+        Some(Stale { kind, since })
     });
     Target { endpoint: found.endpoint.id(), resolution, told, stale }
 }
 
 /// The pod that now has an address of `endpoint`, if it is known and another pod.
-pub fn taken_over<'a>(address: IpAddr, endpoint: &Endpoint, topology: &'a Topology) -> Option<&'a ObjectKey> {
+pub fn current_pod_at<'a>(
+    address: IpAddr,
+    endpoint: &Endpoint,
+    topology: &'a Topology,
+) -> Option<&'a ObjectKey> {
     let is_other = |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
     let mut owners = topology.owners(address).filter_map(Endpoint::pod);
     let by_service = owners.find(|pod| is_other(&pod.key, &pod.uid)).map(|pod| &pod.key);

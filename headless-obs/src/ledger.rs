@@ -9,11 +9,11 @@ use std::time::Duration;
 
 mod forgotten_endpoints;
 
-pub use forgotten_endpoints::NOBODY;
+pub use forgotten_endpoints::NO_ENDPOINT;
 
 use headless_obs_ebpf::flow::reason;
 
-use crate::attribution::{Stale, Target};
+use crate::attribution::{StaleKind, Target};
 use crate::client::WorkloadId;
 use crate::hash::HashMap;
 use crate::service_resolution::Resolution;
@@ -64,8 +64,8 @@ pub struct Cell {
     pub first: Option<Time>,
     /// See `first`.
     pub last: Option<Time>,
-    /// Connections to addresses that were not a ready endpoint, by [`Stale`], without those within the grace.
-    pub stale: [StaleDials; Stale::ALL.len()],
+    /// Connections to addresses that were not a ready endpoint, by [`StaleKind`], without those within the grace.
+    pub stale: [StaleConnects; StaleKind::ALL.len()],
     /// Those within the grace.
     pub in_grace: u64,
     /// Connections by the position of the address in the answer, up to the last position seen.
@@ -74,7 +74,7 @@ pub struct Cell {
 
 /// Connections to addresses that were not a ready endpoint, of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StaleDials {
+pub struct StaleConnects {
     /// Connections and failed attempts.
     pub connections: u64,
     /// Those that use an answer from after the change and the grace.
@@ -85,8 +85,8 @@ pub struct StaleDials {
     pub longest: Duration,
 }
 
-impl StaleDials {
-    fn add(&mut self, dialled: &Dialled, since: Time, connections: u64) {
+impl StaleConnects {
+    fn add(&mut self, dialled: &LedgerEntry, since: Time, connections: u64) {
         self.connections += connections;
         self.longest = self.longest.max(dialled.at.since(since));
         if let Some(told) = dialled.target.told {
@@ -99,7 +99,7 @@ impl StaleDials {
 
 /// A connection for the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialled {
+pub struct LedgerEntry {
     /// The Service and endpoint.
     pub target: Target,
     /// When it was started.
@@ -112,10 +112,10 @@ pub struct Dialled {
 
 impl Cell {
     /// A connection was established.
-    pub fn open(&mut self, dialled: &Dialled, connections: u64) {
+    pub fn open(&mut self, dialled: &LedgerEntry, connections: u64) {
         self.opened += connections;
         self.first = Some(self.first.map_or(dialled.at, |first| first.min(dialled.at)));
-        self.note(dialled, connections);
+        self.record_attempt(dialled, connections);
     }
 
     /// Connections open now.
@@ -129,15 +129,15 @@ impl Cell {
     }
 
     /// Counts connections that were opened or that failed in the figures about the selection of their target.
-    pub fn note(&mut self, dialled: &Dialled, connections: u64) {
+    pub fn record_attempt(&mut self, dialled: &LedgerEntry, connections: u64) {
         self.selections += u64::from(dialled.is_selection);
         self.last = self.last.max(Some(dialled.at));
         if let Some(stale) = dialled.target.stale {
             let since = dialled.at.since(stale.since);
             // An address that another pod has already is wrong from the first moment.
-            if stale.kind != Stale::IpReused && since < dialled.grace {
+            if stale.kind != StaleKind::IpReused && since < dialled.grace {
                 self.in_grace += connections;
-            } else if let Some(place) = Stale::ALL.iter().position(|kind| *kind == stale.kind)
+            } else if let Some(place) = StaleKind::ALL.iter().position(|kind| *kind == stale.kind)
                 && let Some(dials) = self.stale.get_mut(place)
             {
                 dials.add(dialled, stale.since, connections);
@@ -157,15 +157,15 @@ impl Cell {
 
 /// The future of an endpoint's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Retention {
     /// The endpoint is known: keep them.
-    Known,
+    Keep,
     /// The endpoint is forgotten, and its pod is back under the same name as this endpoint.
-    Heir(EndpointRef),
+    MergeInto(EndpointRef),
     /// The endpoint is forgotten, and its Service is known.
-    Gone,
+    Archive,
     /// The Service is forgotten, too.
-    Void,
+    Drop,
 }
 
 /// All cells.
@@ -185,7 +185,7 @@ impl Ledger {
     }
 
     /// The key for a connection: `key` itself, or without its client and port if there is no room for one more.
-    pub fn admit(&mut self, key: CellKey) -> CellKey {
+    pub fn key_within_limit(&mut self, key: CellKey) -> CellKey {
         if self.cells.len() < self.limit || self.cells.contains_key(&key) {
             return key;
         }
@@ -209,7 +209,7 @@ impl Ledger {
     }
 
     /// Whether a client has connected to an endpoint's port.
-    pub fn has_met(&self, client: WorkloadId, endpoint: EndpointRef, port: u16) -> bool {
+    pub fn has_connected(&self, client: WorkloadId, endpoint: EndpointRef, port: u16) -> bool {
         Resolution::ALL.into_iter().any(|resolution| {
             let key = CellKey { endpoint, client: Some(client), port, resolution };
             self.cells.get(&key).is_some_and(|cell| cell.first.is_some() || cell.preexisting > 0)
@@ -220,7 +220,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::{Staleness, Told};
+    use crate::attribution::{AnswerRef, Stale};
     use crate::topology::{EndpointId, ServiceId};
 
     fn key(client: u32, endpoint: u32) -> CellKey {
@@ -236,7 +236,7 @@ mod tests {
     fn beyond_the_limit_clients_are_folded_and_sums_stay_exact() {
         let mut ledger = Ledger::new(2);
         for client in [1, 2, 3, 4, 1] {
-            let admitted = ledger.admit(key(client, 7));
+            let admitted = ledger.key_within_limit(key(client, 7));
             ledger.cell(admitted).opened += 1;
         }
         let sum: u64 = ledger.cells().map(|(_, cell)| cell.opened).sum();
@@ -251,29 +251,36 @@ mod tests {
         *ledger.cell(key(1, 8)) = Cell { opened: 3, closed: 2, ..Cell::default() };
         *ledger.cell(key(1, 9)) = Cell { opened: 3, closed: 3, ..Cell::default() };
         ledger.expire(|endpoint| match endpoint.endpoint {
-            EndpointId(9) => Fate::Known,
-            _ => Fate::Gone,
+            EndpointId(9) => Retention::Keep,
+            _ => Retention::Archive,
         });
         let mut left: Vec<_> = ledger.cells().map(|(key, _)| key.endpoint.endpoint.0).collect();
         left.sort_unstable();
         assert_eq!(left, [8, 9]);
     }
 
-    fn dialled(position: u16, told: u64, left: u64, at: u64) -> Dialled {
+    fn dialled(position: u16, told: u64, left: u64, at: u64) -> LedgerEntry {
         let s = |seconds| Time(seconds * 1_000_000_000);
-        let told =
-            Told { at: s(told), position, size: 900, ttl: 5, truncated: false, nearest: 0, is_near: false };
-        let stale = Some(Staleness { kind: Stale::Removed, since: s(left) });
+        let told = AnswerRef {
+            at: s(told),
+            position,
+            size: 900,
+            ttl: 5,
+            truncated: false,
+            nearest: 0,
+            is_near: false,
+        };
+        let stale = Some(Stale { kind: StaleKind::Removed, since: s(left) });
         let resolution = Resolution::Service;
         let target = Target { endpoint: key(1, 1).endpoint, resolution, told: Some(told), stale };
-        Dialled { target, at: s(at), grace: Duration::from_secs(3), is_selection: position == 0 }
+        LedgerEntry { target, at: s(at), grace: Duration::from_secs(3), is_selection: position == 0 }
     }
 
     #[test]
     fn late_places_share_a_bucket() {
         let mut cell = Cell::default();
         for position in [0, 31, 32, 900] {
-            cell.note(&dialled(position, 0, 0, 1), 1);
+            cell.record_attempt(&dialled(position, 0, 0, 1), 1);
         }
         assert_eq!(
             (cell.positions.len(), cell.positions[0], cell.positions[31], cell.positions[32]),
@@ -285,13 +292,17 @@ mod tests {
     #[test]
     fn what_is_stale_counts_after_the_grace_and_says_whose_fault_it_is() {
         let mut cell = Cell::default();
-        cell.note(&dialled(0, 9, 10, 12), 1);
+        cell.record_attempt(&dialled(0, 9, 10, 12), 1);
         assert_eq!((cell.in_grace, cell.stale[0].connections), (1, 0), "within the grace");
-        cell.note(&dialled(0, 9, 10, 14), 1);
-        cell.note(&dialled(0, 9, 10, 40), 1);
-        cell.note(&dialled(0, 13, 10, 14), 2);
-        let expected =
-            StaleDials { connections: 4, answered_after: 2, past_ttl: 1, longest: Duration::from_secs(30) };
+        cell.record_attempt(&dialled(0, 9, 10, 14), 1);
+        cell.record_attempt(&dialled(0, 9, 10, 40), 1);
+        cell.record_attempt(&dialled(0, 13, 10, 14), 2);
+        let expected = StaleConnects {
+            connections: 4,
+            answered_after: 2,
+            past_ttl: 1,
+            longest: Duration::from_secs(30),
+        };
         assert_eq!((cell.in_grace, cell.stale[0]), (1, expected));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: names of answers, the [`Topology`]. Out: a Service and a [`Resolution`], or nothing.
 
-use crate::dns::service_name::{Asked, candidates, without_port};
+use crate::dns::service_name::{NameKind, candidates, without_port};
 use crate::dns::{Answer, Name};
 use crate::topology::{ServiceId, Topology};
 
@@ -44,7 +44,7 @@ impl Resolution {
 
 /// The meaning of a name at a moment of the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meaning {
+pub struct ResolvedName {
     /// The headless Service.
     pub service: ServiceId,
     /// The part of it.
@@ -70,9 +70,9 @@ pub fn service_of(name: &str, topology: &Topology) -> Option<(ServiceId, Resolut
     };
     let in_kubernetes = candidates(name).find_map(|candidate| {
         let resolution = match candidate.asked {
-            Asked::Service => Resolution::Service,
-            Asked::Hostname(_) => Resolution::Hostname,
-            Asked::Port { .. } => Resolution::Srv,
+            NameKind::Service => Resolution::Service,
+            NameKind::Hostname(_) => Resolution::Hostname,
+            NameKind::Port { .. } => Resolution::Srv,
         };
         headless(candidate.namespace, candidate.service).map(|id| (id, resolution))
     });

@@ -94,7 +94,7 @@ impl World {
         let header = Header { kind: KIND_CLOSED, time: self.tick(), ..header };
         self.engine.on_tcp(&TcpRecord { header, ..record });
         black_box(self.engine.take_ignore_updates());
-        black_box(self.engine.take_nameless());
+        black_box(self.engine.take_program_lookups());
     }
 
     /// Every client has looked its Services up.

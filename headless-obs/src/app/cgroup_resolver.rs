@@ -43,7 +43,7 @@ impl CgroupResolver {
     /// up again later, and one without budget at its next record.
     pub(super) fn resolve(&mut self, now: Time, cgroup: u64, root: &CgroupRoot, clients: &mut Clients) {
         self.refill(now);
-        if self.left == 0 || !clients.wants(now, cgroup) {
+        if self.left == 0 || !clients.needs_path(now, cgroup) {
             return;
         }
         self.left -= 1;

@@ -161,7 +161,7 @@ impl EventLoop {
         for _ in 0..MAX_SETTLE_RETRIES {
             sleep(SETTLE_DELAY).await;
             self.drain_until(read_at);
-            if self.ring_losses() > self.settled_losses || !self.engine.is_behind(&totals) {
+            if self.ring_losses() > self.settled_losses || !self.engine.has_unseen_totals(&totals) {
                 break;
             }
         }
@@ -184,7 +184,7 @@ impl EventLoop {
 
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
-        self.engine.remember(now());
+        self.engine.sample_history(now());
         self.warn_of_full_maps();
         self.detect_node_cgroup();
         if self.ring_losses() > self.settled_losses {
@@ -288,7 +288,7 @@ impl EventLoop {
         for address in updates.remove {
             self.loaded.maps.unignore(mapped(address));
         }
-        for (process, client) in self.engine.take_nameless() {
+        for (process, client) in self.engine.take_program_lookups() {
             // A process that has ended, or has another id here, keeps the name of its thread.
             if self.knows_processes
                 && let Ok(name) = std::fs::read(format!("/proc/{process}/comm"))

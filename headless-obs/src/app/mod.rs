@@ -53,7 +53,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
             cgroups: usize::try_from(observe.max_clients)?,
             ..Default::default()
         },
-        conducts: usize::try_from(observe.max_clients)?,
+        client_stats: usize::try_from(observe.max_clients)?,
         ignored: usize::try_from(observe.max_ignored)?,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,

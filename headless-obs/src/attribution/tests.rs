@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dns::{Answer, Name, QueryType, Rcode};
-use crate::service_resolution::{Meaning, meant};
+use crate::service_resolution::{ResolvedName, meant};
 use crate::topology::model::{Change, Kind, SliceEndpoint};
 use crate::topology::test_builders::{bare, ip, key, pod, ready, service, slice, terminating, unready};
 use crate::topology::{Config, Topology};
@@ -26,31 +26,31 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
     let _ = topology.apply(s(at), slice.into());
 }
 
-fn sighting(name: &str, at: u64) -> Sighting {
+fn sighting(name: &str, at: u64) -> CachedAddress {
     let (name, at, (service, meaning)) = (name.into(), s(at), (None, None));
-    let answer = Received { name, service, meaning, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
-    Sighting { position: 3, is_near: false, answer: answer.into() }
+    let answer = CachedAnswer { name, service, meaning, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
+    CachedAddress { position: 3, is_near: false, answer: answer.into() }
 }
 
 /// Connects to `address:80` at second `at`; the names are the client's answers, best first.
-fn dial(topology: &Topology, address: &str, at: u64, names: &[&str]) -> Outcome {
+fn dial(topology: &Topology, address: &str, at: u64, names: &[&str]) -> Attribution {
     dial_port(topology, address, 80, at, names)
 }
 
-fn dial_port(topology: &Topology, address: &str, port: u16, at: u64, names: &[&str]) -> Outcome {
+fn dial_port(topology: &Topology, address: &str, port: u16, at: u64, names: &[&str]) -> Attribution {
     dial_by(topology, Role::Pod, address, port, at, names)
 }
 
-fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, names: &[&str]) -> Outcome {
-    let dial = Dial { address: ip(address), port, by, started: Some(s(at)), now: s(at + 1) };
-    let sightings: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
-    attribute(dial, topology, sightings.iter())
+fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, names: &[&str]) -> Attribution {
+    let dial = ConnectAttempt { address: ip(address), port, by, started: Some(s(at)), now: s(at + 1) };
+    let cached: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
+    attribute(dial, topology, cached.iter())
 }
 
 /// `service/endpoint resolution position stale` of an outcome, or the reason for none.
-fn text(topology: &Topology, outcome: Outcome) -> String {
+fn text(topology: &Topology, outcome: Attribution) -> String {
     match outcome {
-        Outcome::To(target) => {
+        Attribution::Endpoint(target) => {
             let service = topology.service_by_id(target.endpoint.service).unwrap();
             let endpoint = topology.endpoint(target.endpoint).unwrap();
             let position = target.told.map_or_else(|| "-".to_owned(), |told| told.position.to_string());
@@ -58,10 +58,10 @@ fn text(topology: &Topology, outcome: Outcome) -> String {
             let resolution = target.resolution.as_str();
             format!("{}/{} {resolution} {position} {stale}", service.key().name, endpoint.label())
         }
-        Outcome::ToNobody(why) => why.as_str().to_owned(),
-        Outcome::OtherPort(_) => "other_port of the Service".to_owned(),
-        Outcome::LeftOut(why) => why.as_str().to_owned(),
-        Outcome::Unrelated => "unrelated".to_owned(),
+        Attribution::Unattributed(why) => why.as_str().to_owned(),
+        Attribution::WrongPort(_) => "other_port of the Service".to_owned(),
+        Attribution::Excluded(why) => why.as_str().to_owned(),
+        Attribution::Unrelated => "unrelated".to_owned(),
     }
 }
 
@@ -112,12 +112,13 @@ fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
     let mut topology =
         topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-0", "10.0.0.1")])]);
     let (service, resolution) = service_of(BACKUP, &topology).unwrap();
-    let meaning = Some(Meaning { service, resolution, renamed: topology.renamed() });
+    let meaning = Some(ResolvedName { service, resolution, renamed: topology.renamed() });
     // The name does not fit the stored meaning, so the test shows which of the two decides.
-    let Sighting { answer, position, is_near } = sighting(ORDERS, 20);
-    let answer = Received { meaning, ..(*answer).clone() }.into();
-    let known = Sighting { answer, position, is_near };
-    let dial = Dial { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: Some(s(20)), now: s(21) };
+    let CachedAddress { answer, position, is_near } = sighting(ORDERS, 20);
+    let answer = CachedAnswer { meaning, ..(*answer).clone() }.into();
+    let known = CachedAddress { answer, position, is_near };
+    let dial =
+        ConnectAttempt { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: Some(s(20)), now: s(21) };
     let by_known = |topology: &Topology| text(topology, attribute(dial, topology, [&known].into_iter()));
     assert_eq!(by_known(&topology), "backup/p-0 service 3 fresh");
 
@@ -161,8 +162,11 @@ fn an_older_answer_counts_where_the_newest_names_a_service_without_that_port_or_
 #[test]
 fn an_address_that_dns_told_of_before_the_topology() {
     let mut topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
-    assert_eq!(dial(&topology, "10.0.0.9", 20, &[ORDERS]), Outcome::ToNobody(Unattributed::NotEndpoint));
-    assert_eq!(dial(&topology, "10.0.0.9", 20, &[]), Outcome::Unrelated);
+    assert_eq!(
+        dial(&topology, "10.0.0.9", 20, &[ORDERS]),
+        Attribution::Unattributed(Unattributed::NotEndpoint)
+    );
+    assert_eq!(dial(&topology, "10.0.0.9", 20, &[]), Attribution::Unrelated);
     apply(&mut topology, 21, "orders", &[ready("p-0", "10.0.0.1"), ready("p-9", "10.0.0.9")]);
     assert_eq!(text(&topology, dial(&topology, "10.0.0.9", 20, &[ORDERS])), "orders/p-9 service 3 fresh");
 }
@@ -219,7 +223,7 @@ fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
     let mut topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
     apply(&mut topology, 30, "orders", &[ready("p-0", "10.0.0.1").uid("made-anew")]);
     let at = |at| match dial(&topology, "10.0.0.1", at, &[ORDERS]) {
-        Outcome::To(target) => (
+        Attribution::Endpoint(target) => (
             topology.endpoint(target.endpoint).unwrap().pod().unwrap().uid.clone(),
             target.stale.map(|stale| stale.kind),
         ),
@@ -232,9 +236,9 @@ fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
 #[test]
 fn connections_older_than_the_observer_are_preexisting_whatever_the_evidence() {
     let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
-    let dial = Dial { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: None, now: s(20) };
-    for sightings in [vec![], vec![sighting(ORDERS, 19)]] {
-        let outcome = attribute(dial, &topology, sightings.iter());
+    let dial = ConnectAttempt { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: None, now: s(20) };
+    for cached in [vec![], vec![sighting(ORDERS, 19)]] {
+        let outcome = attribute(dial, &topology, cached.iter());
         assert_eq!(text(&topology, outcome), "orders/p-0 preexisting - fresh");
     }
 }
@@ -287,7 +291,7 @@ fn what_is_no_clients_choice_is_left_out() {
     );
     assert_eq!(by(Role::Host, "10.0.0.3", &[]), "orders/10.0.0.3 none - fresh", "nobody knows where it is");
     assert_eq!(by(Role::Pod, "10.0.0.1", &[]), "orders/orders-0 none - fresh");
-    for (role, why) in [(Role::Proxy, "proxy"), (Role::Elsewhere, "other_node")] {
+    for (role, why) in [(Role::Proxy, "proxy"), (Role::OtherNode, "other_node")] {
         assert_eq!(by(role, "10.0.0.1", &[ORDERS]), why);
         assert_eq!(by(role, "10.0.0.1", &[]), why);
         assert_eq!(by(role, "10.9.9.9", &[]), "unrelated");

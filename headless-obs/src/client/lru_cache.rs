@@ -9,13 +9,13 @@ use std::hash::Hash;
 use crate::hash::HashMap;
 
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(super) struct LruCache<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     half: usize,
 }
 
-impl<K: Eq + Hash, V> Recent<K, V> {
+impl<K: Eq + Hash, V> LruCache<K, V> {
     /// With room for `capacity` entries, at least 2.
     pub(super) fn new(capacity: usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays_and_what_is_not_is_forgotten() {
-        let mut recent = Recent::new(20);
+        let mut recent = LruCache::new(20);
         let mut forgotten = recent.insert(0, "used") + recent.insert(1, "not used");
         for key in 2..1000 {
             forgotten += recent.insert(key, "other") + recent.get(&0).1;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn entries_that_are_all_in_use_stay_within_bounds() {
-        let mut recent = Recent::new(20);
+        let mut recent = LruCache::new(20);
         for key in 0..20 {
             recent.insert(key, ());
         }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn an_entry_survives_at_least_half_the_capacity() {
-        let mut recent = Recent::new(20);
+        let mut recent = LruCache::new(20);
         recent.insert(0, ());
         for key in 1..=10 {
             recent.insert(key, ());

@@ -40,17 +40,17 @@ mod tests;
 mod workload_interner;
 
 use cgroup_path::CgroupIdentity;
-use lru_cache::Recent;
-use workload_interner::Workloads;
+use lru_cache::LruCache;
+use workload_interner::WorkloadInterner;
 pub use workload_interner::{Workload, WorkloadId};
 
 /// A scope, for as long as it is in use; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScopeId(pub u32);
+pub struct ClientId(pub u32);
 
 /// The clients that share DNS answers: an answer that one of them received may explain a connection of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub enum ClientKey {
     /// All containers of a pod, by its UID.
     Pod(Arc<str>),
     /// All processes of a cgroup.
@@ -65,7 +65,7 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
     /// The scope of its DNS answers.
-    pub scope: ScopeId,
+    pub scope: ClientId,
     /// Its name.
     pub workload: WorkloadId,
     /// Its role for this daemon.
@@ -82,7 +82,7 @@ pub enum Role {
     /// A service mesh's proxy, which connects for others whose own connections are visible.
     Proxy,
     /// On another node that shares the kernel.
-    Elsewhere,
+    OtherNode,
     /// This program itself.
     Observer,
 }
@@ -138,9 +138,9 @@ struct Known {
 #[derive(Debug)]
 pub struct Clients {
     config: Config,
-    cgroups: Recent<u64, Cgroup>,
+    cgroups: LruCache<u64, Cgroup>,
     scopes: Scopes,
-    workloads: Workloads,
+    workloads: WorkloadInterner,
     /// The node's own part of the hierarchy.
     part: Option<String>,
     /// Workloads that run on the node itself.
@@ -153,9 +153,9 @@ impl Clients {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            cgroups: Recent::new(config.cgroups),
-            scopes: Scopes { ids: Recent::new(config.scopes), next: 0 },
-            workloads: Workloads::new(config.workloads),
+            cgroups: LruCache::new(config.cgroups),
+            scopes: Scopes { ids: LruCache::new(config.scopes), next: 0 },
+            workloads: WorkloadInterner::new(config.workloads),
             part: None,
             hosts: HashSet::default(),
             counters: Counters::default(),
@@ -169,7 +169,7 @@ impl Clients {
 
     /// Whether to look up the path of `cgroup` now: it is not known, and was not requested recently.
     #[must_use]
-    pub fn wants(&mut self, now: Time, cgroup: u64) -> bool {
+    pub fn needs_path(&mut self, now: Time, cgroup: u64) -> bool {
         if cgroup == 0 {
             return false;
         }
@@ -217,7 +217,7 @@ impl Clients {
     /// Takes the node's own part of the hierarchy ([`cgroup_path::part_of_node`]). All paths must be requested again.
     pub fn part(&mut self, part: String) {
         self.part = Some(part);
-        self.cgroups = Recent::new(self.config.cgroups);
+        self.cgroups = LruCache::new(self.config.cgroups);
     }
 
     /// The client of an event of `cgroup` (0: not known) with this local address and `comm`.
@@ -238,13 +238,13 @@ impl Clients {
             let workload = workloads.id(&pod.key.namespace, &pod.workload);
             let is_proxy = known.container.as_deref().is_some_and(|container| pod.proxies.include(container));
             let role = if is_proxy { Role::Proxy } else { Role::Pod };
-            return Client { scope: scopes.id(Scope::Pod(pod.uid.clone()), counters), workload, role };
+            return Client { scope: scopes.id(ClientKey::Pod(pod.uid.clone()), counters), workload, role };
         }
         let is_elsewheres =
             |local| topology.owners(local).any(|endpoint| topology.is_here(endpoint) == Some(false));
         let is_elsewhere = known.is_elsewhere || !is_placed && local.is_some_and(is_elsewheres);
         let role = match known.pod_uid {
-            _ if is_elsewhere => Role::Elsewhere,
+            _ if is_elsewhere => Role::OtherNode,
             Some(_) => Role::Pod,
             None => Role::Host,
         };
@@ -256,10 +256,10 @@ impl Clients {
             hosts.insert(workload);
         }
         let scope = match (&known.pod_uid, cgroup, local) {
-            (Some(uid), ..) => Scope::Pod(uid.clone()),
-            (None, 0, Some(local)) => Scope::Address(local),
-            (None, 0, None) => Scope::Host,
-            (None, cgroup, _) => Scope::Cgroup(cgroup),
+            (Some(uid), ..) => ClientKey::Pod(uid.clone()),
+            (None, 0, Some(local)) => ClientKey::Address(local),
+            (None, 0, None) => ClientKey::Host,
+            (None, cgroup, _) => ClientKey::Cgroup(cgroup),
         };
         Client { scope: scopes.id(scope, counters), workload, role }
     }
@@ -284,18 +284,18 @@ impl Clients {
 /// The scopes in use.
 #[derive(Debug)]
 struct Scopes {
-    ids: Recent<Scope, ScopeId>,
+    ids: LruCache<ClientKey, ClientId>,
     next: u32,
 }
 
 impl Scopes {
-    fn id(&mut self, scope: Scope, counters: &mut Counters) -> ScopeId {
+    fn id(&mut self, scope: ClientKey, counters: &mut Counters) -> ClientId {
         let (known, evicted) = self.ids.get(&scope);
         counters.scopes_evicted += wide(evicted);
         if let Some(id) = known {
             return *id;
         }
-        let id = ScopeId(self.next);
+        let id = ClientId(self.next);
         // When it wraps, four billion scopes later, the first ones are long forgotten.
         self.next = self.next.wrapping_add(1);
         counters.scopes_evicted += wide(self.ids.insert(scope, id));

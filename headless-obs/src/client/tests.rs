@@ -149,12 +149,12 @@ fn evidence_is_shared_within_a_pod_a_cgroup_or_an_address() {
 fn a_path_is_asked_for_once_per_interval_until_it_is_known() {
     let mut test = Test::new();
     let s = |seconds: u64| Time(seconds * 1_000_000_000);
-    assert!(!test.clients.wants(s(0), 0));
-    assert!(test.clients.wants(s(0), 5));
-    assert!(!test.clients.wants(s(9), 5));
-    assert!(test.clients.wants(s(10), 5));
+    assert!(!test.clients.needs_path(s(0), 0));
+    assert!(test.clients.needs_path(s(0), 5));
+    assert!(!test.clients.needs_path(s(9), 5));
+    assert!(test.clients.needs_path(s(10), 5));
     test.path(5, "/system.slice/nginx.service");
-    assert!(!test.clients.wants(s(1000), 5));
+    assert!(!test.clients.needs_path(s(1000), 5));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn everything_is_bounded_and_counted() {
     assert_eq!(counters.workloads_full, 97);
     assert!(counters.scopes_evicted >= 90 && counters.cgroups_evicted >= 90, "{counters:?}");
     assert_eq!(test.name(100, "192.168.0.1"), "/other");
-    assert!(test.clients.wants(Time(0), 1), "a path that was forgotten is wanted again");
+    assert!(test.clients.needs_path(Time(0), 1), "a path that was forgotten is wanted again");
 
     // Workloads without figures make room, and ids are not reused.
     let third = test.clients.identify(&test.topology, 0, ip("127.0.0.1"), b"unit-3").workload;
@@ -209,14 +209,14 @@ fn nodes_that_share_a_kernel_are_told_apart_by_their_part_of_the_cgroups() {
         let roles: Vec<_> = (1..=5).map(|cgroup| role(&mut test, cgroup, "10.9.0.1")).collect();
         let expected = match round {
             "unknown" => [Role::Pod, Role::Pod, Role::Pod, Role::Host, Role::Host],
-            _ => [Role::Pod, Role::Elsewhere, Role::Pod, Role::Host, Role::Elsewhere],
+            _ => [Role::Pod, Role::OtherNode, Role::Pod, Role::Host, Role::OtherNode],
         };
         assert_eq!(roles, expected, "the part is {round}");
         test.clients.part(cgroup_path::part_of_node(&own).unwrap());
     }
     // A cgroup outside of the visible hierarchy, unless the address identifies its owner.
     test.clients.cgroup_elsewhere(6);
-    assert_eq!(role(&mut test, 6, "10.9.0.1"), Role::Elsewhere);
+    assert_eq!(role(&mut test, 6, "10.9.0.1"), Role::OtherNode);
     assert_eq!(role(&mut test, 6, "10.1.0.1"), Role::Pod);
 }
 
@@ -249,7 +249,7 @@ fn an_address_of_another_nodes_endpoint_is_elsewhere_until_the_cgroup_says_bette
     let _ = test.topology.apply(Time(0), slice.into());
     assert_eq!(
         [role(&mut test, 7, "10.1.0.8"), role(&mut test, 7, "10.2.0.8")],
-        [Role::Host, Role::Elsewhere]
+        [Role::Host, Role::OtherNode]
     );
     test.clients.part(String::new());
     test.path(7, &format!("/kubepods/pod{UID}"));

@@ -21,7 +21,7 @@ pub struct Workload {
 const OTHER: WorkloadId = WorkloadId(0);
 
 #[derive(Debug)]
-pub(super) struct Workloads {
+pub(super) struct WorkloadInterner {
     by_id: HashMap<WorkloadId, Workload>,
     /// Namespace → name → id: a lookup needs no owned key.
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, WorkloadId>>,
@@ -31,7 +31,7 @@ pub(super) struct Workloads {
     pub(super) full: u64,
 }
 
-impl Workloads {
+impl WorkloadInterner {
     pub(super) fn new(capacity: usize) -> Self {
         let other = Workload { namespace: Arc::default(), name: Arc::from("other") };
         Self {

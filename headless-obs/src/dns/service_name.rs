@@ -32,14 +32,14 @@ pub struct ServiceName<'a> {
     /// The Service's name.
     pub service: &'a str,
     /// The part of the Service.
-    pub asked: Asked<'a>,
+    pub asked: NameKind<'a>,
     /// Everything after `svc`: the cluster's zone. For a name from a search list it includes the domain that was tried.
     pub zone: &'a str,
 }
 
 /// The part of a Service that a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Asked<'a> {
+pub enum NameKind<'a> {
     /// All endpoints.
     Service,
     /// The endpoint with this hostname.
@@ -81,28 +81,28 @@ fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
         return None;
     }
     let asked = match prefix {
-        None => Asked::Service,
+        None => NameKind::Service,
         Some(prefix) => asked(prefix, zone)?,
     };
     Some(ServiceName { namespace, service, asked, zone })
 }
 
 /// The meaning of the labels before the Service's name.
-fn asked<'a>(prefix: &'a str, zone: &str) -> Option<Asked<'a>> {
+fn asked<'a>(prefix: &'a str, zone: &str) -> Option<NameKind<'a>> {
     let Some((first, last)) = prefix.rsplit_once('.') else {
-        return is_label(prefix).then_some(Asked::Hostname(prefix));
+        return is_label(prefix).then_some(NameKind::Hostname(prefix));
     };
     if last == "_zone" {
         // The area itself may contain dots.
         let (area, how) = first.rsplit_once('.')?;
-        return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(Asked::Service);
+        return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(NameKind::Service);
     }
     match (first.strip_prefix('_'), last.strip_prefix('_')) {
         (Some(port), Some(protocol)) if is_label(port) && is_label(protocol) => {
-            Some(Asked::Port { port, protocol })
+            Some(NameKind::Port { port, protocol })
         }
         (None, None) if zone.split('.').next() == Some("clusterset") => {
-            (is_label(first) && is_label(last)).then_some(Asked::Hostname(first))
+            (is_label(first) && is_label(last)).then_some(NameKind::Hostname(first))
         }
         _ => None,
     }
@@ -124,9 +124,9 @@ mod tests {
     fn check(name: &str, expected: &[&str]) {
         let found: Vec<_> = candidates(name)
             .map(|ServiceName { namespace, service, asked, .. }| match asked {
-                Asked::Service => format!("{namespace}/{service}"),
-                Asked::Hostname(host) => format!("{namespace}/{service} host {host}"),
-                Asked::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),
+                NameKind::Service => format!("{namespace}/{service}"),
+                NameKind::Hostname(host) => format!("{namespace}/{service} host {host}"),
+                NameKind::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),
             })
             .collect();
         assert_eq!(found, expected, "{name}");

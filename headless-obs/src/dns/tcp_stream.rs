@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use self::reassembly::Flow;
+use self::reassembly::Reassembly;
 use crate::hash::HashMap;
 use crate::time::Time;
 
@@ -117,7 +117,7 @@ impl StreamStats {
 
 /// A followed stream.
 struct Stream {
-    flow: Flow,
+    flow: Reassembly,
     /// The time of its last segment.
     last: Time,
     /// Its place in [`Streams::order`].
@@ -207,14 +207,14 @@ impl Streams {
         self.order.first_key_value().map(|(_, key)| *key)
     }
 
-    fn remove(&mut self, key: &StreamKey) -> Option<Flow> {
+    fn remove(&mut self, key: &StreamKey) -> Option<Reassembly> {
         let stream = self.streams.remove(key)?;
         self.order.remove(&stream.turn);
         self.bytes -= stream.flow.held();
         Some(stream.flow)
     }
 
-    fn insert(&mut self, now: Time, key: StreamKey, flow: Flow) {
+    fn insert(&mut self, now: Time, key: StreamKey, flow: Reassembly) {
         self.turn += 1;
         self.bytes += flow.held();
         self.order.insert(self.turn, key);

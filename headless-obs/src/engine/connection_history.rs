@@ -14,7 +14,7 @@ use crate::topology::EndpointRef;
 
 /// The history that the daemon keeps.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct HistorySampler {
     line: Option<Line>,
     rows: HashMap<EndpointRef, Row>,
 }
@@ -63,9 +63,9 @@ impl Line {
     }
 }
 
-impl Past {
+impl HistorySampler {
     /// Adds the connections opened since the last sample, if a bucket is full.
-    pub(super) fn look(&mut self, now: Time, wall_offset: i128, ledger: &Ledger) {
+    pub(super) fn sample(&mut self, now: Time, wall_offset: i128, ledger: &Ledger) {
         let Some(line) = &mut self.line else {
             let wall = (i128::from(now.0) + wall_offset).div_euclid(1_000_000_000);
             let from = i64::try_from(wall).unwrap_or(0);
@@ -151,23 +151,23 @@ mod tests {
         ledger.cell(CellKey { endpoint: endpoint(id), client, port, resolution }).opened += connections;
     }
 
-    fn shown(past: &Past, ledger: &Ledger) -> History {
+    fn shown(past: &HistorySampler, ledger: &Ledger) -> History {
         let totals = totals(ledger).into_iter();
         past.of(totals.map(|(at, total)| (at, format!("pod-{}", at.endpoint.0), total)))
     }
 
     #[test]
     fn what_is_opened_is_in_the_bucket_of_its_time() {
-        let (mut past, mut ledger) = (Past::default(), Ledger::new(10));
+        let (mut past, mut ledger) = (HistorySampler::default(), Ledger::new(10));
         assert!(shown(&past, &ledger).is_empty());
-        past.look(Time(SECOND), OFFSET, &ledger);
+        past.sample(Time(SECOND), OFFSET, &ledger);
         open(&mut ledger, 1, 3);
-        past.look(Time(2 * SECOND), OFFSET, &ledger);
-        past.look(Time(4 * SECOND), OFFSET, &ledger);
+        past.sample(Time(2 * SECOND), OFFSET, &ledger);
+        past.sample(Time(4 * SECOND), OFFSET, &ledger);
         open(&mut ledger, 1, 4);
         open(&mut ledger, 2, 1);
         // The clock is set; the buckets stay where they are.
-        past.look(Time(5 * SECOND), OFFSET + 7_000 * i128::from(SECOND), &ledger);
+        past.sample(Time(5 * SECOND), OFFSET + 7_000 * i128::from(SECOND), &ledger);
         open(&mut ledger, 2, 2);
         let history = shown(&past, &ledger);
         assert_eq!((history.step_seconds, history.from.as_second()), (1, 1_767_225_602));
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_day_takes_no_more_room_than_a_minute_and_sums_stay() {
-        let (mut past, mut ledger) = (Past::default(), Ledger::new(10));
+        let (mut past, mut ledger) = (HistorySampler::default(), Ledger::new(10));
         for second in 0..100_000 {
-            past.look(Time(second * SECOND), OFFSET, &ledger);
+            past.sample(Time(second * SECOND), OFFSET, &ledger);
             open(&mut ledger, 1, 1);
             let history = shown(&past, &ledger);
             assert!(history.len() <= History::BUCKETS);

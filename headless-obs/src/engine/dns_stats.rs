@@ -83,8 +83,8 @@ impl AnswerCounts {
                 first = Some(id);
             }
             self.first_answered.entry(id).or_insert(now);
-            match found.standing {
-                Some((_, standing)) if standing.state == State::Ready => listed += 1,
+            match found.status {
+                Some((_, status)) if status.state == State::Ready => listed += 1,
                 Some((since, _)) => has_removed |= now.since(since) >= grace,
                 None => {}
             }
@@ -128,13 +128,13 @@ const ZONES: usize = 16;
 
 /// Answers by Service.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct DnsStats {
     services: HashMap<ServiceId, AnswerCounts>,
     /// Zones of names that had records.
     zones: Vec<Box<str>>,
 }
 
-impl Answers {
+impl DnsStats {
     /// Counts a response for one of the Service's names; `is_whole` if it was for the Service's own name. Returns the
     /// endpoint that it lists first.
     pub(super) fn count(

@@ -17,25 +17,25 @@ pub(super) const NAMED: usize = 100;
 const OTHERS: &str = "~other";
 
 /// Namespace and workload → queries.
-pub(super) type Silences = BTreeMap<(String, String), u64>;
+pub(super) type DnsTimeouts = BTreeMap<(String, String), u64>;
 
 impl Engine {
     /// A query got no response in time.
     pub fn on_unanswered(&mut self, asked: &PendingQuery) {
         let client = self.clients.identify(&self.topology, asked.cgroup, ip(asked.client), &[]);
-        if client.role == Role::Elsewhere {
+        if client.role == Role::OtherNode {
             return;
         }
         let name = self.clients.workload(client.workload);
         let name = name.map(|name| (name.namespace.to_string(), name.name.to_string())).unwrap_or_default();
-        let is_named = self.silences.contains_key(&name) || self.silences.len() < NAMED;
+        let is_named = self.dns_timeouts.contains_key(&name) || self.dns_timeouts.len() < NAMED;
         let name = if is_named { name } else { (String::new(), OTHERS.to_owned()) };
-        *self.silences.entry(name).or_default() += 1;
+        *self.dns_timeouts.entry(name).or_default() += 1;
     }
 
     /// The unanswered queries so far.
     pub(super) fn unanswered(&self) -> Vec<Unanswered> {
-        let rows = self.silences.iter();
+        let rows = self.dns_timeouts.iter();
         rows.map(|((namespace, workload), queries)| Unanswered {
             namespace: namespace.clone(),
             workload: workload.clone(),

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::client::ScopeId;
+use crate::client::ClientId;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
@@ -17,7 +17,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// The client.
-    pub scope: ScopeId,
+    pub scope: ClientId,
     /// Its process.
     pub process: u32,
     /// The Service.
@@ -28,9 +28,9 @@ pub(super) struct Attempt {
 
 /// Connections that opened recently.
 #[derive(Debug, Default)]
-pub(super) struct Winners(VecDeque<(Time, Attempt)>);
+pub(super) struct RecentConnects(VecDeque<(Time, Attempt)>);
 
-impl Winners {
+impl RecentConnects {
     /// A connection was established.
     pub(super) fn opened(&mut self, at: Time, attempt: Attempt) {
         if self.0.len() == REMEMBERED {
@@ -58,17 +58,17 @@ mod tests {
     #[test]
     fn only_the_other_family_of_the_same_dial_beats_an_attempt() {
         let attempt = |process, service, is_ipv6| Attempt {
-            scope: ScopeId(1),
+            scope: ClientId(1),
             process,
             service: ServiceId(service),
             is_ipv6,
         };
-        let mut winners = Winners::default();
-        winners.opened(Time(10), attempt(1, 1, false));
-        assert!(winners.beat(Time(5), attempt(1, 1, true)));
-        assert!(!winners.beat(Time(5), attempt(1, 1, false)), "same family");
-        assert!(!winners.beat(Time(5), attempt(2, 1, true)), "another process");
-        assert!(!winners.beat(Time(5), attempt(1, 2, true)), "another Service");
-        assert!(!winners.beat(Time(11), attempt(1, 1, true)), "opened before the attempt began");
+        let mut happy_eyeballs = RecentConnects::default();
+        happy_eyeballs.opened(Time(10), attempt(1, 1, false));
+        assert!(happy_eyeballs.beat(Time(5), attempt(1, 1, true)));
+        assert!(!happy_eyeballs.beat(Time(5), attempt(1, 1, false)), "same family");
+        assert!(!happy_eyeballs.beat(Time(5), attempt(2, 1, true)), "another process");
+        assert!(!happy_eyeballs.beat(Time(5), attempt(1, 2, true)), "another Service");
+        assert!(!happy_eyeballs.beat(Time(11), attempt(1, 1, true)), "opened before the attempt began");
     }
 }

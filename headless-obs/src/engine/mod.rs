@@ -29,8 +29,8 @@ pub use ignore_list::IgnoreUpdates;
 pub use report::KernelState;
 pub(crate) use report::natural;
 
-use crate::answer_cache::Evidence;
-use crate::attribution::{Outcome, Unattributed};
+use crate::answer_cache::AnswerCache;
+use crate::attribution::{Attribution, Unattributed};
 use crate::client::exclude::Exclude;
 use crate::client::{Clients, sanitize};
 use crate::dns;
@@ -39,21 +39,21 @@ use crate::dns::tcp_stream::Streams;
 use crate::expose::metrics::cardinality::{self, Governor};
 use crate::expose::trace_events::TraceEvent;
 use crate::hash::{HashMap, HashSet};
-use crate::ledger::{Fate, NOBODY};
+use crate::ledger::{NO_ENDPOINT, Retention};
 use crate::time::Time;
 use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
 
-use client_stats::{Conducts, Dialler};
-use connection_history::Past;
-use dns_stats::Answers;
-use dns_timeouts::Silences;
-use happy_eyeballs::Winners;
+use client_stats::{ClientServiceKey, ClientStatsTable};
+use connection_history::HistorySampler;
+use dns_stats::DnsStats;
+use dns_timeouts::DnsTimeouts;
+use happy_eyeballs::RecentConnects;
 use ignore_list::IgnoreList;
-use pending_connections::Pending;
-use reconcile::Accounts;
-use unattributed::Tally;
+use pending_connections::PendingConnections;
+use reconcile::FlowReconciler;
+use unattributed::UnattributedCounts;
 
 /// Limits and modes of the engine.
 #[derive(Debug)]
@@ -65,13 +65,13 @@ pub struct Config {
     /// Limits of the client directory.
     pub clients: crate::client::Config,
     /// Limits of the answer cache.
-    pub evidence: crate::answer_cache::Config,
+    pub answer_cache: crate::answer_cache::Config,
     /// Limits of reassembly.
     pub streams: dns::tcp_stream::Limits,
     /// The most cells in the ledger, approximately; a cell takes some 300 bytes.
     pub cells: usize,
     /// The most pairs of client and Service with statistics; a pair takes about 1 KiB.
-    pub conducts: usize,
+    pub client_stats: usize,
     /// The size of the kernel's map of ignored destinations.
     pub ignored: usize,
     /// How long a flow's totals are kept after they stopped changing.
@@ -96,10 +96,10 @@ impl Default for Config {
             topology: crate::topology::Config::default(),
             learner: None,
             clients: crate::client::Config::default(),
-            evidence: crate::answer_cache::Config::default(),
+            answer_cache: crate::answer_cache::Config::default(),
             streams: dns::tcp_stream::Limits::default(),
             cells: 100_000,
-            conducts: 16_384,
+            client_stats: 16_384,
             ignored: 16_384,
             idle_flow: Duration::from_secs(600),
             mature_after: Duration::from_secs(600),
@@ -114,30 +114,30 @@ impl Default for Config {
 
 /// A client whose program is not known.
 #[derive(Debug)]
-pub struct Nameless(Dialler);
+pub struct ProgramLookup(ClientServiceKey);
 
 /// How long no Service must have an address before the kernel ignores it.
-const UNOWNED: Duration = Duration::from_secs(600);
+const IGNORE_AFTER: Duration = Duration::from_secs(600);
 
 /// All state of the daemon.
 pub struct Engine {
     topology: Topology,
     learner: Option<Learner>,
     clients: Clients,
-    evidence: Evidence,
+    answer_cache: AnswerCache,
     streams: Streams,
-    accounts: Accounts,
-    answers: Answers,
+    reconciler: FlowReconciler,
+    answers: DnsStats,
     ignored: IgnoreList,
-    winners: Winners,
-    pending: Pending,
-    conducts: Conducts,
+    happy_eyeballs: RecentConnects,
+    pending: PendingConnections,
+    client_stats: ClientStatsTable,
     governor: Governor,
-    tally: Tally,
-    past: Past,
+    unattributed_counts: UnattributedCounts,
+    history: HistorySampler,
     decoder: Decoder,
     dns_rejected: [u64; Reject::ALL.len()],
-    silences: Silences,
+    dns_timeouts: DnsTimeouts,
     idle_flow: Duration,
     mature_after: Duration,
     stale_grace: Duration,
@@ -145,11 +145,11 @@ pub struct Engine {
     exclude: Exclude,
     own_process: u32,
     /// How long a silent client is remembered.
-    keep: Duration,
+    client_ttl: Duration,
     /// Processes whose program is not known, and their clients.
-    nameless: Vec<(u32, Dialler)>,
+    program_lookups: Vec<(u32, ClientServiceKey)>,
     /// When the topology's source last reported anything.
-    last_told: Option<Time>,
+    last_topology_event: Option<Time>,
     /// Events since the last call of `take_trace`; `None`: there is no reader.
     trace: Option<Vec<TraceEvent>>,
     /// Nanoseconds between the monotonic clock and the wall clock, for traces.
@@ -163,29 +163,29 @@ impl Engine {
             topology: Topology::new(config.topology),
             learner: config.learner,
             clients: Clients::new(config.clients),
-            evidence: Evidence::new(config.evidence),
+            answer_cache: AnswerCache::new(config.answer_cache),
             streams: Streams::new(config.streams),
-            accounts: Accounts::new(config.cells),
-            answers: Answers::default(),
-            ignored: IgnoreList::new(config.ignored, UNOWNED),
-            winners: Winners::default(),
-            pending: Pending::default(),
-            conducts: Conducts::new(config.conducts),
+            reconciler: FlowReconciler::new(config.cells),
+            answers: DnsStats::default(),
+            ignored: IgnoreList::new(config.ignored, IGNORE_AFTER),
+            happy_eyeballs: RecentConnects::default(),
+            pending: PendingConnections::default(),
+            client_stats: ClientStatsTable::new(config.client_stats),
             governor: Governor::new(config.series),
-            tally: Tally::default(),
-            past: Past::default(),
+            unattributed_counts: UnattributedCounts::default(),
+            history: HistorySampler::default(),
             decoder: Decoder::default(),
             dns_rejected: [0; Reject::ALL.len()],
-            silences: Silences::new(),
+            dns_timeouts: DnsTimeouts::new(),
             idle_flow: config.idle_flow,
             mature_after: config.mature_after,
             stale_grace: config.stale_grace,
             count_host: config.count_host,
             exclude: config.exclude,
             own_process: config.own_process,
-            keep: config.evidence.keep,
-            nameless: Vec::new(),
-            last_told: None,
+            client_ttl: config.answer_cache.keep,
+            program_lookups: Vec::new(),
+            last_topology_event: None,
             trace: None,
             wall_offset: 0,
         }
@@ -194,7 +194,7 @@ impl Engine {
     /// The topology changed.
     pub fn apply(&mut self, now: Time, change: Change) {
         if change != Change::Synced(false) {
-            self.last_told = Some(now);
+            self.last_topology_event = Some(now);
         }
         let touched = self.topology.apply(now, change);
         self.touch(&touched);
@@ -216,25 +216,25 @@ impl Engine {
     }
 
     /// Samples the history; to be called about once a second.
-    pub fn remember(&mut self, now: Time) {
-        self.past.look(now, self.wall_offset, &self.accounts.ledger);
+    pub fn sample_history(&mut self, now: Time) {
+        self.history.sample(now, self.wall_offset, &self.reconciler.ledger);
     }
 
     /// Forgets old state.
     pub fn expire(&mut self, now: Time) {
-        let heirs = self.heirs();
+        let successors = self.successors();
         let touched = self.topology.expire(now);
         self.touch(&touched);
         // A stale source cannot prove that an endpoint does not exist.
         if self.synced() {
             let given_up = self.pending.expire(now);
-            self.tally.add(Outcome::ToNobody(Unattributed::NotEndpoint), given_up);
+            self.unattributed_counts.add(Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
         }
-        self.evidence.expire(now);
+        self.answer_cache.expire(now);
         self.streams.expire(now);
         self.ignored.expire(now);
         let booked =
-            self.accounts.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
+            self.reconciler.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
         let booked: HashSet<_> = booked.collect();
         // A client that comes back continues with its former counts while its connections are remembered.
         let past = |workload, service| {
@@ -242,23 +242,23 @@ impl Engine {
             (!booked.contains(&(workload, service))).then(|| name().unwrap_or_default())
         };
         let is_known = |service| self.topology.service_by_id(service).is_some();
-        self.conducts.expire(now, self.keep, is_known, past);
-        let Self { accounts, answers, topology, pending, conducts, past, .. } = self;
-        accounts.ledger.expire(|place| fate(topology, &heirs, place));
-        let booked: HashSet<_> = accounts.ledger.cells().map(|(key, _)| key.endpoint).collect();
-        past.expire(|endpoint| booked.contains(&endpoint));
-        let in_cells = accounts.ledger.cells().filter_map(|(key, _)| key.client);
+        self.client_stats.expire(now, self.client_ttl, is_known, past);
+        let Self { reconciler, answers, topology, pending, client_stats, history, .. } = self;
+        reconciler.ledger.expire(|place| retention(topology, &successors, place));
+        let booked: HashSet<_> = reconciler.ledger.cells().map(|(key, _)| key.endpoint).collect();
+        history.expire(|endpoint| booked.contains(&endpoint));
+        let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().map(|client| client.workload);
-        let dialling = conducts.all().map(|((_, workload, _), ..)| *workload);
-        let summed = conducts.sums().map(|((workload, _), _)| *workload);
+        let dialling = client_stats.all().map(|((_, workload, _), ..)| *workload);
+        let summed = client_stats.sums().map(|((workload, _), _)| *workload);
         let used: HashSet<_> = in_cells.chain(waiting).chain(dialling).chain(summed).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
     }
 
     /// Endpoints that left, with the endpoints that have their names now.
-    fn heirs(&self) -> HashMap<EndpointRef, EndpointRef> {
-        let mut heirs = HashMap::default();
+    fn successors(&self) -> HashMap<EndpointRef, EndpointRef> {
+        let mut successors = HashMap::default();
         for state in self.topology.services() {
             let (left, there): (Vec<_>, Vec<_>) =
                 state.endpoints().partition(|endpoint| endpoint.state() == State::Removed);
@@ -269,20 +269,20 @@ impl Engine {
                 there.into_iter().map(|endpoint| (endpoint.label(), endpoint.id())).collect();
             let found =
                 left.into_iter().filter_map(|endpoint| Some((endpoint.id(), *named.get(&endpoint.label())?)));
-            heirs.extend(found);
+            successors.extend(found);
         }
-        heirs
+        successors
     }
 
     /// Flows without open connections whose totals have not changed for long, with those totals. The kernel can forget
     /// them unless they have changed since.
     pub fn idle_flows(&self, now: Time) -> Vec<(FlowKey, FlowTotals)> {
-        self.accounts.idle(now, self.idle_flow)
+        self.reconciler.idle(now, self.idle_flow)
     }
 
     /// Forgets a flow that the kernel has forgotten.
     pub fn forget_flow(&mut self, flow: FlowKey) {
-        self.accounts.forget(flow);
+        self.reconciler.forget(flow);
     }
 
     /// Updates of the kernel's ignored destinations.
@@ -291,16 +291,16 @@ impl Engine {
     }
 
     /// Clients whose program should be looked up, with the process id. Each is returned once.
-    pub fn take_nameless(&mut self) -> Vec<(u32, Nameless)> {
-        std::mem::take(&mut self.nameless)
+    pub fn take_program_lookups(&mut self) -> Vec<(u32, ProgramLookup)> {
+        std::mem::take(&mut self.program_lookups)
             .into_iter()
-            .map(|(process, who)| (process, Nameless(who)))
+            .map(|(process, who)| (process, ProgramLookup(who)))
             .collect()
     }
 
     /// Takes the name of a client's program.
-    pub fn program(&mut self, who: &Nameless, name: &[u8]) {
-        self.conducts.program(&who.0, &sanitize::comm(name));
+    pub fn program(&mut self, who: &ProgramLookup, name: &[u8]) {
+        self.client_stats.program(&who.0, &sanitize::comm(name));
     }
 
     /// Looks again at addresses whose owners changed.
@@ -311,13 +311,17 @@ impl Engine {
 }
 
 /// Whether the counts of an endpoint stay, move or go.
-fn fate(topology: &Topology, heirs: &HashMap<EndpointRef, EndpointRef>, place: EndpointRef) -> Fate {
+fn retention(
+    topology: &Topology,
+    successors: &HashMap<EndpointRef, EndpointRef>,
+    place: EndpointRef,
+) -> Retention {
     if topology.service_by_id(place.service).is_none() {
-        Fate::Void
-    } else if place.endpoint != NOBODY && topology.endpoint(place).is_some() {
-        Fate::Known
+        Retention::Drop
+    } else if place.endpoint != NO_ENDPOINT && topology.endpoint(place).is_some() {
+        Retention::Keep
     } else {
-        heirs.get(&place).map_or(Fate::Gone, |heir| Fate::Heir(*heir))
+        successors.get(&place).map_or(Retention::Archive, |successor| Retention::MergeInto(*successor))
     }
 }
 

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 
 use headless_obs_ebpf::ring_record::DnsRecord;
 
-use super::client_stats::Reception;
+use super::client_stats::AnswerSummary;
 use super::{Engine, Transport, ip};
-use crate::answer_cache::Meant;
+use crate::answer_cache::AnswerContext;
 use crate::client::Role;
 use crate::dns::message::Reject;
 use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode};
-use crate::service_resolution::{Meaning, Resolution, meant, service_of};
+use crate::service_resolution::{Resolution, ResolvedName, meant, service_of};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, Topology};
 
@@ -59,22 +59,22 @@ impl Engine {
         let now = Time(record.header.time);
         if let Some(learner) = &mut self.learner {
             for change in learner.observe(now, answer) {
-                self.last_told = Some(now);
+                self.last_topology_event = Some(now);
                 let touched = self.topology.apply(now, change);
                 self.touch(&touched);
             }
         }
         let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
-        if client.role == Role::Elsewhere {
+        if client.role == Role::OtherNode {
             return;
         }
         if let Some(service) = asked_for_grpc(&answer.question, &self.topology) {
-            self.conducts.asked_for_grpc(now, client.scope, service);
+            self.client_stats.asked_for_grpc(now, client.scope, service);
         }
         let meant = meant(answer, &self.topology);
         if let Some((_, service, resolution)) = meant {
             if !self.answers.is_of_search_list(answer) {
-                self.conducts.responded(now, (client.workload, service), answer, transport);
+                self.client_stats.responded(now, (client.workload, service), answer, transport);
             }
             let is_whole = resolution == Resolution::Service;
             let first = self.answers.count(
@@ -90,7 +90,7 @@ impl Engine {
             }
             let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
             if resolution.counts() && !is_empty {
-                self.conducts.answered(now, client.scope, service, &reception(answer, first));
+                self.client_stats.answered(now, client.scope, service, &reception(answer, first));
             }
         }
         if answer.rcode == Rcode::NoError {
@@ -101,8 +101,8 @@ impl Engine {
             // Clients reach resolvers on the host or in the pod from a loopback address.
             let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
             let renamed = self.topology.renamed();
-            let meaning = meant.map(|(_, service, resolution)| Meaning { service, resolution, renamed });
-            self.evidence.observe(now, client.scope, answer, Meant { name, meaning, local });
+            let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
+            self.answer_cache.observe(now, client.scope, answer, AnswerContext { name, meaning, local });
             if meant.is_some() {
                 let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
                 let listed = answer.addresses.iter().chain(of_targets);
@@ -114,9 +114,9 @@ impl Engine {
 }
 
 /// The part of an answer for the Service's name that enters its client's statistics.
-fn reception(answer: &Answer, first: Option<EndpointId>) -> Reception {
+fn reception(answer: &Answer, first: Option<EndpointId>) -> AnswerSummary {
     let ttls = answer.addresses.iter().map(|record| record.ttl);
-    Reception {
+    AnswerSummary {
         // A target of an SRV record stands for its addresses.
         size: u16::try_from(answer.addresses.len() + answer.targets.len()).unwrap_or(u16::MAX),
         truncated: answer.truncated,

@@ -7,15 +7,15 @@ use std::time::Duration;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, SocketRecord, TcpRecord};
 
-use super::client_stats::Dialler;
+use super::client_stats::ClientServiceKey;
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
 use super::reconcile::Booking;
 use super::{Engine, ip};
-use crate::answer_cache::Evidence;
-use crate::attribution::{Dial, Outcome, Target, Unattributed, attribute};
+use crate::answer_cache::AnswerCache;
+use crate::attribution::{Attribution, ConnectAttempt, Target, Unattributed, attribute};
 use crate::client::{Client, Clients, Role, sanitize};
-use crate::ledger::{CellKey, Dialled};
+use crate::ledger::{CellKey, LedgerEntry};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{ServiceId, Topology, Touched};
@@ -36,25 +36,25 @@ impl Engine {
     fn on_opened(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let dial = dial(record, client);
-        let outcome = self.outcome(dial, client);
-        let booking = self.chosen(record, client, outcome);
-        self.evidence.touch(dial.now, client.scope);
-        if let Outcome::To(target) = outcome {
-            self.meet(&target, dial, client);
-            self.winners.opened(dial.now, attempt(record, client, target.endpoint.service));
+        let outcome = self.attribute_and_count(dial, client);
+        let booking = self.record_connect(record, client, outcome);
+        self.answer_cache.touch(dial.now, client.scope);
+        if let Attribution::Endpoint(target) = outcome {
+            self.record_first_contact(&target, dial, client);
+            self.happy_eyeballs.opened(dial.now, attempt(record, client, target.endpoint.service));
         }
-        self.accounts.opened(record, booking);
-        self.wait_if_ahead(record, client, outcome);
+        self.reconciler.opened(record, booking);
+        self.defer_if_unknown_endpoint(record, client, outcome);
         self.trace_tcp(record, client, outcome, None);
     }
 
     fn on_failed(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let dial = dial(record, client);
-        let outcome = self.outcome(dial, client);
+        let outcome = self.attribute_and_count(dial, client);
         let is_superseded = match (outcome, dial.started) {
-            (Outcome::To(target), Some(started)) if may_be_given_up(record.reason) => {
-                self.winners.beat(started, attempt(record, client, target.endpoint.service))
+            (Attribution::Endpoint(target), Some(started)) if may_be_happy_eyeballs_loss(record.reason) => {
+                self.happy_eyeballs.beat(started, attempt(record, client, target.endpoint.service))
             }
             _ => false,
         };
@@ -62,10 +62,10 @@ impl Engine {
         let booking = if is_superseded {
             self.booking(outcome, dial, client, false)
         } else {
-            self.chosen(record, client, outcome)
+            self.record_connect(record, client, outcome)
         };
-        self.accounts.failed(record, booking, is_superseded);
-        self.wait_if_ahead(record, client, outcome);
+        self.reconciler.failed(record, booking, is_superseded);
+        self.defer_if_unknown_endpoint(record, client, outcome);
         let why = if is_superseded { "superseded" } else { reason_name(record.reason) };
         self.trace_tcp(record, client, outcome, Some(why));
     }
@@ -73,18 +73,19 @@ impl Engine {
     fn on_closed(&mut self, record: &TcpRecord) {
         self.pending.closed(record);
         let (grace, own) = (self.stale_grace, self.own_process);
-        let Self { accounts, clients, topology, evidence, tally, .. } = self;
+        let Self { reconciler, clients, topology, answer_cache, unattributed_counts, .. } = self;
         // The opening has been attributed already.
-        accounts.closed(record, |ledger| {
+        reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let dial = dial(record, client);
-            let outcome = find(topology, evidence, dial, client);
-            tally.add(outcome, 1);
-            booking_of(outcome, dial, client, grace).map(|(key, dialled)| (ledger.admit(key), dialled))
+            let outcome = attribute_for(topology, answer_cache, dial, client);
+            unattributed_counts.add(outcome, 1);
+            booking_of(outcome, dial, client, grace)
+                .map(|(key, dialled)| (ledger.key_within_limit(key), dialled))
         });
         if self.trace.is_some() {
             let client = self.identify(record);
-            let outcome = find(&self.topology, &self.evidence, dial(record, client), client);
+            let outcome = attribute_for(&self.topology, &self.answer_cache, dial(record, client), client);
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
         }
@@ -96,11 +97,11 @@ impl Engine {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let address = ip(record.destination);
-            let dial = Dial { address, port: record.port, by: client.role, started: None, now };
-            let outcome = self.outcome(dial, client);
-            if let Outcome::To(target) = outcome {
+            let dial = ConnectAttempt { address, port: record.port, by: client.role, started: None, now };
+            let outcome = self.attribute_and_count(dial, client);
+            if let Attribution::Endpoint(target) = outcome {
                 let dialler = (client.scope, client.workload, target.endpoint.service);
-                self.conducts.dialling(dialler, now);
+                self.client_stats.dialling(dialler, now);
             }
             let booking = self.booking(outcome, dial, client, false);
             let flow = FlowKey {
@@ -110,27 +111,28 @@ impl Engine {
                 port: record.port,
                 _pad: [0; 6],
             };
-            self.accounts.adopted(record.socket, flow, booking);
+            self.reconciler.adopted(record.socket, flow, booking);
         }
     }
 
     /// Whether the kernel's totals include changes that no record has brought yet.
-    pub fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
-        self.accounts.is_behind(totals)
+    pub fn has_unseen_totals(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+        self.reconciler.has_unseen_totals(totals)
     }
 
     /// Counts the changes in the kernel's totals whose records were lost. The ring must have been drained up to the
     /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
-        let Self { accounts, topology, evidence, clients, tally, .. } = self;
-        accounts.reconcile(now, totals, |ledger, flow, totals, connections| {
+        let Self { reconciler, topology, answer_cache, clients, unattributed_counts, .. } = self;
+        reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
             let address = ip(flow.destination);
-            let dial = Dial { address, port: flow.port, by: client.role, started: Some(now), now };
-            let outcome = find(topology, evidence, dial, client);
-            tally.add(outcome, connections);
-            booking_of(outcome, dial, client, grace).map(|(key, dialled)| (ledger.admit(key), dialled))
+            let dial = ConnectAttempt { address, port: flow.port, by: client.role, started: Some(now), now };
+            let outcome = attribute_for(topology, answer_cache, dial, client);
+            unattributed_counts.add(outcome, connections);
+            booking_of(outcome, dial, client, grace)
+                .map(|(key, dialled)| (ledger.key_within_limit(key), dialled))
         });
     }
 
@@ -139,10 +141,10 @@ impl Engine {
     }
 
     /// Keeps a connection to an address that may soon become an endpoint.
-    fn wait_if_ahead(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) {
-        let is_ahead = outcome == Outcome::ToNobody(Unattributed::NotEndpoint);
-        if is_ahead && !self.pending.add(Time(record.header.time), record, client) {
-            self.tally.add(outcome, 1);
+    fn defer_if_unknown_endpoint(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
+        let endpoint_unknown = outcome == Attribution::Unattributed(Unattributed::NotEndpoint);
+        if endpoint_unknown && !self.pending.add(Time(record.header.time), record, client) {
+            self.unattributed_counts.add(outcome, 1);
         }
     }
 
@@ -151,27 +153,28 @@ impl Engine {
     pub(super) fn book_pending(&mut self, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let dial = dial(&waiting.record, waiting.client);
-            let outcome = find(&self.topology, &self.evidence, dial, waiting.client);
-            if matches!(outcome, Outcome::To(target) if target.resolution == Resolution::None) {
+            let outcome = attribute_for(&self.topology, &self.answer_cache, dial, waiting.client);
+            if matches!(outcome, Attribution::Endpoint(target) if target.resolution == Resolution::None) {
                 continue;
             }
-            if let Some((key, dialled)) = self.chosen(&waiting.record, waiting.client, outcome) {
-                self.accounts.book_later(&waiting.record, waiting.closed.as_ref(), key, &dialled);
+            if let Some((key, dialled)) = self.record_connect(&waiting.record, waiting.client, outcome) {
+                self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &dialled);
                 self.pending.remove(&waiting.record);
             }
         }
     }
 
     /// Attributes a connection, and counts it if it belongs to no Service.
-    fn outcome(&mut self, dial: Dial, client: Client) -> Outcome {
-        let outcome = find(&self.topology, &self.evidence, dial, client);
+    fn attribute_and_count(&mut self, dial: ConnectAttempt, client: Client) -> Attribution {
+        let outcome = attribute_for(&self.topology, &self.answer_cache, dial, client);
         match outcome {
-            // `wait_if_ahead` counts those that are not endpoints.
-            Outcome::ToNobody(Unattributed::NotEndpoint) => {}
-            Outcome::To(_) | Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => {
-                self.tally.add(outcome, 1)
-            }
-            Outcome::Unrelated => {
+            // `defer_if_unknown_endpoint` counts those that are not endpoints.
+            Attribution::Unattributed(Unattributed::NotEndpoint) => {}
+            Attribution::Endpoint(_)
+            | Attribution::Unattributed(_)
+            | Attribution::WrongPort(_)
+            | Attribution::Excluded(_) => self.unattributed_counts.add(outcome, 1),
+            Attribution::Unrelated => {
                 let policy = self.ignore_policy(dial.address);
                 self.ignored.unrelated(dial.now, dial.address, policy);
             }
@@ -180,25 +183,26 @@ impl Engine {
     }
 
     /// The cell of a connection or an attempt, which also enters its client's statistics.
-    fn chosen(&mut self, record: &TcpRecord, client: Client, outcome: Outcome) -> Booking {
+    fn record_connect(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) -> Booking {
         let dial = dial(record, client);
         let at = dial.started.unwrap_or(dial.now);
         let is_selection = match outcome {
-            Outcome::To(target) => {
+            Attribution::Endpoint(target) => {
                 let dialler = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
                 let state = self.topology.service_by_id(target.endpoint.service);
-                let dialled = self.conducts.dialled(dialler, attempt, &target, at, state, || thread(record));
+                let dialled =
+                    self.client_stats.dialled(dialler, attempt, &target, at, state, || comm_of(record));
                 if dialled.wants_program {
                     self.learn_program(record, dialler);
                 }
                 dialled.is_selection
             }
-            Outcome::OtherPort(place) => {
+            Attribution::WrongPort(place) => {
                 let dialler = (client.scope, client.workload, place.service);
                 let has_failed = record.header.kind != KIND_OPENED;
-                self.conducts.other_port(dialler, at, (place.endpoint, dial.port), has_failed);
-                if self.conducts.wants_program(dialler, at, || thread(record)) {
+                self.client_stats.other_port(dialler, at, (place.endpoint, dial.port), has_failed);
+                if self.client_stats.wants_program(dialler, at, || comm_of(record)) {
                     self.learn_program(record, dialler);
                 }
                 false
@@ -209,7 +213,7 @@ impl Engine {
     }
 
     /// Records how long a client took to find an endpoint that became ready during the observation.
-    fn meet(&mut self, target: &Target, dial: Dial, client: Client) {
+    fn record_first_contact(&mut self, target: &Target, dial: ConnectAttempt, client: Client) {
         let at = dial.started.unwrap_or(dial.now);
         let place = target.endpoint;
         let known = self.topology.service_by_id(place.service);
@@ -218,22 +222,28 @@ impl Engine {
             (state.is_later(since, self.mature_after) && since <= at).then_some(since)
         });
         if let Some(since) = later.filter(|_| target.resolution.counts())
-            && !self.accounts.ledger.has_met(client.workload, place, dial.port)
+            && !self.reconciler.ledger.has_connected(client.workload, place, dial.port)
         {
-            self.conducts.converged((client.workload, place.service), at, at.since(since));
+            self.client_stats.record_convergence((client.workload, place.service), at, at.since(since));
         }
     }
 
-    fn learn_program(&mut self, record: &TcpRecord, dialler: Dialler) {
-        if self.nameless.len() < NAMELESS {
-            self.nameless.push((record.tgid, dialler));
+    fn learn_program(&mut self, record: &TcpRecord, dialler: ClientServiceKey) {
+        if self.program_lookups.len() < NAMELESS {
+            self.program_lookups.push((record.tgid, dialler));
         }
     }
 
     /// The cell of a connection with this outcome.
-    fn booking(&mut self, outcome: Outcome, dial: Dial, client: Client, is_selection: bool) -> Booking {
+    fn booking(
+        &mut self,
+        outcome: Attribution,
+        dial: ConnectAttempt,
+        client: Client,
+        is_selection: bool,
+    ) -> Booking {
         let (key, dialled) = booking_of(outcome, dial, client, self.stale_grace)?;
-        Some((self.accounts.ledger.admit(key), Dialled { is_selection, ..dialled }))
+        Some((self.reconciler.ledger.key_within_limit(key), LedgerEntry { is_selection, ..dialled }))
     }
 
     /// Whether an address without a Service can become an endpoint.
@@ -249,13 +259,13 @@ impl Engine {
 }
 
 /// The name of the connecting thread.
-fn thread(record: &TcpRecord) -> Arc<str> {
+fn comm_of(record: &TcpRecord) -> Arc<str> {
     Arc::from(&*sanitize::comm(&record.comm))
 }
 
 /// Whether the client may have abandoned an attempt with this failure. If the hook cannot see the error, this holds for
 /// every failure.
-fn may_be_given_up(why: u8) -> bool {
+fn may_be_happy_eyeballs_loss(why: u8) -> bool {
     matches!(why, reason::ABORTED | reason::OTHER)
 }
 
@@ -267,13 +277,18 @@ fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record
 }
 
 /// Attribution by the client's DNS answers.
-fn find(topology: &Topology, evidence: &Evidence, dial: Dial, client: Client) -> Outcome {
+fn attribute_for(
+    topology: &Topology,
+    answer_cache: &AnswerCache,
+    dial: ConnectAttempt,
+    client: Client,
+) -> Attribution {
     let at = dial.started.unwrap_or(dial.now);
-    attribute(dial, topology, evidence.sightings(client.scope, dial.address, at))
+    attribute(dial, topology, answer_cache.cached(client.scope, dial.address, at))
 }
 
-fn booking_of(outcome: Outcome, dial: Dial, client: Client, grace: Duration) -> Booking {
-    let Outcome::To(target) = outcome else { return None };
+fn booking_of(outcome: Attribution, dial: ConnectAttempt, client: Client, grace: Duration) -> Booking {
+    let Attribution::Endpoint(target) = outcome else { return None };
     let key = CellKey {
         endpoint: target.endpoint,
         client: Some(client.workload),
@@ -281,11 +296,11 @@ fn booking_of(outcome: Outcome, dial: Dial, client: Client, grace: Duration) -> 
         resolution: target.resolution,
     };
     let at = dial.started.unwrap_or(dial.now);
-    Some((key, Dialled { target, at, grace, is_selection: false }))
+    Some((key, LedgerEntry { target, at, grace, is_selection: false }))
 }
 
-fn dial(record: &TcpRecord, client: Client) -> Dial {
-    Dial {
+fn dial(record: &TcpRecord, client: Client) -> ConnectAttempt {
+    ConnectAttempt {
         address: ip(record.destination),
         port: record.port,
         by: client.role,

@@ -36,12 +36,12 @@ type Key = (u64, u64);
 
 /// All waiting connections.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct PendingConnections {
     waiting: HashMap<Key, Waiting>,
     by_age: VecDeque<(Time, Key)>,
 }
 
-impl Pending {
+impl PendingConnections {
     /// Lets a connection wait; false if there is no room.
     pub(super) fn add(&mut self, now: Time, record: &TcpRecord, client: Client) -> bool {
         if self.by_age.len() >= LIMIT {

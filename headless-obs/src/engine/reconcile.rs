@@ -17,36 +17,36 @@ use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 mod flow_state;
 
 use crate::hash::HashMap;
-use crate::ledger::{CellKey, Dialled, Ledger};
+use crate::ledger::{CellKey, Ledger, LedgerEntry};
 use crate::time::Time;
 
-use flow_state::{Ended, Flow, Id, Place, add, missing};
+use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
 
 /// Where a connection is counted; nowhere if it belongs to no headless Service.
-pub(super) type Booking = Option<(CellKey, Dialled)>;
+pub(super) type Booking = Option<(CellKey, LedgerEntry)>;
 
 /// The counts, and the part of the kernel's totals that they cover.
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub(super) struct FlowReconciler {
     /// The counts.
     pub ledger: Ledger,
     flows: HashMap<FlowKey, Flow>,
     /// The last known connection of each socket, unless a record reported its end.
     sockets: HashMap<u64, (FlowKey, Id)>,
     /// Open connections for which FLOWS had no room, so no totals include them.
-    uncounted: HashMap<u64, (Id, Place)>,
+    untracked_by_kernel: HashMap<u64, (Id, LedgerSlot)>,
     /// When the totals were last read.
     read_at: Time,
 }
 
-impl Accounts {
+impl FlowReconciler {
     /// Without counts; at most about `cells` cells in the ledger.
     pub(super) fn new(cells: usize) -> Self {
         Self {
             ledger: Ledger::new(cells),
             flows: HashMap::default(),
             sockets: HashMap::default(),
-            uncounted: HashMap::default(),
+            untracked_by_kernel: HashMap::default(),
             read_at: Time::default(),
         }
     }
@@ -60,12 +60,12 @@ impl Accounts {
             if older.is_some() {
                 self.sockets.remove(&record.socket);
             }
-            self.replaced(record.socket, older);
-            self.uncounted.insert(record.socket, (id, place));
+            self.close_previous(record.socket, older);
+            self.untracked_by_kernel.insert(record.socket, (id, place));
         } else {
-            self.seen(key, id);
+            self.bind_socket(key, id);
             let flow = self.flows.entry(key).or_default();
-            if !flow.opened(id, place, was_read(self.read_at, record)) {
+            if !flow.opened(id, place, predates_totals(self.read_at, record)) {
                 return;
             }
             flow.booked.opened += 1;
@@ -78,7 +78,7 @@ impl Accounts {
     /// A connection is older than the daemon.
     pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
         let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
-        self.seen(key, id);
+        self.bind_socket(key, id);
         let flow = self.flows.entry(key).or_default();
         flow.opened(id, place, false);
         flow.preexisting += 1;
@@ -92,7 +92,7 @@ impl Accounts {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
         if record.in_flow_totals != 0 {
             let flow = self.flows.entry(flow_of(record)).or_default();
-            if was_read(self.read_at, record)
+            if predates_totals(self.read_at, record)
                 && let Some(late) = flow.failed_late.get_mut(why).filter(|late| **late > 0)
             {
                 *late -= 1;
@@ -107,7 +107,7 @@ impl Accounts {
             return;
         }
         add(&mut cell.failed, why, 1);
-        cell.note(&dialled, 1);
+        cell.record_attempt(&dialled, 1);
     }
 
     /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.
@@ -118,10 +118,10 @@ impl Accounts {
         {
             known.remove();
         }
-        let place = match self.uncounted.get(&record.socket) {
+        let place = match self.untracked_by_kernel.get(&record.socket) {
             Some((known, place)) if *known == id => {
                 let place = *place;
-                self.uncounted.remove(&record.socket);
+                self.untracked_by_kernel.remove(&record.socket);
                 if record.in_flow_totals != 0 {
                     let flow = self.flows.entry(key).or_default();
                     flow.preexisting += 1;
@@ -131,7 +131,7 @@ impl Accounts {
             }
             _ => {
                 let flow = self.flows.entry(key).or_default();
-                match flow.ended(id, was_read(self.read_at, record)) {
+                match flow.ended(id, predates_totals(self.read_at, record)) {
                     Ended::Open(place) => {
                         if record.in_flow_totals != 0 {
                             book_end(flow, record);
@@ -139,7 +139,7 @@ impl Accounts {
                         place
                     }
                     Ended::Booked => return,
-                    Ended::Unknown => self.open_unknown(key, record, attribute),
+                    Ended::Unknown => self.record_late_open(key, record, attribute),
                 }
             }
         };
@@ -155,15 +155,16 @@ impl Accounts {
     }
 
     /// Counts a connection that was not counted when it opened or failed; `closed` if it has ended since.
-    pub(super) fn book_later(
+    pub(super) fn record_deferred(
         &mut self,
         record: &TcpRecord,
         closed: Option<&TcpRecord>,
         key: CellKey,
-        dialled: &Dialled,
+        dialled: &LedgerEntry,
     ) {
         let id = id_of(record);
-        let is_open = match self.uncounted.get_mut(&record.socket).filter(|(known, _)| *known == id) {
+        let is_open = match self.untracked_by_kernel.get_mut(&record.socket).filter(|(known, _)| *known == id)
+        {
             Some((_, place)) => {
                 *place = Some(key);
                 true
@@ -172,7 +173,7 @@ impl Accounts {
         };
         let cell = self.ledger.cell(key);
         if record.header.kind == KIND_FAILED {
-            cell.note(dialled, 1);
+            cell.record_attempt(dialled, 1);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
             return;
         }
@@ -188,7 +189,7 @@ impl Accounts {
     }
 
     /// Whether the totals include changes that no record brought and that are not counted yet.
-    pub(super) fn is_behind(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+    pub(super) fn has_unseen_totals(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
         let none = FlowTotals::default();
         totals.iter().any(|(key, totals)| {
             let booked = self.flows.get(key).map_or(&none, |flow| &flow.booked);
@@ -229,11 +230,11 @@ impl Accounts {
             for (late, more) in flow.failed_late.iter_mut().zip(missing.failed) {
                 *late += more;
             }
-            flow.opened_unseen(place, missing.opened);
+            flow.open_without_record(place, missing.opened);
             // Bytes and resets belong to ended connections, so they are counted where those are.
             let mut of_ends = None;
             let ledger = &mut self.ledger;
-            flow.ended_unseen(missing.closed, |place| {
+            flow.close_without_record(missing.closed, |place| {
                 of_ends.get_or_insert(place);
                 if let Some(cell) = place {
                     ledger.cell(cell).closed += 1;
@@ -252,7 +253,7 @@ impl Accounts {
                     cell.open(&dialled, missing.opened);
                 }
                 if attempts > 0 {
-                    cell.note(&dialled, attempts);
+                    cell.record_attempt(&dialled, attempts);
                 }
                 for (why, more) in missing.failed.into_iter().enumerate() {
                     if why != usize::from(reason::RESET) {
@@ -273,7 +274,7 @@ impl Accounts {
     }
 
     /// Open connections that are counted: flow, cell, number, and start of the oldest; 0 if that is not known.
-    pub(super) fn held(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
+    pub(super) fn open_connections(&self) -> impl Iterator<Item = (&FlowKey, CellKey, u64, Time)> {
         let places =
             |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
         self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
@@ -287,21 +288,21 @@ impl Accounts {
     }
 
     /// A socket has a connection.
-    fn seen(&mut self, key: FlowKey, id: Id) {
+    fn bind_socket(&mut self, key: FlowKey, id: Id) {
         let (_, socket) = id;
         let older = self.sockets.insert(socket, (key, id));
-        self.replaced(socket, older.filter(|older| *older != (key, id)));
+        self.close_previous(socket, older.filter(|older| *older != (key, id)));
     }
 
     /// A socket has another connection than the `older` one: that one ended, and the record of its end was lost.
-    fn replaced(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
+    fn close_previous(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
         let place = match older {
             Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
                 let place = flow.replaced(id);
                 flow.booked.closed += u64::from(place.is_some());
                 place
             }),
-            None => self.uncounted.remove(&socket).map(|(_, place)| place),
+            None => self.untracked_by_kernel.remove(&socket).map(|(_, place)| place),
         };
         if let Some(cell) = place.flatten() {
             self.ledger.cell(cell).closed += 1;
@@ -309,12 +310,12 @@ impl Accounts {
     }
 
     /// Counts the opening of a connection that was unknown until its end, and the end in its flow.
-    fn open_unknown(
+    fn record_late_open(
         &mut self,
         key: FlowKey,
         record: &TcpRecord,
         attribute: impl FnOnce(&mut Ledger) -> Booking,
-    ) -> Place {
+    ) -> LedgerSlot {
         let booking = attribute(&mut self.ledger);
         let is_older = record.started == 0;
         if record.in_flow_totals != 0 {
@@ -362,7 +363,7 @@ fn was_reset(record: &TcpRecord) -> bool {
     usize::from(record.reason) < reason::COUNT
 }
 
-fn was_read(read_at: Time, record: &TcpRecord) -> bool {
+fn predates_totals(read_at: Time, record: &TcpRecord) -> bool {
     Time(record.header.time) <= read_at
 }
 

@@ -3,7 +3,7 @@
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 
 use super::{Engine, Transport, ip};
-use crate::attribution::{Outcome, Unattributed};
+use crate::attribution::{Attribution, Unattributed};
 use crate::client::Client;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::trace_events::{ClientName, Connection, DnsAnswer, ServiceName, TraceEvent, What};
@@ -31,22 +31,22 @@ impl Engine {
         &mut self,
         record: &TcpRecord,
         client: Client,
-        outcome: Outcome,
+        outcome: Attribution,
         why: Option<&str>,
     ) {
         if self.trace.is_none() {
             return;
         }
         let target = match outcome {
-            Outcome::To(target) => Some(target),
-            Outcome::ToNobody(_) | Outcome::OtherPort(_) | Outcome::LeftOut(_) => None,
+            Attribution::Endpoint(target) => Some(target),
+            Attribution::Unattributed(_) | Attribution::WrongPort(_) | Attribution::Excluded(_) => None,
             // Unrelated connections are left out: a node has many of them.
-            Outcome::Unrelated => return,
+            Attribution::Unrelated => return,
         };
         let reason = match outcome {
-            Outcome::ToNobody(reason) => Some(reason.as_str()),
-            Outcome::OtherPort(_) => Some(Unattributed::OtherPort.as_str()),
-            Outcome::LeftOut(reason) => Some(reason.as_str()),
+            Attribution::Unattributed(reason) => Some(reason.as_str()),
+            Attribution::WrongPort(_) => Some(Unattributed::OtherPort.as_str()),
+            Attribution::Excluded(reason) => Some(reason.as_str()),
             _ => why,
         };
         let endpoint = target.and_then(|target| self.topology.endpoint(target.endpoint));

@@ -1,23 +1,25 @@
 //! Counts connections that are related to a headless Service but are in no row of the ledger, failed attempts included:
 //! those that no Service gets, and those that are left out.
 
-use crate::attribution::{Excluded, Outcome, Unattributed};
+use crate::attribution::{Attribution, Excluded, Unattributed};
 
 /// Counts by reason.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct UnattributedCounts {
     unattributed: [u64; Unattributed::ALL.len()],
     excluded: [u64; Excluded::ALL.len()],
 }
 
-impl Tally {
+impl UnattributedCounts {
     /// Counts connections with this outcome, unless the ledger counts them or they are unrelated.
-    pub(super) fn add(&mut self, outcome: Outcome, connections: u64) {
+    pub(super) fn add(&mut self, outcome: Attribution, connections: u64) {
         let count = match outcome {
-            Outcome::ToNobody(reason) => of(&mut self.unattributed, &Unattributed::ALL, reason),
-            Outcome::OtherPort(_) => of(&mut self.unattributed, &Unattributed::ALL, Unattributed::OtherPort),
-            Outcome::LeftOut(reason) => of(&mut self.excluded, &Excluded::ALL, reason),
-            Outcome::To(_) | Outcome::Unrelated => None,
+            Attribution::Unattributed(reason) => of(&mut self.unattributed, &Unattributed::ALL, reason),
+            Attribution::WrongPort(_) => {
+                of(&mut self.unattributed, &Unattributed::ALL, Unattributed::OtherPort)
+            }
+            Attribution::Excluded(reason) => of(&mut self.excluded, &Excluded::ALL, reason),
+            Attribution::Endpoint(_) | Attribution::Unrelated => None,
         };
         if let Some(count) = count {
             *count += connections;

@@ -6,7 +6,7 @@ use super::{badge, class, name};
 use crate::expose::snapshot::{Client, Service, Verdict};
 use crate::messages::findings::{idle_in_words, in_words, verdict_paint, wrong_clients};
 use crate::messages::{clean, plural};
-use crate::verdict::page;
+use crate::verdict::doc_link;
 
 /// The most verdicts; further ones are only in the table of clients.
 const CARDS: usize = 12;
@@ -41,7 +41,7 @@ fn card(client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
             p class="dim" { (verdict.confidence.as_str()) " confidence, " (plural(concerned, "connection")) }
             ul { @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } } }
             @if let Some(fix) = &verdict.fix {
-                p { strong { "Fix: " } (clean(fix)) " " span class="dim" { "(" (page(verdict.cause)) ")" } }
+                p { strong { "Fix: " } (clean(fix)) " " span class="dim" { "(" (doc_link(verdict.cause)) ")" } }
             }
         }
     }

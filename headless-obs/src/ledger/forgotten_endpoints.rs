@@ -1,39 +1,40 @@
 //! The counts of forgotten endpoints. Counters include them, because counters must not decrease.
 //!
-//! In: the [`Fate`] of each endpoint. Out: rows in addition to those of the ledger. If an endpoint's pod is back under
-//! its name, its rows count for the new endpoint. The others count for no endpoint ([`NOBODY`]), only for client and
+//! In: the [`Retention`] of each endpoint. Out: rows in addition to those of the ledger. If an endpoint's pod is back under
+//! its name, its rows count for the new endpoint. The others count for no endpoint ([`NO_ENDPOINT`]), only for client and
 //! Service.
 //!
 //! Invariants: a count stays in some row for as long as its Service is known; these rows have no open connections.
 
-use super::{Cell, CellKey, Fate, Ledger};
+use super::{Cell, CellKey, Ledger, Retention};
 use crate::topology::{EndpointId, EndpointRef};
 
 /// Stands for all forgotten endpoints. Ids ascend from 0 and never reach this value.
-pub const NOBODY: EndpointId = EndpointId(u32::MAX);
+pub const NO_ENDPOINT: EndpointId = EndpointId(u32::MAX);
 
 impl Ledger {
     /// Forgets the cells of forgotten endpoints, unless they have open connections.
-    pub fn expire(&mut self, fate: impl Fn(EndpointRef) -> Fate) {
+    pub fn expire(&mut self, retention: impl Fn(EndpointRef) -> Retention) {
         let Self { cells, departed, .. } = self;
         let is_over =
-            |key: &CellKey, cell: &mut Cell| cell.active() == 0 && fate(key.endpoint) != Fate::Known;
+            |key: &CellKey, cell: &mut Cell| cell.active() == 0 && retention(key.endpoint) != Retention::Keep;
         // Rows that departed earlier move on if their successor is gone, too.
-        let left = departed
-            .extract_if(|key, _| key.endpoint.endpoint != NOBODY && fate(key.endpoint) != Fate::Known);
+        let left = departed.extract_if(|key, _| {
+            key.endpoint.endpoint != NO_ENDPOINT && retention(key.endpoint) != Retention::Keep
+        });
         let left: Vec<(CellKey, Cell)> = left.chain(cells.extract_if(is_over)).collect();
         for (key, cell) in left {
-            let key = match fate(key.endpoint) {
-                Fate::Heir(endpoint) => CellKey { endpoint, ..key },
-                Fate::Gone => {
-                    let endpoint = EndpointRef { endpoint: NOBODY, ..key.endpoint };
+            let key = match retention(key.endpoint) {
+                Retention::MergeInto(endpoint) => CellKey { endpoint, ..key },
+                Retention::Archive => {
+                    let endpoint = EndpointRef { endpoint: NO_ENDPOINT, ..key.endpoint };
                     CellKey { endpoint, port: 0, ..key }
                 }
-                Fate::Known | Fate::Void => continue,
+                Retention::Keep | Retention::Drop => continue,
             };
             departed.entry(key).or_default().inherit(cell);
         }
-        departed.retain(|key, _| fate(key.endpoint) != Fate::Void);
+        departed.retain(|key, _| retention(key.endpoint) != Retention::Drop);
     }
 
     /// The counts of forgotten endpoints, in no order.
@@ -109,17 +110,17 @@ mod tests {
         *ledger.cell(key(3, 80)) = over(1);
         let heir = key(3, 80).endpoint;
         ledger.expire(|endpoint| match endpoint.endpoint.0 {
-            1 => Fate::Heir(heir),
-            2 => Fate::Gone,
-            _ => Fate::Known,
+            1 => Retention::MergeInto(heir),
+            2 => Retention::Archive,
+            _ => Retention::Keep,
         });
-        assert_eq!(left(&ledger), [(3, 80, 3), (NOBODY.0, 0, 9)]);
+        assert_eq!(left(&ledger), [(3, 80, 3), (NO_ENDPOINT.0, 0, 9)]);
         assert_eq!(ledger.cells().count(), 1);
-        ledger.expire(|_| Fate::Gone);
-        assert_eq!(left(&ledger), [(NOBODY.0, 0, 13)], "the heir is gone, too");
+        ledger.expire(|_| Retention::Archive);
+        assert_eq!(left(&ledger), [(NO_ENDPOINT.0, 0, 13)], "the heir is gone, too");
         let (_, cell) = ledger.departed().next().unwrap();
         assert_eq!((cell.positions[0], cell.active()), (13, 0));
-        ledger.expire(|_| Fate::Void);
+        ledger.expire(|_| Retention::Drop);
         assert_eq!(ledger.departed().count(), 0);
     }
 }

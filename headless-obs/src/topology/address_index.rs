@@ -9,7 +9,7 @@ use crate::hash::HashMap;
 use crate::time::Time;
 
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct AddressIndex {
     pub(super) config: Config,
     pub(super) counters: Counters,
     /// Endpoints that left, the oldest first.
@@ -19,7 +19,7 @@ pub(super) struct Book {
     next_endpoint: u32,
 }
 
-impl Book {
+impl AddressIndex {
     pub(super) fn new(config: Config) -> Self {
         Self {
             config,

@@ -37,7 +37,7 @@ impl State {
 
 /// An endpoint's state with the detail that `Ready` hides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Standing {
+pub struct EndpointStatus {
     /// Its state.
     pub state: State,
     /// Its pod passes its readiness probe. If this is false with [`State::Ready`], the Service publishes endpoints that
@@ -45,13 +45,13 @@ pub struct Standing {
     pub serving: bool,
 }
 
-impl Standing {
+impl EndpointStatus {
     pub(super) const REMOVED: Self = Self { state: State::Removed, serving: false };
 }
 
 /// The entry that one slice has for an endpoint at one address.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct SliceEntry {
     pub(super) slice: u32,
     pub(super) address: IpAddr,
     pub(super) ready: bool,
@@ -75,7 +75,7 @@ const FORMER_ADDRESSES: usize = 4;
 
 /// The changes that [`Endpoint::settle`] made, for the indexes.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct StatusChange {
     /// Addresses it has for the first time.
     pub(super) gained: Vec<IpAddr>,
     /// Addresses that it no longer has, or has again.
@@ -98,10 +98,10 @@ pub struct Endpoint {
     pub(super) hostname: Option<Arc<str>>,
     pub(super) node: Option<Arc<str>>,
     pub(super) zone: Option<Arc<str>>,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<SliceEntry>,
     ports: Arc<[u16]>,
     addresses: Vec<Held>,
-    history: Vec<(Time, Standing)>,
+    history: Vec<(Time, EndpointStatus)>,
     ready_since: Option<Time>,
 }
 
@@ -175,13 +175,13 @@ impl Endpoint {
     }
 
     /// Its state and detail now.
-    pub fn standing(&self) -> Standing {
-        self.history.last().map_or(Standing::REMOVED, |(_, standing)| *standing)
+    pub fn status(&self) -> EndpointStatus {
+        self.history.last().map_or(EndpointStatus::REMOVED, |(_, status)| *status)
     }
 
     /// Its state now.
     pub fn state(&self) -> State {
-        self.standing().state
+        self.status().state
     }
 
     /// Whether it is ready and has an address of the family: IPv4, IPv6.
@@ -202,18 +202,18 @@ impl Endpoint {
     }
 
     /// Its state at `at`; `None` if it was not known then, or if that was forgotten.
-    pub fn standing_at(&self, at: Time) -> Option<(Time, Standing)> {
+    pub fn status_at(&self, at: Time) -> Option<(Time, EndpointStatus)> {
         self.history.iter().rev().find(|(since, _)| *since <= at).copied()
     }
 
     /// Its state at `at` for a client that connects to `address`, and since when. It is removed if the endpoint no
     /// longer had the address.
-    pub fn standing_of(&self, address: IpAddr, at: Time) -> Option<(Time, Standing)> {
+    pub fn status_at_address(&self, address: IpAddr, at: Time) -> Option<(Time, EndpointStatus)> {
         let held = self.held(address)?;
         if let Some(until) = held.until.filter(|until| *until <= at) {
-            return Some((until, Standing::REMOVED));
+            return Some((until, EndpointStatus::REMOVED));
         }
-        if held.since > at { None } else { self.standing_at(at) }
+        if held.since > at { None } else { self.status_at(at) }
     }
 
     /// Whether it has `address` now.
@@ -241,27 +241,27 @@ impl Endpoint {
     }
 
     /// Sets its state as of `now` to the sum of its entries.
-    pub(super) fn settle(&mut self, now: Time, publish_not_ready: bool, history: usize) -> Settled {
-        let mut settled = Settled::default();
-        let standing = self.sum(publish_not_ready);
+    pub(super) fn settle(&mut self, now: Time, publish_not_ready: bool, history: usize) -> StatusChange {
+        let mut settled = StatusChange::default();
+        let status = self.sum(publish_not_ready);
         if !self.parts.is_empty() {
             self.ports = self.sum_of_ports();
         }
         self.settle_addresses(now, &mut settled);
 
         let before = self.history.last().copied();
-        if before.is_some_and(|(_, before)| before == standing) {
+        if before.is_some_and(|(_, before)| before == status) {
             return settled;
         }
-        if let Some((since, Standing { state: State::Removed, .. })) = before {
+        if let Some((since, EndpointStatus { state: State::Removed, .. })) = before {
             settled.revived = Some(since);
         }
-        settled.removed = standing.state == State::Removed;
-        self.ready_since = if standing.state == State::Ready { self.ready_since.or(Some(now)) } else { None };
+        settled.removed = status.state == State::Removed;
+        self.ready_since = if status.state == State::Ready { self.ready_since.or(Some(now)) } else { None };
         match self.history.last_mut() {
             // Two changes at the same moment are one.
-            Some(last) if last.0 == now => last.1 = standing,
-            _ => self.history.push((now, standing)),
+            Some(last) if last.0 == now => last.1 = status,
+            _ => self.history.push((now, status)),
         }
         if self.history.len() > history.max(1) {
             self.history.remove(0);
@@ -272,9 +272,9 @@ impl Endpoint {
 
     /// Slices may disagree while an endpoint moves between them. A shutdown is never undone, so an entry that reports
     /// it is right. Otherwise an entry that reports ready is right.
-    fn sum(&self, publish_not_ready: bool) -> Standing {
+    fn sum(&self, publish_not_ready: bool) -> EndpointStatus {
         if self.parts.is_empty() {
-            return Standing::REMOVED;
+            return EndpointStatus::REMOVED;
         }
         let serving = self.parts.iter().any(|part| part.serving);
         let state = if self.parts.iter().any(|part| part.terminating) {
@@ -284,7 +284,7 @@ impl Endpoint {
         } else {
             State::NotReady
         };
-        Standing { state, serving }
+        EndpointStatus { state, serving }
     }
 
     fn sum_of_ports(&self) -> Arc<[u16]> {
@@ -301,7 +301,7 @@ impl Endpoint {
         all.into()
     }
 
-    fn settle_addresses(&mut self, now: Time, settled: &mut Settled) {
+    fn settle_addresses(&mut self, now: Time, settled: &mut StatusChange) {
         for held in &mut self.addresses {
             let has = self.parts.iter().any(|part| part.address == held.address);
             if has != held.until.is_none() {

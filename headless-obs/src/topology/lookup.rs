@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::endpoint::{Endpoint, Standing};
+use super::endpoint::{Endpoint, EndpointStatus};
 use super::model::{Pod, ServiceKey};
 use super::service::ServiceState;
 use super::store::Topology;
@@ -15,7 +15,7 @@ pub struct Match<'a> {
     /// The endpoint.
     pub endpoint: &'a Endpoint,
     /// Its state at the given moment, and since when; `None` if it was not known then.
-    pub standing: Option<(Time, Standing)>,
+    pub status: Option<(Time, EndpointStatus)>,
     /// Whether it has the given port.
     pub serves_port: bool,
 }
@@ -79,7 +79,7 @@ impl Topology {
             (endpoint.serves(port), endpoint.had(address, at), endpoint.has(address), endpoint.lost(address))
         };
         let endpoint = self
-            .book
+            .addresses
             .at(address)
             .iter()
             .filter(|place| place.service == service)
@@ -88,14 +88,14 @@ impl Topology {
             .reduce(|best, other| if rank(other) >= rank(best) { other } else { best })?;
         Some(Match {
             endpoint,
-            standing: endpoint.standing_of(address, at),
+            status: endpoint.status_at_address(address, at),
             serves_port: endpoint.serves(port),
         })
     }
 
     /// Endpoints that have `address` now, of any Service.
     pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = &Endpoint> {
-        self.book
+        self.addresses
             .at(address)
             .iter()
             .filter_map(|place| self.endpoint(*place))
@@ -104,7 +104,7 @@ impl Topology {
 
     /// Whether an endpoint is on the daemon's node; `None` if that is not known.
     pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
-        Some(endpoint.node()? == self.book.config.node.as_ref()?)
+        Some(endpoint.node()? == self.addresses.config.node.as_ref()?)
     }
 
     /// The pod that has `address` alone: not one on the host network, and not one that has ended.
@@ -125,6 +125,6 @@ impl Topology {
 
     /// Whether `address` is or was an endpoint's, or is a pod's, so that connections to it can matter.
     pub fn knows(&self, address: IpAddr) -> bool {
-        !self.book.at(address).is_empty() || self.pod_by_address(address).is_some()
+        !self.addresses.at(address).is_empty() || self.pod_by_address(address).is_some()
     }
 }

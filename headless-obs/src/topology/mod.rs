@@ -39,7 +39,7 @@ pub(crate) mod test_builders;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::{Endpoint, Standing, State};
+pub use endpoint::{Endpoint, EndpointStatus, State};
 pub use lookup::Match;
 pub use service::ServiceState;
 pub use store::Topology;

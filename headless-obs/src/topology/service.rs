@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address_index::Book;
-use super::endpoint::{Endpoint, Part, State};
+use super::address_index::AddressIndex;
+use super::endpoint::{Endpoint, SliceEntry, State};
 use super::model::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
 use super::{EndpointId, EndpointRef, ServiceId};
 use crate::hash::HashMap;
@@ -132,13 +132,19 @@ impl ServiceState {
     }
 
     /// Adds the entries of `slice`; returns the affected endpoints, which must be updated.
-    pub(super) fn contribute(&mut self, number: u32, slice: &Slice, book: &mut Book) -> Vec<EndpointId> {
+    pub(super) fn contribute(
+        &mut self,
+        number: u32,
+        slice: &Slice,
+        addresses: &mut AddressIndex,
+    ) -> Vec<EndpointId> {
         let ports: Arc<[u16]> = slice.ports.as_slice().into();
         let mut members = Vec::with_capacity(slice.endpoints.len());
         for entry in &slice.endpoints {
             let identity = Identity::of(entry.pod.as_ref(), entry.address);
-            let Some(endpoint) = self.endpoint_of(identity, entry.pod.as_ref(), entry.address, book) else {
-                book.counters.endpoints_full += 1;
+            let Some(endpoint) = self.endpoint_of(identity, entry.pod.as_ref(), entry.address, addresses)
+            else {
+                addresses.counters.endpoints_full += 1;
                 continue;
             };
             endpoint.pod.clone_from(&entry.pod);
@@ -146,7 +152,7 @@ impl ServiceState {
             endpoint.node.clone_from(&entry.node);
             endpoint.zone.clone_from(&entry.zone);
             endpoint.parts.reserve_exact(1);
-            endpoint.parts.push(Part {
+            endpoint.parts.push(SliceEntry {
                 slice: number,
                 address: entry.address,
                 ready: entry.ready,
@@ -169,12 +175,17 @@ impl ServiceState {
     }
 
     /// Updates `dirty` endpoints and the indexes.
-    pub(super) fn settle(&mut self, now: Time, dirty: impl IntoIterator<Item = EndpointId>, book: &mut Book) {
+    pub(super) fn settle(
+        &mut self,
+        now: Time,
+        dirty: impl IntoIterator<Item = EndpointId>,
+        addresses: &mut AddressIndex,
+    ) {
         let publish = self.object.as_ref().is_some_and(|object| object.publish_not_ready);
         for id in dirty {
             let Some(endpoint) = self.endpoints.get_mut(&id) else { continue };
             let before = endpoint.ready_families();
-            let settled = endpoint.settle(now, publish, book.config.history);
+            let settled = endpoint.settle(now, publish, addresses.config.history);
             self.first_ready = self.first_ready.or(endpoint.ready_since());
             self.changes += u64::from(endpoint.ready_families() != before);
             for ((ready, after), before) in self.ready.iter_mut().zip(endpoint.ready_families()).zip(before) {
@@ -182,19 +193,19 @@ impl ServiceState {
             }
             let id = endpoint.id();
             for address in settled.gained {
-                book.claim(address, id);
+                addresses.claim(address, id);
             }
-            book.touched.extend(settled.moved);
+            addresses.touched.extend(settled.moved);
             for address in settled.forgotten {
-                book.disclaim(address, id);
-                book.counters.addresses_evicted += 1;
+                addresses.disclaim(address, id);
+                addresses.counters.addresses_evicted += 1;
             }
-            book.counters.history_evicted += u64::from(settled.history_evicted);
+            addresses.counters.history_evicted += u64::from(settled.history_evicted);
             if let Some(since) = settled.revived {
-                book.removed.remove(&(since, id));
+                addresses.removed.remove(&(since, id));
             }
             if settled.removed {
-                book.removed.insert((now, id));
+                addresses.removed.insert((now, id));
             }
         }
     }
@@ -207,12 +218,12 @@ impl ServiceState {
     }
 
     /// Forgets an endpoint that left.
-    pub(super) fn forget(&mut self, id: EndpointId, book: &mut Book) {
+    pub(super) fn forget(&mut self, id: EndpointId, addresses: &mut AddressIndex) {
         let Some(endpoint) = self.endpoints.remove(&id) else { return };
         let mut first = None;
         for address in endpoint.known_addresses() {
             first = first.or(Some(address));
-            book.disclaim(address, endpoint.id());
+            addresses.disclaim(address, endpoint.id());
         }
         if let Some(address) = first {
             let identity = Identity::of(endpoint.pod(), address);
@@ -228,14 +239,14 @@ impl ServiceState {
         identity: Identity,
         pod: Option<&PodRef>,
         address: IpAddr,
-        book: &mut Book,
+        addresses: &mut AddressIndex,
     ) -> Option<&mut Endpoint> {
         let id = match self.identities.get(&identity) {
             Some(id) => *id,
             None => {
                 let id = match self.renamed(&identity, pod, address) {
                     Some(id) => id,
-                    None => book.endpoint_id()?,
+                    None => addresses.endpoint_id()?,
                 };
                 self.identities.insert(identity, id);
                 id

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::address_index::Book;
+use super::address_index::AddressIndex;
 use super::model::{Change, Kind, Object, ObjectKey, Pod, Service, ServiceKey, Slice};
 use super::pods::Pods;
 use super::service::ServiceState;
-use super::string_interner::Names;
+use super::string_interner::StringInterner;
 use super::{Config, Counters, EndpointId, ServiceId, Touched};
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
@@ -24,7 +24,7 @@ struct Stored {
 /// Services, their endpoints over time, and Pods.
 #[derive(Debug)]
 pub struct Topology {
-    pub(super) book: Book,
+    pub(super) addresses: AddressIndex,
     pub(super) services: HashMap<ServiceId, ServiceState>,
     /// Namespace → name → id: a lookup needs no owned key.
     pub(super) by_name: HashMap<Arc<str>, HashMap<Arc<str>, ServiceId>>,
@@ -40,7 +40,7 @@ pub struct Topology {
     dirty: BTreeMap<ServiceId, Vec<EndpointId>>,
     /// Entries of all slices together.
     entries: usize,
-    names: Names,
+    names: StringInterner,
     next_service: u32,
     next_slice: u32,
 }
@@ -49,7 +49,7 @@ impl Topology {
     /// An empty topology.
     pub fn new(config: Config) -> Self {
         Self {
-            book: Book::new(config),
+            addresses: AddressIndex::new(config),
             services: HashMap::default(),
             by_name: HashMap::default(),
             cluster_ips: HashMap::default(),
@@ -59,7 +59,7 @@ impl Topology {
             slices: HashMap::default(),
             dirty: BTreeMap::new(),
             entries: 0,
-            names: Names::default(),
+            names: StringInterner::default(),
             next_service: 0,
             next_slice: 0,
         }
@@ -67,7 +67,7 @@ impl Topology {
 
     /// What did not fit.
     pub fn counters(&self) -> &Counters {
-        &self.book.counters
+        &self.addresses.counters
     }
 
     /// Applies a change that a source reports at the moment `now`.
@@ -101,11 +101,11 @@ impl Topology {
             && self.slices.is_empty()
             && self.cluster_ips.is_empty()
             && self.entries == 0
-            && self.book.is_empty()
+            && self.addresses.is_empty()
     }
 
     fn touched(&mut self) -> Touched {
-        Touched { addresses: std::mem::take(&mut self.book.touched) }
+        Touched { addresses: std::mem::take(&mut self.addresses.touched) }
     }
 
     fn put(&mut self, now: Time, object: Object) -> ObjectKey {
@@ -132,7 +132,7 @@ impl Topology {
         match kind {
             Kind::Service => self.delete_service(key),
             Kind::Slice => self.delete_slice(key),
-            Kind::Pod => self.pods.delete(now, key, &mut self.book.touched),
+            Kind::Pod => self.pods.delete(now, key, &mut self.addresses.touched),
         }
     }
 
@@ -157,9 +157,9 @@ impl Topology {
     fn put_pod(&mut self, now: Time, mut pod: Pod) {
         self.names.share_pod(&mut pod);
         canonical(pod.addresses.iter_mut());
-        let limit = self.book.config.pods;
-        if !self.pods.apply(now, pod, limit, &mut self.book.touched) {
-            self.book.counters.pods_full += 1;
+        let limit = self.addresses.config.pods;
+        if !self.pods.apply(now, pod, limit, &mut self.addresses.touched) {
+            self.addresses.counters.pods_full += 1;
         }
     }
 
@@ -169,7 +169,7 @@ impl Topology {
         let Some(id) = self.service_id(&service.key) else { return };
         for address in &service.cluster_ips {
             *self.cluster_ips.entry(*address).or_default() += 1;
-            self.book.touched.push(*address);
+            self.addresses.touched.push(*address);
         }
         let Some(state) = self.services.get_mut(&id) else { return };
         let old = state.object.replace(service);
@@ -193,7 +193,7 @@ impl Topology {
                     self.cluster_ips.remove(&address);
                 }
             }
-            self.book.touched.push(address);
+            self.addresses.touched.push(address);
         }
     }
 
@@ -225,7 +225,7 @@ impl Topology {
         }
         state.withdraw(number, &left);
         let members =
-            if state.headless { state.contribute(number, &slice, &mut self.book) } else { Vec::new() };
+            if state.headless { state.contribute(number, &slice, &mut self.addresses) } else { Vec::new() };
         self.dirty.entry(id).or_default().extend(left.iter().chain(&members));
         self.slices.insert(slice.key.clone(), Stored { number, slice, members });
     }
@@ -242,11 +242,11 @@ impl Topology {
 
     /// Removes entries for which there is no room.
     fn shorten(&mut self, slice: &mut Slice) {
-        let room = self.book.config.endpoints.saturating_sub(self.entries + 1);
+        let room = self.addresses.config.endpoints.saturating_sub(self.entries + 1);
         let excess = slice.endpoints.len().saturating_sub(room);
         slice.endpoints.truncate(room);
         slice.endpoints.shrink_to_fit();
-        self.book.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
+        self.addresses.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
     }
 
     /// Updates a Service after its slices or its own object changed: the `dirty` endpoints, or all of them if the
@@ -269,13 +269,13 @@ impl Topology {
             for key in state.slices.clone() {
                 let Some(stored) = self.slices.get_mut(&key) else { continue };
                 stored.members = match headless {
-                    true => state.contribute(stored.number, &stored.slice, &mut self.book),
+                    true => state.contribute(stored.number, &stored.slice, &mut self.addresses),
                     false => Vec::new(),
                 };
             }
             dirty = state.endpoint_ids().collect();
         }
-        state.settle(now, dirty, &mut self.book);
+        state.settle(now, dirty, &mut self.addresses);
         self.drop_if_void(id);
     }
 
@@ -284,8 +284,8 @@ impl Topology {
             return Some(id);
         }
         let next = self.next_service.checked_add(1);
-        let (Some(next), true) = (next, self.services.len() < self.book.config.services) else {
-            self.book.counters.services_full += 1;
+        let (Some(next), true) = (next, self.services.len() < self.addresses.config.services) else {
+            self.addresses.counters.services_full += 1;
             return None;
         };
         let id = ServiceId(self.next_service);
@@ -313,17 +313,17 @@ impl Topology {
 
     /// Forgets endpoints and Pods whose time is over, and the oldest tombstones if there are too many.
     fn forget_old(&mut self, now: Time) {
-        let Config { keep_removed, removed, .. } = self.book.config;
+        let Config { keep_removed, removed, .. } = self.addresses.config;
         self.pods.expire(now, keep_removed);
-        while let Some((since, place)) = self.book.removed.first().copied() {
+        while let Some((since, place)) = self.addresses.removed.first().copied() {
             let due = since.plus(keep_removed) <= now;
-            if !due && self.book.removed.len() <= removed {
+            if !due && self.addresses.removed.len() <= removed {
                 break;
             }
-            self.book.counters.removed_evicted += u64::from(!due);
-            self.book.removed.pop_first();
+            self.addresses.counters.removed_evicted += u64::from(!due);
+            self.addresses.removed.pop_first();
             if let Some(state) = self.services.get_mut(&place.service) {
-                state.forget(place.endpoint, &mut self.book);
+                state.forget(place.endpoint, &mut self.addresses);
             }
             self.drop_if_void(place.service);
         }

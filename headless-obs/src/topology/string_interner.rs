@@ -10,12 +10,12 @@ use crate::hash::HashSet;
 const SWEEP_FROM: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct StringInterner {
     strings: HashSet<Arc<str>>,
     swept: usize,
 }
 
-impl Names {
+impl StringInterner {
     /// Replaces `string` with the pool's copy.
     fn share(&mut self, string: &mut Arc<str>) {
         if let Some(kept) = self.strings.get(string) {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn equal_strings_are_kept_once_and_unused_ones_are_swept() {
-        let mut names = Names::default();
+        let mut names = StringInterner::default();
         let (mut a, mut b): (Arc<str>, Arc<str>) = ("node-1".into(), "node-1".into());
         names.share(&mut a);
         names.share(&mut b);

@@ -10,14 +10,14 @@ use crate::expose::snapshot::{
 
 /// The totals with which losses are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedTotals {
     /// Connections and failed attempts to all Services.
     pub connections: u64,
     /// DNS responses for all Services' names.
     pub answers: u64,
 }
 
-impl Seen {
+impl ObservedTotals {
     /// The totals of a whole snapshot.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
@@ -31,7 +31,7 @@ impl Seen {
 
 /// One client of one Service.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct RuleContext<'a> {
     /// The quality of the snapshot.
     pub quality: &'a Quality,
     /// When observation began.
@@ -41,17 +41,22 @@ pub struct Scene<'a> {
     /// The maturity.
     pub mature_after_seconds: f64,
     /// The totals of the snapshot.
-    pub seen: Seen,
+    pub seen: ObservedTotals,
     /// The Service.
     pub service: &'a Service,
     /// Its client.
     pub client: &'a Client,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> RuleContext<'a> {
     /// A client as the snapshot shows it.
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, service: &'a Service, client: &'a Client, seen: Seen) -> Self {
+    pub fn new(
+        snapshot: &'a Snapshot,
+        service: &'a Service,
+        client: &'a Client,
+        seen: ObservedTotals,
+    ) -> Self {
         Self {
             quality: &snapshot.quality,
             from: snapshot.from,
@@ -77,7 +82,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether this is a significant share of the client's connections.
-    pub(super) fn matters(&self, connections: u64) -> bool {
+    pub(super) fn is_significant_share(&self, connections: u64) -> bool {
         connections > 0 && connections.saturating_mul(100) >= self.attempts()
     }
 

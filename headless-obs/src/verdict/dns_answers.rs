@@ -1,6 +1,6 @@
 //! Rules about DNS answers and the client's use of them: missing endpoints, truncation, positions.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::evenness::{self, busiest, figures};
 use super::format::{count, list};
 use super::significance;
@@ -14,7 +14,7 @@ const HABIT: f64 = 0.9;
 const MUSL: u64 = 48;
 
 /// DNS does not list endpoints that have been ready for long, and the client does not know them.
-pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn dns_incomplete(scene: &RuleContext<'_>) -> Option<Verdict> {
     let dns = &scene.service.dns;
     let is_habit = |wrong: u64, all: u64| wrong >= WRONG_ANSWERS && wrong * 10 >= all;
     let last = scene.client.answers.last?;
@@ -52,7 +52,7 @@ pub(super) fn dns_incomplete(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The client accepts a truncated answer.
-pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn truncated_answer(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (answers, n) = (&scene.client.answers, scene.endpoints());
     let connections: u64 = scene.client.endpoints.iter().map(|own| own.counted).sum();
     if answers.truncated_used * 10 < connections.max(1) || answers.smallest >= n {
@@ -75,7 +75,7 @@ pub(super) fn truncated_answer(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The client takes the address that is most similar to its own, at any position.
-pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     let is_near = share(choice.nearest, choice.nearest_candidates) >= HABIT
         && significance::beyond(choice.nearest, choice.nearest_candidates, choice.nearest_by_chance);
@@ -103,7 +103,7 @@ pub(super) fn address_sort(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// Whatever the length of the answer, the client uses only positions below a limit.
-pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn client_cap(scene: &RuleContext<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     let cap = choice.max_position + 1;
     // A client that takes the first address and continues after a failure uses one or two positions. A client that goes
@@ -129,7 +129,7 @@ pub(super) fn client_cap(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The client takes the first address, and the server does not shuffle.
-pub(super) fn answer_order(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn answer_order(scene: &RuleContext<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     if !evenness::is_uneven(scene)
         || share(choice.first, choice.selections) < HABIT

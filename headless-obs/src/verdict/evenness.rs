@@ -1,6 +1,6 @@
 //! Rules by figures alone: even, unexplained, or too few.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::count as number;
 use super::significance;
 use crate::expose::snapshot::{Cause, Confidence, Spread, Verdict};
@@ -9,12 +9,12 @@ use crate::expose::snapshot::{Cause, Confidence, Spread, Verdict};
 const SHOWN: usize = 10;
 
 /// More uneven than chance, and enough to do harm: in the selections as well as in the connections.
-pub(super) fn is_uneven(scene: &Scene<'_>) -> bool {
+pub(super) fn is_uneven(scene: &RuleContext<'_>) -> bool {
     significance::uneven(scene.selections()) && significance::peak(scene.spread()) > significance::PEAK
 }
 
 /// At least as even as random choice.
-pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn even(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (spread, selections) = (scene.spread(), scene.selections());
     let n = spread.endpoints;
     if spread.connections == 0 || n == 0 || is_uneven(scene) {
@@ -50,7 +50,7 @@ pub(super) fn even(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// Too few selections for a statement.
-pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn too_few(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (selections, n) = (scene.selections(), scene.endpoints());
     let needed = significance::needed(n);
     let missing = needed.saturating_sub(selections.connections);
@@ -69,7 +69,7 @@ pub(super) fn too_few(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// More uneven than chance, and no rule finds a cause.
-pub(super) fn unexplained(scene: &Scene<'_>) -> Verdict {
+pub(super) fn unexplained(scene: &RuleContext<'_>) -> Verdict {
     let mut evidence = vec![figures(scene.spread(), "connections")];
     if let Some((pod, connections)) = busiest(scene) {
         evidence.push(format!(
@@ -105,13 +105,13 @@ pub(super) fn figures(spread: &Spread, what: &str) -> String {
 }
 
 /// The mature endpoint with most of the client's connections.
-pub(super) fn busiest<'a>(scene: &Scene<'a>) -> Option<(&'a str, u64)> {
+pub(super) fn busiest<'a>(scene: &RuleContext<'a>) -> Option<(&'a str, u64)> {
     let rows = scene.mature().map(|(endpoint, own)| (endpoint.pod.as_str(), own.counted));
     rows.max_by_key(|(_, counted)| *counted).filter(|(_, counted)| *counted > 0)
 }
 
 /// `orders-0 30, orders-1 30, orders-2 0`.
-pub(super) fn counts(scene: &Scene<'_>) -> String {
+pub(super) fn counts(scene: &RuleContext<'_>) -> String {
     let is_open = scene.client.spread.connections == 0;
     let mut rows: Vec<_> = scene
         .mature()

@@ -1,6 +1,6 @@
 //! Rule about expired answers: if few answers lead to many connections, the connections are as uneven as the answers.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::{count, span};
 use super::significance;
 use crate::expose::snapshot::{Cause, Confidence, Verdict};
@@ -9,7 +9,7 @@ use crate::expose::snapshot::{Cause, Confidence, Verdict};
 const CONNECTIONS: u64 = 10;
 
 /// Most connections use expired answers, and they are uneven.
-pub(super) fn old_answers(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn old_answers(scene: &RuleContext<'_>) -> Option<Verdict> {
     let client = scene.client;
     let age = &client.answer_age;
     let all = age.within_ttl + age.past_ttl;

@@ -1,6 +1,6 @@
 //! One endpoint fails and others do not: retries elsewhere make the rest uneven.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::count;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Counts, Verdict};
 
@@ -8,7 +8,7 @@ use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Counts, Verdict
 const FAILURES: u64 = 5;
 
 /// Most attempts at some endpoints fail, and few at the others.
-pub(super) fn failing_endpoint(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn failing_endpoint(scene: &RuleContext<'_>) -> Option<Verdict> {
     let rows = || {
         let rows = scene.service.endpoints.iter().zip(&scene.client.endpoints);
         rows.filter(|(endpoint, own)| endpoint.state == "ready" && endpoint.pod == own.pod)

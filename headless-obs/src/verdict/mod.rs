@@ -1,6 +1,6 @@
 //! Verdicts: how a client workload spreads its connections over a Service, and why.
 //!
-//! In: the facts of a snapshot about one client and one Service ([`Scene`]). Out: a [`Verdict`], or the reason for none
+//! In: the facts of a snapshot about one client and one Service ([`RuleContext`]). Out: a [`Verdict`], or the reason for none
 //! ([`Withheld`]). Each rule is a function from the facts to a verdict or nothing; the first rule with a verdict
 //! decides.
 //!
@@ -37,14 +37,14 @@ mod withheld;
 
 use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
 
-pub use context::{Scene, Seen};
+pub use context::{ObservedTotals, RuleContext};
 pub use withheld::Withheld;
 
 /// A rule: a verdict if its cause is visible.
-type Rule = fn(&Scene<'_>) -> Option<Verdict>;
+type Rule = fn(&RuleContext<'_>) -> Option<Verdict>;
 
 /// Wrong targets, whatever the resolution.
-const WRONG: [Rule; 6] = [
+const TARGET_RULES: [Rule; 6] = [
     port_mismatch::port_mismatch,
     stale_endpoint::ip_reused,
     stale_endpoint::dials_not_ready,
@@ -54,7 +54,7 @@ const WRONG: [Rule; 6] = [
 ];
 
 /// The spread of connections by the Service's name.
-const SPREAD: [Rule; 11] = [
+const BALANCE_RULES: [Rule; 11] = [
     dns_answers::dns_incomplete,
     expired_answer::old_answers,
     dns_answers::truncated_answer,
@@ -73,27 +73,31 @@ const SPREAD: [Rule; 11] = [
 /// # Errors
 ///
 /// If the data do not support a verdict.
-pub fn judge(scene: &Scene<'_>) -> Result<Verdict, Withheld> {
+pub fn judge(scene: &RuleContext<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unreliable(scene) {
         return Err(reason);
     }
-    if let Some(verdict) = WRONG.iter().find_map(|rule| rule(scene)) {
+    if let Some(verdict) = TARGET_RULES.iter().find_map(|rule| rule(scene)) {
         return Ok(verdict);
     }
     if let Some(reason) = withheld::unsuited(scene) {
         return Err(reason);
     }
-    Ok(SPREAD.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| evenness::unexplained(scene)))
+    Ok(BALANCE_RULES.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| evenness::unexplained(scene)))
 }
 
 /// Judges every client of every Service again.
 pub fn judge_all(snapshot: &mut Snapshot) {
-    let seen = Seen::of(snapshot);
+    let seen = ObservedTotals::of(snapshot);
     let judged: Vec<Vec<_>> = snapshot
         .services
         .iter()
         .map(|service| {
-            service.clients.iter().map(|client| judge(&Scene::new(snapshot, service, client, seen))).collect()
+            service
+                .clients
+                .iter()
+                .map(|client| judge(&RuleContext::new(snapshot, service, client, seen)))
+                .collect()
         })
         .collect();
     for (service, judged) in snapshot.services.iter_mut().zip(judged) {
@@ -120,6 +124,6 @@ pub fn figures(spread: &Spread, what: &str) -> String {
 
 /// The page that describes a cause.
 #[must_use]
-pub fn page(cause: Cause) -> String {
+pub fn doc_link(cause: Cause) -> String {
     format!("docs/verdicts.md#{}", cause.as_str())
 }

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::{list, span};
 use super::pinned;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Endpoint, Verdict};
 
 /// An endpoint became ready after the client's last answer, and the client, active since, does not use it.
-pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn never_re_resolved(scene: &RuleContext<'_>) -> Option<Verdict> {
     let answers = &scene.client.answers;
     // Without any answer, the client resolved before the observation began.
     let last = answers.last_of_oldest.or(answers.last).unwrap_or(scene.from);
@@ -59,7 +59,7 @@ pub(super) fn never_re_resolved(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// It has connected since, or has open connections. An inactive client need not resolve.
-fn is_at_work(scene: &Scene<'_>, since: Timestamp) -> bool {
+fn is_at_work(scene: &RuleContext<'_>, since: Timestamp) -> bool {
     let is_at_work =
         |own: &ClientEndpoint| own.active > 0 || own.last_connection.is_some_and(|last| last > since);
     scene.client.endpoints.iter().any(is_at_work)

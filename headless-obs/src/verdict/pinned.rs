@@ -1,7 +1,7 @@
 //! Rules about clients that stay with one endpoint. One such client leaves the others idle; many of them together are
 //! almost even.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::{count, span};
 use super::significance;
 use crate::expose::snapshot::{Cause, Client, Confidence, Spread, Verdict};
@@ -12,12 +12,12 @@ const HELD: f64 = 60.0;
 const BY_ONE_ANSWER: u64 = 10;
 
 /// Each pod of the client stays with one endpoint.
-pub(super) fn is_narrow(scene: &Scene<'_>) -> bool {
+pub(super) fn is_narrow(scene: &RuleContext<'_>) -> bool {
     holds_one(scene) || chooses_one(scene)
 }
 
 /// It stays with one endpoint: `pinned`, or `subset` where all clients together are even.
-pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn pinned(scene: &RuleContext<'_>) -> Option<Verdict> {
     let client = scene.client;
     let is_held = holds_one(scene);
     if !is_held && !chooses_one(scene) {
@@ -62,7 +62,7 @@ pub(super) fn pinned(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// All open connections of each pod go to one endpoint, and have done so for a while.
-fn holds_one(scene: &Scene<'_>) -> bool {
+fn holds_one(scene: &RuleContext<'_>) -> bool {
     let (client, held) = (scene.client, &scene.client.open_connections);
     // The open connections of a client that connects and disconnects all the time are not its habit.
     let is_habit = client.open.connections * 2 >= client.spread.connections
@@ -76,7 +76,7 @@ fn holds_one(scene: &Scene<'_>) -> bool {
 }
 
 /// All of a pod's connections went to one endpoint, beyond chance.
-fn chooses_one(scene: &Scene<'_>) -> bool {
+fn chooses_one(scene: &RuleContext<'_>) -> bool {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
     if choice.pods == 0 || choice.pods_on_one < choice.pods || client.spread.endpoints < 2 {
         return false;
@@ -102,7 +102,7 @@ fn selections(client: &Client) -> u64 {
 }
 
 /// The workload's pods together, or all of the Service's clients, if they are even.
-fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'static str, u64)> {
+fn even_fleet<'a>(scene: &RuleContext<'a>, is_held: bool) -> Option<(&'a Spread, &'static str, u64)> {
     let pods =
         |client: &Client| if is_held { client.open_connections.pods } else { client.selection_pattern.pods };
     let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none());
@@ -116,7 +116,7 @@ fn even_fleet<'a>(scene: &Scene<'a>, is_held: bool) -> Option<(&'a Spread, &'sta
 
 /// Each pod uses few of the endpoints and together they are even: `subset`, whether intended or not. A single pod, or
 /// pods that are uneven together, are for other rules.
-pub(super) fn subset(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn subset(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
     let (n, few) = (client.spread.endpoints, choice.max_endpoints);
     if choice.pods < 2

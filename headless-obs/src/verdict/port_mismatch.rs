@@ -1,16 +1,16 @@
 //! Rule about a port that the endpoints do not have. A headless Service maps no ports, so a client that connects to the
 //! Service's port fails if the pods listen on another one.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::count;
 use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
 
 /// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
 /// ports than the Service lists, and nothing is wrong.
-pub(super) fn port_mismatch(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
     let in_vain = |port: &&OtherPort| port.failed.saturating_mul(2) > port.connections;
     let ports = || scene.client.other_ports.iter().filter(in_vain);
-    if !scene.matters(ports().map(|port| port.connections).sum()) {
+    if !scene.is_significant_share(ports().map(|port| port.connections).sum()) {
         return None;
     }
     let evidence = ports()

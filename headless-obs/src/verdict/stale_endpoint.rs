@@ -1,11 +1,11 @@
 //! Rules about connections to addresses that are not a ready endpoint: the client or the DNS server is at fault.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::format::{count, span};
 use crate::expose::snapshot::{Cause, Confidence, StaleTarget, Verdict};
 
 /// Another pod has the address now, so the client talks to a stranger. Once is enough.
-pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn ip_reused(scene: &RuleContext<'_>) -> Option<Verdict> {
     let reused: Vec<_> = of_kind(scene, &["ip_reused"]).filter(|target| target.connections > 0).collect();
     let evidence: Vec<_> = reused
         .iter()
@@ -28,10 +28,10 @@ pub(super) fn ip_reused(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The endpoint exists and is not ready.
-pub(super) fn dials_not_ready(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn dials_not_ready(scene: &RuleContext<'_>) -> Option<Verdict> {
     let targets = || of_kind(scene, &["not_ready"]);
     let (connections, listed) = sums(targets());
-    if !scene.matters(connections) {
+    if !scene.is_significant_share(connections) {
         return None;
     }
     let mut evidence: Vec<_> = targets().map(|target| line(target, "while it was not ready")).collect();
@@ -47,10 +47,10 @@ pub(super) fn dials_not_ready(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The endpoint has left, and DNS still listed it.
-pub(super) fn dns_stale(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn dns_stale(scene: &RuleContext<'_>) -> Option<Verdict> {
     let listed = |target: &&StaleTarget| target.answered_after > 0;
     let (connections, after) = sums(of_kind(scene, &LEFT).filter(listed));
-    if !scene.matters(after) || after.saturating_mul(2) < connections {
+    if !scene.is_significant_share(after) || after.saturating_mul(2) < connections {
         return None;
     }
     let mut evidence: Vec<_> = of_kind(scene, &LEFT)
@@ -69,10 +69,10 @@ pub(super) fn dns_stale(scene: &Scene<'_>) -> Option<Verdict> {
 }
 
 /// The endpoint has left, and the client knew it from an earlier answer.
-pub(super) fn stale_cache(scene: &Scene<'_>) -> Option<Verdict> {
+pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (connections, after) = sums(of_kind(scene, &LEFT));
     let kept = connections.saturating_sub(after);
-    if !scene.matters(kept) {
+    if !scene.is_significant_share(kept) {
         return None;
     }
     let mut evidence: Vec<_> = of_kind(scene, &LEFT)
@@ -98,7 +98,7 @@ pub(super) fn stale_cache(scene: &Scene<'_>) -> Option<Verdict> {
 
 const LEFT: [&str; 2] = ["removed", "terminating"];
 
-fn of_kind<'a>(scene: &Scene<'a>, kinds: &'a [&str]) -> impl Iterator<Item = &'a StaleTarget> {
+fn of_kind<'a>(scene: &RuleContext<'a>, kinds: &'a [&str]) -> impl Iterator<Item = &'a StaleTarget> {
     scene.client.stale.iter().filter(|target| kinds.contains(&target.kind.as_str()))
 }
 

@@ -3,7 +3,7 @@
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Quality, Service, Spread, TopologyState};
 use crate::expose::test_fixtures::at;
 use crate::spread;
-use crate::verdict::{Scene, Seen};
+use crate::verdict::{ObservedTotals, RuleContext};
 
 /// The data that the facts borrow.
 pub(super) struct Facts {
@@ -77,13 +77,13 @@ impl Facts {
         facts
     }
 
-    pub(super) fn scene(&self) -> Scene<'_> {
-        Scene {
+    pub(super) fn scene(&self) -> RuleContext<'_> {
+        RuleContext {
             quality: &self.quality,
             from: at(0),
             to: at(2_000),
             mature_after_seconds: 600.0,
-            seen: Seen { connections: 10_000, answers: 1_000 },
+            seen: ObservedTotals { connections: 10_000, answers: 1_000 },
             service: &self.service,
             client: &self.client,
         }

@@ -177,5 +177,5 @@ fn every_cause_and_reason_has_its_section() {
             "no section {name}"
         );
     }
-    assert_eq!(page(Cause::AddressSort), "docs/verdicts.md#address_sort");
+    assert_eq!(doc_link(Cause::AddressSort), "docs/verdicts.md#address_sort");
 }

@@ -1,6 +1,6 @@
 //! The reasons for no verdict. A verdict on incomplete facts is worse than none.
 
-use super::context::Scene;
+use super::context::RuleContext;
 use super::never_re_resolved;
 use crate::expose::snapshot::Counts;
 
@@ -64,15 +64,15 @@ const ANSWERS: [&str; 7] = [
 ];
 
 /// The data are unreliable, or the client is excluded.
-pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
+pub(super) fn unreliable(scene: &RuleContext<'_>) -> Option<Withheld> {
     let quality = scene.quality;
     let lost = |names: &[&str]| names.iter().filter_map(|name| quality.events_lost.get(*name)).sum::<u64>();
-    let matters = |lost: u64, seen: u64| lost.saturating_mul(100) > lost.saturating_add(seen);
+    let is_significant_share = |lost: u64, seen: u64| lost.saturating_mul(100) > lost.saturating_add(seen);
     if scene.client.excluded.is_some() {
         Some(Withheld::Excluded)
     } else if quality.reconciled_share > 0.01
-        || matters(lost(&CONNECTIONS), scene.seen.connections)
-        || matters(lost(&ANSWERS), scene.seen.answers)
+        || is_significant_share(lost(&CONNECTIONS), scene.seen.connections)
+        || is_significant_share(lost(&ANSWERS), scene.seen.answers)
     {
         Some(Withheld::Losses)
     } else if !quality.topology.synced || quality.topology.stale_since.is_some() {
@@ -84,7 +84,7 @@ pub(super) fn unreliable(scene: &Scene<'_>) -> Option<Withheld> {
 
 /// There are no connections to wrong targets, and the spread says nothing, because none of them was by the Service's
 /// name. Connections that are older than the daemon may have any resolution.
-pub(super) fn unsuited(scene: &Scene<'_>) -> Option<Withheld> {
+pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     let resolution = &scene.client.resolution;
     if !only(resolution, &["hostname", "none", "preexisting"]) {
         None

@@ -11,7 +11,7 @@ use super::super::fit_text::{
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::messages::timeline::{Moment, cut, moments};
-use crate::verdict::page;
+use crate::verdict::doc_link;
 
 /// The most moments; the rest is left out.
 const MOMENTS: usize = 30;
@@ -109,7 +109,7 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     }
     if let Some(fix) = &verdict.fix {
         item(text, "Fix: ", fix, look);
-        item(text, "More: ", &page(verdict.cause), look);
+        item(text, "More: ", &doc_link(verdict.cause), look);
     }
 }
 

@@ -26,7 +26,7 @@ struct Nonsense;
 
 /// The state of a stream.
 #[derive(Default)]
-pub(super) struct Flow {
+pub(super) struct Reassembly {
     /// Sequence number of the first byte after the SYN, if that was seen.
     first: Option<u32>,
     /// The expected sequence number; none: join at the next segment.
@@ -66,7 +66,7 @@ struct Outcome<'a, S> {
     sink: S,
 }
 
-impl Flow {
+impl Reassembly {
     /// Takes a segment without RST.
     pub(super) fn accept(
         &mut self,

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::{Answered, Dialling, Totals};
-use crate::client::ScopeId;
+use super::{ClientCounters, ConnectStats, ResponseStats};
+use crate::client::ClientId;
 use crate::expose::snapshot::{ClientAnswers, Counts, SelectionPattern};
 use crate::hash::HashMap;
 use crate::time::Time;
@@ -13,23 +13,23 @@ use crate::topology::EndpointId;
 
 /// The statistics of one workload for one Service.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Facts<'a> {
-    pods: Vec<(ScopeId, &'a Dialling, Option<&'a Answered>)>,
-    totals: Option<Cow<'a, Totals>>,
+pub(in crate::engine) struct ClientStats<'a> {
+    pods: Vec<(ClientId, &'a ConnectStats, Option<&'a ResponseStats>)>,
+    totals: Option<Cow<'a, ClientCounters>>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> ClientStats<'a> {
     pub(in crate::engine) fn add(
         &mut self,
-        scope: ScopeId,
-        dialling: &'a Dialling,
-        answered: Option<&'a Answered>,
+        scope: ClientId,
+        dialling: &'a ConnectStats,
+        answered: Option<&'a ResponseStats>,
     ) {
         self.pods.push((scope, dialling, answered));
     }
 
     /// The sums of all its pods, including forgotten ones.
-    pub(in crate::engine) fn sum_up(&mut self, totals: &'a Totals) {
+    pub(in crate::engine) fn sum_up(&mut self, totals: &'a ClientCounters) {
         match &mut self.totals {
             Some(sum) => sum.to_mut().add(totals),
             None => self.totals = Some(Cow::Borrowed(totals)),
@@ -45,19 +45,19 @@ impl<'a> Facts<'a> {
         }
     }
 
-    pub(in crate::engine) fn totals(&self) -> Option<&Totals> {
+    pub(in crate::engine) fn totals(&self) -> Option<&ClientCounters> {
         self.totals.as_deref()
     }
 
-    pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ScopeId> {
+    pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ClientId> {
         self.pods.iter().map(|(scope, ..)| *scope)
     }
 
-    pub(in crate::engine) fn dialling(&self) -> impl Iterator<Item = &'a Dialling> {
+    pub(in crate::engine) fn dialling(&self) -> impl Iterator<Item = &'a ConnectStats> {
         self.pods.iter().map(|(_, dialling, _)| *dialling)
     }
 
-    fn answered(&self) -> impl Iterator<Item = &'a Answered> {
+    fn answered(&self) -> impl Iterator<Item = &'a ResponseStats> {
         self.pods.iter().filter_map(|(.., answered)| *answered).filter(|answered| answered.count > 0)
     }
 
@@ -85,7 +85,7 @@ impl<'a> Facts<'a> {
     ) -> ClientAnswers {
         let all = || self.answered();
         let (seconds, intervals) = all()
-            .map(Answered::intervals)
+            .map(ResponseStats::intervals)
             .fold((0.0, 0), |(seconds, count), (more, times)| (seconds + more, count + times));
         let mut firsts: HashMap<EndpointId, u64> = HashMap::default();
         for (endpoint, count) in all().flat_map(|answered| &answered.firsts) {
@@ -116,22 +116,22 @@ impl<'a> Facts<'a> {
 
     pub(in crate::engine) fn choice(&self) -> SelectionPattern {
         let all = || self.dialling();
-        let sum = |figure: fn(&Dialling) -> u64| all().map(figure).sum::<u64>();
-        let most = |figure: fn(&Dialling) -> u64| all().map(figure).max().unwrap_or(0);
+        let sum = |figure: fn(&ConnectStats) -> u64| all().map(figure).sum::<u64>();
+        let most = |figure: fn(&ConnectStats) -> u64| all().map(figure).max().unwrap_or(0);
         SelectionPattern {
             selections: sum(|one| one.selections),
             first: sum(|one| one.first),
             first_by_chance: all().map(|one| one.first_by_chance).sum(),
-            nearest_candidates: sum(|one| one.nearest_of),
+            nearest_candidates: sum(|one| one.nearest_candidates),
             nearest: sum(|one| one.nearest),
             nearest_by_chance: all().map(|one| one.nearest_by_chance).sum(),
-            with_known_position: sum(|one| one.placed),
-            max_position: most(|one| one.highest_place.into()),
+            with_known_position: sum(|one| one.with_known_position),
+            max_position: most(|one| one.max_position.into()),
             smallest_answer: all().filter_map(|one| one.smallest_answer).min().unwrap_or(0).into(),
             max_endpoints: most(|one| one.used.len() as u64),
             pods: sum(|one| u64::from(one.connections > 0)),
             pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.len() == 1)),
-            max_connects_per_answer: most(|one| one.most_by_one_answer),
+            max_connects_per_answer: most(|one| one.max_connects_per_answer),
         }
     }
 }

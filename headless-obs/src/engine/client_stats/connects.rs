@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::expected_share::Exposure;
-use crate::attribution::{Target, Told};
+use super::expected_share::ExpectedShare;
+use crate::attribution::{AnswerRef, Target};
 use crate::time::Time;
 use crate::topology::EndpointId;
 
@@ -27,28 +27,28 @@ struct Process {
 
 /// Sums over a client's connections and attempts; figures about selections count only those by the Service's name.
 #[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Dialling {
+pub(in crate::engine) struct ConnectStats {
     pub(in crate::engine) last: Time,
     processes: VecDeque<Process>,
     pub(in crate::engine) connections: u64,
     pub(in crate::engine) used: BTreeSet<EndpointId>,
-    pub(in crate::engine) most_by_one_answer: u64,
+    pub(in crate::engine) max_connects_per_answer: u64,
     pub(in crate::engine) selections: u64,
     pub(in crate::engine) first: u64,
     pub(in crate::engine) first_by_chance: f64,
-    pub(in crate::engine) nearest_of: u64,
+    pub(in crate::engine) nearest_candidates: u64,
     pub(in crate::engine) nearest: u64,
     pub(in crate::engine) nearest_by_chance: f64,
-    pub(in crate::engine) placed: u64,
-    pub(in crate::engine) highest_place: u16,
+    pub(in crate::engine) with_known_position: u64,
+    pub(in crate::engine) max_position: u16,
     pub(in crate::engine) smallest_answer: Option<u16>,
-    pub(in crate::engine) exposure: Exposure,
+    pub(in crate::engine) exposure: ExpectedShare,
     /// The program: the thread's name until the process's is known.
     pub(in crate::engine) program: Option<Arc<str>>,
     program_asked: Option<Time>,
 }
 
-impl Dialling {
+impl ConnectStats {
     /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
     pub(super) fn dialled(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
         let Some(told) = target.told else { return false };
@@ -60,13 +60,13 @@ impl Dialling {
             self.used.insert(target.endpoint.endpoint);
         }
         if told.size > 1 {
-            self.placed += 1;
-            self.highest_place = self.highest_place.max(told.position);
+            self.with_known_position += 1;
+            self.max_position = self.max_position.max(told.position);
             self.smallest_answer = Some(self.smallest_answer.map_or(told.size, |least| least.min(told.size)));
         }
         let is_selection = self.is_selection(process, is_ipv6, told.at);
         if is_selection && told.size > 1 {
-            self.choose(&told);
+            self.record_selection(&told);
         }
         is_selection
     }
@@ -101,17 +101,17 @@ impl Dialling {
                 (1, true)
             }
         };
-        self.most_by_one_answer = self.most_by_one_answer.max(made);
+        self.max_connects_per_answer = self.max_connects_per_answer.max(made);
         is_selection
     }
 
-    fn choose(&mut self, told: &Told) {
+    fn record_selection(&mut self, told: &AnswerRef) {
         let size = f64::from(told.size);
         self.selections += 1;
         self.first += u64::from(told.position == 0);
         self.first_by_chance += 1.0 / size;
         if told.nearest > 0 {
-            self.nearest_of += 1;
+            self.nearest_candidates += 1;
             self.nearest += u64::from(told.is_near);
             self.nearest_by_chance += f64::from(told.nearest) / size;
         }

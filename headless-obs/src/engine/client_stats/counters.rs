@@ -1,7 +1,7 @@
 //! The sums of a workload for one Service. Pods come and go and are forgotten. These sums stay, because they are
 //! exported as counters, which must not decrease.
 
-use crate::attribution::Told;
+use crate::attribution::AnswerRef;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::engine::dns_stats::Transport;
 use crate::expose::snapshot::{AnswerAge, Counts, Histogram, Responses};
@@ -26,7 +26,7 @@ pub(in crate::engine) struct WrongPort {
 
 /// The kind of a response. All fields come from short lists, so there are few kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Manner {
+struct ResponseKind {
     rcode: &'static str,
     truncated: bool,
     transport: &'static str,
@@ -35,7 +35,7 @@ struct Manner {
 
 /// The sums.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Totals {
+pub(in crate::engine) struct ClientCounters {
     /// When it was seen first.
     pub(in crate::engine) since: Time,
     /// And last.
@@ -49,10 +49,10 @@ pub(in crate::engine) struct Totals {
     /// Seconds from an endpoint's becoming ready to the first connection there.
     pub(in crate::engine) convergence: Histogram,
     pub(in crate::engine) wrong_ports: Vec<WrongPort>,
-    responses: Vec<(Manner, u64)>,
+    responses: Vec<(ResponseKind, u64)>,
 }
 
-impl Totals {
+impl ClientCounters {
     pub(super) fn new(now: Time) -> Self {
         Self {
             since: now,
@@ -70,7 +70,7 @@ impl Totals {
     }
 
     /// A connection or an attempt that uses an answer.
-    pub(super) fn dialled(&mut self, told: &Told, at: Time) {
+    pub(super) fn dialled(&mut self, told: &AnswerRef, at: Time) {
         let age = at.since(told.at);
         self.truncated_used += u64::from(told.truncated);
         *if told.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
@@ -96,7 +96,7 @@ impl Totals {
 
     /// A response for one of the Service's names.
     pub(super) fn answered(&mut self, answer: &Answer, transport: Transport) {
-        let manner = Manner {
+        let kind = ResponseKind {
             rcode: rcode(answer.rcode),
             truncated: answer.truncated,
             transport: transport.as_str(),
@@ -107,9 +107,9 @@ impl Totals {
                 QueryType::Other(_) => "other",
             },
         };
-        match self.responses.iter_mut().find(|(known, _)| *known == manner) {
+        match self.responses.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
-            None => self.responses.push((manner, 1)),
+            None => self.responses.push((kind, 1)),
         }
     }
 
@@ -138,10 +138,10 @@ impl Totals {
                 None => {}
             }
         }
-        for (manner, more) in &other.responses {
-            match self.responses.iter_mut().find(|(known, _)| known == manner) {
+        for (kind, more) in &other.responses {
+            match self.responses.iter_mut().find(|(known, _)| known == kind) {
                 Some((_, count)) => *count += more,
-                None => self.responses.push((*manner, *more)),
+                None => self.responses.push((*kind, *more)),
             }
         }
     }
@@ -163,7 +163,7 @@ impl Totals {
     }
 
     /// The number of kinds.
-    pub(in crate::engine) fn manners(&self) -> usize {
+    pub(in crate::engine) fn response_kinds(&self) -> usize {
         self.responses.len()
     }
 
@@ -171,11 +171,11 @@ impl Totals {
         let mut responses: Vec<_> = self
             .responses
             .iter()
-            .map(|(manner, count)| Responses {
-                rcode: manner.rcode.to_owned(),
-                truncated: manner.truncated,
-                transport: manner.transport.to_owned(),
-                qtype: manner.qtype.to_owned(),
+            .map(|(kind, count)| Responses {
+                rcode: kind.rcode.to_owned(),
+                truncated: kind.truncated,
+                transport: kind.transport.to_owned(),
+                qtype: kind.qtype.to_owned(),
                 count: *count,
             })
             .collect();

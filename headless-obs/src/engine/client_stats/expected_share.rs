@@ -10,33 +10,34 @@ use crate::time::Time;
 use crate::topology::ServiceState;
 
 /// The most checkpoints.
-const MARKS: usize = 64;
+const CHECKPOINTS: usize = 64;
 
 /// The sum over selections, with checkpoints.
 #[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Exposure {
+pub(in crate::engine) struct ExpectedShare {
     total: f64,
     /// The Service's number of changes at the last checkpoint.
     changes: Option<u64>,
     /// The first selection after a change, and the sum before it.
-    marks: VecDeque<(Time, f64)>,
+    checkpoints: VecDeque<(Time, f64)>,
 }
 
-impl Exposure {
+impl ExpectedShare {
     pub(super) fn add(&mut self, at: Time, state: &ServiceState, is_ipv6: bool) {
         if self.changes != Some(state.changes()) {
             self.changes = Some(state.changes());
-            if self.marks.len() == MARKS {
-                self.marks.pop_front();
+            if self.checkpoints.len() == CHECKPOINTS {
+                self.checkpoints.pop_front();
             }
-            self.marks.push_back((at, self.total));
+            self.checkpoints.push_back((at, self.total));
         }
         self.total += 1.0 / state.ready(is_ipv6).max(1) as f64;
     }
 
     /// The expected share of an endpoint that has been ready since then.
     pub(in crate::engine) fn since(&self, ready: Time) -> f64 {
-        let before = self.marks.iter().find(|(at, _)| *at >= ready).map_or(self.total, |(_, before)| *before);
+        let before =
+            self.checkpoints.iter().find(|(at, _)| *at >= ready).map_or(self.total, |(_, before)| *before);
         self.total - before
     }
 }

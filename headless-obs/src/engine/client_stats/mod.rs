@@ -22,23 +22,23 @@ mod responses;
 use super::dns_stats::Transport;
 use super::happy_eyeballs::Attempt;
 use crate::attribution::Target;
-use crate::client::{ScopeId, WorkloadId};
+use crate::client::{ClientId, WorkloadId};
 use crate::dns::Answer;
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, ServiceState};
 
-pub(super) use aggregate::Facts;
-pub(super) use connects::Dialling;
-pub(super) use counters::Totals;
-pub(super) use responses::{Answered, Reception};
+pub(super) use aggregate::ClientStats;
+pub(super) use connects::ConnectStats;
+pub(super) use counters::ClientCounters;
+pub(super) use responses::{AnswerSummary, ResponseStats};
 
 /// A client and a Service.
-pub(super) type Dialler = (ScopeId, WorkloadId, ServiceId);
+pub(super) type ClientServiceKey = (ClientId, WorkloadId, ServiceId);
 
 /// The effect of a connection or an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dialled {
+pub(super) struct ConnectOutcome {
     /// It is the process's first by its answer.
     pub(super) is_selection: bool,
     /// The program behind the client should be looked up.
@@ -47,18 +47,18 @@ pub(super) struct Dialled {
 
 /// The statistics of all clients.
 #[derive(Debug)]
-pub(super) struct Conducts {
+pub(super) struct ClientStatsTable {
     /// The most pairs of client and Service, for responses and for connections.
     limit: usize,
-    answered: HashMap<(ScopeId, ServiceId), Answered>,
-    dialling: HashMap<Dialler, Dialling>,
-    totals: HashMap<(WorkloadId, ServiceId), Totals>,
+    answered: HashMap<(ClientId, ServiceId), ResponseStats>,
+    dialling: HashMap<ClientServiceKey, ConnectStats>,
+    totals: HashMap<(WorkloadId, ServiceId), ClientCounters>,
     /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
-    past: HashMap<(ServiceId, Arc<str>), Totals>,
+    archived: HashMap<(ServiceId, Arc<str>), ClientCounters>,
     evicted: u64,
 }
 
-impl Conducts {
+impl ClientStatsTable {
     /// Empty statistics for at most `limit` pairs of client and Service.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -66,55 +66,61 @@ impl Conducts {
             answered: HashMap::default(),
             dialling: HashMap::default(),
             totals: HashMap::default(),
-            past: HashMap::default(),
+            archived: HashMap::default(),
             evicted: 0,
         }
     }
 
     /// A client received addresses for one of the Service's names.
-    pub(super) fn answered(&mut self, now: Time, scope: ScopeId, service: ServiceId, reception: &Reception) {
-        self.told(now, (scope, service)).add(now, reception);
+    pub(super) fn answered(
+        &mut self,
+        now: Time,
+        scope: ClientId,
+        service: ServiceId,
+        reception: &AnswerSummary,
+    ) {
+        self.answers_mut(now, (scope, service)).add(now, reception);
     }
 
     /// A client sent a query for gRPC's service configuration.
-    pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ScopeId, service: ServiceId) {
-        self.told(now, (scope, service)).grpc = true;
+    pub(super) fn asked_for_grpc(&mut self, now: Time, scope: ClientId, service: ServiceId) {
+        self.answers_mut(now, (scope, service)).grpc = true;
     }
 
     /// The responses that a client received for a Service; created if needed.
-    fn told(&mut self, now: Time, key: (ScopeId, ServiceId)) -> &mut Answered {
+    fn answers_mut(&mut self, now: Time, key: (ClientId, ServiceId)) -> &mut ResponseStats {
         self.evicted +=
             make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
-        self.answered.entry(key).or_insert_with(|| Answered::new(now))
+        self.answered.entry(key).or_insert_with(|| ResponseStats::new(now))
     }
 
     /// A process connects, or tries to.
     pub(super) fn dialled(
         &mut self,
-        dialler: Dialler,
+        dialler: ClientServiceKey,
         who: Attempt,
         target: &Target,
         at: Time,
         state: Option<&ServiceState>,
         thread: impl FnOnce() -> Arc<str>,
-    ) -> Dialled {
+    ) -> ConnectOutcome {
         let sums = self.totals(pair(dialler), at);
         if let Some(told) = &target.told {
             sums.dialled(told, at);
         }
-        let known = self.known(dialler, at);
+        let known = self.connects_mut(dialler, at);
         let wants_program = known.wants_program(at, thread);
         let is_selection = known.dialled(who.process, target, who.is_ipv6);
         if let Some(state) = state.filter(|_| is_selection) {
             known.exposure.add(at, state, who.is_ipv6);
         }
-        Dialled { is_selection, wants_program }
+        ConnectOutcome { is_selection, wants_program }
     }
 
     /// A client connected to a port that the endpoint does not have.
     pub(super) fn other_port(
         &mut self,
-        dialler: Dialler,
+        dialler: ClientServiceKey,
         at: Time,
         (endpoint, port): (EndpointId, u16),
         has_failed: bool,
@@ -135,25 +141,25 @@ impl Conducts {
     }
 
     /// A client made its first connection to an endpoint, this long after the endpoint became ready.
-    pub(super) fn converged(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
+    pub(super) fn record_convergence(&mut self, who: (WorkloadId, ServiceId), at: Time, took: Duration) {
         self.totals(who, at).convergence.record(took.as_secs_f64());
     }
 
-    fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut Totals {
+    fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut ClientCounters {
         self.evicted +=
             make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
-        let known = self.totals.entry(who).or_insert_with(|| Totals::new(at));
+        let known = self.totals.entry(who).or_insert_with(|| ClientCounters::new(at));
         known.last = known.last.max(at);
         known
     }
 
     /// The connections of a client; created if needed.
-    pub(super) fn dialling(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+    pub(super) fn dialling(&mut self, dialler: ClientServiceKey, at: Time) -> &mut ConnectStats {
         self.totals(pair(dialler), at);
-        self.known(dialler, at)
+        self.connects_mut(dialler, at)
     }
 
-    fn known(&mut self, dialler: Dialler, at: Time) -> &mut Dialling {
+    fn connects_mut(&mut self, dialler: ClientServiceKey, at: Time) -> &mut ConnectStats {
         self.evicted +=
             make_room(&mut self.dialling, self.limit, dialler, |(scope, ..)| *scope, |known| known.last);
         let known = self.dialling.entry(dialler).or_default();
@@ -164,7 +170,7 @@ impl Conducts {
     /// Whether to look up the client's program. Until then, the name of the `thread` stands for it.
     pub(super) fn wants_program(
         &mut self,
-        dialler: Dialler,
+        dialler: ClientServiceKey,
         at: Time,
         thread: impl FnOnce() -> Arc<str>,
     ) -> bool {
@@ -172,14 +178,16 @@ impl Conducts {
     }
 
     /// The program behind a client.
-    pub(super) fn program(&mut self, dialler: &Dialler, name: &str) {
+    pub(super) fn program(&mut self, dialler: &ClientServiceKey, name: &str) {
         if let Some(known) = self.dialling.get_mut(dialler) {
             known.program = Some(name.into());
         }
     }
 
     /// The clients that connected, with the statistics of their connections and responses.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&Dialler, &Dialling, Option<&Answered>)> {
+    pub(super) fn all(
+        &self,
+    ) -> impl Iterator<Item = (&ClientServiceKey, &ConnectStats, Option<&ResponseStats>)> {
         self.dialling.iter().map(|(dialler, dialling)| {
             let (scope, _, service) = *dialler;
             (dialler, dialling, self.answered.get(&(scope, service)))
@@ -187,13 +195,13 @@ impl Conducts {
     }
 
     /// The workloads that connected or received responses, with their sums.
-    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &Totals)> {
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &ClientCounters)> {
         self.totals.iter()
     }
 
     /// The sums of forgotten workloads, by Service and namespace.
-    pub(super) fn past(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &Totals)> {
-        self.past.iter()
+    pub(super) fn archived(&self) -> impl Iterator<Item = (&(ServiceId, Arc<str>), &ClientCounters)> {
+        self.archived.iter()
     }
 
     /// Pairs that were forgotten because there was no room.
@@ -212,14 +220,14 @@ impl Conducts {
     ) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
-        let is_old = |_: &_, known: &mut Totals| now.since(known.last) >= keep;
+        let is_old = |_: &_, known: &mut ClientCounters| now.since(known.last) >= keep;
         let old: Vec<_> = self.totals.extract_if(is_old).collect();
         for ((workload, service), totals) in old {
             let Some(namespace) = past(workload, service) else {
                 self.totals.insert((workload, service), totals);
                 continue;
             };
-            match self.past.entry((service, namespace)) {
+            match self.archived.entry((service, namespace)) {
                 Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
                 Entry::Vacant(none) => {
                     none.insert(totals);
@@ -227,12 +235,12 @@ impl Conducts {
             }
         }
         self.totals.retain(|(_, service), _| is_known(*service));
-        self.past.retain(|(service, _), _| is_known(*service));
+        self.archived.retain(|(service, _), _| is_known(*service));
     }
 }
 
 /// The workload and Service to whose sums a client belongs.
-fn pair((_, workload, service): Dialler) -> (WorkloadId, ServiceId) {
+fn pair((_, workload, service): ClientServiceKey) -> (WorkloadId, ServiceId) {
     (workload, service)
 }
 

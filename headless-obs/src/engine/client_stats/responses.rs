@@ -9,7 +9,7 @@ const FIRSTS: usize = 1024;
 
 /// The relevant part of a response.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Reception {
+pub(in crate::engine) struct AnswerSummary {
     /// Number of addresses in it.
     pub(in crate::engine) size: u16,
     /// It was truncated.
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Reception {
 
 /// The sum of a client's responses.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Answered {
+pub(in crate::engine) struct ResponseStats {
     pub(in crate::engine) count: u64,
     pub(in crate::engine) truncated: u64,
     pub(in crate::engine) smallest: u16,
@@ -41,7 +41,7 @@ pub(in crate::engine) struct Answered {
     pub(in crate::engine) grpc: bool,
 }
 
-impl Answered {
+impl ResponseStats {
     pub(super) fn new(now: Time) -> Self {
         Self {
             count: 0,
@@ -58,7 +58,7 @@ impl Answered {
         }
     }
 
-    pub(super) fn add(&mut self, now: Time, reception: &Reception) {
+    pub(super) fn add(&mut self, now: Time, reception: &AnswerSummary) {
         if self.count == 0 {
             self.first = now;
         }

@@ -1,40 +1,40 @@
 //! What counts as a selection, which facts an answer adds, and what is forgotten first.
 
 use super::*;
-use crate::attribution::Told;
+use crate::attribution::AnswerRef;
 use crate::service_resolution::Resolution;
 use crate::topology::EndpointRef;
 
 const LIMIT: usize = 64;
-const ME: Dialler = (ScopeId(1), WorkloadId(1), ServiceId(1));
+const ME: ClientServiceKey = (ClientId(1), WorkloadId(1), ServiceId(1));
 
 fn s(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
 }
 
-fn told(at: u64, position: u16) -> Told {
-    Told { at: s(at), position, size: 4, ttl: 5, truncated: false, nearest: 1, is_near: position == 2 }
+fn told(at: u64, position: u16) -> AnswerRef {
+    AnswerRef { at: s(at), position, size: 4, ttl: 5, truncated: false, nearest: 1, is_near: position == 2 }
 }
 
-fn target(endpoint: u32, told: Told) -> Target {
+fn target(endpoint: u32, told: AnswerRef) -> Target {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(endpoint) };
     Target { endpoint, resolution: Resolution::Service, told: Some(told), stale: None }
 }
 
 fn by(process: u32, is_ipv6: bool) -> Attempt {
-    Attempt { scope: ScopeId(1), process, service: ServiceId(1), is_ipv6 }
+    Attempt { scope: ClientId(1), process, service: ServiceId(1), is_ipv6 }
 }
 
 /// Whether it is a selection.
-fn dial(conducts: &mut Conducts, who: Attempt, target: &Target, at: u64) -> bool {
-    conducts.dialled(ME, who, target, s(at), None, || "thread".into()).is_selection
+fn dial(client_stats: &mut ClientStatsTable, who: Attempt, target: &Target, at: u64) -> bool {
+    client_stats.dialled(ME, who, target, s(at), None, || "thread".into()).is_selection
 }
 
 #[test]
 fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
-    let mut conducts = Conducts::new(LIMIT);
+    let mut client_stats = ClientStatsTable::new(LIMIT);
     let mut dial = |process, is_ipv6, answered| {
-        dial(&mut conducts, by(process, is_ipv6), &target(1, told(answered, 0)), 20)
+        dial(&mut client_stats, by(process, is_ipv6), &target(1, told(answered, 0)), 20)
     };
     assert!(dial(1, false, 10), "the first");
     assert!(!dial(1, false, 10), "by the same answer");
@@ -47,15 +47,15 @@ fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
 
 #[test]
 fn places_are_held_against_chance() {
-    let mut conducts = Conducts::new(LIMIT);
+    let mut client_stats = ClientStatsTable::new(LIMIT);
     for (answered, position) in [(1, 0), (2, 2), (3, 2), (4, 1)] {
         for (place, position) in [(position.into(), position), (3, 3)] {
-            dial(&mut conducts, by(1, false), &target(place, told(answered, position)), answered);
+            dial(&mut client_stats, by(1, false), &target(place, told(answered, position)), answered);
         }
     }
-    let mut facts = Facts::default();
-    let (_, dialling, answered) = conducts.all().next().unwrap();
-    facts.add(ScopeId(1), dialling, answered);
+    let mut facts = ClientStats::default();
+    let (_, dialling, answered) = client_stats.all().next().unwrap();
+    facts.add(ClientId(1), dialling, answered);
     let choice = facts.choice();
     assert_eq!((choice.selections, choice.first, choice.first_by_chance), (4, 1, 1.0));
     assert_eq!((choice.nearest_candidates, choice.nearest, choice.nearest_by_chance), (4, 2, 1.0));
@@ -68,13 +68,13 @@ fn places_are_held_against_chance() {
 
 #[test]
 fn ages_are_held_against_the_ttl() {
-    let mut conducts = Conducts::new(LIMIT);
+    let mut client_stats = ClientStatsTable::new(LIMIT);
     for at in [10, 14, 17, 100] {
-        dial(&mut conducts, by(1, false), &target(1, told(10, 0)), at);
+        dial(&mut client_stats, by(1, false), &target(1, told(10, 0)), at);
     }
     // The sums keep the counts of a forgotten pod.
-    conducts.dialling.clear();
-    let (_, totals) = conducts.sums().next().unwrap();
+    client_stats.dialling.clear();
+    let (_, totals) = client_stats.sums().next().unwrap();
     let age = totals.answer_age();
     assert_eq!((age.histogram.count, age.histogram.sum, age.histogram.zero), (4, 101.0, 1));
     assert_eq!((age.within_ttl, age.past_ttl, age.max_seconds), (2, 2, 90.0));
@@ -84,30 +84,30 @@ fn ages_are_held_against_the_ttl() {
 
 #[test]
 fn without_room_those_go_that_were_silent_for_longest() {
-    let mut conducts = Conducts::new(LIMIT);
+    let mut client_stats = ClientStatsTable::new(LIMIT);
     let all = u32::try_from(LIMIT).unwrap() + 1;
     for pod in 0..all {
-        conducts.dialling((ScopeId(pod), WorkloadId(1), ServiceId(1)), s(pod.into()));
+        client_stats.dialling((ClientId(pod), WorkloadId(1), ServiceId(1)), s(pod.into()));
     }
-    assert_eq!(conducts.evicted(), (LIMIT / 8) as u64);
-    let oldest = conducts.all().map(|((scope, ..), ..)| scope.0).min();
+    assert_eq!(client_stats.evicted(), (LIMIT / 8) as u64);
+    let oldest = client_stats.all().map(|((scope, ..), ..)| scope.0).min();
     assert_eq!(oldest, Some(all / 8));
-    conducts.expire(s(u64::from(all) + 5), Duration::from_secs(10), |_| true, |_, _| None);
-    assert_eq!(conducts.all().count(), 4);
+    client_stats.expire(s(u64::from(all) + 5), Duration::from_secs(10), |_| true, |_, _| None);
+    assert_eq!(client_stats.all().count(), 4);
 }
 
 #[test]
 fn who_asks_for_everything_takes_the_room_of_nobody_else() {
-    let mut conducts = Conducts::new(LIMIT);
+    let mut client_stats = ClientStatsTable::new(LIMIT);
     // One client whose two Services are the oldest, and one client that keeps adding.
     for service in [1, 2] {
-        conducts.dialling((ScopeId(1), WorkloadId(1), ServiceId(service)), s(1));
+        client_stats.dialling((ClientId(1), WorkloadId(1), ServiceId(service)), s(1));
     }
     for service in 0..1_000 {
-        conducts.dialling((ScopeId(2), WorkloadId(2), ServiceId(service)), s(2 + u64::from(service)));
+        client_stats.dialling((ClientId(2), WorkloadId(2), ServiceId(service)), s(2 + u64::from(service)));
     }
-    let quiet = conducts.all().filter(|((scope, ..), ..)| *scope == ScopeId(1)).count();
-    let sums = conducts.sums().filter(|((workload, _), _)| *workload == WorkloadId(1)).count();
+    let quiet = client_stats.all().filter(|((scope, ..), ..)| *scope == ClientId(1)).count();
+    let sums = client_stats.sums().filter(|((workload, _), _)| *workload == WorkloadId(1)).count();
     assert_eq!((quiet, sums), (2, 2));
-    assert!(conducts.all().count() <= LIMIT && conducts.evicted() > 900);
+    assert!(client_stats.all().count() <= LIMIT && client_stats.evicted() > 900);
 }

@@ -14,7 +14,7 @@ use crate::time::Time;
 pub(super) type Id = (u64, u64);
 
 /// The cell of a connection; none if it belongs to no headless Service.
-pub(super) type Place = Option<CellKey>;
+pub(super) type LedgerSlot = Option<CellKey>;
 
 /// The state of a flow.
 #[derive(Debug, Default)]
@@ -28,11 +28,11 @@ pub(super) struct Flow {
     pub(super) last: FlowTotals,
     pub(super) unchanged_since: Time,
     /// Open connections with a record.
-    open: BTreeMap<Id, Place>,
+    open: BTreeMap<Id, LedgerSlot>,
     /// Open connections that only the totals include.
     late: Crowd,
     /// Connections that were guessed to have ended. If one of them turns out to be open, another one ended.
-    guessed: BTreeMap<Id, Place>,
+    guessed: BTreeMap<Id, LedgerSlot>,
     pub(super) failed_late: [u64; reason::COUNT],
     closed_late: Crowd,
 }
@@ -41,7 +41,7 @@ pub(super) struct Flow {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It was open and counted here.
-    Open(Place),
+    Open(LedgerSlot),
     /// The totals reported its end before.
     Booked,
     /// Nothing reported its opening yet.
@@ -62,7 +62,7 @@ impl Flow {
 
     /// A connection opened; `was_read`: before the last reading of the totals. False: the reading has brought it
     /// already.
-    pub(super) fn opened(&mut self, id: Id, place: Place, was_read: bool) -> bool {
+    pub(super) fn opened(&mut self, id: Id, place: LedgerSlot, was_read: bool) -> bool {
         if was_read && let Some(place) = self.late.take() {
             self.open.insert(id, place);
             return false;
@@ -104,7 +104,7 @@ impl Flow {
 
     /// A connection ended, because its socket has another one now, and the record of its end was lost. Returns its
     /// cell, unless the totals brought the end before.
-    pub(super) fn replaced(&mut self, id: Id) -> Option<Place> {
+    pub(super) fn replaced(&mut self, id: Id) -> Option<LedgerSlot> {
         let Some(place) = self.open.remove(&id) else {
             self.guessed.remove(&id);
             return None;
@@ -113,7 +113,7 @@ impl Flow {
     }
 
     /// The totals include this number of ends without a record; `book` is called for each.
-    pub(super) fn ended_unseen(&mut self, ends: u64, mut book: impl FnMut(Place)) {
+    pub(super) fn close_without_record(&mut self, ends: u64, mut book: impl FnMut(LedgerSlot)) {
         self.booked.closed += ends;
         for _ in 0..ends {
             if let Some(place) = self.take_oldest() {
@@ -128,7 +128,7 @@ impl Flow {
     }
 
     /// The totals include connections that opened without a record.
-    pub(super) fn opened_unseen(&mut self, place: Place, count: u64) {
+    pub(super) fn open_without_record(&mut self, place: LedgerSlot, count: u64) {
         self.late.add(place, count);
     }
 
@@ -140,7 +140,7 @@ impl Flow {
     }
 
     /// Gives a connection without a cell its cell; returns whether it is open.
-    pub(super) fn settle(&mut self, id: Id, place: Place) -> bool {
+    pub(super) fn settle(&mut self, id: Id, place: LedgerSlot) -> bool {
         let open = self.open.get_mut(&id);
         let is_open = open.is_some();
         if let Some(known) = open.or_else(|| self.guessed.get_mut(&id)) {
@@ -170,7 +170,7 @@ impl Flow {
     }
 
     /// Takes the oldest connection as ended.
-    fn take_oldest(&mut self) -> Option<Place> {
+    fn take_oldest(&mut self) -> Option<LedgerSlot> {
         let (id, place) = self.open.pop_first()?;
         self.guessed.insert(id, place);
         Some(place)
@@ -178,7 +178,7 @@ impl Flow {
 
     /// Opens a connection again that was guessed to have ended, instead of one that did end; returns whether there was
     /// one. The end stays counted where it is, so the open connection takes over the cell of the other one.
-    fn revive(&mut self, place: Place) -> bool {
+    fn revive(&mut self, place: LedgerSlot) -> bool {
         if let Some((other, _)) = self.guessed.pop_last() {
             self.open.insert(other, place);
             return true;
@@ -193,10 +193,10 @@ impl Flow {
 
 /// Connections of which only number and cell are known.
 #[derive(Debug, Default)]
-struct Crowd(Vec<(Place, u64)>);
+struct Crowd(Vec<(LedgerSlot, u64)>);
 
 impl Crowd {
-    fn add(&mut self, place: Place, count: u64) {
+    fn add(&mut self, place: LedgerSlot, count: u64) {
         if count == 0 {
             return;
         }
@@ -206,7 +206,7 @@ impl Crowd {
         }
     }
 
-    fn take(&mut self) -> Option<Place> {
+    fn take(&mut self) -> Option<LedgerSlot> {
         let (place, count) = self.0.last_mut()?;
         let place = *place;
         *count -= 1;

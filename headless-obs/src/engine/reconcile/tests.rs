@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attribution::{Target, Told};
+use crate::attribution::{AnswerRef, Target};
 use crate::client::WorkloadId;
 use crate::service_resolution::Resolution;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
@@ -41,15 +41,15 @@ fn booking(port: u16) -> Booking {
     let resolution = Resolution::Service;
     let cell = CellKey { endpoint, client: Some(WorkloadId(1)), port, resolution };
     let told =
-        Told { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
+        AnswerRef { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
     let target = Target { endpoint, resolution, told: Some(told), stale: None };
     let (at, grace) = (Time(0), Duration::ZERO);
-    Some((cell, Dialled { target, at, grace, is_selection: false }))
+    Some((cell, LedgerEntry { target, at, grace, is_selection: false }))
 }
 
-fn cell(accounts: &mut Accounts, port: u16) -> crate::ledger::Cell {
+fn cell(reconciler: &mut FlowReconciler, port: u16) -> crate::ledger::Cell {
     let (cell, _) = booking(port).unwrap();
-    accounts.ledger.cell(cell).clone()
+    reconciler.ledger.cell(cell).clone()
 }
 
 /// The kernel: it produces records, some of which are lost, and adds to the totals a little later.
@@ -106,13 +106,13 @@ impl Kernel {
     }
 
     /// The daemon takes all records except the newest `hidden` ones.
-    fn drain(&mut self, accounts: &mut Accounts, hidden: usize) {
+    fn drain(&mut self, reconciler: &mut FlowReconciler, hidden: usize) {
         for record in self.ring.drain(..self.ring.len().saturating_sub(hidden)) {
             let booking = booking(record.port);
             match record.header.kind {
-                KIND_OPENED => accounts.opened(&record, booking),
-                KIND_CLOSED => accounts.closed(&record, |_| booking),
-                _ => accounts.failed(&record, booking, false),
+                KIND_OPENED => reconciler.opened(&record, booking),
+                KIND_CLOSED => reconciler.closed(&record, |_| booking),
+                _ => reconciler.failed(&record, booking, false),
             }
         }
     }
@@ -170,10 +170,10 @@ proptest! {
 
     #[test]
     fn the_ledger_equals_the_totals(older in prop::collection::btree_map(0..8_u64, 0..PORTS, 0..4), steps in steps()) {
-        let (mut accounts, mut kernel) = (Accounts::new(1000), Kernel::default());
+        let (mut reconciler, mut kernel) = (FlowReconciler::new(1000), Kernel::default());
         for (socket, port) in &older {
             kernel.living.insert(*socket, (0, *port));
-            accounts.adopted(*socket, flow(*port), booking(*port));
+            reconciler.adopted(*socket, flow(*port), booking(*port));
         }
         let mut reading = kernel.read();
         for step in steps {
@@ -183,169 +183,170 @@ proptest! {
                 Step::Close { socket, arrives, reset } => kernel.close(socket, arrives, reset),
                 Step::Fail { port, arrives } => kernel.fail(port, arrives),
                 Step::Bump(count) => kernel.bump(count),
-                Step::Drain => kernel.drain(&mut accounts, 0),
+                Step::Drain => kernel.drain(&mut reconciler, 0),
                 Step::Read => reading = kernel.read(),
                 Step::Reconcile { hidden } => {
-                    kernel.drain(&mut accounts, hidden);
-                    accounts.reconcile(reading.0, &reading.1, |_, key, _, _| booking(key.port));
+                    kernel.drain(&mut reconciler, hidden);
+                    reconciler.reconcile(reading.0, &reading.1, |_, key, _, _| booking(key.port));
                 }
             }
         }
         kernel.now += 1;
         kernel.bump(usize::MAX);
-        kernel.drain(&mut accounts, 0);
+        kernel.drain(&mut reconciler, 0);
         let (read_at, totals) = kernel.read();
-        accounts.reconcile(read_at, &totals, |_, key, _, _| booking(key.port));
+        reconciler.reconcile(read_at, &totals, |_, key, _, _| booking(key.port));
 
         for (port, total) in &kernel.totals {
-            let cell = cell(&mut accounts, *port);
+            let cell = cell(&mut reconciler, *port);
             let preexisting = older.values().filter(|older| *older == port).count() as u64;
             prop_assert_eq!((cell.opened, cell.preexisting), (total.opened, preexisting));
             prop_assert_eq!((cell.closed, cell.failed), (total.closed, total.failed));
             prop_assert_eq!((cell.bytes_sent, cell.bytes_received), (total.bytes_sent, total.bytes_received));
             let living = kernel.living.values().filter(|(_, living)| living == port).count() as u64;
-            let flow = &accounts.flows[&flow(*port)];
+            let flow = &reconciler.flows[&flow(*port)];
             prop_assert_eq!((cell.active(), flow.open()), (living, living));
         }
     }
 }
 
-fn reconcile(accounts: &mut Accounts, read_at: u64, totals: FlowTotals) -> Vec<u64> {
+fn reconcile(reconciler: &mut FlowReconciler, read_at: u64, totals: FlowTotals) -> Vec<u64> {
     let (mut asked, totals) = (Vec::new(), [(flow(0), totals)]);
-    let is_behind = accounts.is_behind(&totals);
-    accounts.reconcile(Time(read_at), &totals, |_, key, _, connections| {
+    let has_unseen_totals = reconciler.has_unseen_totals(&totals);
+    reconciler.reconcile(Time(read_at), &totals, |_, key, _, connections| {
         asked.push(connections);
         booking(key.port)
     });
-    assert_eq!((is_behind, accounts.is_behind(&totals)), (!asked.is_empty(), false));
+    assert_eq!((has_unseen_totals, reconciler.has_unseen_totals(&totals)), (!asked.is_empty(), false));
     asked
 }
 
 #[test]
 fn nothing_lost_is_nothing_late() {
-    let mut accounts = Accounts::new(1000);
-    accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
-    assert!(reconcile(&mut accounts, 7, FlowTotals { opened: 1, ..FlowTotals::default() }).is_empty());
-    assert!(reconcile(&mut accounts, 8, FlowTotals::default()).is_empty(), "totals from before the record");
-    let cell = cell(&mut accounts, 0);
+    let mut reconciler = FlowReconciler::new(1000);
+    reconciler.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
+    assert!(reconcile(&mut reconciler, 7, FlowTotals { opened: 1, ..FlowTotals::default() }).is_empty());
+    assert!(reconcile(&mut reconciler, 8, FlowTotals::default()).is_empty(), "totals from before the record");
+    let cell = cell(&mut reconciler, 0);
     assert_eq!((cell.opened, cell.late), (1, 0));
 }
 
 #[test]
 fn a_lost_reset_is_a_failure_but_no_attempt() {
-    let mut accounts = Accounts::new(1000);
-    accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
+    let mut reconciler = FlowReconciler::new(1000);
+    reconciler.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
     let mut totals = FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() };
     totals.failed[usize::from(reason::RESET)] = 1;
-    assert_eq!(reconcile(&mut accounts, 7, totals), [0]);
-    let cell = cell(&mut accounts, 0);
+    assert_eq!(reconcile(&mut reconciler, 7, totals), [0]);
+    let cell = cell(&mut reconciler, 0);
     assert_eq!((cell.opened, cell.closed, cell.failures(), cell.positions), (1, 1, 1, vec![1]));
 }
 
 #[test]
 fn a_record_that_was_held_up_adds_detail_and_nothing_else() {
-    let mut accounts = Accounts::new(1000);
+    let mut reconciler = FlowReconciler::new(1000);
     let mut totals = FlowTotals { opened: 2, closed: 1, bytes_sent: 10, ..FlowTotals::default() };
     totals.failed[usize::from(reason::TIMEOUT)] = 1;
-    reconcile(&mut accounts, 9, totals);
-    let before = cell(&mut accounts, 0);
+    reconcile(&mut reconciler, 9, totals);
+    let before = cell(&mut reconciler, 0);
     assert_eq!((before.opened, before.closed, before.bytes_sent, before.failures()), (2, 1, 10, 1));
 
-    accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
-    accounts.opened(&record(KIND_OPENED, 2, 5, 0, 7), booking(0));
-    accounts.closed(&TcpRecord { bytes_sent: 10, ..record(KIND_CLOSED, 1, 5, 0, 8) }, |_| None);
-    accounts.failed(
+    reconciler.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
+    reconciler.opened(&record(KIND_OPENED, 2, 5, 0, 7), booking(0));
+    reconciler.closed(&TcpRecord { bytes_sent: 10, ..record(KIND_CLOSED, 1, 5, 0, 8) }, |_| None);
+    reconciler.failed(
         &TcpRecord { reason: reason::TIMEOUT, ..record(KIND_FAILED, 3, 5, 0, 8) },
         booking(0),
         false,
     );
-    assert_eq!(cell(&mut accounts, 0), before);
+    assert_eq!(cell(&mut reconciler, 0), before);
 
-    accounts.closed(&TcpRecord { bytes_sent: 1, ..record(KIND_CLOSED, 2, 5, 0, 20) }, |_| None);
-    let after = cell(&mut accounts, 0);
+    reconciler.closed(&TcpRecord { bytes_sent: 1, ..record(KIND_CLOSED, 2, 5, 0, 20) }, |_| None);
+    let after = cell(&mut reconciler, 0);
     assert_eq!((after.opened, after.closed, after.bytes_sent), (2, 2, 11), "one that ends later is booked");
 }
 
 #[test]
 fn a_record_that_was_held_up_may_take_the_wrong_one_for_open() {
-    let mut accounts = Accounts::new(1000);
-    reconcile(&mut accounts, 9, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
+    let mut reconciler = FlowReconciler::new(1000);
+    reconcile(&mut reconciler, 9, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
     // The guess takes the wrong connection as ended.
-    accounts.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
-    accounts.closed(&record(KIND_CLOSED, 2, 7, 0, 20), |_| panic!("its opening is booked"));
-    let found = cell(&mut accounts, 0);
-    assert_eq!((found.opened, found.closed, accounts.flows[&flow(0)].open()), (2, 2, 0));
+    reconciler.opened(&record(KIND_OPENED, 1, 5, 0, 6), booking(0));
+    reconciler.closed(&record(KIND_CLOSED, 2, 7, 0, 20), |_| panic!("its opening is booked"));
+    let found = cell(&mut reconciler, 0);
+    assert_eq!((found.opened, found.closed, reconciler.flows[&flow(0)].open()), (2, 2, 0));
 }
 
 #[test]
 fn what_is_taken_to_have_ended_is_remembered_while_something_unread_may_be_open() {
-    let mut accounts = Accounts::new(1000);
-    accounts.adopted(1, flow(0), booking(0));
+    let mut reconciler = FlowReconciler::new(1000);
+    reconciler.adopted(1, flow(0), booking(0));
     let totals = FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() };
     // The end was another's. So are the connection that arrives now and an opening that no reading has brought yet.
-    reconcile(&mut accounts, 9, totals);
-    accounts.closed(&record(KIND_CLOSED, 2, 10, 0, 20), |_| None);
-    reconcile(&mut accounts, 9, totals);
-    accounts.closed(&record(KIND_CLOSED, 1, 0, 0, 30), |_| panic!("it was adopted"));
-    reconcile(&mut accounts, 31, FlowTotals { opened: 2, closed: 3, ..FlowTotals::default() });
-    let found = cell(&mut accounts, 0);
+    reconcile(&mut reconciler, 9, totals);
+    reconciler.closed(&record(KIND_CLOSED, 2, 10, 0, 20), |_| None);
+    reconcile(&mut reconciler, 9, totals);
+    reconciler.closed(&record(KIND_CLOSED, 1, 0, 0, 30), |_| panic!("it was adopted"));
+    reconcile(&mut reconciler, 31, FlowTotals { opened: 2, closed: 3, ..FlowTotals::default() });
+    let found = cell(&mut reconciler, 0);
     assert_eq!((found.opened, found.preexisting, found.closed), (2, 1, 3));
 }
 
 #[test]
 fn an_end_that_was_held_up_over_two_readings_is_booked_once() {
-    let mut accounts = Accounts::new(1000);
-    accounts.adopted(1, flow(0), booking(0));
+    let mut reconciler = FlowReconciler::new(1000);
+    reconciler.adopted(1, flow(0), booking(0));
     for read_at in [9, 10] {
-        reconcile(&mut accounts, read_at, FlowTotals { closed: 1, ..FlowTotals::default() });
+        reconcile(&mut reconciler, read_at, FlowTotals { closed: 1, ..FlowTotals::default() });
     }
-    accounts.closed(&record(KIND_CLOSED, 1, 0, 0, 8), |_| panic!("it was adopted"));
-    let found = cell(&mut accounts, 0);
+    reconciler.closed(&record(KIND_CLOSED, 1, 0, 0, 8), |_| panic!("it was adopted"));
+    let found = cell(&mut reconciler, 0);
     assert_eq!((found.preexisting, found.closed), (1, 1));
 }
 
 #[test]
 fn what_flows_had_no_room_for_hides_no_loss_later() {
-    let mut accounts = Accounts::new(1000);
-    let uncounted = |record: TcpRecord| TcpRecord { in_flow_totals: 0, ..record };
-    accounts.opened(&uncounted(record(KIND_OPENED, 1, 5, 0, 6)), booking(0));
-    accounts.failed(&uncounted(record(KIND_FAILED, 2, 5, 0, 6)), booking(0), false);
-    assert!(accounts.flows.is_empty(), "no more flows than the kernel has");
+    let mut reconciler = FlowReconciler::new(1000);
+    let untracked_by_kernel = |record: TcpRecord| TcpRecord { in_flow_totals: 0, ..record };
+    reconciler.opened(&untracked_by_kernel(record(KIND_OPENED, 1, 5, 0, 6)), booking(0));
+    reconciler.failed(&untracked_by_kernel(record(KIND_FAILED, 2, 5, 0, 6)), booking(0), false);
+    assert!(reconciler.flows.is_empty(), "no more flows than the kernel has");
     // There is room now, and the record is lost.
-    reconcile(&mut accounts, 9, FlowTotals { opened: 1, ..FlowTotals::default() });
-    accounts.closed(&record(KIND_CLOSED, 1, 5, 0, 10), |_| None);
-    let found = cell(&mut accounts, 0);
+    reconcile(&mut reconciler, 9, FlowTotals { opened: 1, ..FlowTotals::default() });
+    reconciler.closed(&record(KIND_CLOSED, 1, 5, 0, 10), |_| None);
+    let found = cell(&mut reconciler, 0);
     assert_eq!((found.opened, found.late, found.closed), (2, 1, 1));
-    assert!(accounts.idle(Time(1 << 60), Duration::ZERO).is_empty(), "the other one is open");
+    assert!(reconciler.idle(Time(1 << 60), Duration::ZERO).is_empty(), "the other one is open");
     assert!(
-        reconcile(&mut accounts, 11, FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() }).is_empty()
+        reconcile(&mut reconciler, 11, FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() })
+            .is_empty()
     );
-    assert!(accounts.uncounted.is_empty());
+    assert!(reconciler.untracked_by_kernel.is_empty());
 }
 
 #[test]
 fn the_end_of_an_older_connection_that_nobody_told_of_opens_nothing() {
-    let mut accounts = Accounts::new(1000);
-    accounts.closed(&record(KIND_CLOSED, 1, 0, 0, 6), |_| booking(0));
-    let cell = cell(&mut accounts, 0);
+    let mut reconciler = FlowReconciler::new(1000);
+    reconciler.closed(&record(KIND_CLOSED, 1, 0, 0, 6), |_| booking(0));
+    let cell = cell(&mut reconciler, 0);
     assert_eq!((cell.opened, cell.preexisting, cell.closed, cell.late), (0, 1, 1, 0));
-    assert!(reconcile(&mut accounts, 7, FlowTotals { closed: 1, ..FlowTotals::default() }).is_empty());
+    assert!(reconcile(&mut reconciler, 7, FlowTotals { closed: 1, ..FlowTotals::default() }).is_empty());
 }
 
 #[test]
 fn idle_flows_are_found_and_forgotten_with_what_they_took_for_ended() {
-    let mut accounts = Accounts::new(1000);
+    let mut reconciler = FlowReconciler::new(1000);
     let idle = Duration::from_nanos(600);
     for socket in [1, 2] {
-        accounts.opened(&record(KIND_OPENED, socket, 5, 0, 6), booking(0));
+        reconciler.opened(&record(KIND_OPENED, socket, 5, 0, 6), booking(0));
     }
-    reconcile(&mut accounts, 10, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
-    assert!(accounts.idle(Time(1000), idle).is_empty(), "one is open");
+    reconcile(&mut reconciler, 10, FlowTotals { opened: 2, closed: 1, ..FlowTotals::default() });
+    assert!(reconciler.idle(Time(1000), idle).is_empty(), "one is open");
     let last = FlowTotals { opened: 2, closed: 2, ..FlowTotals::default() };
-    reconcile(&mut accounts, 20, last);
-    assert!(accounts.idle(Time(619), idle).is_empty());
-    assert_eq!(accounts.idle(Time(620), idle), [(flow(0), last)]);
-    assert_eq!(accounts.sockets.len(), 2);
-    accounts.forget(flow(0));
-    assert_eq!((accounts.sockets.len(), accounts.flows.len()), (0, 0));
+    reconcile(&mut reconciler, 20, last);
+    assert!(reconciler.idle(Time(619), idle).is_empty());
+    assert_eq!(reconciler.idle(Time(620), idle), [(flow(0), last)]);
+    assert_eq!(reconciler.sockets.len(), 2);
+    reconciler.forget(flow(0));
+    assert_eq!((reconciler.sockets.len(), reconciler.flows.len()), (0, 0));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use headless_obs_ebpf::flow::reason;
 
 use super::CellRow;
-use crate::attribution::Stale;
+use crate::attribution::StaleKind;
 use crate::engine::dns_stats::{AnswerCounts, RCODES, Transport};
 use crate::expose::snapshot::{Counts, Dns, PortCounts};
 use crate::ledger::POSITIONS;
@@ -56,7 +56,7 @@ pub(super) fn ports(cells: &[CellRow<'_>]) -> Vec<PortCounts> {
 }
 
 pub(super) fn stale(cells: &[CellRow<'_>]) -> Counts {
-    Stale::ALL
+    StaleKind::ALL
         .iter()
         .enumerate()
         .map(|(place, kind)| {

@@ -3,15 +3,15 @@
 use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::open_connections::{self, HeldRow};
 use super::{CellRow, Cells, Moment, Order, Who, spread};
-use crate::attribution::{Stale, taken_over};
+use crate::attribution::{StaleKind, current_pod_at};
 use crate::engine::Engine;
-use crate::engine::client_stats::{Facts, Totals};
+use crate::engine::client_stats::{ClientCounters, ClientStats};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, SelectionPattern,
     StaleTarget,
 };
 use crate::hash::HashMap;
-use crate::ledger::{Cell, StaleDials};
+use crate::ledger::{Cell, StaleConnects};
 use crate::spread::ratio;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
@@ -29,7 +29,7 @@ impl Engine {
         state: &ServiceState,
         who: &Who,
         cells: &[CellRow<'_>],
-        facts: Option<&Facts<'_>>,
+        facts: Option<&ClientStats<'_>>,
         held: &[HeldRow],
         order: &Order<'_>,
         moment: &Moment,
@@ -57,7 +57,7 @@ impl Engine {
             .collect();
         let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
         let figures = spread::of(cells, order, exposure);
-        let totals = facts.and_then(Facts::totals);
+        let totals = facts.and_then(ClientStats::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Client {
@@ -67,7 +67,7 @@ impl Engine {
                 .chain(totals.map(|totals| totals.since))
                 .min()
                 .map(|time| self.wall(time)),
-            responses: totals.map_or_else(Vec::new, Totals::responses),
+            responses: totals.map_or_else(Vec::new, ClientCounters::responses),
             stale_kinds: nonzero(stale(cells)),
             convergence: totals.map_or_else(Histogram::default, |totals| totals.convergence.clone()),
             namespace: namespace.to_owned(),
@@ -80,8 +80,8 @@ impl Engine {
             coverage: coverage(order, &endpoints),
             answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),
-            program: facts.and_then(Facts::program),
-            grpc: facts.is_some_and(Facts::grpc),
+            program: facts.and_then(ClientStats::program),
+            grpc: facts.is_some_and(ClientStats::grpc),
             pods: facts.map_or(0, |facts| facts.scopes().count() as u64),
             spread: figures.spread,
             selections: figures.selections,
@@ -89,8 +89,8 @@ impl Engine {
             bytes: figures.bytes,
             answers: facts
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
-            selection_pattern: facts.map_or_else(SelectionPattern::default, Facts::choice),
-            answer_age: totals.map_or_else(AnswerAge::default, Totals::answer_age),
+            selection_pattern: facts.map_or_else(SelectionPattern::default, ClientStats::choice),
+            answer_age: totals.map_or_else(AnswerAge::default, ClientCounters::answer_age),
             open_connections: open_connections::of(held, moment.now),
             stale: order.iter().flat_map(|(endpoint, _)| self.stale(endpoint, of(endpoint))).collect(),
             other_ports: totals.map_or_else(Vec::new, |totals| other_ports(totals, state)),
@@ -106,15 +106,15 @@ impl Engine {
         endpoint: &topology::Endpoint,
         row: &Endpoint,
         own: &[CellRow<'_>],
-        facts: Option<&Facts<'_>>,
+        facts: Option<&ClientStats<'_>>,
     ) -> ClientEndpoint {
         let sum = |figure: fn(&Cell) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
         let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
         let told: Vec<Time> = facts
             .into_iter()
-            .flat_map(Facts::scopes)
+            .flat_map(ClientStats::scopes)
             .filter_map(|scope| {
-                let told = |address| self.evidence.told(scope, address, state.id());
+                let told = |address| self.answer_cache.told(scope, address, state.id());
                 endpoint.addresses().filter_map(told).max()
             })
             .collect();
@@ -154,15 +154,16 @@ impl Engine {
 
     /// The client's connections to this endpoint while it was not ready.
     fn stale(&self, endpoint: &topology::Endpoint, own: &[CellRow<'_>]) -> Vec<StaleTarget> {
-        let kinds = Stale::ALL.into_iter().enumerate();
+        let kinds = StaleKind::ALL.into_iter().enumerate();
         let all = |place: usize| own.iter().filter_map(move |(_, cell)| cell.stale.get(place));
         kinds
             .filter(|(place, _)| all(*place).any(|dials| dials.connections > 0))
             .map(|(place, kind)| {
-                let sum = |figure: fn(&StaleDials) -> u64| all(place).map(figure).sum();
-                let mut owners =
-                    endpoint.addresses().filter_map(|address| taken_over(address, endpoint, &self.topology));
-                let now = owners.next().filter(|_| kind == Stale::IpReused);
+                let sum = |figure: fn(&StaleConnects) -> u64| all(place).map(figure).sum();
+                let mut owners = endpoint
+                    .addresses()
+                    .filter_map(|address| current_pod_at(address, endpoint, &self.topology));
+                let now = owners.next().filter(|_| kind == StaleKind::IpReused);
                 StaleTarget {
                     pod: endpoint.label().to_string(),
                     kind: kind.as_str().to_owned(),
@@ -185,7 +186,7 @@ fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
 }
 
 /// Ports that a client used and the endpoint lacks, and the right port if the endpoint has only one.
-fn other_ports(totals: &Totals, state: &ServiceState) -> Vec<OtherPort> {
+fn other_ports(totals: &ClientCounters, state: &ServiceState) -> Vec<OtherPort> {
     let mut ports: Vec<OtherPort> = Vec::new();
     for wrong in &totals.wrong_ports {
         let use_port = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {

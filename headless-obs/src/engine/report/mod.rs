@@ -13,7 +13,7 @@ mod scrape;
 mod spread;
 
 use super::Engine;
-use super::client_stats::Facts;
+use super::client_stats::ClientStats;
 use crate::client::WorkloadId;
 use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
@@ -89,7 +89,7 @@ enum View {
 /// What there is to say, by Service.
 struct Sources<'a> {
     cells: HashMap<ServiceId, Cells<'a>>,
-    conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'a>>>,
+    client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'a>>>,
     held: HashMap<ServiceId, Holders>,
     moment: Moment,
 }
@@ -117,7 +117,7 @@ impl Moment {
 impl Engine {
     /// The whole state.
     pub fn snapshot(&self, kernel: &KernelState) -> Snapshot {
-        let mut sources = self.sources(kernel, self.accounts.ledger.cells());
+        let mut sources = self.sources(kernel, self.reconciler.ledger.cells());
         let services = self.topology.services();
         let mut services: Vec<_> =
             services.map(|state| self.service(state, &mut sources, View::Report)).collect();
@@ -148,28 +148,28 @@ impl Engine {
         for (key, cell) in rows {
             cells.entry(key.endpoint.service).or_default().push((key, cell));
         }
-        let mut conducts: HashMap<ServiceId, HashMap<WorkloadId, Facts<'_>>> = HashMap::default();
-        for ((scope, workload, service), dialling, answered) in self.conducts.all() {
-            let facts = conducts.entry(*service).or_default().entry(*workload).or_default();
+        let mut client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'_>>> = HashMap::default();
+        for ((scope, workload, service), dialling, answered) in self.client_stats.all() {
+            let facts = client_stats.entry(*service).or_default().entry(*workload).or_default();
             facts.add(*scope, dialling, answered);
         }
-        for ((workload, service), totals) in self.conducts.sums() {
-            conducts.entry(*service).or_default().entry(*workload).or_default().sum_up(totals);
+        for ((workload, service), totals) in self.client_stats.sums() {
+            client_stats.entry(*service).or_default().entry(*workload).or_default().sum_up(totals);
         }
-        let booked = self.accounts.ledger.cells().filter_map(|(key, _)| key.client);
+        let booked = self.reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let clients: HashSet<WorkloadId> =
-            booked.chain(conducts.values().flat_map(HashMap::keys).copied()).collect();
+            booked.chain(client_stats.values().flat_map(HashMap::keys).copied()).collect();
         let moment = Moment {
             now: kernel.to,
             seconds: kernel.to.since(kernel.began).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
-        Sources { cells, conducts, held: open_connections::by_service(&self.accounts), moment }
+        Sources { cells, client_stats, held: open_connections::by_service(&self.reconciler), moment }
     }
 
     fn service(&self, state: &ServiceState, sources: &mut Sources<'_>, view: View) -> Service {
         let cells = sources.cells.remove(&state.id()).unwrap_or_default();
-        let conducts = sources.conducts.remove(&state.id()).unwrap_or_default();
+        let client_stats = sources.client_stats.remove(&state.id()).unwrap_or_default();
         let held = sources.held.remove(&state.id()).unwrap_or_default();
         let moment = &sources.moment;
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
@@ -178,7 +178,7 @@ impl Engine {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
             by_client.entry(self.who(row.0.client, view)).or_default().push(*row);
         }
-        for (workload, facts) in &conducts {
+        for (workload, facts) in &client_stats {
             let is_shown = match view {
                 // A client that only received answers is not a client yet, unless it tried to connect.
                 View::Report => facts.totals().is_some_and(|totals| !totals.wrong_ports.is_empty()),
@@ -195,7 +195,7 @@ impl Engine {
         shown.sort_by_cached_key(|endpoint| (natural(&endpoint.label()), endpoint.state() == State::Removed));
 
         let answers = self.answers.of(state.id());
-        let counting = || conducts.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
+        let counting = || client_stats.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
         let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>();
         let endpoints: Vec<_> = shown
             .iter()
@@ -212,16 +212,18 @@ impl Engine {
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
         let figures = spread::of(&counted, &order, exposure);
-        let totals = || conducts.values().filter_map(Facts::totals);
+        let totals = || client_stats.values().filter_map(ClientStats::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
-        let mut facts: HashMap<Who, Facts<'_>> = HashMap::default();
-        for (workload, of_workload) in conducts {
+        let mut facts: HashMap<Who, ClientStats<'_>> = HashMap::default();
+        for (workload, of_workload) in client_stats {
             facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
         }
         if let View::Series(labels) = view {
             // A forgotten client without open connections has no series of its own, but counts in sums over several
             // clients.
-            for ((_, namespace), totals) in self.conducts.past().filter(|((id, _), _)| *id == state.id()) {
+            for ((_, namespace), totals) in
+                self.client_stats.archived().filter(|((id, _), _)| *id == state.id())
+            {
                 let who = match labels {
                     ClientLabels::Workload => continue,
                     ClientLabels::Namespace => Who::Namespace(namespace.clone()),
@@ -245,7 +247,7 @@ impl Engine {
         let history = match view {
             View::Report => {
                 let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
-                self.past.of(rows)
+                self.history.of(rows)
             }
             // No series uses it.
             View::Series(_) => History::default(),

@@ -3,7 +3,7 @@
 use headless_obs_ebpf::Address;
 
 use crate::client::WorkloadId;
-use crate::engine::reconcile::Accounts;
+use crate::engine::reconcile::FlowReconciler;
 use crate::expose::snapshot::OpenConnections;
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
@@ -21,9 +21,11 @@ pub(super) struct HeldRow {
 pub(super) type Holders = HashMap<WorkloadId, Vec<HeldRow>>;
 
 /// The counted open connections, by Service and client.
-pub(super) fn by_service(accounts: &Accounts) -> HashMap<ServiceId, Holders> {
+pub(super) fn by_service(reconciler: &FlowReconciler) -> HashMap<ServiceId, Holders> {
     let mut services: HashMap<ServiceId, Holders> = HashMap::default();
-    for (flow, cell, _, since) in accounts.held().filter(|(_, cell, ..)| cell.resolution.counts()) {
+    for (flow, cell, _, since) in
+        reconciler.open_connections().filter(|(_, cell, ..)| cell.resolution.counts())
+    {
         let Some(workload) = cell.client else { continue };
         let holder = (flow.cgroup, flow.source);
         let row = HeldRow { holder, endpoint: cell.endpoint.endpoint, since };

@@ -16,16 +16,19 @@ const REFUSED: [(&str, &str); 2] = [("dns_unsolicited", "unsolicited"), ("dns_ot
 
 impl Engine {
     pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
-        let cells = || self.accounts.ledger.cells();
+        let cells = || self.reconciler.ledger.cells();
         let opened: u64 = cells().map(|(_, cell)| cell.opened).sum();
         let late: u64 = cells().map(|(_, cell)| cell.late).sum();
         let no_dns =
             cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
-        unattributed.extend(self.tally.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
+        unattributed.extend(
+            self.unattributed_counts.unattributed().map(|(reason, count)| (reason.to_owned(), count)),
+        );
         let ignored = kernel.counters.get("ignored").copied().unwrap_or(0);
         let mut excluded = Counts::from([("ignored".to_owned(), ignored)]);
-        excluded.extend(self.tally.excluded().map(|(reason, count)| (reason.to_owned(), count)));
+        excluded
+            .extend(self.unattributed_counts.excluded().map(|(reason, count)| (reason.to_owned(), count)));
         Quality {
             events_lost: self.losses(kernel),
             dns_rejected: nonzero(
@@ -55,7 +58,10 @@ impl Engine {
             topology: TopologyState {
                 synced: self.synced(),
                 // A source that records its last event knows better than the changes in the topology.
-                last_event: kernel.topology.last_event.or_else(|| self.last_told.map(|time| self.wall(time))),
+                last_event: kernel
+                    .topology
+                    .last_event
+                    .or_else(|| self.last_topology_event.map(|time| self.wall(time))),
                 ..kernel.topology.clone()
             },
         }
@@ -69,11 +75,11 @@ impl Engine {
         let clients = self.clients.counters();
         let own = [
             ("record_unknown", kernel.unknown_records),
-            ("answers_evicted", self.evidence.evicted()),
-            ("conduct_evicted", self.conducts.evicted()),
+            ("answers_evicted", self.answer_cache.evicted()),
+            ("conduct_evicted", self.client_stats.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
             ("clients_full", clients.workloads_full),
-            ("clients_folded", self.accounts.ledger.folded()),
+            ("clients_folded", self.reconciler.ledger.folded()),
             ("topology_full", topology.services_full + topology.endpoints_full + topology.pods_full),
             (
                 "topology_evicted",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{CellRow, KernelState, Sources, View, Who};
 use crate::engine::Engine;
-use crate::engine::client_stats::Facts;
+use crate::engine::client_stats::ClientStats;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::cardinality::{ClientLabels, Detail, Load};
 use crate::expose::snapshot::Unanswered;
@@ -27,13 +27,13 @@ impl Engine {
     pub fn scrape(&mut self, kernel: &KernelState) -> Scrape {
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
-        let ledger = &self.accounts.ledger;
+        let ledger = &self.reconciler.ledger;
         let mut sources = self.sources(kernel, ledger.cells().chain(ledger.departed()));
         let mut states: Vec<_> = self
             .topology
             .services()
             .filter(|state| {
-                sources.cells.contains_key(&state.id()) || sources.conducts.contains_key(&state.id())
+                sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
             })
             .collect();
         states.sort_by_key(|state| state.key());
@@ -72,9 +72,14 @@ impl Engine {
     }
 
     /// Whether a client has series: it has an open connection, or was active recently.
-    pub(super) fn has_series(&self, facts: Option<&Facts<'_>>, cells: &[CellRow<'_>], now: Time) -> bool {
-        let last = facts.and_then(Facts::totals).map(|totals| totals.last);
-        last.is_some_and(|last| now.since(last) < self.keep)
+    pub(super) fn has_series(
+        &self,
+        facts: Option<&ClientStats<'_>>,
+        cells: &[CellRow<'_>],
+        now: Time,
+    ) -> bool {
+        let last = facts.and_then(ClientStats::totals).map(|totals| totals.last);
+        last.is_some_and(|last| now.since(last) < self.client_ttl)
             || cells.iter().any(|(_, cell)| cell.active() > 0)
     }
 
@@ -84,12 +89,12 @@ impl Engine {
         let held = cells.iter().filter(|(_, cell)| cell.active() > 0);
         let mut clients: HashSet<Who> = held.map(|(key, _)| self.who(key.client, view)).collect();
         let mut others = cells.iter().filter(|row| is_other(row)).count();
-        for (workload, facts) in sources.conducts.get(&state.id()).into_iter().flatten() {
+        for (workload, facts) in sources.client_stats.get(&state.id()).into_iter().flatten() {
             if self.has_series(Some(facts), &[], sources.moment.now) {
                 clients.insert(self.who(Some(*workload), view));
             }
             let sums = facts.totals();
-            others += sums.map_or(0, |totals| totals.manners() + totals.wrong_ports.len());
+            others += sums.map_or(0, |totals| totals.response_kinds() + totals.wrong_ports.len());
         }
         let ports: HashSet<u16> = cells.iter().map(|(key, _)| key.port).filter(|port| *port != 0).collect();
         Load {

@@ -10,7 +10,7 @@ use super::*;
 /// An event, and whether the ring loses it.
 #[derive(Clone, Debug)]
 enum Step {
-    Dial {
+    ConnectAttempt {
         client: u8,
         pod: u8,
         outcome: Outcome,
@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![3 => Just(Outcome::Open), 1 => Just(Outcome::Refused)];
     let step = prop_oneof![
         6 => (1..4_u8, 0..3_u8, outcome, any::<bool>())
-            .prop_map(|(client, pod, outcome, arrives)| Step::Dial { client, pod, outcome, arrives }),
+            .prop_map(|(client, pod, outcome, arrives)| Step::ConnectAttempt { client, pod, outcome, arrives }),
         5 => (any::<prop::sample::Index>(), any::<bool>(), any::<bool>())
             .prop_map(|(which, reset, arrives)| Step::Close { which, reset, arrives }),
         2 => (1..4_u8, any::<bool>()).prop_map(|(client, backup)| Step::Resolve { client, backup }),
@@ -90,7 +90,7 @@ impl Kernel {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Dial { client, pod, outcome, arrives } => {
+            Step::ConnectAttempt { client, pod, outcome, arrives } => {
                 let dialled = self.world.dial(client, ADDRESSES[usize::from(pod)]);
                 if outcome == Outcome::Open {
                     self.totals(dialled).opened += 1;
@@ -152,8 +152,8 @@ proptest! {
         steps.into_iter().for_each(|step| kernel.step(step));
         kernel.reconcile();
 
-        let nobodys: u64 = kernel.world.engine.tally.unattributed().map(|(_, count)| count).sum();
-        let cells = || kernel.world.engine.accounts.ledger.cells().map(|(_, cell)| cell);
+        let nobodys: u64 = kernel.world.engine.unattributed_counts.unattributed().map(|(_, count)| count).sum();
+        let cells = || kernel.world.engine.reconciler.ledger.cells().map(|(_, cell)| cell);
         let sum = |figure: fn(&FlowTotals) -> u64| kernel.totals.values().map(|(_, totals)| figure(totals)).sum::<u64>();
         let refused = cells().map(|cell| cell.failed[usize::from(reason::REFUSED)]).sum::<u64>();
         let opened = cells().map(|cell| cell.opened).sum::<u64>();

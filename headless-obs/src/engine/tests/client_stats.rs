@@ -230,12 +230,12 @@ fn what_dials_and_whether_it_speaks_grpc() {
     world.connect(1, "10.0.0.1");
     let client = world.client("orders");
     assert_eq!((client.program.as_deref(), client.grpc), (Some("client-1"), true));
-    let [(process, who)] = <[_; 1]>::try_from(world.engine.take_nameless()).unwrap();
+    let [(process, who)] = <[_; 1]>::try_from(world.engine.take_program_lookups()).unwrap();
     assert_eq!(process, 1);
     world.engine.program(&who, b"java");
     world.connect(1, "10.0.0.1");
     assert_eq!(world.client("orders").program.as_deref(), Some("java"));
-    assert!(world.engine.take_nameless().is_empty(), "it is known");
+    assert!(world.engine.take_program_lookups().is_empty(), "it is known");
 }
 
 #[test]

@@ -58,8 +58,8 @@ fn where_services_are_learnt_what_could_be_one_is_never_ignored() {
 
 #[test]
 fn evidence_that_there_is_no_room_for_is_counted() {
-    let evidence = crate::answer_cache::Config { sightings: 3, ..Default::default() };
-    let mut world = World::with(Config { evidence, ..config() }, [orders(&pods(2))]);
+    let answer_cache = crate::answer_cache::Config { addresses: 3, ..Default::default() };
+    let mut world = World::with(Config { answer_cache, ..config() }, [orders(&pods(2))]);
     world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
     world.resolve(2, ORDERS, &["10.0.0.1", "10.0.0.2"]);
     world.connect(1, "10.0.0.1");

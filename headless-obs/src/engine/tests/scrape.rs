@@ -301,7 +301,7 @@ impl World {
         let key = crate::topology::test_builders::service_key("shop", "orders");
         let state = self.engine.topology.service(&key).unwrap();
         let mut opened: BTreeMap<String, u64> = BTreeMap::new();
-        for (key, cell) in self.engine.accounts.ledger.cells() {
+        for (key, cell) in self.engine.reconciler.ledger.cells() {
             if let Some(endpoint) = state.endpoint(key.endpoint.endpoint) {
                 *opened.entry(endpoint.label().to_string()).or_default() += cell.opened;
             }

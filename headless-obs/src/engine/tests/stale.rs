@@ -179,8 +179,8 @@ fn figures_go_with_the_endpoint_once_it_is_forgotten_and_nothing_is_open() {
     let now = world.time();
     world.engine.expire(now);
     assert_eq!(world.rows("orders"), [""; 0], "neither is remembered");
-    assert_eq!(world.engine.accounts.ledger.cells().count(), 1);
+    assert_eq!(world.engine.reconciler.ledger.cells().count(), 1);
     world.close(open);
     world.engine.expire(now);
-    assert_eq!(world.engine.accounts.ledger.cells().count(), 0);
+    assert_eq!(world.engine.reconciler.ledger.cells().count(), 0);
 }

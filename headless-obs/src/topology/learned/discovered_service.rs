@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::dns::service_name::{Asked, ServiceName, candidates, without_port};
+use crate::dns::service_name::{NameKind, ServiceName, candidates, without_port};
 use crate::dns::{Answer, Name, QueryType};
 use crate::topology::model::ServiceKey;
 
 /// The subject of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub struct DiscoveredService {
     /// The Service.
     pub service: ServiceKey,
     /// The domain name of the Service, without a host and without port and protocol of an SRV query.
@@ -19,7 +19,7 @@ pub struct Subject {
     pub kubernetes: bool,
 }
 
-impl Subject {
+impl DiscoveredService {
     /// The subject of `answer`: the most likely meaning of the last name of its chain.
     pub fn of(answer: &Answer) -> Self {
         let full = answer.chain.last().unwrap_or(&answer.question);
@@ -53,7 +53,7 @@ impl Subject {
 /// The host below a Service, if the name belongs to one endpoint.
 fn host(meaning: ServiceName<'_>) -> Option<&str> {
     match meaning.asked {
-        Asked::Hostname(host) => Some(host),
-        Asked::Service | Asked::Port { .. } => None,
+        NameKind::Hostname(host) => Some(host),
+        NameKind::Service | NameKind::Port { .. } => None,
     }
 }

@@ -33,7 +33,7 @@ mod name_filter;
 #[cfg(test)]
 mod tests;
 
-pub use discovered_service::Subject;
+pub use discovered_service::DiscoveredService;
 pub use name_filter::{BadPattern, NameFilter};
 
 /// Limits of the learned topology.
@@ -139,7 +139,7 @@ impl Learner {
 
     /// Takes an answer that a client received at `now`; returns the changes for the topology, usually none.
     pub fn observe(&mut self, now: Time, answer: &Answer) -> Vec<Change> {
-        let subject = Subject::of(answer);
+        let subject = DiscoveredService::of(answer);
         if !self.config.filter.allows(&subject.name) {
             return Vec::new();
         }
@@ -164,7 +164,7 @@ impl Learner {
     }
 
     /// The addresses of the answer that can be endpoints.
-    fn listed(&self, answer: &Answer, subject: &Subject) -> Vec<Listed> {
+    fn listed(&self, answer: &Answer, subject: &DiscoveredService) -> Vec<Listed> {
         let own = answer.addresses.iter().map(|record| (record, subject.host.clone()));
         let targets = answer.targets.iter().flat_map(|target| {
             let host = subject.host_of(&target.target);
@@ -183,7 +183,13 @@ impl Learner {
     }
 
     /// Makes a name a Service, if the filter selects it and there is room.
-    fn admit(&mut self, now: Time, subject: &Subject, listed: &[Listed], changes: &mut Vec<Change>) -> bool {
+    fn admit(
+        &mut self,
+        now: Time,
+        subject: &DiscoveredService,
+        listed: &[Listed],
+        changes: &mut Vec<Change>,
+    ) -> bool {
         let mut addresses: Vec<IpAddr> = listed.iter().map(|listed| listed.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -206,7 +212,7 @@ impl Learner {
     }
 
     /// Adds the listed addresses; returns whether anything but times changed.
-    fn join(&mut self, now: Time, subject: &Subject, listed: Vec<Listed>) -> bool {
+    fn join(&mut self, now: Time, subject: &DiscoveredService, listed: Vec<Listed>) -> bool {
         let Some(learned) = self.services.get_mut(&subject.service) else { return false };
         let mut changed = false;
         for Listed { address, ttl, host } in listed {
@@ -235,7 +241,13 @@ impl Learner {
 }
 
 /// Removes the endpoints that the answer proves to be gone; returns their number.
-fn leave(now: Time, learned: &mut Learned, answer: &Answer, subject: &Subject, listed: &[Listed]) -> usize {
+fn leave(
+    now: Time,
+    learned: &mut Learned,
+    answer: &Answer,
+    subject: &DiscoveredService,
+    listed: &[Listed],
+) -> usize {
     let covers = |address: IpAddr| match (answer.rcode, answer.kind) {
         (_, QueryType::Srv) => false,
         (Rcode::NxDomain, _) => true,

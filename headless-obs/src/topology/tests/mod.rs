@@ -64,7 +64,7 @@ impl Test {
             Some(found) => format!(
                 "{}={}{}",
                 found.endpoint.label(),
-                found.standing.map_or("?", |(_, standing)| standing.state.name()),
+                found.status.map_or("?", |(_, status)| status.state.name()),
                 if found.serves_port { "" } else { "!" }
             ),
         }

@@ -131,12 +131,12 @@ fn published_endpoints_are_ready_but_known_not_to_serve() {
     test.apply(slice("shop", "orders", "a").with(unready("orders-0", "10.0.0.1")));
     assert_eq!(test.states(), ["orders-0=not_ready"]);
     test.apply(service("shop", "orders").publish_not_ready());
-    let standing = test.orders().endpoints().next().unwrap().standing();
-    assert_eq!(standing, Standing { state: State::Ready, serving: false });
+    let status = test.orders().endpoints().next().unwrap().status();
+    assert_eq!(status, EndpointStatus { state: State::Ready, serving: false });
     // That it becomes able to serve does not change since when clients should use it.
     test.apply(slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1")));
     let endpoint = test.orders().endpoints().next().unwrap();
-    assert_eq!((endpoint.standing().serving, endpoint.ready_since()), (true, Some(s(2))));
+    assert_eq!((endpoint.status().serving, endpoint.ready_since()), (true, Some(s(2))));
     test.apply(slice("shop", "orders", "a").with(unready("orders-0", "10.0.0.1")));
     test.apply(service("shop", "orders"));
     assert_eq!(test.states(), ["orders-0=not_ready"]);

@@ -260,5 +260,5 @@ fn times_that_stand_still_do_no_harm() {
     }
     let id = topology.find("shop", "orders").unwrap();
     let found = topology.lookup(ip("10.0.0.1"), 80, id, Time(0)).unwrap();
-    assert_eq!(found.standing.unwrap().1.state, State::Ready);
+    assert_eq!(found.status.unwrap().1.state, State::Ready);
 }
