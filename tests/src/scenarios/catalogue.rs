@@ -1,18 +1,19 @@
-//! The catalogue's numbers, 1 to 44: which are shown by a test that is no scenario, or cannot be shown here.
+//! The catalogue's numbers, 1 to 44, that another test shows or that no test can show.
 //!
-//! A number is in this list, or a scenario has it, or both; a test of `tests/tests/scenarios` compares, and looks each test up.
+//! Each number is in this list, has a scenario, or both; a test in `tests/tests/scenarios` checks this and looks each
+//! test up.
 
-/// Where a number that no scenario has is shown.
+/// The test for a number without a scenario.
 pub(crate) enum Place {
     /// A file of the repository, and the test in it.
     Test(&'static str, &'static str),
-    /// Nowhere, and why.
+    /// No test, and the reason.
     Nowhere(&'static str),
 }
 
 use Place::{Nowhere, Test};
 
-/// Numbers that no scenario has.
+/// Numbers without a scenario, and those that another test shows as well.
 pub(crate) const ELSEWHERE: [(u8, Place); 14] = [
     (24, Test("tests/tests/cluster/services.rs", "the_cluster_ip_of_the_same_pods_is_not_headless")),
     (25, Test("tests/tests/node/attribution.rs", "of_two_services_the_one_whose_name_was_asked_for")),

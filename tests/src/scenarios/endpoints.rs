@@ -1,4 +1,4 @@
-//! Endpoints that come, go, fail or are not what they seem; and connections that no verdict can be drawn from.
+//! Endpoints that come, go, fail or lead elsewhere; and connections that allow no verdict.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use lab::{ClientSpec, EndpointSpec, Pod, ServiceSpec};
 use crate::scenario::{Scenario, Seen, find};
 use crate::stage::{NAMESPACE, ORDERS, PORT, Stage, after, domain, pass, wait_left};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("no_dns", "addresses from elsewhere than DNS", "withheld:no_dns none=30", no_dns)
@@ -70,7 +70,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The verdict on `web` after so many attempts to reach `orders`.
+/// The verdict on `web` after this many attempts to reach `orders`.
 fn verdict(observer: &lab::Observer, attempts: u64) -> Result<Seen> {
     Seen::verdict(&after(observer, ORDERS, "web", attempts)?, ORDERS, "web")
 }
@@ -91,7 +91,7 @@ fn ip_reused(stage: &Stage, is_kept: bool) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     let pods = stage.backends("orders", 3)?;
     stage.publish(&[stage.orders(&pods)])?;
-    // The first address is that of the pod that goes.
+    // The first address is that of the pod that is removed.
     stage.answers(|options| options.order = Order::Fixed)?;
     let observer = stage.observe()?;
     let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 0);
@@ -110,7 +110,7 @@ fn ip_reused(stage: &Stage, is_kept: bool) -> Result<Seen> {
     verdict(&observer, 41)
 }
 
-/// One of three pods says that it is not ready, and does not listen.
+/// One of three pods is not ready and does not listen.
 fn not_ready(stage: &Stage, is_published: bool) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     let mut pods = stage.backends("orders", 2)?;
@@ -138,7 +138,7 @@ fn port_mismatch(stage: &Stage, port: u16) -> Result<Seen> {
     Ok(Seen::verdict(&snapshot, ORDERS, "web")?.and("use", hint))
 }
 
-/// One of three pods goes; DNS follows or not.
+/// One of three pods is removed; DNS follows if `is_listed` is false.
 fn gone(stage: &Stage, is_listed: bool) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/32")?;
     let pods = stage.backends("orders", 3)?;
@@ -179,7 +179,7 @@ fn started_after(stage: &Stage) -> Result<Seen> {
     Seen::verdict(&after(&observer, ORDERS, "web", 0)?, ORDERS, "web")
 }
 
-/// Far more connections than the smallest ring has room for.
+/// Makes far more connections than the smallest ring has room for.
 fn losses(stage: &Stage) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     stage.publish(&[stage.orders(&stage.backends("orders", 3)?)])?;

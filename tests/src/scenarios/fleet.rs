@@ -1,4 +1,4 @@
-//! Many clients of one workload: each keeps to few pods, and together they are even.
+//! Many clients of one workload: each uses few pods, and together they are even.
 
 use anyhow::Result;
 use lab::dns::Order;
@@ -8,7 +8,7 @@ use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -56,7 +56,7 @@ fn many_pinned(stage: &Stage) -> Result<Seen> {
     let clients = fleet.iter().map(|pod| pod.client(&spec)).collect::<Result<Vec<_>>>()?;
     clients.iter().try_for_each(|client| client.wait().map(drop))?;
     after(&observer, ORDERS, "web", 100)?;
-    // A connection that is held for less is no habit yet.
+    // The daemon does not judge younger connections as a habit.
     pass(BEGINNING);
     Seen::verdict(&observer.snapshot()?, ORDERS, "web")
 }
@@ -72,7 +72,7 @@ fn subsetting(stage: &Stage) -> Result<Seen> {
     Seen::verdict(&after(&observer, ORDERS, "web", 144)?, ORDERS, "web")
 }
 
-/// 20 pods start within the time to live of one answer, and make three connections each.
+/// Starts 20 pods within the time to live of one answer; each makes three connections.
 fn restarted(stage: &Stage, order: Order, is_random: bool) -> Result<Seen> {
     let fleet = fleet(stage, 20)?;
     stage.publish(&[stage.orders(&stage.backends("orders", 4)?)])?;

@@ -1,4 +1,5 @@
-//! grpc-go: one connection a channel, or one to each address it was told; told again only when one breaks.
+//! grpc-go makes one connection a channel, or one to each address of an answer. It looks up again only when a
+//! connection breaks.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("pick_first", "gRPC's default: 100 calls on one connection", "pinned", |stage| {
@@ -56,13 +57,13 @@ fn policy(stage: &Stage, policy: &str, connections: u64) -> Result<Seen> {
     let observer = stage.observe()?;
     let mut calls = channel(&web, policy, "0s")?;
     calls.make_all(50)?;
-    // A connection that is held for less is no habit yet.
+    // The daemon does not judge younger connections as a habit.
     pass(BEGINNING);
     calls.make_all(50)?;
     Seen::verdict(&after(&observer, ORDERS, "web", connections)?, ORDERS, "web")
 }
 
-/// grpc-go looks up at most every 30 s; here every second, so that convergence takes seconds.
+/// grpc-go looks up at most every 30 s; here it does every second, so that convergence takes seconds.
 fn scale_up(stage: &Stage, max_age: &str) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     let mut pods = stage.idle_pods("orders", 0..3)?;

@@ -1,4 +1,4 @@
-//! Clients of other languages: what they keep, and what they take first.
+//! Clients in other languages: the answers that they cache and the addresses that they try first.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_left, wait_mature};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -64,7 +64,7 @@ fn jvm(stage: &Stage, seconds: &str) -> Result<Seen> {
     old.iter().try_for_each(Pod::remove)?;
     old.iter().try_for_each(|pod| wait_left(&observer, ORDERS, pod).map(drop))?;
     wait_mature(&observer, ORDERS, 3)?;
-    // Beyond the time to live of the answer, and the grace.
+    // Longer than the answer's time to live plus the grace.
     pass(Duration::from_secs(2));
     client.make(60)?;
     Seen::verdict(&after(&observer, ORDERS, "web", 66)?, ORDERS, "web")

@@ -1,9 +1,9 @@
-//! The scenarios: ways in which real clients spread their connections, or fail to, each with the verdict that the daemon
-//! must come to.
+//! The scenarios: ways in which real clients spread their connections, or fail to, each with the verdict that the
+//! daemon must reach.
 //!
-//! In: names of scenarios, and how often to run each. Out: what was expected and what the daemon said. Every run has a
-//! lab of its own, and leaves nothing behind. Standard output has the result and nothing else; what a wrong verdict was
-//! drawn from goes to standard error.
+//! In: names of scenarios, and the number of runs. Out: the expected and the actual verdicts. Every run has its own
+//! lab, which leaves nothing in the system. Standard output has the result only; for a wrong verdict, the data behind
+//! it go to standard error.
 
 #![deny(unsafe_code)]
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all of them were right in all runs.
+/// Returns whether all of them were right in all runs.
 fn run(options: &Options) -> Result<bool> {
     let chosen = chosen(options)?;
     let json = options.output == Output::Json;
@@ -96,7 +96,7 @@ fn run(options: &Options) -> Result<bool> {
     Ok(outcomes.iter().all(Outcome::is_right))
 }
 
-/// The scenarios that are asked for, in the order of the table.
+/// The requested scenarios, in the order of the table.
 fn chosen(options: &Options) -> Result<Vec<Scenario>> {
     let mut all = table::scenarios();
     all.retain(|scenario| scenario.quick || !options.quick);
@@ -115,8 +115,8 @@ fn print(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// A line on standard error.
+/// Writes a line to standard error.
 fn note(text: &str) {
-    // Nobody reads it: then nobody misses it.
+    // If this fails, nobody reads standard error.
     let _unread = writeln!(stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Names by which a Service is asked for: each is understood, and counted once.
+//! Names that clients can use for a Service: the daemon understands each, and counts it once.
 
 use anyhow::Result;
 use lab::ClientSpec;
@@ -11,7 +11,7 @@ use crate::stage::{NAMESPACE, ORDERS, PORT, Stage, TTL, after, domain};
 /// Connections of each client.
 const EACH: u64 = 60;
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -43,7 +43,7 @@ fn plain(stage: &Stage, name: &str) -> ClientSpec {
     ClientSpec::new(name, PORT, stage.resolver, EACH)
 }
 
-/// The verdict on a client, and how many of its connections were resolved that way.
+/// The verdict on a client, and the number of its connections with this resolution.
 fn asked(stage: &Stage, spec: ClientSpec, resolution: &str) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/32")?;
     stage.publish(&[stage.orders(&stage.backends("orders", 3)?)])?;
@@ -56,7 +56,7 @@ fn asked(stage: &Stage, spec: ClientSpec, resolution: &str) -> Result<Seen> {
 
 fn custom_zone(stage: &Stage) -> Result<Seen> {
     let zone = "k8s.corp.example";
-    // The pods do not exist yet; their addresses are known.
+    // The pods do not exist yet, but their addresses are known.
     let addresses: Vec<Data> =
         (100..103).map(|last| Data::Address(std::net::Ipv4Addr::new(10, 244, 1, last).into())).collect();
     let name = format!("orders.{NAMESPACE}.svc.{zone}");

@@ -1,7 +1,7 @@
-//! Programs that no lab has made: clients and servers of other languages, in pods.
+//! Clients and servers in other languages, as programs in pods.
 //!
-//! In: a pod, the words of the command line. Out: a [`Real`], which makes as many connections as it is told to and says
-//! how it went. `cargo xtask` builds them and tells by variables where they are.
+//! In: a pod, a command line. Out: a [`Real`], which makes connections on request and reports the results. `cargo
+//! xtask` builds the programs and passes their paths in environment variables.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,10 +15,10 @@ use lab::{Pod, Program};
 
 use crate::note;
 
-/// The longest an answer may take: the JVM starts in a second, a call that nobody answers takes ten.
+/// Maximum time for an answer: the JVM starts in a second, a call without an answer takes ten.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a program is, by the end of its variable's name; why it is not there, else.
+/// The path of a program, from the variable that ends in `client`; an error if the program is not there.
 pub(crate) fn path(client: &str) -> Result<String> {
     let variable = format!("HEADLESS_OBS_CLIENT_{client}");
     let value = env::var(&variable).with_context(|| format!("{variable} is not set: use `cargo xtask`"))?;
@@ -28,7 +28,7 @@ pub(crate) fn path(client: &str) -> Result<String> {
     }
 }
 
-/// A running program that is told numbers, a line each, and answers each with a line. It ends with its pod, or when this
+/// A running program that reads numbers, one a line, and answers each with a line. It ends with its pod, or when this
 /// is dropped.
 pub(crate) struct Real {
     answers: mpsc::Receiver<String>,
@@ -59,7 +59,7 @@ impl Real {
         Ok(Self { answers, input, _program: program })
     }
 
-    /// Starts one that is ready when it says so.
+    /// Starts a server, and waits until it reports that it is ready.
     pub(crate) fn server(pod: &Pod, words: &[&str]) -> Result<Self> {
         let server = Self::start(pod, words)?;
         let line = server.answer()?;
@@ -67,7 +67,7 @@ impl Real {
         Ok(server)
     }
 
-    /// Lets it make so many connections or calls; the numbers that it answers: made, failed, and more.
+    /// Makes it open `count` connections or calls; returns the numbers of its answer: made, failed, and others.
     pub(crate) fn make(&mut self, count: u64) -> Result<Vec<u64>> {
         writeln!(self.input, "{count}").and_then(|()| self.input.flush()).context("the program has ended")?;
         let line = self.answer()?;
@@ -75,14 +75,15 @@ impl Real {
         numbers.with_context(|| format!("the program answers {line}"))
     }
 
-    /// The same where none may fail.
+    /// The same, but each must succeed.
     pub(crate) fn make_all(&mut self, count: u64) -> Result<()> {
         let numbers = self.make(count)?;
         ensure!(numbers.first() == Some(&count), "of {count} the program made {numbers:?}");
         Ok(())
     }
 
-    /// Lets it make so many, each told for itself: each by a lookup of its own, where the program looks up when it is told.
+    /// Makes it open `count` connections, each by its own request: programs that look up on each request make as many
+    /// lookups.
     pub(crate) fn one_by_one(&mut self, count: u64) -> Result<()> {
         (0..count).try_for_each(|_| self.make_all(1))
     }

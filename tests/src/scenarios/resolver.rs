@@ -1,4 +1,4 @@
-//! What C libraries make of answers: which addresses they sort, cut or never see.
+//! C libraries and DNS answers: the addresses that they sort, cut or never receive.
 
 use anyhow::Result;
 use lab::ClientSpec;
@@ -8,7 +8,7 @@ use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen, service};
 use crate::stage::{ORDERS, PORT, Stage, after, wait_answers};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -92,7 +92,7 @@ fn truncation(stage: &Stage) -> Result<Seen> {
     Ok(seen.and("incomplete", &dns["incomplete"]).and("truncated_used", &dns["truncated_used"]))
 }
 
-/// A client that takes each address it is given in its turn, lookup by lookup; the order is always the same.
+/// The client uses the addresses in turn, one for each lookup; the order of the answers is always the same.
 fn whole_answer(stage: &Stage, program: &str, pods: u8) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/32")?;
     stage.publish(&[stage.orders(&stage.backends("orders", pods)?)])?;

@@ -1,4 +1,4 @@
-//! What came of the runs, as a table and as JSON. Pure.
+//! The results of the runs, as a table and as JSON. Pure.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// No run yet.
+    /// An outcome without runs.
     pub(crate) fn new(scenario: &Scenario) -> Self {
         Self { name: scenario.name, expected: scenario.expected, runs: 0, right: 0, got: BTreeSet::new() }
     }
 
-    /// One more run. What a wrong one was drawn from is shown at once.
+    /// Adds a run. If its verdict is wrong, the data behind it are printed at once.
     pub(crate) fn add(&mut self, seen: Result<Seen>) {
         let got = match seen {
             Ok(Seen { got, facts }) => {
@@ -43,7 +43,7 @@ impl Outcome {
         self.got.insert(got);
     }
 
-    /// Whether every run was.
+    /// Whether every run was right.
     pub(crate) fn is_right(&self) -> bool {
         self.right == self.runs
     }
@@ -64,19 +64,19 @@ pub(crate) fn json(outcomes: &[Outcome]) -> Result<String> {
     pretty(outcomes.iter().map(one).collect())
 }
 
-/// A line for each.
+/// A table with a line for each scenario.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let mut rows = vec![["SCENARIO", "EXPECTED", "GOT", "RIGHT"].map(str::to_owned)];
     rows.extend(outcomes.iter().map(|outcome| {
         let right = format!("{}/{}", outcome.right, outcome.runs);
-        // An error may have many lines; they have been shown, or are in the JSON.
+        // An error may have many lines; they were printed before, or are in the JSON.
         let got = outcome.got().lines().next().unwrap_or_default().to_owned();
         [outcome.name.to_owned(), outcome.expected.to_owned(), got, right]
     }));
     columns(&rows)
 }
 
-/// The scenarios themselves; `and_elsewhere`: and where the other numbers of the catalogue are shown.
+/// A table of the scenarios. With `and_elsewhere` it includes the other numbers of the catalogue and their tests.
 pub(crate) fn list(scenarios: &[Scenario], and_elsewhere: bool) -> String {
     let mut rows: Vec<[String; 4]> = scenarios
         .iter()
@@ -95,7 +95,7 @@ pub(crate) fn list(scenarios: &[Scenario], and_elsewhere: bool) -> String {
     columns(&rows)
 }
 
-/// The same for programs.
+/// The same as JSON.
 pub(crate) fn list_json(scenarios: &[Scenario], and_elsewhere: bool) -> Result<String> {
     let one = |one: &Scenario| {
         json!({
@@ -114,7 +114,7 @@ fn pretty(values: Vec<Value>) -> Result<String> {
     serde_json::to_string_pretty(&values).context("the result is no JSON")
 }
 
-/// Cells in columns as wide as their widest, the last one as it is.
+/// Cells in columns as wide as their widest cell; the last column is not padded.
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; N] = std::array::from_fn(width);

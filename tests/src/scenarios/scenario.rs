@@ -1,23 +1,23 @@
-//! A scenario: plain data, and the function that plays it.
+//! A scenario: plain data, and the function that runs it.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::stage::Stage;
 
-/// A way to use a Service, and what the daemon must say of it.
+/// A way to use a Service, and the verdict that the daemon must reach.
 pub(crate) struct Scenario {
-    /// Its name; one that ends in `.fixed` is the same with the fix that the verdict names.
+    /// Its name. A name that ends in `.fixed` is the same scenario with the fix that the verdict proposes.
     pub(crate) name: &'static str,
     /// Its number in the catalogue ([`crate::catalogue`]), if it has one.
     pub(crate) number: Option<u8>,
-    /// What happens, in a few words.
+    /// A short description.
     pub(crate) title: &'static str,
-    /// What must be seen: [`Seen::got`].
+    /// The expected [`Seen::got`].
     pub(crate) expected: &'static str,
-    /// It takes a few seconds, and needs no server that must be fetched.
+    /// Whether it takes a few seconds only, and needs no server that must be downloaded.
     pub(crate) quick: bool,
-    /// Plays it.
+    /// The function that runs it.
     pub(crate) run: fn(&Stage) -> Result<Seen>,
 }
 
@@ -37,12 +37,12 @@ impl Scenario {
         Self { number: Some(number), ..self }
     }
 
-    /// The same, which takes longer.
+    /// The same, as one that takes longer.
     pub(crate) fn slow(self) -> Self {
         Self { quick: false, ..self }
     }
 
-    /// Whether a name on the command line means it.
+    /// Whether a name on the command line selects it.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         let family = self.name.split('.').next();
         self.name == name
@@ -51,11 +51,11 @@ impl Scenario {
     }
 }
 
-/// What was seen.
+/// The result of a run.
 pub(crate) struct Seen {
     /// Verdicts and facts, in the words of [`Scenario::expected`].
     pub(crate) got: String,
-    /// What it was drawn from, to be shown when it is wrong.
+    /// The data behind it, to print when it is wrong.
     pub(crate) facts: Value,
 }
 
@@ -66,7 +66,7 @@ impl Seen {
         Ok(Self { got: word(facts), facts: facts.clone() })
     }
 
-    /// One more fact.
+    /// Adds a fact.
     pub(crate) fn and(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         if !self.got.is_empty() {
             self.got.push(' ');
@@ -81,7 +81,7 @@ impl Seen {
     }
 }
 
-/// The cause of a client's verdict, or why there is none.
+/// The cause of a client's verdict, or the reason for no verdict.
 pub(crate) fn word(client: &Value) -> String {
     match (client["verdict"]["cause"].as_str(), client["withheld"].as_str()) {
         (Some(cause), _) => cause.to_owned(),
@@ -99,12 +99,12 @@ pub(crate) fn service<'a>(snapshot: &'a Value, name: &str) -> Result<&'a Value> 
     found.with_context(|| format!("no Service {name} in {snapshot:#}"))
 }
 
-/// A client workload of it.
+/// A Service's client workload.
 pub(crate) fn client<'a>(service: &'a Value, workload: &str) -> Option<&'a Value> {
     service["clients"].as_array()?.iter().find(|client| client["workload"] == workload)
 }
 
-/// A client of a Service; an error if it is not there.
+/// A client of a Service; an error if it does not exist.
 pub(crate) fn find<'a>(snapshot: &'a Value, name: &str, workload: &str) -> Result<&'a Value> {
     let found = service(snapshot, name)?;
     client(found, workload).with_context(|| format!("no client {workload} in {found:#}"))

@@ -1,4 +1,4 @@
-//! How connections spread, by what clients do with whole and fresh answers.
+//! How connections spread, depending on the way clients use complete and fresh answers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::real::{Real, path};
 use crate::scenario::{Scenario, Seen, service};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature, wait_state};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -81,7 +81,7 @@ fn tiny(stage: &Stage) -> Result<Seen> {
     Seen::verdict(&after(&observer, ORDERS, "web", 3)?, ORDERS, "web")
 }
 
-/// 100/50/50/50/50, whatever the order of the answers.
+/// The pods get 100/50/50/50/50 connections, whatever the order of the answers.
 fn hot_pod(stage: &Stage) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/32")?;
     stage.publish(&[stage.orders(&stage.backends("orders", 5)?)])?;
@@ -91,7 +91,7 @@ fn hot_pod(stage: &Stage) -> Result<Seen> {
     Seen::verdict(&after(&observer, ORDERS, "web", 300)?, ORDERS, "web")
 }
 
-/// 200 for the pod that is first twice as often, 100 for each other.
+/// The pod that is first twice as often gets 200 connections, each other pod 100.
 fn under_shuffle(stage: &Stage, is_fixed: bool) -> Result<Seen> {
     const PODS: u8 = 15;
     let web = stage.pod("web", "10.244.1.10/24")?;
@@ -130,7 +130,7 @@ fn kept_list(stage: &Stage, per_lookup: u64) -> Result<Seen> {
     Seen::verdict(&after(&observer, ORDERS, "web", 90)?, ORDERS, "web")
 }
 
-/// In all, the pods that came later have a tenth of what the others have: they could expect no more.
+/// The later pods have a tenth of the connections of the others. They could expect no more, because they came late.
 fn grown(stage: &Stage) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     let mut pods = stage.backends("orders", 3)?;
@@ -150,7 +150,7 @@ fn young_pod(stage: &Stage) -> Result<Seen> {
     let web = stage.pod("web", "10.244.1.10/24")?;
     let mut pods = stage.backends("orders", 3)?;
     stage.publish(&[stage.orders(&pods)])?;
-    // Long enough for what comes before it is over.
+    // Long enough to take the snapshot `young` before the fourth pod is mature.
     let observer = stage.observe_with(&["--mature-after", "5s"])?;
     pass(Duration::from_millis(5_200));
     let spec = ClientSpec::new(&domain("orders"), PORT, stage.resolver, 30).round_robin(0);

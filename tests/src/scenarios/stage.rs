@@ -1,6 +1,7 @@
-//! The stage of one run: a lab with one node, a DNS server, and pods of the namespace `shop`; the daemon on manifests.
+//! The environment of one run: a lab with one node, a DNS server, and pods of the namespace `shop`; the daemon reads
+//! manifests.
 //!
-//! In: what pods and Services there are. Out: handles, snapshots. Everything goes with the stage.
+//! In: pods and Services. Out: handles, snapshots. Dropping the stage removes everything.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -20,28 +21,28 @@ use crate::scenario::{Scenario, Seen, find, service};
 pub(crate) const ZONE: &str = "cluster.local";
 /// The namespace of all pods.
 pub(crate) const NAMESPACE: &str = "shop";
-/// The Service of most scenes.
+/// The Service of most scenarios.
 pub(crate) const ORDERS: &str = "shop/orders";
-/// The port of Services and pods, where nothing else is said.
+/// The default port of Services and pods.
 pub(crate) const PORT: u16 = 8080;
-/// The time to live of answers, in seconds, where nothing else is said.
+/// The default time to live of answers, in seconds.
 pub(crate) const TTL: u32 = 5;
-/// Endpoints that come later than this are told from those of the beginning: `--mature-after`, and a little.
+/// The daemon counts later endpoints as new, not as initial ones: `--mature-after` plus a margin.
 pub(crate) const BEGINNING: Duration = Duration::from_millis(2_200);
 /// How long an event may take from the kernel to the snapshot.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Plays a scenario once, on a stage of its own.
+/// Runs a scenario once, on its own stage.
 pub(crate) fn run(scenario: &Scenario) -> Result<Seen> {
     (scenario.run)(&Stage::new()?)
 }
 
-/// What a scenario is played on.
+/// The environment of a scenario.
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) node: Node,
     pub(crate) dns: DnsServer,
-    /// Where the DNS server answers.
+    /// The DNS server's address.
     pub(crate) resolver: SocketAddr,
 }
 
@@ -57,26 +58,26 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Changes how the DNS server answers: with the usual options, but for this change.
+    /// Sets the DNS server's options: the defaults with this change.
     pub(crate) fn answers(&self, change: impl FnOnce(&mut DnsOptions)) -> Result<()> {
         let mut options = DnsOptions::default();
         change(&mut options);
         self.dns.set_options(&options)
     }
 
-    /// What a pod of the namespace is made of, with a kubelet's resolver settings. Clients have addresses from
-    /// 10.244.1.10 on, by convention.
+    /// The spec of a pod of the namespace, with a kubelet's resolver settings. By convention, clients have addresses
+    /// from 10.244.1.10 on.
     pub(crate) fn spec(&self, name: &str, address: &str) -> PodSpec {
         let settings = ResolvConf::kubelet(self.resolver.ip(), NAMESPACE, ZONE);
         PodSpec::new(NAMESPACE, name).address(address).resolv_conf(settings)
     }
 
-    /// A pod that does nothing yet.
+    /// A pod without a process.
     pub(crate) fn pod(&self, name: &str, address: &str) -> Result<Pod> {
         self.node.pod(self.spec(name, address))
     }
 
-    /// Pods `NAME-N` that do nothing yet, at 10.244.1.100+N.
+    /// Pods `NAME-N` without processes, at 10.244.1.100+N.
     pub(crate) fn idle_pods(&self, name: &str, numbers: Range<u8>) -> Result<Vec<Pod>> {
         numbers.map(|n| self.pod(&format!("{name}-{n}"), &format!("10.244.1.{}/24", 100 + n))).collect()
     }
@@ -91,19 +92,19 @@ impl Stage {
         numbers.map(|n| self.backend(&format!("{name}-{n}"), 100 + n)).collect()
     }
 
-    /// One of them, at 10.244.1.LAST.
+    /// One such pod, at 10.244.1.LAST.
     pub(crate) fn backend(&self, name: &str, last: u8) -> Result<Pod> {
         let pod = self.pod(name, &format!("10.244.1.{last}/24"))?;
         pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Hold))?;
         Ok(pod)
     }
 
-    /// The Service `orders` over these pods.
+    /// The Service `orders` with these pods.
     pub(crate) fn orders(&self, pods: &[Pod]) -> ServiceSpec {
         ServiceSpec::new(NAMESPACE, "orders", PORT, pods)
     }
 
-    /// Puts Services into DNS and into the manifests, as they are now.
+    /// Writes Services to DNS and to the manifests.
     pub(crate) fn publish(&self, services: &[ServiceSpec]) -> Result<()> {
         self.publish_for(services, TTL)
     }
@@ -114,7 +115,7 @@ impl Stage {
         self.publish_manifests(services)
     }
 
-    /// Puts Services into DNS alone.
+    /// Writes Services to DNS alone.
     pub(crate) fn publish_dns(&self, services: &[ServiceSpec]) -> Result<()> {
         self.set_dns(services, TTL)
     }
@@ -124,12 +125,12 @@ impl Stage {
         records.into_iter().try_for_each(|(name, data): (String, Vec<Data>)| self.dns.set(&name, ttl, data))
     }
 
-    /// Puts Services into the manifests alone.
+    /// Writes Services to the manifests alone.
     pub(crate) fn publish_manifests(&self, services: &[ServiceSpec]) -> Result<()> {
         self.lab.write_manifests("services.yaml", services).map(drop)
     }
 
-    /// Starts the daemon on what was published. It is to be called after all pods of the beginning were made.
+    /// Starts the daemon with the published manifests. Call it after all initial pods were made.
     pub(crate) fn observe(&self) -> Result<Observer> {
         self.observe_with(&[])
     }
@@ -138,7 +139,7 @@ impl Stage {
     pub(crate) fn observe_with(&self, more: &[&str]) -> Result<Observer> {
         let manifests = self.lab.folder().join("services.yaml");
         let topology = format!("files:{}", manifests.display());
-        // Short, so that a scene takes seconds.
+        // Short times, so that a scenario takes seconds.
         let mut options = vec!["--topology", &topology, "--node", self.node.name()];
         for default in [["--mature-after", "2s"], ["--stale-grace", "1s"]] {
             if !more.contains(&default[0]) {
@@ -150,12 +151,12 @@ impl Stage {
     }
 }
 
-/// The name of a Service of the namespace in DNS.
+/// The DNS name of a Service of the namespace.
 pub(crate) fn domain(service: &str) -> String {
     format!("{service}.{NAMESPACE}.svc.{ZONE}")
 }
 
-/// The snapshot once a client of a Service has made so many connections and failed attempts.
+/// The snapshot after a client of a Service has made `attempts` connections and failed attempts.
 pub(crate) fn after(observer: &Observer, name: &str, workload: &str, attempts: u64) -> Result<Value> {
     let made = |snapshot: &Value| {
         let client = find(snapshot, name, workload).ok()?;
@@ -164,7 +165,7 @@ pub(crate) fn after(observer: &Observer, name: &str, workload: &str, attempts: u
     observer.snapshot_when(PATIENCE, |snapshot| made(snapshot) >= Some(attempts))
 }
 
-/// Waits until a Service has so many endpoints in a state.
+/// Waits until a Service has `count` endpoints in a state.
 pub(crate) fn wait_state(observer: &Observer, name: &str, state: &str, count: usize) -> Result<Value> {
     let has = |snapshot: &Value| {
         let endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?;
@@ -173,7 +174,7 @@ pub(crate) fn wait_state(observer: &Observer, name: &str, state: &str, count: us
     observer.snapshot_when(PATIENCE, |snapshot| has(snapshot) == Some(count))
 }
 
-/// Waits until a pod is no ready endpoint any more. One that nobody has used is not even listed then.
+/// Waits until a pod is no longer a ready endpoint. The report then omits a pod that had no connections.
 pub(crate) fn wait_left(observer: &Observer, name: &str, pod: &Pod) -> Result<Value> {
     let is_there = |snapshot: &Value| {
         let mut endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?.iter();
@@ -182,7 +183,7 @@ pub(crate) fn wait_left(observer: &Observer, name: &str, pod: &Pod) -> Result<Va
     observer.snapshot_when(PATIENCE, |snapshot| is_there(snapshot) == Some(false))
 }
 
-/// Waits until so many endpoints of a Service count in the spread.
+/// Waits until `count` endpoints of a Service count in the spread.
 pub(crate) fn wait_mature(observer: &Observer, name: &str, count: usize) -> Result<Value> {
     let mature = |snapshot: &Value| {
         let endpoints = service(snapshot, name).ok()?["endpoints"].as_array()?;
@@ -191,13 +192,13 @@ pub(crate) fn wait_mature(observer: &Observer, name: &str, count: usize) -> Resu
     observer.snapshot_when(PATIENCE, |snapshot| mature(snapshot) == Some(count))
 }
 
-/// Waits until so many answers for a Service have come.
+/// Waits until `count` answers for a Service have come.
 pub(crate) fn wait_answers(observer: &Observer, name: &str, count: u64) -> Result<Value> {
     let answers = |snapshot: &Value| service(snapshot, name).ok()?["dns"]["answers"].as_u64();
     observer.snapshot_when(PATIENCE, |snapshot| answers(snapshot) >= Some(count))
 }
 
-/// Lets time pass that is a part of the scene, such as that of a TTL.
+/// Waits for a time that the scenario needs, such as a TTL.
 pub(crate) fn pass(duration: Duration) {
     let end = Instant::now() + duration;
     while let Some(left) = end.checked_duration_since(Instant::now()) {

@@ -1,4 +1,4 @@
-//! All scenarios there are, in the order they are shown and run.
+//! All scenarios, in the order of lists and runs.
 
 use crate::scenario::Scenario;
 use crate::{endpoints, fleet, grpc, languages, names, resolver, spread, systems};

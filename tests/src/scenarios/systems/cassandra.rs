@@ -1,4 +1,4 @@
-//! Cassandra: the seed has a name, all others are addresses that nodes and drivers know by gossip.
+//! Cassandra: clients find the seed by its name; nodes and drivers know all other addresses by gossip.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::stage::Stage;
 
 const PORT: u16 = 9042;
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -28,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What Cassandra's own launcher opens of the JDK.
+/// The packages of the JDK that Cassandra's own launcher opens.
 const OPENED: [&str; 24] = [
     "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
     "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",

@@ -1,8 +1,8 @@
-//! The pods and names of a manifest, on the stage: what the documents say is what there is.
+//! Makes the pods and DNS names of a manifest, so that the lab matches the documents.
 //!
-//! In: YAML documents, as `kubectl get -o yaml` has them. Out: a pod of the lab for each Pod, a DNS record for each ready
-//! endpoint, and the same documents for the daemon. Each pod believes to be alone in its subnet (/32), so that no C
-//! library sorts what DNS shuffles.
+//! In: YAML documents, in the format of `kubectl get -o yaml`. Out: a pod of the lab for each Pod, a DNS record for
+//! each ready endpoint, and the same documents for the daemon. Each pod is alone in its subnet (/32), so that no C
+//! library sorts the shuffled answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ pub(crate) struct Cast<'a> {
 }
 
 impl<'a> Cast<'a> {
-    /// Makes the pods, and fills DNS and the manifests that the daemon reads.
+    /// Makes the pods, the DNS records and the daemon's manifests.
     pub(crate) fn new(stage: &'a Stage, manifest: &str) -> Result<Self> {
         let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).context("unreadable manifest")?;
         let mut pods = BTreeMap::new();
@@ -56,7 +56,7 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// The path of a file of this run, as text: programs are told of it.
+/// The path of a file of this run, as text for a command line.
 pub(crate) fn path(stage: &Stage, file: &str) -> Result<String> {
     Ok(stage.lab.folder().join(file).to_str().context("the lab's folder is not text")?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Elasticsearch: nodes discover one another by a headless Service, and clients ask any of them by another one.
+//! Elasticsearch: nodes find one another by one headless Service, and clients use another one.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use crate::stage::Stage;
 
 const PORT: u16 = 9200;
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -48,7 +48,7 @@ fn elasticsearch(stage: &Stage) -> Result<Seen> {
     }
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
     let search = cast.pod("search")?;
-    // Any node answers once there are three of them.
+    // Any node answers once the cluster has three nodes.
     let health = "_cluster/health?wait_for_nodes=3&timeout=60s";
     repeat_well(search, 1, &format!("curl -sf 'http://es:{PORT}/{health}'"))?;
     repeat_well(search, 89, &format!("curl -sf http://es:{PORT}/_cluster/health"))?;

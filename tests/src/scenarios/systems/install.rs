@@ -1,7 +1,7 @@
-//! What real systems are made of: Debian's packages, and the jars of Maven Central.
+//! Installs real systems: Debian's packages, and jars of Maven Central.
 //!
-//! In: names and versions. Out: paths. Packages are installed where their programs are missing, and start no service. Jars
-//! and what is compiled against them are kept in `target/scenarios`, by version.
+//! In: names and versions. Out: paths. Packages are installed if their programs are missing, and start no service. Jars
+//! and the classes compiled against them are kept in `target/scenarios`, by version.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -15,10 +15,10 @@ use anyhow::{Context as _, Result};
 
 use super::running::run;
 
-/// Asked by Debian's packages whether they may start what they have installed.
+/// Debian's packages run this script to learn whether they may start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs the packages whose programs are not there.
+/// Installs the packages of missing programs.
 pub(crate) fn debian(packages: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = packages
         .iter()
@@ -43,7 +43,7 @@ fn apt(words: &[&str]) -> Result<()> {
     run(&mut command)
 }
 
-/// As long as it is there, no package starts a service.
+/// While this exists, no package starts a service.
 struct Policy {
     is_ours: bool,
 }
@@ -62,19 +62,19 @@ impl Policy {
 impl Drop for Policy {
     fn drop(&mut self) {
         if self.is_ours {
-            // Without it packages may start services again: no harm to this run.
+            // Without it packages may start services again, which does not disturb this run.
             let _left = fs::remove_file(POLICY);
         }
     }
 }
 
-/// A system of jars.
+/// The jars of a system.
 pub(crate) struct Jars {
     folder: PathBuf,
 }
 
 impl Jars {
-    /// Fetches what is `GROUP:ARTIFACT:VERSION`, with all it depends on; `name` should have the version.
+    /// Fetches each `GROUP:ARTIFACT:VERSION` with all dependencies; `name` should contain the version.
     pub(crate) fn new(name: &str, artifacts: &[&str]) -> Result<Self> {
         debian(&[("/usr/bin/javac", "default-jdk-headless"), ("/usr/bin/mvn", "maven")])?;
         let folder = cache()?.join(name);
@@ -96,7 +96,7 @@ impl Jars {
         Ok(Self { folder })
     }
 
-    /// Compiles a source against them; gives the class path.
+    /// Compiles a source against them; returns the class path.
     pub(crate) fn compile(&self, file: &str, source: &str) -> Result<String> {
         let mut hash = DefaultHasher::new();
         source.hash(&mut hash);
@@ -120,7 +120,7 @@ impl Jars {
     }
 }
 
-/// Where it is all kept: beside what cargo builds.
+/// The folder of jars and classes, next to cargo's build directory.
 fn cache() -> Result<PathBuf> {
     let this = env::current_exe().context("cannot tell where this program is")?;
     let target = this.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());

@@ -1,4 +1,4 @@
-//! Kafka: brokers and clients find one another by host names; the Service's own name is for bootstrap alone.
+//! Kafka: brokers and clients find one another by host names; the Service's own name is for bootstrap only.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 
 const PORT: u16 = 9092;
-/// Any: the id of the cluster.
+/// The id of the cluster; any value will do.
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -69,7 +69,7 @@ fn kafka(stage: &Stage) -> Result<Seen> {
     said(&observer.snapshot()?, &clients)
 }
 
-/// A broker's settings; each is a controller, too.
+/// A broker's settings. Each broker is a controller, too.
 fn properties(number: usize, data: &str) -> String {
     let name = format!("kafka-{number}.kafka");
     format!(

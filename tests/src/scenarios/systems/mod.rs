@@ -1,8 +1,9 @@
-//! Whole systems, each with manifests of its own and real servers where they can be had: databases, brokers, search
-//! engines and proxies, with their own clients.
+//! Whole systems with their own manifests, clients and, where available, real servers: databases, brokers, search
+//! engines and proxies.
 //!
-//! In: the stage. Out: what the daemon says of each client of each Service, in a line ([`said`]). What Debian and Maven
-//! Central have is installed at the first run; a system that cannot be installed or started is an error with its reason.
+//! In: the stage. Out: one line with the daemon's verdict on each client of each Service ([`said`]). The first run
+//! installs packages of Debian and Maven Central; a system that cannot be installed or started is an error with its
+//! reason.
 
 mod cassandra;
 mod cast;

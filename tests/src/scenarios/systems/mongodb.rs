@@ -1,5 +1,5 @@
-//! MongoDB's driver and a replica set. The server itself is in no public registry of packages: a small program answers in
-//! its place, and keeps nothing. What the driver looks up and connects to is its own doing.
+//! MongoDB's driver and a replica set. No public package registry has the server, so a small program answers in its
+//! place and stores nothing. The driver's lookups and connections are real.
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ use crate::stage::Stage;
 
 const PORT: u16 = 27017;
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(

@@ -1,4 +1,4 @@
-//! MySQL, by MariaDB: a StatefulSet whose primary is named and whose readers take any pod.
+//! MySQL, with MariaDB: a StatefulSet; writers use the primary's host name, readers use any pod.
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +16,7 @@ const PORT: u16 = 3306;
 const SERVER: &str = "/usr/sbin/mariadbd";
 const USER: &str = "shop";
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new(
         "mysql",
@@ -56,7 +56,7 @@ fn mysql(stage: &Stage) -> Result<Seen> {
     let writer = cast.pod("writer")?;
     repeat_well(writer, 10, &sql("mysql-0.mysql", "insert into shop.orders values (default)"))?;
     repeat_well(cast.pod("reader")?, 90, &sql("mysql", "select @@server_id"))?;
-    // A replica that has lost its primary, or never had it, tries again by itself.
+    // A replica without a connection to its primary tries again by itself.
     for server in &mut servers[1..] {
         server.says("connected to master")?;
     }
@@ -78,7 +78,8 @@ const OPTIONS: [&str; 7] = [
     "--pid-file=pid",
 ];
 
-/// What a server does first: the primary makes a table and users, each replica asks the primary by its name.
+/// A server's first SQL statements: the primary makes a table and users, each replica connects to the primary's host
+/// name.
 fn first_words(number: usize) -> String {
     if number == 0 {
         format!(

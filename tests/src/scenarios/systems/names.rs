@@ -1,7 +1,7 @@
-//! The names that a cluster's DNS serves for Services and EndpointSlices. Pure.
+//! The DNS names that a cluster serves for Services and EndpointSlices. Pure.
 //!
 //! In: documents. Out: records by name: a Service's own, those of its endpoints' host names, and SRV for each port. A
-//! Service with a ClusterIP has that one alone.
+//! Service with a ClusterIP has a record for that address only.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ pub(crate) fn text(field: &Value) -> Result<&str> {
     field.as_str().with_context(|| format!("{field} is no text in the manifest"))
 }
 
-/// All records there are.
+/// All records for the documents.
 pub(crate) fn records(documents: &[Value]) -> Result<BTreeMap<String, Vec<Data>>> {
     let mut records: BTreeMap<String, Vec<Data>> = BTreeMap::new();
     for service in of_kind(documents, "Service") {
@@ -44,7 +44,7 @@ fn of_kind<'a>(documents: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'
     documents.iter().filter(move |document| document["kind"] == kind)
 }
 
-/// The part of an array's elements, none if it is not there.
+/// The elements of an array; none if it does not exist.
 fn each(field: &Value) -> impl Iterator<Item = &Value> {
     field.as_array().into_iter().flatten()
 }

@@ -1,4 +1,4 @@
-//! nginx on another port than the Service's: a headless Service maps no ports.
+//! nginx on a port that differs from the Service's: a headless Service maps no ports.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::stage::{PORT, Stage};
 
 const SERVER: &str = "/usr/sbin/nginx";
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let title = "nginx on 8080 behind a Service that says 80";
     vec![
@@ -52,7 +52,8 @@ fn open(stage: &Stage) -> Result<(Cast<'_>, Vec<Running>)> {
     Ok((cast, servers))
 }
 
-/// An nginx in a pod, which says the pod's name. It is one process, so that nothing of it stays.
+/// Starts an nginx in a pod, which answers with the pod's name. It has one process, so that ending this process ends
+/// all of nginx.
 pub(super) fn serve(stage: &Stage, pod: &Pod) -> Result<Running> {
     debian(&[(SERVER, "nginx-light"), ("/usr/bin/curl", "curl")])?;
     let (name, prefix) = (pod.name(), path(stage, &format!("nginx-{}", pod.name()))?);

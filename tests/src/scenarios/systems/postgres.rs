@@ -1,4 +1,4 @@
-//! PostgreSQL: primary and replicas are Services of their own, by a label of the pods.
+//! PostgreSQL: primary and replicas have separate Services, by a label of the pods.
 
 use std::fs;
 use std::process::Command;
@@ -14,13 +14,13 @@ use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 
 const PORT: u16 = 5432;
-/// Debian 12 has 15 alone.
+/// Debian 12 has version 15 only.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
-/// The server refuses to be root.
+/// The server refuses to run as root.
 const AS_USER: [&str; 6] =
     ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig", "KILL"];
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new(
         "postgres",
@@ -49,7 +49,7 @@ fn postgres(stage: &Stage) -> Result<Seen> {
     for (number, pod) in cast.replicas("db") {
         let data = data(number)?;
         if number > 0 {
-            // The copy of a server that has never run is a backup of it.
+            // A copy of a server that has never run is a valid backup.
             run(Command::new("cp").args(["-a", &first, &data]))?;
             run(Command::new("touch").arg(format!("{data}/standby.signal")))?;
         }
@@ -64,7 +64,7 @@ fn postgres(stage: &Stage) -> Result<Seen> {
         |hosts: &str, sql: &str| format!("psql -q 'host={hosts} user=postgres dbname=postgres' -c '{sql}'");
     repeat_well(cast.pod("writer")?, 20, &sql("db-primary", "create temporary table orders (n int)"))?;
     repeat_well(cast.pod("reader")?, 90, &sql("db-replicas", "select pg_is_in_recovery()"))?;
-    // The primary is the last that it tries.
+    // The client tries the primary last.
     let hosts = "db-1.db,db-2.db,db-0.db target_session_attrs=read-write";
     repeat_well(cast.pod("failover")?, 10, &sql(hosts, "create temporary table orders (n int)"))?;
     let clients = [
@@ -76,7 +76,7 @@ fn postgres(stage: &Stage) -> Result<Seen> {
     said(&observer.snapshot()?, &clients)
 }
 
-/// Starts a server in a namespace of shared memory of its own, so that none of it stays however the server ends.
+/// Starts a server with its own namespace of shared memory, so that no shared memory is left however the server ends.
 fn start(pod: &Pod, data: &str) -> Result<Running> {
     let words = [
         &format!("{BIN}/postgres"),

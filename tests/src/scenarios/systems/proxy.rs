@@ -1,4 +1,4 @@
-//! Proxies and clients that balance by themselves over what DNS answers.
+//! Proxies and clients that balance connections over the addresses of DNS answers.
 
 use std::fs;
 
@@ -13,10 +13,10 @@ use crate::scenario::{Scenario, Seen};
 use crate::stage::{PORT, Stage, domain};
 
 const PROXY: &str = "/usr/sbin/haproxy";
-/// Where the proxy listens.
+/// The proxy's port.
 const FRONT: u16 = 9000;
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -61,7 +61,7 @@ fn haproxy(stage: &Stage, target: &str) -> Result<Seen> {
     let pod = cast.pod("proxy")?;
     let mut proxy = Running::start(pod, &[PROXY, "-db", "-f", &file])?;
     proxy.listens(FRONT)?;
-    // It has no servers until it has its first answer.
+    // The proxy has no servers before its first DNS answer.
     let url = format!("http://127.0.0.1:{FRONT}/");
     repeat_well(pod, 1, &format!("curl -sf --retry 100 --retry-all-errors --retry-delay 1 {url}"))?;
     repeat_well(pod, 89, &format!("curl -sf {url}"))?;

@@ -1,8 +1,8 @@
 //! Real servers and clients in pods.
 //!
-//! In: a pod, a command line. Out: a [`Running`] server that listens, or a client's output. Whether a server listens is
-//! read from the kernel's table of sockets: a connection made to find out would be one more client. All waits have an
-//! end, and a server ends when its handle does.
+//! In: a pod, a command line. Out: a [`Running`] server that listens, or a client's output. The kernel's socket table
+//! shows whether a server listens; a test connection would count as a client's. All waits have a limit, and a server
+//! ends with its handle.
 
 use std::fs;
 use std::io::Read;
@@ -14,11 +14,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lab::{Pod, Program};
 
 const POLL: Duration = Duration::from_millis(50);
-/// The longest a server may take to start; a ring of JVMs on a busy machine takes most of it.
+/// Maximum time for a server to start; a ring of JVMs on a busy machine takes most of it.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest a client may take, in seconds.
+/// Maximum time for a client, in seconds.
 const LONGEST_CLIENT: &str = "180";
-/// What is shown of a log at most.
+/// Maximum length of a log in an error.
 const SHOWN: usize = 4000;
 /// The state of a listening socket in the kernel's table.
 const LISTEN: &str = "0A";
@@ -68,7 +68,7 @@ impl Running {
                 return Ok(());
             }
             if let Some(status) = self.program.try_wait()? {
-                // Its last words may still be on their way.
+                // The end of its log may not have arrived yet.
                 thread::sleep(POLL);
                 bail!("{} has ended, {status}:\n{}", self.name, last(&self.log()));
             }
@@ -78,7 +78,7 @@ impl Running {
     }
 }
 
-/// Runs a client in a pod to its end, which must be a good one; gives its output.
+/// Runs a client in a pod to its end; returns its output. A failure is an error.
 pub(crate) fn client(pod: &Pod, words: &[&str]) -> Result<String> {
     let output = pod.exec(&[&["timeout", LONGEST_CLIENT], words].concat())?.output()?;
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -87,12 +87,12 @@ pub(crate) fn client(pod: &Pod, words: &[&str]) -> Result<String> {
     Ok(out)
 }
 
-/// Runs `command` in a pod's shell so many times, one after the other; how each ended does not matter.
+/// Runs `command` in a pod's shell `times` times, one after the other, and ignores failures.
 pub(crate) fn repeat(pod: &Pod, times: u32, command: &str) -> Result<String> {
     client(pod, &["sh", "-c", &format!("for i in $(seq {times}); do {command}; done; true")])
 }
 
-/// The same where each must end well.
+/// The same, but each run must succeed.
 pub(crate) fn repeat_well(pod: &Pod, times: u32, command: &str) -> Result<String> {
     client(pod, &["sh", "-c", &format!("for i in $(seq {times}); do {command} || exit 1; done")])
 }
@@ -114,7 +114,7 @@ fn last(log: &str) -> &str {
     start.map_or("", |start| &log[start..])
 }
 
-/// Whether anybody listens on a port where a process is, once it is in a network of its own.
+/// Whether a socket listens on this port in the process's network, once that is a pod's.
 fn is_listening(pid: u32, port: u16) -> bool {
     let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
     let there = network(&pid.to_string());
@@ -132,7 +132,7 @@ fn is_listening(pid: u32, port: u16) -> bool {
     })
 }
 
-/// Where a command fails that must not.
+/// Runs a command that must succeed.
 pub(crate) fn run(command: &mut std::process::Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

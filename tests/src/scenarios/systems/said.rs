@@ -1,8 +1,8 @@
-//! What the daemon says of a system, in one line: of each client of each Service the verdict, or why there is none, and how
-//! its connections were resolved.
+//! The daemon's report on a system in one line: for each client of each Service the verdict, or the reason for none,
+//! and how its connections were resolved.
 //!
-//! `reader@mysql=even[service:60]`: the client `reader` of the Service `mysql` is even, and all of its 60 connections were
-//! by the Service's name. Where a driver makes as many connections as it likes the numbers are left out.
+//! `reader@mysql=even[service:60]`: the client `reader` of the Service `mysql` is even, and it made all of its 60
+//! connections by the Service's name. The numbers are left out if a driver decides how many connections it makes.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -10,16 +10,16 @@ use serde_json::{Map, Value, json};
 use crate::scenario::{Seen, find, word};
 use crate::stage::NAMESPACE;
 
-/// Whether the number of connections is known before.
+/// Whether the test knows the number of connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
-    /// It is.
+    /// The test knows it.
     Exact,
-    /// It is not.
+    /// The driver decides it.
     Any,
 }
 
-/// What is said of these clients: (Service, client workload, how to count).
+/// The line for these clients: (Service, client workload, how to count).
 pub(crate) fn said(snapshot: &Value, clients: &[(&str, &str, Counts)]) -> Result<Seen> {
     let mut seen = Seen::nothing(&json!([]));
     let mut facts = Vec::new();
@@ -33,7 +33,7 @@ pub(crate) fn said(snapshot: &Value, clients: &[(&str, &str, Counts)]) -> Result
     Ok(seen)
 }
 
-/// How connections were resolved, those that were made; how many attempts failed, and how many were at another port.
+/// How the connections were resolved; how many attempts failed, and how many connections went to another port.
 fn resolution(client: &Value, counts: Counts) -> String {
     let nothing = Map::new();
     let by = client["resolution"].as_object().unwrap_or(&nothing).iter();
@@ -43,7 +43,7 @@ fn resolution(client: &Value, counts: Counts) -> String {
     let elsewhere = ports.filter_map(|port| port["connections"].as_u64()).sum();
     let mut all: Vec<_> = by.collect();
     if counts == Counts::Exact {
-        // Servers that start together refuse one another at first, or do not.
+        // Servers that start together may refuse one another at first.
         all.extend([("failed", failed), ("other_port", elsewhere)]);
     }
     let all = all.into_iter().filter(|(_, count)| *count > 0);

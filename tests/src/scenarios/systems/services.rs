@@ -1,4 +1,4 @@
-//! Services of unusual kinds: without a selector, and two over the same pods.
+//! Services of unusual kinds: one without a selector, and two with the same pods.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use super::said::{Counts, said};
 use crate::scenario::{Scenario, Seen, client, service};
 use crate::stage::{NAMESPACE, Stage};
 
-/// Those of this file.
+/// The scenarios of this file.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -47,7 +47,7 @@ fn selectorless(stage: &Stage) -> Result<Seen> {
     Ok(said(&snapshot, &[("legacy", "shopper", Counts::Exact)])?.and("endpoints", names.join(",")))
 }
 
-/// What is for the ClusterIP goes to the pods in turn, as kube-proxy has it.
+/// The node sends connections to the ClusterIP to the pods in turn, as kube-proxy does.
 const PROXY: &str = "\
 table ip services {
     chain sent {
