@@ -1,4 +1,4 @@
-//! Truth and report, while the clients are quiet.
+//! Compares the daemons' reports with the servers' counts while the clients are quiet.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -13,10 +13,10 @@ use crate::lives::Life;
 use crate::stage::Stage;
 use crate::traffic::Traffic;
 
-/// Longer than a daemon takes to bring all its figures up to date.
+/// Longer than a daemon needs to update all its counts.
 const SETTLED: Duration = Duration::from_millis(2_500);
 
-/// Compares everything; gives the number of connections so far. Any difference that stays is an error.
+/// Compares everything; returns the number of connections so far. Any difference that stays is an error.
 pub(crate) fn all(stage: &Stage<'_>, traffic: &Traffic, lasting: &Observer, life: &mut Life) -> Result<u64> {
     let truth = accepted(&stage.lab.truth()?);
     let open = Traffic::open(stage)?;
@@ -29,7 +29,7 @@ pub(crate) fn all(stage: &Stage<'_>, traffic: &Traffic, lasting: &Observer, life
             difference(&expected, &minus(&reported(snapshot), report_then))
         })?;
     } else {
-        // Its first report is held against bounds, and could be within them too early.
+        // The first report must be between two bounds. Without this pause it could be so before it is complete.
         thread::sleep(SETTLED);
         let (most, least) = (minus(&truth, &life.launched), minus(&truth, &life.ready));
         let snapshot =
@@ -45,7 +45,7 @@ pub(crate) fn all(stage: &Stage<'_>, traffic: &Traffic, lasting: &Observer, life
     Ok(truth.values().sum())
 }
 
-/// Waits until there is no difference, and until so many connections are open.
+/// Waits until there is no difference and `open` connections are open.
 fn agree(
     observer: &Observer,
     who: &str,
@@ -68,13 +68,13 @@ fn at(matrix: &Matrix, cell: &(String, String)) -> u64 {
     matrix.get(cell).copied().unwrap_or(0)
 }
 
-/// What came since then.
+/// The increase from `then` to `now`.
 fn minus(now: &Matrix, then: &Matrix) -> Matrix {
     let cells = now.iter().map(|(cell, count)| (cell.clone(), count.saturating_sub(at(then, cell))));
     cells.filter(|(_, count)| *count > 0).collect()
 }
 
-/// Where truth and report differ, in words.
+/// A description of the differences between truth and report.
 fn difference(truth: &Matrix, report: &Matrix) -> Option<String> {
     let cells: BTreeSet<_> = truth.keys().chain(report.keys()).collect();
     let cells: Vec<String> = cells
@@ -98,7 +98,7 @@ fn active(snapshot: &Value) -> u64 {
     endpoints(snapshot).filter_map(|(_, endpoint)| endpoint["active"].as_u64()).sum()
 }
 
-/// Whether failures of `broken` differ from what the client saw.
+/// A description of failures of `broken` that differ from the client's own counts.
 fn failures(snapshot: &Value, expected: &[(&str, u64)]) -> Option<String> {
     expected.iter().find_map(|&(reason, count)| {
         let of_broken = endpoints(snapshot).filter(|(service, _)| service["name"] == "broken");

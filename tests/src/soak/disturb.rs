@@ -1,4 +1,4 @@
-//! What is disturbed, in turn.
+//! The disturbances, one after the other.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::scraper::{Scraper, go_away};
 use crate::stage::Stage;
 use crate::traffic::Traffic;
 
-/// One kind.
+/// One kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Disturbance {
     DaemonKilled,
@@ -29,7 +29,7 @@ pub(crate) enum Disturbance {
 }
 
 impl Disturbance {
-    /// In an order that lets each daemon live through something.
+    /// In an order that lets each life of the second daemon see some disturbances.
     pub(crate) const ALL: [Self; 10] = [
         Self::DaemonKilled,
         Self::DnsRestarted,
@@ -43,13 +43,13 @@ impl Disturbance {
         Self::PinnedRestarted,
     ];
 
-    /// What has to happen while the clients are quiet.
+    /// The step that must happen while the clients are quiet.
     pub(crate) fn before(self, stage: &mut Stage<'_>) -> Result<()> {
-        // While it serves, the last connections into its queue would be its clients' alone.
+        // A connection that the ended server never accepted would be counted by its client only.
         if self == Self::ServerRestarted { stage.stop_server() } else { Ok(()) }
     }
 
-    /// What happens in the midst of things; gives the life of the other daemon that goes on.
+    /// Disturbs while clients connect; returns the second daemon's life, which may be a new one.
     pub(crate) fn during(
         self,
         stage: &mut Stage<'_>,
@@ -78,7 +78,7 @@ impl Disturbance {
             }
             Self::PinnedRestarted => traffic.restart_pinned(stage)?,
             Self::ManifestsRewritten => {
-                // As an editor may do it that does not care who reads.
+                // Some editors write a file in place, whoever reads it at that moment.
                 let path = stage.manifests();
                 let text = fs::read_to_string(&path)?;
                 let half = text.chars().take(text.chars().count() / 2).collect::<String>();

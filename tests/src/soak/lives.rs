@@ -1,4 +1,4 @@
-//! The daemon that is ended again and again: each life has a truth of its own.
+//! The daemon that is restarted again and again: each life has its own expected counts.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,16 +16,16 @@ use crate::stage::Stage;
 /// One life.
 pub(crate) struct Life {
     observer: Observer,
-    /// What was accepted before it was started, and when it was ready: it saw what came after the second, and nothing
-    /// from before the first.
+    /// Accepted connections before the start, and when the daemon was ready. The daemon saw every connection after the
+    /// second, and none before the first.
     pub(crate) launched: Matrix,
     pub(crate) ready: Matrix,
-    /// What was accepted, and what it reported, at the first comparison: from then on both must grow alike.
+    /// Accepted and reported connections at the first comparison. From then on both must grow by the same amounts.
     pub(crate) base: Option<(Matrix, Matrix)>,
 }
 
 impl Life {
-    /// A daemon is started.
+    /// Starts a daemon.
     pub(crate) fn begin(stage: &Stage<'_>) -> Result<Self> {
         let launched = accepted(&stage.lab.truth()?);
         let observer = stage.observe()?;
@@ -41,7 +41,7 @@ impl Life {
     }
 }
 
-/// Ends a daemon, in peace or not. Nothing of it may be left in the kernel.
+/// Ends a daemon by a signal to stop or to kill. It must leave nothing in the kernel.
 pub(crate) fn end(observer: Observer, in_peace: bool) -> Result<()> {
     let held = held_by(observer.pid())?;
     let programs = held.iter().filter(|object| object.starts_with("prog ")).count();
@@ -52,7 +52,7 @@ pub(crate) fn end(observer: Observer, in_peace: bool) -> Result<()> {
     } else {
         observer.kill();
     }
-    // The kernel frees some things a moment later.
+    // The kernel frees some objects a moment later.
     let until = Instant::now() + PATIENCE;
     loop {
         let there: BTreeSet<String> = loaded().into_keys().collect();

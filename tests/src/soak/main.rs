@@ -1,12 +1,15 @@
-//! `cargo xtask e2e soak`: mixed traffic for a long time, while everything is restarted in turn.
+//! `cargo xtask e2e soak`: mixed traffic for a long time, while each component is restarted in turn.
 //!
-//! Time is divided into turns. In a turn every client makes its connections by its habit, and in the middle of that
-//! something is disturbed. When the clients are done, all is compared: one daemon lives through everything, and must have
-//! what the servers accepted since the start; another is ended again and again, and each of its lives must have what they
-//! accepted in it. Both must have the connections that are open, also those that are older than they are.
+//! The run is a series of turns. In a turn every client makes its connections by its habit, and a disturbance happens
+//! meanwhile. When the clients have finished, the test compares all counts. The first daemon runs all the time, and must
+//! report
+//! the connections that the servers accepted since the start. The second is restarted again and again, and each of its
+//! lives
+//! must report the connections accepted in it. Both must report the open connections, including those that are older
+//! than
+//! the daemon.
 //!
-//! Standard output has the result, and nothing else; the exit code says whether it is as it must be. Leaves nothing
-//! behind.
+//! Standard output has the result only; the exit code is its verdict. The test leaves nothing in the system.
 
 #![deny(unsafe_code)]
 
@@ -46,7 +49,7 @@ struct Options {
     turn: f64,
 }
 
-/// Minutes from which on it can be told whether anything grows: before, all that is ever used is used for the first time.
+/// After this many minutes growth can be judged. Before, some memory is used for the first time.
 const STEADY: f64 = 10.0;
 
 fn main() -> ExitCode {
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything is as it must be. A difference between truth and report ends it at once.
+/// Returns whether all checks passed. A difference between truth and report ends the run at once.
 fn soak(options: &Options) -> Result<bool> {
     note("waiting until no other lab is on this machine");
     let lab = Lab::new()?;
@@ -75,7 +78,7 @@ fn soak(options: &Options) -> Result<bool> {
     let begun = Instant::now();
     let length = Duration::from_secs_f64(options.minutes * 60.0);
     let each = Duration::from_secs_f64(options.turn);
-    // Each at least once, however short it is.
+    // Each disturbance happens at least once, however short the run is.
     for disturbance in Disturbance::ALL.into_iter().cycle() {
         if begun.elapsed() >= length && done.len() == Disturbance::ALL.len() {
             break;
@@ -121,14 +124,14 @@ fn soak(options: &Options) -> Result<bool> {
 }
 
 fn note(text: &str) {
-    // Nobody to tell if standard error has gone.
+    // If this fails, nobody reads standard error.
     let _gone = writeln!(stderr(), "soak: {text}");
 }
 
-/// How long anything may take to become as it must be.
+/// How long a state may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes snapshots until one is as wanted.
+/// Takes snapshots until one satisfies `wanted`.
 fn when(
     observer: &Observer,
     what: &str,

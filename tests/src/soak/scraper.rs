@@ -1,4 +1,4 @@
-//! Somebody who scrapes all daemons every second, and who sometimes is gone before the answer comes.
+//! A scraper that reads all daemons every second, and a client that closes connections before the response.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -30,7 +30,7 @@ impl Scraper {
             while !of_thread.is_over.load(Ordering::Relaxed) {
                 let targets = of_thread.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 for target in targets {
-                    // A daemon that is being restarted is not there.
+                    // This fails while a daemon is being restarted.
                     let _answer = lab::get(target, "/metrics");
                 }
                 thread::sleep(Duration::from_secs(1));
@@ -41,7 +41,7 @@ impl Scraper {
         scraper
     }
 
-    /// These are scraped from now on.
+    /// Scrapes these daemons from now on.
     pub(crate) fn watch(&self, observers: &[&Observer]) {
         let targets = observers.iter().map(|observer| observer.address()).collect();
         *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
@@ -49,12 +49,12 @@ impl Scraper {
 
     pub(crate) fn stop(self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        // Nothing in it can fail.
+        // The thread cannot fail.
         let _ended = self.thread.join();
     }
 }
 
-/// Asks many times, in halves and in whole, and goes away.
+/// Sends many whole and partial requests, and closes without reading.
 pub(crate) fn go_away(observer: &Observer) -> Result<()> {
     for turn in 0..30 {
         let mut stream = TcpStream::connect(observer.address())?;

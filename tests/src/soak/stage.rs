@@ -1,7 +1,7 @@
-//! What is on the stage: three Services, their pods, a DNS server, and what daemons and DNS are told of them.
+//! The environment: three Services, their pods, a DNS server, and the manifests and DNS records.
 //!
-//! `orders` is what most clients use; its pods come and go. `large` has so many that its answers come over
-//! TCP. Behind `broken` one pod refuses and one does not answer.
+//! Most clients use `orders`; its pods come and go. `large` has so many pods that its answers need TCP. Behind `broken`
+//! one pod refuses connections and one does not answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,15 +17,15 @@ use lab::{
     Server, ServerMode, ServerSpec, ServiceSpec,
 };
 
-/// The port of everything.
+/// The port of all Services and pods.
 pub(crate) const PORT: u16 = 8080;
 const ZONE: &str = "cluster.local";
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 246, 0, 53);
-/// Pods behind `orders` at the beginning.
+/// Number of pods behind `orders` at the beginning.
 const ORDERS: usize = 5;
-/// The addresses that pods of `orders` take in turn, so that each is used again.
+/// Number of addresses that pods of `orders` take in turn, so that addresses are reused.
 const ADDRESSES: u32 = 40;
-/// Pods behind `large`: too many for an answer of 512 bytes.
+/// Number of pods behind `large`: too many for an answer of 512 bytes.
 const LARGE: u8 = 36;
 
 /// A pod of `orders`.
@@ -34,7 +34,7 @@ pub(crate) struct Backend {
     server: Server,
 }
 
-/// Everything but the daemons and what the clients do.
+/// Everything apart from the daemons and the clients' traffic.
 pub(crate) struct Stage<'a> {
     pub(crate) lab: &'a Lab,
     node: Node,
@@ -53,7 +53,7 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// A range of addresses that no other lab has: it may go on for long, beside others.
+    /// Uses a range of addresses that no other lab has, because it may run for long while other labs run.
     pub(crate) fn new(lab: &'a Lab) -> Result<Self> {
         let node = lab.node_with(NodeSpec {
             name: "soak".to_owned(),
@@ -97,7 +97,7 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    /// A daemon that is ready.
+    /// Starts a daemon, and waits until it is ready.
     pub(crate) fn observe(&self) -> Result<Observer> {
         let topology = format!("files:{}", self.manifests().display());
         Observer::start(self.lab, &ObserverSpec::new(&["--topology", &topology]))
@@ -119,7 +119,7 @@ impl<'a> Stage<'a> {
         self.callers.values()
     }
 
-    /// Pods behind `broken`.
+    /// The pods behind `broken`.
     pub(crate) fn broken(&self) -> &[Pod] {
         &self.broken
     }
@@ -159,8 +159,8 @@ impl<'a> Stage<'a> {
         ]
     }
 
-    /// A Service that each version of the manifests has for itself: so it can be seen that a daemon has read them. Those
-    /// of earlier versions are remembered for a while.
+    /// A Service that exists in one version of the manifests only. It shows which version a daemon has read. The daemon
+    /// remembers those of earlier versions for a while.
     fn marker(&self) -> String {
         format!("version-{}", self.written)
     }
@@ -172,7 +172,7 @@ impl<'a> Stage<'a> {
         self.lab.write_manifests("services.yaml", &services).map(drop)
     }
 
-    /// Daemons are told of what is there now, and know it when this returns.
+    /// Writes the manifests, and waits until these daemons have read them.
     pub(crate) fn publish(&mut self, observers: &[&Observer]) -> Result<()> {
         self.write_manifests()?;
         let marker = self.marker();
@@ -198,7 +198,7 @@ impl<'a> Stage<'a> {
         records.into_iter().try_for_each(|(name, data)| self.dns.set(&name, 5, data))
     }
 
-    /// The DNS server is away for a moment, and comes back knowing nothing but what it is told.
+    /// Stops the DNS server and starts it again; it loses its records and gets them again.
     pub(crate) fn restart_dns(&mut self) -> Result<()> {
         self.dns.kill();
         thread::sleep(Duration::from_millis(300));
@@ -208,38 +208,38 @@ impl<'a> Stage<'a> {
         self.tell_dns()
     }
 
-    /// The server process of the oldest pod of `orders` ends; what it held open it closes.
+    /// Ends the server process of the oldest pod of `orders`; its open connections close.
     pub(crate) fn stop_server(&self) -> Result<()> {
         self.orders.first().context("no pods")?.server.kill();
         Ok(())
     }
 
-    /// And starts again.
+    /// Starts that server again.
     pub(crate) fn start_server(&mut self) -> Result<()> {
         let backend = self.orders.first_mut().context("no pods")?;
         backend.server = serve(&backend.pod)?;
         Ok(())
     }
 
-    /// One more pod of `orders`: daemons know it before DNS does.
+    /// Adds a pod of `orders`. Daemons know it before DNS does.
     pub(crate) fn add_backend(&mut self, observers: &[&Observer]) -> Result<()> {
         self.make_backend()?;
         self.publish(observers)?;
         self.tell_dns()
     }
 
-    /// The oldest pod of `orders` goes: first out of DNS, then out of the manifests, at last itself.
+    /// Removes the oldest pod of `orders`: first from DNS, then from the manifests, then the pod itself.
     pub(crate) fn remove_backend(&mut self, observers: &[&Observer]) -> Result<()> {
         let leaving = self.orders.remove(0);
         self.tell_dns()?;
         self.publish(observers)?;
-        // Nobody can be half way into it when it goes: it accepts what has come, and no more comes.
+        // No connection may be in the handshake when the pod goes: it accepts those that have come, and no more arrive.
         leaving.pod.silence()?;
         leaving.server.counts()?;
         leaving.pod.remove()
     }
 
-    /// The pod of a client is replaced by another one.
+    /// Replaces a client's pod.
     pub(crate) fn replace_caller(&mut self, name: &'static str, observers: &[&Observer]) -> Result<()> {
         self.caller(name)?.remove()?;
         self.make_caller(name)?;
@@ -251,7 +251,7 @@ fn serve(pod: &Pod) -> Result<Server> {
     pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Hold))
 }
 
-/// Answers are shuffled, and come in several segments over TCP.
+/// The server shuffles answers, and sends those over TCP in several segments.
 fn options() -> DnsOptions {
     DnsOptions { order: Order::Shuffle, tcp_piece: Some(300), ..DnsOptions::default() }
 }

@@ -1,7 +1,7 @@
-//! What the clients do: each has a pod of its own and a habit that real ones have.
+//! The clients' traffic: each client has its own pod and a habit of real clients.
 //!
-//! Most are processes that live for one turn. `pinned` keeps connections open for long, and `stubborn` has looked the name
-//! up once, at the start, and never does again.
+//! Most clients are processes that live for one turn. `pinned` keeps connections open for long. `stubborn` looked the
+//! name up once, at the start, and never does again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,23 +13,23 @@ use lab::{Client, ClientSpec};
 
 use crate::stage::{PORT, Stage, address, domain};
 
-/// Their names: also those of their workloads.
+/// Names of the clients and of their workloads.
 pub(crate) const CALLERS: [&str; 8] =
     ["first", "robin", "random", "libc", "large", "failing", "stubborn", "pinned"];
-/// Connections a second of each that makes new ones all the time.
+/// Connections a second of each client that makes new ones all the time.
 const RATE: f64 = 12.0;
-/// Connections that `pinned` keeps at most.
+/// Maximum number of connections that `pinned` keeps.
 const PINNED: u64 = 24;
 /// Connections that `stubborn` makes in a turn.
 const STUBBORN: u64 = 10;
 
-/// The clients that run.
+/// The running clients.
 pub(crate) struct Traffic {
     turn: BTreeMap<&'static str, Client>,
     stubborn: Client,
     pinned: Client,
     held: u64,
-    /// What `failing` has seen, in all.
+    /// All results of `failing` so far.
     failed: Outcomes,
     length: Duration,
 }
@@ -54,7 +54,7 @@ impl Traffic {
     }
 
     fn spec(&self, stage: &Stage<'_>, name: &str) -> ClientSpec {
-        // As a float of seconds times a rate: whole connections are far below 2^53.
+        // The product is far below 2^53, so a float is exact.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds times a rate")]
         let connections = (self.length.as_secs_f64() * RATE) as u64;
         let of = |service| ClientSpec::new(&domain(service), PORT, stage.resolver(), connections).rate(RATE);
@@ -63,14 +63,14 @@ impl Traffic {
             "random" => of("orders").random(),
             "libc" => ClientSpec::libc("orders", PORT, connections).rate(RATE),
             "large" => of("large").random(),
-            // One after the other: so each has its share in every turn.
+            // In turn, so that both pods get attempts in every turn.
             "failing" => of("broken").round_robin(2).dial(|dial| dial.give_up_ms = Some(50)),
             _ => of("orders"),
         };
         spec.stub(|stub| stub.timeout_ms = 500)
     }
 
-    /// A turn begins.
+    /// Starts a turn.
     pub(crate) fn start(&mut self, stage: &Stage<'_>, length: Duration) -> Result<()> {
         self.length = length;
         for &name in CALLERS.iter().filter(|name| !["stubborn", "pinned"].contains(name)) {
@@ -86,28 +86,29 @@ impl Traffic {
         self.stubborn.close(stubborn.open).map(drop)
     }
 
-    /// A client's process ends at once, in the midst of things.
+    /// Kills a client's process while it makes connections.
     pub(crate) fn kill(&mut self, name: &str) {
         if let Some(client) = self.turn.remove(name) {
             client.kill();
         }
     }
 
-    /// It runs again, in a pod that may be another one.
+    /// Starts it again, in a pod that may be a new one.
     pub(crate) fn again(&mut self, stage: &Stage<'_>, name: &'static str) -> Result<()> {
         let client = stage.caller(name)?.client(&self.spec(stage, name))?;
         self.turn.insert(name, client);
         Ok(())
     }
 
-    /// The one who keeps connections ends, and begins anew.
+    /// Ends the client that keeps connections, and starts it again.
     pub(crate) fn restart_pinned(&mut self, stage: &Stage<'_>) -> Result<()> {
         self.pinned.kill();
         (self.pinned, self.held) = (pinned(stage)?, 6);
         self.pinned.open(6).map(drop)
     }
 
-    /// All are done but for what is kept open. A client without any traffic is an error: nothing would be compared.
+    /// Waits for all clients; kept connections stay open. A client without traffic is an error, because nothing would
+    /// be compared.
     pub(crate) fn finish(&mut self, stage: &Stage<'_>) -> Result<()> {
         for (name, client) in std::mem::take(&mut self.turn) {
             let report = client.wait()?;
@@ -122,17 +123,17 @@ impl Traffic {
         Ok(())
     }
 
-    /// Nothing is kept open any more.
+    /// Closes all kept connections.
     pub(crate) fn let_go(&self) -> Result<()> {
         self.pinned.close(u64::MAX).map(drop)
     }
 
-    /// Refusals, and attempts given up, of `failing`.
+    /// Refusals and timeouts of `failing`.
     pub(crate) fn failed(&self) -> [(&'static str, u64); 2] {
         [("refused", self.failed.refused), ("aborted", self.failed.aborted)]
     }
 
-    /// Connections that clients have open now, as their kernel has them.
+    /// Open connections of clients, from the kernel's tables.
     pub(crate) fn open(stage: &Stage<'_>) -> Result<u64> {
         let suffix = format!(":{PORT:04X}");
         let mut open = 0;

@@ -1,4 +1,4 @@
-//! What a daemon uses, over time, and whether it grows.
+//! A daemon's use of resources over time, and whether it grows.
 
 use std::fmt;
 use std::fs;
@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result};
 use lab::Observer;
 use lab::usage::status;
 
-/// What is measured, and by how much the middle of the last third may be above that of the first.
+/// The measured resources, each with the maximum by which the median of the last third may exceed that of the first.
 ///
-/// Memory: pods that were replaced are remembered for an hour. Maps: a flow that is idle is forgotten after ten minutes,
-/// and so is what is of no interest; FLOWS has room for 65,536, IGNORED_DESTS for 16,384.
-/// Threads: those that read files stay for a while when they are done.
+/// Memory: the daemon remembers replaced pods for an hour. Maps: it forgets an idle flow after ten minutes, and so an
+/// ignored
+/// destination; FLOWS has room for 65,536, IGNORED_DESTS for 16,384.
+/// Threads: those that read files stay for a while after they have finished.
 const BOUNDS: [(&str, u64); 7] = [
     ("resident memory, KiB", 2_048),
     ("memory of its own, KiB", 2_048),
@@ -21,20 +22,20 @@ const BOUNDS: [(&str, u64); 7] = [
     ("entries of CONNECTIONS", 64),
     ("entries of IGNORED_DESTS", 256),
 ];
-/// Until then it is still warming up: share of all samples.
+/// The first tenth of the samples is the warm-up, and is left out.
 const WARM_UP: usize = 10;
 
-/// One look at everything in [`BOUNDS`].
+/// One sample of everything in [`BOUNDS`].
 type Sample = [u64; BOUNDS.len()];
 
-/// Looks at the daemon from time to time.
+/// Samples of the daemon over time.
 #[derive(Default)]
 pub(crate) struct Vitals {
     samples: Vec<Sample>,
 }
 
 impl Vitals {
-    /// One more look.
+    /// Takes a sample.
     pub(crate) fn sample(&mut self, observer: &Observer) -> Result<()> {
         let pid = observer.pid();
         let snapshot = observer.snapshot()?;
@@ -54,13 +55,13 @@ impl Vitals {
         Ok(())
     }
 
-    /// The last look, in short.
+    /// A summary of the last sample.
     pub(crate) fn last(&self) -> String {
         let last = self.samples.last().copied().unwrap_or_default();
         format!("{} MiB, {} descriptors, {} flows", last[0] / 1024, last[2], last[4])
     }
 
-    /// The first third and the last one, side by side.
+    /// The first and the last third, to compare.
     pub(crate) fn growth(&self) -> Growth {
         let steady = self.samples.get(self.samples.len().div_ceil(WARM_UP)..).unwrap_or_default();
         let third = (steady.len() / 3).max(1).min(steady.len());
@@ -75,13 +76,13 @@ impl Vitals {
     }
 }
 
-/// First and last third of each.
+/// First and last third of each resource.
 pub(crate) struct Growth {
     rows: [(u64, u64); BOUNDS.len()],
 }
 
 impl Growth {
-    /// Whether all is within the bounds.
+    /// Whether all growth is within the bounds.
     pub(crate) fn is_small(&self) -> bool {
         self.rows.iter().zip(BOUNDS).all(|(&(first, last), (_, most))| last <= first + most)
     }
