@@ -1,7 +1,7 @@
-//! The kernel programs of a tool: which its processes hold, on which hooks, and how long they ran.
+//! The kernel programs of a tool: which programs its processes hold, on which hooks, and their run times.
 //!
-//! In: process ids; /proc/PID/fdinfo, which tells for each descriptor of a program or link what it is. So nothing needs
-//! to be known of a tool, and programs of others on the same machine are not taken for its own.
+//! In: process ids, and /proc/PID/fdinfo, which describes each descriptor of a program or link. So the benchmark needs
+//! to know nothing about a tool, and ignores other programs on the same machine.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) enum Hook {
     TcpState,
 }
 
-/// What processes hold.
+/// The programs and hooks of some processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     /// Ids of programs.
@@ -35,12 +35,12 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The hooks of a daemon that cannot be asked.
+    /// The hooks of a daemon that could not be started.
     pub(crate) fn usual() -> BTreeSet<Hook> {
         BTreeSet::from([Hook::Ingress, Hook::TcpState])
     }
 
-    /// What these processes hold. One that has ended holds nothing.
+    /// The programs and hooks of these processes. An ended process has none.
     pub(crate) fn by(pids: &[u32]) -> Self {
         let mut held = Self::default();
         for pid in pids {
@@ -50,7 +50,7 @@ impl Held {
         held
     }
 
-    /// Adds what a descriptor says of itself.
+    /// Adds the program or hook of a descriptor.
     fn add(&mut self, fdinfo: &str) {
         let Some(id) = value(fdinfo, "prog_id").and_then(|id| id.parse().ok()) else { return };
         self.programs.insert(id);
@@ -66,22 +66,22 @@ impl Held {
     }
 }
 
-/// How long programs ran, while somebody had the kernel time them.
+/// Run times of programs. The kernel measures them while the result of [`timing`] is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Time {
     pub(crate) nanos: u64,
-    /// Of those, for packets.
+    /// The part of these nanoseconds that went to packets.
     pub(crate) packet_nanos: u64,
     /// Packets, once for each program that saw one.
     pub(crate) packets: u64,
 }
 
 impl Time {
-    /// Of these programs, so far.
+    /// The totals of these programs.
     pub(crate) fn of(programs: &BTreeSet<u32>) -> Result<Self> {
         let mut time = Self::default();
         for info in loaded_programs() {
-            // One that was unloaded just now was not of a tool that runs.
+            // A program that was unloaded just now belonged to no running tool.
             let Ok(info) = info else { continue };
             if !programs.contains(&info.id()) {
                 continue;
@@ -93,7 +93,7 @@ impl Time {
         Ok(time)
     }
 
-    /// What was added since then.
+    /// The increase since then.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             nanos: self.nanos.saturating_sub(earlier.nanos),
@@ -112,12 +112,12 @@ impl Time {
     }
 }
 
-/// The kernel times its programs until this is dropped, also if the process is killed.
+/// Makes the kernel time its programs until this is dropped or the process ends.
 pub(crate) fn timing() -> Result<OwnedFd> {
     enable_stats(Stats::RunTime).context("the kernel does not time its programs")
 }
 
-/// Waits until the kernel has let go of programs.
+/// Whether the kernel has freed the programs.
 pub(crate) fn are_gone(programs: &BTreeSet<u32>) -> bool {
     !loaded_programs().flatten().any(|info| programs.contains(&info.id()))
 }

@@ -1,4 +1,4 @@
-//! What a tool says: read, so that it never waits for a reader, and its end kept, for it tells why it ended.
+//! Reads a tool's output, so that it never blocks on a full pipe, and keeps the end for error messages.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use lab::Program;
 
-/// What a program says, read so that it never waits for a reader; the end is kept.
+/// The end of a program's output, which a thread reads all the time.
 #[derive(Clone, Default)]
 pub(crate) struct ChildOutput(Arc<Mutex<String>>);
 
 impl ChildOutput {
     const KEPT: usize = 400;
 
-    /// Begins to read.
+    /// Starts to read.
     pub(crate) fn of(program: &mut Program) -> Self {
         let words = Self::default();
         let (output, errors) = program.streams();
@@ -37,9 +37,9 @@ impl ChildOutput {
         });
     }
 
-    /// The end of it, in one line.
+    /// The end of the output, in one line.
     pub(crate) fn last(&self) -> String {
-        // What it wrote as it ended may still be on its way.
+        // The last output of an ending program may not have arrived yet.
         thread::sleep(Duration::from_millis(50));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).trim().replace('\n', "; ")
     }

@@ -1,5 +1,5 @@
-//! Ever more connections and answers a second, to the machine's limit: where the daemon begins to lose detail, and
-//! whether its totals stay exact.
+//! Raises the rate of connections and DNS answers to the machine's limit. It shows at which rate the daemon loses
+//! detail, and whether its totals stay exact.
 
 use anyhow::Result;
 
@@ -11,11 +11,11 @@ use crate::stage::{ORDERS, Stage};
 use crate::tool::observer;
 use crate::truth;
 
-/// How long each step lasts.
+/// Duration of each step.
 const MILLIS: u64 = 2_000;
-/// Questions under way at a time: one by one their way there and back would be the limit.
+/// Parallel queries. With one at a time, the round trip would be the limit.
 const WINDOW: usize = 32;
-/// A step that reaches less than this share of what is asked is the last one before the limit.
+/// After the first step below this share of its target rate, only the step without a target follows.
 const ENOUGH: f64 = 0.9;
 
 /// Both ladders.
@@ -39,7 +39,7 @@ fn ladder(
         if is_at_limit && asked.is_some() {
             continue;
         }
-        // A new one for each step: what it lost, it lost there.
+        // Each step has its own daemon, so that its losses belong to the step.
         let before = stage.accepted()?;
         let observer = observer(stage, &stage.topology)?;
         let done = load(stage, Pace { per_second: asked, millis: MILLIS })?;

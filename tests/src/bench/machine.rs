@@ -1,10 +1,10 @@
-//! What the measurements were taken on.
+//! Describes the machine of the measurements.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-/// Processors, memory, system, kernel, and how busy others keep it.
+/// Processors, memory, system, kernel, and the load by other processes.
 pub(crate) fn describe() -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = field(&read("/proc/cpuinfo"), "model name", ':');
@@ -20,7 +20,7 @@ pub(crate) fn describe() -> Value {
     })
 }
 
-/// The value of the first line with such a key.
+/// The value of the first line with this key.
 fn field(text: &str, key: &str, separator: char) -> String {
     let value = text.lines().find_map(|line| {
         let (name, value) = line.split_once(separator)?;

@@ -1,10 +1,12 @@
-//! `cargo xtask bench`: what observers add to connections, DNS exchanges and packets, each beside the others.
+//! `cargo xtask bench`: the cost that observers add to connections, DNS exchanges and packets, side by side.
 //!
 //! In: `--quick`, `--peer NAME=COMMAND`; `HEADLESS_OBS_BIN`, `HEADLESS_OBS_NOOP`. Out: on stdout one JSON object with
-//! every sample of every round; on stderr what is being done. xtask makes figures of it. The same program is client,
-//! server and DNS server inside the pods (`inside ROLE`).
+//! every
+//! sample of every round; progress on stderr. xtask computes the tables. The same program is client, server and DNS
+//! server
+//! inside the pods (`inside ROLE`).
 //!
-//! A tool that cannot run is named with the reason, and the others go on.
+//! If a tool cannot run, the output names it and the reason, and the benchmark goes on.
 
 #![deny(unsafe_code)]
 
@@ -100,7 +102,7 @@ fn measure(options: &Options) -> Result<()> {
     };
     for round in 0..plan.rounds {
         note(&format!("round {} of {}", round + 1, plan.rounds));
-        // Nobody always comes after the same one.
+        // The first tool changes from round to round, so that no tool always runs after the same one.
         let first = usize::from(round > 0 && !tools.is_empty());
         tools.rotate_left(first);
         tools.retain(|tool| {
@@ -119,7 +121,7 @@ fn measure(options: &Options) -> Result<()> {
     writeln!(stdout(), "{report}").context("nobody reads the result")
 }
 
-/// Starts the daemon once: tells which hooks the baseline has to have.
+/// Starts the daemon once, to learn the hooks of the baseline.
 fn rehearse(stage: &mut Stage) -> Result<BTreeSet<Hook>> {
     let running = Tool::Observer.start(stage, &Held::usual())?;
     let hooks = running.held().hooks;
@@ -128,6 +130,6 @@ fn rehearse(stage: &mut Stage) -> Result<BTreeSet<Hook>> {
 }
 
 fn note(text: &str) {
-    // Nobody to tell if standard error has gone.
+    // If this fails, nobody reads standard error.
     let _gone = writeln!(stderr(), "bench: {text}");
 }

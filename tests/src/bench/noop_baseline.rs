@@ -1,6 +1,7 @@
-//! The baseline: programs that do nothing, on the hooks that the daemon uses.
+//! The baseline: empty programs on the hooks that the daemon uses.
 //!
-//! In: the object of `headless-obs-ebpf/src/bench_noop.rs`, which `HEADLESS_OBS_NOOP` names. Attached until it is dropped.
+//! In: the object of `headless-obs-ebpf/src/bench_noop.rs`, at the path in `HEADLESS_OBS_NOOP`. Dropping it detaches
+//! the programs.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,13 +13,13 @@ use aya::{Btf, Ebpf};
 
 use crate::bpf::Hook;
 
-/// Programs that do nothing.
+/// The attached empty programs.
 pub(crate) struct NoopBaseline {
     _ebpf: Ebpf,
 }
 
 impl NoopBaseline {
-    /// Attaches one to each of the hooks; `root` is that of the cgroups.
+    /// Attaches one to each of the hooks; `root` is the root cgroup.
     pub(crate) fn attach(hooks: &BTreeSet<Hook>, root: &Path) -> Result<Self> {
         let path = std::env::var_os("HEADLESS_OBS_NOOP")
             .context("HEADLESS_OBS_NOOP names no object: start this by `cargo xtask bench`")?;
@@ -44,7 +45,7 @@ fn packets(ebpf: &mut Ebpf, name: &str, root: &File, attach_type: CgroupSkbAttac
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
     let program: &mut CgroupSkb = program.try_into()?;
     program.load()?;
-    // For links `Single` means: beside the programs of others.
+    // A link with `Single` still allows programs of others.
     program.attach(root, attach_type, CgroupAttachMode::Single)?;
     Ok(())
 }

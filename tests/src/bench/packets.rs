@@ -1,4 +1,4 @@
-//! The part of a turn below processes: how long the kernel's programs run, and what is left of a link's throughput.
+//! The measurements below the process level: the run time of kernel programs, and the throughput of a link.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::stage::ORDERS;
 use crate::usage::f64_of;
 
 impl Turn<'_, '_, '_> {
-    /// How long its kernel programs run.
+    /// Measures the run time of its kernel programs.
     pub(crate) fn kernel(&mut self) -> Result<()> {
         let programs = self.running.held().programs;
         if programs.is_empty() {
@@ -32,7 +32,7 @@ impl Turn<'_, '_, '_> {
             "ns",
             f64_of(asked.since(&connected).nanos) / f64_of(done.count.max(1)),
         );
-        // Of a connection; and for a server that waits for anybody's, where the socket does not tell who sends.
+        // Packets of a connection, and packets for an unconnected server socket, which does not name the peer.
         for (metric, tcp, size) in
             [("kernel_ns_per_tcp_packet", true, 1 << 16), ("kernel_ns_per_udp_packet", false, 64)]
         {
@@ -46,7 +46,7 @@ impl Turn<'_, '_, '_> {
         Ok(())
     }
 
-    /// Bulk data and small packets that are none of the tool's business.
+    /// Measures bulk data and small packets that the tool does not need to see.
     pub(crate) fn throughput(&mut self, millis: u64) -> Result<()> {
         let pace = Pace { per_second: None, millis };
         let gigabits = |bytes, done: Done| f64_of(bytes) * 8.0 / f64_of(done.nanos.max(1));

@@ -1,6 +1,6 @@
-//! How long each part takes. Quick: a few minutes for everything; full: longer phases, and the ladders.
+//! Duration of each part. Quick: a few minutes in total; full: longer phases, and the ladders.
 
-/// Steps of a ladder: connections or exchanges a second; after the last one as many as there can be.
+/// Steps of a ladder: connections or exchanges a second. The last step has no limit.
 pub(crate) type Steps = &'static [u32];
 
 const STEPS: Steps = &[1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
@@ -10,15 +10,15 @@ const STEPS: Steps = &[1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) rounds: usize,
-    /// Nothing happens.
+    /// Without load.
     pub(crate) idle: u64,
-    /// As many connections or exchanges as there can be.
+    /// As many connections or exchanges as possible.
     pub(crate) flat: u64,
     /// At a given rate.
     pub(crate) paced: u64,
-    /// While the kernel times its programs, which costs time itself.
+    /// Under load while the kernel times its programs, which adds a cost of its own.
     pub(crate) timed: u64,
-    /// Bulk data and small packets; none: only while programs are timed.
+    /// Bulk data and small packets; `None`: only while programs are timed.
     pub(crate) pour: Option<u64>,
     pub(crate) ladder: Option<Steps>,
 }

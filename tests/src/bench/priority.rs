@@ -1,7 +1,7 @@
-//! Everything that is measured, and what measures it, goes before what else runs on the machine: all tools alike.
+//! Gives the benchmark and all measured tools the same raised priority over other processes of the machine.
 //!
-//! Where the kernel shares out time by session first, this process begins one, which its children belong to and which
-//! vanishes with them.
+//! Some kernels share processor time by session first. There this process starts a session; its children belong to it,
+//! and it ends with them.
 
 use std::fs;
 use std::path::Path;
@@ -11,15 +11,15 @@ use rustix::process::{Signal, set_parent_process_death_signal, setpriority_proce
 
 const PRIORITY: i32 = -15;
 
-/// The priority of the process's session, where sessions have one.
+/// The priority of the process's session; it exists only on kernels with autogroups.
 const SESSION: &str = "/proc/self/autogroup";
 
-/// Raises the priority of this process and of those that it starts from now on.
+/// Raises the priority of this process and of its future children.
 pub(crate) fn raise() -> Result<()> {
     setpriority_process(None, PRIORITY).context("the kernel refuses")?;
     if Path::new(SESSION).exists() {
         setsid().context("this process leads a group of its own")?;
-        // The terminal's Ctrl-C reaches xtask alone from now on.
+        // From now on the terminal's Ctrl-C reaches xtask only.
         set_parent_process_death_signal(Some(Signal::TERM))?;
         fs::write(SESSION, PRIORITY.to_string()).context("the session's priority stays")?;
     }

@@ -1,4 +1,4 @@
-//! What was measured: samples by round, tool and metric, ladders, and who could not run.
+//! The measurements: samples by round, tool and metric, ladders, and tools that could not run.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::note;
 use crate::plan::Plan;
 
-/// One figure of one tool in one round.
+/// One value of one tool in one round.
 #[derive(Clone, Debug, Serialize)]
 struct Sample {
     round: usize,
@@ -21,19 +21,19 @@ struct Sample {
 /// One step of a ladder.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Step {
-    /// What is climbed: `connections` or `answers`.
+    /// The measured operation: `connections` or `answers`.
     pub(crate) of: &'static str,
-    /// Asked for, a second; none: as many as there can be.
+    /// Target rate per second; `None`: as many as possible.
     pub(crate) asked: Option<u32>,
-    /// Reached, a second.
+    /// Actual rate per second.
     pub(crate) reached: f64,
-    /// Records that the kernel could not hand over.
+    /// Records that the kernel dropped.
     pub(crate) lost: u64,
-    /// Connections reported that differ from the servers' count.
+    /// Difference between reported connections and the servers' count.
     pub(crate) miscounted: Option<u64>,
 }
 
-/// Everything measured so far.
+/// All measurements so far.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     samples: Vec<Sample>,
@@ -41,27 +41,27 @@ pub(crate) struct Record {
     failures: BTreeMap<String, String>,
 }
 
-/// Takes samples of one round.
+/// Collects samples of one round.
 pub(crate) struct Round<'a> {
     record: &'a mut Record,
     round: usize,
 }
 
 impl Record {
-    /// To add samples of a round to.
+    /// The collector for a round.
     pub(crate) fn at(&mut self, round: usize) -> Round<'_> {
         Round { record: self, round }
     }
 
-    /// A tool cannot run.
+    /// Records that a tool cannot run.
     pub(crate) fn fail(&mut self, tool: &str, error: &anyhow::Error) {
         note(&format!("  {tool} is left out: {error:#}"));
         self.failures.insert(tool.to_owned(), format!("{error:#}"));
-        // Rounds cut short would be compared with whole ones.
+        // Rounds that were cut short must not be compared with complete ones.
         self.samples.retain(|sample| sample.tool != tool);
     }
 
-    /// All of it.
+    /// Everything as JSON.
     pub(crate) fn report(&self, machine: Value, plan: &Plan) -> Value {
         json!({
             "machine": machine, "plan": plan.name, "rounds": plan.rounds,

@@ -1,4 +1,4 @@
-//! One tool's turn in one round: started, looked at while idle, put under each load, ended.
+//! One tool in one round: the benchmark starts it, measures it without load and under each load, and ends it.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -15,13 +15,13 @@ use crate::tool::{Running, Tool, observer};
 use crate::truth;
 use crate::usage::{Usage, f64_of};
 
-/// A tool has worked off what it was given when it used no more than this in [`STEP`].
+/// A tool counts as calm if it used no more processor time than this, in nanoseconds, in [`STEP`].
 const CALM: u64 = 1_000_000;
 const STEP: Duration = Duration::from_millis(40);
-/// How long it may take to become calm.
+/// How long the benchmark waits for a tool to become calm.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Everything about one tool.
+/// Takes all measurements of one tool.
 pub(crate) fn measure(
     stage: &mut Stage,
     tool: &Tool,
@@ -60,7 +60,7 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// One tool at work.
+/// A running tool under measurement.
 pub(crate) struct Turn<'a, 'r, 'l> {
     pub(crate) stage: &'a mut Stage<'l>,
     pub(crate) running: Running,
@@ -74,7 +74,7 @@ impl Turn<'_, '_, '_> {
         self.round.add(self.tool, metric, unit, value);
     }
 
-    /// Memory and processor time of a tool that has nothing to do.
+    /// Memory and processor time of a tool without load.
     fn idle(&mut self) -> Result<Usage> {
         let roots = self.running.roots();
         let start = calm(&roots)?;
@@ -92,7 +92,7 @@ impl Turn<'_, '_, '_> {
 
     fn connections(&mut self) -> Result<()> {
         let flat = Pace { per_second: None, millis: self.plan.flat };
-        // Neighbours, routes, maps and caches: the first connections cost more than all others.
+        // The first connections cost more than all others, because neighbours, routes, maps and caches are new.
         self.stage.connect(Pace { millis: 100, ..flat })?;
         let phases = [
             (None, "user_us_per_connection_flat", Some(["connect_p50_ns", "connect_p99_ns"])),
@@ -124,7 +124,7 @@ impl Turn<'_, '_, '_> {
         Ok(())
     }
 
-    /// Does something and adds what the tool's processes used for each.
+    /// Runs a load, and records the processor time of the tool's processes per operation.
     fn costs(
         &mut self,
         metric: &'static str,
@@ -147,7 +147,7 @@ impl Turn<'_, '_, '_> {
     }
 }
 
-/// Waits until these processes have worked off what they were given; gives what they have used.
+/// Waits until these processes are calm; returns their usage.
 fn calm(roots: &[u32]) -> Result<Usage> {
     let mut usage = Usage::of(roots)?;
     let end = Instant::now() + PATIENCE;

@@ -1,5 +1,5 @@
-//! Where everything is measured: one node with a client, the three endpoints of a headless Service and a DNS server, each
-//! in a pod of its own.
+//! The environment: one node with a client, the three endpoints of a headless Service and a DNS server, each in its own
+//! pod.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,20 +13,20 @@ use crate::inside::{Command, Counts, Done, PORT, Pace, Role, SINK};
 use crate::topology::{NAMESPACE, Service, manifests, ten_thousand};
 use crate::worker::Worker;
 
-/// The Service that is connected to.
+/// The Service that the client connects to.
 pub(crate) const ORDERS: &str = "orders";
 const ENDPOINTS: u8 = 3;
 
-/// Pods at work.
+/// The pods and their programs.
 pub(crate) struct Stage<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) node: Node,
-    /// Manifests of what is there.
+    /// Manifests of these pods.
     pub(crate) topology: PathBuf,
-    /// The same with 10,000 endpoints more.
+    /// The same with 10,000 more endpoints.
     pub(crate) large: PathBuf,
     client: Worker,
-    /// By the names of their pods.
+    /// By pod name.
     servers: BTreeMap<String, Worker>,
     dns: SocketAddr,
     _dns: Worker,
@@ -35,8 +35,8 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Makes pods and starts what is in them. All stay on one processor: they take turns, waking up another one takes longer
-    /// than what is measured, and how long depends on what it does. The others are left to the tools.
+    /// Makes pods and starts their programs, all on one processor. Waking another processor takes longer than the
+    /// measured operations, and depends on that processor's load. The other processors are for the tools.
     pub(crate) fn new(lab: &'a Lab) -> Result<Self> {
         let node = lab.node("n1")?;
         let pod = |name: &str, host: u8| {
@@ -62,7 +62,7 @@ impl<'a> Stage<'a> {
         let dns = Worker::start(&server, &Role::Dns { cpu: 0, address, names: names.collect() })?;
 
         let client = pod("client", 200)?;
-        // A connection that nobody answers must not outlast its phase by much.
+        // A connection without an answer must not outlast its phase by much.
         client.set("net/ipv4/tcp_syn_retries", "2")?;
         let client = Worker::start(&client, &Role::Client { cpu: 0 })?;
 
@@ -78,24 +78,24 @@ impl<'a> Stage<'a> {
         Ok(Self { lab, node, topology, large, client, servers, dns: dns_address, _dns: dns, targets, sink })
     }
 
-    /// The root of the cgroups.
+    /// The root cgroup.
     pub(crate) fn cgroup_root(&self) -> Result<&Path> {
         self.lab.cgroup().parent().context("the run's cgroup has no parent")
     }
 
-    /// Connects to the Service's endpoints in turn, after one look at its name.
+    /// Connects to the Service's endpoints in turn, after one lookup.
     pub(crate) fn connect(&mut self, pace: Pace) -> Result<Done> {
         self.ask(ORDERS, 1, Pace { per_second: Some(100), millis: 10 })?;
         self.client.tell(&Command::Connect { targets: self.targets.clone(), pace })
     }
 
-    /// Asks for a Service's name.
+    /// Queries a Service's name.
     pub(crate) fn ask(&mut self, service: &str, window: usize, pace: Pace) -> Result<Done> {
         let name = format!("{service}.{NAMESPACE}.svc.cluster.local");
         self.client.tell(&Command::Ask { server: self.dns, name, window, pace })
     }
 
-    /// Sends pieces to the first endpoint; gives what arrived there, and what was done.
+    /// Sends pieces to the first endpoint; returns the server's counts and the client's result.
     pub(crate) fn pour(&mut self, tcp: bool, size: usize, pace: Pace) -> Result<(Counts, Done)> {
         let before = self.first()?;
         let done = self.client.tell(&Command::Pour { target: self.sink, tcp, size, pace })?;
@@ -109,7 +109,7 @@ impl<'a> Stage<'a> {
         Ok((arrived, done))
     }
 
-    /// Connections that each pod accepted so far.
+    /// Connections that each pod has accepted so far.
     pub(crate) fn accepted(&mut self) -> Result<BTreeMap<String, u64>> {
         let count = |(name, server): (&String, &mut Worker)| {
             Ok((name.clone(), server.tell::<Counts>(&Command::Count)?.accepted))

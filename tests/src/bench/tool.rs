@@ -1,4 +1,4 @@
-//! Who is measured, how it is started, and when it is at work.
+//! The measured tools, how they are started, and when they are ready.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,23 +15,23 @@ use crate::noop_baseline::NoopBaseline;
 use crate::stage::Stage;
 use crate::usage::tree;
 
-/// How often states are looked at.
+/// Interval of polls.
 const POLL: Duration = Duration::from_millis(50);
-/// A tool of others is at work when it has lived this long and loaded nothing new for this long.
+/// A third-party tool is ready when it has run for this long and has loaded nothing new for this long.
 const SETTLED: Duration = Duration::from_millis(1_000);
-/// However it goes on, it is measured after this long.
+/// The measurement begins after this time in any case.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// bpftrace 0.17 finds tracepoints by tracefs, in its own place: both are mounted for it alone.
+/// bpftrace 0.17 looks for tracepoints in its own tracefs path: both file systems are mounted for it alone.
 const BPFTRACE: &str = "mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; \
     mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; \
     exec bpftrace -e 'tracepoint:sock:inet_sock_set_state { @ = count(); }'";
 
-/// Connections and DNS, on every link of the node.
+/// Captures SYNs and DNS on every link of the node.
 const TCPDUMP: &[&str] =
     &["tcpdump", "-i", "any", "-n", "-w", "/dev/null", "tcp[tcpflags] & tcp-syn != 0 or port 53"];
 
-/// An observer that the user names.
+/// A tool that the user names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     name: String,
@@ -41,31 +41,31 @@ pub(crate) struct Peer {
 impl FromStr for Peer {
     type Err = Infallible;
 
-    /// Checked by xtask; a command without a name is its own.
+    /// xtask has checked it; a command without a name is its own name.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let (name, command) = text.split_once('=').unwrap_or((text, text));
         Ok(Self { name: name.to_owned(), command: command.to_owned() })
     }
 }
 
-/// Who is measured.
+/// A measured tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
-    /// Nobody observes.
+    /// No observer.
     Nothing,
-    /// Programs that do nothing, on the daemon's hooks.
+    /// Empty programs on the daemon's hooks.
     Empty,
     /// headless-obs.
     Observer,
-    /// A count of changes of state.
+    /// Counts TCP state changes.
     Bpftrace,
-    /// SYNs and DNS, written away.
+    /// Writes SYNs and DNS to a file.
     Tcpdump,
-    /// Anything.
+    /// A tool of the user.
     Peer(Peer),
 }
 
-/// A tool at work; it ends when this is dropped.
+/// A running tool; it ends when this is dropped.
 pub(crate) enum Running {
     Nothing,
     Empty { _baseline: NoopBaseline },
@@ -74,7 +74,7 @@ pub(crate) enum Running {
 }
 
 impl Tool {
-    /// All of them, in the order of the first round.
+    /// All tools, in the order of the first round.
     pub(crate) fn all(peers: &[Peer]) -> Vec<Self> {
         let own = [Self::Nothing, Self::Empty, Self::Observer, Self::Bpftrace, Self::Tcpdump];
         own.into_iter().chain(peers.iter().cloned().map(Self::Peer)).collect()
@@ -91,7 +91,7 @@ impl Tool {
         }
     }
 
-    /// Starts it and waits until it is at work. `hooks`: where the baseline attaches.
+    /// Starts it and waits until it is ready. `hooks` are those of the baseline.
     pub(crate) fn start(&self, stage: &Stage, hooks: &BTreeSet<Hook>) -> Result<Running> {
         Ok(match self {
             Self::Nothing => Running::Nothing,
@@ -104,13 +104,13 @@ impl Tool {
     }
 }
 
-/// The daemon, as installed but for what makes figures wait.
+/// The daemon with its default options, apart from those that the harness sets.
 pub(crate) fn observer(stage: &Stage, topology: &std::path::Path) -> Result<Observer> {
     let topology = format!("files:{}", topology.display());
     Observer::start(stage.lab, &ObserverSpec::new(&["--topology", &topology]))
 }
 
-/// A tool of others that goes on to run.
+/// Waits until a third-party tool is ready.
 fn settled(mut program: Program) -> Result<Running> {
     let words = ChildOutput::of(&mut program);
     let begin = Instant::now();
@@ -130,7 +130,7 @@ fn settled(mut program: Program) -> Result<Running> {
 }
 
 impl Running {
-    /// The processes that were started.
+    /// The processes that the benchmark started.
     pub(crate) fn roots(&self) -> Vec<u32> {
         match self {
             Self::Nothing | Self::Empty { .. } => Vec::new(),
@@ -139,16 +139,16 @@ impl Running {
         }
     }
 
-    /// Its kernel programs.
+    /// Its kernel programs and hooks.
     pub(crate) fn held(&self) -> Held {
         match self {
-            // This process has no others.
+            // The benchmark's process holds no other programs.
             Self::Empty { .. } => Held::by(&[std::process::id()]),
             _ => Held::by(&tree(&self.roots())),
         }
     }
 
-    /// Whether it is still at work.
+    /// Fails if it has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         if let Self::Program(program) = self
             && let Some(status) = program.try_wait().context("a tool cannot be waited for")?
@@ -158,7 +158,7 @@ impl Running {
         Ok(())
     }
 
-    /// Ends it, and waits until the kernel has let go of its programs: the next one shall be alone.
+    /// Ends it, and waits until the kernel has freed its programs, so that the next tool is alone.
     pub(crate) fn stop(self) {
         let programs = self.held().programs;
         drop(self);

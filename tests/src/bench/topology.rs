@@ -1,4 +1,5 @@
-//! Services whose endpoints are addresses alone: names for answers of many records, and a cluster of 10,000 endpoints.
+//! Services whose endpoints are plain addresses: names for answers with many records, and a cluster of 10,000
+//! endpoints.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::inside::PORT;
 
-/// Namespace of everything.
+/// Namespace of all Services.
 pub(crate) const NAMESPACE: &str = "shop";
 
 /// A headless Service without pods.
@@ -17,13 +18,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The Service number `number` of those with so many endpoints, all different.
+    /// Service number `number`, with this many endpoints. No two Services share an address.
     pub(crate) fn new(name: &str, number: u8, endpoints: u8) -> Self {
         let address = |place| IpAddr::V4(Ipv4Addr::new(10, 20, number, place));
         Self { name: name.to_owned(), addresses: (1..=endpoints).map(address).collect() }
     }
 
-    /// Its name in DNS.
+    /// Its DNS name.
     pub(crate) fn domain(&self) -> String {
         format!("{}.{NAMESPACE}.svc.cluster.local", self.name)
     }

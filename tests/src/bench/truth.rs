@@ -1,4 +1,4 @@
-//! The daemon's report against what the servers accepted.
+//! Compares the daemon's report with the servers' counts.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -12,28 +12,28 @@ use crate::stage::{ORDERS, Stage};
 use crate::topology::NAMESPACE;
 use crate::usage::f64_of;
 
-/// How long the report may lag behind.
+/// How long the report may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the daemon said, beside what is true.
+/// The daemon's counts compared with the servers'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Connections that the servers accepted.
     pub(crate) accepted: u64,
-    /// Connections that the report has too many or too few, over all endpoints.
+    /// Sum over all endpoints of the connections that the report has too many or too few.
     pub(crate) miscounted: u64,
-    /// Records that were lost.
+    /// Records that the kernel dropped.
     pub(crate) lost: u64,
 }
 
 impl Verdict {
-    /// The share of connections that is reported wrong.
+    /// The share of connections with a wrong report.
     pub(crate) fn share(&self) -> f64 {
         f64_of(self.miscounted) / f64_of(self.accepted.max(1))
     }
 }
 
-/// Compares, as soon as both agree or patience ends. `before`: what had been accepted when the daemon was started.
+/// Compares when both agree or `PATIENCE` has passed. `before` has the connections accepted before the daemon started.
 pub(crate) fn compare(
     stage: &mut Stage,
     observer: &Observer,
@@ -57,7 +57,7 @@ pub(crate) fn compare(
     }
 }
 
-/// Connections opened to each endpoint of the Service.
+/// The report's opened connections of each endpoint of the Service.
 fn opened(snapshot: &Value) -> BTreeMap<String, u64> {
     let services = snapshot["services"].as_array().into_iter().flatten();
     let mut own = services.filter(|service| service["namespace"] == NAMESPACE && service["name"] == ORDERS);

@@ -1,4 +1,4 @@
-//! What the processes of a tool use, from /proc: the tree below the ones that were started.
+//! Resource usage of a tool's processes and their descendants, from /proc.
 
 use std::fs;
 
@@ -8,9 +8,9 @@ use lab::usage::status;
 /// Processor time and memory of some processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// On a processor, in user mode and in system calls, in nanoseconds.
+    /// Time on a processor, in user mode and in system calls, in nanoseconds.
     pub(crate) cpu_nanos: u64,
-    /// Clock ticks in user mode, and in both modes: too coarse for anything but their ratio.
+    /// Clock ticks in user mode, and in both modes. They are too coarse for anything but their ratio.
     user_ticks: u64,
     all_ticks: u64,
     /// Resident memory, in KiB.
@@ -18,7 +18,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of these processes and their descendants. Those that have ended use nothing.
+    /// The usage of these processes and their descendants. Ended processes count as zero.
     pub(crate) fn of(roots: &[u32]) -> Result<Self> {
         let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
         let mut usage = Self::default();
@@ -27,7 +27,7 @@ impl Usage {
             let Some([user, system, waited_user, waited_system]) = ticks(&stat) else { continue };
             usage.user_ticks += user + waited_user;
             usage.all_ticks += user + system + waited_user + waited_system;
-            // Children that have ended are in no other process's threads.
+            // Time of ended and reaped children appears here only.
             usage.cpu_nanos += (waited_user + waited_system) * tick;
             usage.cpu_nanos += threads(pid).map(|thread| on_cpu(pid, thread)).sum::<u64>();
             usage.resident_kib += status(pid, "VmRSS").unwrap_or(0);
@@ -40,7 +40,7 @@ impl Usage {
         f64_of(self.resident_kib) / 1024.0
     }
 
-    /// The share of time since then that was in user mode; none if it was too short to tell.
+    /// The share of user mode in the time since then; `None` if that time was too short.
     pub(crate) fn user_share_since(&self, earlier: &Self) -> Option<f64> {
         const FEWEST: u64 = 5;
         let all = self.all_ticks.saturating_sub(earlier.all_ticks);
@@ -69,15 +69,15 @@ fn threads(pid: u32) -> impl Iterator<Item = u32> {
     tasks.filter_map(|task| task.file_name().to_str()?.parse().ok())
 }
 
-/// Nanoseconds that a thread has been on a processor.
+/// Nanoseconds that a thread has run on a processor.
 fn on_cpu(pid: u32, thread: u32) -> u64 {
     let schedule = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).unwrap_or_default();
     schedule.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
-/// User and system ticks of a process, and of its children that have ended, from /proc/PID/stat.
+/// User and system ticks of a process, and of its ended children, from /proc/PID/stat.
 fn ticks(stat: &str) -> Option<[u64; 4]> {
-    // The name comes second, in brackets, and may hold anything; the times are fields 14 to 17.
+    // The name is the second field, in brackets, and may contain any character; the times are fields 14 to 17.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11).map(|field| field.parse().ok());
     Some([fields.next()??, fields.next()??, fields.next()??, fields.next()??])

@@ -1,4 +1,4 @@
-//! A client or server inside a pod, from outside: told commands, gives replies.
+//! The benchmark's handle of a client or server inside a pod: sends commands, receives replies.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::inside::{Command, Role};
 
-/// It ends when this is dropped.
+/// The process ends when this is dropped.
 pub(crate) struct Worker {
     _program: Program,
     input: ChildStdin,
@@ -31,7 +31,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Gives a command and waits for the reply.
+    /// Sends a command and waits for the reply.
     pub(crate) fn tell<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T> {
         writeln!(self.input, "{}", serde_json::to_string(command)?).context("a worker has ended")?;
         self.receive()
@@ -42,7 +42,7 @@ impl Worker {
         if self.output.read_line(&mut line).context("a worker gave no reply")? == 0 {
             let mut words = String::new();
             if let Some(mut errors) = self.errors.take() {
-                // Whatever it said helps.
+                // Partial output still helps.
                 let _partial = errors.read_to_string(&mut words);
             }
             bail!("a worker ended: {}", words.trim());

@@ -1,4 +1,4 @@
-//! A DNS server that costs little: it knows a few questions by their bytes, and their answers are made beforehand.
+//! A cheap DNS server: it recognises a few questions by their bytes, and has prepared answers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -13,10 +13,10 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 const HEADER: usize = 12;
 const TTL: u32 = 30;
 
-/// A question without the header, and its whole answer.
+/// A question without the header, and its complete answer.
 type Known = (Vec<u8>, Vec<u8>);
 
-/// Answers from now on.
+/// Starts to answer.
 pub(super) fn start(listen: SocketAddr, names: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
     let known = names.iter().map(|(name, addresses)| known(name, addresses)).collect::<Result<Vec<_>>>()?;
     let socket = UdpSocket::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
@@ -30,7 +30,7 @@ fn answer(socket: &UdpSocket, mut known: Vec<Known>) {
         let Some(asked) = question.get(HEADER..length) else { continue };
         let Some((_, answer)) = known.iter_mut().find(|(known, _)| known == asked) else { continue };
         answer[..2].copy_from_slice(&question[..2]);
-        // A client that has gone asks no more.
+        // A client that has gone sends no more queries.
         let _gone = socket.send_to(answer, client);
     }
 }

@@ -1,5 +1,5 @@
-//! Asks a DNS server for the addresses of one name, over UDP from one connected socket. The time is that of a whole
-//! exchange, or of `window` exchanges at once.
+//! Queries a DNS server for the addresses of one name, over UDP with one connected socket. The time is that of one
+//! exchange, or of `window` parallel exchanges.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{Done, Pace};
 
-/// An answer that takes longer is lost.
+/// The client counts a later response as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(server: SocketAddr, name: &str, window: usize, pace: Pace) -> Result<Done> {
@@ -33,7 +33,7 @@ pub(super) fn run(server: SocketAddr, name: &str, window: usize, pace: Pace) -> 
             socket.send(&question)?;
         }
         for _ in 0..window {
-            // An answer to a question that was given up is none.
+            // A response to a query that timed out earlier does not count.
             let is_received = loop {
                 match socket.recv(&mut answer) {
                     Ok(_) if is_within([answer[0], answer[1]], first, window) => break true,
@@ -49,7 +49,7 @@ pub(super) fn run(server: SocketAddr, name: &str, window: usize, pace: Pace) -> 
     })
 }
 
-/// Whether an id is one of `window` ids from the first on.
+/// Whether an id is one of the `window` ids that begin with `first`.
 fn is_within(id: [u8; 2], first: u16, window: usize) -> bool {
     usize::from(u16::from_be_bytes(id).wrapping_sub(first)) < window
 }

@@ -1,4 +1,4 @@
-//! Connects and closes at once, to one target after the other. The time is that of `connect` alone.
+//! Connects to the targets in turn and closes each connection at once. The time is that of `connect` alone.
 
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -1,8 +1,8 @@
-//! What runs in the pods: a client, servers, a DNS server, each as tight as it can be, so that what is measured is
-//! mostly the kernel and whoever observes it.
+//! The programs in the pods: a client, servers, a DNS server. They do as little as possible, so that the kernel and the
+//! observer cause most of the measured cost.
 //!
-//! In: a role as JSON on the command line, then commands on stdin, one a line. Out: one reply for each, a line of
-//! JSON. It ends when stdin ends.
+//! In: a role as JSON on the command line, then commands on stdin, one a line. Out: one reply for each, a line of JSON.
+//! The program ends when stdin ends.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _, stdin, stdout};
@@ -24,10 +24,10 @@ pub(crate) use serve::Counts;
 
 /// Port of the server that accepts and closes.
 pub(crate) const PORT: u16 = 8080;
-/// Port of the servers that read and throw away, TCP and UDP.
+/// Port of the servers that read and discard, TCP and UDP.
 pub(crate) const SINK: u16 = 9000;
 
-/// A role, and the processor that it stays on.
+/// A role, and the processor that it is pinned to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
@@ -36,21 +36,21 @@ pub(crate) enum Role {
     Dns { cpu: usize, address: IpAddr, names: BTreeMap<String, Vec<IpAddr>> },
 }
 
-/// What a client is told to do.
+/// A command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Command {
-    /// Connects to one after the other and closes at once.
+    /// Connect to the targets in turn, and close each connection at once.
     Connect { targets: Vec<SocketAddr>, pace: Pace },
-    /// Asks for the addresses of a name; up to `window` questions are under way.
+    /// Query the addresses of a name; up to `window` queries are in flight.
     Ask { server: SocketAddr, name: String, window: usize, pace: Pace },
-    /// Sends pieces of `size` bytes, by TCP or UDP.
+    /// Send pieces of `size` bytes, by TCP or UDP.
     Pour { target: SocketAddr, tcp: bool, size: usize, pace: Pace },
-    /// A server: what came so far.
+    /// Return a server's counts.
     Count,
 }
 
-/// Becomes a role.
+/// Runs a role.
 pub(crate) fn run(role: &str) -> Result<()> {
     match serde_json::from_str(role).context("unreadable role")? {
         Role::Client { cpu } => {
@@ -79,7 +79,7 @@ fn client(command: Command) -> Result<Done> {
     }
 }
 
-/// Says that it is ready, then obeys.
+/// Reports that it is ready, then obeys commands.
 fn serve_commands<T: Serialize>(obey: impl Fn(Command) -> Result<T>) -> Result<()> {
     reply(&Ok(()))?;
     for line in stdin().lock().lines() {
@@ -94,7 +94,7 @@ fn reply<T: Serialize>(reply: &Result<T, String>) -> Result<()> {
     writeln!(out, "{}", serde_json::to_string(reply)?).and_then(|()| out.flush()).context("nobody listens")
 }
 
-/// Client and servers do not move about: where they run decides more of a connection's time than any observer.
+/// Pins the process: the processors of client and server affect a connection's time more than any observer.
 fn stay_on(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);

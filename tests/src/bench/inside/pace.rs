@@ -1,4 +1,4 @@
-//! Repeats something for a while, at a rate or as often as it goes, and says how long each took.
+//! Repeats an action for a while, at a rate or as fast as possible, and measures each repetition.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,45 +6,45 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// Times kept of one run: a bound for memory.
+/// Maximum number of times kept of one run, to limit memory.
 const MOST_TIMES: usize = 1 << 20;
 
-/// How often and how long.
+/// Rate and duration.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Pace {
-    /// Times a second; none: as often as it goes.
+    /// Repetitions a second; `None`: as fast as possible.
     pub(crate) per_second: Option<u32>,
     pub(crate) millis: u64,
 }
 
-/// What was done.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Done {
     /// Successes.
     pub(crate) count: u64,
     pub(crate) failed: u64,
-    /// How long all took.
+    /// Total time.
     pub(crate) nanos: u64,
-    /// Median of the time that one took.
+    /// Median time of one repetition.
     pub(crate) p50: u64,
     pub(crate) p99: u64,
 }
 
 impl Done {
-    /// Successes in a second.
+    /// Successes per second.
     pub(crate) fn per_second(&self) -> f64 {
         crate::usage::f64_of(self.count) / (crate::usage::f64_of(self.nanos.max(1)) / 1e9)
     }
 }
 
 impl Pace {
-    /// When the one after `done` others is due, after the begin; none: at once.
+    /// When the repetition after `done` others is due, counted from the start; `None`: at once.
     fn due(self, done: u64) -> Option<Duration> {
         let rate = u64::from(self.per_second?.max(1));
         Some(Duration::from_secs(done / rate) + Duration::from_nanos(done % rate * 1_000_000_000 / rate))
     }
 
-    /// Does it. `act` gives how many it did, and the time one took; none: it failed.
+    /// Runs the action. `act` returns its number of successes and the time of one; `None` means failure.
     pub(crate) fn run(self, mut act: impl FnMut() -> Result<Option<(u64, Duration)>>) -> Result<Done> {
         let length = Duration::from_millis(self.millis);
         let mut times = Vec::with_capacity(1 << 16);
@@ -76,7 +76,7 @@ impl Pace {
     }
 }
 
-/// The smallest of sorted values that so many percent are not above; 0 without any.
+/// The smallest of the sorted values that at least `percent` of them do not exceed; 0 if there are none.
 fn quantile(sorted: &[u64], percent: usize) -> u64 {
     let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(place).copied().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Sends as much as goes: bulk by TCP, packets by UDP. What arrived the server counts.
+//! Sends as much as possible: bulk data by TCP, packets by UDP. The server counts the data that arrived.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::{Done, Pace};
 
-/// Longer than any run: a server that reads no more must not hold the client for ever.
+/// Longer than any run: a server that stops reading must not block the client for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(target: SocketAddr, tcp: bool, size: usize, pace: Pace) -> Result<Done> {
@@ -26,7 +26,7 @@ pub(super) fn run(target: SocketAddr, tcp: bool, size: usize, pace: Pace) -> Res
     socket.connect(target).with_context(|| format!("cannot reach {target}"))?;
     pace.run(|| {
         let begin = Instant::now();
-        // A full queue is a packet that was not sent.
+        // If the queue is full, the packet was not sent.
         Ok(socket.send(&piece).is_ok().then(|| (1, begin.elapsed())))
     })
 }

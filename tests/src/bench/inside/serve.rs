@@ -1,4 +1,4 @@
-//! The servers of a pod: one accepts, reads to the end and closes; two take whatever comes. All count.
+//! The servers of a pod: one accepts, reads to the end and closes; the other two discard all data. All count.
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -12,13 +12,13 @@ use socket2::{Domain, Socket, Type};
 
 use super::{PORT, SINK};
 
-/// What came so far.
+/// Counts so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) accepted: u64,
-    /// By TCP, to be thrown away.
+    /// Discarded bytes, by TCP.
     pub(crate) tcp_bytes: u64,
-    /// By UDP.
+    /// Discarded packets, by UDP.
     pub(crate) packets: u64,
     pub(crate) udp_bytes: u64,
 }
@@ -44,7 +44,7 @@ impl Server {
     }
 }
 
-/// Serves from now on.
+/// Starts the servers.
 pub(super) fn start(address: IpAddr) -> Result<Arc<Server>> {
     let server = Arc::<Server>::default();
     let (listener, bulk) = (listen(address, PORT)?, listen(address, SINK)?);
@@ -69,7 +69,7 @@ fn listen(address: IpAddr, port: u16) -> Result<TcpListener> {
     listen().with_context(|| format!("cannot listen on {address}:{port}"))
 }
 
-/// The client closes first, always: what follows is the same for each connection.
+/// The client always closes first, so that every connection takes the same course.
 fn accept(listener: &TcpListener, server: &Server) {
     let mut piece = [0; 64];
     while let Ok((mut stream, _)) = listener.accept() {
