@@ -58,7 +58,9 @@ fuzz_target!(|bytes: &[u8]| {
 fn objects(kind: u8, json: &[u8]) -> Vec<Object> {
     match kind {
         b's' => read::<Service>(json).and_then(|object| convert::service(&object).ok()?).map(Object::Service),
-        b'e' => read::<EndpointSlice>(json).and_then(|object| convert::slice(&object).ok()?).map(Object::Slice),
+        b'e' => {
+            read::<EndpointSlice>(json).and_then(|object| convert::slice(&object).ok()?).map(Object::Slice)
+        }
         b'p' => read::<Pod>(json).and_then(|object| convert::pod(&object).ok()).map(Object::Pod),
         _ => {
             let slices = read::<Endpoints>(json).and_then(|object| convert::endpoints(&object).ok());
@@ -81,7 +83,10 @@ fn consistent(topology: &Topology, config: &Config) {
             // One that was removed names the addresses that it had.
             for address in endpoint.addresses().filter(|address| endpoint.has(*address)) {
                 let mut owners = topology.owners(address);
-                assert!(owners.any(|owner| owner.id() == endpoint.id()), "{address} does not lead to its endpoint");
+                assert!(
+                    owners.any(|owner| owner.id() == endpoint.id()),
+                    "{address} does not lead to its endpoint"
+                );
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use headless_obs::dns::message::{Decoder, MAX_CHAIN, MAX_TARGET_ADDRESSES, decode};
-use headless_obs::dns::{Answer, QueryType, name};
+use headless_obs::dns::{Answer, QueryType, service_name};
 use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -20,7 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
     bounded(&answer, bytes.len());
     let mut decoder = Decoder::default();
     let _cut = decoder.decode(&bytes[..bytes.len() / 2]);
-    assert_eq!(decoder.decode(bytes).as_ref(), Ok(&answer), "whatever was decoded in the same buffers before");
+    assert_eq!(
+        decoder.decode(bytes).as_ref(),
+        Ok(&answer),
+        "whatever was decoded in the same buffers before"
+    );
     if let Some(written) = write(&answer) {
         let read = decode(&written);
         let read = read.as_ref();
@@ -45,7 +49,7 @@ fn bounded(answer: &Answer, length: usize) {
     for text in answer.chain.iter().chain(targets) {
         assert!(text.len() <= LONGEST_NAME, "{}", text.len());
         assert!(!text.bytes().any(|byte| byte.is_ascii_uppercase()), "{text}");
-        assert!(name::candidates(text).count() <= text.len() + 1);
+        assert!(service_name::candidates(text).count() <= text.len() + 1);
     }
 }
 

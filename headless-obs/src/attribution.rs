@@ -176,7 +176,7 @@ pub enum Attribution {
     Unrelated,
 }
 
-/// Attributes a connection. `sightings` are the client's own, the best first.
+/// Attributes a connection. `cached` are the client's own, the best first.
 pub fn attribute<'a>(
     dial: ConnectAttempt,
     topology: &Topology,

@@ -20,7 +20,7 @@
 //!
 //! Each event identifies its client by the knowledge of that moment. So a pod that becomes known after its first
 //! connections has those under a name of 2 to 5, and its own name from then on. To keep that rare, look up a cgroup's
-//! path when [`Clients::wants`] asks for it, *before* its event is identified. If the scope changed in between, the
+//! path when [`Clients::needs_path`] asks for it, *before* its event is identified. If the scope changed in between, the
 //! client could not find the answers under the old scope.
 
 use std::net::IpAddr;

@@ -4,13 +4,13 @@
 //! snapshot makes one for each Service and client.
 //!
 //! Coverage has a closed form. The expected peak has none. With λ = N/n it is
-//! - **N up to 16:** exact. The peak is at most k in N!·[xᴺ] (Σ_{j≤k} xʲ/j!)ⁿ of nᴺ cases, and the coefficients of a
+//! - **N up to 16:** exact. The peak is at most k in N!·\[xᴺ\] (Σ_{j≤k} xʲ/j!)ⁿ of nᴺ cases, and the coefficients of a
 //!   power follow from one another (p·q′ = n·p′·q for q = pⁿ).
 //! - **λ below 10:** the peak of n independent Poisson counts with mean λ, Σ_k 1 − F(k)ⁿ. The error from taking N as
 //!   the mean instead of as given is below 1.5 %.
 //! - **otherwise:** the normal distribution. A Poisson count is about λ + √λ·Z + (Z² − 1)/6 (Cornish and Fisher). The
 //!   counts add up to N, which subtracts the mean of all Z and leaves the mean of the largest, M, unchanged. So peak to
-//!   mean is 1 + E[M]/√λ + (E[M²] − 1)/(6λ), within 1 %.
+//!   mean is 1 + E\[M\]/√λ + (E\[M²\] − 1)/(6λ), within 1 %.
 //!
 //! The tests compare with enumeration and simulation.
 
