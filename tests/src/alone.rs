@@ -1,4 +1,4 @@
-//! One process with labs at a time on a machine: all labs have the same addresses, and an observer sees the traffic of
+//! Lets one process at a time have labs on a machine: all labs use the same addresses, and a daemon sees the traffic of
 //! every lab on its kernel.
 
 use std::env;
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// Set for a process whose parent has the machine for itself and shares it.
+/// Set for a process whose parent holds the lock and shares it.
 pub const SHARED: &str = "HEADLESS_OBS_LAB_SHARED";
 
-/// Held until the process ends, however it ends.
+/// The lock, held until the process ends in any way.
 static LOCK: Mutex<Option<File>> = Mutex::new(None);
 
 /// Waits until no other process has a lab.

@@ -1,7 +1,7 @@
-//! A headless Chromium, told what to do over the DevTools protocol.
+//! A headless Chromium, controlled over the DevTools protocol.
 //!
-//! In: an address. Out: what scripts say of the page, its accessibility tree, pictures, a PDF, and what went wrong on the
-//! way. It reaches loopback and files alone, has a folder of its own, and ends and is cleaned up with its handle.
+//! In: an address. Out: values of scripts, the accessibility tree, pictures, a PDF, requests and errors. It reaches
+//! loopback and files only. Dropping the handle ends it and removes its folder.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,10 +17,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// For one answer; a browser that starts on a busy machine takes long.
+/// Time limit of one answer; a browser starts slowly on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is reached by name or lies outside is not there. The browser's own errands are switched off.
+/// Host names and outside addresses do not resolve. The browser's own background requests are off.
 const OPTIONS: [&str; 16] = [
     "--headless",
     "--remote-debugging-pipe",
@@ -45,19 +45,19 @@ pub struct Browser {
     child: Child,
     input: ChildStdin,
     messages: Receiver<Value>,
-    /// Events that came while an answer was waited for.
+    /// Events that arrived before the answer to a call.
     events: VecDeque<Value>,
     session: String,
     last: u64,
     folder: PathBuf,
 }
 
-/// What loading a page led to.
+/// Requests and errors of loading a page.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// Addresses that were asked for, the page's own included.
+    /// Requested addresses, including the page's own.
     pub requests: Vec<String>,
-    /// Errors and warnings: of scripts, of the policy, of the network.
+    /// Errors and warnings of scripts, of the content security policy and of the network.
     pub complaints: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Browser {
     /// Starts it with an empty page; `folder` must not exist, and is removed at the end.
     pub fn start(folder: &Path) -> Result<Self> {
         fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        // The protocol is spoken on descriptors 3 and 4.
+        // The protocol uses descriptors 3 and 4.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null", "sh", "chromium"])
             .args(OPTIONS)
@@ -145,39 +145,39 @@ impl Browser {
         Ok(answer["result"]["value"].take())
     }
 
-    /// What those see who do not look: every node of the accessibility tree that is not ignored.
+    /// The page as a screen reader sees it: every node of the accessibility tree that is not ignored.
     pub fn accessible(&mut self) -> Result<Vec<Value>> {
         let mut tree = self.call("Accessibility.getFullAXTree", &json!({}))?;
         let Value::Array(nodes) = tree["nodes"].take() else { bail!("no accessibility tree") };
         Ok(nodes.into_iter().filter(|node| node["ignored"] != true).collect())
     }
 
-    /// As somebody likes it who has chosen `light` or `dark`; `media` is `screen` or `print`.
+    /// Emulates a user's preference, `light` or `dark`, and a medium, `screen` or `print`.
     pub fn prefer(&mut self, scheme: &str, media: &str) -> Result<()> {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", &json!({"media": media, "features": features})).map(drop)
     }
 
-    /// The size of the window.
+    /// Sets the size of the window.
     pub fn resize(&mut self, width: u32, height: u32) -> Result<()> {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &size).map(drop)
     }
 
-    /// A PNG of what is in the window.
+    /// A PNG of the window.
     pub fn picture(&mut self) -> Result<Vec<u8>> {
         let shot = self.call("Page.captureScreenshot", &json!({"format": "png"}))?;
         decode(&shot["data"])
     }
 
-    /// The page as it is printed.
+    /// The printed page.
     pub fn pdf(&mut self) -> Result<Vec<u8>> {
         let pdf =
             self.call("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": true}))?;
         decode(&pdf["data"])
     }
 
-    /// Presses a key of this name.
+    /// Presses the key with this name.
     pub fn press(&mut self, key: &str, code: u32) -> Result<()> {
         for kind in ["keyDown", "keyUp"] {
             let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
@@ -220,7 +220,7 @@ fn decode(data: &Value) -> Result<Vec<u8>> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It ends all its processes by itself; one that does not is ended.
+        // The browser ends its processes itself; if it does not, it is killed.
         let closing = json!({"id": 0, "method": "Browser.close"}).to_string() + "\0";
         let _gone = self.input.write_all(closing.as_bytes());
         let end = Instant::now() + Duration::from_secs(5);

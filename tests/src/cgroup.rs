@@ -1,7 +1,7 @@
-//! The lab's part of the cgroup2 tree: one directory per run, below it pods laid out as a kubelet lays them out.
+//! The lab's cgroups: one directory per run, with pods below it in a kubelet's layout.
 //!
-//! In: pod uid, container id, layout. Out: directories that agents write their pid into. The run's directory is
-//! named by process id and start time, so that another run can tell a dead run's remains from a living run's.
+//! In: pod uid, container id, layout. Out: directories into which agents write their pid. The name of the run's
+//! directory has process id and start time, so that another run can see whether this one still lives.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 mod version1;
 
-/// Directories and folders of all runs begin with this.
+/// Prefix of the directories and folders of all runs.
 pub(crate) const PREFIX: &str = "headless-lab.";
 
-/// How the kubelet's cgroup driver names things.
+/// The kubelet's cgroup driver, which decides the names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Driver {
     /// `kubepods/besteffort/pod<uid>/<container>`
@@ -30,7 +30,7 @@ pub enum Driver {
     Systemd,
 }
 
-/// The container runtime, which shows in the last part of the path.
+/// The container runtime, which decides the last part of the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Runtime {
     /// containerd
@@ -50,11 +50,11 @@ pub enum Qos {
     BestEffort,
     /// Requests below the limits.
     Burstable,
-    /// Requests equal to the limits: the kubelet makes no level of its own for these.
+    /// Requests equal to the limits: the kubelet adds no directory level for these.
     Guaranteed,
 }
 
-/// Where in the tree a pod's container is.
+/// The position of a pod's container in the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CgroupLayout {
     /// The kubelet's driver.
@@ -98,12 +98,12 @@ impl CgroupLayout {
 /// The run's directory in the cgroup2 tree.
 pub(crate) struct CgroupTree {
     path: PathBuf,
-    /// A mount that nobody else sees, where the machine has none.
+    /// A private mount, if the machine has none.
     _mount: Option<OwnedFd>,
 }
 
 impl CgroupTree {
-    /// Makes the run's directory, and removes those of runs that died.
+    /// Makes the run's directory, and removes those of dead runs.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let mount = if let Some(path) = mounted()? { (path, None) } else { private_mount()? };
         remove_where(&mount.0, is_of_a_dead_run)?;
@@ -114,15 +114,15 @@ impl CgroupTree {
         Ok(Self { path, _mount: mount.1 })
     }
 
-    /// Makes a directory below the run's and gives its path.
+    /// Makes a directory below the run's and returns its path.
     pub(crate) fn make(&self, below: &str) -> Result<PathBuf> {
         let path = self.path.join(below.trim_start_matches('/'));
         fs::create_dir_all(&path).with_context(|| format!("cannot make cgroup {}", path.display()))?;
         Ok(path)
     }
 
-    /// Makes a directory below the run's in every hierarchy, also in those of version 1, for a kubelet to use; gives
-    /// its path from their roots, and each of the directories.
+    /// Makes a directory below the run's in every hierarchy, version 1 included, for a kubelet; returns its path from
+    /// their roots, and each of the directories.
     pub(crate) fn make_everywhere(&self, below: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
         let path = Path::new(self.name()?).join(below);
         let mut made = version1::make(&path)?;
@@ -139,19 +139,19 @@ impl CgroupTree {
         &self.path
     }
 
-    /// Kills what is in one directory and removes it.
+    /// Kills the processes in one directory and removes it.
     pub(crate) fn remove(path: &Path) -> Result<()> {
         remove_tree(path)
     }
 
-    /// Kills what is in the run's directories and removes them all.
+    /// Kills the processes in the run's directories and removes them all.
     pub(crate) fn remove_all(&self) -> Result<()> {
         let version2 = remove_tree(&self.path);
         version2.and(version1::remove(Path::new(self.name()?)))
     }
 }
 
-/// The name of this run: process id, its start time, and a number of its own in this process.
+/// The name of this run: process id, its start time, and a number that is unique in this process.
 pub(crate) fn run_name() -> Result<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let pid = std::process::id();
@@ -159,7 +159,7 @@ pub(crate) fn run_name() -> Result<String> {
     Ok(format!("{PREFIX}{pid}.{start}.{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Whether a name is that of a run whose process has ended.
+/// Whether this name belongs to a run whose process has ended.
 pub(crate) fn is_of_a_dead_run(name: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else { return false };
     let mut parts = rest.split('.');
@@ -171,14 +171,14 @@ pub(crate) fn is_of_a_dead_run(name: &str) -> bool {
     }
 }
 
-/// When a process was started, in clock ticks since boot: with the id it names the process for good.
+/// Start time of a process, in clock ticks since boot. With the id it identifies the process.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, the name, may contain anything; what follows its last parenthesis may not.
+    // The second field, the name, may contain any character, so the fields are counted from its last parenthesis.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Where cgroup2 is mounted.
+/// The mount point of cgroup2.
 fn mounted() -> Result<Option<PathBuf>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
     Ok(mounts.lines().find_map(|line| {
@@ -187,7 +187,7 @@ fn mounted() -> Result<Option<PathBuf>> {
     }))
 }
 
-/// A cgroup2 mount that is in no mount table: it goes when its descriptor goes.
+/// A cgroup2 mount that is in no mount table; it ends with its descriptor.
 fn private_mount() -> Result<(PathBuf, Option<OwnedFd>)> {
     let make = || {
         let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -198,7 +198,7 @@ fn private_mount() -> Result<(PathBuf, Option<OwnedFd>)> {
     Ok((PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), mount.as_raw_fd())), Some(mount)))
 }
 
-/// Removes the directories of a hierarchy that have such names.
+/// Removes the directories of a hierarchy whose names match.
 fn remove_where(hierarchy: &Path, is_meant: impl Fn(&str) -> bool) -> Result<()> {
     for entry in fs::read_dir(hierarchy).with_context(|| format!("cannot read {}", hierarchy.display()))? {
         let entry = entry?;
@@ -209,7 +209,7 @@ fn remove_where(hierarchy: &Path, is_meant: impl Fn(&str) -> bool) -> Result<()>
     Ok(())
 }
 
-/// Kills everything in a tree of cgroups, then removes it, deepest first.
+/// Kills all processes in a tree of cgroups, then removes it, deepest directories first.
 fn remove_tree(path: &Path) -> Result<()> {
     const ATTEMPTS: u32 = 500;
     for _ in 0..ATTEMPTS {
@@ -217,7 +217,7 @@ fn remove_tree(path: &Path) -> Result<()> {
         match remove_directories(path) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            // Killed processes take a moment to leave.
+            // Killed processes need a moment to leave.
             Err(error) if error.kind() == ErrorKind::ResourceBusy => thread::sleep(Duration::from_millis(4)),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot remove cgroup {}", path.display()));
@@ -230,7 +230,7 @@ fn remove_tree(path: &Path) -> Result<()> {
 fn kill_all(path: &Path) {
     let processes = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     for pid in processes.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
-        // It may end by itself at any time.
+        // The process may have ended by itself.
         let _gone = kill_process(pid, Signal::KILL);
     }
     for child in children(path).unwrap_or_default() {

@@ -1,6 +1,6 @@
-//! A DNS server inside a pod that can be told what to answer, and how.
+//! A DNS server inside a pod; tests set its records and its behaviour.
 //!
-//! In: records by name, and [`DnsOptions`] for order, truncation, transport and encoding. Out: what it answered.
+//! In: records by name, and [`DnsOptions`] for order, truncation, transport and encoding. Out: counts of its responses.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,36 +20,36 @@ pub enum Order {
     Fixed,
     /// Uniformly shuffled for each answer.
     Shuffle,
-    /// Turned by one place from answer to answer.
+    /// Rotated by one position from answer to answer.
     Rotate,
 }
 
-/// How the server answers.
+/// The server's behaviour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DnsOptions {
     /// Order of records.
     pub order: Order,
-    /// Longest UDP answer in bytes; longer ones are cut and say so (TC). Without it: what the client's EDNS
-    /// allows, at most 1232, or 512.
+    /// Maximum length of a UDP response in bytes; longer ones are truncated and set TC. `None`: the limit is the
+    /// client's EDNS size, at most 1232, or 512 without EDNS.
     pub udp_limit: Option<usize>,
-    /// A cut answer carries no records at all, rather than those that fit.
+    /// A truncated response has no records at all, instead of those that fit.
     pub truncate_to_nothing: bool,
-    /// Every UDP answer is empty with TC set: the client must ask again over TCP.
+    /// Every UDP response is empty with TC set, so the client must query again over TCP.
     pub tcp_only: bool,
     /// Names are compressed.
     pub compress: bool,
-    /// An OPT record answers an OPT record.
+    /// A query with an OPT record gets one in the response.
     pub edns: bool,
-    /// TCP answers are sent in pieces of that many bytes, each in a segment of its own.
+    /// TCP responses are sent in pieces of this many bytes, each in its own segment.
     pub tcp_piece: Option<usize>,
-    /// Names in the answer are written as the client wrote its question; else in lower case.
+    /// Names in the answer have the letter case of the query; else they are in lower case.
     pub echo_case: bool,
-    /// The addresses of SRV targets ride along in the additional section.
+    /// The additional section has the addresses of SRV targets.
     pub srv_additional: bool,
-    /// Every answer is this response code, without records.
+    /// Every response has this code and no records.
     pub rcode: Option<u8>,
-    /// Nothing is answered at all.
+    /// The server sends no responses.
     pub silent: bool,
 }
 
@@ -83,7 +83,7 @@ pub enum Data {
     Srv {
         /// Lower is preferred.
         priority: u16,
-        /// Share among equals.
+        /// Relative share among records with the same priority.
         weight: u16,
         /// Port.
         port: u16,
@@ -122,30 +122,30 @@ impl DnsSpec {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DnsCommand {
-    /// A name has these records from now on.
+    /// Set the records of a name.
     Set(String, Records),
-    /// A name does not exist any more.
+    /// Remove a name.
     Remove(String),
-    /// Answer like this from now on.
+    /// Set the options.
     Options(DnsOptions),
-    /// Tell what was answered.
+    /// Return the counts.
     Counts,
 }
 
-/// What a DNS server answered.
+/// Counts of a DNS server's responses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DnsCounts {
-    /// Answers over UDP.
+    /// Responses over UDP.
     pub udp: u64,
-    /// Answers over TCP.
+    /// Responses over TCP.
     pub tcp: u64,
-    /// Those with TC set.
+    /// Responses with TC set.
     pub truncated: u64,
-    /// Those with records.
+    /// Responses with records.
     pub with_records: u64,
-    /// Those that said the name does not exist.
+    /// Responses with NXDOMAIN.
     pub nxdomain: u64,
-    /// Answers by name asked, lower case, without the final dot.
+    /// Responses by name in the query, in lower case, without the final dot.
     pub names: BTreeMap<String, u64>,
 }
 
@@ -154,7 +154,7 @@ struct Inner {
     addresses: Vec<SocketAddr>,
 }
 
-/// A running DNS server; it ends with its pod, or when it is killed.
+/// A running DNS server; it ends with its pod, or by [`DnsServer::kill`].
 #[derive(Clone)]
 pub struct DnsServer {
     inner: Arc<Inner>,
@@ -165,33 +165,33 @@ impl DnsServer {
         Self { inner: Arc::new(Inner { agent, addresses }) }
     }
 
-    /// The addresses it answers on.
+    /// Its listening addresses.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.inner.addresses
     }
 
-    /// Gives a name its records; in any case, with or without a final dot.
+    /// Sets the records of a name, which may have any letter case, with or without a final dot.
     pub fn set(&self, name: &str, ttl: u32, data: Vec<Data>) -> Result<()> {
         self.inner.agent.ask(&DnsCommand::Set(name.to_owned(), Records { ttl, data }))
     }
 
-    /// Gives a name these addresses, for five seconds.
+    /// Sets the addresses of a name, with a TTL of five seconds.
     pub fn set_addresses(&self, name: &str, addresses: &[IpAddr]) -> Result<()> {
         self.set(name, 5, addresses.iter().copied().map(Data::Address).collect())
     }
 
-    /// Makes a name unknown.
+    /// Removes a name.
     pub fn remove(&self, name: &str) -> Result<()> {
         self.inner.agent.ask(&DnsCommand::Remove(name.to_owned()))
     }
 
-    /// Changes how it answers.
+    /// Sets its options.
     pub fn set_options(&self, options: &DnsOptions) -> Result<()> {
         self.inner.agent.ask(&DnsCommand::Options(options.clone()))
     }
 
-    /// What it has answered so far.
+    /// Its counts so far.
     pub fn counts(&self) -> Result<DnsCounts> {
         self.inner.agent.ask(&DnsCommand::Counts)
     }

@@ -1,7 +1,7 @@
-//! The lab: what all nodes and pods of one run share, and the end of it all.
+//! The lab: the shared state of all nodes and pods of one run, and its clean-up.
 //!
-//! In: specs of nodes. Out: [`Node`]s, a folder for files, the servers' truth. When it is dropped, also by a panic
-//! or a signal, its processes, cgroups and folder are gone; namespaces go with the last handle or the process.
+//! In: specs of nodes. Out: [`Node`]s, a folder for files, the servers' truth. Dropping it, also by a panic or a
+//! signal, removes its processes, cgroups and folder; namespaces disappear with their last handle or with the process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,14 +23,14 @@ use crate::program::Program;
 use crate::signals;
 use crate::truth::{Ledger, TruthRow};
 
-/// What nodes and pods share.
+/// State shared by nodes and pods.
 pub(crate) struct Inner {
     pub(crate) netlink: Arc<Netlink>,
     pub(crate) cgroups: CgroupTree,
     pub(crate) spawner: Spawner,
     pub(crate) truth: Mutex<Ledger>,
     pub(crate) nodes: Mutex<Vec<Node>>,
-    /// Addresses that some pod has had: others may remember whose they were.
+    /// Addresses that some pod has had: daemons may remember their former owners.
     pub(crate) used: Mutex<BTreeSet<IpAddr>>,
     folder: PathBuf,
     next_node: AtomicU8,
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Ends all processes inside and removes cgroups and folder. What cannot be removed is an error, at the end.
+    /// Ends all processes inside and removes cgroups and folder. It reports failures at the end.
     pub(crate) fn remove(&self) -> Result<()> {
         let cgroups = self.cgroups.remove_all();
         let folder = match fs::remove_dir_all(&self.folder) {
@@ -52,25 +52,25 @@ impl Inner {
         &self.folder
     }
 
-    /// A number no other pod of this lab has.
+    /// A pod number that is unique in this lab.
     pub(crate) fn next_pod(&self) -> u32 {
         self.next_pod.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// Nodes and pods on this machine, until it is dropped.
+/// Nodes and pods on this machine; dropping it removes them.
 pub struct Lab {
     pub(crate) inner: Arc<Inner>,
 }
 
 impl Lab {
-    /// An empty lab. Removes what dead runs left behind; is removed itself on SIGINT, SIGTERM and SIGHUP.
+    /// An empty lab. It removes the remains of dead runs, and is itself removed on SIGINT, SIGTERM and SIGHUP.
     pub fn new() -> Result<Self> {
         alone::wait_until_alone()?;
         let name = cgroup::run_name()?;
         let netlink = Arc::new(Netlink::new()?);
         let spawner = Spawner::new()?;
-        // What can be left behind comes last.
+        // Resources that could be left in the system are made last.
         let cgroups = CgroupTree::new(&name)?;
         let folder = make_folder(&name).inspect_err(|_| drop(cgroups.remove_all()))?;
         let inner = Arc::new(Inner {
@@ -88,31 +88,31 @@ impl Lab {
         Ok(Self { inner })
     }
 
-    /// A node with the usual ranges: `10.244.N.0/24` and `fd00:10:244:N::/64`, N counting from 1.
+    /// Makes a node with the default ranges: `10.244.N.0/24` and `fd00:10:244:N::/64`, N counts from 1.
     pub fn node(&self, name: &str) -> Result<Node> {
         self.node_with(NodeSpec::usual(name, self.inner.next_node.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// A node.
+    /// Makes a node.
     pub fn node_with(&self, spec: NodeSpec) -> Result<Node> {
         let node = Node::new(&self.inner, spec)?;
         lock(&self.inner.nodes).push(node.clone());
         Ok(node)
     }
 
-    /// A folder of this run, for manifests and the like.
+    /// The folder of this run, for manifests and other files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.inner.folder
     }
 
-    /// Which client connected to which pod, and how often: what all servers accepted, by the pod that had the
-    /// source address at that time. Servers of pods that left are included.
+    /// How often each client connected to each pod: all connections that servers accepted, by the pod that had the
+    /// source address at that time. Servers of removed pods are included.
     pub fn truth(&self) -> Result<Vec<TruthRow>> {
         lock(&self.inner.truth).rows()
     }
 
-    /// Who has an address now, as `namespace/name` of a pod or the name of a node.
+    /// The present owner of an address: `namespace/name` of a pod or the name of a node.
     #[must_use]
     pub fn owner(&self, address: IpAddr) -> Option<String> {
         lock(&self.inner.truth).owner(address)
@@ -126,10 +126,10 @@ impl Lab {
         manifest::manifests(services, &pods)
     }
 
-    /// Writes [`Lab::manifests`] to a file of the run's folder, so that no reader sees half of it.
+    /// Writes [`Lab::manifests`] to a file of the run's folder. The file changes atomically.
     pub fn write_manifests(&self, file: &str, services: &[ServiceSpec]) -> Result<PathBuf> {
         let path = self.folder().join(file);
-        // The name begins with a dot: readers of folders leave such files alone.
+        // The name begins with a dot: the daemon ignores such files.
         let draft = self.folder().join(format!(".{file}.draft"));
         fs::write(&draft, self.manifests(services))
             .with_context(|| format!("cannot write {}", draft.display()))?;
@@ -137,7 +137,7 @@ impl Lab {
         Ok(path)
     }
 
-    /// Starts any program outside the pods, in a cgroup of this run: it ends with the lab.
+    /// Starts any program outside the pods, in a cgroup of this run; it ends with the lab.
     pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
         let place = Place { cgroup: Some(self.inner.cgroups.make("outside")?), ..Place::default() };
         Program::new(&self.inner.spawner, &place, arguments)
@@ -154,11 +154,11 @@ impl Drop for Lab {
     fn drop(&mut self) {
         lock(&self.inner.truth).clear();
         for node in lock(&self.inner.nodes).drain(..) {
-            // Pods hold their node: without this neither would ever go.
+            // Pods hold their node and the node its pods, so without this neither would be dropped.
             lock(&node.inner.pods).clear();
         }
         if let Err(error) = self.inner.remove() {
-            // A drop cannot fail; what is left is removed by the next lab.
+            // A drop cannot return an error; the next lab removes the rest.
             #[expect(clippy::print_stderr, reason = "nobody else can be told")]
             {
                 eprintln!("lab: {error:#}");
@@ -167,13 +167,13 @@ impl Drop for Lab {
     }
 }
 
-/// Makes the run's folder, and removes those of runs that died.
+/// Makes the run's folder, and removes those of dead runs.
 fn make_folder(name: &str) -> Result<PathBuf> {
     let parent = std::env::temp_dir();
     for entry in fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?.flatten()
     {
         if cgroup::is_of_a_dead_run(&entry.file_name().to_string_lossy()) {
-            // Another lab that starts now may remove the same folder.
+            // Another starting lab may remove the same folder.
             let _gone = fs::remove_dir_all(entry.path());
         }
     }

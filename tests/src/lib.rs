@@ -1,16 +1,16 @@
 //! The lab: nodes and pods on one machine, with real kernel sockets between them.
 //!
-//! A node is a network namespace with a bridge; a pod is a network namespace with a veth pair to that bridge and
-//! a cgroup laid out as a kubelet does. Programs inside pods are `lab-agent` processes: servers that count what
-//! they accept, DNS servers that can be told how to answer, clients of many habits.
+//! A node is a network namespace with a bridge. A pod is a network namespace with a veth pair to that bridge, and a
+//! cgroup in a kubelet's layout. Programs inside pods are `lab-agent` processes: servers that count accepted
+//! connections, DNS servers whose behaviour tests set, and clients with many habits.
 //!
-//! In: specs ([`NodeSpec`], [`PodSpec`], [`ServerSpec`], [`DnsSpec`], [`ClientSpec`]). Out: handles, what the
-//! servers counted ([`Lab::truth`]), manifests of it all ([`manifest`]), and the daemon under test
+//! In: specs ([`NodeSpec`], [`PodSpec`], [`ServerSpec`], [`DnsSpec`], [`ClientSpec`]). Out: handles, the servers'
+//! counts ([`Lab::truth`]), manifests of nodes, pods and Services ([`manifest`]), and the daemon under test
 //! ([`Observer`]).
 //!
-//! Invariants: namespaces live by file descriptors of this process alone and agents die with it, so even SIGKILL
-//! leaves only cgroup directories and one folder, which the next [`Lab::new`] removes. Nothing is ever done in the
-//! network namespace the process was started in.
+//! Invariants: only file descriptors of this process hold the namespaces, and agents die with the process. So even
+//! SIGKILL leaves only cgroup directories and one folder, which the next [`Lab::new`] removes. The lab changes nothing
+//! in the network namespace in which its process was started.
 
 #![deny(unsafe_code)]
 

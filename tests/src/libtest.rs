@@ -1,15 +1,15 @@
-//! What libtest prints, for test programs that have a harness of their own.
+//! Output in libtest's format, for test programs with their own harness.
 //!
-//! In: the names of all tests, and on the command line parts of names, `--exact` or `--list`; other options of libtest
-//! change nothing here. Out: text on standard output, and the exit code.
+//! In: the names of all tests; command-line arguments: parts of names, `--exact` or `--list`. Other options of libtest
+//! have no effect. Out: text on standard output, and the exit code.
 
 #![expect(clippy::print_stdout, reason = "a test program's output is its interface")]
 
 use std::env;
 use std::process::ExitCode;
 
-/// Runs those that the command line asks for: `run` is given them in the order of `names`, prints each with
-/// [`report`], and says how many failed. It is not asked where there are none.
+/// Runs the tests that the command line selects. `run` gets their names in the order of `names`, prints each result
+/// with [`report`], and returns the number of failures. It is not called without tests.
 pub fn run<'a>(names: &[&'a str], run: impl FnOnce(&[&'a str]) -> usize) -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let has = |option: &str| arguments.iter().any(|argument| argument == option);
@@ -34,7 +34,7 @@ pub fn run<'a>(names: &[&'a str], run: impl FnOnce(&[&'a str]) -> usize) -> Exit
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The line on one test.
+/// Prints the result of one test.
 pub fn report(name: &str, has_passed: bool) {
     println!("test {name} ... {}", if has_passed { "ok" } else { "FAILED" });
 }

@@ -1,7 +1,7 @@
 //! Netlink: links, addresses, routes and neighbours of one namespace, as blocking calls.
 //!
-//! In: names, addresses. Out: changes in the kernel. One runtime thread drives the connections of all namespaces;
-//! a connection belongs to the namespace of the thread that opened it.
+//! In: names, addresses. Out: changes in the kernel. One runtime thread drives the connections of all namespaces; a
+//! connection belongs to the namespace of the thread that opened it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, mpsc};
@@ -19,7 +19,7 @@ use rtnetlink::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// Drives the netlink connections.
+/// The driver of the netlink connections.
 pub(crate) struct Netlink {
     runtime: Option<Runtime>,
 }
@@ -36,7 +36,7 @@ impl Netlink {
         self.runtime.as_ref().context("the netlink thread has ended")
     }
 
-    /// A connection to the namespace the calling thread is in.
+    /// A connection to the calling thread's namespace.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<Links> {
         let runtime = self.runtime()?;
         let _inside = runtime.enter();
@@ -45,7 +45,7 @@ impl Netlink {
         Ok(Links { handle, netlink: Arc::clone(self) })
     }
 
-    /// Waits for `work`; by a channel, so that it works in an asynchronous test as well.
+    /// Waits for `work` by a channel, so that it works in an asynchronous test as well.
     fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.runtime()?.spawn(async move { sender.send(work.await) });
@@ -61,12 +61,12 @@ impl Drop for Netlink {
     }
 }
 
-/// Kinds of routes that lead nowhere.
+/// Kinds of routes that drop packets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Nowhere {
-    /// Packets are dropped silently.
+    /// The kernel drops packets silently.
     Blackhole,
-    /// Packets are answered with ICMP unreachable.
+    /// The kernel answers packets with ICMP unreachable.
     Unreachable,
 }
 
@@ -86,7 +86,7 @@ impl Links {
         self.netlink.wait(work)?.with_context(|| format!("netlink: cannot {}", what()))
     }
 
-    /// The index of the link of that name.
+    /// The index of the link with this name.
     pub(crate) fn index(&self, name: &str) -> Result<u32> {
         let request = self.handle.link().get().match_name(name.to_owned()).execute();
         let found = self.wait(|| format!("find link {name}"), async move {
@@ -96,7 +96,7 @@ impl Links {
         Ok(found.with_context(|| format!("there is no link {name}"))?.header.index)
     }
 
-    /// Brings a link up; gives its index.
+    /// Brings a link up; returns its index.
     pub(crate) fn set_up(&self, name: &str) -> Result<u32> {
         let index = self.index(name)?;
         let message = LinkUnspec::new_with_index(index).up().build();
@@ -104,13 +104,14 @@ impl Links {
         Ok(index)
     }
 
-    /// Makes a link that is there a port of a bridge.
+    /// Makes an existing link a port of a bridge.
     pub(crate) fn make_port(&self, name: &str, bridge: u32) -> Result<()> {
         let message = LinkUnspec::new_with_index(self.index(name)?).controller(bridge).build();
         self.wait(|| format!("make {name} a port"), self.handle.link().change(message).execute())
     }
 
-    /// Makes a bridge that is up; a given MAC, for else it would change with the ports and neighbours forget it.
+    /// Makes a bridge and brings it up. Its MAC is fixed; otherwise it would change with the ports, and neighbours
+    /// would have a stale entry.
     pub(crate) fn add_bridge(&self, name: &str, mac: [u8; 6]) -> Result<u32> {
         let message = LinkBridge::new(name).address(mac.to_vec()).up().build();
         self.wait(|| format!("make bridge {name}"), self.handle.link().add(message).execute())?;
@@ -118,7 +119,7 @@ impl Links {
     }
 
     /// Makes a veth pair: `name` here as a port of `bridge`, `peer` in the namespace of `peer_netns`. Both are down,
-    /// for the kernel cannot bring up an end that has no other end yet.
+    /// because the kernel brings up an end only after the other one exists.
     pub(crate) fn add_veth(&self, name: &str, bridge: u32, peer: &str, peer_netns: i32) -> Result<()> {
         let there = LinkMessageBuilder::<LinkUnspec>::new()
             .name(peer.to_owned())
@@ -158,7 +159,7 @@ impl Links {
         self.wait(|| format!("remove address {address}"), self.handle.address().del(message).execute())
     }
 
-    /// The default route by a gateway on this link, whatever the link's own prefix.
+    /// Adds a default route by a gateway on this link, whatever the link's own prefix is.
     pub(crate) fn add_default_route(&self, link: u32, gateway: IpAddr) -> Result<()> {
         let any: IpAddr =
             if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -172,7 +173,7 @@ impl Links {
         self.add_route(|| format!("add the default route by {gateway}"), route)
     }
 
-    /// A route to one address that is directly on this link.
+    /// Adds a route to one address that is directly on this link.
     pub(crate) fn add_host_route(&self, link: u32, to: IpAddr) -> Result<()> {
         let mut route = host(to)?.output_interface(link).build();
         if to.is_ipv4() {
@@ -181,7 +182,7 @@ impl Links {
         self.add_route(|| format!("add a route to {to}"), route)
     }
 
-    /// A route by which packets to one address come to nothing.
+    /// Adds a route that drops packets to one address.
     pub(crate) fn add_nowhere_route(&self, to: IpAddr, kind: Nowhere) -> Result<()> {
         let kind = match kind {
             Nowhere::Blackhole => RouteType::BlackHole,
@@ -194,7 +195,7 @@ impl Links {
         self.wait(what, self.handle.route().add(route).replace().execute())
     }
 
-    /// Removes the route to one address, of whatever kind.
+    /// Removes the route to one address, whatever its kind.
     pub(crate) fn remove_host_route(&self, to: IpAddr) -> Result<()> {
         let full = if to.is_ipv4() { 32 } else { 128 };
         let mut removed = false;
@@ -212,7 +213,7 @@ impl Links {
         removed.then_some(()).with_context(|| format!("there is no route to {to}"))
     }
 
-    /// Removes every route of the main table of both families: packets still arrive, none can be answered.
+    /// Removes every route of the main table in both families: packets still arrive, but the pod cannot answer.
     pub(crate) fn remove_all_routes(&self) -> Result<()> {
         for route in self.main_routes(true)?.into_iter().chain(self.main_routes(false)?) {
             self.wait(|| "remove a route".to_owned(), self.handle.route().del(route).execute())?;
@@ -234,13 +235,13 @@ impl Links {
             .collect())
     }
 
-    /// Forgets which MAC an address has: it is about to move.
+    /// Removes the neighbour entry of an address that is about to move.
     pub(crate) fn forget_neighbour(&self, address: IpAddr) -> Result<()> {
         let wanted = NeighbourAttribute::Destination(NeighbourAddress::from(address));
         let request = self.handle.neighbours().get().execute();
         let all: Vec<_> = self.wait(|| "list neighbours".to_owned(), request.try_collect())?;
         for entry in all.into_iter().filter(|entry| entry.attributes.contains(&wanted)) {
-            // An entry may expire between the listing and here: gone is what was wanted.
+            // The entry may expire after the listing, which is fine.
             let _gone =
                 self.wait(|| format!("forget {address}"), self.handle.neighbours().del(entry).execute());
         }

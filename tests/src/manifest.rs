@@ -1,7 +1,7 @@
-//! The lab as Kubernetes would describe it: Services, EndpointSlices and Pods, and the names DNS would serve.
+//! The lab's contents as Kubernetes objects: Services, EndpointSlices and Pods, and their DNS names.
 //!
 //! In: [`ServiceSpec`]s over pods of the lab. Out: manifests (each document is JSON, which is YAML too) and DNS
-//! records. Pure: nothing here touches files or the kernel.
+//! records. Pure: it uses neither files nor the kernel.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,13 +18,13 @@ pub struct ServiceSpec {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// Named ports; clients dial these numbers.
+    /// Named ports; clients connect to these numbers.
     pub ports: Vec<(String, u16)>,
-    /// The number that the Service says instead: a headless Service maps none, so dialling it leads nowhere.
+    /// The port number of the Service, if it differs. A headless Service maps no ports, so a connection to it fails.
     pub mapped_from: Option<u16>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointSpec>,
-    /// Endpoints are ready whatever their pods say.
+    /// Endpoints are ready even if their pods are not.
     pub publish_not_ready: bool,
 }
 
@@ -35,11 +35,11 @@ pub struct EndpointSpec {
     pub pod: Pod,
     /// DNS host name below the Service's.
     pub hostname: Option<String>,
-    /// It serves.
+    /// Whether it serves.
     pub serving: bool,
-    /// It is on its way out.
+    /// Whether it is terminating.
     pub terminating: bool,
-    /// The zone of its node.
+    /// Its node's zone.
     pub zone: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl EndpointSpec {
 }
 
 impl ServiceSpec {
-    /// A Service with one port over these pods, each with its own name as host name.
+    /// A Service with one port and these pods; each pod's name is its host name.
     #[must_use]
     pub fn new(namespace: &str, name: &str, port: u16, pods: &[Pod]) -> Self {
         let endpoint =
@@ -67,7 +67,7 @@ impl ServiceSpec {
         }
     }
 
-    /// Its name in DNS.
+    /// Its DNS name.
     #[must_use]
     pub fn domain(&self, zone: &str) -> String {
         format!("{}.{}.svc.{zone}", self.name, self.namespace)
@@ -83,7 +83,7 @@ impl ServiceSpec {
             .flat_map(|endpoint| endpoint.pod.addresses().into_iter().map(move |address| (endpoint, address)))
     }
 
-    /// The names DNS serves for it: its own, one for each host name, one SRV name for each port.
+    /// Its DNS names: its own, one for each host name, one SRV name for each port.
     #[must_use]
     pub fn records(&self, zone: &str) -> BTreeMap<String, Vec<Data>> {
         let domain = self.domain(zone);
@@ -127,7 +127,7 @@ impl ServiceSpec {
         })
     }
 
-    /// One slice for each address family there is.
+    /// One slice for each address family in use.
     fn slices(&self) -> Vec<Value> {
         let slice = |v4: bool| {
             let endpoints: Vec<Value> = self
@@ -186,13 +186,13 @@ impl ServiceSpec {
     }
 }
 
-/// The host name of an address without one: `10.1.2.3` is `10-1-2-3`.
+/// The host name of an address that has none: `10.1.2.3` is `10-1-2-3`.
 fn dashed(address: IpAddr) -> String {
     let text = address.to_string().replace(['.', ':'], "-");
     if text.ends_with('-') { format!("{text}0") } else { text }
 }
 
-/// A pod as a manifest.
+/// A pod's manifest.
 fn pod(pod: &Pod) -> Value {
     let addresses = pod.addresses();
     let spec = pod.spec();
@@ -228,7 +228,7 @@ fn pod(pod: &Pod) -> Value {
         value["metadata"]["labels"] = json!({"app": app});
     }
     if let Some(workload) = &spec.workload {
-        // A Deployment owns its pods by way of a ReplicaSet, whose name ends in a hash.
+        // A Deployment owns its pods by a ReplicaSet, whose name ends in a hash.
         const HASH: &str = "5d4f8c7b96";
         let (kind, name) = if workload.kind == "Deployment" {
             value["metadata"]["labels"]["pod-template-hash"] = json!(HASH);
@@ -245,7 +245,7 @@ fn pod(pod: &Pod) -> Value {
     value
 }
 
-/// Manifests of these Services and pods, as several documents.
+/// Manifests of these Services and pods, as a stream of documents.
 #[must_use]
 pub fn manifests(services: &[ServiceSpec], pods: &[Pod]) -> String {
     let services = services.iter().flat_map(|service| {

@@ -1,4 +1,4 @@
-//! Connections by client and pod, as the servers accepted them and as a report has them: what is compared.
+//! Connections by client and pod, from the servers' counts and from a report, for comparison.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::truth::TruthRow;
 
-/// (client, pod) → connections, those that are not zero.
+/// (client, pod) → connections, without zeros.
 pub type Matrix = BTreeMap<(String, String), u64>;
 
-/// What the servers accepted.
+/// The servers' counts.
 #[must_use]
 pub fn accepted(truth: &[TruthRow]) -> Matrix {
     truth
@@ -19,7 +19,7 @@ pub fn accepted(truth: &[TruthRow]) -> Matrix {
         .collect()
 }
 
-/// What a snapshot says, over all its Services.
+/// A snapshot's counts, over all its Services.
 #[must_use]
 pub fn reported(snapshot: &Value) -> Matrix {
     let list =

@@ -1,8 +1,8 @@
-//! A service mesh around a pod: its firewall redirects what it sends and receives to a proxy, as Istio, Linkerd and
-//! ambient meshes do, with real rules of the kernel.
+//! A service mesh for a pod: firewall rules of the kernel redirect the pod's traffic to a proxy, as Istio, Linkerd and
+//! ambient meshes do.
 //!
-//! In: the pod, and the pod whose container the proxy is: itself, with a sidecar, or one that serves its node. Out:
-//! an agent that passes on.
+//! In: the pod, and the pod that contains the proxy: the same pod with a sidecar, or a pod that serves the whole node.
+//! Out: an agent that forwards.
 
 use std::net::Ipv4Addr;
 
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use crate::pod::Pod;
 use crate::process::Agent;
 
-/// Where the proxy takes what the pod sends.
+/// The proxy's port for connections from the pod.
 pub const OUTBOUND: u16 = 15001;
-/// Where it takes what others send to the pod.
+/// The proxy's port for connections to the pod.
 pub const INBOUND: u16 = 15006;
-/// The mark of its own packets, which are not redirected.
+/// The mark of the proxy's own packets, which the rules do not redirect.
 pub const MARK: u32 = 1337;
 
-/// A proxy to be started.
+/// The spec of a proxy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MeshSpec {
-    /// The address it delivers from.
+    /// The source address of its connections to the pod.
     pub delivers_from: Ipv4Addr,
 }
 
-/// Everything but the proxy's own, and DNS.
+/// Redirects everything apart from the proxy's own packets and DNS.
 const RULES: &str = "
 table ip mesh {
     chain sent {
@@ -45,8 +45,8 @@ table ip mesh {
 ";
 
 impl Pod {
-    /// From now on a proxy in a container of `by` connects in this pod's place: in its own sidecar, or in a pod that serves
-    /// the node. It ends with the handle.
+    /// From now on a proxy in a container of `by` makes this pod's connections: its own sidecar, or a pod that serves
+    /// the node. The proxy ends with the handle.
     pub fn mesh(&self, by: &Pod) -> Result<Agent> {
         let lab = self.node().lab()?;
         let is_own = by.uid() == self.uid();

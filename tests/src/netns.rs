@@ -1,7 +1,6 @@
-//! Network namespaces that live by a file descriptor: they have no name, and vanish with the process.
+//! Network namespaces that a file descriptor holds: they have no name, and disappear with the process.
 //!
-//! In: kernel settings to make. Out: a [`Netns`], with a netlink connection inside it and a path by which agents
-//! enter it.
+//! In: kernel settings. Out: a [`Netns`], with a netlink connection inside it and a path by which agents enter it.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,8 +14,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::link::{Links, Netlink};
 
-/// Settings of every namespace of the lab: addresses usable at once, ports that do not run out, queues that do not
-/// overflow, no packet dropped or delayed for reasons a test did not ask for.
+/// Settings of every namespace of the lab: addresses are usable at once, ports do not run out, queues do not overflow,
+/// and the kernel drops or delays no packet unless a test wants it.
 const SETTINGS: &[(&str, &str)] = &[
     ("net/core/somaxconn", "65535"),
     ("net/ipv4/tcp_max_syn_backlog", "65535"),
@@ -30,7 +29,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv4/icmp_ratelimit", "0"),
 ];
 
-/// Only where the kernel has them: IPv6 can be missing, and some are newer than the oldest kernel supported.
+/// Set only if the kernel has them: IPv6 can be missing, and some are newer than the oldest supported kernel.
 const OPTIONAL: &[(&str, &str)] = &[
     ("net/ipv6/conf/all/disable_ipv6", "0"),
     ("net/ipv6/conf/default/disable_ipv6", "0"),
@@ -43,7 +42,7 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("net/ipv4/tcp_max_tw_buckets", "262144"),
 ];
 
-/// What makes a namespace a node's: it passes packets on.
+/// A node's namespace forwards packets.
 const FORWARDING: &[(&str, &str)] = &[("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1")];
 
 /// A network namespace.
@@ -66,7 +65,7 @@ impl Netns {
         Ok(Self { file, links })
     }
 
-    /// Runs in a thread of its own, which ends with it: the thread stays in the new namespace.
+    /// Makes a namespace. It must run in its own short-lived thread, because the thread stays in the new namespace.
     fn make(netlink: &Arc<Netlink>, forwards: bool) -> Result<(File, Links)> {
         unshare(CloneFlags::CLONE_NEWNET)
             .context("cannot make a network namespace: run as root (CAP_SYS_ADMIN)")?;
@@ -82,17 +81,17 @@ impl Netns {
         Ok((file, netlink.connect()?))
     }
 
-    /// The path by which other processes can enter it, valid while it lives.
+    /// The path by which other processes enter it, valid while it exists.
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()))
     }
 
-    /// The descriptor's number, for netlink messages sent by this process.
+    /// The descriptor's number, for netlink messages of this process.
     pub(crate) fn raw_fd(&self) -> i32 {
         self.file.as_raw_fd()
     }
 
-    /// Runs `f` inside the namespace, in a thread of its own.
+    /// Runs `f` inside the namespace, in its own thread.
     pub(crate) fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -104,7 +103,7 @@ impl Netns {
         })
     }
 
-    /// Three questions for a neighbour without an answer, then it is unreachable: after 0.3 rather than 3 seconds.
+    /// A neighbour that does not answer three requests is unreachable; this takes 0.3 s instead of 3 s.
     pub(crate) fn hasten_neighbours(&self, link: &str) -> Result<()> {
         self.run(|| {
             set(&format!("net/ipv4/neigh/{link}/retrans_time_ms"), "100")?;
@@ -113,13 +112,13 @@ impl Netns {
         })
     }
 
-    /// Makes a setting under /proc/sys of this namespace.
+    /// Writes a setting under /proc/sys of this namespace.
     pub(crate) fn set(&self, name: &str, value: &str) -> Result<()> {
         self.run(|| set(name, value))
     }
 }
 
-/// Makes a setting of the calling thread's namespace.
+/// Writes a setting of the calling thread's namespace.
 fn set(name: &str, value: &str) -> Result<()> {
     fs::write(format!("/proc/sys/{name}"), value)
         .with_context(|| format!("cannot set /proc/sys/{name} to {value}"))

@@ -1,6 +1,6 @@
-//! A node: a network namespace that routes, with a bridge its pods hang on.
+//! A node: a network namespace that routes, with a bridge for its pods.
 //!
-//! In: name, gateway addresses of the pods' ranges. Out: [`Pod`]s, and addresses that lead nowhere.
+//! In: name, gateway addresses of the pods' ranges. Out: [`Pod`]s, and unreachable addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::program::Program;
 
 const BRIDGE: &str = "cni0";
 
-/// A node to be made.
+/// The spec of a node.
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
     /// Name.
@@ -32,7 +32,7 @@ pub struct NodeSpec {
 }
 
 impl NodeSpec {
-    /// Node number `n` with the usual ranges and `172.18.0.N` and `fd00:172:18::N` as its own addresses.
+    /// Node number `n` with the default ranges and `172.18.0.N` and `fd00:172:18::N` as its own addresses.
     #[must_use]
     pub fn usual(name: &str, n: u8) -> Self {
         let segment = u16::from(n);
@@ -65,7 +65,7 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(lab: &Arc<Inner>, spec: NodeSpec) -> Result<Self> {
         let netns = Netns::new(&lab.netlink, true)?;
-        // Each its own, for bridges may be wired together.
+        // Unique MACs, because tests may wire bridges together.
         let [a, b, c, d] = spec.gateway_v4.addr().octets();
         let bridge = netns.links.add_bridge(BRIDGE, [0x02, 0, a, b, c, d])?;
         netns.hasten_neighbours(BRIDGE)?;
@@ -86,8 +86,8 @@ impl Node {
         Ok(node)
     }
 
-    /// Connections from the node itself belong to this owner from now on. To its own pods the node speaks from the
-    /// bridge's addresses, elsewhere from its own.
+    /// From now on connections from the node itself belong to this owner. Their source is a bridge address if the
+    /// destination is one of its pods, else one of the node's own addresses.
     pub(crate) fn own(&self, lab: &Inner, owner: &str, workload: &str) -> Result<()> {
         let spec = &self.inner.spec;
         let gateways = [spec.gateway_v4.addr().into(), spec.gateway_v6.addr().into()];
@@ -130,7 +130,7 @@ impl Node {
         Program::new(&lab.spawner, &place, arguments)
     }
 
-    /// Runs `f` in the node's network, in a thread of its own.
+    /// Runs `f` in the node's network, in its own thread.
     pub fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.inner.netns.run(f)
     }
@@ -141,20 +141,20 @@ impl Node {
         self.inner.netns.path()
     }
 
-    /// Gives the node's loopback one more address, such as that of a Service.
+    /// Adds an address to the node's loopback, such as a Service's.
     pub fn give(&self, address: IpAddr) -> Result<()> {
         let links = &self.inner.netns.links;
         links.add_address(links.index("lo")?, IpNet::from(address))
     }
 
-    /// The pods that have not been removed.
+    /// Its pods that have not been removed.
     #[must_use]
     pub fn pods(&self) -> Vec<Pod> {
         lock(&self.inner.pods).clone()
     }
 
-    /// Lays a wire from this node's bridge to another's: pods of both are on one segment from now on, if the gateways'
-    /// and the pods' ranges say so.
+    /// Connects this node's bridge to another's. Pods of both are on one segment from now on, if the gateways' and the
+    /// pods' ranges allow it.
     pub fn wire(&self, to: &Self) -> Result<()> {
         let (here, there) = (&self.inner, &to.inner);
         let port = format!("port{}", self.lab()?.next_pod());
@@ -165,19 +165,19 @@ impl Node {
         Ok(())
     }
 
-    /// From now on packets to this address are dropped without an answer. It must be reached through the gateway:
-    /// no pod's own prefix may cover it.
+    /// From now on the node drops packets to this address silently. The packets must go through the gateway: no pod's
+    /// own prefix may cover the address.
     pub fn blackhole(&self, address: IpAddr) -> Result<()> {
         self.inner.netns.links.add_nowhere_route(address, Nowhere::Blackhole)
     }
 
-    /// From now on packets to this address are answered with ICMP unreachable; as with [`Node::blackhole`], it
-    /// must be reached through the gateway.
+    /// From now on the node answers packets to this address with ICMP unreachable. As with [`Node::blackhole`], they
+    /// must go through the gateway.
     pub fn unreachable(&self, address: IpAddr) -> Result<()> {
         self.inner.netns.links.add_nowhere_route(address, Nowhere::Unreachable)
     }
 
-    /// Takes [`Node::blackhole`] or [`Node::unreachable`] back.
+    /// Reverts [`Node::blackhole`] or [`Node::unreachable`].
     pub fn reachable_again(&self, address: IpAddr) -> Result<()> {
         self.inner.netns.links.remove_host_route(address)
     }
@@ -186,7 +186,7 @@ impl Node {
         self.inner.lab.upgrade().context("the lab has been dropped")
     }
 
-    /// Everyone on this node forgets which MAC an address has.
+    /// Removes the neighbour entries of an address on this node and its pods.
     pub(crate) fn forget_neighbour(&self, address: IpAddr) -> Result<()> {
         self.inner.netns.links.forget_neighbour(address)?;
         for pod in self.pods() {

@@ -1,4 +1,4 @@
-//! The kernel's BPF objects: those that there are, and those that a process holds.
+//! BPF objects of the kernel: all loaded ones, and those that a process holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use aya::maps::loaded_maps;
 use aya::programs::{loaded_links, loaded_programs};
 
-/// `prog 7`, `map 7` or `link 7` → its name; links have none.
+/// `prog 7`, `map 7` or `link 7` → the object's name; links have none.
 #[must_use]
 pub fn loaded() -> BTreeMap<String, String> {
-    // One that goes while it is looked at is an error, and of no interest.
+    // An object that disappears meanwhile gives an error, which does not matter.
     let programs = loaded_programs().flatten().map(|program| {
         (format!("prog {}", program.id()), program.name_as_str().unwrap_or_default().to_owned())
     });
@@ -21,7 +21,7 @@ pub fn loaded() -> BTreeMap<String, String> {
     programs.chain(maps).chain(links).collect()
 }
 
-/// Those that a process holds by descriptors.
+/// The objects that a process holds by descriptors.
 pub fn held_by(pid: u32) -> Result<BTreeSet<String>> {
     let mut held = BTreeSet::new();
     let folder = format!("/proc/{pid}/fdinfo");

@@ -1,7 +1,7 @@
-//! The daemon under test: a child process outside all pods, asked over HTTP on loopback.
+//! The daemon under test: a child process outside all pods, with HTTP on loopback.
 //!
-//! In: its program (`HEADLESS_OBS_BIN`, else beside this one) and options. Out: readiness, snapshots, metrics, its
-//! log. It ends with the lab whatever happens.
+//! In: its program (`HEADLESS_OBS_BIN`, else in this program's folder) and options. Out: readiness, snapshots, metrics,
+//! its log. It ends with the lab in any case.
 
 use std::env;
 use std::io::{Read, Write};
@@ -20,22 +20,22 @@ use crate::program::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// The daemon to be started.
+/// The spec of a daemon.
 #[derive(Clone, Debug, Default)]
 pub struct ObserverSpec {
-    /// Its program; found by itself if it is empty.
+    /// Its program; if empty, [`program`] finds it.
     pub program: PathBuf,
-    /// Options of `run`, but `--listen`.
+    /// Options of `run`, without `--listen`.
     pub options: Vec<String>,
-    /// Words before the program, such as `setpriv --no-new-privs`.
+    /// A command before the program, such as `setpriv --no-new-privs`.
     pub wrapper: Vec<String>,
-    /// How long it may take to be ready.
+    /// Time limit for its start.
     pub patience: Option<Duration>,
 }
 
 impl ObserverSpec {
-    /// The daemon with these options of `run`. Unless they say otherwise, endpoints count at once and nothing is
-    /// forgiven: a test knows what is there.
+    /// The daemon with these options of `run`. Without other values, endpoints are mature at once and stale connections
+    /// have no grace period, because tests know the true state.
     #[must_use]
     pub fn new(options: &[&str]) -> Self {
         let unset = [("--mature-after", "0s"), ("--stale-grace", "0s")].into_iter();
@@ -46,7 +46,7 @@ impl ObserverSpec {
     }
 }
 
-/// The program under test: `HEADLESS_OBS_BIN`, else `headless-obs` where cargo puts it.
+/// The program under test: `HEADLESS_OBS_BIN`, else `headless-obs` in cargo's output folder.
 pub fn program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_BIN") {
         return Ok(path.into());
@@ -58,10 +58,10 @@ pub fn program() -> Result<PathBuf> {
         .context("there is no headless-obs: build it or set HEADLESS_OBS_BIN")
 }
 
-/// How many times longer than usual everything may take, as on an emulated machine.
+/// Factor for all time limits, for slow machines such as an emulated one.
 const SLOWNESS: &str = "HEADLESS_OBS_LAB_SLOWNESS";
 
-/// A limit as this machine needs it: that of a test, or one that a client gives up after.
+/// A time limit for this machine: that of a test, or the timeout of a client.
 pub fn stretched(patience: Duration) -> Duration {
     let times = env::var(SLOWNESS).ok().and_then(|times| times.parse().ok());
     patience.saturating_mul(times.unwrap_or(1))
@@ -82,7 +82,7 @@ impl Observer {
         Ok(observer)
     }
 
-    /// Starts it, ready or not.
+    /// Starts it without waiting until it is ready.
     pub fn launch(lab: &Lab, spec: &ObserverSpec) -> Result<Self> {
         let path = if spec.program.as_os_str().is_empty() { program()? } else { spec.program.clone() };
         let path = path.to_str().context("the daemon's path is not text")?;
@@ -114,7 +114,7 @@ impl Observer {
         }
     }
 
-    /// Where it listens.
+    /// Its listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -126,23 +126,23 @@ impl Observer {
         self.program.pid()
     }
 
-    /// What it has written to stdout and stderr.
+    /// Its output to stdout and stderr.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         self.program.try_wait()
     }
 
-    /// Status and body of a page.
+    /// Gets a page; returns status and body.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         get(self.address, path)
     }
 
-    /// The snapshot of now.
+    /// Gets a snapshot.
     pub fn snapshot(&self) -> Result<Value> {
         match self.get("/api/v1/snapshot")? {
             (200, body) => serde_json::from_str(&body).context("the snapshot is not JSON"),
@@ -150,7 +150,7 @@ impl Observer {
         }
     }
 
-    /// The metrics of now.
+    /// Gets the metrics.
     pub fn metrics(&self) -> Result<String> {
         match self.get("/metrics")? {
             (200, body) => Ok(body),
@@ -158,7 +158,7 @@ impl Observer {
         }
     }
 
-    /// Takes snapshots until one is as wanted; the last one is the error after `patience`.
+    /// Takes snapshots until one satisfies `wanted`; after `patience` the error has the last one.
     pub fn snapshot_when(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let patience = stretched(patience);
         let end = Instant::now() + patience;
@@ -174,7 +174,7 @@ impl Observer {
         }
     }
 
-    /// Asks it to end (SIGTERM) and waits; gives its status and log.
+    /// Stops it by SIGTERM and waits; returns its status and log.
     pub fn stop(mut self) -> Result<(ExitStatus, String)> {
         let pid =
             i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("the daemon has no process id")?;
@@ -191,19 +191,19 @@ impl Observer {
         }
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Ends it by SIGKILL.
     pub fn kill(mut self) {
         self.program.kill();
     }
 }
 
-/// A port of loopback that nobody uses now.
+/// A free port on loopback.
 pub(crate) fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on loopback")?;
     listener.local_addr().context("no free port on loopback")
 }
 
-/// Status and body of a page, by HTTP/1.0: the end of the connection is the end of the body.
+/// Gets a page by HTTP/1.0, in which the end of the connection is the end of the body; returns status and body.
 pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let timeout = stretched(Duration::from_secs(30));
     let mut stream =

@@ -1,9 +1,10 @@
-//! Agents: child processes that live inside a pod and die with this process.
+//! Agents: child processes inside a pod that die with this process.
 //!
-//! In: where to enter, a role and its spec. Out: an [`Agent`], which is told commands and gives one reply to each,
-//! a line of JSON either way.
+//! In: a place to enter, a role and its spec. Out: an [`Agent`], which gets commands and gives one reply to each; both
+//! are lines of JSON.
 //!
-//! Agents are children of one thread that lives as long as the lab: the kernel ends them when that *thread* ends.
+//! Agents are children of one thread that lives as long as the lab, because the kernel ends them when that *thread*
+//! ends.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,17 +20,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The longest a reply may take; a run of a client may take long, a hang should not last for ever.
+/// Maximum time of a reply. A run of a client may take long, but a hang must end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Locks, also after a panic elsewhere: everything guarded here stays consistent between statements.
+/// Locks a mutex, also after a panic elsewhere: all guarded state stays consistent between statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Job = (Command, mpsc::SyncSender<std::io::Result<Child>>);
 
-/// The thread whose children agents are.
+/// The parent thread of agents.
 pub(crate) struct Spawner {
     jobs: mpsc::Sender<Job>,
     agent: PathBuf,
@@ -48,7 +49,7 @@ impl Spawner {
         let (jobs, received) = mpsc::channel::<Job>();
         let serve = move || {
             for (mut command, answer) in received {
-                // The asker may have given up; a child nobody holds is ended by the closing of its stdin.
+                // If the caller has gone, the child's stdin closes, which ends the child.
                 let _asker = answer.send(command.spawn());
             }
         };
@@ -59,7 +60,7 @@ impl Spawner {
         Ok(Self { jobs, agent: agent_path()? })
     }
 
-    /// Starts the agent in a place, with all its streams piped but stderr, which goes to `stderr`.
+    /// Starts the agent in a place. Its stdin and stdout are piped, its stderr goes to `stderr`.
     pub(crate) fn start(&self, place: &Place, role: &[OsString], stderr: Stdio) -> Result<Child> {
         let mut command = Command::new(&self.agent);
         command.arg("--parent").arg(std::process::id().to_string());
@@ -79,14 +80,14 @@ impl Spawner {
         child.with_context(|| format!("cannot start {}", self.agent.display()))
     }
 
-    /// Starts a program that leads to an agent elsewhere.
+    /// Starts a program that connects to an agent elsewhere.
     pub(crate) fn remote(&self, name: &str, place: &Place, command: &[&str]) -> Result<Agent> {
         let mut role = vec![OsString::from("exec")];
         role.extend(command.iter().map(OsString::from));
         Agent::new(name, self.start(place, &role, Stdio::inherit())?)
     }
 
-    /// Starts an agent of a role and waits until it is ready and says so.
+    /// Starts an agent of a role and waits until it reports that it is ready.
     pub(crate) fn agent<T: DeserializeOwned>(
         &self,
         name: &str,
@@ -101,7 +102,7 @@ impl Spawner {
     }
 }
 
-/// The agent's program: beside this one, as cargo builds it, or as told by `LAB_AGENT`.
+/// The agent's program: `LAB_AGENT`, else in this program's folder, where cargo builds it.
 pub fn agent_path() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LAB_AGENT") {
         return Ok(path.into());
@@ -143,7 +144,7 @@ impl Agent {
         lock(&self.child).id()
     }
 
-    /// Sends a command; its reply is to be received later.
+    /// Sends a command without waiting for its reply.
     pub(crate) fn send(&self, command: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_string(command)?;
         line.push('\n');
@@ -157,7 +158,7 @@ impl Agent {
         self.next_reply(&lock(&self.replies))
     }
 
-    /// Sends a command and waits for its reply; other threads wait for their turn.
+    /// Sends a command and waits for its reply. One thread at a time can do so.
     pub(crate) fn ask<T: DeserializeOwned>(&self, command: &impl Serialize) -> Result<T> {
         let replies = lock(&self.replies);
         self.send(command)?;
@@ -176,7 +177,7 @@ impl Agent {
         serde_json::from_value(reply["ok"].take()).with_context(|| format!("{name}: unexpected reply {line}"))
     }
 
-    /// Ends it at once, as the kernel would.
+    /// Kills it.
     pub fn kill(&self) {
         let mut child = lock(&self.child);
         // It may have ended by itself.

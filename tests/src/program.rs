@@ -1,7 +1,7 @@
-//! Programs that are no agents: real clients, real servers, the daemon under test.
+//! Programs other than agents: real clients, real servers, the daemon under test.
 //!
-//! In: where to run, a command line. Out: a [`Program`] with its output. The agent puts itself into the place and
-//! then becomes the program, so it ends with this process like an agent.
+//! In: a place, a command line. Out: a [`Program`] with its output. The agent enters the place and then becomes the
+//! program, so the program ends with this process as an agent does.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -27,7 +27,7 @@ impl Program {
         Ok(Self { child: spawner.start(place, &role, Stdio::piped())? })
     }
 
-    /// A role of the agent that does not converse.
+    /// Starts a role of the agent that takes no commands.
     pub(crate) fn of_role(
         spawner: &Spawner,
         place: &Place,
@@ -43,29 +43,29 @@ impl Program {
         self.child.id()
     }
 
-    /// Its stdin, once.
+    /// Takes its stdin.
     pub fn input(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Its stdout and stderr, once.
+    /// Takes its stdout and stderr.
     pub fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Whether and how it has ended.
+    /// Its exit status, if it has ended.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("cannot wait for a program")
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         // It may have ended by itself.
         let _gone = self.child.kill();
         let _status = self.child.wait();
     }
 
-    /// Waits for the end; gives its status, stdout and stderr.
+    /// Waits for its end; returns its status, stdout and stderr.
     pub fn output(mut self) -> Result<Output> {
         drop(self.child.stdin.take());
         let stdout = self.child.stdout.take();
@@ -78,10 +78,10 @@ impl Program {
     }
 }
 
-/// How long the rest of a log may take after the program's end.
+/// How long the rest of a log may take to arrive after the program's end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What a program writes to stdout and stderr, as it comes.
+/// A program's output to stdout and stderr, collected as it arrives.
 #[derive(Clone, Default)]
 pub(crate) struct Log {
     text: Arc<Mutex<String>>,
@@ -113,13 +113,13 @@ impl Log {
         lock(&self.readers).push(reader);
     }
 
-    /// All so far.
+    /// The output so far.
     pub(crate) fn text(&self) -> String {
         lock(&self.text).clone()
     }
 
-    /// All of a program that has ended. Its last words may still be on their way; what it started may hold the streams
-    /// open for ever.
+    /// The whole output of an ended program. Waits a moment for the rest, but not for ever: a child of the program may
+    /// hold the streams open.
     pub(crate) fn whole(&self) -> String {
         let end = Instant::now() + LAST_WORDS;
         while lock(&self.readers).iter().any(|reader| !reader.is_finished()) && Instant::now() < end {
@@ -138,7 +138,7 @@ impl Drop for Program {
 fn read_all(stream: Option<impl Read>) -> Vec<u8> {
     let mut all = Vec::new();
     if let Some(mut stream) = stream {
-        // What was read before an error is still worth showing.
+        // Output before an error is still worth showing.
         let _partial = stream.read_to_end(&mut all);
     }
     all

@@ -1,4 +1,4 @@
-//! A real Prometheus beside the daemons: it scrapes them each second, evaluates the rules, and is asked over HTTP.
+//! A real Prometheus, which scrapes the daemons every second and evaluates the rules; tests query it over HTTP.
 //!
 //! In: its program (`HEADLESS_OBS_PROMETHEUS`), targets, rules as text. Out: answers to queries. It ends with the lab.
 
@@ -18,7 +18,7 @@ use crate::program::{Log, Program};
 const POLL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Windows as the rules have them, and a twentieth of each.
+/// Time windows in the rules, and a twentieth of each.
 const WINDOWS: [(&str, &str); 8] = [
     ("[5m]", "[15s]"),
     ("[10m]", "[30s]"),
@@ -30,7 +30,8 @@ const WINDOWS: [(&str, &str); 8] = [
     ("for: 30m", "for: 90s"),
 ];
 
-/// The rules with windows of a twentieth of their length. An error where they have none: then a test would wait in vain.
+/// The rules with windows of a twentieth of their length. An error if the rules lack one of the windows: otherwise a
+/// test would wait in vain.
 pub fn with_short_windows(rules: &str) -> Result<String> {
     WINDOWS.iter().try_fold(rules.to_owned(), |rules, (long, short)| {
         ensure!(rules.contains(long), "the rules have no `{long}`: WINDOWS is about others");
@@ -38,16 +39,16 @@ pub fn with_short_windows(rules: &str) -> Result<String> {
     })
 }
 
-/// A tool that `cargo xtask` builds, by its variable.
+/// The path of a tool that `cargo xtask` builds, from its environment variable.
 pub fn tool(variable: &str) -> Result<PathBuf> {
     let path = env::var_os(variable);
     path.map(PathBuf::from)
         .with_context(|| format!("{variable} is not set; start this by `cargo xtask test`"))
 }
 
-/// What is scraped.
+/// A scrape target.
 pub struct Target {
-    /// Where.
+    /// Its address.
     pub address: SocketAddr,
     /// Labels of all of its series.
     pub labels: BTreeMap<&'static str, String>,
@@ -118,26 +119,26 @@ impl Prometheus {
         Ok(())
     }
 
-    /// Where it listens.
+    /// Its listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has written.
+    /// Its log.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// The instant vector of now.
+    /// Runs an instant query.
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
         let rows = self.result(query, &format!("query?query={}", encoded(query)))?;
         rows.iter().map(|row| sample(row).with_context(|| format!("{query}: {row}"))).collect()
     }
 
-    /// What a query gave over the last `span`, second by second: of each series its last value that is a number, and NaN
-    /// where it has none.
+    /// Runs a query over the last `span`, with a step of one second. Returns the last value of each series that is a
+    /// number, or NaN if it has none.
     pub fn query_range(&self, query: &str, span: Duration) -> Result<Vec<Sample>> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs_f64();
@@ -162,7 +163,7 @@ impl Prometheus {
         }
     }
 
-    /// Queries until the answer is as wanted; the last one is the error after `patience`.
+    /// Queries until the result satisfies `wanted`; after `patience` the error has the last one.
     pub fn query_when(
         &self,
         patience: Duration,
@@ -201,7 +202,7 @@ fn configuration(targets: &[Target]) -> Value {
     })
 }
 
-/// As a part of a URL.
+/// Encodes text as part of a URL.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let piece = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -1,7 +1,6 @@
-//! A server inside a pod, which counts what it accepts: the truth that the observer is measured against.
+//! A server inside a pod. It counts accepted connections; tests compare the daemon's report with these counts.
 //!
-//! In: addresses to listen on and what to do with a connection. Out: per source address, how many connections
-//! were accepted and how many bytes came.
+//! In: addresses to listen on, and a mode. Out: accepted connections and received bytes per source address.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{Agent, lock};
 
-/// What a server does with a connection.
+/// The way a server treats a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerMode {
-    /// Closes it at once, unread.
+    /// Closes it at once without reading.
     #[default]
     Close,
     /// Sends back what it receives, until the client closes.
@@ -25,23 +24,23 @@ pub enum ServerMode {
     Hold,
     /// Resets it at once.
     Reset,
-    /// Sends that many bytes, then reads until the client closes.
+    /// Sends this many bytes, then reads until the client closes.
     Send(usize),
 }
 
-/// A server to be started.
+/// The spec of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerSpec {
     /// Addresses to listen on; port 0 lets the kernel choose.
     pub listen: Vec<SocketAddr>,
     /// What to do with a connection.
     pub mode: ServerMode,
-    /// Length of the queue of connections not yet accepted.
+    /// Length of the accept queue.
     pub backlog: i32,
 }
 
 impl ServerSpec {
-    /// A server on these addresses that closes what it accepts.
+    /// A server on these addresses that closes accepted connections.
     #[must_use]
     pub fn new(listen: Vec<SocketAddr>) -> Self {
         Self { listen, mode: ServerMode::Close, backlog: 65535 }
@@ -55,10 +54,10 @@ impl ServerSpec {
     }
 }
 
-/// What a server says when it is ready.
+/// A server's report that it is ready.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerReady {
-    /// The addresses it listens on.
+    /// Its listening addresses.
     pub listening: Vec<SocketAddr>,
 }
 
@@ -66,19 +65,19 @@ pub struct ServerReady {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerCommand {
-    /// Tell the counts, once nothing is on its way to being accepted.
+    /// Return the counts after all connections on their way are accepted.
     Counts,
-    /// Tell the counts of now.
+    /// Return the present counts.
     LastCounts,
-    /// Tell how many accepted connections are still open.
+    /// Return the number of accepted connections that are still open.
     Open,
-    /// Reset all open connections; tell how many.
+    /// Reset all open connections; return their number.
     ResetAll,
-    /// Stop listening: from now on the kernel refuses.
+    /// Stop listening: from now on the kernel refuses connections.
     StopListening,
 }
 
-/// What came from one source address.
+/// Counts of one source address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCount {
     /// Connections accepted.
@@ -93,11 +92,11 @@ pub type SourceCounts = BTreeMap<IpAddr, SourceCount>;
 struct Inner {
     agent: Agent,
     addresses: Vec<SocketAddr>,
-    /// Set when it has ended.
+    /// Its last counts, once it has ended.
     last: Mutex<Option<SourceCounts>>,
 }
 
-/// A running server; it ends with its pod, or when it is killed.
+/// A running server; it ends with its pod, or by [`Server::kill`].
 #[derive(Clone)]
 pub struct Server {
     inner: Arc<Inner>,
@@ -108,13 +107,13 @@ impl Server {
         Self { inner: Arc::new(Inner { agent, addresses: ready.listening, last: Mutex::default() }) }
     }
 
-    /// The addresses it listens on.
+    /// Its listening addresses.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.inner.addresses
     }
 
-    /// What it counted, exactly: connections that the client side has completed are waited for.
+    /// Its exact counts: it first waits for connections that the client side has completed.
     pub fn counts(&self) -> Result<SourceCounts> {
         match &*lock(&self.inner.last) {
             Some(last) => Ok(last.clone()),
@@ -122,36 +121,36 @@ impl Server {
         }
     }
 
-    /// Connections accepted, by source address.
+    /// Accepted connections, by source address.
     pub fn accepted(&self) -> Result<BTreeMap<IpAddr, u64>> {
         Ok(self.counts()?.into_iter().map(|(source, count)| (source, count.accepted)).collect())
     }
 
-    /// Connections accepted, in all.
+    /// Number of accepted connections.
     pub fn total(&self) -> Result<u64> {
         Ok(self.counts()?.values().map(|count| count.accepted).sum())
     }
 
-    /// Connections accepted and still open.
+    /// Number of accepted connections that are still open.
     pub fn open(&self) -> Result<u64> {
         self.inner.agent.ask(&ServerCommand::Open)
     }
 
-    /// Resets all open connections; gives their number.
+    /// Resets all open connections; returns their number.
     pub fn reset_all(&self) -> Result<u64> {
         self.inner.agent.ask(&ServerCommand::ResetAll)
     }
 
-    /// Stops listening: from now on connections are refused. Open ones stay.
+    /// Stops listening: from now on the kernel refuses connections. Open ones stay.
     pub fn stop_listening(&self) -> Result<()> {
         self.inner.agent.ask(&ServerCommand::StopListening)
     }
 
-    /// Ends it at once. What it had counted stays known.
+    /// Kills it and keeps its counts.
     pub fn kill(&self) {
         let mut last = lock(&self.inner.last);
         if last.is_none() {
-            // One that has crashed has said on stderr why, and counted nothing that anybody can know.
+            // A server that has crashed has written the reason to stderr, and its counts are lost.
             *last = Some(self.inner.agent.ask(&ServerCommand::LastCounts).unwrap_or_default());
             self.inner.agent.kill();
         }

@@ -1,6 +1,6 @@
-//! Ctrl-C and its like: labs are removed before the process ends as the signal would have ended it.
+//! Removes labs when a signal such as Ctrl-C ends the process.
 //!
-//! In: labs that live. Out: on SIGINT, SIGTERM or SIGHUP all of them are removed.
+//! In: existing labs. Out: SIGINT, SIGTERM or SIGHUP removes them all, and then ends the process as usual.
 
 use std::sync::{Mutex, OnceLock, Weak};
 use std::thread;
@@ -16,7 +16,7 @@ use crate::process::lock;
 static LIVING: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
-/// Has a lab removed when the process is told to end.
+/// Registers a lab for removal at such a signal.
 pub(crate) fn guard(lab: Weak<Inner>) -> Result<()> {
     INSTALLED
         .get_or_init(|| install().map_err(|error| format!("{error:#}")))
@@ -33,7 +33,7 @@ fn install() -> Result<()> {
     let serve = move || {
         for signal in &mut signals {
             for lab in lock(&LIVING).drain(..).filter_map(|lab| lab.upgrade()) {
-                // The process ends now whether or not this works; the next lab removes what remains.
+                // The process ends in any case; the next lab removes the rest.
                 let _rest = lab.remove();
             }
             let _ended = emulate_default_handler(signal);

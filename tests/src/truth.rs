@@ -1,9 +1,9 @@
-//! The truth: which client connected to which pod, by what the servers accepted.
+//! The true number of connections from each client to each pod, from the servers' counts.
 //!
-//! In: who owns which address, and the servers' counts by source address. Out: [`TruthRow`]s.
+//! In: owners of addresses, and the servers' counts by source address. Out: [`TruthRow`]s.
 //!
-//! Servers know addresses only, and an address can move from pod to pod. So counts are booked whenever an address
-//! changes hands and whenever a server ends: the increase since the last time belongs to the owner until then.
+//! Servers know addresses only, and an address can move from pod to pod. So the counts are read whenever an address
+//! changes its owner and whenever a server ends: the increase since the last reading belongs to the former owner.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ use crate::server::Server;
 /// Connections of one client to one pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TruthRow {
-    /// The client: its workload's name, a node's name, or an address that nobody owns.
+    /// The client: its workload's name, a node's name, or an address without owner.
     pub client: String,
     /// The namespace of the pod that accepted them.
     pub namespace: String,
     /// That pod's name.
     pub pod: String,
-    /// How many.
+    /// Number of accepted connections.
     pub accepted: u64,
 }
 
@@ -40,7 +40,7 @@ struct Source {
     seen: BTreeMap<IpAddr, u64>,
 }
 
-/// What has been booked so far.
+/// All counts so far.
 #[derive(Default)]
 pub(crate) struct Ledger {
     owners: BTreeMap<IpAddr, Owner>,
@@ -56,22 +56,22 @@ impl Ledger {
         self.sources.push(Source { namespace, pod, server: server.clone(), seen: BTreeMap::new() });
     }
 
-    /// An address has an owner from now on. What came from it before must be booked by then.
+    /// Sets the owner of an address. Call [`Ledger::book`] before.
     pub(crate) fn own(&mut self, address: IpAddr, name: &str, workload: &str) {
         self.owners.insert(address, Owner { name: name.to_owned(), workload: workload.to_owned() });
     }
 
-    /// An address is free from now on. What came from it before must be booked by then.
+    /// Removes the owner of an address. Call [`Ledger::book`] before.
     pub(crate) fn disown(&mut self, address: IpAddr) {
         self.owners.remove(&address);
     }
 
-    /// Who has an address.
+    /// The owner of an address.
     pub(crate) fn owner(&self, address: IpAddr) -> Option<String> {
         self.owners.get(&address).map(|owner| owner.name.clone())
     }
 
-    /// Books what the servers have accepted since the last time.
+    /// Adds the connections accepted since the last call.
     pub(crate) fn book(&mut self) -> Result<()> {
         for source in &mut self.sources {
             for (address, accepted) in source.server.accepted()? {
@@ -86,7 +86,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The truth of now.
+    /// The true counts now.
     pub(crate) fn rows(&mut self) -> Result<Vec<TruthRow>> {
         self.book()?;
         let rows = self.booked.iter().filter(|(_, accepted)| **accepted > 0);
@@ -100,7 +100,7 @@ impl Ledger {
             .collect())
     }
 
-    /// Forgets everything.
+    /// Removes all state.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

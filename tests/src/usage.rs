@@ -1,10 +1,10 @@
-//! What a process uses, as /proc tells.
+//! A process's use of resources, from /proc.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-/// A figure of /proc/PID/status, such as `VmRSS`, in KiB, or `Threads`.
+/// A value of /proc/PID/status: `VmRSS` and the like in KiB, or `Threads`.
 pub fn status(pid: u32, key: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("process {pid} has ended"))?;
@@ -18,11 +18,12 @@ pub fn resident_mib(pid: u32) -> Result<f64> {
     Ok(f64::from(u32::try_from(status(pid, "VmRSS")?)?) / 1024.0)
 }
 
-/// Time that all threads of a process have been on a processor, in steps of 10 ms. Threads that have ended count too.
+/// Processor time of all threads of a process, in steps of 10 ms. Ended threads count too.
 pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} has ended"))?;
-    // The name comes second, in brackets, and may hold anything; user and system time are fields 14 and 15.
+    // The name is the second field, in brackets, and may contain any character; user and system time are fields 14 and
+    // 15.
     let (_, fields) = stat.rsplit_once(')').context("unreadable /proc/PID/stat")?;
     let ticks: f64 =
         fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();

@@ -1,6 +1,6 @@
-//! The hierarchies of cgroup version 1: a kubelet on a machine that has them keeps its pods in each.
+//! The hierarchies of cgroup version 1. On a machine that has them, a kubelet makes a pod's directory in each.
 //!
-//! In: the run's name, what is wanted below. Out: directories of the same path in every hierarchy.
+//! In: the run's name, a path below it. Out: directories of the same path in every hierarchy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::{is_of_a_dead_run, remove_tree};
 
-/// Where each hierarchy is mounted as a whole; none where the machine has cgroup2 alone.
+/// The mount point of each whole hierarchy; none if the machine has cgroup2 only.
 pub(super) fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
     let whole = mounts.lines().filter_map(|line| {
@@ -21,7 +21,7 @@ pub(super) fn hierarchies() -> Result<Vec<PathBuf>> {
     Ok(whole.collect())
 }
 
-/// Makes a path of directories in every hierarchy; gives the deepest ones.
+/// Makes a path of directories in every hierarchy; returns the deepest ones.
 pub(super) fn make(path: &Path) -> Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     for hierarchy in hierarchies()? {
@@ -38,7 +38,7 @@ pub(super) fn make(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// A new cpuset has no processors, and nothing can be put into it before it has.
+/// A new cpuset has no processors; it accepts no process until it has some.
 fn inherit_cpus(parent: &Path, child: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         if let Ok(value) = fs::read(parent.join(file)) {
@@ -49,12 +49,12 @@ fn inherit_cpus(parent: &Path, child: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Kills what is in a run's directories and removes them.
+/// Kills the processes in a run's directories and removes these.
 pub(super) fn remove(run: &Path) -> Result<()> {
     hierarchies()?.iter().try_for_each(|hierarchy| remove_tree(&hierarchy.join(run)))
 }
 
-/// Removes what runs left behind that died.
+/// Removes the directories of dead runs.
 pub(super) fn remove_dead() -> Result<()> {
     for hierarchy in hierarchies()? {
         super::remove_where(&hierarchy, is_of_a_dead_run)?;

@@ -1,7 +1,7 @@
-//! A client inside a pod: how it resolves, which address it takes, how it connects, what it saw.
+//! A client inside a pod: its resolver, its pick of addresses, its connections, its report.
 //!
-//! In: a [`ClientSpec`], put together from a resolver, a choice and a way to dial. Out: a [`ClientReport`], and
-//! with [`Client`] connections can be opened and closed one by one.
+//! In: a [`ClientSpec`] of a resolver, a pick and a way to connect. Out: a [`ClientReport`]. [`Client`] can also open
+//! and close connections one by one.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,23 +14,23 @@ use crate::process::Agent;
 
 mod spec;
 
-/// How attempts to reach one address ended.
+/// Results of attempts to reach one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcomes {
     /// Connections made.
     pub connected: u64,
-    /// Refused by the other side.
+    /// Attempts that the other side refused.
     pub refused: u64,
-    /// Given up by the kernel for want of an answer.
+    /// Attempts without an answer, until the kernel gave up.
     pub timeout: u64,
     /// Network or host unreachable.
     pub unreachable: u64,
     /// Connections made and then reset by the other side.
     pub reset: u64,
-    /// Given up by the client.
+    /// Attempts that the client aborted.
     pub aborted: u64,
-    /// Given up because the other address family was faster.
+    /// Attempts that the client aborted because the other address family was faster.
     pub superseded: u64,
     /// Anything else; the reason is in [`ClientReport::errors`].
     pub other: u64,
@@ -50,16 +50,16 @@ impl Outcomes {
     }
 }
 
-/// What a client saw.
+/// A client's own counts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ClientReport {
     /// By address.
     pub addresses: BTreeMap<IpAddr, Outcomes>,
-    /// Lookups that gave addresses.
+    /// Lookups that returned addresses.
     pub lookups: u64,
-    /// Lookups that gave none.
+    /// Lookups that returned none.
     pub failed_lookups: u64,
-    /// DNS questions sent by a stub of its own, over either transport.
+    /// DNS queries by a stub resolver, over either transport.
     pub questions: u64,
     /// Connections it keeps open.
     pub open: u64,
@@ -83,28 +83,28 @@ impl ClientReport {
     }
 }
 
-/// What one lookup gave.
+/// The result of one lookup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// Addresses with the ports to dial, in the order of the answer.
+    /// Addresses with their ports, in the order of the answer.
     pub targets: Vec<SocketAddr>,
     /// Time to live of the last record, in seconds.
     pub ttl: u32,
-    /// Answers with TC set.
+    /// Responses with TC set.
     pub truncated: u64,
-    /// Records that came in those all the same.
+    /// Records in those responses.
     pub cut_records: usize,
-    /// Answers that came over TCP.
+    /// Responses over TCP.
     pub over_tcp: u64,
-    /// Reads it took to get the answers over TCP.
+    /// Number of reads for the responses over TCP.
     pub tcp_reads: u64,
-    /// Length of the last answer in bytes.
+    /// Length of the last response in bytes.
     pub bytes: usize,
-    /// Questions sent.
+    /// Queries sent.
     pub questions: u64,
-    /// The name as the server wrote it in the last answer.
+    /// The name as the server wrote it in the last response.
     pub owner: String,
-    /// An OPT record came with the last answer.
+    /// Whether the last response had an OPT record.
     pub edns: bool,
 }
 
@@ -112,21 +112,21 @@ pub struct Lookup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientCommand {
-    /// Wait until the run that began at the start has ended, and report.
+    /// Wait until the initial run has ended; return the report.
     Wait,
-    /// End that run early, and report.
+    /// End that run early; return the report.
     Stop,
-    /// Make that many connections and keep them open; report.
+    /// Open this many connections and keep them; return the report.
     Open(u64),
-    /// Close that many of the open connections, oldest first; report.
+    /// Close this many of the open connections, oldest first; return the report.
     Close(u64),
     /// Look the name up without connecting.
     Resolve,
-    /// Report.
+    /// Return the report.
     Report,
 }
 
-/// A running client; it ends, and closes its connections, when this is dropped.
+/// A running client; dropping it ends it and closes its connections.
 pub struct Client {
     pub(crate) agent: Agent,
 }
@@ -142,7 +142,7 @@ impl Client {
         self.agent.ask(&ClientCommand::Stop)
     }
 
-    /// Makes connections that stay open.
+    /// Opens connections and keeps them.
     pub fn open(&self, connections: u64) -> Result<ClientReport> {
         self.agent.ask(&ClientCommand::Open(connections))
     }
@@ -152,12 +152,12 @@ impl Client {
         self.agent.ask(&ClientCommand::Close(connections))
     }
 
-    /// Looks its name up, without connecting.
+    /// Looks its name up without connecting.
     pub fn resolve(&self) -> Result<Lookup> {
         self.agent.ask(&ClientCommand::Resolve)
     }
 
-    /// What it has seen so far.
+    /// Its report so far.
     pub fn report(&self) -> Result<ClientReport> {
         self.agent.ask(&ClientCommand::Report)
     }
@@ -167,7 +167,7 @@ impl Client {
         self.agent.pid()
     }
 
-    /// Ends it at once; the kernel closes its connections.
+    /// Kills it; the kernel closes its connections.
     pub fn kill(&self) {
         self.agent.kill();
     }

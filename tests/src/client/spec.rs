@@ -1,12 +1,12 @@
-//! What a client does: how it resolves, which address it takes, how it connects.
+//! A client's habit: how it resolves names, which address it takes, how it connects.
 //!
-//! Plain data, put together by the lab and read by the agent.
+//! Plain data, written by the lab and read by the agent.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// Which record types a stub asks for.
+/// Record types in a stub's queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Families {
@@ -19,17 +19,17 @@ pub enum Families {
     Both,
 }
 
-/// What an SRV client does with the targets.
+/// How an SRV client gets the targets' addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SrvHabit {
-    /// Takes their addresses from the additional section.
+    /// From the additional section.
     Additional,
-    /// Looks each target up.
+    /// By a lookup of each target.
     LookUpTargets,
 }
 
-/// A stub resolver of the client's own.
+/// A stub resolver in the client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stub {
@@ -41,15 +41,15 @@ pub struct Stub {
     pub search: Vec<String>,
     /// See `search`.
     pub ndots: usize,
-    /// Asks for SRV records first.
+    /// Whether it queries SRV records first.
     pub srv: Option<SrvHabit>,
-    /// Announces this UDP size by EDNS.
+    /// EDNS UDP size, if it sends EDNS.
     pub edns: Option<u16>,
-    /// Asks over TCP from the start.
+    /// Whether it uses TCP from the start.
     pub tcp: bool,
-    /// Writes the name in random case.
+    /// Whether it writes the name in random letter case.
     pub random_case: bool,
-    /// Waits this long for an answer, in milliseconds.
+    /// Time limit for a response, in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -69,19 +69,19 @@ impl Default for Stub {
     }
 }
 
-/// Where a client gets addresses from.
+/// A client's source of addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolver {
-    /// A stub of its own.
+    /// A stub in the client.
     Stub(Stub),
     /// The C library's getaddrinfo, with the pod's resolv.conf.
     Libc,
-    /// It was told, without DNS.
+    /// A fixed list, without DNS.
     Fixed(Vec<IpAddr>),
 }
 
-/// Which of the addresses a client takes.
+/// Order in which a client takes addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pick {
@@ -90,74 +90,74 @@ pub enum Pick {
     First,
     /// One after the other.
     RoundRobin,
-    /// Any.
+    /// A random one.
     Random,
-    /// The first that works, trying from the start for each connection.
+    /// The first that works, from the start of the list for each connection.
     InTurn,
 }
 
-/// What a client waits for on a connection before it closes it.
+/// A client's condition to close a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receive {
     /// Nothing.
     #[default]
     Nothing,
-    /// That many bytes.
+    /// It has received this many bytes.
     Bytes(usize),
-    /// That the server closes; the client has closed its sending side before.
+    /// The server has closed; the client has closed its sending side before.
     Close,
 }
 
-/// How a client dials.
+/// How a client connects.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dial {
-    /// Waits in `poll` rather than in `connect`.
+    /// Whether it waits in `poll` instead of `connect`.
     pub nonblocking: bool,
-    /// Gives up after this many milliseconds (implies non-blocking): the attempt counts as aborted.
+    /// The client aborts after this many milliseconds (implies non-blocking); the attempt counts as aborted.
     pub give_up_ms: Option<u64>,
     /// The kernel gives up after this many milliseconds (TCP_USER_TIMEOUT): the attempt counts as timed out.
     pub user_timeout_ms: Option<u32>,
-    /// Dials IPv4 addresses on an IPv6 socket.
+    /// Whether it uses IPv6 sockets for IPv4 addresses.
     pub mapped: bool,
-    /// Dials an IPv6 address first and an IPv4 one that many milliseconds later; the loser is closed.
+    /// Tries an IPv6 address first and an IPv4 one this many milliseconds later; the slower attempt is closed.
     pub happy_eyeballs_ms: Option<u64>,
     /// Bytes to send.
     pub send: usize,
-    /// What to wait for.
+    /// Condition before it closes.
     pub receive: Receive,
-    /// Milliseconds the connection stays open after that.
+    /// Milliseconds for which the connection stays open after that.
     pub hold_ms: u64,
-    /// Keeps it open until told otherwise.
+    /// Whether it keeps the connection open until a command closes it.
     pub keep: bool,
-    /// Closes by reset: no port is left in TIME_WAIT.
+    /// Whether it closes by reset, which leaves no port in TIME_WAIT.
     pub reset_on_close: bool,
 }
 
-/// A client to be started.
+/// The spec of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClientSpec {
     /// Name to look up.
     pub name: String,
-    /// Further names: lookups take turns.
+    /// More names; lookups use all names in turn.
     #[serde(default)]
     pub also: Vec<String>,
-    /// Port to dial, where SRV does not tell one.
+    /// Port, unless SRV gives one.
     pub port: u16,
-    /// Where addresses come from.
+    /// Source of addresses.
     pub resolver: Resolver,
-    /// Which address is taken.
+    /// Order of addresses.
     pub pick: Pick,
-    /// Connections made from one lookup; 0: it is never looked up again.
+    /// Connections per lookup; 0: it looks up only once.
     pub per_lookup: u64,
-    /// How it dials.
+    /// How it connects.
     pub dial: Dial,
-    /// Connections to make from the start; 0: none until told to.
+    /// Connections to make from the start; 0: none before a command.
     pub connections: u64,
-    /// Connections a second, in all; as fast as they go without.
+    /// Connections a second in total; `None`: as fast as possible.
     pub rate: Option<f64>,
-    /// Threads; each resolves for itself.
+    /// Threads; each makes its own lookups.
     pub threads: usize,
 }
 
@@ -179,7 +179,7 @@ impl ClientSpec {
         }
     }
 
-    /// A client that dials these addresses without DNS, one after the other.
+    /// A client that connects to these addresses in turn, without DNS.
     #[must_use]
     pub fn fixed(addresses: &[IpAddr], port: u16, connections: u64) -> Self {
         Self {
@@ -205,49 +205,49 @@ impl ClientSpec {
         spec
     }
 
-    /// Turns over the addresses of one lookup, `per_lookup` connections for each lookup.
+    /// Takes the addresses of a lookup in turn, with `per_lookup` connections for each lookup.
     #[must_use]
     pub fn round_robin(mut self, per_lookup: u64) -> Self {
         (self.pick, self.per_lookup) = (Pick::RoundRobin, per_lookup);
         self
     }
 
-    /// Takes any address of each lookup.
+    /// Takes a random address of each lookup.
     #[must_use]
     pub fn random(mut self) -> Self {
         self.pick = Pick::Random;
         self
     }
 
-    /// Looks up once and then never again.
+    /// Looks up only once.
     #[must_use]
     pub fn never_again(mut self) -> Self {
         self.per_lookup = 0;
         self
     }
 
-    /// Takes turns with one more name, lookup by lookup.
+    /// Uses one more name; lookups use the names in turn.
     #[must_use]
     pub fn also(mut self, name: &str) -> Self {
         self.also.push(name.to_owned());
         self
     }
 
-    /// Keeps its connections open until told otherwise.
+    /// Keeps its connections open until a command closes them.
     #[must_use]
     pub fn keep(mut self) -> Self {
         self.dial.keep = true;
         self
     }
 
-    /// The same with other ways of dialling.
+    /// The same with other ways to connect.
     #[must_use]
     pub fn dial(mut self, change: impl FnOnce(&mut Dial)) -> Self {
         change(&mut self.dial);
         self
     }
 
-    /// The same with other ways of resolving, if it has a stub of its own.
+    /// The same with other options of its stub resolver, if it has one.
     #[must_use]
     pub fn stub(mut self, change: impl FnOnce(&mut Stub)) -> Self {
         if let Resolver::Stub(stub) = &mut self.resolver {
@@ -256,14 +256,14 @@ impl ClientSpec {
         self
     }
 
-    /// The same on that many threads.
+    /// The same with this many threads.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// The same at that many connections a second.
+    /// The same with this many connections a second.
     #[must_use]
     pub fn rate(mut self, per_second: f64) -> Self {
         self.rate = Some(per_second);

@@ -1,4 +1,4 @@
-//! What a connection costs the daemon with few and with many Services: the same traffic, daemons in turn.
+//! The daemon's cost of a connection with few and with many Services: the same traffic, one daemon after the other.
 
 use std::thread;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::load::{address, shop};
 use crate::sample::{rest, start};
 use crate::{manifests, note};
 
-/// Services beside the one that is used.
+/// Number of Services without traffic.
 const SERVICES: [u32; 3] = [10, 1_000, 30_000];
 const ROUNDS: usize = 3;
-/// Connections of each round: so many that ticks of 10 ms tell microseconds of one.
+/// Connections of each round: enough to measure microseconds per connection with ticks of 10 ms.
 const CONNECTIONS: u32 = 40_000;
 const RATE: f64 = 4_000.0;
 
-/// Microseconds on a processor per connection, with its share of a DNS answer for every ten.
+/// Processor time per connection in microseconds, including a tenth of a DNS answer.
 pub(crate) fn table(lab: &Lab, part: u32) -> Result<String> {
     let connections = CONNECTIONS / part;
     let (node, pods, own) = shop(lab, "events", 3, ServerMode::Close)?;
@@ -41,7 +41,7 @@ pub(crate) fn table(lab: &Lab, part: u32) -> Result<String> {
             let (observer, _) = start(lab, &path, &[])?;
             let before = rest(observer.pid())?;
             let report = web.client(&spec)?.wait()?;
-            // The last records come a moment later.
+            // The last records arrive a moment later.
             thread::sleep(Duration::from_millis(200));
             let spent = cpu_seconds(observer.pid())? - before;
             anyhow::ensure!(report.total().connected == u64::from(connections), "{report:?}");

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// The exponent k for which y = a·xᵏ fits best: the slope of a straight line through the logarithms. None where nothing
-/// grows: with fewer than two values above zero.
+/// The exponent k of the best fit y = a·xᵏ: the slope of a straight line through the logarithms. `None` if fewer than
+/// two values are above zero.
 pub(crate) fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> =
         points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0).map(|(x, y)| (x.ln(), y.ln())).collect();
@@ -15,18 +15,18 @@ pub(crate) fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     (square > 0.0).then(|| both / square)
 }
 
-/// One figure of a curve.
+/// One measured quantity of a curve.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) label: &'static str,
     pub(crate) decimals: usize,
-    /// What it takes from which on an exponent says anything.
+    /// Below this value the exponent has no meaning.
     pub(crate) noise: f64,
-    /// Without any of what grows, and at each step.
+    /// The value at zero, and at each step.
     pub(crate) values: Vec<f64>,
 }
 
-/// A table: a column for nothing, one for each step, and the growth.
+/// A table with a column for zero, one for each step, and the growth.
 pub(crate) fn table(of: &str, steps: &[u32], lines: &[Line]) -> String {
     let mut text = format!("| {of} |");
     for step in steps {
@@ -52,7 +52,7 @@ fn growth(steps: &[u32], line: &Line) -> String {
         .map(|(step, value)| (f64::from(*step), value - base))
         .skip(1)
         .collect();
-    // Where a step takes less than none does, it is not this that makes it more.
+    // If a step's value is below that at zero, the growth has another reason.
     let is_above = points.iter().all(|(_, value)| *value > 0.0);
     let most = points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     match exponent(&points) {

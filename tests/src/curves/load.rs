@@ -1,4 +1,4 @@
-//! The curves: what there is at each step, and the daemon that is measured then.
+//! The curves: the load of each step, and the daemon that is measured with it.
 
 use std::fs;
 use std::net::IpAddr;
@@ -12,23 +12,23 @@ use crate::sample::{PATIENCE, Sample, lines, start};
 use crate::{STEPS, manifests, note};
 
 const PORT: u16 = 8080;
-/// Services with endpoints, where endpoints grow.
+/// Endpoints of each Service in the curve of endpoints.
 const PER_SERVICE: u32 = 50;
-/// Pods that are connected to, and pods that connect to each of them: each pair has its own 51,000 ports.
+/// Number of server pods; each pair of client and server has its own 51,000 ports.
 const SERVERS: u32 = 4;
 const CLIENTS: u32 = 4;
 
-/// Nothing, and the steps up to the whole.
+/// Zero, and the steps up to the full size.
 fn steps(whole: u32) -> Vec<u32> {
     std::iter::once(0).chain(STEPS.map(|part| whole / part)).collect()
 }
 
-/// Endpoints in Services of fifty each.
+/// Measures endpoints, in Services of fifty each.
 pub(crate) fn endpoints(lab: &Lab, whole: u32) -> Result<String> {
     topology(lab, &format!("endpoints, {PER_SERVICE} in each Service"), whole, PER_SERVICE)
 }
 
-/// Services of one endpoint each.
+/// Measures Services of one endpoint each.
 pub(crate) fn services(lab: &Lab, whole: u32) -> Result<String> {
     topology(lab, "Services, one endpoint in each", whole, 1)
 }
@@ -48,10 +48,10 @@ fn topology(lab: &Lab, of: &str, whole: u32, each: u32) -> Result<String> {
     Ok(table(of, &steps, &lines(&samples, true)))
 }
 
-/// An object that is nobody's endpoint: a source of files must have one.
+/// A Pod that is no endpoint: a source of files needs at least one object.
 const NOTHING: &str = "{apiVersion: v1, kind: Pod, metadata: {namespace: none, name: none}}\n";
 
-/// A node with servers of one Service, and the manifests of that.
+/// A node with servers of one Service, and their manifests.
 pub(crate) fn shop(lab: &Lab, name: &str, pods: u32, mode: ServerMode) -> Result<(Node, Vec<Pod>, String)> {
     let node = lab.node(name)?;
     let gateway = node.gateway();
@@ -74,7 +74,7 @@ pub(crate) fn address(gateway: IpAddr, last: u32) -> Result<String> {
     Ok(format!("{a}.{b}.{c}.{last}/24"))
 }
 
-/// Connections of sixteen clients to four pods that stay open. A daemon that is there sees them opened; one that comes later
+/// Measures connections of sixteen clients to four pods that stay open. A daemon that runs sees them open; a later one
 /// finds them.
 pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     let (node, pods, own) = shop(lab, "connections", SERVERS, ServerMode::Hold)?;
@@ -140,7 +140,7 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     Ok(table("open connections", &steps, &lines))
 }
 
-/// Clients that have a cgroup each, and connect once: a process that goes from one to the next.
+/// Measures clients in separate cgroups that connect once: one process moves from cgroup to cgroup.
 pub(crate) fn cgroups(lab: &Lab, whole: u32) -> Result<String> {
     let (node, pods, own) = shop(lab, "cgroups", 1, ServerMode::Close)?;
     let path = folder(lab, "cgroups", &own)?;
@@ -167,8 +167,8 @@ pub(crate) fn cgroups(lab: &Lab, whole: u32) -> Result<String> {
     Ok(table("cgroups of clients", &steps, &lines))
 }
 
-/// Connects once from each of so many cgroups: a socket belongs to the one that it was made in. They are there until the
-/// end of the lab.
+/// Connects once from each of `count` cgroups: a socket belongs to the cgroup in which it was made. The cgroups stay
+/// until the lab ends.
 fn visit(web: &Pod, parent: &Path, count: u32, to: IpAddr) -> Result<()> {
     for number in 0..count {
         let group = parent.join(format!("client-{number}"));
@@ -184,7 +184,7 @@ fn visit(web: &Pod, parent: &Path, count: u32, to: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// A folder of manifests with one file.
+/// A folder with one file of manifests.
 pub(crate) fn folder(lab: &Lab, name: &str, own: &str) -> Result<PathBuf> {
     manifests::write(&lab.folder().join(name), 0, 1, own)
 }

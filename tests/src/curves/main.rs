@@ -1,11 +1,11 @@
-//! `cargo xtask bench curves`: how what the daemon needs grows with what there is.
+//! `cargo xtask bench curves`: how the daemon's use of resources grows with the cluster.
 //!
-//! Each curve doubles one thing three times: endpoints, Services, open connections, client cgroups. At each step a daemon of
-//! its own is measured. The growth is the exponent that fits best: 1 is linear, 0 is constant; what a daemon needs without
-//! any of it is taken off before. One more table has what a connection costs with few and with many Services.
+//! Each curve doubles one quantity three times: endpoints, Services, open connections, client cgroups. Each step is
+//! measured with its own daemon. The growth is the exponent of the best fit, after the daemon's use at zero is
+//! subtracted: 1 is linear, 0 is constant. One more table has the cost of a connection with few and with many Services.
 //!
-//! Out: on stdout one line of JSON for each curve as soon as it is measured: its name, its table, and whether it is of the
-//! whole; progress on stderr. Leaves nothing behind.
+//! Out: on stdout one line of JSON for each curve as soon as it is measured: its name, its table, and whether it has
+//! the full size; progress on stderr. The program leaves nothing in the system.
 
 #![deny(unsafe_code)]
 
@@ -34,7 +34,7 @@ struct Options {
     part: u32,
 }
 
-/// What grows.
+/// The quantity that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Curve {
     /// 100,000 endpoints in 2,000 Services
@@ -49,7 +49,7 @@ enum Curve {
     Events,
 }
 
-/// The parts of the whole that are measured.
+/// Divisors of the full size, one for each step.
 const STEPS: [u32; 4] = [8, 4, 2, 1];
 
 fn main() -> ExitCode {
@@ -81,6 +81,6 @@ fn measure(options: &Options) -> Result<()> {
 }
 
 fn note(text: &str) {
-    // Nobody to tell if standard error has gone.
+    // If this fails, nobody reads standard error.
     let _gone = writeln!(stderr(), "curves: {text}");
 }

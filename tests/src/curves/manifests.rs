@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-/// Endpoints in one slice: as many as their controller puts into one.
+/// Endpoints in one slice: the limit of the controller.
 const PER_SLICE: u32 = 100;
 
 fn slice(service: u32, part: u32, count: u32, first: u32) -> Value {
@@ -39,9 +39,10 @@ fn service(number: u32) -> Value {
     })
 }
 
-/// Writes `services` Services with `each` endpoints into a folder, beside what is there for the lab's own pods.
+/// Writes `services` Services with `each` endpoints into a folder, together with `own`, the manifests of the lab's
+/// pods.
 pub(crate) fn write(folder: &Path, services: u32, each: u32, own: &str) -> Result<PathBuf> {
-    // Whatever was there before goes.
+    // Removes the files of an earlier step.
     let _none = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (number, first) in (0..services).step_by(1_000).enumerate() {

@@ -1,4 +1,4 @@
-//! What a daemon needs at one step of a curve.
+//! A daemon's use of resources at one step of a curve.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +11,18 @@ use lab::{Lab, Observer, ObserverSpec};
 
 use crate::fit::Line;
 
-/// How long a daemon may take for anything.
+/// Time limit for each action of a daemon.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
-/// Scrapes of which the middle one is taken.
+/// Number of scrapes; the median counts.
 const SCRAPES: usize = 5;
 
-/// Figures of one daemon.
+/// Measurements of one daemon.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
-    /// From its start until it is ready, and the processor time of that.
+    /// Time from its start until it is ready, and the processor time of its start.
     pub(crate) ready_seconds: f64,
     pub(crate) ready_cpu_seconds: f64,
-    /// Processor time of taking everything in again.
+    /// Processor time of reading all files again.
     pub(crate) relist_cpu_seconds: f64,
     pub(crate) resident_mib: f64,
     pub(crate) scrape_ms: f64,
@@ -30,7 +30,7 @@ pub(crate) struct Sample {
     pub(crate) scrape_series: f64,
 }
 
-/// A daemon that is ready, and what that took.
+/// Starts a daemon, waits until it is ready, and measures that.
 pub(crate) fn start(lab: &Lab, topology: &Path, options: &[&str]) -> Result<(Observer, Sample)> {
     let topology = format!("files:{}", topology.display());
     let options = [&["--topology", topology.as_str()], options].concat();
@@ -43,7 +43,7 @@ pub(crate) fn start(lab: &Lab, topology: &Path, options: &[&str]) -> Result<(Obs
 }
 
 impl Sample {
-    /// Looks at a daemon that has all: first at its memory, as a scrape takes some for a moment.
+    /// Measures a daemon that has read everything. Memory comes first, because a scrape uses some for a moment.
     pub(crate) fn look(&mut self, observer: &Observer) -> Result<()> {
         rest(observer.pid())?;
         self.resident_mib = resident_mib(observer.pid())?;
@@ -60,14 +60,14 @@ impl Sample {
         Ok(())
     }
 
-    /// Lets it read everything again, and waits until it has.
+    /// Makes it read everything again, and waits until it has.
     pub(crate) fn relist(&mut self, observer: &Observer, topology: &Path, own: &str) -> Result<()> {
         let before = cpu_seconds(observer.pid())?;
         let marker = "{apiVersion: v1, kind: Service, metadata: {namespace: marker, name: read}, spec: {clusterIP: None}}";
         let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {namespace: marker, \
             name: read-a, labels: {kubernetes.io/service-name: read}}, ports: [{port: 8080}], endpoints: [{addresses: [10.9.9.9]}]}";
         fs::write(topology.join("own.yaml"), format!("{own}---\n{marker}\n---\n{slice}\n"))?;
-        // Asking for a snapshot costs more than the reading: it is done when it is at rest again.
+        // A snapshot would cost more than the reading, so this waits until the daemon is idle again.
         let until = Instant::now() + PATIENCE;
         while cpu_seconds(observer.pid())? <= before + 0.001 {
             anyhow::ensure!(Instant::now() < until, "the daemon does not notice that a file has changed");
@@ -82,8 +82,8 @@ impl Sample {
     }
 }
 
-/// Waits until a process does nothing any more, nothing is left to be done at the next second, and memory that was taken for
-/// a moment is given back. Gives its processor time then.
+/// Waits until a process is idle, has no work left for the next second, and has returned its temporary memory. Returns
+/// its processor time.
 pub(crate) fn rest(pid: u32) -> Result<f64> {
     let until = Instant::now() + PATIENCE;
     let mut last = cpu_seconds(pid)?;
@@ -98,7 +98,7 @@ pub(crate) fn rest(pid: u32) -> Result<f64> {
     }
 }
 
-/// The lines of a table that all curves have.
+/// The lines that the tables of all curves have.
 pub(crate) fn lines(samples: &[Sample], with_relist: bool) -> Vec<Line> {
     let line = |label, decimals, noise, of: fn(&Sample) -> f64| Line {
         label,

@@ -1,4 +1,4 @@
-//! The daemon's report beside the servers' truth.
+//! Compares the daemon's report with the servers' counts.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,17 +7,17 @@ use lab::TruthRow;
 use lab::matrix::{Matrix, accepted, reported};
 use serde_json::Value;
 
-/// Connections opened in all.
+/// Number of opened connections.
 pub(crate) fn opened(snapshot: &Value) -> u64 {
     reported(snapshot).values().sum()
 }
 
-/// Whether both say the same of every client and pod.
+/// Whether both agree on every client and pod.
 pub(crate) fn is_equal(snapshot: &Value, truth: &[TruthRow]) -> bool {
     reported(snapshot) == accepted(truth)
 }
 
-/// One line per client, one column per pod: what was reported, and what was accepted where that differs.
+/// One line per client, one column per pod: the reported number, and the accepted number if that differs.
 pub(crate) fn table(snapshot: &Value, truth: &[TruthRow]) -> String {
     let (reported, accepted) = (reported(snapshot), accepted(truth));
     let keys = || reported.keys().chain(accepted.keys());

@@ -1,5 +1,5 @@
-//! The stage in a cluster: a real API server and CoreDNS; a StatefulSet whose pods serve, a Deployment for each client;
-//! the daemon has the rights that are shipped.
+//! The demonstration in a cluster: a real API server and CoreDNS; a StatefulSet with the servers, a Deployment for each
+//! client; the daemon has the shipped rights.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ spec:
     spec: {containers: [{name: main, image: none}]}
 ";
 
-/// Everything on the stage.
+/// The cluster, its pods and clients.
 pub(crate) struct Kubernetes<'a> {
     lab: &'a Lab,
     shop: Namespace<'a>,

@@ -1,7 +1,7 @@
-//! The demonstration: six pods behind a headless Service, a seventh half way, clients of different habits, and what the
-//! real daemon reports beside what the servers counted.
+//! The demonstration: six pods behind a headless Service, a seventh later, clients with different habits. It shows the
+//! daemon's report and compares it with the servers' counts.
 //!
-//! Standard output has the report and nothing else; progress goes to standard error. Leaves nothing behind.
+//! Standard output has the report only; progress goes to standard error. The program leaves nothing in the system.
 
 #![deny(unsafe_code)]
 
@@ -30,7 +30,7 @@ use plain::Plain;
 use progress::Progress;
 use scene::{Scene, TIMES, start_clients};
 
-/// How long the clients run unless told otherwise.
+/// Default run time of the clients.
 const SECONDS: u64 = 20;
 
 /// Shows how clients with different habits spread their connections over the pods of a headless Service.
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether report and truth agree.
+/// Returns whether report and truth agree.
 fn run(options: &Options) -> Result<bool> {
     let progress = Progress::new();
     if !options.kubernetes {
@@ -87,7 +87,7 @@ fn run(options: &Options) -> Result<bool> {
     show(options, progress, &mut Kubernetes::new(&lab, &cluster)?)
 }
 
-/// The same, on a stage that is set.
+/// The same, with an environment that is ready.
 fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<bool> {
     let duration = Duration::from_secs(options.seconds);
     progress.say("starting the daemon");
@@ -102,14 +102,14 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
     scene.add_pod()?;
     progress.say("a seventh pod is ready; which clients will use it?");
     progress.pass(duration - duration / 2);
-    // They keep what they hold open.
+    // The clients keep their open connections.
     clients.iter().try_for_each(|client| client.wait().map(drop))?;
 
     let truth = scene.truth()?;
     let expected: u64 = truth.iter().map(|row| row.accepted).sum();
     let snapshot =
         observer.snapshot_when(Duration::from_secs(10), |snapshot| compare::opened(snapshot) == expected);
-    // What differs is shown, not hidden behind an error.
+    // A difference is printed, not hidden behind an error.
     let snapshot = snapshot.or_else(|_differs| observer.snapshot())?;
     drop(progress);
     print(options.output, &observer, &snapshot, &truth)?;
@@ -126,7 +126,7 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
         }
     }
     let mut agrees = is_equal(&snapshot, &truth);
-    // Other options print something else.
+    // With other options the output differs from the sample.
     if !options.kubernetes && options.seconds == SECONDS {
         let report = Command::new(program()?).args(["report", "--from", &url]).output();
         let report = report.context("cannot run `headless-obs report`")?.stdout;

@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result, ensure};
 use lab::Observer;
 use lab::browser::Browser;
 
-/// What is in them: a name, what to scroll to, and width and height.
+/// The pictures: a name, an element to scroll to, width and height.
 const PICTURES: [(&str, &str, u32, u32); 3] = [
     ("page", "#overview", 1_160, 740),
     ("endpoints", "#s0 table.over", 1_160, 420),
     ("matrix", "#s0 table.matrix", 1_160, 660),
 ];
-/// They are in everybody's clone.
+/// Maximum size of a file, because every clone of the repository has them.
 const LARGEST: usize = 200_000;
 
 /// Writes `NAME-light.png` and `NAME-dark.png`.
@@ -36,7 +36,7 @@ pub(crate) fn take(observer: &Observer, folder: &Path) -> Result<()> {
             let path = folder.join(format!("{name}-{scheme}.png"));
             ensure!(picture.len() <= LARGEST, "{} has {} bytes", path.display(), picture.len());
             fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
-            // Whoever called may not be root.
+            // The user who runs this may not be root.
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
     }

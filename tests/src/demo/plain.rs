@@ -1,4 +1,4 @@
-//! The stage without a cluster: a DNS server that shuffles its answers, and manifests for the daemon.
+//! The demonstration without a cluster: a DNS server that shuffles its answers, and manifests for the daemon.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::scene::{PODS, PORT, Scene, TIMES, TTL, address, callers, serve};
 
 const ZONE: &str = "cluster.local";
 
-/// Everything on the stage.
+/// The lab, its pods and files.
 pub(crate) struct Plain {
     lab: Lab,
     node: Node,
@@ -52,7 +52,7 @@ impl Plain {
         Ok(())
     }
 
-    /// Puts the Service as it is now into DNS and into the manifests.
+    /// Writes the present Service to DNS and to the manifests.
     fn publish(&self) -> Result<()> {
         let service = ServiceSpec::new("shop", "orders", PORT, &self.orders);
         for (name, data) in service.records(ZONE) {

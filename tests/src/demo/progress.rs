@@ -1,4 +1,4 @@
-//! What is going on, on standard error: a bar on a terminal, plain lines elsewhere.
+//! Progress on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::thread::sleep;
@@ -8,13 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// A line on standard error.
+/// Writes a line to standard error.
 pub(crate) fn note(text: &str) {
-    // Nobody reads it: then nobody misses it.
+    // If this fails, nobody reads standard error.
     let _unread = writeln!(stderr(), "{text}");
 }
 
-/// Shown until dropped.
+/// A bar that is shown until it is dropped.
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
@@ -22,7 +22,7 @@ impl Progress {
         Self(stderr().is_terminal().then(ProgressBar::new_spinner))
     }
 
-    /// What is being done from now on.
+    /// Sets the present step.
     pub(crate) fn say(&self, what: &str) {
         match &self.0 {
             Some(bar) => bar.println(what),
@@ -30,7 +30,7 @@ impl Progress {
         }
     }
 
-    /// Lets time pass, visibly.
+    /// Waits, with a moving bar.
     pub(crate) fn pass(&self, duration: Duration) {
         let end = Instant::now() + duration;
         if let Some(bar) = &self.0 {

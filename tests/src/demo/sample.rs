@@ -1,12 +1,12 @@
-//! The sample of this output in docs/report.md must be what the demonstration prints, apart from what differs each time.
+//! Compares the demonstration's output with the sample in docs/report.md, apart from the parts that differ in each run.
 //!
-//! In: the document, and what was printed. Out: the first difference in [`shape`]: headers of tables, clients with their
-//! verdicts, headings. Figures, times and bars are not compared.
+//! In: the document, and the output. Out: the first difference in [`shape`]: headers of tables, clients with their
+//! verdicts, headings. It ignores numbers, times and bars.
 
 const DOCUMENT: &str = include_str!("../../../docs/report.md");
 const BEGIN: &str = "<!-- Printed by `cargo xtask demo`. -->\n```text\n";
 
-/// What is different from the sample; nothing if all is alike.
+/// The difference from the sample, or `None`.
 pub(crate) fn difference(printed: &str) -> Option<String> {
     let sample = DOCUMENT.split_once(BEGIN).and_then(|(_, rest)| rest.split_once("\n```"));
     let Some((sample, _)) = sample else {
@@ -23,7 +23,7 @@ pub(crate) fn difference(printed: &str) -> Option<String> {
     Some(format!("the demonstration printed `{line}`, and the sample in docs/report.md does not have it"))
 }
 
-/// The lines that are the same in each run, with single spaces; of a client's row its name and verdict.
+/// The lines that are the same in each run, with single spaces; of a client's row only its name and verdict.
 fn shape(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.lines() {

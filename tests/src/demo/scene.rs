@@ -1,5 +1,5 @@
-//! What is on the stage whoever sets it: the Service `shop/orders`, pods with a /24 as bridge networks have it, and
-//! clients, each with a habit that real ones have.
+//! The common part of both environments: the Service `shop/orders`, pods with a /24 as in bridge networks, and clients
+//! with habits of real clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use lab::{Client, ClientSpec, Observer, Pod, ServerMode, ServerSpec, TruthRow};
 const NAME: &str = "orders.shop.svc.cluster.local";
 /// The port of the Service and its pods.
 pub(crate) const PORT: u16 = 8080;
-/// Pods at the beginning.
+/// Number of pods at the beginning.
 pub(crate) const PODS: usize = 6;
 /// Connections a second of each client that makes new ones.
 const RATE: u16 = 40;
-/// Seconds that answers may be kept.
+/// Time to live of answers, in seconds.
 pub(crate) const TTL: u32 = 5;
 
-/// Options of the daemon that make sense in twenty seconds: each ready endpoint counts, and no stale connection is
-/// forgiven, at once.
+/// Options of the daemon for a run of twenty seconds: each ready endpoint is mature at once, and stale connections have
+/// no grace period.
 pub(crate) const TIMES: [&str; 4] = ["--mature-after", "0s", "--stale-grace", "0s"];
 
-/// A client's name and what it does.
+/// A client's name and its habit.
 type Habit = (&'static str, fn(ClientSpec) -> ClientSpec);
 
 /// Clients that make new connections all the time.
@@ -32,21 +32,21 @@ const HABITS: [Habit; 4] = [
     ("never-resolves-again", |spec| spec.round_robin(1).never_again()),
 ];
 
-/// A stage that is set.
+/// An environment that is ready.
 pub(crate) trait Scene {
-    /// Starts the daemon on what the stage shows.
+    /// Starts the daemon.
     fn observe(&self) -> Result<Observer>;
     /// The pods of the clients, in the order of [`callers`].
     fn callers(&self) -> Vec<Pod>;
     /// The DNS server.
     fn resolver(&self) -> SocketAddr;
-    /// One more pod becomes ready.
+    /// Adds a pod and waits until it is ready.
     fn add_pod(&mut self) -> Result<()>;
-    /// What the servers accepted.
+    /// The servers' counts.
     fn truth(&self) -> Result<Vec<TruthRow>>;
 }
 
-/// Names and addresses of the clients. getaddrinfo sorts by common prefix within its own subnet: .51 is next to
+/// Names and addresses of the clients. getaddrinfo sorts by common prefix within its own subnet: .51 is closest to
 /// orders-4 at .50.
 pub(crate) fn callers() -> impl Iterator<Item = (&'static str, String)> {
     let names = HABITS.map(|(name, _)| name).into_iter().chain(["getaddrinfo", "pinned"]);
@@ -58,12 +58,12 @@ pub(crate) fn address(n: usize) -> String {
     format!("10.244.1.{}/24", 10 * (n + 1))
 }
 
-/// A pod of the Service begins to serve.
+/// Starts the server of a pod of the Service.
 pub(crate) fn serve(pod: &Pod) -> Result<()> {
     pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Echo)).map(drop)
 }
 
-/// All clients begin, and go on for so long.
+/// Starts all clients for this duration.
 pub(crate) fn start_clients(scene: &dyn Scene, duration: Duration) -> Result<Vec<Client>> {
     let connections = u64::from(RATE) * duration.as_secs();
     let plain = ClientSpec::new(NAME, PORT, scene.resolver(), connections).rate(f64::from(RATE));

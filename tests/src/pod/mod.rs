@@ -1,7 +1,7 @@
 //! A pod: a network namespace with a veth pair to its node's bridge, a cgroup, and programs inside both.
 //!
 //! In: a [`PodSpec`]. Out: a handle that starts servers, DNS servers, clients and any other program inside, moves
-//! addresses and takes the pod away. A host-network pod has a cgroup of its own and its node's namespace.
+//! addresses and removes the pod. A host-network pod has its own cgroup but its node's namespace.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::server::{Server, ServerReady, ServerSpec};
 
 mod spec;
 
-/// A pod's own end of its veth pair.
+/// The pod's end of its veth pair.
 const LINK: &str = "eth0";
 
 struct PodInner {
@@ -34,7 +34,7 @@ struct PodInner {
     /// Id and cgroup of the sidecar.
     sidecar: Option<(String, PathBuf)>,
     netns: Arc<Netns>,
-    /// The host's end of the veth pair and the pod's index of its own end; none for a host-network pod.
+    /// The host's end of the veth pair and the pod's index of its own end; `None` for a host-network pod.
     links: Option<(String, u32)>,
     addresses: Mutex<Vec<IpNet>>,
     servers: Mutex<Vec<Server>>,
@@ -100,7 +100,7 @@ impl Pod {
             pod.give(address)?;
         }
         if pod.inner.spec.host_network {
-            // Servers see the node's address: it tells who connects only while there is one such pod.
+            // Servers see the node's address, which identifies the client only if the node has one host-network pod.
             let alone = !node.pods().iter().any(|other| other.spec().host_network);
             let (owner, workload) =
                 if alone { (pod.full_name(), pod.workload()) } else { (node.name().to_owned(), node.name()) };
@@ -109,7 +109,7 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Gives the pod one more address, such as `10.244.1.5/24`.
+    /// Adds an address to the pod, such as `10.244.1.5/24`.
     pub fn give(&self, address: &str) -> Result<()> {
         let address: IpNet = address
             .parse()
@@ -139,7 +139,7 @@ impl Pod {
         Ok(())
     }
 
-    /// Takes an address away from the pod. Its open connections from it come to nothing.
+    /// Removes an address from the pod. Open connections from it no longer work.
     pub fn take(&self, address: IpAddr) -> Result<IpNet> {
         let (_, inside) = self.links()?;
         let mut addresses = lock(&self.inner.addresses);
@@ -156,7 +156,7 @@ impl Pod {
         Ok(addresses.remove(place))
     }
 
-    /// From now on the pod hears but cannot answer: attempts to connect time out. For good.
+    /// From now on the pod receives packets but cannot answer, so attempts to connect time out. This cannot be undone.
     pub fn silence(&self) -> Result<()> {
         self.links()?;
         self.inner.netns.links.remove_all_routes()
@@ -173,7 +173,7 @@ impl Pod {
         Ok(server)
     }
 
-    /// Starts a server on one port of all addresses of the pod that closes what it accepts.
+    /// Starts a server on one port of all addresses of the pod; it closes accepted connections.
     pub fn serve_port(&self, port: u16) -> Result<Server> {
         self.serve(&ServerSpec::new(self.sockets(port)))
     }
@@ -196,23 +196,23 @@ impl Pod {
         Ok(Client { agent })
     }
 
-    /// Starts any program inside the pod. Unlike an agent it may not have moved there yet when this returns.
+    /// Starts any program inside the pod. In contrast to an agent, it may not have entered the pod when this returns.
     pub fn exec(&self, arguments: &[&str]) -> Result<Program> {
         Program::new(&self.inner.node.lab()?.spawner, &self.place(), arguments)
     }
 
-    /// Runs `f` in the pod's network, in a thread of its own; its cgroup stays this process's.
+    /// Runs `f` in the pod's network, in its own thread, which stays in this process's cgroup.
     pub fn run<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.inner.netns.run(f)
     }
 
-    /// Makes a setting below /proc/sys of the pod's network namespace, such as `net/ipv4/tcp_syn_retries`.
+    /// Writes a setting below /proc/sys of the pod's network namespace, such as `net/ipv4/tcp_syn_retries`.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         self.inner.netns.set(name, value)
     }
 
-    /// Takes the pod away with all that is in it: first its network, then its programs. Nobody
-    /// answers for its addresses: senders soon learn that the host is unreachable.
+    /// Removes the pod: first its network, then its programs. Nobody answers for its addresses, so senders soon learn
+    /// that the host is unreachable.
     pub fn remove(&self) -> Result<()> {
         if self.inner.removed.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -241,7 +241,7 @@ impl Pod {
         Ok(())
     }
 
-    /// What it was made of; the UID is filled in.
+    /// Its spec; the UID is filled in.
     #[must_use]
     pub fn spec(&self) -> &PodSpec {
         &self.inner.spec
@@ -265,7 +265,7 @@ impl Pod {
         &self.inner.spec.uid
     }
 
-    /// The name of its workload; its own if it belongs to nothing.
+    /// The name of its workload, or its own name without a workload.
     #[must_use]
     pub fn workload(&self) -> &str {
         self.inner.spec.workload.as_ref().map_or(self.name(), |workload| &workload.name)
@@ -317,7 +317,7 @@ impl Pod {
         found.with_context(|| format!("pod {} has no {family} address", self.name()))
     }
 
-    /// Its addresses with a port.
+    /// Its addresses with this port.
     #[must_use]
     pub fn sockets(&self, port: u16) -> Vec<SocketAddr> {
         self.addresses().into_iter().map(|address| SocketAddr::new(address, port)).collect()
@@ -335,7 +335,7 @@ impl Pod {
         self.place_in(self.inner.cgroup.clone())
     }
 
-    /// The pod's network, seen from another cgroup.
+    /// The pod's network with another cgroup.
     pub(crate) fn place_in(&self, cgroup: PathBuf) -> Place {
         Place {
             netns: Some(self.inner.netns.path()),

@@ -1,10 +1,10 @@
-//! What a pod is made of, as told by a test.
+//! The spec of a pod, written by a test.
 
 use std::net::IpAddr;
 
 use crate::cgroup::CgroupLayout;
 
-/// What a pod belongs to.
+/// The workload of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job` …
@@ -18,14 +18,14 @@ pub struct Workload {
 pub struct ResolvConf {
     /// DNS server, on port 53.
     pub nameserver: IpAddr,
-    /// Domains to try.
+    /// Search domains.
     pub search: Vec<String>,
-    /// Names with fewer dots are tried with the domains first.
+    /// The resolver tries names with fewer dots with the search domains first.
     pub ndots: u8,
 }
 
 impl ResolvConf {
-    /// As a kubelet writes it for a pod of this namespace.
+    /// The settings that a kubelet writes for a pod of this namespace.
     #[must_use]
     pub fn kubelet(nameserver: IpAddr, namespace: &str, zone: &str) -> Self {
         let search = vec![format!("{namespace}.svc.{zone}"), format!("svc.{zone}"), zone.to_owned()];
@@ -42,7 +42,7 @@ impl ResolvConf {
     }
 }
 
-/// A pod to be started.
+/// The spec.
 #[derive(Clone, Debug)]
 pub struct PodSpec {
     /// Namespace.
@@ -51,19 +51,19 @@ pub struct PodSpec {
     pub name: String,
     /// UID; a random one if it is empty.
     pub uid: String,
-    /// Addresses with the prefix the pod believes in, such as `10.244.1.5/32`.
+    /// Addresses with the pod's prefix, such as `10.244.1.5/32`.
     pub addresses: Vec<String>,
-    /// Uses its node's network.
+    /// Whether it uses its node's network.
     pub host_network: bool,
-    /// Where its cgroup is.
+    /// The position of its cgroup.
     pub layout: CgroupLayout,
-    /// The part of the hierarchy that its node has to itself, where nodes share a kernel; empty: all of it.
+    /// Its node's own part of the hierarchy, if several nodes share a kernel; empty: all of it.
     pub part: String,
-    /// What it belongs to; nothing: itself.
+    /// Its workload; `None`: the pod is its own workload.
     pub workload: Option<Workload>,
-    /// Resolver settings for the C library; the machine's without.
+    /// Resolver settings for the C library; `None`: the machine's.
     pub resolv_conf: Option<ResolvConf>,
-    /// The name of a second container beside `main`, a proxy.
+    /// The name of a second container, a proxy, in addition to `main`.
     pub sidecar: Option<String>,
     /// The name of its container.
     pub container: String,
@@ -72,7 +72,7 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
-    /// A pod without addresses that belongs to nothing.
+    /// A pod without addresses and workload.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl PodSpec {
         self
     }
 
-    /// The same as part of a workload.
+    /// The same with a workload.
     #[must_use]
     pub fn workload(mut self, kind: &str, name: &str) -> Self {
         self.workload = Some(Workload { kind: kind.to_owned(), name: name.to_owned() });
@@ -112,7 +112,7 @@ impl PodSpec {
         self
     }
 
-    /// The same with another place of its cgroup.
+    /// The same with another cgroup position.
     #[must_use]
     pub fn layout(mut self, layout: CgroupLayout) -> Self {
         self.layout = layout;
@@ -126,7 +126,7 @@ impl PodSpec {
         self
     }
 
-    /// The same with another container and the label `app`.
+    /// The same with another container name and the label `app`.
     #[must_use]
     pub fn known_as(mut self, container: &str, app: &str) -> Self {
         self.container = container.to_owned();

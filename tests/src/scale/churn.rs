@@ -1,4 +1,4 @@
-//! Changes slices without end: at each step one endpoint of a Service becomes ready and another one not ready, on a
+//! Changes slices all the time: each change makes one endpoint of a Service ready and another one not ready, on a
 //! schedule that does not wait for the server.
 
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use serde_json::json;
 
 use crate::population::Population;
 
-/// Writers; each waits for its own answers only.
+/// Writers; each waits for its own responses only.
 const WRITERS: u32 = 16;
 
-/// Changes made.
+/// Counts of changes.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) headless: u64,
     pub(crate) other: u64,
-    /// Those that came more than 100 ms after their time: the server is the limit then.
+    /// Changes more than 100 ms behind schedule: then the server is the limit.
     pub(crate) late: u64,
 }
 
@@ -32,14 +32,14 @@ struct Shared {
     late: AtomicU64,
 }
 
-/// Changes that go on until they are stopped.
+/// Changes that go on until `stop`.
 pub(crate) struct Churn {
     shared: Arc<Shared>,
     writers: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Churn {
-    /// Begins: `rate` changes a second of headless Services' slices, and as many of others'.
+    /// Starts: `rate` changes a second of headless Services' slices, and as many of other Services'.
     pub(crate) fn start(cluster: &Cluster, population: &Population, rate: u32) -> Result<Self> {
         let shared = Arc::<Shared>::default();
         let begin = Instant::now();
@@ -50,7 +50,7 @@ impl Churn {
         Ok(Self { writers: writers.collect::<Result<_, _>>()?, shared })
     }
 
-    /// Ends; tells what was done.
+    /// Stops; returns the counts.
     pub(crate) fn stop(self) -> Result<Changes> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         for writer in self.writers {
@@ -78,7 +78,7 @@ fn write(
         }
         let number = usize::try_from(step)?;
         let member = population.member(number);
-        // Another one each time around, so that every write is a change.
+        // A different endpoint in each round, so that every write is a change.
         let unready = number % (population.each() + 1);
         api.patch(
             &member.slice_path(),

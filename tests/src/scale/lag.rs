@@ -1,8 +1,8 @@
-//! How far the daemon is behind the API server: from the moment the server has acknowledged that an address is an endpoint
-//! to the first connection that is attributed to it.
+//! The daemon's lag behind the API server: the time from the server's acknowledgement that an address is an endpoint to
+//! the first connection that the daemon attributes to it.
 //!
-//! A client dials one address all the time, and one slice gains and loses that address in turn. The observer that is
-//! asked is a second one, `headless-obs trace`, with the same source.
+//! A client connects to one address all the time, and one slice gains and loses that address in turn. A second process,
+//! `headless-obs trace` with the same source, reports the events.
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -15,18 +15,18 @@ use lab::cluster::{Cluster, Draft};
 use lab::{ClientSpec, Lab, program};
 use serde_json::{Value, json};
 
-/// What the client dials.
+/// The client's target port.
 const PORT: u16 = 8080;
 /// Connections a second: the resolution of the measurement.
 const RATE: f64 = 200.0;
-/// An endpoint is held to be known, or forgotten, when the events say nothing else for this long.
+/// After this time without contrary events, an endpoint counts as known, or as forgotten.
 const QUIET: Duration = Duration::from_millis(200);
-/// A lag that would be a failure.
+/// A longer lag is a failure.
 const LIMIT: Duration = Duration::from_secs(20);
 
 const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/lag/endpointslices/target-a";
 
-/// Lags in milliseconds, measured for this long.
+/// Measures lags for this long; returns them in milliseconds.
 pub(crate) fn measure(lab: &Lab, cluster: &Cluster, time: Duration) -> Result<Vec<f64>> {
     let mut namespace = cluster.namespace("lag")?;
     let server = namespace.pod(&Draft::new("server"))?;
@@ -56,7 +56,7 @@ pub(crate) fn measure(lab: &Lab, cluster: &Cluster, time: Duration) -> Result<Ve
         write(json!([]))?;
         until_quiet(&events)?;
     }
-    // The first one waits for the observer to be ready.
+    // The first one includes the observer's start.
     lags.remove(0);
     Ok(lags)
 }
@@ -75,7 +75,7 @@ fn trace(lab: &Lab, cluster: &Cluster) -> Result<Receiver<Timestamp>> {
     let output = output.context("the observer has no output")?;
     let (sender, events) = mpsc::channel();
     thread::Builder::new().spawn(move || -> Result<()> {
-        // Both live as long as somebody reads.
+        // Both live until the receiver is dropped.
         let _kept = (observer, gate);
         for line in BufReader::new(output).lines() {
             let event: Value = serde_json::from_str(&line?)?;

@@ -1,11 +1,11 @@
-//! `cargo xtask bench scale`: what a large cluster that never rests costs the daemon, and how far behind it is.
+//! `cargo xtask bench scale`: the daemon's cost in a large cluster that changes all the time, and its lag.
 //!
-//! A real API server holds thousands of headless Services, as many ordinary ones, and the Pods of other nodes. Slices of
-//! both change all the time. Measured side by side, in the same minute: the daemon (memory, processor time, bytes it
-//! received), somebody who watches the same kinds without selectors (bytes), and, between the write of an endpoint and the
-//! first connection that is attributed to it, the daemon's lag.
+//! A real API server holds thousands of headless Services, as many ordinary ones, and the Pods of other nodes. Slices
+//! of both change all the time. Measured during the same minute: the daemon (memory, processor time, received bytes); a
+//! client that watches the same kinds without selectors (bytes); and the daemon's lag between the write of an endpoint
+//! and the first connection that it attributes to it.
 //!
-//! Standard output has the figures and nothing else; progress goes to standard error. Leaves nothing behind.
+//! Standard output has the results only; progress goes to standard error. The program leaves nothing in the system.
 
 #![deny(unsafe_code)]
 
@@ -50,7 +50,7 @@ struct Options {
     seconds: u64,
 }
 
-/// How long the daemon may take to read everything.
+/// Maximum time for the daemon to read everything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
@@ -129,7 +129,7 @@ fn run(options: &Options) -> Result<Value> {
     }))
 }
 
-/// The options by which a daemon reads the cluster.
+/// The daemon's options for its source.
 fn source(kubeconfig: &str, node: &str) -> [String; 6] {
     ["--topology", "kubernetes", "--kubeconfig", kubeconfig, "--node", node].map(str::to_owned)
 }
@@ -140,7 +140,7 @@ fn kubeconfig(cluster: &Cluster, name: &str, gate: &Gate) -> Result<String> {
 }
 
 fn note(text: &str) {
-    // Nobody to tell if standard error has gone.
+    // If this fails, nobody reads standard error.
     let _gone = writeln!(stderr(), "scale: {text}");
 }
 

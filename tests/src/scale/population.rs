@@ -1,7 +1,7 @@
-//! Fills a cluster: headless Services with slices as their controller would label them, as many Services with a
+//! Fills a cluster: headless Services with slices that have their controller's labels, as many Services with a
 //! ClusterIP, and Pods on many nodes.
 //!
-//! No Service has a selector, so no controller touches the slices.
+//! No Service has a selector, so no controller changes the slices.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,14 +11,14 @@ use anyhow::{Result, anyhow};
 use lab::cluster::Cluster;
 use serde_json::{Value, json};
 
-/// Requests under way at a time.
+/// Parallel requests.
 const WORKERS: usize = 16;
-/// Services in one namespace.
+/// Services per namespace.
 const PER_NAMESPACE: usize = 100;
-/// Nodes that the Pods are on.
+/// Number of nodes with Pods.
 const NODES: usize = 20;
 
-/// What the cluster was filled with.
+/// The contents of the cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Population {
     services: usize,
@@ -57,7 +57,7 @@ impl Member {
         format!("{group}/namespaces/{}/{resource}", self.namespace())
     }
 
-    /// Where its slice is.
+    /// The path of its slice.
     pub(crate) fn slice_path(self) -> String {
         format!("{}/{}-a", self.path("/apis/discovery.k8s.io/v1", "endpointslices"), self.name())
     }
@@ -86,7 +86,7 @@ impl Member {
         })
     }
 
-    /// Its endpoints; one of them may be not ready.
+    /// Its endpoints; `unready` is the one that is not ready.
     pub(crate) fn endpoints(self, each: usize, unready: Option<usize>) -> Value {
         let endpoint = |place: usize| {
             let (serial, is_ready) = (self.number * each + place, unready != Some(place));
@@ -121,7 +121,7 @@ impl Population {
             let slices = member.path("/apis/discovery.k8s.io/v1", "endpointslices");
             cluster.api().create(&slices, &member.slice(population.each)).map(drop)
         })?;
-        // They need a ServiceAccount, which a controller makes.
+        // Pods need a ServiceAccount, which a controller makes.
         cluster.api().when(
             "/api/v1/namespaces/team-0/serviceaccounts/default",
             crate::PATIENCE,
@@ -143,7 +143,7 @@ impl Population {
         Ok(population)
     }
 
-    /// A Service by number, headless ones and others in turn.
+    /// Service number `number`; headless ones and others alternate.
     pub(crate) fn member(&self, number: usize) -> Member {
         Member { number: number / 2 % self.services.max(1), is_headless: number.is_multiple_of(2) }
     }
@@ -154,7 +154,7 @@ impl Population {
     }
 }
 
-/// Calls `work` for each number below `count`, many at a time, until one fails.
+/// Calls `work` for each number below `count`, in parallel, until one fails.
 fn in_parallel(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let next = AtomicUsize::new(0);
     let worker = || -> Result<()> {

@@ -1,5 +1,5 @@
-//! Somebody who watches Services, EndpointSlices and Pods without selectors, as an observer would that filters on its own
-//! side: lists once, then receives every change. What it reads is thrown away; its gate counts the bytes.
+//! A client that watches Services, EndpointSlices and Pods without selectors, as an observer would that filters on its
+//! side: it lists once, then receives every change. It discards all data; its gate counts the bytes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use tokio::runtime::{Builder, Runtime};
 
 const LISTS: [&str; 3] = ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/pods"];
 
-/// A watcher; it ends when it is dropped.
+/// A watcher; dropping it ends it.
 pub(crate) struct Watcher {
     listed: Arc<AtomicUsize>,
     _runtime: Runtime,
 }
 
 impl Watcher {
-    /// Begins to list and watch.
+    /// Starts to list and watch.
     pub(crate) fn start(kubeconfig: &str) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let config = Kubeconfig::read_from(Path::new(kubeconfig))?;
@@ -46,7 +46,7 @@ impl Watcher {
     }
 }
 
-/// Lists, then reads changes for as long as the server sends them: longer than a measurement takes.
+/// Lists, then reads changes for as long as the server sends them, which is longer than a measurement.
 async fn watch(client: Client, path: &'static str, listed: Arc<AtomicUsize>) -> Result<()> {
     let get = |query: &str| Request::get(format!("{path}?{query}")).body(Vec::new());
     let list = client.request_text(get("resourceVersion=0")?).await?;
