@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, workspace};
 
 /// A program that cargo built.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,10 +44,10 @@ pub(crate) fn build_daemon(profile: &str) -> Result<Vec<Program>> {
     ]))
 }
 
-/// Builds the test programs of a package, without running them.
-pub(crate) fn build_tests(package: &str) -> Result<Vec<Program>> {
-    let mut built = run(process::cargo().args(["test", "--locked", "--no-run", "--package", package]))?;
-    built.retain(|program| program.is_test);
+/// Builds all test programs, without running them; gives those of the package in this folder of the workspace.
+pub(crate) fn build_tests(folder: &str) -> Result<Vec<Program>> {
+    let mut built = run(process::cargo().args(["test", "--locked", "--no-run", "--workspace"]))?;
+    built.retain(|program| program.is_test && program.package == workspace::root().join(folder));
     // Cargo announces them as they get ready, which differs from run to run.
     built.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(built)

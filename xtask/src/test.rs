@@ -24,6 +24,8 @@ use crate::{
 
 /// The package of the tests that need root and BPF; those of all others need neither.
 const KERNEL: &str = "headless-obs-tests";
+/// Its folder in the workspace.
+const KERNEL_FOLDER: &str = "tests";
 
 /// Programs that the kernel tests start, and the packages that have them.
 const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("faketime", "faketime")];
@@ -155,7 +157,10 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
     let (daemon, mut tests) =
         timing.phase(Work::Building, "building the daemon and the kernel tests", || {
             let built = artifacts::build(&[artifacts::DAEMON])?;
-            anyhow::Ok((artifacts::binary(&built, artifacts::DAEMON)?, artifacts::build_tests(KERNEL)?))
+            anyhow::Ok((
+                artifacts::binary(&built, artifacts::DAEMON)?,
+                artifacts::build_tests(KERNEL_FOLDER)?,
+            ))
         })?;
     if let Some(only) = options.only {
         tests.retain(|test| only.contains(&test.name.as_str()));
