@@ -96,13 +96,7 @@ fn build_ahead() -> Counts {
 pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Result<ExitCode> {
     build_ebpf::build()?;
     let libtest = options.iter().map(|&option| option.to_owned()).collect();
-    let options = Options {
-        only: Some(&cluster::PROGRAMS),
-        filter: filter.to_vec(),
-        libtest,
-        shipped,
-        ..Options::default()
-    };
+    let options = Options { only: Some(&cluster::PROGRAMS), filter: filter.to_vec(), libtest, shipped };
     let mut timing = Timing::default();
     let counts = kernel(&options, &mut timing)?;
     result(&format!("\n{}", timing.table()));
