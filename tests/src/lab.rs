@@ -12,16 +12,16 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
-use crate::alone;
+use crate::agent_process::{Place, Spawner, lock};
 use crate::cgroup::{self, CgroupTree};
-use crate::link::Netlink;
+use crate::ground_truth::{Ledger, TruthRow};
+use crate::machine_lock;
 use crate::manifest::{self, ServiceSpec};
+use crate::netlink::Netlink;
 use crate::node::{Node, NodeSpec};
 use crate::pod::Pod;
-use crate::process::{Place, Spawner, lock};
-use crate::program::Program;
+use crate::pod_exec::Program;
 use crate::signals;
-use crate::truth::{Ledger, TruthRow};
 
 /// State shared by nodes and pods.
 pub(crate) struct Inner {
@@ -66,7 +66,7 @@ pub struct Lab {
 impl Lab {
     /// An empty lab. It removes the remains of dead runs, and is itself removed on SIGINT, SIGTERM and SIGHUP.
     pub fn new() -> Result<Self> {
-        alone::wait_until_alone()?;
+        machine_lock::wait_until_alone()?;
         let name = cgroup::run_name()?;
         let netlink = Arc::new(Netlink::new()?);
         let spawner = Spawner::new()?;

@@ -14,40 +14,40 @@
 
 #![deny(unsafe_code)]
 
-pub mod alone;
+mod agent_process;
+pub mod bpf_objects;
 pub mod browser;
 mod cgroup;
 pub mod client;
 pub mod cluster;
+pub mod connection_matrix;
 pub mod dns;
+mod ground_truth;
 mod lab;
 pub mod libtest;
-mod link;
+pub mod machine_lock;
 pub mod manifest;
-pub mod matrix;
 pub mod mesh;
+mod netlink;
 mod netns;
 mod node;
-pub mod objects;
 mod observer;
 mod pod;
-mod process;
-mod program;
+mod pod_exec;
+pub mod process_usage;
 pub mod prometheus;
 pub mod server;
 mod signals;
-mod truth;
-pub mod usage;
 
+pub use agent_process::{Agent, agent_path};
 pub use cgroup::{CgroupLayout, Driver, Qos, Runtime};
 pub use client::{Client, ClientReport, ClientSpec};
 pub use dns::{DnsOptions, DnsServer, DnsSpec};
+pub use ground_truth::TruthRow;
 pub use lab::Lab;
 pub use manifest::{EndpointSpec, ServiceSpec};
 pub use node::{Node, NodeSpec};
 pub use observer::{Observer, ObserverSpec, get, program, stretched};
 pub use pod::{Pod, PodSpec, ResolvConf, Workload};
-pub use process::{Agent, agent_path};
-pub use program::Program;
+pub use pod_exec::Program;
 pub use server::{Server, ServerMode, ServerSpec};
-pub use truth::TruthRow;

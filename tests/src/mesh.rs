@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::agent_process::Agent;
 use crate::pod::Pod;
-use crate::process::Agent;
 
 /// The proxy's port for connections from the pod.
 pub const OUTBOUND: u16 = 15001;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, unshare};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::link::{Links, Netlink};
+use crate::netlink::{Links, Netlink};
 
 /// Settings of every namespace of the lab: addresses are usable at once, ports do not run out, queues do not overflow,
 /// and the kernel drops or delays no packet unless a test wants it.

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, Weak};
 use anyhow::{Context, Result};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::agent_process::{Place, lock};
 use crate::lab::Inner;
-use crate::link::Nowhere;
+use crate::netlink::Nowhere;
 use crate::netns::Netns;
 use crate::pod::{Pod, PodSpec};
-use crate::process::{Place, lock};
-use crate::program::Program;
+use crate::pod_exec::Program;
 
 const BRIDGE: &str = "cni0";
 

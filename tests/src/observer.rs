@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::program::{Log, Program};
+use crate::pod_exec::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(20);
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::lab::Lab;
 use crate::observer::{free_port, get};
-use crate::program::{Log, Program};
+use crate::pod_exec::{Log, Program};
 
 const POLL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);

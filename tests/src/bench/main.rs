@@ -12,21 +12,21 @@
 
 mod bpf;
 mod child_output;
-mod inside;
-mod ladder;
+mod durations;
 mod machine;
+mod measured_tool;
 mod noop_baseline;
+mod output;
 mod packets;
-mod plan;
 mod priority;
-mod record;
+mod process_tree_usage;
+mod rate_ladder;
 mod round;
 mod stage;
-mod tool;
 mod topology;
 mod truth;
-mod usage;
 mod worker;
+mod workload;
 
 use std::collections::BTreeSet;
 use std::io::{Write, stderr, stdout};
@@ -37,10 +37,10 @@ use clap::{Parser, Subcommand};
 use lab::Lab;
 
 use crate::bpf::{Held, Hook};
-use crate::plan::Plan;
-use crate::record::Record;
+use crate::durations::Plan;
+use crate::measured_tool::{Peer, Tool};
+use crate::output::Record;
 use crate::stage::Stage;
-use crate::tool::{Peer, Tool};
 
 /// Measures the cost of headless-obs and of other tools.
 #[derive(Debug, Parser)]
@@ -69,7 +69,7 @@ enum Mode {
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.inside {
-        Some(Mode::Inside { role }) => inside::run(role),
+        Some(Mode::Inside { role }) => workload::run(role),
         None => measure(&options),
     };
     match done {
@@ -113,7 +113,7 @@ fn measure(options: &Options) -> Result<()> {
     }
     if let Some(steps) = plan.ladder
         && tools.contains(&Tool::Observer)
-        && let Err(error) = ladder::climb(&mut stage, steps, &mut record)
+        && let Err(error) = rate_ladder::climb(&mut stage, steps, &mut record)
     {
         record.fail(Tool::Observer.name(), &error.context("on the ladder"));
     }

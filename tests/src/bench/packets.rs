@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use crate::bpf::{Time, timing};
-use crate::inside::{Done, Pace};
+use crate::process_tree_usage::f64_of;
 use crate::round::Turn;
 use crate::stage::ORDERS;
-use crate::usage::f64_of;
+use crate::workload::{Done, Pace};
 
 impl Turn<'_, '_, '_> {
     /// Measures the run time of its kernel programs.

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::bpf::Hook;
-use crate::inside::{Done, Pace};
-use crate::plan::Plan;
-use crate::record::Round;
+use crate::durations::Plan;
+use crate::measured_tool::{Running, Tool, observer};
+use crate::output::Round;
+use crate::process_tree_usage::{Usage, f64_of};
 use crate::stage::{ORDERS, Stage};
-use crate::tool::{Running, Tool, observer};
 use crate::truth;
-use crate::usage::{Usage, f64_of};
+use crate::workload::{Done, Pace};
 
 /// A tool counts as calm if it used no more processor time than this, in nanoseconds, in [`STEP`].
 const CALM: u64 = 1_000_000;

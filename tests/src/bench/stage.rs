@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use lab::{Lab, Node, Pod, PodSpec, ServiceSpec};
 
-use crate::inside::{Command, Counts, Done, PORT, Pace, Role, SINK};
 use crate::topology::{NAMESPACE, Service, manifests, ten_thousand};
 use crate::worker::Worker;
+use crate::workload::{Command, Counts, Done, PORT, Pace, Role, SINK};
 
 /// The Service that the client connects to.
 pub(crate) const ORDERS: &str = "orders";

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
-use crate::inside::PORT;
+use crate::workload::PORT;
 
 /// Namespace of all Services.
 pub(crate) const NAMESPACE: &str = "shop";

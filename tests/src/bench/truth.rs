@@ -8,9 +8,9 @@ use anyhow::Result;
 use lab::Observer;
 use serde_json::Value;
 
+use crate::process_tree_usage::f64_of;
 use crate::stage::{ORDERS, Stage};
 use crate::topology::NAMESPACE;
-use crate::usage::f64_of;
 
 /// How long the report may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(5);

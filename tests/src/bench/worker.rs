@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use lab::{Pod, Program};
 use serde::de::DeserializeOwned;
 
-use crate::inside::{Command, Role};
+use crate::workload::{Command, Role};
 
 /// The process ends when this is dropped.
 pub(crate) struct Worker {

@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 pub use self::spec::{ClientSpec, Dial, Families, Pick, Receive, Resolver, SrvHabit, Stub};
-use crate::process::Agent;
+use crate::agent_process::Agent;
 
 mod spec;
 

@@ -1,7 +1,7 @@
 //! A Kubernetes control plane on a node of the lab: real etcd, API server, controllers and DNS, as processes.
 //!
 //! In: a lab and a [`ClusterSpec`]. Out: a [`Cluster`] whose API server and DNS pods of its node reach at the usual
-//! Service addresses, an [`Api`] client for the harness, [`Gate`]s for daemons under test, kubeconfigs for any
+//! Service addresses, an [`Api`] client for the harness, [`FaultProxy`]s for daemons under test, kubeconfigs for any
 //! [`Identity`]. No kubelet runs: a [`Namespace`] makes pods by hand, each a pod of the lab with a Pod object.
 //!
 //! All of it ends with the lab, however that ends.
@@ -17,34 +17,34 @@ use anyhow::{Context, Result};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 
-pub use self::api::Api;
-pub use self::gate::Gate;
-pub use self::hand::{Draft, HandPod};
-pub use self::keys::Identity;
+pub use self::api_client::Api;
+pub use self::binaries::tool;
+pub use self::certificates::Identity;
+pub use self::component::program;
+pub use self::component_flags::{API, DNS, DnsPlugins, ZONE};
+pub use self::fake_pod::{Draft, FakePod};
+pub use self::fault_proxy::FaultProxy;
 pub use self::namespace::Namespace;
-pub use self::part::program;
-pub use self::plane::{API, DNS, DnsPlugins, ZONE};
-pub use self::tools::tool;
 pub use self::wait::until;
+use crate::agent_process::lock;
 use crate::lab::Lab;
 use crate::node::{Node, NodeSpec};
-use crate::process::lock;
-use keys::Keys;
-use part::Part;
-use runtime::Runtime;
+use async_runtime::Runtime;
+use certificates::Keys;
+use component::Part;
 
-mod api;
-mod gate;
-mod hand;
+mod api_client;
+mod async_runtime;
+mod binaries;
+mod certificates;
+mod component;
+mod component_flags;
+mod dns_lookup;
+mod fake_pod;
+mod fault_proxy;
 mod http;
-mod keys;
-mod lookup;
 mod namespace;
 pub mod nodes;
-mod part;
-mod plane;
-mod runtime;
-mod tools;
 mod wait;
 
 /// How long a part may take to start on a busy machine.
@@ -92,7 +92,7 @@ pub struct Cluster {
     runtime: Runtime,
     parts: Mutex<Parts>,
     /// The harness's own gate to the API server.
-    gate: Gate,
+    gate: FaultProxy,
     api: Api,
     /// Addresses given to pods so far.
     addresses: AtomicU16,
@@ -112,30 +112,36 @@ impl Cluster {
         let folder = lab.folder().join("cluster");
         let mut addresses = vec![API, gateway, IpAddr::from([127, 0, 0, 1])];
         addresses.extend(node.addresses());
-        let keys = Keys::new(&folder.join("keys"), &addresses, &plane::NAMES)?;
+        let keys = Keys::new(&folder.join("keys"), &addresses, &component_flags::NAMES)?;
         let runtime = Runtime::new()?;
-        let gate = Gate::new(&runtime, &node, plane::API_SOCKET)?;
+        let gate = FaultProxy::new(&runtime, &node, component_flags::API_SOCKET)?;
 
         let config = |name: &str, server: &str, identity: &Identity| -> Result<PathBuf> {
             write_config(&folder, name, &keys.kubeconfig(server, identity)?)
         };
-        let inside = format!("https://{}", plane::API_SOCKET);
+        let inside = format!("https://{}", component_flags::API_SOCKET);
         let outside = config("harness", &gate.url(), &Identity::admin())?;
         config("admin", &inside, &Identity::admin())?;
-        let controllers = config("controllers", &inside, &plane::user("kube-controller-manager"))?;
-        let scheduler = config("scheduler", &inside, &plane::user("kube-scheduler"))?;
+        let controllers = config("controllers", &inside, &component_flags::user("kube-controller-manager"))?;
+        let scheduler = config("scheduler", &inside, &component_flags::user("kube-scheduler"))?;
         let api = Api::new(&runtime, &outside)?;
 
         let part = |name, flags: Result<Vec<String>>| Part::new(&node, name, &flags?);
         let parts = Parts {
-            etcd: part("etcd", plane::etcd(&folder))?,
-            api_server: part("kube-apiserver", plane::api_server(&keys, gateway, spec))?,
-            controllers: part("kube-controller-manager", plane::controllers(&keys, &controllers, spec))?,
+            etcd: part("etcd", component_flags::etcd(&folder))?,
+            api_server: part("kube-apiserver", component_flags::api_server(&keys, gateway, spec))?,
+            controllers: part(
+                "kube-controller-manager",
+                component_flags::controllers(&keys, &controllers, spec),
+            )?,
             scheduler: spec
                 .real_nodes
-                .then(|| part("kube-scheduler", plane::scheduler(&scheduler)))
+                .then(|| part("kube-scheduler", component_flags::scheduler(&scheduler)))
                 .transpose()?,
-            dns: part("coredns", plane::dns(&folder, &folder.join("coredns.kubeconfig"), &spec.dns))?,
+            dns: part(
+                "coredns",
+                component_flags::dns(&folder, &folder.join("coredns.kubeconfig"), &spec.dns),
+            )?,
         };
         let cluster = Self {
             node,
@@ -168,9 +174,9 @@ impl Cluster {
                 scheduler.start()?;
             }
         }
-        self.api.apply(plane::DNS_ACCOUNT)?;
+        self.api.apply(component_flags::DNS_ACCOUNT)?;
         let account = Identity::Token(self.token("kube-system", "coredns", &Value::Null)?);
-        let config = self.keys.kubeconfig(&format!("https://{}", plane::API_SOCKET), &account)?;
+        let config = self.keys.kubeconfig(&format!("https://{}", component_flags::API_SOCKET), &account)?;
         write_config(&self.folder, "coredns", &config)?;
         lock(&self.parts).dns.start()?;
         self.dns_when_ready()?;
@@ -226,7 +232,7 @@ impl Cluster {
 
     fn dns_when_ready(&self) -> Result<()> {
         self.when("CoreDNS that is ready", || {
-            let (status, _) = http::get(&self.node, plane::DNS_READY, "/ready")?;
+            let (status, _) = http::get(&self.node, component_flags::DNS_READY, "/ready")?;
             Ok((status == 200).then_some(()))
         })
     }
@@ -261,8 +267,8 @@ impl Cluster {
     }
 
     /// A gate for one more client outside of the node's network.
-    pub fn gate(&self) -> Result<Gate> {
-        Gate::new(&self.runtime, &self.node, plane::API_SOCKET)
+    pub fn gate(&self) -> Result<FaultProxy> {
+        FaultProxy::new(&self.runtime, &self.node, component_flags::API_SOCKET)
     }
 
     /// Writes a kubeconfig with which `identity` reaches `server`, such as a gate's URL.
@@ -329,7 +335,7 @@ impl Cluster {
             ..ClusterSpec::default()
         };
         let gateway = IpAddr::V4(self.node.inner.spec.gateway_v4.addr());
-        let flags = plane::api_server(&self.keys, gateway, &spec)?;
+        let flags = component_flags::api_server(&self.keys, gateway, &spec)?;
         lock(&self.parts).api_server = Part::new(&self.node, "kube-apiserver", &flags)?;
         self.start_api_server()
     }
@@ -340,7 +346,7 @@ impl Cluster {
         let now = self.api.get("/api/v1/namespaces?limit=1")?;
         let revision = now["metadata"]["resourceVersion"].clone();
         let body = json!({"revision": revision, "physical": true});
-        let (status, answer) = http::post(&self.node, plane::ETCD, "/v3/kv/compaction", &body)?;
+        let (status, answer) = http::post(&self.node, component_flags::ETCD, "/v3/kv/compaction", &body)?;
         anyhow::ensure!(status == 200, "etcd does not compact: HTTP {status}: {answer}");
         Ok(())
     }
@@ -348,7 +354,7 @@ impl Cluster {
     /// Restarts CoreDNS with other options.
     pub fn set_dns(&self, options: &DnsPlugins) -> Result<()> {
         let config = self.folder.join("coredns.kubeconfig");
-        plane::dns(&self.folder, &config, options)?;
+        component_flags::dns(&self.folder, &config, options)?;
         {
             let mut parts = lock(&self.parts);
             parts.dns.stop();

@@ -1,6 +1,6 @@
 //! A namespace of the cluster, and its pods without a kubelet.
 //!
-//! In: YAML documents, and [`Draft`]s of pods or the selector of pods that a controller made. Out: [`HandPod`]s. This
+//! In: YAML documents, and [`Draft`]s of pods or the selector of pods that a controller made. Out: [`FakePod`]s. This
 //! does the work of a scheduler, a network plugin and a kubelet: it binds the Pod object, gives it addresses, starts
 //! its network and its cgroup under the object's UID, and writes its status.
 
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::cluster::hand::{Draft, HandPod};
+use crate::cluster::fake_pod::{Draft, FakePod};
 use crate::cluster::wait::until;
 use crate::cluster::{Api, Cluster, DNS, ZONE};
 use crate::pod::{Pod, PodSpec, ResolvConf, Workload};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Namespace<'a> {
     cluster: &'a Cluster,
     name: String,
-    pods: Vec<HandPod>,
+    pods: Vec<FakePod>,
     outsiders: Vec<Pod>,
 }
 
@@ -70,7 +70,7 @@ impl Namespace<'_> {
     }
 
     /// Makes a pod that no controller owns.
-    pub fn pod(&mut self, draft: &Draft) -> Result<HandPod> {
+    pub fn pod(&mut self, draft: &Draft) -> Result<FakePod> {
         let object =
             self.cluster.api().create(&self.path("pods"), &draft.object(&self.name, self.cluster.node()))?;
         self.run(&object, draft)
@@ -86,12 +86,12 @@ impl Namespace<'_> {
 
     /// Waits until controllers have made `count` Pod objects with these labels, and runs each at once: some controllers
     /// make the next pod only when this one runs. Each is made from the draft, apart from its name.
-    pub fn adopt(&mut self, selector: &str, count: usize, draft: &Draft) -> Result<Vec<HandPod>> {
+    pub fn adopt(&mut self, selector: &str, count: usize, draft: &Draft) -> Result<Vec<FakePod>> {
         let path = format!("{}?labelSelector={}", self.path("pods"), selector.replace('=', "%3D"));
         let mut adopted = Vec::new();
         until(PATIENCE, &format!("{count} pods of {selector} to be run"), || {
             for object in self.api().list(&path)? {
-                let ours = |pod: &HandPod| object["metadata"]["uid"] == pod.uid();
+                let ours = |pod: &FakePod| object["metadata"]["uid"] == pod.uid();
                 if !self.pods.iter().any(ours) && object["metadata"]["deletionTimestamp"].is_null() {
                     adopted.push(self.run(&object, draft)?);
                 }
@@ -102,7 +102,7 @@ impl Namespace<'_> {
     }
 
     /// Binds a Pod object, runs its pod in the lab, and sets its status to running.
-    fn run(&mut self, object: &Value, draft: &Draft) -> Result<HandPod> {
+    fn run(&mut self, object: &Value, draft: &Draft) -> Result<FakePod> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let name = text(&object["metadata"]["name"]).context("a Pod without a name")?;
         if object["spec"]["nodeName"].is_null() {
@@ -128,7 +128,7 @@ impl Namespace<'_> {
                 spec.addresses = self.cluster.next_addresses(draft.dual_stack);
             }
         }
-        let pod = HandPod::new(self.cluster.node().pod(spec)?, self.api());
+        let pod = FakePod::new(self.cluster.node().pod(spec)?, self.api());
         self.pods.push(pod.clone());
         pod.set_ready(draft.ready)?;
         Ok(pod)
@@ -145,7 +145,7 @@ impl Namespace<'_> {
             let Some(owner) = controller else { return Ok(workload) };
             let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
             let (kind, name) = (text("kind"), text("name"));
-            let list = crate::cluster::api::list_of(&self.name, owner)?;
+            let list = crate::cluster::api_client::list_of(&self.name, owner)?;
             workload = Some(Workload { kind, name: name.clone() });
             // The chain ends at an owner of a kind that the API server does not have.
             owned = self.api().find(&format!("{list}/{name}"))?.unwrap_or_default();
@@ -164,7 +164,7 @@ impl Namespace<'_> {
     }
 
     /// Waits until a controller has deleted the pod's object, so that it is terminating.
-    pub fn terminating(&self, pod: &HandPod) -> Result<()> {
+    pub fn terminating(&self, pod: &FakePod) -> Result<()> {
         let path = format!("{}/{}", self.path("pods"), pod.name());
         let is_going = |object: &Value| !object["metadata"]["deletionTimestamp"].is_null();
         self.api().when(&path, PATIENCE, is_going).map(drop)
@@ -184,7 +184,7 @@ impl Namespace<'_> {
         self.cluster.start_api_server()?;
         // From now on the API server rejects new pods in it. Its other objects disappear within some seconds.
         self.api().delete(&format!("/api/v1/namespaces/{}", self.name), None)?;
-        self.pods.iter().try_for_each(HandPod::remove)?;
+        self.pods.iter().try_for_each(FakePod::remove)?;
         self.outsiders.iter().try_for_each(Pod::remove)?;
         self.api().delete(&self.path("pods"), Some(0))
     }

@@ -4,11 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lab::usage::cpu_seconds;
+use lab::process_usage::cpu_seconds;
 use lab::{ClientSpec, DnsSpec, Lab, PodSpec, ServerMode, ServiceSpec};
 
-use crate::load::{address, shop};
 use crate::sample::{rest, start};
+use crate::steps::{address, shop};
 use crate::{manifests, note};
 
 /// Number of Services without traffic.

@@ -11,9 +11,9 @@
 
 mod events;
 mod fit;
-mod load;
 mod manifests;
 mod sample;
+mod steps;
 
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
@@ -69,10 +69,10 @@ fn measure(options: &Options) -> Result<()> {
     let curves = if options.curves.is_empty() { Curve::value_variants() } else { &options.curves };
     for &curve in curves {
         let (name, table) = match curve {
-            Curve::Endpoints => ("endpoints", load::endpoints(&lab, 100_000 / options.part)?),
-            Curve::Services => ("services", load::services(&lab, 30_000 / options.part)?),
-            Curve::Connections => ("connections", load::connections(&lab, 64_000 / options.part)?),
-            Curve::Cgroups => ("cgroups", load::cgroups(&lab, 10_000 / options.part)?),
+            Curve::Endpoints => ("endpoints", steps::endpoints(&lab, 100_000 / options.part)?),
+            Curve::Services => ("services", steps::services(&lab, 30_000 / options.part)?),
+            Curve::Connections => ("connections", steps::connections(&lab, 64_000 / options.part)?),
+            Curve::Cgroups => ("cgroups", steps::cgroups(&lab, 10_000 / options.part)?),
             Curve::Events => ("events", events::table(&lab, options.part)?),
         };
         writeln!(stdout(), "{}", json!({"curve": name, "table": table, "is_whole": options.part == 1}))?;

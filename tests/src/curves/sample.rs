@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lab::usage::{cpu_seconds, resident_mib};
+use lab::process_usage::{cpu_seconds, resident_mib};
 use lab::{Lab, Observer, ObserverSpec};
 
 use crate::fit::Line;

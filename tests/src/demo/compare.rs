@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use lab::TruthRow;
-use lab::matrix::{Matrix, accepted, reported};
+use lab::connection_matrix::{Matrix, accepted, reported};
 use serde_json::Value;
 
 /// Number of opened connections.

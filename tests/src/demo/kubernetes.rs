@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use lab::cluster::{Cluster, DNS, Draft, Gate, HandPod, Identity, Namespace};
+use lab::cluster::{Cluster, DNS, Draft, FakePod, FaultProxy, Identity, Namespace};
 use lab::{Lab, Observer, ObserverSpec, Pod, TruthRow};
 use serde_json::json;
 
-use crate::scene::{PODS, Scene, TIMES, address, callers, serve};
+use crate::shop::{PODS, Scene, TIMES, address, callers, serve};
 
 const ORDERS: &str = "
 apiVersion: v1
@@ -42,9 +42,9 @@ spec:
 pub(crate) struct Kubernetes<'a> {
     lab: &'a Lab,
     shop: Namespace<'a>,
-    gate: Gate,
-    orders: Vec<HandPod>,
-    callers: Vec<HandPod>,
+    gate: FaultProxy,
+    orders: Vec<FakePod>,
+    callers: Vec<FakePod>,
 }
 
 impl<'a> Kubernetes<'a> {

@@ -8,10 +8,9 @@
 mod compare;
 mod kubernetes;
 mod pictures;
-mod plain;
 mod progress;
 mod sample;
-mod scene;
+mod shop;
 
 use std::io::{Write as _, stdout};
 use std::path::PathBuf;
@@ -26,9 +25,8 @@ use serde_json::{Value, json};
 
 use compare::{is_equal, table};
 use kubernetes::Kubernetes;
-use plain::Plain;
 use progress::Progress;
-use scene::{Scene, TIMES, start_clients};
+use shop::{Scene, TIMES, start_clients};
 
 /// Default run time of the clients.
 const SECONDS: u64 = 20;

@@ -12,13 +12,13 @@ use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 
 pub use self::spec::{PodSpec, ResolvConf, Workload};
+use crate::agent_process::{Agent, Place, lock};
 use crate::cgroup::CgroupTree;
 use crate::client::{Client, ClientSpec};
 use crate::dns::{DnsServer, DnsSpec};
 use crate::netns::Netns;
 use crate::node::Node;
-use crate::process::{Agent, Place, lock};
-use crate::program::Program;
+use crate::pod_exec::Program;
 use crate::server::{Server, ServerReady, ServerSpec};
 
 mod spec;

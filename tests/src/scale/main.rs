@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use lab::cluster::{Cluster, Gate, Identity};
-use lab::usage::{cpu_seconds, resident_mib};
+use lab::cluster::{Cluster, FaultProxy, Identity};
+use lab::process_usage::{cpu_seconds, resident_mib};
 use lab::{Lab, Observer, ObserverSpec};
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ fn source(kubeconfig: &str, node: &str) -> [String; 6] {
     ["--topology", "kubernetes", "--kubeconfig", kubeconfig, "--node", node].map(str::to_owned)
 }
 
-fn kubeconfig(cluster: &Cluster, name: &str, gate: &Gate) -> Result<String> {
+fn kubeconfig(cluster: &Cluster, name: &str, gate: &FaultProxy) -> Result<String> {
     let path = cluster.kubeconfig(name, &gate.url(), &Identity::admin())?;
     Ok(path.to_str().context("the kubeconfig's path is not text")?.to_owned())
 }

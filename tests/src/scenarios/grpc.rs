@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::Pod;
 
-use crate::real::{Real, path};
+use crate::real_programs::{Real, path};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature};
 

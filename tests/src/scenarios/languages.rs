@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use lab::Pod;
 use lab::dns::Order;
 
-use crate::real::{Real, path};
+use crate::real_programs::{Real, path};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_left, wait_mature};
 

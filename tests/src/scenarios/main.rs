@@ -7,20 +7,20 @@
 
 #![deny(unsafe_code)]
 
-mod catalogue;
+mod coverage;
 mod endpoints;
-mod fleet;
 mod grpc;
 mod languages;
-mod names;
-mod real;
+mod many_pods;
+mod real_programs;
+mod registry;
 mod resolver;
 mod result;
 mod scenario;
+mod service_names;
 mod spread;
 mod stage;
 mod systems;
-mod table;
 
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
@@ -98,7 +98,7 @@ fn run(options: &Options) -> Result<bool> {
 
 /// The requested scenarios, in the order of the table.
 fn chosen(options: &Options) -> Result<Vec<Scenario>> {
-    let mut all = table::scenarios();
+    let mut all = registry::scenarios();
     all.retain(|scenario| scenario.quick || !options.quick);
     let is_called =
         |one: &Scenario, name: &String| if options.exact { one.name == *name } else { one.is_called(name) };

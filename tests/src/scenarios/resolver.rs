@@ -4,7 +4,7 @@ use anyhow::Result;
 use lab::ClientSpec;
 use lab::dns::Order;
 
-use crate::real::{Real, path};
+use crate::real_programs::{Real, path};
 use crate::scenario::{Scenario, Seen, service};
 use crate::stage::{ORDERS, PORT, Stage, after, wait_answers};
 

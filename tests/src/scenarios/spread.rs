@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::ClientSpec;
 use lab::dns::Order;
 
-use crate::real::{Real, path};
+use crate::real_programs::{Real, path};
 use crate::scenario::{Scenario, Seen, service};
 use crate::stage::{BEGINNING, ORDERS, PORT, Stage, after, domain, pass, wait_mature, wait_state};
 

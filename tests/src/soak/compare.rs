@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use lab::Observer;
-use lab::matrix::{Matrix, accepted, reported};
+use lab::connection_matrix::{Matrix, accepted, reported};
 use serde_json::Value;
 
-use crate::lives::Life;
+use crate::restarted_daemon::Life;
 use crate::stage::Stage;
 use crate::traffic::Traffic;
 

@@ -14,12 +14,12 @@
 #![deny(unsafe_code)]
 
 mod compare;
-mod disturb;
-mod lives;
+mod daemon_usage;
+mod disturbances;
+mod restarted_daemon;
 mod scraper;
 mod stage;
 mod traffic;
-mod vitals;
 
 use std::collections::BTreeMap;
 use std::io::{Write as _, stderr, stdout};
@@ -30,12 +30,12 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use lab::{Lab, Observer};
 
-use crate::disturb::Disturbance;
-use crate::lives::{Life, end};
+use crate::daemon_usage::Vitals;
+use crate::disturbances::Disturbance;
+use crate::restarted_daemon::{Life, end};
 use crate::scraper::Scraper;
 use crate::stage::Stage;
 use crate::traffic::Traffic;
-use crate::vitals::Vitals;
 
 /// Runs mixed traffic for a long time, while all parts are restarted in turn.
 #[derive(Debug, Parser)]

@@ -7,10 +7,10 @@ use lab::*;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::figures::client;
 use crate::harness::Shared;
-use crate::observed::Observed;
-use crate::scene::{Scene, addresses, by_client, observe, opened, sum};
+use crate::observed_daemon::Observed;
+use crate::snapshot_figures::client;
+use crate::test_namespace::{Scene, addresses, by_client, observe, opened, sum};
 
 const WORKLOADS: &str = "
 apiVersion: apps/v1

@@ -8,10 +8,10 @@ use lab::cluster::{Draft, until};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
-use crate::figures::endpoint;
 use crate::harness::Shared;
-use crate::observed::Observed;
-use crate::scene::{Scene, addresses, observe, opened, stale, sum};
+use crate::observed_daemon::Observed;
+use crate::snapshot_figures::endpoint;
+use crate::test_namespace::{Scene, addresses, observe, opened, stale, sum};
 
 /// How long the API server is away: longer than anything waits for it. `--five-minutes` on the test program's command
 /// line makes it as long as it says.

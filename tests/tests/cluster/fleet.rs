@@ -9,8 +9,8 @@ use lab::{Program, program};
 use serde_json::{Value, json};
 
 use crate::harness::Shared;
-use crate::observed::Observed;
-use crate::scene::{Matrix, Scene, by_client, observe, opened, sum};
+use crate::observed_daemon::Observed;
+use crate::test_namespace::{Matrix, Scene, by_client, observe, opened, sum};
 
 /// What docs/fleet.md says is needed.
 const ROLE: &str = "

@@ -11,24 +11,24 @@
     reason = "a test that cannot go on fails, and says where; a harness prints results"
 )]
 
-mod access;
-mod agree;
-mod away;
+mod api_server_away;
+mod cleanup;
 mod clients;
-mod end;
+mod control_plane;
 mod faults;
-#[path = "../node/figures.rs"]
-mod figures;
 mod fleet;
 mod harness;
-mod life;
-mod observed;
-mod plane;
-mod rights;
-mod scene;
+mod missing_rights;
+mod observed_daemon;
+mod pod_lifecycle;
+mod rbac;
 mod services;
 mod shared;
+#[path = "../node/snapshot_figures.rs"]
+mod snapshot_figures;
 mod source;
+mod test_namespace;
+mod topology_sources;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,44 +48,44 @@ spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080
 ";
 
 fn main() -> ExitCode {
-    if end::child() {
+    if cleanup::child() {
         return ExitCode::SUCCESS;
     }
     harness::run(&tests![
-        access::a_role_in_one_namespace_is_enough_for_that_namespace,
-        access::the_shipped_rights_allow_no_more_than_is_asked,
-        access::without_pods_clients_have_no_names,
-        access::without_services_what_only_they_say_is_missing,
-        agree::all_sources_give_the_same_report,
-        away::a_server_that_does_not_stream_lists,
-        away::a_stream_that_breaks_is_no_loss,
-        away::away_at_the_start,
-        away::away_for_a_while,
-        away::forgotten_history_is_listed_again,
+        rbac::a_role_in_one_namespace_is_enough_for_that_namespace,
+        rbac::the_shipped_rights_allow_no_more_than_is_asked,
+        rbac::without_pods_clients_have_no_names,
+        rbac::without_services_what_only_they_say_is_missing,
+        topology_sources::all_sources_give_the_same_report,
+        api_server_away::a_server_that_does_not_stream_lists,
+        api_server_away::a_stream_that_breaks_is_no_loss,
+        api_server_away::away_at_the_start,
+        api_server_away::away_for_a_while,
+        api_server_away::forgotten_history_is_listed_again,
         clients::clients_have_the_names_of_their_workloads,
         clients::each_node_counts_its_own_pods,
         clients::probes_and_scrapes_change_no_headline,
-        end::a_cluster_leaves_nothing,
-        end::what_sigkill_leaves_the_next_lab_removes,
+        cleanup::a_cluster_leaves_nothing,
+        cleanup::what_sigkill_leaves_the_next_lab_removes,
         faults::a_server_that_is_silent_is_noticed,
         faults::history_that_goes_during_churn_loses_nothing,
         faults::what_changed_behind_its_back_is_right_again_soon,
         faults::what_was_known_stays_while_the_api_server_is_away,
         fleet::several_daemons_are_one_report,
         fleet::the_daemons_of_a_cluster_are_found_by_its_api_server,
-        life::a_deployment_rolls,
-        life::a_pod_comes_back_under_its_name,
-        life::a_stateful_set_grows_and_shrinks,
-        life::an_address_goes_to_a_pod_of_another_service,
-        life::states_of_a_pod_are_told_apart,
-        plane::a_gate_passes_stalls_resets_and_refuses,
-        plane::a_token_may_what_its_account_may,
-        plane::names_are_resolved_by_libc_in_a_pod,
-        plane::slices_of_headless_services_are_labelled,
-        plane::who_watches_from_before_a_compaction_must_list_again,
-        rights::a_token_is_read_again_when_it_is_refused,
-        rights::doctor_names_what_is_missing,
-        rights::each_rule_that_is_missing_costs_what_is_said,
+        pod_lifecycle::a_deployment_rolls,
+        pod_lifecycle::a_pod_comes_back_under_its_name,
+        pod_lifecycle::a_stateful_set_grows_and_shrinks,
+        pod_lifecycle::an_address_goes_to_a_pod_of_another_service,
+        pod_lifecycle::states_of_a_pod_are_told_apart,
+        control_plane::a_gate_passes_stalls_resets_and_refuses,
+        control_plane::a_token_may_what_its_account_may,
+        control_plane::names_are_resolved_by_libc_in_a_pod,
+        control_plane::slices_of_headless_services_are_labelled,
+        control_plane::who_watches_from_before_a_compaction_must_list_again,
+        missing_rights::a_token_is_read_again_when_it_is_refused,
+        missing_rights::doctor_names_what_is_missing,
+        missing_rights::each_rule_that_is_missing_costs_what_is_said,
         services::a_pod_with_two_addresses_is_one_endpoint,
         services::connections_without_dns_are_shown_beside_the_others,
         services::endpoints_without_pods_are_known_by_their_addresses,

@@ -8,9 +8,9 @@ use lab::cluster::*;
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{client, endpoint};
 use crate::harness::Shared;
-use crate::scene::{RESOLVER, Scene, addresses, by_client, opened, serve, sum};
+use crate::snapshot_figures::{client, endpoint};
+use crate::test_namespace::{RESOLVER, Scene, addresses, by_client, opened, serve, sum};
 use crate::{ORDERS, PATIENCE, PORT};
 
 /// The headless Service `audit` over the pods of `orders`.
@@ -114,7 +114,7 @@ pub(crate) fn the_services_port_is_not_its_targets(shared: &Shared) {
     scene.connect(&web, "orders", 7);
     let orders = scene.settled(&observed, "orders");
     // What was meant for another port says nothing about this Service's balance.
-    assert_eq!(crate::figures::failures(&orders), 0, "{orders:#}");
+    assert_eq!(crate::snapshot_figures::failures(&orders), 0, "{orders:#}");
     let told = |snapshot: &Value| snapshot["quality"]["unattributed"]["other_port"] == 5;
     observed.snapshot_when(PATIENCE, told).unwrap();
 }
@@ -323,5 +323,5 @@ pub(crate) fn a_pod_with_two_addresses_is_one_endpoint(shared: &Shared) {
     let orders = scene.settled(&observed, "orders");
     assert_eq!(orders["spread"]["endpoints"], 2);
     assert_eq!(endpoint(&orders, "orders-0")["addresses"].as_array().unwrap().len(), 2);
-    assert_eq!(crate::figures::failures(&orders), 0, "{orders:#}");
+    assert_eq!(crate::snapshot_figures::failures(&orders), 0, "{orders:#}");
 }

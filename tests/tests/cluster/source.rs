@@ -5,7 +5,7 @@ use lab::*;
 use serde_json::json;
 
 use crate::harness::Shared;
-use crate::observed::{Observed, PATIENCE, bare_service, slice};
+use crate::observed_daemon::{Observed, PATIENCE, bare_service, slice};
 
 pub(crate) fn clients_and_endpoints_have_their_names(shared: &Shared) {
     let mut shop = shared.cluster.namespace("source-names").unwrap();

@@ -12,11 +12,11 @@
     reason = "a helper that fails is a test that fails"
 )]
 
-mod asked;
 mod messages;
 mod oracle;
 mod packet;
 mod packets;
+mod pending_queries;
 mod random;
 mod sockets;
 mod verifier;

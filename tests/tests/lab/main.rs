@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
+mod cleanup;
 mod dns;
-mod end;
 mod network;
 mod outcomes;
 mod traffic;

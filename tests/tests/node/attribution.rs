@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{cell, client, endpoint};
+use crate::snapshot_figures::{cell, client, endpoint};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
 /// The other Service's name in DNS.

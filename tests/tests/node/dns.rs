@@ -5,7 +5,7 @@ use lab::dns::{Data, Order};
 use lab::*;
 use serde_json::json;
 
-use crate::ways::{EACH, PODS, Way, check, client, pods};
+use crate::ways_to_connect::{EACH, PODS, Way, check, client, pods};
 use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
 
 /// More addresses than 512 bytes have room for.

@@ -7,7 +7,7 @@ use lab::client::{Dial, Outcomes, Receive};
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{cell, client, endpoint, failed, failures};
+use crate::snapshot_figures::{cell, client, endpoint, failed, failures};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, sum};
 
 /// A pod with an address of each family.

@@ -6,7 +6,7 @@ use lab::client::Families;
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::ways::{EACH, PODS, Way, check, client, pods};
+use crate::ways_to_connect::{EACH, PODS, Way, check, client, pods};
 use crate::{ORDERS, PORT, Scene, orders};
 
 /// Pods `orders-N` with one address of each of these families, each with a server.

@@ -10,8 +10,8 @@ use lab::*;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::memory::manifests;
 use crate::shop::{Shop, log_when};
-use crate::size::manifests;
 use crate::{PATIENCE, PORT, accepted, opened, orders, service, sum};
 
 /// A control group in which a daemon starts, in whichever version of the hierarchy has the controller; removed when it is

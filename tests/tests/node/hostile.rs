@@ -12,8 +12,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use lab::*;
 use serde_json::Value;
 
-use crate::figures::client;
-use crate::size::own_memory;
+use crate::memory::own_memory;
+use crate::snapshot_figures::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders};
 
 const DNS: u16 = 53;

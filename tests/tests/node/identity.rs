@@ -6,7 +6,7 @@ use std::path::Path;
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::client;
+use crate::snapshot_figures::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
 /// A client process of a pod, moved into another cgroup before it opens any socket.

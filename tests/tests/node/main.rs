@@ -10,34 +10,34 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
-mod asked;
 mod attribution;
 mod capabilities;
 mod clock;
 mod commands;
 mod container;
-mod crowd;
 mod dns;
 mod failures;
 mod families;
 mod faults;
-mod figures;
 mod hostile;
+mod hostile_names;
+mod http_load;
 mod identity;
 mod learned;
-mod many;
+mod many_clients;
+mod memory;
 mod mesh;
-mod names;
 mod refusals;
 mod restart;
 mod seccomp;
 mod shop;
-mod size;
+mod snapshot_figures;
 mod soak;
 mod stale;
+mod standby;
 mod totals;
-mod turns;
-mod ways;
+mod unsolicited_dns;
+mod ways_to_connect;
 mod web;
 
 use std::collections::BTreeMap;

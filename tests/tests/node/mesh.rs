@@ -3,7 +3,7 @@
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::client;
+use crate::snapshot_figures::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, service, sum};
 
 /// Waits for that many connections of a Service, and that many left out for a proxy.

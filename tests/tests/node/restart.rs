@@ -9,11 +9,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::objects::{held_by, loaded};
+use lab::bpf_objects::{held_by, loaded};
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{client, endpoint};
+use crate::snapshot_figures::{client, endpoint};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
 /// What a daemon can leave behind on a machine.

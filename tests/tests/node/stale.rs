@@ -4,7 +4,7 @@
 use lab::*;
 use serde_json::{Value, json};
 
-use crate::figures::{cell, client, endpoint, failed};
+use crate::snapshot_figures::{cell, client, endpoint, failed};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
 /// A client that asked for `orders` once, and opens `connections` right away to the first pod of the answer.

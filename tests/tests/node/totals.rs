@@ -4,7 +4,7 @@ use lab::dns::Order;
 use lab::*;
 use serde_json::Value;
 
-use crate::figures::failures;
+use crate::snapshot_figures::failures;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
 
 /// The pods of three clients. Made before the daemon starts, so that the manifests name them.

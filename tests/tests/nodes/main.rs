@@ -13,15 +13,15 @@
 )]
 
 mod chart;
+mod cleanup;
 mod daemon;
 mod documents;
-mod end;
 #[path = "../cluster/harness.rs"]
 mod harness;
+mod missing_rights;
 #[path = "../chart/operator.rs"]
 mod operator;
 mod release;
-mod rights;
 mod rollout;
 mod scrape;
 mod shared;
@@ -34,12 +34,12 @@ use std::process::ExitCode;
 use harness::tests;
 
 fn main() -> ExitCode {
-    if end::child() {
+    if cleanup::child() {
         return ExitCode::SUCCESS;
     }
     harness::run(&tests![
-        end::nodes_leave_nothing,
-        end::what_sigkill_leaves_of_nodes_the_next_lab_removes,
+        cleanup::nodes_leave_nothing,
+        cleanup::what_sigkill_leaves_of_nodes_the_next_lab_removes,
         shipped::the_daemons_have_the_rights_that_are_shipped_and_no_more,
         shipped::doctor_finds_nothing_wrong_in_the_pods,
         traffic::the_reports_of_both_nodes_add_up_to_what_the_servers_accepted,
@@ -51,11 +51,11 @@ fn main() -> ExitCode {
         documents::kubectl_commands_run_as_they_are_written,
         documents::prometheus_finds_the_daemons_by_the_documents_configurations,
         chart::the_chart_is_installed_scraped_changed_rolled_back_and_removed,
-        rights::with_roles_in_one_namespace_it_sees_that_namespace,
-        rights::as_another_user_it_has_no_capabilities_and_names_them,
-        rights::without_one_of_its_capabilities_it_is_not_ready_and_names_it,
-        rights::without_the_hosts_processes_older_connections_stay_unknown,
-        rights::without_the_nodes_cgroups_it_is_not_ready_and_says_what_to_mount,
-        rights::without_tracefs_only_the_classic_tracepoint_is_lost,
+        missing_rights::with_roles_in_one_namespace_it_sees_that_namespace,
+        missing_rights::as_another_user_it_has_no_capabilities_and_names_them,
+        missing_rights::without_one_of_its_capabilities_it_is_not_ready_and_names_it,
+        missing_rights::without_the_hosts_processes_older_connections_stay_unknown,
+        missing_rights::without_the_nodes_cgroups_it_is_not_ready_and_says_what_to_mount,
+        missing_rights::without_tracefs_only_the_classic_tracepoint_is_lost,
     ])
 }

@@ -8,7 +8,7 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
-mod scene;
+mod observed_node;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use std::fs;
 use lab::browser::Browser;
 use serde_json::Value;
 
-use scene::Scene;
+use observed_node::Scene;
 
 /// What the page says: (client, pod) → connections of the matrix, pod → opened, pod → sum over time, and their total.
 const READ: &str = "(() => {

@@ -11,8 +11,8 @@ use lab::prometheus::{Prometheus, Sample, Target};
 use lab::*;
 use serde_json::Value;
 
-use crate::scene::{NAMESPACE, Scene};
 use crate::target;
+use crate::two_nodes::{NAMESPACE, Scene};
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";

@@ -2,7 +2,7 @@
 //! dashboards ([`dashboards`]), on one node in which everything happens that they can show.
 //!
 //! All habits run at the same time, each against a Service of its own, with windows of a twentieth of their length: three
-//! minutes are paid once. What is to be seen at the end is in [`scene`]'s table and in the servers' counts.
+//! minutes are paid once. What is to be seen at the end is in [`two_nodes`]'s table and in the servers' counts.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +16,8 @@ mod figures;
 mod fleet;
 mod market;
 mod rollout;
-mod scene;
 mod services;
+mod two_nodes;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use lab::prometheus::{Prometheus, Target, tool, with_short_windows};
 use lab::{Lab, Observer};
 
-use crate::scene::Scene;
 use crate::services::Services;
+use crate::two_nodes::Scene;
 
 /// How long Prometheus scrapes while clients run.
 const WHILE: Duration = Duration::from_secs(180);
@@ -90,7 +90,7 @@ fn fleet_figures_are_the_servers_and_alerts_fire_on_real_trouble_alone() {
     let prometheus = Prometheus::start(&lab, &targets, &rules()).unwrap();
     let start = Instant::now();
     // Where nothing is read from the ring for seconds it overflows.
-    let stalls = scene::Stalls::of(&small);
+    let stalls = two_nodes::Stalls::of(&small);
     services.start();
 
     sleep_until(start + CHANGE);

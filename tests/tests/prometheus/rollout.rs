@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab::prometheus::{Prometheus, Sample};
 use lab::{ClientSpec, Lab, ServerMode, ServerSpec, ServiceSpec};
 
-use crate::scene::{NAMESPACE, Scene, ZONE};
+use crate::two_nodes::{NAMESPACE, Scene, ZONE};
 use crate::{rules, target};
 
 const PORT: u16 = 8080;

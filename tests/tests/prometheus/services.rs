@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use lab::{Client, ClientSpec, Pod, ServerMode, ServerSpec, ServiceSpec, TruthRow};
 
-use crate::scene::{NAMESPACE, Scene, ZONE};
+use crate::two_nodes::{NAMESPACE, Scene, ZONE};
 
 const PORT: u16 = 8080;
 /// More than any client makes before it is told to stop.

@@ -214,7 +214,7 @@ const BY_RIGHTS: [Program; 2] = [
 /// what they were made of: how the kernel's structures are laid out, in which order memory is written, what a system call is,
 /// and the daemon itself, cross-built.
 const BY_PROCESSOR: [Program; 2] = [
-    Program { name: "kernel", tests: &["asked::", "packets::", "sockets::"], without: &[] },
+    Program { name: "kernel", tests: &["pending_queries::", "packets::", "sockets::"], without: &[] },
     Program {
         name: "node",
         tests: &[

@@ -5,11 +5,11 @@
 use anyhow::{Context, Result};
 
 use super::AGENT_PROGRAM;
+use crate::agent_process::{Agent, Place};
 use crate::client::{Client, ClientSpec};
 use crate::cluster::{Cluster, program};
 use crate::lab::Lab;
-use crate::process::{Agent, Place};
-use crate::program::Program;
+use crate::pod_exec::Program;
 use crate::server::{Server, ServerReady};
 
 /// `kubectl exec` and `attach` for the pods of a namespace.

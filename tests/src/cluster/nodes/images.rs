@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use image::{Entry, Image};
 
-use crate::process::agent_path;
+use crate::agent_process::agent_path;
 
 /// The image of every pod's first container.
 pub(super) const PAUSE: &str = "localhost/pause:lab";

@@ -16,11 +16,11 @@ use anyhow::{Context, Result, bail, ensure};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::Value;
 
-use super::{Cluster, Identity, plane, program};
+use super::{Cluster, Identity, component_flags, program};
+use crate::agent_process::{Place, lock};
 use crate::lab::Lab;
 use crate::node::{Node, NodeSpec};
-use crate::process::{Place, lock};
-use crate::program::{Log, Program};
+use crate::pod_exec::{Log, Program};
 
 mod agents;
 mod config;
@@ -62,7 +62,7 @@ impl RealNode {
         // Later nodes use the first node's images.
         let images = if archives.exists() { images::made(&archives)? } else { images::make(&archives)? };
         let (cgroup, cgroups) = lab.inner.cgroups.make_everywhere(&name)?;
-        let server = format!("https://{}", plane::API_SOCKET);
+        let server = format!("https://{}", component_flags::API_SOCKET);
         let identity = Identity::user(&format!("system:node:{name}"), "system:nodes");
         let config = Config {
             folder: &folder,

@@ -4,11 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::Jars;
 use super::java::java;
-use super::running::{Running, client};
-use super::said::{Counts, said};
+use super::real_pods::{Running, client};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 

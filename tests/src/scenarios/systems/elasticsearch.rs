@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::{Jars, debian};
 use super::java::java;
-use super::running::{Running, repeat_well};
-use super::said::{Counts, said};
+use super::real_pods::{Running, repeat_well};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::running::run;
+use super::real_pods::run;
 
 /// Debian's packages run this script to learn whether they may start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

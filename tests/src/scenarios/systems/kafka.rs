@@ -6,11 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::Jars;
 use super::java::java;
-use super::running::{Running, client, run};
-use super::said::{Counts, said};
+use super::real_pods::{Running, client, run};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 

@@ -6,20 +6,20 @@
 //! reason.
 
 mod cassandra;
-mod cast;
+mod dns_names;
 mod elasticsearch;
+mod from_manifest;
 mod install;
 mod java;
 mod kafka;
 mod mongodb;
 mod mysql;
-mod names;
 mod nginx;
 mod postgres;
 mod proxy;
-mod running;
-mod said;
+mod real_pods;
 mod services;
+mod summary;
 
 use crate::scenario::Scenario;
 

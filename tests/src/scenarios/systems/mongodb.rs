@@ -3,11 +3,11 @@
 
 use anyhow::Result;
 
-use super::cast::Cast;
+use super::from_manifest::Cast;
 use super::install::Jars;
 use super::java::java;
-use super::running::{Running, client};
-use super::said::{Counts, said};
+use super::real_pods::{Running, client};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::debian;
-use super::running::{Running, repeat_well, run};
-use super::said::{Counts, said};
+use super::real_pods::{Running, repeat_well, run};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
 

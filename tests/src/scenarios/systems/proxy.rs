@@ -4,11 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::debian;
 use super::nginx::serve;
-use super::running::{Running, repeat_well};
-use super::said::{Counts, said};
+use super::real_pods::{Running, repeat_well};
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::{PORT, Stage, domain};
 

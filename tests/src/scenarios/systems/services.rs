@@ -4,11 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::cast::{Cast, path};
+use super::from_manifest::{Cast, path};
 use super::install::debian;
 use super::nginx::serve;
-use super::running::repeat_well;
-use super::said::{Counts, said};
+use super::real_pods::repeat_well;
+use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen, client, service};
 use crate::stage::{NAMESPACE, Stage};
 
