@@ -44,7 +44,7 @@ struct Counts {
 }
 
 /// A gate; dropping it ends its connections.
-pub struct Gate {
+pub struct FaultProxy {
     runtime: Runtime,
     address: SocketAddr,
     state: watch::Sender<State>,
@@ -52,7 +52,7 @@ pub struct Gate {
     counts: Arc<Counts>,
 }
 
-impl Gate {
+impl FaultProxy {
     /// An open gate to an address that the node can reach.
     pub(crate) fn new(runtime: &Runtime, node: &Node, to: SocketAddr) -> Result<Self> {
         // Reserves the port while the gate does not listen.

@@ -11,6 +11,7 @@ mod pictures;
 mod progress;
 mod sample;
 mod shop;
+mod without_cluster;
 
 use std::io::{Write as _, stdout};
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use compare::{is_equal, table};
 use kubernetes::Kubernetes;
 use progress::Progress;
 use shop::{Scene, TIMES, start_clients};
+use without_cluster::Plain;
 
 /// Default run time of the clients.
 const SECONDS: u64 = 20;
