@@ -1,4 +1,5 @@
-//! A real API server takes every rendering: kinds, names and values of all fields, not only those that a schema knows.
+//! A real API server accepts every rendering: kinds, names and values of all fields, including those that no schema
+//! checks.
 
 use serde_json::json;
 
@@ -13,10 +14,10 @@ pub(crate) fn the_api_server_takes_all_that_is_rendered(shared: &Shared) {
     }
     for (set, values) in SETS {
         for object in rendered(shared, &[values]).unwrap() {
-            // Fields that the server does not know are refused, too.
+            // The server also rejects unknown fields.
             api.apply(&object.to_string()).unwrap_or_else(|error| panic!("{set}: {error:#}: {object:#}"));
             if object["kind"] == "Pod" {
-                // Hardly anything of a pod can be changed by the next set.
+                // The next set could not update the pod, because almost all its fields are immutable.
                 let name = object["metadata"]["name"].as_str().unwrap();
                 api.delete(&format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}"), Some(0)).unwrap();
             }

@@ -1,6 +1,7 @@
-//! What the documents say about the chart and about Kubernetes: helm takes their values, a real API server their objects.
+//! Checks the chart's values and Kubernetes objects in the documents: helm accepts the values, a real API server the
+//! objects.
 //!
-//! In: the blocks of README.md and docs/ that are values or objects, and values in the text such as `listen: "[::]"`.
+//! In: the blocks of README.md and docs/ with values or objects, and values in the text such as `listen: "[::]"`.
 
 use docs::{Check, Document};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What each value does: the table of `rows` is complete, and true.
+//! The effect of each value: the table of `rows` is complete and correct.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::render::rendered;
 use crate::rows::{ELSEWHERE, Row, rows};
 use crate::schema::{at_path, leaves, schema};
 
-/// Options of `run` that the chart sets by itself, or that have no meaning in a pod of a cluster.
+/// Options of `run` that the chart sets itself, or that have no meaning in a cluster's pod.
 const NOT_OFFERED: [&str; 10] = [
     "cgroup",
     "context",
@@ -25,7 +25,7 @@ const NOT_OFFERED: [&str; 10] = [
     "topology",
 ];
 
-/// What a row looks at.
+/// The part of the rendering that a row describes.
 fn seen(row: &Row, objects: &[Value]) -> Value {
     let object = objects.iter().find(|object| object["kind"] == row.kind);
     object.and_then(|object| object.pointer(row.at)).cloned().unwrap_or_default()

@@ -1,7 +1,7 @@
-//! The Helm chart: what it renders for several sets of values, what each value does, what it refuses; and whether a
-//! real API server takes all of it.
+//! The Helm chart: its rendering for several sets of values, the effect of each value, the values that it rejects; a
+//! real API server must accept every rendering.
 //!
-//! Each file is one subject. That it works is another test program's: `nodes`.
+//! Each file is one subject. The test program `nodes` shows that the installed chart works.
 
 #![allow(
     clippy::unwrap_used,

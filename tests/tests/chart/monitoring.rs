@@ -1,4 +1,4 @@
-//! Rules and dashboards reach the cluster as they are in `deploy/rules` and `deploy/dashboards`.
+//! The chart renders rules and dashboards exactly as in `deploy/rules` and `deploy/dashboards`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +47,7 @@ pub(crate) fn an_alert_may_be_left_out(shared: &Shared) {
     let wanted: Vec<_> = all.iter().filter(|alert| *alert != left_out).cloned().collect();
     assert_eq!(wanted.len() + 1, all.len(), "{all:?}");
     assert_eq!(alerts(&groups(shared, &[left_out])), wanted);
-    // Of a group without rules nothing is left.
+    // A group without rules must not be rendered.
     let every: Vec<&str> = all.iter().map(String::as_str).collect();
     let rest = groups(shared, &every);
     assert!(

@@ -5,10 +5,10 @@ use std::time::Duration;
 use lab::cluster::Cluster;
 use serde_json::{Value, json};
 
-/// How long the API server may take to know a new kind.
+/// How long the API server may take to serve a new kind.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes the kinds that the chart uses, with the fields that it uses.
+/// Defines the kinds that the chart uses, with the fields that it uses.
 pub(crate) fn add_kinds(cluster: &Cluster) {
     cluster.api().apply(include_str!("operator.yaml")).unwrap();
     for plural in ["podmonitors", "prometheusrules"] {

@@ -1,4 +1,4 @@
-//! The chart as helm renders it, and what holds for every rendering.
+//! The chart as helm renders it, and properties of every rendering.
 //!
 //! In: documents of values. Out: objects.
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Shared;
 
-/// Sets of values as somebody would have them, each under its name.
+/// Realistic sets of values, by name.
 pub(crate) const SETS: [(&str, &str); 5] = [
     ("default", "{}"),
     ("everything", include_str!("values/everything.yaml")),
@@ -20,14 +20,14 @@ pub(crate) const SETS: [(&str, &str); 5] = [
     ("private-registry", include_str!("values/private-registry.yaml")),
 ];
 
-/// The namespace that a release is rendered for.
+/// The namespace of a rendered release.
 pub(crate) const NAMESPACE: &str = "observers";
 
 pub(crate) fn chart() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart")
 }
 
-/// Runs helm with the chart and values, the later ones over the earlier.
+/// Runs helm with the chart and values; later values override earlier ones.
 fn helm(shared: &Shared, words: &[&str], values: &[&str]) -> Output {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let mut command = Command::new(tool("HEADLESS_OBS_HELM").unwrap());
@@ -41,7 +41,7 @@ fn helm(shared: &Shared, words: &[&str], values: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// The objects, those of hooks included; or why there are none, in helm's words.
+/// The objects, including those of hooks, or helm's error message.
 pub(crate) fn rendered(shared: &Shared, values: &[&str]) -> Result<Vec<Value>, String> {
     let output = helm(shared, &["template", "test"], values);
     if !output.status.success() {
@@ -97,7 +97,7 @@ pub(crate) fn the_daemonset_selects_no_other_pod(shared: &Shared) {
         let selector = set["spec"]["selector"]["matchLabels"].as_object().unwrap();
         let selects = |labels: &Value| selector.iter().all(|(label, value)| labels[label] == *value);
         assert!(selects(&set["spec"]["template"]["metadata"]["labels"]), "{name}: {set:#}");
-        // It would be adopted, and with it the node's place be taken.
+        // With the daemon's labels, the DaemonSet would adopt the pod as the node's daemon.
         let test = only(&objects, "Pod").unwrap();
         assert!(!selects(&test["metadata"]["labels"]), "{name}: {test:#}");
         assert_eq!(only(&objects, "Service").unwrap()["spec"]["selector"], json!(selector));

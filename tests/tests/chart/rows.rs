@@ -1,4 +1,4 @@
-//! The table of all values: what is set, and what of the rendering becomes what by it.
+//! The table of all values: a setting, and the field of the rendering that changes by it.
 
 use serde_json::{Value, json};
 
@@ -7,16 +7,16 @@ pub(crate) struct Row {
     /// The value's path.
     pub(crate) path: &'static str,
     pub(crate) value: Value,
-    /// What has to be set for the value to matter.
+    /// Other settings that the value needs to have an effect.
     pub(crate) base: Value,
-    /// The kind of object that changes, and where; the first one, if there are several.
+    /// The kind of the changed object, and the path of the field; the first object if there are several.
     pub(crate) kind: &'static str,
     pub(crate) at: &'static str,
-    /// What is there then, and was not before; null: nothing.
+    /// The new content of the field, which it did not have before; null: the field is absent.
     pub(crate) becomes: Value,
 }
 
-/// Values with a test of their own, and one that is not for this chart.
+/// A value with its own test, and one that helm defines for all charts.
 pub(crate) const ELSEWHERE: [&str; 2] = ["global", "prometheusRule.without"];
 
 fn row(path: &'static str, value: Value, kind: &'static str, at: &'static str, becomes: Value) -> Row {
@@ -28,7 +28,7 @@ fn pod(path: &'static str, value: Value, at: &'static str, becomes: Value) -> Ro
     row(path, value, "DaemonSet", at, becomes)
 }
 
-/// An option of the program, and the words of its command line.
+/// An option of the program, and its command-line arguments.
 fn option(path: &'static str, value: Value, words: &[&str]) -> Row {
     let all = [&["run", "--topology=kubernetes", "--listen=0.0.0.0:9464"], words].concat();
     pod(path, value, "/spec/template/spec/containers/0/args", json!(all))

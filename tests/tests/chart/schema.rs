@@ -1,4 +1,4 @@
-//! The schema of the values: what it refuses, and in which words.
+//! The schema of the values: the values that it rejects, and the messages.
 
 use serde_json::{Value, json};
 
@@ -10,12 +10,12 @@ pub(crate) fn schema() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The values of a kind that has names of its own.
+/// The properties of an object with named properties.
 fn properties(schema: &Value) -> Option<&serde_json::Map<String, Value>> {
     schema["properties"].as_object()
 }
 
-/// Path and schema of each value that has no named parts. A part of a path is a name, without dots.
+/// Path and schema of each value without named properties. A part of a path is a name without dots.
 pub(crate) fn leaves(schema: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, part) in properties(schema).unwrap() {
@@ -28,7 +28,7 @@ pub(crate) fn leaves(schema: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// Paths of what has named parts; the root's is empty.
+/// Paths of objects with named properties; the root's path is empty.
 fn branches(schema: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     for (name, part) in properties(schema).unwrap() {
@@ -47,7 +47,7 @@ pub(crate) fn at_path(path: &str, value: Value) -> Value {
     path.rsplit('.').fold(value, |inner, name| json!({name: inner}))
 }
 
-/// What helm says of values that it does not take.
+/// Helm's message for values that it rejects.
 fn refusal(shared: &Shared, values: &Value) -> String {
     match rendered(shared, &[&values.to_string()]) {
         Err(error) => error,
@@ -65,7 +65,7 @@ pub(crate) fn unknown_names_are_refused(shared: &Shared) {
 }
 
 pub(crate) fn wrong_values_are_refused(shared: &Shared) {
-    // Each leaf, with a value of a type that it never has.
+    // Sets each leaf to a value of a type that it never has.
     for (path, leaf) in leaves(&schema()) {
         let wrong = if leaf["type"] == "object" { json!(7) } else { json!({"no": "such"}) };
         let told = refusal(shared, &at_path(&path, wrong));
@@ -103,7 +103,7 @@ pub(crate) fn wrong_values_are_refused(shared: &Shared) {
     }
 }
 
-/// A path as the schema's errors have it.
+/// A path in the notation of the schema's errors.
 fn pointer(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("/{}", path.replace('.', "/")) }
 }

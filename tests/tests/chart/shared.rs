@@ -1,4 +1,4 @@
-//! What all tests share: a lab with one cluster, that knows the kinds of the Prometheus operator.
+//! State that all tests share: a lab with one cluster that has the Prometheus operator's kinds.
 
 use lab::Lab;
 use lab::cluster::Cluster;

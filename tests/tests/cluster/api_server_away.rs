@@ -1,5 +1,5 @@
-//! The API server is not there, or forgets, or does less than others: what was known stays and is marked as old, and
-//! is right again soon after.
+//! The API server is away, loses its history or offers less than others: the daemon keeps the last known state, marks
+//! it as stale, and is up to date again soon after.
 
 use lab::cluster::*;
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub(crate) fn away_for_a_while(shared: &Shared) {
     observed.not_ready("refuses connections");
     let source = observed.source(|source| source["synced"] == false);
     assert!(source["stale_since"].is_string(), "{source:#}");
-    // What was known stays.
+    // The last known state stays.
     observed.has(shop.name(), "outside", &["192.0.2.1", "192.0.2.2"]);
     let slices = shop.path("discovery.k8s.io/v1/endpointslices");
     shared.cluster.api().delete(&format!("{slices}/goes"), None).unwrap();
@@ -58,7 +58,7 @@ pub(crate) fn a_stream_that_breaks_is_no_loss(shared: &Shared) {
     assert!(!observed.observer.log().contains("stays in use"), "{}", observed.observer.log());
 }
 
-/// History ends twice: etcd is compacted, and a new API server remembers nothing older than itself.
+/// History is lost twice: etcd is compacted, and a new API server has no history from before its start.
 pub(crate) fn forgotten_history_is_listed_again(shared: &Shared) {
     let shop = shared.cluster.namespace("away-gone").unwrap();
     shop.apply(&bare_service("outside")).unwrap();

@@ -1,4 +1,4 @@
-//! However a cluster ends, nothing of it is left.
+//! However a cluster ends, it leaves nothing in the system.
 
 use std::env;
 use std::fs;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::harness::Shared;
 
-/// Set for a process that is a cluster and nothing else.
+/// Set for a process that only runs a cluster.
 const CHILD: &str = "CLUSTER_TEST_CHILD";
 
-/// What a cluster in another process consists of.
+/// The contents of a cluster in another process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Parts {
     processes: Vec<u32>,
@@ -33,7 +33,7 @@ impl Parts {
     }
 }
 
-/// Runs as the child, if this process is it.
+/// Runs the child's part, if this process is the child.
 pub(crate) fn child() -> bool {
     if env::var_os(CHILD).is_none() {
         return false;

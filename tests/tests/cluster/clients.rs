@@ -1,4 +1,5 @@
-//! Who a client is: the workload its pod belongs to, on the right node; and who is none, such as a kubelet.
+//! Identities of clients: the workload of the pod, on the right node; and sources that are no clients, such as a
+//! kubelet.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ pub(crate) fn clients_have_the_names_of_their_workloads(shared: &Shared) {
     let mut scene = Scene::new(shared, "workloads");
     scene.orders(2);
     scene.namespace.apply(WORKLOADS).unwrap();
-    // A CronJob that has missed its last run makes up for it at once.
+    // A CronJob that has missed its last run starts it at once.
     let past = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(5);
     let status = json!({"status": {"lastScheduleTime": past.strftime("%FT%TZ").to_string()}});
     let nightly = format!("{}/nightly/status", scene.namespace.path("batch/v1/cronjobs"));
@@ -106,7 +107,7 @@ pub(crate) fn each_node_counts_its_own_pods(shared: &Shared) {
     let [first, second] = ["n1", "n2"].map(|node| observe(shared, "two-nodes", node));
     scene.connect(&here, "orders", 20);
     scene.connect(&there, "orders", 30);
-    // One kernel shows both daemons everything.
+    // The nodes share a kernel, so both daemons see all connections.
     let one = scene.when(&first, "orders", |service| sum(service, "closed") >= 20);
     let other = scene.when(&second, "orders", |service| sum(service, "closed") >= 30);
     let mut together = opened(&one);
@@ -128,13 +129,13 @@ pub(crate) fn probes_and_scrapes_change_no_headline(shared: &Shared) {
     let [web, prometheus] = ["web", "prometheus"].map(|name| scene.client(name));
     let observed = scene.observe();
     scene.connect(&web, "orders", 9);
-    // As a kubelet does: from the node itself, by address.
+    // A kubelet connects from the node itself, by address.
     for address in addresses(&pods) {
         let probe = format!("for i in 1 2 3 4; do exec 3<>/dev/tcp/{address}/8080; exec 3>&-; done");
         let output = shared.cluster.node().exec(&["bash", "-c", &probe]).unwrap().output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
-    // As Prometheus does, which has the addresses from the API server.
+    // Prometheus has the addresses from the API server.
     let scrapes = ClientSpec::fixed(&addresses(&pods), crate::PORT, 30);
     assert_eq!(prometheus.client(&scrapes).unwrap().wait().unwrap().total().connected, 30);
 

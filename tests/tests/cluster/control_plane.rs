@@ -1,4 +1,4 @@
-//! The cluster itself: what the tests of the daemon take for granted.
+//! The cluster itself: properties that the tests of the daemon rely on.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +21,7 @@ pub(crate) fn names_are_resolved_by_libc_in_a_pod(shared: &Shared) {
     shop.resolves("orders", &wanted).unwrap();
     let found = web.client(&ClientSpec::libc("orders", PORT, 0)).unwrap().resolve().unwrap();
     assert_eq!(found.targets.iter().map(|target| target.ip()).collect::<BTreeSet<_>>(), wanted);
-    // A pod that is not ready is not told of.
+    // A pod that is not ready is not in the answer.
     pods[0].set_ready(false).unwrap();
     shop.resolves("orders", &pods[1].addresses()).unwrap();
 }
@@ -49,7 +49,7 @@ pub(crate) fn slices_of_headless_services_are_labelled(shared: &Shared) {
     assert_eq!(endpoint(&headless)["zone"], "zone-n1");
 }
 
-/// Says something through a gate, and what came back: the API server tells who speaks plain HTTP to it.
+/// Sends a request through a gate and returns the response: the API server answers plain HTTP with an explanation.
 fn exchange(stream: &mut TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
@@ -71,7 +71,7 @@ pub(crate) fn a_gate_passes_stalls_resets_and_refuses(shared: &Shared) {
     assert_eq!((gate.connections(), gate.sent()), (1, 18));
     assert!(gate.received() > 50, "{} bytes", gate.received());
 
-    // What waits goes on when it may.
+    // Waiting data go on when the gate opens.
     let mut waiting = dial().unwrap();
     gate.stall().unwrap();
     let error = exchange(&mut waiting).unwrap_err();
@@ -98,10 +98,10 @@ pub(crate) fn who_watches_from_before_a_compaction_must_list_again(shared: &Shar
     let api = shared.cluster.api();
     let old = api.get("/api/v1/pods?limit=1").unwrap()["metadata"]["resourceVersion"].clone();
     let since = format!("/api/v1/pods?watch=1&timeoutSeconds=1&resourceVersion={}", old.as_str().unwrap());
-    // Such a refusal is an event of a watch that has begun.
+    // The server reports such an error as an event of a watch that has begun.
     let is_refused = || api.get(&since).unwrap()["object"]["code"] == 410;
     assert!(!is_refused());
-    // Something must have happened since.
+    // The revision must have changed since.
     let _namespace = shared.cluster.namespace("plane-compact").unwrap();
     shared.cluster.compact().unwrap();
     shared.cluster.stop_api_server();

@@ -1,5 +1,5 @@
-//! The API server is away, forgets, or does not answer: what was known stays, is marked as old, and is right again soon
-//! after. Traffic goes on all the time.
+//! The API server is away, loses its history, or does not answer: the daemon keeps the last known state, marks it as
+//! stale, and is up to date again soon after. Traffic goes on all the time.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,14 +13,15 @@ use crate::observed_daemon::Observed;
 use crate::snapshot_figures::endpoint;
 use crate::test_namespace::{Scene, addresses, observe, opened, stale, sum};
 
-/// How long the API server is away: longer than anything waits for it. `--five-minutes` on the test program's command
-/// line makes it as long as it says.
+/// How long the API server is away: longer than any timeout. With `--five-minutes` on the test program's command line
+/// it is five minutes.
 fn absence() -> Duration {
     let minutes = std::env::args().any(|argument| argument == "--five-minutes");
     Duration::from_secs(if minutes { 300 } else { 30 })
 }
 
-/// Waits until the daemon says that its topology is old, or is no more: in the snapshot, by readiness and in the metrics.
+/// Waits until the daemon reports its topology as stale, or as fresh again: in the snapshot, by readiness and in the
+/// metrics.
 fn told(observed: &Observed, old: bool) {
     const GAUGE: &str = "headless_observer_topology_synced{source=\"kubernetes\"}";
     let (status, gauge) = if old { (503, format!("{GAUGE} 0")) } else { (200, format!("{GAUGE} 1")) };
@@ -35,7 +36,7 @@ fn told(observed: &Observed, old: bool) {
     .unwrap_or_else(|error| panic!("{error:#}\n{}", observed.log()));
 }
 
-/// How often watches have been listed again.
+/// Number of repeated lists of watches.
 fn relists(observed: &Observed) -> u64 {
     observed.snapshot().unwrap()["quality"]["topology"]["relists"].as_u64().unwrap()
 }
@@ -44,7 +45,7 @@ pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared)
     let mut scene = Scene::new(shared, "away");
     let pods = scene.orders(2);
     let web = scene.client("web");
-    // One that is cut off a little earlier does not know the third pod when it is used.
+    // A daemon that was cut off a little earlier does not know the third pod when a client uses it.
     let [observed, cut_off] = ["away", "away-earlier"].map(|name| observe(shared, name, "n1"));
     scene.connect(&web, "orders", 10);
     scene.settled(&observed, "orders");
@@ -62,7 +63,7 @@ pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared)
     while Instant::now() < end {
         scene.connect(&web, "orders", 12);
         let orders = scene.settled(&observed, "orders");
-        // Not one that is idle, gone or stale only because nobody says otherwise.
+        // An endpoint must not become idle, removed or stale only because the source is silent.
         assert_eq!((&orders["stale"], &orders["spread"]["endpoints"]), (&stale(&[]), &json!(3)));
         let rows = orders["endpoints"].as_array().unwrap();
         assert!(rows.iter().all(|row| row["state"] == "ready"), "{orders:#}");
@@ -90,7 +91,7 @@ pub(crate) fn what_was_known_stays_while_the_api_server_is_away(shared: &Shared)
     }
 }
 
-/// Everything changes while the daemon is cut off, and history is gone when it is back.
+/// Everything changes while the daemon is cut off, and the history is gone when it is back.
 pub(crate) fn what_changed_behind_its_back_is_right_again_soon(shared: &Shared) {
     let mut scene = Scene::new(shared, "compacted");
     let mut pods = scene.orders(3);
@@ -102,7 +103,7 @@ pub(crate) fn what_changed_behind_its_back_is_right_again_soon(shared: &Shared) 
 
     observed.gate.close().unwrap();
     told(&observed, true);
-    // A pod goes, another one comes, and there is a new Service.
+    // One pod goes, another one comes, and a new Service appears.
     pods.remove(0).remove().unwrap();
     pods.push(scene.server(&Draft::new("orders-3").app("orders")));
     scene.namespace.apply(&crate::ORDERS.replace("name: orders", "name: audit")).unwrap();
@@ -127,7 +128,7 @@ pub(crate) fn what_changed_behind_its_back_is_right_again_soon(shared: &Shared) 
     assert_eq!(together, scene.accepted());
 }
 
-/// History goes again and again while pods come and go.
+/// The history is lost again and again while pods come and go.
 pub(crate) fn history_that_goes_during_churn_loses_nothing(shared: &Shared) {
     let mut scene = Scene::new(shared, "churn");
     let mut pods = scene.orders(2);
@@ -159,7 +160,7 @@ pub(crate) fn a_server_that_is_silent_is_noticed(shared: &Shared) {
     scene.orders(2);
     let web = scene.client("web");
     let observed = scene.observe();
-    // What is new while nothing passes is told when it does, on the same connections.
+    // Changes during the stall arrive after it, on the same connections.
     observed.gate.stall().unwrap();
     let more = scene.server(&Draft::new("orders-2").app("orders"));
     let known = scene.namespace.cluster().look_up(&scene.namespace.domain("orders")).unwrap();

@@ -1,4 +1,4 @@
-//! Several daemons as one report: asked one by one, out of files, and through the API server's proxy.
+//! Several daemons in one report: queried one by one, read from files, and reached through the API server's proxy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::harness::Shared;
 use crate::observed_daemon::Observed;
 use crate::test_namespace::{Matrix, Scene, by_client, observe, opened, sum};
 
-/// What docs/fleet.md says is needed.
+/// The rights that docs/fleet.md lists.
 const ROLE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -36,7 +36,7 @@ kind: ServiceAccount
 metadata: {name: nobody}
 ";
 
-/// What a command prints to both streams, and its exit code.
+/// Runs a command; returns its output on both streams and its exit code.
 fn run(shared: &Shared, program: &Path, words: &[&str]) -> (Option<i32>, String, String) {
     let words = [&[program.to_str().unwrap()], words].concat();
     let output = shared.lab.exec(&words).unwrap().output().unwrap();
@@ -51,7 +51,7 @@ fn report(shared: &Shared, words: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-/// Two nodes with a daemon each, and a client on each of them.
+/// Two nodes, each with a daemon and a client.
 struct Two<'a> {
     scene: Scene<'a>,
     daemons: [Observed; 2],
@@ -77,7 +77,7 @@ impl<'a> Two<'a> {
         self.daemons.each_ref().map(|daemon| daemon.address().to_string())
     }
 
-    /// The Service of a report is what its servers accepted.
+    /// Checks that the Service of a report has the servers' counts.
     fn check(&self, report: &Value) -> Matrix {
         let orders = self.scene.service(report, "orders");
         assert_eq!(opened(orders), self.scene.accepted());
@@ -99,13 +99,13 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
     let both = report(shared, &["--from", &one, "--from", &other]);
     two.check(&both);
     assert_eq!(both["node"], "n1, n2");
-    // One of them as a file, in whatever order, and once more: it counts once.
+    // One of them as a file, in any order, and twice: it counts once.
     let file = shared.lab.folder().join("several-n1.json");
     fs::write(&file, report(shared, &["--from", &one]).to_string()).unwrap();
     let file = file.to_str().unwrap();
     two.check(&report(shared, &["--from", &other, "--from", file, "--from", &one]));
 
-    // Nobody listens there: named, with what that means, and no error.
+    // Nobody listens there: the report names the address and the effect, and there is no error.
     let words = ["report", "--from", &one, "--from", &other, "--from", "127.0.0.1:1"];
     let (code, out, _) = run(shared, &program().unwrap(), &words);
     assert!(code == Some(0) && out.contains("No data from 1 of 3 nodes (33%)"), "{out}");
@@ -119,7 +119,7 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
     assert!(code == Some(0) && out.contains("there") && out.contains("here"), "{out}{err}");
 }
 
-/// A pod that answers as a daemon would, with what a daemon has answered.
+/// A pod that answers with a recorded snapshot instead of a daemon.
 fn stand_in(two: &mut Two<'_>, name: &str, node: &str, snapshot: Option<&Value>) -> Option<Program> {
     const SERVE: &str = "
         $SIG{PIPE} = 'IGNORE'; my ($file) = @ARGV; local $/; open my $in, '<', $file or die; my $body = <$in>;
@@ -170,7 +170,7 @@ pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shar
     let missing: Vec<_> = nodes.iter().filter(|node| !node["missing"].is_null()).collect();
     assert_eq!((nodes.len(), missing.len(), &missing[0]["node"]), (3, 1, &json!("n3")), "{missing:#?}");
 
-    // As a plugin of kubectl it needs not be told.
+    // A plugin of kubectl finds the cluster without options.
     let plugin = shared.lab.folder().join("kubectl-headless_obs");
     std::os::unix::fs::symlink(program().unwrap(), &plugin).unwrap();
     let words = ["report", "--fleet-namespace", &name, "--fleet", "--kubeconfig", allowed];

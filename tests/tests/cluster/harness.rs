@@ -1,6 +1,6 @@
-//! Runs the tests with one lab and one cluster for all, and ends both. For every test program that has a `Shared`.
+//! Runs the tests with one lab and one cluster, and ends both. Every test program that has a `Shared` uses it.
 //!
-//! In: the tests. Out: what libtest prints.
+//! In: the tests. Out: output in libtest's format.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ pub(crate) use crate::shared::Shared;
 /// A test and its name.
 pub(crate) type Test = (&'static str, fn(&Shared));
 
-/// A list of tests by their paths; a test function that is in no list is reported by the compiler.
+/// A list of tests by their paths. The compiler reports a test function that is in no list.
 macro_rules! tests {
     ($($($part:ident)::+),* $(,)?) => {
         [$((concat!($("::", stringify!($part)),+), $($part)::+ as fn(&$crate::harness::Shared))),*]
@@ -20,7 +20,7 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// Runs those that the command line asks for.
+/// Runs the tests that the command line selects.
 pub(crate) fn run(tests: &[Test]) -> ExitCode {
     let names: Vec<&str> = tests.iter().map(|(name, _)| plain(name)).collect();
     libtest::run(&names, |chosen| {
@@ -36,7 +36,7 @@ pub(crate) fn run(tests: &[Test]) -> ExitCode {
     })
 }
 
-/// The name as it is on the command line.
+/// The name in the form of the command line.
 fn plain(name: &'static str) -> &'static str {
     name.trim_start_matches("::")
 }

@@ -1,7 +1,7 @@
-//! The daemon in a Kubernetes cluster: a real control plane, hand-made pods and real traffic between them.
+//! The daemon in a Kubernetes cluster: a real control plane, pods without a kubelet, and real traffic between them.
 //!
-//! Each file is one subject. All tests share one cluster, and each has a namespace of its own; so this is no harness
-//! of libtest's, which could not end the cluster after the last test.
+//! Each file is one subject. All tests share one cluster, and each has its own namespace. libtest could not end the
+//! cluster after the last test, so this program has its own harness.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,9 +35,9 @@ use std::time::Duration;
 
 use harness::tests;
 
-/// How long a change may take from the API server to wherever it shows.
+/// How long a change may take from the API server to its last effect.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The port of everything.
+/// The port of all Services and pods.
 const PORT: u16 = 8080;
 /// The headless Service `orders`.
 const ORDERS: &str = "

@@ -1,4 +1,4 @@
-//! What the daemon may ask: what is lost without each rule, and credentials that expire.
+//! The daemon's rights: the effect of each missing rule, and credentials that expire.
 
 use lab::cluster::*;
 use serde_json::{Value, json};
@@ -38,20 +38,21 @@ spec: {clusterIP: None, selector: {app: orders}, ports: [{name: http, port: 8080
         assert!(log.contains("grant list and watch with a ClusterRole"), "{log}");
     };
 
-    // Without Services: what the controller labelled is there, what somebody made by hand is not.
+    // Without Services: the daemon knows Services whose slices have the controller's label, but not those made without
+    // it.
     services.wait_ready();
     refused(&services, "services");
     services.has(&name, "orders", &[&address]);
     services.has(&name, "outside", &[]);
-    // Without Pods: all endpoints.
+    // Without Pods: it knows all endpoints.
     pods.wait_ready();
     refused(&pods, "pods");
     pods.has(&name, "outside", &["192.0.2.7"]);
-    // Without slices: nothing.
+    // Without slices: it knows nothing.
     slices.not_ready("does not allow headless-obs to watch endpointslices");
     refused(&slices, "endpointslices");
 
-    // Granted later.
+    // The rules are granted later.
     for [_, resource] in RULES {
         allow(shared, &name, resource, &RULES);
     }
@@ -66,7 +67,7 @@ pub(crate) fn a_token_is_read_again_when_it_is_refused(shared: &Shared) {
     let shop = shared.cluster.namespace("rights-token").unwrap();
     shop.apply(&bare_service("outside")).unwrap();
     allow(shared, shop.name(), "observer", &RULES);
-    // A token that ends with an object can be made to expire.
+    // A token that is bound to an object expires with the object.
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "life"}});
     let secret = shared.cluster.api().create(&shop.path("secrets"), &secret).unwrap();
     let bound = json!({
@@ -81,11 +82,11 @@ pub(crate) fn a_token_is_read_again_when_it_is_refused(shared: &Shared) {
     let old = Identity::Token(std::fs::read_to_string(&file).unwrap());
     let old = shared.cluster.kubeconfig("rights-old", &observed.gate.url(), &old).unwrap();
     shared.cluster.api().delete(&format!("{}/life", shop.path("secrets")), None).unwrap();
-    // The server remembers for a while whom it has let in.
+    // The server caches for a while which tokens are valid.
     let old = shared.cluster.api_by(&old).unwrap();
     let refused = || Ok((old.status("GET", "/api/v1/pods?limit=1", &Value::Null)? == 401).then_some(()));
     until(PATIENCE, "end of a token", refused).unwrap();
-    // Whether a watch is allowed is decided when it begins.
+    // The server checks the right to watch when a watch begins.
     observed.gate.reset();
     observed.not_ready("401 Unauthorized");
     let source = observed.source(|source| source["synced"] == false);

@@ -1,4 +1,4 @@
-//! A daemon that watches the cluster through a gate of its own, and what its snapshots say.
+//! A daemon that watches the cluster through its own gate, and helpers for its snapshots.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::harness::Shared;
 
-/// Long enough for any machine; only a failure waits for it.
+/// Long enough for any machine; only a failing test waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A daemon and its way to the API server.
+/// A daemon and its gate to the API server.
 pub(crate) struct Observed {
     pub(crate) observer: Observer,
     pub(crate) gate: FaultProxy,
@@ -27,7 +27,7 @@ impl Deref for Observed {
 }
 
 impl Observed {
-    /// A daemon with these rights, ready or not. `name` is its kubeconfig's.
+    /// Starts a daemon with these rights, without waiting until it is ready. `name` is its kubeconfig's.
     pub(crate) fn launch(shared: &Shared, name: &str, identity: &Identity, options: &[&str]) -> Self {
         let gate = shared.cluster.gate().unwrap();
         Self::launch_behind(shared, gate, name, identity, options)
@@ -52,12 +52,12 @@ impl Observed {
         Self { observer, gate }
     }
 
-    /// A daemon that may do everything, once it is ready.
+    /// Starts a daemon that may do everything, and waits until it is ready.
     pub(crate) fn start(shared: &Shared, name: &str) -> Self {
         Self::ready(shared, name, &Identity::admin(), &[])
     }
 
-    /// A daemon with these rights, once it is ready.
+    /// Starts a daemon with these rights, and waits until it is ready.
     pub(crate) fn ready(shared: &Shared, name: &str, identity: &Identity, options: &[&str]) -> Self {
         let mut observed = Self::launch(shared, name, identity, options);
         observed.wait_ready();
@@ -69,7 +69,7 @@ impl Observed {
         self.observer.wait_ready(PATIENCE).unwrap();
     }
 
-    /// Waits until it is not ready because of what has these words.
+    /// Waits until it is not ready for a reason that contains these words.
     pub(crate) fn not_ready(&self, words: &str) {
         let told = until(PATIENCE, &format!("reason with {words:?}"), || {
             let (status, body) = self.observer.get("/readyz")?;
@@ -77,11 +77,11 @@ impl Observed {
             Ok(Some(()))
         });
         told.unwrap_or_else(|error| panic!("{error:#}\n{}", self.observer.log()));
-        // Whatever the topology, the daemon itself is well.
+        // The daemon itself is healthy in any case.
         assert_eq!(self.observer.get("/healthz").unwrap().0, 200);
     }
 
-    /// Waits until what it says of its source is as wanted.
+    /// Waits until the snapshot's source satisfies `wanted`.
     pub(crate) fn source(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let snapshot =
             self.observer.snapshot_when(PATIENCE, |snapshot| wanted(&snapshot["quality"]["topology"]));
@@ -89,7 +89,7 @@ impl Observed {
             .take()
     }
 
-    /// Waits until a Service has exactly these endpoints: addresses, sorted, of all that have not left.
+    /// Waits until a Service has exactly these endpoints: sorted addresses of all that have not been removed.
     pub(crate) fn has(&self, namespace: &str, service: &str, wanted: &[&str]) {
         let snapshot = self
             .observer
@@ -100,7 +100,7 @@ impl Observed {
     }
 }
 
-/// Addresses of a Service's endpoints that have not left, sorted.
+/// Sorted addresses of a Service's endpoints that have not been removed.
 pub(crate) fn addresses(snapshot: &Value, namespace: &str, service: &str) -> Vec<String> {
     let services = snapshot["services"].as_array().unwrap();
     let is_meant = |found: &&Value| found["namespace"] == namespace && found["name"] == service;
@@ -114,13 +114,13 @@ pub(crate) fn addresses(snapshot: &Value, namespace: &str, service: &str) -> Vec
     addresses
 }
 
-/// A ServiceAccount of the namespace with these rules, each `[group, resource]`; gives its token.
+/// A ServiceAccount of the namespace with these rules, each `[group, resource]`; returns its token.
 pub(crate) fn account(shared: &Shared, namespace: &str, name: &str, rules: &[[&str; 2]]) -> String {
     allow(shared, namespace, name, rules);
     shared.cluster.token(namespace, name, &Value::Null).unwrap()
 }
 
-/// The same, for an account that may be there already.
+/// The same, for an account that may exist already.
 pub(crate) fn allow(shared: &Shared, namespace: &str, name: &str, rules: &[[&str; 2]]) {
     let rules: Vec<_> = rules
         .iter()
@@ -151,11 +151,11 @@ subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]
     shared.cluster.api().apply(&documents).unwrap();
 }
 
-/// All rules there are.
+/// All rules that the daemon needs.
 pub(crate) const RULES: [[&str; 2]; 3] =
     [["discovery.k8s.io", "endpointslices"], ["", "services"], ["", "pods"]];
 
-/// A slice made by hand.
+/// A slice that no controller manages.
 pub(crate) fn slice(name: &str, service: &str, port: u32, addresses: &[&str]) -> String {
     let endpoints: Vec<_> = addresses.iter().map(|address| format!("{{addresses: [{address}]}}")).collect();
     format!(
@@ -171,7 +171,7 @@ endpoints: [{}]
     )
 }
 
-/// A headless Service without a selector: its slices are whoever's.
+/// A headless Service without a selector: anybody may make its slices.
 pub(crate) fn bare_service(name: &str) -> String {
     format!(
         "

@@ -1,4 +1,4 @@
-//! Pods come and go: scaled, rolled, unready, terminating, with the name or the address of another.
+//! Pods come and go: by scaling and rollouts, unready, terminating, with another pod's name or address.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ spec:
     spec: {containers: [{name: main, image: none}]}
 ";
 
-/// A client that asked for `orders` once, and keeps to the first address of the answer.
+/// A client that looked `orders` up once, and keeps using the first address of the answer.
 fn loyal(scene: &Scene, pod: &Pod) -> Client {
     let spec = ClientSpec::new(&scene.namespace.domain("orders"), PORT, RESOLVER, 0).never_again();
     let client = pod.client(&spec).unwrap();
@@ -33,14 +33,14 @@ fn loyal(scene: &Scene, pod: &Pod) -> Client {
     client
 }
 
-/// Which pod it keeps to.
+/// The pod that it keeps using.
 fn chosen<'p>(client: &Client, pods: &'p [FakePod]) -> &'p FakePod {
     let report = client.report().unwrap();
     let address = report.addresses.keys().next().unwrap();
     pods.iter().find(|pod| pod.addresses().contains(address)).unwrap()
 }
 
-/// Waits until a pod of `orders` is in this state for the daemon.
+/// Waits until the daemon reports this state for a pod of `orders`.
 fn becomes(scene: &Scene, observed: &Observed, pod: &str, state: &str) -> Value {
     scene.when(observed, "orders", |service| {
         let mut rows = service["endpoints"].as_array().unwrap().iter();
@@ -48,7 +48,7 @@ fn becomes(scene: &Scene, observed: &Observed, pod: &str, state: &str) -> Value 
     })
 }
 
-/// Waits until so many connections of `orders` have been opened.
+/// Waits until this many connections of `orders` have been opened.
 fn after(scene: &Scene, observed: &Observed, opened: u64) -> Value {
     scene.when(observed, "orders", |service| sum(service, "opened") >= opened)
 }
@@ -78,7 +78,7 @@ pub(crate) fn a_stateful_set_grows_and_shrinks(shared: &Shared) {
     assert_eq!(orders["spread"]["endpoints"], 3);
 
     scale(1);
-    // The last one goes first, and the next when it has gone.
+    // The last pod goes first, and the next one when it has gone.
     for pod in pods.drain(1..).rev() {
         scene.namespace.terminating(&pod).unwrap();
         becomes(&scene, &observed, pod.name(), "terminating");
@@ -117,7 +117,7 @@ pub(crate) fn a_deployment_rolls(shared: &Shared) {
         let next = scene.namespace.adopt("version=v2", 1, &Draft::new("")).unwrap();
         next.iter().for_each(|pod| drop(serve(pod)));
         new.extend(next);
-        // Ready, it replaces an old one.
+        // A new pod that is ready replaces an old one.
         let gone = until(PATIENCE, "pod that is replaced", || {
             let terminating = |pod: &&FakePod| {
                 pod.object().is_ok_and(|object| !object["metadata"]["deletionTimestamp"].is_null())
@@ -130,7 +130,7 @@ pub(crate) fn a_deployment_rolls(shared: &Shared) {
     scene.connect(&web, "orders", 16);
     let orders = becomes(&scene, &observed, left.name(), "removed");
     assert_eq!(orders["stale"], stale(&[]));
-    // It knows no better, and nobody is there.
+    // The client still uses the old address, and nobody is there.
     let report = faithful.open(3).unwrap();
     assert_eq!(report.total().connected, 1, "{report:?}");
     let orders = scene.when(&observed, "orders", |service| {
@@ -161,7 +161,7 @@ pub(crate) fn states_of_a_pod_are_told_apart(shared: &Shared) {
     becomes(&scene, &observed, pod.name(), "not_ready");
     faithful.open(2).unwrap();
     assert_eq!(after(&scene, &observed, 3)["stale"], stale(&[("not_ready", 2)]));
-    // Published all the same: an endpoint like others, whose pod is not ready.
+    // DNS still lists it: it is an endpoint like others, whose pod is not ready.
     publish(true);
     becomes(&scene, &observed, pod.name(), "ready");
     scene.namespace.resolves("orders", &addresses(&pods)).unwrap();
@@ -171,7 +171,8 @@ pub(crate) fn states_of_a_pod_are_told_apart(shared: &Shared) {
     becomes(&scene, &observed, pod.name(), "not_ready");
     pod.set_ready(true).unwrap();
     becomes(&scene, &observed, pod.name(), "ready");
-    // On its way out it still serves: not stale as one that has gone.
+    // A terminating pod still serves; connections to it are counted as another kind of stale than those to a removed
+    // one.
     pod.terminate().unwrap();
     becomes(&scene, &observed, pod.name(), "terminating");
     faithful.open(4).unwrap();

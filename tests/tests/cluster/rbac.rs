@@ -1,5 +1,5 @@
-//! What the daemon may ask: the shipped rights are enough, none of them is too much, and what is lost without one is
-//! what the documentation says.
+//! The daemon's rights: the shipped ones are sufficient and all necessary, and without each the effect is the
+//! documented one.
 
 use lab::cluster::*;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn account_without(scene: &Scene, resource: &str) -> Identity {
     Identity::Token(account(scene.shared, scene.namespace.name(), resource, &rules))
 }
 
-/// What a snapshot says is refused: resources, each with what is lost.
+/// The refused resources of a snapshot, each with the effect.
 fn refused(snapshot: &Value) -> Vec<(&str, &str)> {
     let list = snapshot["quality"]["topology"]["refused"].as_array().unwrap().iter();
     list.map(|refusal| (refusal["resource"].as_str().unwrap(), refusal["lost"].as_str().unwrap())).collect()
@@ -73,7 +73,7 @@ pub(crate) fn without_pods_clients_have_no_names(shared: &Shared) {
 pub(crate) fn without_services_what_only_they_say_is_missing(shared: &Shared) {
     let mut scene = Scene::new(shared, "no-services");
     scene.orders(2);
-    // Without a selector the Service alone says that it is headless.
+    // Without a selector, only the Service shows that it is headless.
     scene
         .namespace
         .apply(
@@ -108,7 +108,7 @@ pub(crate) fn a_role_in_one_namespace_is_enough_for_that_namespace(shared: &Shar
     let mut scene = Scene::new(shared, "shop");
     scene.orders(2);
     let web = scene.client("web");
-    // What is shipped for single namespaces, by an account of its own.
+    // The shipped rights for single namespaces, with their own account.
     let shipped = include_str!("../../../deploy/namespaced/rbac.yaml")
         .replace("name: headless-obs\n", "name: narrow\n");
     shared.cluster.api().apply(&shipped).unwrap();

@@ -1,5 +1,5 @@
-//! What a Service can be: beside others over the same pods, with any ports or none, with or without a selector, large,
-//! of two families, on the host's network.
+//! Kinds of Services: several over the same pods, with any ports or none, with or without a selector, large, with two
+//! address families, on the host's network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::snapshot_figures::{client, endpoint};
 use crate::test_namespace::{RESOLVER, Scene, addresses, by_client, opened, serve, sum};
 use crate::{ORDERS, PATIENCE, PORT};
 
-/// The headless Service `audit` over the pods of `orders`.
+/// The headless Service `audit` with the pods of `orders`.
 fn audit() -> String {
     ORDERS.replace("name: orders", "name: audit")
 }
@@ -50,7 +50,7 @@ pub(crate) fn the_cluster_ip_of_the_same_pods_is_not_headless(shared: &Shared) {
     scene.namespace.apply(&usual).unwrap();
     let vip: IpAddr = "10.96.77.7".parse().unwrap();
     scene.namespace.resolves("usual", &[vip]).unwrap();
-    // As kube-proxy has it: the node sends what is for the ClusterIP to a pod.
+    // The node sends connections to the ClusterIP to a pod, as kube-proxy does.
     let proxy = format!(
         "table ip usual {{ chain to {{ type nat hook prerouting priority dstnat; \
          ip daddr {vip} tcp dport {PORT} dnat to {}:{PORT}; }}; }}",
@@ -92,7 +92,7 @@ pub(crate) fn connections_without_dns_are_shown_beside_the_others(shared: &Share
     assert_eq!((sum(&orders, "opened"), sum(&orders, "counted")), (22, 10));
     assert_eq!(orders["spread"]["connections"], 10);
 
-    // Behind two Services an address alone says nothing.
+    // If two Services share pods, an address does not show which is meant.
     scene.namespace.apply(&audit()).unwrap();
     scene.when(&observed, "audit", |audit| audit["spread"]["endpoints"] == 2);
     dial(8);
@@ -113,7 +113,7 @@ pub(crate) fn the_services_port_is_not_its_targets(shared: &Shared) {
     assert_eq!((report.total().connected, report.total().refused), (0, 5), "{report:?}");
     scene.connect(&web, "orders", 7);
     let orders = scene.settled(&observed, "orders");
-    // What was meant for another port says nothing about this Service's balance.
+    // Attempts at another port do not affect this Service's spread.
     assert_eq!(crate::snapshot_figures::failures(&orders), 0, "{orders:#}");
     let told = |snapshot: &Value| snapshot["quality"]["unattributed"]["other_port"] == 5;
     observed.snapshot_when(PATIENCE, told).unwrap();
@@ -134,7 +134,7 @@ pub(crate) fn named_target_ports_may_differ_from_pod_to_pod(shared: &Shared) {
     scene.namespace.resolves("orders", &addresses(&pods)).unwrap();
     let web = scene.client("web");
     let observed = scene.observe();
-    // Only SRV records tell the ports.
+    // Only SRV records contain the ports.
     let name = format!("_http._tcp.{}", scene.namespace.domain("orders"));
     let spec = ClientSpec::new(&name, 0, RESOLVER, 20).round_robin(20);
     let spec = spec.stub(|stub| stub.srv = Some(client::SrvHabit::LookUpTargets));
@@ -161,13 +161,13 @@ pub(crate) fn without_ports_any_port_is_the_services(shared: &Shared) {
     let told = ClientSpec::fixed(&pod.addresses(), 9090, 2);
     assert_eq!(web.client(&told).unwrap().wait().unwrap().total().connected, 2);
     let orders = scene.settled(&observed, "orders");
-    // Told by DNS before, it need not be told again.
+    // The client has looked the name up before and need not do so again.
     assert_eq!(client(&orders, "web")["resolution"], json!({"service": 9}));
 }
 
 pub(crate) fn endpoints_without_pods_are_known_by_their_addresses(shared: &Shared) {
     let mut scene = Scene::new(shared, "outside");
-    // Made by hand without the label that marks headless Services, and mirrored from what came before slices.
+    // One slice without the label of headless Services, and one that was mirrored from an Endpoints object.
     scene
         .namespace
         .apply(
@@ -232,7 +232,7 @@ pub(crate) fn pods_on_one_host_address_are_told_apart_by_port(shared: &Shared) {
     for (name, port, connections) in [("alpha", 9001, 5), ("beta", 9002, 7)] {
         let spec = ClientSpec::libc(name, port, connections);
         assert_eq!(web.client(&spec).unwrap().wait().unwrap().total().connected, connections);
-        // Without DNS the port alone tells them apart.
+        // Without DNS only the port identifies the Service.
         let spec = ClientSpec::fixed(&[host], port, 2);
         assert_eq!(gossip.client(&spec).unwrap().wait().unwrap().total().connected, 2);
     }
@@ -250,7 +250,7 @@ pub(crate) fn two_hundred_and_fifty_endpoints_in_several_slices(shared: &Shared)
     const COUNT: u64 = 250;
     let mut scene = Scene::new(shared, "large");
     scene.namespace.apply(ORDERS).unwrap();
-    // One pod of the lab has all the addresses: what is large here is the Service.
+    // One pod of the lab has all the addresses: the test needs a large Service, not many pods.
     let addresses: Vec<IpAddr> =
         (0..COUNT).map(|n| IpAddr::from([10, 244, 200, 1 + u8::try_from(n).unwrap()])).collect();
     let farm = scene.namespace.outsider("farm", &addresses).unwrap();
@@ -285,7 +285,7 @@ pub(crate) fn two_hundred_and_fifty_endpoints_in_several_slices(shared: &Shared)
     let web = scene.client("web");
     let observed = scene.observe();
     scene.when(&observed, "orders", |service| service["spread"]["endpoints"] == COUNT);
-    // An answer of this size comes over TCP.
+    // An answer of this size needs TCP.
     let spec = ClientSpec::new(&scene.namespace.domain("orders"), PORT, RESOLVER, 2 * COUNT);
     let report = web.client(&spec.round_robin(2 * COUNT)).unwrap().wait().unwrap();
     assert_eq!(report.total().connected, 2 * COUNT, "{report:?}");
@@ -314,7 +314,7 @@ pub(crate) fn a_pod_with_two_addresses_is_one_endpoint(shared: &Shared) {
             ClientSpec::new(&name, PORT, RESOLVER, 10).round_robin(10).stub(|stub| stub.families = families);
         assert_eq!(web.client(&spec).unwrap().wait().unwrap().total().connected, 10);
     }
-    // Two families race: the loser is no failure.
+    // The two families race: the slower attempt is no failure.
     let race = ClientSpec::new(&name, PORT, RESOLVER, 10)
         .stub(|stub| stub.families = client::Families::Both)
         .dial(|dial| dial.happy_eyeballs_ms = Some(0));

@@ -1,4 +1,4 @@
-//! What all tests share: a lab with one cluster, and in it the shipped rights of the daemon.
+//! State that all tests share: a lab with one cluster, in which the daemon's shipped rights are installed.
 
 use lab::Lab;
 use lab::cluster::Cluster;

@@ -1,4 +1,4 @@
-//! What the daemon knows of the cluster: slices of all origins, objects it cannot read, names of clients.
+//! The daemon's view of the cluster: slices of all origins, unreadable objects, names of clients.
 
 use lab::cluster::*;
 use lab::*;
@@ -58,7 +58,7 @@ pub(crate) fn slices_made_by_hand_count(shared: &Shared) {
 pub(crate) fn an_object_that_cannot_be_read_costs_no_other(shared: &Shared) {
     let shop = shared.cluster.namespace("source-odd").unwrap();
     shop.apply(&bare_service("outside")).unwrap();
-    // The API server takes any number for a port.
+    // The API server accepts any number as a port.
     shop.apply(&slice("odd", "outside", 80_800, &["192.0.2.1"])).unwrap();
     shop.apply(&slice("good", "outside", 80, &["192.0.2.2"])).unwrap();
     let observed = Observed::start(shared, "source-odd");
@@ -68,7 +68,7 @@ pub(crate) fn an_object_that_cannot_be_read_costs_no_other(shared: &Shared) {
 
     shop.apply(&slice("odd", "outside", 8080, &["192.0.2.1"])).unwrap();
     observed.has(shop.name(), "outside", &["192.0.2.1", "192.0.2.2"]);
-    // It was good and no longer is: its endpoints are still there, whatever its ports are.
+    // The slice was valid before: its endpoints stay, whatever its ports are.
     shop.apply(&slice("odd", "outside", 80_800, &["192.0.2.1"])).unwrap();
     shop.apply(&slice("good", "outside", 80, &["192.0.2.3"])).unwrap();
     observed.has(shop.name(), "outside", &["192.0.2.1", "192.0.2.3"]);

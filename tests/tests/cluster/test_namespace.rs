@@ -1,5 +1,5 @@
-//! What most tests begin with: a namespace with pods that serve, clients by the C library, and a daemon with the shipped
-//! rights and a gate of its own.
+//! The common start of most tests: a namespace with servers, clients that use the C library, and a daemon with the
+//! shipped rights and its own gate.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ impl<'a> Scene<'a> {
         Self { shared, namespace: shared.cluster.namespace(name).unwrap() }
     }
 
-    /// The Service `orders` and `count` pods behind it that serve; DNS knows them all.
+    /// Makes the Service `orders` and `count` pods with servers, and waits until DNS lists them all.
     pub(crate) fn orders(&mut self, count: usize) -> Vec<FakePod> {
         self.namespace.apply(ORDERS).unwrap();
         let pods: Vec<FakePod> =
@@ -38,14 +38,14 @@ impl<'a> Scene<'a> {
         pods
     }
 
-    /// A pod that serves on the usual port and holds what it accepts.
+    /// A pod with a server on the usual port that holds its connections.
     pub(crate) fn server(&mut self, draft: &Draft) -> FakePod {
         let pod = self.namespace.pod(draft).unwrap();
         serve(&pod);
         pod
     }
 
-    /// A pod of no Service.
+    /// A pod without a Service.
     pub(crate) fn client(&mut self, name: &str) -> FakePod {
         self.namespace.pod(&Draft::new(name)).unwrap()
     }
@@ -55,13 +55,13 @@ impl<'a> Scene<'a> {
         observe(self.shared, self.namespace.name(), "n1")
     }
 
-    /// Makes connections by a Service's name, as the C library resolves it, and closes them.
+    /// Makes connections to a Service's name, which the C library resolves, and closes them.
     pub(crate) fn connect(&self, from: &Pod, service: &str, connections: u64) {
         let report = from.client(&ClientSpec::libc(service, PORT, connections)).unwrap().wait().unwrap();
         assert_eq!(report.total().connected, connections, "{report:?}");
     }
 
-    /// Connections that the servers of this namespace accepted.
+    /// Connections accepted by the servers of this namespace.
     pub(crate) fn accepted(&self) -> Matrix {
         let rows = self.shared.lab.truth().unwrap().into_iter();
         let own = rows.filter(|row| row.namespace == self.namespace.name() && row.accepted > 0);
@@ -74,21 +74,21 @@ impl<'a> Scene<'a> {
         found.unwrap_or_else(|| panic!("no Service {}/{name} in {snapshot:#}", self.namespace.name()))
     }
 
-    /// The same, if the daemon knows it.
+    /// The same; `None` if the daemon does not know it.
     pub(crate) fn find<'s>(&self, snapshot: &'s Value, name: &str) -> Option<&'s Value> {
         let mut services = snapshot["services"].as_array().unwrap().iter();
         services.find(|service| service["namespace"] == self.namespace.name() && service["name"] == name)
     }
 
-    /// Waits for a snapshot whose Service is as wanted.
+    /// Waits for a snapshot whose Service satisfies `wanted`.
     pub(crate) fn when(&self, observed: &Observed, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let fits = |snapshot: &Value| self.find(snapshot, name).is_some_and(&wanted);
         let snapshot = observed.snapshot_when(PATIENCE, fits).unwrap();
         self.service(&snapshot, name).clone()
     }
 
-    /// Waits until a Service's connections are as many as its servers accepted and all have ended; then each client's
-    /// and pod's must be.
+    /// Waits until a Service has as many connections as its servers accepted and all have ended; then checks each
+    /// client and pod.
     pub(crate) fn settled(&self, observed: &Observed, name: &str) -> Value {
         let accepted = self.accepted();
         let all: u64 = accepted.values().sum();
@@ -97,21 +97,21 @@ impl<'a> Scene<'a> {
         service
     }
 
-    /// Waits until all connections to the servers are a Service's, but so many.
+    /// The same, but `others` of the accepted connections do not count for the Service.
     pub(crate) fn settled_without(&self, observed: &Observed, name: &str, others: u64) -> Value {
         let all: u64 = self.accepted().values().sum();
         self.when(observed, name, |service| sum(service, "closed") == all - others)
     }
 }
 
-/// A daemon of this node with the shipped rights, once it is ready. `name` is that of its files.
+/// Starts a daemon of this node with the shipped rights, and waits until it is ready. `name` is that of its files.
 pub(crate) fn observe(shared: &Shared, name: &str, node: &str) -> Observed {
     let token = shared.cluster.daemon_token().unwrap();
     let name = format!("{name}-{node}");
     Observed::ready(shared, &name, &Identity::Token(token), &[&format!("--node={node}")])
 }
 
-/// Serves on the usual port of all addresses; holds what it accepts.
+/// Starts a server on the usual port of all addresses that holds its connections.
 pub(crate) fn serve(pod: &Pod) -> Server {
     pod.serve(&ServerSpec::new(pod.sockets(PORT)).mode(ServerMode::Hold)).unwrap()
 }
@@ -121,7 +121,7 @@ pub(crate) fn addresses(pods: &[FakePod]) -> Vec<std::net::IpAddr> {
     pods.iter().flat_map(|pod| pod.addresses()).collect()
 }
 
-/// (client, pod) → connections opened, those that are not zero.
+/// (client, pod) → opened connections, without zeros.
 pub(crate) fn opened(service: &Value) -> Matrix {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut cells = Matrix::new();
@@ -145,12 +145,12 @@ pub(crate) fn by_client(matrix: &Matrix) -> BTreeMap<&str, u64> {
     sums
 }
 
-/// Sum of a figure over a Service's endpoints.
+/// Sum of a field over a Service's endpoints.
 pub(crate) fn sum(service: &Value, figure: &str) -> u64 {
     service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[figure].as_u64().unwrap()).sum()
 }
 
-/// A Service's count of stale connections, with the kinds that are zero.
+/// Expected counts of stale connections, including the kinds with zero.
 pub(crate) fn stale(counts: &[(&str, u64)]) -> Value {
     let mut all =
         serde_json::json!({"removed": 0, "terminating": 0, "not_ready": 0, "ip_reused": 0, "grace": 0});

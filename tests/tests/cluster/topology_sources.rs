@@ -1,4 +1,5 @@
-//! One traffic, three daemons: by the API server, by files with what it said, and by DNS answers alone.
+//! Three daemons observe the same traffic: with the API server, with files of the API server's objects, and with DNS
+//! answers only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,14 +12,14 @@ use crate::harness::Shared;
 use crate::test_namespace::{Scene, opened, sum};
 use crate::{ORDERS, PATIENCE, PORT};
 
-/// The objects of some lists, as the API server has them, as one file.
+/// The objects of some lists in the API server, as one file.
 fn read_back(scene: &Scene, lists: &[&str]) -> String {
     let api = scene.shared.cluster.api();
     let documents = lists.iter().flat_map(|path| {
         let list = api.get(&scene.namespace.path(path)).unwrap();
         let kind = list["kind"].as_str().unwrap().trim_end_matches("List").to_owned();
         let items = list["items"].as_array().unwrap().clone();
-        // Items of a list do not repeat what they are.
+        // The items of a list lack kind and version.
         items.into_iter().map(move |mut item| {
             item["apiVersion"] = list["apiVersion"].clone();
             item["kind"] = json!(kind);
@@ -28,8 +29,7 @@ fn read_back(scene: &Scene, lists: &[&str]) -> String {
     documents.collect()
 }
 
-/// A Service without what depends on when its daemon was started, and on its clock: moments, and what is counted from
-/// them.
+/// A Service without times, and without values that depend on the daemon's start.
 fn timeless(service: &Value) -> Value {
     const BY_TIME: [&str; 7] =
         ["waste", "buckets", "evidence", "histogram", "convergence", "history", "latency"];

@@ -1,9 +1,9 @@
 //! The kernel's DNS programs alone: packets in, records and counters out.
 //!
-//! Each file is one subject. [`Kernel`] is the real object as the daemon embeds it, loaded by itself: packets are
-//! handed to it by BPF_PROG_TEST_RUN, or by real sockets where that takes none of their size. No lab is needed. Unless a
-//! test says otherwise answers count without a question, as where egress cannot be attached: a packet of
-//! BPF_PROG_TEST_RUN has a new socket each time, which cannot have asked.
+//! Each file is one subject. [`Kernel`] is the real object that the daemon embeds, loaded without the daemon. It gets
+//! packets by BPF_PROG_TEST_RUN, or by real sockets if they are too large for that. No lab is needed. Unless a test
+//! says otherwise, responses count without a query, as in an environment that does not allow egress programs: each
+//! packet of BPF_PROG_TEST_RUN has a new socket, which cannot have sent a query.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,11 +40,11 @@ struct Kernel {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     pending_queries: HashMap<MapData, [u8; size_of::<QueryKey>()], [u8; size_of::<PendingQuery>()]>,
-    /// Counters as they were last read.
+    /// Counters at the last reading.
     seen: BTreeMap<&'static str, u64>,
 }
 
-/// A question, or a stream, that the programs know of.
+/// A query or a stream in the programs' map.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     id: u16,
@@ -75,17 +75,17 @@ impl Entry {
     }
 }
 
-/// What the program did.
+/// The effects of one or more packets.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     /// Records with their payloads.
     records: Vec<(DnsRecord, Vec<u8>)>,
-    /// Increase of the counters; those that stayed are left out.
+    /// Increase of the counters, without zeros.
     counted: BTreeMap<&'static str, u64>,
 }
 
 impl Kernel {
-    /// Loads it for DNS servers on these ports, with a ring of that many bytes.
+    /// Loads it for DNS servers on these ports, with a ring of this many bytes.
     fn new(ports: &[u16], ring_bytes: u32) -> Self {
         let mut all = [0_u16; MAX_DNS_PORTS];
         all[..ports.len()].copy_from_slice(ports);
@@ -108,14 +108,14 @@ impl Kernel {
         self.ebpf.program_mut(name).unwrap().try_into().unwrap()
     }
 
-    /// Lets it see what the sockets of this machine receive.
+    /// Attaches it to the packets that this machine's sockets receive.
     fn attach(&mut self) {
         let root = CgroupRoot::find(None).unwrap();
         let (program, mode) = (self.program(DNS_INGRESS), CgroupAttachMode::Single);
         program.attach(root.fd(), CgroupSkbAttachType::Ingress, mode).unwrap();
     }
 
-    /// Lets it see what the sockets of this machine receive and send, and tell only what was asked for.
+    /// Attaches it to received and sent packets; from now on it forwards only solicited responses.
     fn watch(&mut self) {
         let root = CgroupRoot::find(None).unwrap();
         let (program, mode) = (self.program(DNS_EGRESS), CgroupAttachMode::Single);
@@ -129,7 +129,7 @@ impl Kernel {
         switch.set(0, 1, 0).unwrap();
     }
 
-    /// The questions and streams that it knows of.
+    /// The pending queries and streams.
     fn pending_queries(&self) -> Vec<Entry> {
         self.pending_queries
             .iter()
@@ -138,7 +138,7 @@ impl Kernel {
             .collect()
     }
 
-    /// The same; it knows of none any more.
+    /// The same; afterwards none is pending.
     fn take_asked(&mut self) -> Vec<Entry> {
         let entries = self.pending_queries();
         let keys: Vec<_> = self.pending_queries.keys().map(Result::unwrap).collect();
@@ -146,18 +146,18 @@ impl Kernel {
         entries
     }
 
-    /// Hands it a packet that begins with its IP header, and says what it did.
+    /// Runs a packet that begins with its IP header; returns the effects.
     fn run(&mut self, packet: &[u8]) -> Outcome {
         self.pass(packet);
         self.take()
     }
 
-    /// Hands it a packet that is received.
+    /// Runs a received packet.
     fn pass(&mut self, packet: &[u8]) {
         self.hand(DNS_INGRESS, packet);
     }
 
-    /// Hands it a packet that is sent.
+    /// Runs a sent packet.
     fn send(&mut self, packet: &[u8]) {
         self.hand(DNS_EGRESS, packet);
     }
@@ -170,7 +170,7 @@ impl Kernel {
         assert_eq!(result.return_value, 1, "every packet passes: {packet:02x?}");
     }
 
-    /// What it did since the last time.
+    /// The effects since the last call.
     fn take(&mut self) -> Outcome {
         let mut outcome = Outcome::default();
         while let Some(item) = self.ring.next() {

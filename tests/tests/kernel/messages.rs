@@ -1,4 +1,4 @@
-//! DNS messages of every kind, and ways to spoil bytes.
+//! DNS messages of every kind, and mutations of bytes.
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
@@ -12,7 +12,7 @@ const OPT: u16 = 41;
 
 /// QR, RD and RA.
 const RESPONSE: u16 = 0x8180;
-/// Points at the question's name.
+/// A compression pointer to the question's name.
 const QUESTION: [u8; 2] = [0xc0, 12];
 const NAME: &str = "orders.shop.svc.cluster.local";
 
@@ -29,7 +29,7 @@ fn record(owner: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
     [owner, &fixed, data].concat()
 }
 
-/// A message of one question and these sections.
+/// A message with one question and these sections.
 fn message(flags: u16, kind: u16, sections: [&[Vec<u8>]; 3]) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34];
     bytes.extend(flags.to_be_bytes());
@@ -43,20 +43,20 @@ fn message(flags: u16, kind: u16, sections: [&[Vec<u8>]; 3]) -> Vec<u8> {
     bytes
 }
 
-/// An answer of `count` IPv4 addresses.
+/// A response with `count` IPv4 addresses.
 pub(crate) fn addresses(count: u16) -> Vec<u8> {
     let address = |n: u16| record(&QUESTION, A, &[&[10, 244], &n.to_be_bytes()[..]].concat());
     message(RESPONSE, A, [&(0..count).map(address).collect::<Vec<_>>(), &[], &[]])
 }
 
-/// An answer that is `length` bytes long: addresses, and bytes that follow the message.
+/// A response of `length` bytes: addresses, and bytes after the message.
 pub(crate) fn of_length(length: usize) -> Vec<u8> {
     let mut bytes = addresses(20);
     bytes.resize(length, 0x5a);
     bytes
 }
 
-/// Messages of many kinds, most of them answers.
+/// Messages of many kinds, most of them responses.
 pub(crate) fn samples() -> Vec<Vec<u8>> {
     let target = name("orders-0.orders.shop.svc.cluster.local");
     let srv = |port: u16| [&[0, 0, 0, 100][..], &port.to_be_bytes(), &target].concat();
@@ -97,7 +97,7 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
         ),
         message(RESPONSE | 3, A, [&[], &[record(&QUESTION, SOA, &soa)], &[]]),
         message(RESPONSE | 0x0200, A, [&[], &[], &[]]),
-        // A question, a response to an update, and none or two questions.
+        // A query, a response to an update, and messages with no or two questions.
         message(0x0100, A, [&[], &[], &[]]),
         message(RESPONSE | 5 << 11, A, [&[], &[], &[]]),
         no_question,
@@ -105,7 +105,7 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Changes a few bytes, or where they end.
+/// Changes a few bytes, or cuts or extends the message.
 pub(crate) fn spoil(rng: &mut StdRng, bytes: &mut Vec<u8>) {
     for _ in 0..rng.random_range(1..4) {
         if bytes.is_empty() {
@@ -125,7 +125,7 @@ pub(crate) fn spoil(rng: &mut StdRng, bytes: &mut Vec<u8>) {
                 let piece = bytes[at..].iter().copied().take(rng.random_range(1..40)).collect::<Vec<_>>();
                 bytes.splice(at..at, piece);
             }
-            // A pointer to somewhere.
+            // A pointer to a random offset.
             _ => {
                 let [high, low] = rng.random_range(0..600_u16).to_be_bytes();
                 let end = (at + 2).min(bytes.len());
@@ -135,7 +135,7 @@ pub(crate) fn spoil(rng: &mut StdRng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Bytes without any meaning.
+/// Random bytes.
 pub(crate) fn noise(rng: &mut StdRng, longest: usize) -> Vec<u8> {
     let mut bytes = vec![0; rng.random_range(1..=longest)];
     rng.fill_bytes(&mut bytes);

@@ -1,4 +1,4 @@
-//! What must become of a packet, by a reading of its bytes that shares nothing with the kernel program.
+//! The expected effects of a packet, by a parser that shares no code with the kernel program.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,20 +11,20 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
 
-/// What is expected of a packet.
+/// The expected treatment of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// No IP, no transport that carries DNS, or from no DNS port.
+    /// No IP, no transport that carries DNS, or not from a DNS port.
     PassedOver,
     /// A TCP segment that neither carries anything nor begins or ends a stream.
     Nothing,
-    /// From a DNS port and no answer: counted.
+    /// From a DNS port but no response: counted.
     NotAnswer,
-    /// Handed to user space.
+    /// Forwarded to user space.
     Told(Told),
 }
 
-/// What user space must get.
+/// The expected content in user space.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) server: Ipv6Addr,
@@ -42,7 +42,7 @@ pub(crate) fn fate(packet: &[u8], ports: &[u16]) -> Fate {
     read(packet, ports).unwrap_or(Fate::PassedOver)
 }
 
-/// `None`: the packet ends before it is known to come from a DNS port.
+/// `None`: the packet ends before its port is known.
 fn read(packet: &[u8], ports: &[u16]) -> Option<Fate> {
     let (server, client, protocol, transport) = ends(packet)?;
     if protocol != 6 && protocol != 17 {
@@ -81,7 +81,7 @@ fn read(packet: &[u8], ports: &[u16]) -> Option<Fate> {
     Some(Fate::Told(Told { flags, sequence, payload, ..told }))
 }
 
-/// Source, destination, protocol, and where its header is.
+/// Source, destination, protocol, and the offset of the transport header.
 fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, u8, usize)> {
     Some(match packet.first()? >> 4 {
         4 => {
@@ -103,7 +103,7 @@ fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, u8, usize)> {
 /// Id, client, server and its port.
 pub(crate) type Question = (u16, Ipv6Addr, Ipv6Addr, u16);
 
-/// The question that a packet carries to one server, sent by a socket without a peer.
+/// The query in a packet to one server, sent by an unconnected socket.
 pub(crate) fn question(packet: &[u8], ports: &[u16]) -> Option<Question> {
     let (client, server, protocol, transport) = ends(packet)?;
     let message = packet.get(transport + 8..)?;
@@ -115,7 +115,7 @@ pub(crate) fn question(packet: &[u8], ports: &[u16]) -> Option<Question> {
     is_noted.then(|| (u16::from_be_bytes([message[0], message[1]]), client, server, port))
 }
 
-/// Up to three extension headers may stand before the transport header.
+/// The programs skip up to three extension headers.
 fn after_extensions(packet: &[u8]) -> Option<(u8, usize)> {
     let (mut next, mut at) = (*packet.get(6)?, 40);
     for _ in 0..3 {
@@ -131,7 +131,7 @@ fn after_extensions(packet: &[u8]) -> Option<(u8, usize)> {
 }
 
 impl Fate {
-    /// Asserts that this is what the program did.
+    /// Asserts that the program behaved as expected.
     pub(crate) fn check(&self, outcome: &Outcome) {
         let counted = |name| BTreeMap::from([(name, 1)]);
         match self {
@@ -153,7 +153,7 @@ impl Fate {
 impl Told {
     fn check(&self, records: &[(DnsRecord, Vec<u8>)], cut: usize) {
         let copied = &self.payload[..self.payload.len() - cut];
-        // What is empty is told all the same.
+        // An empty payload is forwarded, too.
         let chunks: Vec<&[u8]> = if copied.is_empty() { vec![&[]] } else { copied.chunks(DNS_MAX).collect() };
         assert_eq!(records.len(), chunks.len());
         for (place, ((record, payload), chunk)) in records.iter().zip(&chunks).enumerate() {

@@ -1,11 +1,12 @@
-//! Packets as sockets receive them, from the IP header on. Checksums are zero: the kernel has checked them by then.
+//! Packets as sockets receive them, from the IP header on. Checksums are zero, because the kernel has checked them
+//! before.
 
 use std::net::IpAddr;
 
 pub(crate) const SYN: u8 = 2;
 pub(crate) const ACK: u8 = 16;
 
-/// What carries the payload.
+/// The transport.
 #[derive(Clone, Debug)]
 pub(crate) enum Transport {
     Udp,

@@ -1,4 +1,4 @@
-//! Packets of every shape that carries DNS, and of many that do not.
+//! Packets of every shape that carries DNS, and of many shapes that do not.
 
 use crate::Kernel;
 use crate::messages::{addresses, of_length, samples};
@@ -8,7 +8,7 @@ use crate::packet::{ACK, Packet, SYN, Transport};
 const PORTS: [u16; 3] = [53, 5353, 15053];
 const RING: u32 = 1 << 20;
 
-/// Runs a packet; what became of it must be what was to be expected, and is returned.
+/// Runs a packet, asserts the expected result, and returns it.
 #[track_caller]
 fn run(kernel: &mut Kernel, packet: &[u8]) -> Fate {
     let outcome = kernel.run(packet);
@@ -17,7 +17,7 @@ fn run(kernel: &mut Kernel, packet: &[u8]) -> Fate {
     fate
 }
 
-/// Runs a packet that must arrive with this payload.
+/// Runs a packet, and asserts that this payload is forwarded.
 #[track_caller]
 fn arrives(kernel: &mut Kernel, packet: &Packet) {
     match run(kernel, &packet.bytes()) {
@@ -120,12 +120,12 @@ fn a_packet_may_end_anywhere_and_lie_about_its_lengths() {
     for packet in shapes.iter().flat_map(carriers) {
         let whole = packet.bytes();
         let headers = whole.len() - message.len();
-        // BPF_PROG_TEST_RUN refuses what ends within the IP header, as the kernel does long before.
+        // BPF_PROG_TEST_RUN rejects a packet that ends within the IP header; so does the kernel, long before the hook.
         let ip_header = if packet.is_v6() { 40 } else { 20 };
         for end in (ip_header..headers + 4).chain([whole.len() - 1]) {
             run(&mut kernel, &whole[..end]);
         }
-        // Every byte that says a length: of the IP header, of everything, of an extension, of the TCP header.
+        // Every byte of a length field: of the IP header, of the packet, of an extension, of the TCP header.
         let (first, places) =
             if packet.is_v6() { (0x60, [4, 5, 41, headers - 8]) } else { (0x40, [0, 2, 3, headers - 8]) };
         for (place, value) in places.into_iter().flat_map(|place| [(place, 0), (place, 0x0f), (place, 0xff)])

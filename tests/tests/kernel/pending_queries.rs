@@ -1,4 +1,4 @@
-//! Only an answer to a question that this very socket asked is told, over real sockets on loopback.
+//! The programs forward only responses to queries that the same socket sent. Tested with real sockets on loopback.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -20,7 +20,7 @@ const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const MAPPED: IpAddr = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
 
-/// A name server, and the programs on this machine's sockets.
+/// A name server, and the programs attached to this machine's sockets.
 fn watched(address: IpAddr) -> (UdpSocket, Kernel) {
     let server = patient(UdpSocket::bind((address.to_canonical(), 0)).unwrap());
     let mut kernel = Kernel::new(&[port(&server)], RING);
@@ -28,7 +28,7 @@ fn watched(address: IpAddr) -> (UdpSocket, Kernel) {
     (server, kernel)
 }
 
-/// A client's socket that reaches this address.
+/// A client's socket connected to this address.
 fn client(server: IpAddr) -> UdpSocket {
     let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
     patient(UdpSocket::bind((any, 0)).unwrap())
@@ -43,7 +43,7 @@ fn port(socket: &UdpSocket) -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-/// A question with this id, and its answer.
+/// A query with this id, and its response.
 fn ask_and_answer(id: u16) -> [Vec<u8>; 2] {
     let question = samples().into_iter().find(|message| message[2] & 0x80 == 0).unwrap();
     [question, addresses(3)].map(|mut message| {
@@ -52,7 +52,7 @@ fn ask_and_answer(id: u16) -> [Vec<u8>; 2] {
     })
 }
 
-/// The socket receives this message; gives what the programs made of it.
+/// Delivers this message to the socket; returns the programs' output.
 #[track_caller]
 fn receive(kernel: &mut Kernel, client: &UdpSocket, message: &[u8]) -> Outcome {
     let mut buffer = [0; 2048];
@@ -61,7 +61,7 @@ fn receive(kernel: &mut Kernel, client: &UdpSocket, message: &[u8]) -> Outcome {
     kernel.take()
 }
 
-/// The message was told; gives when its question was asked.
+/// Asserts that the message was forwarded; returns the time of its query.
 #[track_caller]
 fn told(outcome: &Outcome, message: &[u8]) -> u64 {
     let [(record, payload)] = &outcome.records[..] else { panic!("{outcome:?}") };
@@ -106,7 +106,7 @@ fn the_answer_to_a_question_is_told_once() {
 fn an_answer_from_elsewhere_is_refused_and_the_servers_own_is_not() {
     let (server, mut kernel) = watched(V4);
     let at = server.local_addr().unwrap();
-    // The same port of another address: whoever does not connect receives it.
+    // An unconnected socket also receives from the same port of another address.
     let other = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), at.port())).unwrap();
     let (client, bystander) = (client(V4), client(V4));
     let here = |socket: &UdpSocket| SocketAddr::new(V4, port(socket));
@@ -173,7 +173,7 @@ fn the_oldest_question_goes_when_there_is_no_room() {
     told(&receive(&mut kernel, &client, &answer), &answer);
 }
 
-/// Waits until no question and no stream is known.
+/// Waits until no query and no stream is pending.
 fn forgotten(kernel: &Kernel) {
     let end = Instant::now() + Duration::from_secs(10);
     while !kernel.pending_queries().is_empty() {
@@ -202,7 +202,7 @@ fn a_stream_is_told_to_who_began_it() {
             assert_eq!(kernel.pending_queries().len(), 1);
             if is_client_first {
                 client.shutdown(std::net::Shutdown::Write).unwrap();
-                // Half closed, it still listens.
+                // A half-closed socket still receives.
                 server.write_all(b"more").unwrap();
                 client.read_exact(&mut [0; 4]).unwrap();
                 assert_eq!(kernel.take().records.len(), 1);
@@ -213,7 +213,7 @@ fn a_stream_is_told_to_who_began_it() {
             forgotten(&kernel);
             kernel.take();
         }
-        // A server that is not there resets.
+        // A closed server resets.
         drop(listener);
         TcpStream::connect(at).unwrap_err();
         forgotten(&kernel);
@@ -256,7 +256,7 @@ fn whatever_carries_it_an_answer_must_be_asked_for() {
     }
 }
 
-/// The other way round.
+/// The packet in the opposite direction.
 fn from_client(packet: Packet) -> Packet {
     Packet {
         server: packet.client,

@@ -1,5 +1,5 @@
-//! Random and mutated bytes through the kernel program and the decoders: nothing panics, and every packet is
-//! accounted for.
+//! Sends random and mutated bytes through the kernel program and the decoders: nothing panics, and every packet is
+//! counted.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -20,10 +20,10 @@ use crate::oracle::{Fate, fate};
 use crate::packet::{ACK, Packet, SYN, Transport};
 
 const PORTS: [u16; 2] = [53, 5353];
-/// The most bytes of a packet that BPF_PROG_TEST_RUN takes, with room to spare.
+/// Maximum packet size for BPF_PROG_TEST_RUN, with a margin.
 const LONGEST: usize = 3_200;
 
-/// What became of all packets.
+/// Counts of the results of all packets.
 #[derive(Debug, Default)]
 struct Account {
     packets: u64,
@@ -36,7 +36,7 @@ struct Account {
     rejected: BTreeMap<&'static str, u64>,
 }
 
-/// The whole way of a packet: the kernel, the decoders, and the engine, which does both for itself.
+/// The whole path of a packet: the kernel, the decoders, and the engine, which contains decoders of its own.
 struct Road {
     kernel: Kernel,
     streams: Streams,
@@ -85,7 +85,7 @@ impl Road {
         }
     }
 
-    /// Everything went somewhere, and the engine has counted what these decoders counted.
+    /// Asserts that every packet has a result, and that the engine's counts equal those of these decoders.
     fn settle(self) -> (Account, StreamStats) {
         let Account { packets, passed_over, nothing, not_answer, datagrams, segments, decoded, ref rejected } =
             self.account;
@@ -135,12 +135,12 @@ fn state(kernel: &Kernel) -> KernelState {
     }
 }
 
-/// BPF_PROG_TEST_RUN refuses other packets, as the kernel does long before.
+/// BPF_PROG_TEST_RUN rejects other packets; so does the kernel, long before the hook.
 fn has_ip_header(packet: &[u8]) -> bool {
     packet.first().is_some_and(|first| packet.len() >= if first >> 4 == 6 { 40 } else { 20 })
 }
 
-/// Any of the samples, often spoilt.
+/// A random sample, often mutated.
 fn message(rng: &mut StdRng, samples: &[Vec<u8>]) -> Vec<u8> {
     let mut message = samples[rng.random_range(0..samples.len())].clone();
     if rng.random_bool(0.7) {
@@ -150,7 +150,7 @@ fn message(rng: &mut StdRng, samples: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
-/// Puts a payload into any kind of packet.
+/// Puts a payload into a random kind of packet.
 fn wrap(rng: &mut StdRng, payload: &[u8]) -> Packet {
     let mut packet = Packet::udp(payload);
     if rng.random_bool(0.5) {
@@ -172,7 +172,7 @@ fn mutated_datagrams_are_accounted_for() {
         let message = message(&mut rng, &samples);
         let mut packet = wrap(&mut rng, &message).bytes();
         if rng.random_bool(0.2) {
-            // The headers, too.
+            // Mutates the headers, too.
             spoil(&mut rng, &mut packet);
         }
         packet.truncate(LONGEST + 200);
@@ -194,7 +194,8 @@ fn mutated_datagrams_are_accounted_for() {
 fn mutated_streams_are_accounted_for() {
     let (mut rng, samples, mut road) = (StdRng::seed_from_u64(2), samples(), Road::new());
     while road.account.packets < 8_000 {
-        // A few messages, each behind its length, cut into segments; some are lost, repeated, swapped or spoilt.
+        // A few messages with their length prefixes, cut into segments; some segments are lost, repeated, swapped or
+        // mutated.
         let mut bytes = Vec::new();
         for _ in 0..rng.random_range(1..5) {
             let message = message(&mut rng, &samples);
@@ -239,7 +240,7 @@ fn noise_is_accounted_for() {
     let (mut rng, mut road) = (StdRng::seed_from_u64(3), Road::new());
     for case in 0..6_000 {
         let packet = match case % 3 {
-            // An IP header that is none, but for its version.
+            // An invalid IP header with a valid version.
             0 => {
                 let mut packet = [noise(&mut rng, 160), vec![0; 40]].concat();
                 packet[0] = [0x40, 0x60][rng.random_range(0..2)] | packet[0] & 15;

@@ -16,19 +16,19 @@ use crate::messages::of_length;
 const RING: u32 = 1 << 20;
 const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// The program on this machine's sockets, for a server on `port`.
+/// The program attached to this machine's sockets, for a server on `port`.
 fn attached(port: u16) -> Kernel {
     let mut kernel = Kernel::new(&[port], RING);
     kernel.attach();
     kernel
 }
 
-/// A datagram of `length` bytes that is an answer if it has room to be one.
+/// A datagram of `length` bytes, which is a response if it is long enough.
 fn datagram(length: usize) -> Vec<u8> {
     if length < 12 { vec![0xff; length] } else { of_length(length) }
 }
 
-/// Sends a datagram; true: it came with this payload.
+/// Sends a datagram; returns whether the client received this payload.
 fn send(kernel: &mut Kernel, server: &UdpSocket, client: &UdpSocket, length: usize, to: SocketAddr) {
     let message = datagram(length);
     server.send_to(&message, to).unwrap();
@@ -101,7 +101,8 @@ fn a_connected_socket_of_another_port_is_passed_over() {
     assert_eq!(kernel.take(), crate::Outcome::default());
 }
 
-/// What user space learns when a server sends these pieces to a client; corked: together with the end of the stream.
+/// The records in user space after a server sends these pieces to a client; corked: together with the end of the
+/// stream.
 fn exchange(
     kernel: &mut Kernel,
     listener: &TcpListener,
@@ -137,7 +138,7 @@ fn exchange(
     (outcome.records.into_iter().map(|(record, _)| record).collect(), messages, streams.stats())
 }
 
-/// A message behind its length.
+/// A message with its length prefix.
 fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
 }

@@ -1,7 +1,7 @@
-//! What the programs cost the kernel's verifier: instructions that it looked at before it took each one.
+//! The programs' cost for the kernel's verifier: the number of instructions that it processes for each one.
 //!
-//! The limit is a million. A program that suddenly takes much more of it is on its way to be refused, by an older kernel
-//! first. The figures depend a little on the kernel; the file says of which one they are.
+//! The limit is a million. If a program's cost grows much, some kernel will soon reject it, most likely an older one.
+//! The numbers depend a little on the kernel; the file names the kernel of its numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
@@ -9,12 +9,12 @@ use std::{env, fs};
 use aya::programs::loaded_programs;
 use headless_obs::probe::{self, Options, TcpHook};
 
-/// The figures as they were recorded.
+/// The recorded numbers.
 const RECORDED: &str = include_str!("verifier.txt");
-/// How much more is accepted, in percent: what a small change or another kernel adds.
+/// Allowed growth in percent, for small changes and other kernels.
 const SLACK: u64 = 20;
 
-/// Names of all programs that the daemon loads, one way or the other, with their instructions.
+/// All programs that the daemon can load, with their instructions.
 fn counts() -> BTreeMap<String, u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
@@ -32,7 +32,7 @@ fn counts() -> BTreeMap<String, u64> {
     counts
 }
 
-/// The programs that this process holds: others may load the same ones meanwhile.
+/// The programs of this process: another process may load the same ones meanwhile.
 fn held() -> BTreeSet<u32> {
     let files = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
     let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
@@ -48,7 +48,7 @@ fn parse(text: &str) -> BTreeMap<String, u64> {
     pairs.map(|(name, count)| (name.to_owned(), count.parse().unwrap())).collect()
 }
 
-/// What is wrong with new figures: programs that are not recorded, or are no more, and those that take too much more.
+/// Errors in new numbers: programs that are not recorded or no longer exist, and those that cost too much more.
 fn faults(recorded: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Vec<String> {
     let mut faults: Vec<String> = found
         .iter()

@@ -1,4 +1,4 @@
-//! However a lab ends, nothing of it is left: no process, namespace, mount, cgroup or folder.
+//! However a lab ends, it leaves no process, namespace, mount, cgroup or folder.
 
 use std::env;
 use std::fs;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{dns_server, pod};
 
-/// Tells the child below how to end.
+/// The way in which the child below must end.
 const HOW: &str = "LAB_TEST_ENDS_BY";
 
-/// What a lab in another process consists of.
+/// The contents of a lab in another process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Parts {
     cgroup: PathBuf,
@@ -27,7 +27,7 @@ struct Parts {
     namespaces: Vec<String>,
 }
 
-/// Not a test of its own: a process with a lab, for the tests below.
+/// No test: a process with a lab, for the tests below.
 #[test]
 #[ignore = "started by the other tests of this file"]
 fn child() {
@@ -85,19 +85,19 @@ fn members(cgroup: &Path) -> Vec<u32> {
     all
 }
 
-/// The network namespace a process is in; none if it has ended.
+/// The network namespace of a process; `None` if it has ended.
 fn network_of(pid: u32) -> Option<String> {
     Some(fs::read_link(format!("/proc/{pid}/ns/net")).ok()?.to_string_lossy().into_owned())
 }
 
-/// Processes of the whole machine that are in one of these namespaces.
+/// Processes of the whole machine in one of these namespaces.
 fn inside(namespaces: &[String]) -> Vec<u32> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|&pid| network_of(pid).is_some_and(|namespace| namespaces.contains(&namespace))).collect()
 }
 
-/// Processes end a moment after they are killed.
+/// Waits for a moment, because processes end a moment after they are killed.
 fn soon(what: &str, holds: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !holds() {

@@ -1,4 +1,4 @@
-//! DNS servers answer as told, seen by a client with a decoder of its own.
+//! DNS servers follow their options, seen by a client with its own decoder.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,7 +27,7 @@ fn dns_answers_as_told() {
     let in_order: Vec<SocketAddr> = addresses.iter().map(|&address| SocketAddr::new(address, 80)).collect();
     let usual = DnsOptions::default();
 
-    // 40 records do not fit 512 bytes: cut, then asked again over TCP.
+    // 40 records exceed 512 bytes: the response is truncated, and the client queries again over TCP.
     let lookup = resolve(&spec, usual.clone());
     assert_eq!((lookup.truncated, lookup.over_tcp, lookup.questions), (1, 1, 2));
     assert_eq!(lookup.targets, in_order);
@@ -41,11 +41,11 @@ fn dns_answers_as_told() {
     assert!(!resolve(&spec.clone().stub(|stub| stub.edns = Some(4096)), mute).edns);
     let lookup = resolve(&spec, DnsOptions { udp_limit: Some(4096), ..usual.clone() });
     assert_eq!(lookup.truncated, 0);
-    // Over TCP only, in pieces of 100 bytes, each read by itself.
+    // TCP only, in pieces of 100 bytes; the client reads each alone.
     let pieces = DnsOptions { tcp_only: true, tcp_piece: Some(100), ..usual.clone() };
     let lookup = resolve(&spec, pieces);
     assert_eq!((lookup.truncated, lookup.over_tcp), (1, 1));
-    // Pieces that arrive together are read together.
+    // Pieces that arrive together may be read together.
     let pieces = (lookup.bytes as u64 + 2).div_ceil(100);
     assert!((2..=pieces).contains(&lookup.tcp_reads), "{} bytes, {} reads", lookup.bytes, lookup.tcp_reads);
     let lookup = resolve(&spec.clone().stub(|stub| stub.tcp = true), usual.clone());
@@ -59,7 +59,7 @@ fn dns_answers_as_told() {
     assert!(lookup.owner.bytes().any(|byte| byte.is_ascii_uppercase()), "{}", lookup.owner);
     let lookup = resolve(&mixed, DnsOptions { echo_case: false, ..usual.clone() });
     assert_eq!(lookup.owner.trim_end_matches('.'), NAME);
-    // An answer that is cut keeps what fits, or nothing: header and question, then 16 bytes for each record.
+    // A truncated response keeps the records that fit, or none: header and question, then 16 bytes for each record.
     let lookup = resolve(&spec, DnsOptions { udp_limit: Some(300), ..usual.clone() });
     assert_eq!(lookup.cut_records, (300 - 12 - (NAME.len() + 2 + 4)) / 16);
     let nothing = DnsOptions { udp_limit: Some(300), truncate_to_nothing: true, ..usual.clone() };

@@ -1,4 +1,4 @@
-//! Nodes, pods, addresses, cgroups and what is written about them.
+//! Nodes, pods, addresses, cgroups and manifests.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -56,11 +56,11 @@ fn a_removed_pod_is_unreachable_and_its_truth_stays() {
     assert!(!cgroup.exists());
     assert_eq!(connect(1).unreachable, 1);
 
-    // Its address goes to another pod, and at once.
+    // Its address moves to another pod at once.
     let new = pod(&node, "new", &["10.244.1.10/24"]);
     new.serve_port(80).unwrap();
     assert_eq!(connect(7).connected, 7);
-    // The client's address moves as well: what came before stays the first client's.
+    // The client's address moves as well: earlier connections stay the first client's.
     let batch = pod(&node, "batch", &[]);
     web.take(ip("10.244.1.20")).unwrap();
     batch.give("10.244.1.20/24").unwrap();

@@ -1,4 +1,4 @@
-//! Each way in which a connection can fail is produced for real.
+//! Produces each way in which a connection can fail, in the real kernel.
 
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ fn each_way_to_fail_is_produced() {
         for address in server.addresses() {
             let refused = try_one(address, 80, &|dial| dial.nonblocking = nonblocking);
             assert_eq!(refused, three(|outcomes, n| outcomes.refused = n));
-            // The reset is sometimes there before the client knows that it is connected.
+            // Sometimes the reset arrives before the client sees the connection as established.
             let spec = ClientSpec::fixed(&[address], 81, 50).dial(|dial| {
                 (dial.nonblocking, dial.receive) = (nonblocking, Receive::Close);
             });

@@ -1,4 +1,4 @@
-//! Servers count what clients of every habit connect.
+//! Servers count the connections of clients with every habit.
 
 use std::net::IpAddr;
 use std::time::Instant;

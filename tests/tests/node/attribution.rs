@@ -1,4 +1,4 @@
-//! Which Service a connection belongs to, what it was resolved by, and what is left out.
+//! The Service of a connection, its resolution, and connections that belong to no Service.
 
 use std::net::IpAddr;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::snapshot_figures::{cell, client, endpoint};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
-/// The other Service's name in DNS.
+/// The other Service's DNS name.
 const AUDIT: &str = "audit.shop.svc.cluster.local";
 
-/// Two pods behind both `orders` and `audit`.
+/// Two pods of both `orders` and `audit`.
 fn two_services(scene: &Scene) -> ([ServiceSpec; 2], Vec<IpAddr>) {
     let (orders, _servers) = scene.orders(2, &ServerMode::Close);
     let audit = ServiceSpec { name: "audit".to_owned(), ..orders.clone() };
@@ -20,13 +20,13 @@ fn two_services(scene: &Scene) -> ([ServiceSpec; 2], Vec<IpAddr>) {
     ([orders, audit], addresses)
 }
 
-/// Has a pod make all connections that a spec tells.
+/// Makes all connections of a spec from a pod.
 fn run(pod: &Pod, spec: &ClientSpec) {
     let report = pod.client(spec).unwrap().wait().unwrap();
     assert_eq!(report.total().connected, spec.connections, "{report:?}");
 }
 
-/// The snapshot once this many connections to Services have ended.
+/// The snapshot after this many connections to Services have ended.
 fn after(observer: &Observer, closed: u64) -> Value {
     let all = |snapshot: &Value| -> u64 {
         snapshot["services"].as_array().unwrap().iter().map(|service| sum(service, "closed")).sum()
@@ -34,7 +34,7 @@ fn after(observer: &Observer, closed: u64) -> Value {
     observer.snapshot_when(PATIENCE, |snapshot| all(snapshot) >= closed).unwrap()
 }
 
-/// The snapshot once this many connections are left out for a reason.
+/// The snapshot after this many connections are unattributed for a reason.
 fn unattributed(observer: &Observer, reason: &str, connections: u64) -> Value {
     let count = |snapshot: &Value| snapshot["quality"]["unattributed"][reason].as_u64().unwrap();
     observer.snapshot_when(PATIENCE, |snapshot| count(snapshot) >= connections).unwrap()
@@ -50,7 +50,7 @@ fn of_two_services_the_one_whose_name_was_asked_for() {
     let spec = |name, connections| ClientSpec::new(name, PORT, scene.resolver, connections).round_robin(1);
     run(&web, &spec(ORDERS, 10));
     run(&auditor, &spec(AUDIT, 20));
-    // One process that takes turns.
+    // One process that uses both names in turn.
     run(&both, &spec(ORDERS, 15).also(AUDIT));
     let snapshot = after(&observer, 45);
     let opened = |name, workload| client(service(&snapshot, name), workload)["opened"].clone();

@@ -1,5 +1,5 @@
-//! What the daemon has left of its capabilities once it observes, and that it goes on observing without them. What it
-//! says when one is missing from the start is a test on nodes (`nodes/rights.rs`).
+//! The daemon's capabilities while it observes: it drops all that it no longer needs, and still works. Its behaviour
+//! when one is missing from the start is a test on nodes (`nodes/rights.rs`).
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -10,17 +10,17 @@ use lab::*;
 use crate::shop::{Shop, log_when};
 use crate::{PATIENCE, orders, sum};
 
-/// Reading files of others.
+/// CAP_DAC_READ_SEARCH, to read files of other users.
 const DAC_READ_SEARCH: u64 = 1 << 2;
 /// CAP_NET_ADMIN, CAP_PERFMON and CAP_BPF.
 const ATTACHING: u64 = 1 << 12 | 1 << 38 | 1 << 39;
-/// Starts what follows with these three alone, as a container does.
+/// Starts a command with these three only, as a container does.
 const WITH_THREE: [&str; 2] = ["setpriv", "--bounding-set=-all,+net_admin,+perfmon,+bpf"];
 
 /// A line of `/proc/PID/task/TID/status` for each thread.
 fn of_threads(observer: &Observer, name: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", observer.pid())).unwrap();
-    // One may end while they are read.
+    // A thread may end meanwhile.
     let statuses = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
     let line = |status: String| {
         let value = status.lines().find_map(|line| line.strip_prefix(name));
@@ -37,7 +37,7 @@ fn every_thread_has(observer: &Observer, set: &str, expected: u64) {
     assert!(sets.iter().all(|held| u64::from_str_radix(held, 16) == Ok(expected)), "{set} {sets:?}");
 }
 
-/// Connections, totals, a changed manifest and the once-a-second reads of a daemon that has nothing any more.
+/// Checks connections, totals, a changed manifest and the reads once a second, of a daemon without capabilities.
 fn it_works(shop: &mut Shop, observer: &Observer) {
     shop.connect(300);
     shop.settled(observer, 300);
@@ -48,7 +48,7 @@ fn it_works(shop: &mut Shop, observer: &Observer) {
     let snapshot = shop.settled(observer, 304);
     let maps = &snapshot["quality"]["maps"];
     assert!(maps["FLOWS"]["entries"].as_u64() > Some(0), "{maps}");
-    // Loopback is put on the kernel's ignore list, by a write.
+    // The daemon writes loopback to the kernel's ignore list.
     assert!(maps["IGNORED_DESTS"]["entries"].as_u64() > Some(0), "{maps}");
 
     let mut renamed = shop.service.clone();
@@ -61,7 +61,7 @@ fn it_works(shop: &mut Shop, observer: &Observer) {
 #[test]
 fn it_gives_up_what_attaching_took_and_goes_on_counting() {
     let mut shop = Shop::open();
-    // As in somebody's home: root without capabilities may not even look into it.
+    // As in a user's home directory: root without capabilities may not even list it.
     let manifests = PathBuf::from(shop.topology.strip_prefix("files:").unwrap());
     let home = manifests.parent().unwrap();
     chown(home, Some(65534), Some(65534)).unwrap();
@@ -94,7 +94,8 @@ fn with_three_capabilities_it_works_and_ends_up_with_none() {
     for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
         every_thread_has(&observer, set, 0);
     }
-    // Narrowing it takes one more; what is left there is of no use, for nothing that is started gets any.
+    // A process needs one more capability to reduce this set. Its content is useless here, because no started program
+    // gets any.
     every_thread_has(&observer, "CapBnd:", ATTACHING);
     assert!(of_threads(&observer, "NoNewPrivs:").iter().all(|value| value == "1"));
 }

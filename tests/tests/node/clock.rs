@@ -1,5 +1,5 @@
-//! Somebody sets the wall clock, a day forward and two back. Only what the daemon is told of it changes: libfaketime
-//! answers for the kernel, and the monotonic clock is the kernel's own.
+//! The wall clock moves a day forward and two days back. Only the daemon sees this: libfaketime changes its wall clock,
+//! and the monotonic clock is the kernel's own.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::{PATIENCE, accepted, opened, orders, sum};
 
 const DAY: i64 = 86_400;
 
-/// Where Debian has the library.
+/// Debian's path of the library.
 fn library() -> String {
     let architecture = std::env::consts::ARCH;
     let path = format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketime.so.1");
@@ -23,7 +23,7 @@ fn seconds(snapshot: &Value, field: &str) -> i64 {
     snapshot[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
-/// Every number below a value.
+/// Every number in a JSON value.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Number(number) => number.as_f64().into_iter().collect(),
@@ -37,7 +37,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn a_clock_that_is_set_changes_no_count_and_no_duration() {
     let shop = Shop::open();
     let clock = shop.scene.lab.folder().join("clock");
-    // Written beside it and moved: nobody reads half of it.
+    // Written to another file and renamed: the change is atomic.
     let set = |offset: i64| {
         let draft = clock.with_extension("draft");
         fs::write(&draft, format!("{offset:+}\n")).unwrap();
@@ -67,7 +67,7 @@ fn a_clock_that_is_set_changes_no_count_and_no_duration() {
         assert!(offset <= 0 || (DAY..DAY + 600).contains(&moved), "it was told: {moved} s");
         assert!(seconds(&snapshot, "to") >= seconds(&snapshot, "from"), "{offset}");
 
-        // The ages of answers, and how long connections and endpoints last, are seconds of this test.
+        // Ages of answers and durations of connections and endpoints are in seconds of this test.
         for client in service["clients"].as_array().unwrap() {
             for figure in ["answer_age", "open_connections", "converged"] {
                 let sum = client[figure]["sum"].as_f64().unwrap_or(0.0);
@@ -80,7 +80,7 @@ fn a_clock_that_is_set_changes_no_count_and_no_duration() {
         assert!(negative.is_empty(), "{offset}: {negative:?}");
         let rate = service["waste"].as_f64().unwrap();
         let peak = service["spread"]["peak_to_mean"].as_f64().unwrap();
-        // Within a few minutes of observation, not a day.
+        // The rate fits a few minutes of observation, not a day.
         assert!(rate >= (peak - 1.0) * (turn * 20) as f64 / 600.0, "{offset}: {rate} at {peak}");
         let report = shop.run(&[], &["report", "--from", &observer.address().to_string()]);
         assert_eq!((report.code, report.out.contains("shop/orders")), (Some(0), true), "{report:?}");

@@ -1,4 +1,4 @@
-//! The commands as users start them, beside real traffic: what they print is what happened.
+//! The commands as users run them, with real traffic: their output matches it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,7 +20,7 @@ fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// What the servers accepted, by pod.
+/// The servers' counts, by pod.
 fn by_pod(lab: &Lab) -> BTreeMap<String, u64> {
     let mut pods = BTreeMap::new();
     for ((_, pod), count) in accepted(lab) {
@@ -87,7 +87,7 @@ fn a_service_without_traffic_is_shown_with_zeros() {
     assert_eq!(orders["clients"], serde_json::json!([]));
 }
 
-/// Two Services over the same pods; `web` asks for `orders`, `cron` for `parts`.
+/// Two Services with the same pods; `web` looks up `orders`, `cron` looks up `parts`.
 fn two_services() -> (Shop, Pod) {
     let mut shop = Shop::open();
     let cron = shop.scene.pod("cron", "10.244.1.21/24");
@@ -96,7 +96,7 @@ fn two_services() -> (Shop, Pod) {
     (shop, cron)
 }
 
-/// Reads a trace until so many connections have ended.
+/// Reads a trace until this many connections have ended.
 fn events(live: &Live, closed: usize) -> Vec<Value> {
     let mut events = Vec::new();
     while events.iter().filter(|event: &&Value| event["kind"] == "closed").count() < closed {
@@ -193,7 +193,7 @@ fn top_streams_snapshots_and_draws_on_a_terminal() {
     wait_for_drawing(on_terminal, &["shop/orders", "orders-2"]);
 }
 
-/// Waits until a program has drawn all of this. It ends with its terminal.
+/// Waits until a program has drawn all these texts. It ends with its terminal.
 fn wait_for_drawing(mut program: Program, wanted: &[&str]) {
     let (sender, drawn) = mpsc::channel();
     let mut stream = program.streams().0.unwrap();
@@ -254,7 +254,7 @@ fn a_running_daemon_is_asked_and_colours_are_for_terminals() {
 #[test]
 fn doctor_finds_nothing_wrong_here() {
     let shop = Shop::open();
-    // Pods of the lab are where a kubelet would put them below its folder.
+    // The lab's pods are at a kubelet's paths below its folder.
     let root = shop.scene.lab.cgroup().to_str().unwrap().to_owned();
     let options = ["doctor", "--listen", "127.0.0.1:0", "--topology", &shop.topology, "--cgroup", &root];
     let raw = shop.run(&[], &[&options[..], &["-o", "json"]].concat());
@@ -268,7 +268,7 @@ fn doctor_finds_nothing_wrong_here() {
     };
     assert!(found("probes with tp_btf").contains("dns: cgroup_skb"), "{report:#}");
     assert!(found("probes with the classic tracepoint").contains("tcp: tracepoint"), "{report:#}");
-    // The DNS server's, those of orders, and web.
+    // Pods of the DNS server, of orders, and of web.
     assert_eq!(found("pods"), "5 run here");
     let text = shop.run(&[], &options);
     assert!(
@@ -284,7 +284,7 @@ fn completions_complete_and_the_manual_is_a_manual() {
     assert_eq!((script.code, script.err.as_str()), (Some(0), ""));
     let path = shop.scene.lab.folder().join("completions");
     std::fs::write(&path, script.out).unwrap();
-    // What pressing Tab after `headless-obs re` does.
+    // The shell's request when a user presses Tab after `headless-obs re`.
     let ask = format!(
         "source {}; COMP_WORDS=(headless-obs re); COMP_CWORD=1; \
          $(complete -p headless-obs | sed 's/.*-F \\([^ ]*\\).*/\\1/') headless-obs re headless-obs; \

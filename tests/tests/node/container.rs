@@ -1,10 +1,10 @@
-//! The daemon in a container with a cgroup namespace of its own: which of the hierarchies it sees it takes.
+//! The daemon in a container with a cgroup namespace: it must choose the right one of the visible hierarchies.
 
 use crate::shop::{Shop, log_when};
 use crate::{orders, sum};
 
-/// A cgroup2 mount made inside a cgroup namespace shows that namespace, as a container's own does. With `NODE`, one
-/// that was made outside comes in beside it and after it, as a hostPath volume does.
+/// A cgroup2 mount that was made inside a cgroup namespace shows that namespace, as a container's own mount does. With
+/// `NODE`, a second mount from outside follows it in the list, as a hostPath volume does.
 const CONTAINER: &str = "set -e
     awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts | xargs -r -n1 umount -l
     mount -t tmpfs none /mnt && mkdir /mnt/own /mnt/node /mnt/outside

@@ -1,4 +1,4 @@
-//! Whatever way an answer takes and whatever form it has, it tells which Service a connection is for.
+//! Whatever the transport and the form of an answer, it identifies the Service of a connection.
 
 use lab::client::SrvHabit;
 use lab::dns::{Data, Order};
@@ -8,20 +8,20 @@ use serde_json::json;
 use crate::ways_to_connect::{EACH, PODS, Way, check, client, pods};
 use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
 
-/// More addresses than 512 bytes have room for.
+/// More addresses than fit into 512 bytes.
 const MANY: u8 = 40;
 
 #[test]
 fn resolving_is_not_connecting() {
     let scene = Scene::new();
-    // One datagram has room for all, so that not even DNS makes a connection.
+    // One datagram has room for all, so that no DNS lookup makes a connection.
     scene.dns.set_options(&DnsOptions { udp_limit: Some(4096), ..DnsOptions::default() }).unwrap();
     let (service, _servers) = scene.orders(MANY, &ServerMode::Hold);
     let settings = ResolvConf::kubelet(scene.resolver.ip(), "shop", ZONE);
     let pod = PodSpec::new("shop", "web").address("10.244.1.20/24").resolv_conf(settings);
     let web = scene.node.pod(pod).unwrap();
     let observer = scene.observe(&[service], &[]);
-    // The C library finds out by a UDP connect to each address and this port which of them it prefers.
+    // To sort addresses, the C library makes a UDP connect to each address and this port.
     let libc = web.client(&ClientSpec::libc("orders", PORT, 0)).unwrap();
     assert_eq!(libc.resolve().unwrap().targets.len(), usize::from(MANY));
     let counts = scene.dns.counts().unwrap();
@@ -36,7 +36,7 @@ fn resolving_is_not_connecting() {
         assert!(failed.values().all(|count| count == 0), "{endpoint:#}");
     }
     assert_eq!(service["clients"], json!([]), "nothing is booked for anybody");
-    // A snapshot books what the kernel counted, noticed or not: nothing late means that it counted nothing.
+    // A snapshot includes every connection in the kernel's totals. None was reconciled, so the kernel counted none.
     assert_eq!(snapshot["quality"]["reconciled"], 0);
     assert_eq!(
         snapshot["quality"]["unattributed"],
@@ -95,7 +95,8 @@ fn messages_of_every_form_are_understood() {
         way("edns", ORDERS).stub(|stub| stub.edns = Some(1232)),
         way("edns-ignored", ORDERS).stub(|stub| stub.edns = Some(1232)).served(|dns| dns.edns = false),
         way("stream", ORDERS).stub(|stub| stub.tcp = true),
-        // The length before each message has two bytes: in one segment each, then with a part of the message.
+        // The prefix of each message has two bytes: one segment for each byte, then one byte together with a part of
+        // the message.
         pieces("pieces-of-1", 1),
         pieces("pieces-of-3", 3),
         pieces("pieces-of-17", 17).served(|dns| dns.compress = false),
@@ -107,7 +108,7 @@ fn messages_of_every_form_are_understood() {
         way("alias-stream", ALIAS).stub(|stub| stub.tcp = true),
     ];
     let pods = pods(&scene, &ways);
-    // The alias is a Service too, with the same endpoints: only the chain tells that it is not the one meant.
+    // The alias is a Service with the same endpoints: only the CNAME chain shows which name the client looked up.
     let endpoints = service.endpoints.clone();
     let alias =
         ServiceSpec { namespace: "other".to_owned(), name: "alias".to_owned(), endpoints, ..service.clone() };
@@ -125,7 +126,7 @@ fn messages_of_every_form_are_understood() {
 
     scene.dns.set_options(&ways[5].options).unwrap();
     let lookup = pods[5].client(&ways[5].spec).unwrap().resolve().unwrap();
-    // Segments that arrive while the client is busy are read together: how many reads, nobody can promise.
+    // Segments that arrive while the client is busy are read together, so the number of reads is not fixed.
     assert!(lookup.tcp_reads > 2, "not even the length came by itself: {lookup:?}");
 }
 
@@ -173,7 +174,7 @@ fn hosts_of_an_srv_answer_stand_for_the_service() {
         way("must-look-up", SrvHabit::LookUpTargets).served(|dns| dns.srv_additional = false),
         way("mixed-case", SrvHabit::LookUpTargets).stub(|stub| stub.random_case = true),
         way("stream", SrvHabit::Additional).stub(|stub| stub.tcp = true),
-        // Without SRV the same host is one pod, chosen on purpose.
+        // Without SRV the same host name means one pod, chosen on purpose.
         Way::new("host", &scene, "orders-1.orders.shop.svc.cluster.local").resolved_by("hostname"),
     ];
     let pods = pods(&scene, &ways);
@@ -208,7 +209,7 @@ fn searching_finds_the_service_once() {
         libc("libc-whole", ORDERS),
     ];
     let pods = pods(&scene, &ways);
-    // On the way from `orders.shop` to the answer lies a name that could be a host of this Service.
+    // The chain from `orders.shop` to the answer has a name that looks like a host of this Service.
     let decoy = ServiceSpec { name: "shop".to_owned(), ..service.clone() };
     let observer = scene.observe(&[service, decoy], &[]);
     let snapshot = check(&scene, &observer, &ways, &pods);
@@ -241,7 +242,7 @@ fn places_in_the_answer_are_those_of_the_addresses_taken() {
     assert_eq!(opened(orders), accepted(&scene.lab));
     assert_eq!(client(orders, "first")["answer_position"], json!({"0": 10}));
     assert_eq!(client(orders, "robin")["answer_position"], json!({"0": 2, "1": 2, "2": 2, "3": 2, "4": 2}));
-    // The server turned the answers, so the first address was each pod's in turn.
+    // The server rotated the answers, so the first address was each pod's in turn.
     assert!(
         orders["endpoints"].as_array().unwrap().iter().all(|endpoint| endpoint["opened"] == 4),
         "{orders:#}"

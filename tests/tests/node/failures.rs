@@ -1,4 +1,5 @@
-//! How connections fail and end: each way is produced for real and must be in the report of the right client and pod.
+//! Ways in which connections fail and end. The kernel produces each, and the report must show it for the right client
+//! and pod.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,14 +19,14 @@ fn pod(scene: &Scene, name: &str, last: u8) -> Pod {
     scene.node.pod(spec).unwrap()
 }
 
-/// Has a pod dial an address, all attempts at once.
+/// Makes all attempts at an address at once from a pod.
 fn dial(from: &Pod, to: IpAddr, attempts: u64, change: impl FnOnce(&mut Dial)) -> Outcomes {
     let threads = usize::try_from(attempts).unwrap();
     let spec = ClientSpec::fixed(&[to], PORT, attempts).threads(threads).dial(change);
     from.client(&spec).unwrap().wait().unwrap().addresses[&to]
 }
 
-/// Has `server` reset `count` open connections of a pod.
+/// Makes `server` reset `count` open connections of a pod.
 fn be_reset(from: &Pod, to: IpAddr, server: &Server, count: u64) {
     let client = from.client(&ClientSpec::fixed(&[to], PORT, 0)).unwrap();
     let before = server.total().unwrap();
@@ -34,7 +35,8 @@ fn be_reset(from: &Pod, to: IpAddr, server: &Server, count: u64) {
     assert_eq!(server.reset_all().unwrap(), count);
 }
 
-/// Every way to fail, over both families, by two clients in different numbers; then the report by the given hook.
+/// Produces every failure, over both families, by two clients in different numbers; then checks the report with the
+/// given hook.
 fn fail_in_every_way(hook: &str, reason: impl Fn(&'static str) -> &'static str) {
     let scene = Scene::new();
     let clients = [(pod(&scene, "web", 20), 3), (pod(&scene, "batch", 21), 1)];
@@ -74,7 +76,7 @@ fn fail_in_every_way(hook: &str, reason: impl Fn(&'static str) -> &'static str) 
         }
     }
 
-    // Attempts of all clients at each pod, and what became of them.
+    // All clients' attempts at each pod, and their results.
     let ways = [
         ("refusing", reason("refused"), 4),
         ("silent", reason("timeout"), 2),
@@ -111,7 +113,7 @@ fn every_way_to_fail_is_told_apart() {
     fail_in_every_way("tp_btf", |reason| reason);
 }
 
-/// The classic tracepoint carries no error: an attempt that fails is `other`, a connection that is reset just ends.
+/// The classic tracepoint has no error number: a failed attempt is `other`, a reset connection just ends.
 #[test]
 fn the_classic_tracepoint_counts_failures_without_reasons() {
     fail_in_every_way("tracepoint", |reason| if reason == "reset" { "" } else { "other" });
@@ -151,7 +153,7 @@ fn the_loser_of_happy_eyeballs_has_not_failed() {
     }
 }
 
-/// The snapshot once so many connections have ended.
+/// The snapshot after this many connections have ended.
 fn closed(observer: &Observer, connections: u64) -> Value {
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == connections).unwrap()
 }
@@ -175,7 +177,7 @@ fn bytes_and_open_connections_are_what_client_and_server_know() {
     assert_eq!(figures("orders-1"), [5, 5, 0]);
     assert_eq!(servers.iter().map(|server| server.open().unwrap()).sum::<u64>(), 10);
 
-    // Four are closed by the client, by its habit two to each pod; the rest by the servers' end.
+    // The client closes four, by its habit two to each pod; the others end by the servers' end.
     client.close(4).unwrap();
     let less = closed(&observer, 4);
     assert_eq!(cell(orders(&less), "web", "orders-0")["active"], 3);
@@ -190,7 +192,7 @@ fn bytes_and_open_connections_are_what_client_and_server_know() {
     assert_eq!(client.report().unwrap().open, 6, "the client still holds what the servers have closed");
 }
 
-/// One client's four connections, all at once: what the report says of them is what their server received, and this.
+/// Makes four connections of one client at once; the report must match the server's counts and these numbers.
 fn exchange(mode: ServerMode, sent: u64, received: u64, change: impl Fn(&mut Dial)) {
     let scene = Scene::new();
     let web = scene.pod("web", "10.244.1.20/24");

@@ -1,4 +1,4 @@
-//! IPv4 and IPv6, alone and together, and sockets that are not what they seem.
+//! IPv4 and IPv6, alone and together, and IPv6 sockets that use IPv4.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,7 +33,7 @@ fn resolver_v6(scene: &Scene) -> SocketAddr {
     scene.dns.addresses().iter().copied().find(SocketAddr::is_ipv6).unwrap()
 }
 
-/// The same server as an IPv6 socket sees it that speaks IPv4.
+/// The same server's address for an IPv6 socket that uses IPv4.
 fn resolver_mapped(scene: &Scene) -> SocketAddr {
     let IpAddr::V4(address) = scene.resolver.ip() else { panic!("{} is no IPv4 address", scene.resolver) };
     SocketAddr::new(address.to_ipv6_mapped().into(), scene.resolver.port())
@@ -92,7 +92,7 @@ fn a_pod_with_two_addresses_is_one_endpoint() {
     let scene = Scene::new();
     let service = endpoints(&scene, &[true, false]);
     let way = |pod, families| Way::new(pod, &scene, ORDERS).stub(|stub| stub.families = families);
-    // Six addresses of three pods, each of them once.
+    // Six addresses of three pods, each once.
     let both =
         Way { spec: way("both", Families::Both).spec.round_robin(EACH), ..way("both", Families::Both) };
     let ways = [both, way("only-v4", Families::V4), way("only-v6", Families::V6)];

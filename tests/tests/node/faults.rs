@@ -1,4 +1,5 @@
-//! What the daemon survives: it is stopped, starved, choked, its log has nowhere to go. Its totals stay the servers'.
+//! Faults that the daemon must survive: it is stopped, gets too little processor time or memory, or its log cannot be
+//! written. Its totals stay equal to the servers' counts.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -14,8 +15,7 @@ use crate::memory::manifests;
 use crate::shop::{Shop, log_when};
 use crate::{PATIENCE, PORT, accepted, opened, orders, service, sum};
 
-/// A control group in which a daemon starts, in whichever version of the hierarchy has the controller; removed when it is
-/// dropped.
+/// A cgroup in which a daemon starts, in the hierarchy version that has the controller; dropping it removes it.
 struct Group {
     path: PathBuf,
     is_second: bool,
@@ -42,7 +42,7 @@ impl Group {
         shop.observe(&["sh", "-c", &script, "sh"], &[])
     }
 
-    /// Writes a setting that has a name in each version.
+    /// Writes a setting by its name in each version.
     fn set(&self, [first, second]: [&str; 2], value: &str) {
         fs::write(self.path.join(if self.is_second { second } else { first }), value).unwrap();
     }
@@ -54,7 +54,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Those that were killed take a moment to leave.
+        // Killed processes need a moment to leave.
         let end = Instant::now() + PATIENCE;
         while fs::remove_dir(&self.path).is_err() && Instant::now() < end {
             thread::sleep(Duration::from_millis(10));
@@ -99,8 +99,8 @@ fn a_daemon_with_a_twentieth_of_a_processor_counts_exactly() {
     assert!(!throttled.contains("nr_throttled 0\n"), "{throttled}");
 }
 
-/// Linux ends a process that wants more memory than its group may have. What is left then is nothing, and who comes after
-/// it finds the connections that are open.
+/// Linux kills a process that exceeds its cgroup's memory limit. The killed daemon leaves nothing in the kernel, and
+/// the next daemon finds the open connections.
 #[test]
 fn a_daemon_that_runs_out_of_memory_leaves_nothing_in_the_way() {
     let shop = Shop::open();
@@ -111,7 +111,7 @@ fn a_daemon_that_runs_out_of_memory_leaves_nothing_in_the_way() {
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == 6).unwrap();
     let used: u64 = group.get(["memory.usage_in_bytes", "memory.current"]).trim().parse().unwrap();
     group.set(["memory.limit_in_bytes", "memory.max"], &(used + (1 << 20)).to_string());
-    // Ten thousand endpoints want much more.
+    // Ten thousand endpoints need much more.
     let path = shop.topology.strip_prefix("files:").unwrap();
     let few = fs::read_to_string(path).unwrap();
     fs::write(path, few.clone() + &manifests()).unwrap();
@@ -145,8 +145,8 @@ fn a_daemon_whose_log_cannot_be_written_observes() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// More attempts at once than CONNECTIONS has room for: each is either seen or counted as not seen, and when they are over
-/// there is room again.
+/// More parallel attempts than CONNECTIONS has room for: the daemon sees each attempt or counts it as lost, and
+/// afterwards there is room again.
 #[test]
 fn a_hundred_thousand_attempts_that_nobody_answers_are_accounted_for() {
     const ATTEMPTS: u64 = 100_000;
@@ -156,7 +156,7 @@ fn a_hundred_thousand_attempts_that_nobody_answers_are_accounted_for() {
     let to = silent.ip(true).unwrap();
     let of_silence = ServiceSpec::new("shop", "silent", PORT, std::slice::from_ref(&silent));
     shop.publish(&[shop.service.clone(), of_silence]);
-    // How many there are at once is bounded by descriptors: so there is room for fewer.
+    // Descriptors limit the number of parallel attempts, so the map is smaller.
     let observer = shop.observe(&[], &["--max-connections", "1024"]);
     let spec = ClientSpec::fixed(&[to], PORT, ATTEMPTS).threads(2_000);
     let client = shop.web.client(&spec.dial(|dial| dial.give_up_ms = Some(100))).unwrap();

@@ -1,5 +1,5 @@
-//! Hostile DNS, end to end: a resolver of an attacker's own, which the attacker's pod really asks. The daemon goes on,
-//! its memory is bounded, what it cannot take is counted, and who is quiet loses nothing.
+//! Hostile DNS, end to end: an attacker runs a resolver, and the attacker's pod really queries it. The daemon goes on,
+//! its memory is bounded, it counts the messages that it rejects, and other clients lose nothing.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -19,10 +19,10 @@ use crate::{ORDERS, PATIENCE, PORT, Scene, orders};
 const DNS: u16 = 53;
 /// Header of a DNS message.
 const HEADER: usize = 12;
-/// What 200,000 sightings take at most, and what the allocator keeps beside.
+/// Maximum memory for 200,000 cached addresses, including the allocator's overhead.
 const MOST_KIB: u64 = 64 << 10;
 
-/// A pod and the resolver that it asks, both an attacker's.
+/// An attacker's pod and resolver.
 struct Attacker {
     asks: UdpSocket,
     answers: UdpSocket,
@@ -42,7 +42,7 @@ impl Attacker {
         Self { asks, answers, pods }
     }
 
-    /// Asks, and is answered with these bytes.
+    /// Sends a query and answers it with these bytes.
     fn exchange(&self, question: &[u8], answer: &[u8]) {
         let mut buffer = vec![0; 1 << 16];
         self.asks.send(question).unwrap();
@@ -53,14 +53,14 @@ impl Attacker {
     }
 }
 
-/// A question for a name.
+/// A query for a name.
 fn question(id: u16, name: &str) -> Message {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(Name::from_str(&format!("{name}.")).unwrap(), RecordType::A));
     message
 }
 
-/// Its answer with these addresses; without any there is no such name.
+/// Its response with these addresses; without addresses it is NXDOMAIN.
 fn answer(question: &Message, addresses: &[Ipv4Addr]) -> Message {
     let mut message = Message::response(question.metadata.id, OpCode::Query);
     let query = question.queries[0].clone();
@@ -86,25 +86,25 @@ fn opened_by(snapshot: &Value, name: &str) -> u64 {
     rows.iter().filter(|row| row["workload"] == name).map(|row| row["opened"].as_u64().unwrap()).sum()
 }
 
-/// What is lost, by reason.
+/// Losses for this reason.
 fn lost(snapshot: &Value, reason: &str) -> u64 {
     snapshot["quality"]["events_lost"][reason].as_u64().unwrap_or(0)
 }
 
-/// DNS answers over UDP that were counted for the Service.
+/// DNS responses over UDP that were counted for the Service.
 fn answered(snapshot: &Value) -> u64 {
     orders(snapshot)["dns"]["transports"]["udp"].as_u64().unwrap()
 }
 
-/// A client that has been told four addresses and has not used them yet is not forgotten for one that asks for forty
-/// thousand names of the same Service.
+/// A client has four addresses from an answer and has not used them yet. The daemon must keep them while another client
+/// queries forty thousand names of the same Service.
 #[test]
 fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
     const NAMES: u16 = 40_000;
     const ADDRESSES: usize = 14;
     let scene = Scene::new();
     let (service, _servers) = scene.orders(4, &ServerMode::Close);
-    // The pods are behind another Service too: without evidence nobody can tell which is meant.
+    // The pods belong to another Service too: without an answer the daemon cannot know which Service is meant.
     let twin = ServiceSpec { name: "twin".to_owned(), ..service.clone() };
     let web = scene.pod("web", "10.244.1.20/24");
     let attacker = Attacker::new(&scene);
@@ -116,7 +116,7 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
 
     for id in 0..NAMES {
         let addresses: Vec<_> = (0..ADDRESSES).map(|_| Ipv4Addr::from(rand::random::<u32>())).collect();
-        // Every fourth name is one that nobody has.
+        // Every fourth name does not exist.
         let addresses = if id % 4 == 3 { &[][..] } else { &addresses };
         let name = format!("n{:016x}-{id}.{ORDERS}", rand::random::<u64>());
         let [question, answer] = pair(id, &name, addresses);
@@ -134,7 +134,7 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
         assert!(room["entries"].as_u64() <= room["capacity"].as_u64(), "{map}: {room}");
     }
 
-    // By the answer of before the flood.
+    // By the answer from before the flood.
     assert_eq!(quiet.open(3).unwrap().open, 4);
     let snapshot = observer.snapshot_when(PATIENCE, |snapshot| opened_by(snapshot, "web") == 4).unwrap();
     let row = client(orders(&snapshot), "web");
@@ -142,7 +142,7 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
     assert_eq!(scene.dns.counts().unwrap().udp, asked, "it did not ask again");
 }
 
-/// One pod that looks up every Service there is leaves what others were told.
+/// One pod that looks up every Service does not displace other clients' answers.
 #[test]
 fn who_asks_for_every_service_takes_the_room_of_nobody_else() {
     const SERVICES: u16 = 300;
@@ -173,14 +173,14 @@ fn who_asks_for_every_service_takes_the_room_of_nobody_else() {
     assert_eq!(told(&after), told(&before));
 }
 
-/// The name in an answer begins where this one's message has its records.
+/// The question section, and the offset at which records begin.
 fn question_section() -> (Vec<u8>, usize) {
     let [question, _] = pair(7, ORDERS, &[]);
     let end = question.len();
     (question, end)
 }
 
-/// An answer with these bytes for records, which it says are so many.
+/// A response with these bytes as records, and this number in its header.
 fn raw(question: &[u8], records: u16, bytes: &[u8]) -> Vec<u8> {
     let mut message = question.to_vec();
     message[2] = 0x80;
@@ -196,7 +196,7 @@ fn record(kind: u16, data: &[u8]) -> Vec<u8> {
     [&head.concat(), data].concat()
 }
 
-/// A pointer to a place in the message.
+/// A compression pointer to an offset of the message.
 fn pointer(place: usize) -> [u8; 2] {
     (0xc000 | u16::try_from(place).unwrap()).to_be_bytes()
 }
@@ -215,19 +215,19 @@ fn loops_and_bombs_are_refused_or_small() {
     let (question, end) = question_section();
 
     let loops = [
-        // A name that points at itself, and two that point at each other.
+        // A name that points to itself, and two that point to each other.
         raw(&question, 1, &[&pointer(end)[..], &record(1, &[10, 0, 0, 1])].concat()),
         raw(&question, 1, &[&pointer(end + 2)[..], &pointer(end), &record(1, &[10, 0, 0, 1])].concat()),
-        // A label, then its own beginning.
+        // A label, then a pointer to its own beginning.
         raw(&question, 1, &[&b"\x01a"[..], &pointer(end), &record(1, &[10, 0, 0, 1])].concat()),
-        // An alias that leads into itself.
+        // An alias that points into itself.
         raw(&question, 1, &[&pointer(HEADER)[..], &record(CNAME, &pointer(end + 12))].concat()),
     ];
     for message in &loops {
         (0..TIMES).for_each(|_| attacker.exchange(&question, message));
     }
-    // 255 bytes of name that are written as 1020, and then hosts by the hundred that are two bytes each; every one
-    // differs by its first label.
+    // A name of 255 bytes that is written as 1020, and then hundreds of hosts of two bytes each, which differ by their
+    // first label.
     let label = [&[63][..], &[0; 63]].concat();
     let long = [&label[..], &label, &label, b"\x01a\0"].concat();
     let host = |n: u16| {
@@ -260,7 +260,7 @@ fn loops_and_bombs_are_refused_or_small() {
     assert!(after.saturating_sub(at_first) < MOST_KIB, "{at_first} KiB before, {after} KiB after");
 }
 
-/// The attacker's resolver over TCP, and a connection to it on which a question was asked.
+/// A TCP connection to the attacker's resolver with one query sent on it.
 fn stream(attacker: &Attacker, listener: &TcpListener, question: &[u8]) -> [TcpStream; 2] {
     let at = listener.local_addr().unwrap();
     let asks = attacker.pods[0].run(|| Ok(TcpStream::connect(at)?)).unwrap();
@@ -285,7 +285,7 @@ fn a_message_of_65535_bytes_is_read_to_its_end() {
     let listener = resolver.run(|| Ok(TcpListener::bind((resolver.ip(true)?, DNS))?)).unwrap();
     let (question, _) = question_section();
 
-    // As many addresses as there is room for; those of the Service are the last.
+    // As many addresses as fit; the last ones are those of the Service.
     const LONGEST: usize = u16::MAX as usize;
     let count = (LONGEST - question.len()) / 16;
     let address = |n: usize| match count - n {
@@ -311,7 +311,7 @@ fn a_message_of_65535_bytes_is_read_to_its_end() {
     assert_eq!(orders(&snapshot)["dns"]["transports"]["tcp"], 1);
     assert!(parts_lost(&snapshot).is_empty(), "{:#}", snapshot["quality"]);
 
-    // Many such messages that never end: there is room for some, the rest is counted.
+    // Many such messages that never end: the daemon buffers some and counts the others.
     let at_first = own_memory(observer.pid());
     let beginning = framed(&vec![0; LONGEST])[..60_000].to_vec();
     let open: Vec<_> = (0..400)
@@ -329,7 +329,7 @@ fn a_message_of_65535_bytes_is_read_to_its_end() {
     drop(open);
 }
 
-/// The reasons for which parts of streams are lost.
+/// Lost parts of streams, by reason.
 fn parts_lost(snapshot: &Value) -> Vec<(String, u64)> {
     let lost = snapshot["quality"]["events_lost"].as_object().unwrap().iter();
     let lost = lost.map(|(reason, count)| (reason.clone(), count.as_u64().unwrap()));

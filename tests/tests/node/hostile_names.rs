@@ -1,4 +1,4 @@
-//! Names that want to do something: to a terminal, to a page, to Prometheus, to JSON. They are shown, and do nothing.
+//! Names that attack a terminal, a page, Prometheus or JSON. The output shows them, and they have no effect.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::shop::Shop;
 use crate::{PATIENCE, PORT, sum};
 
-/// What ends a label's value and begins another sample; what an escape would make of it.
+/// Ends a label's value and begins another sample, or would do so by an escape.
 const LABELS: &str = "a\",pod=\"b\"} 7\nheadless_forged_total{x=\"\\";
-/// Clears a terminal, renames its window, writes backwards.
+/// Clears a terminal, renames its window, reverses the writing direction.
 const TERMINAL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\r\u{202e}gpj";
-/// Runs in a page.
+/// Runs a script in a page.
 const PAGE: &str = "</td><script>alert(1)</script><img src=x onerror='alert(1)'>&amp;";
 
-/// Labels and value of a sample, as strictly as Prometheus reads it; nothing for what is no sample.
+/// Labels and value of a sample, parsed as strictly as Prometheus does; `None` for a line that is no sample.
 fn sample(line: &str) -> Option<(Vec<(String, String)>, f64)> {
     let at = line.find(['{', ' '])?;
     let is_name = |name: &str| {
@@ -56,7 +56,7 @@ fn sample(line: &str) -> Option<(Vec<(String, String)>, f64)> {
     Some((labels, rest.trim().parse().ok()?))
 }
 
-/// What of a text does something where it is shown.
+/// Characters of a text that would have an effect in a terminal or page.
 fn acts(text: &str) -> Vec<char> {
     let acts = |c: &char| {
         (c.is_control() && *c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
@@ -68,7 +68,7 @@ fn acts(text: &str) -> Vec<char> {
 fn names_that_act_are_only_shown() {
     let mut shop = Shop::open();
     let long = "x".repeat(70_000);
-    // Of all that may name something: pods, namespaces, hosts, workloads and their kind, Services, ports.
+    // Names of everything: pods, namespaces, hosts, workloads and their kind, Services, ports.
     let hostile = [LABELS, TERMINAL, PAGE, &long];
     let mut services = vec![shop.service.clone()];
     let mut clients = Vec::new();
@@ -88,7 +88,7 @@ fn names_that_act_are_only_shown() {
         services.push(service);
     }
     let path = shop.scene.lab.write_manifests("services.yaml", &services).unwrap();
-    // As YAML wants it of what is no text.
+    // YAML requires this escape for characters that are not text.
     let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.chars().map(escape).collect::<String>()).unwrap();
@@ -105,7 +105,7 @@ fn names_that_act_are_only_shown() {
         services.iter().map(|service| sum(service, "closed")).sum::<u64>() == 150
     };
     let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
-    // As data they are what they are.
+    // JSON data have the names unchanged.
     let names: BTreeSet<_> = snapshot["services"]
         .as_array()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Many at once, and those who do not behave: readers of the daemon's pages, and clients that use one port over and over.
+//! Many and misbehaving peers: readers of the daemon's pages, and clients that reuse one port over and over.
 
 use std::io::Write as _;
 use std::thread;
@@ -9,14 +9,14 @@ use socket2::{Domain, Socket, Type};
 use crate::shop::Shop;
 use crate::{PATIENCE, accepted, opened, orders, sum};
 
-/// As many as are served at a time.
+/// Number of readers that the daemon serves in parallel.
 const SLOTS: usize = 64;
 
 #[test]
 fn those_who_ask_and_do_not_read_make_room_for_others() {
     let shop = Shop::open();
     let observer = shop.observe(&[], &[]);
-    // So much that the answers do not fit into what the kernel keeps for such a reader.
+    // The responses exceed the kernel's buffers for such a reader.
     let questions = "GET /api/v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n".repeat(300);
     let ask = |_| {
         let mut socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -47,7 +47,7 @@ fn two_hundred_scrapes_at_once_are_all_answered() {
     });
 }
 
-/// Four ports for five thousand connections: each socket has the addresses and ports of many before it.
+/// Four ports for five thousand connections: each socket reuses the addresses and ports of many earlier ones.
 #[test]
 fn connections_that_use_ports_again_are_told_apart() {
     let shop = Shop::open();

@@ -1,4 +1,5 @@
-//! Who a client is: a pod by its address or by its cgroup, whatever made the cgroup; else the cgroup or the process.
+//! Identities of clients: a pod by its address or by its cgroup, whatever made the cgroup; else the cgroup or the
+//! process.
 
 use std::fs;
 use std::path::Path;
@@ -59,7 +60,8 @@ fn pods_on_the_hosts_network_are_told_apart_by_cgroup() {
     let audit = ServiceSpec { name: "audit".to_owned(), ..orders_service.clone() };
     let audit_name = audit.domain(crate::ZONE);
     let observer = scene.observe(&[orders_service, audit], &[]);
-    // They share one address, the pods are behind both Services: only each one's own answers tell which.
+    // They share one address, and the pods belong to both Services: only each client's own answers identify the
+    // Service.
     let mut expected = [Vec::new(), Vec::new()];
     let mut running = Vec::new();
     for ((pod, name), turn) in pods.iter().zip(0..) {
@@ -91,7 +93,7 @@ fn the_containers_of_a_pod_are_one_client() {
 
         let main = agent.client(&ClientSpec::new(ORDERS, PORT, scene.resolver, 0)).unwrap();
         open(&main, 2);
-        // A second container, and a cgroup below the first one: they dial what the first one was told.
+        // A second container, and a cgroup below the first one, use the addresses from the first one's answer.
         let beside = sibling(agent.cgroup());
         let sidecar = client_in(&agent, &beside, &ClientSpec::fixed(&addresses, PORT, 0));
         let nested =
@@ -104,7 +106,7 @@ fn the_containers_of_a_pod_are_one_client() {
     }
 }
 
-/// Another container's cgroup beside this one's.
+/// A cgroup of another container of the same pod.
 fn sibling(cgroup: &Path) -> std::path::PathBuf {
     let name = cgroup.file_name().unwrap().to_str().unwrap();
     let id = name.trim_end_matches(".scope").rsplit('-').next().unwrap();
@@ -114,7 +116,7 @@ fn sibling(cgroup: &Path) -> std::path::PathBuf {
 #[test]
 fn who_is_no_pod_has_the_name_of_its_cgroup_or_process() {
     let scene = Scene::new();
-    // On the host's network, but not of the pods that the manifests tell of.
+    // A host-network pod that is not in the manifests.
     let host = scene.node.pod(PodSpec::new("shop", "host").host_network()).unwrap();
     let (service, _servers) = scene.orders(2, &ServerMode::Hold);
     let observer = scene.observe(&[service], &[]);
@@ -123,7 +125,7 @@ fn who_is_no_pod_has_the_name_of_its_cgroup_or_process() {
         ("system.slice/billing.service/worker", "billing", 2),
         ("batch/job-7", "job-7", 3),
         ("user.slice", "lab-agent", 4),
-        // A pod of which no manifest tells, and a container of no pod.
+        // A pod that is in no manifest, and a container without a pod.
         ("kubepods/burstable/pod0f3a9c0d6b1e4c2f8a7d5e6b9c0d1e2f/main", "pod-0f3a9c0d", 5),
         (&format!("docker/{}", "4b".repeat(32)), "container-4b4b4b4b4b4b", 6),
     ];
@@ -154,7 +156,7 @@ fn the_nodes_own_health_checks_are_left_out() {
     let addresses = orders_service.endpoints[0].pod.addresses();
     let observer = scene.observe(&[orders_service], &["--node", "n1"]);
     let kubelet = scene.lab.cgroup().join("system.slice/kubelet.service");
-    // Probes know the pod's address; who asks DNS for one is a client.
+    // Probes have the pod's address from the API server; a process that looks it up in DNS is a client.
     let prober = client_in(&host, &kubelet, &ClientSpec::fixed(&addresses, PORT, 0));
     open(&prober, 5);
     let backup = scene.lab.cgroup().join("system.slice/backup.service");

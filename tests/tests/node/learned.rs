@@ -1,4 +1,4 @@
-//! Without any configuration: Services and their endpoints are what DNS answers list.
+//! Without any configuration, Services and their endpoints come from DNS answers.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, sum};
 
-/// A name that has nothing to do with Kubernetes.
+/// A name that is not a Kubernetes Service's.
 const DB: &str = "db.example.internal";
-/// One with a single address.
+/// A name with a single address.
 const SINGLE: &str = "single.example.internal";
 
-/// `count` pods from `first` on with a server each.
+/// `count` pods, numbered from `first`, each with a server.
 fn servers(scene: &Scene, name: &str, first: u8, count: u8) -> Vec<(Pod, Server)> {
     let pod = |n| {
         let last = first + n;
@@ -35,7 +35,7 @@ fn observe(scene: &Scene, options: &[&str]) -> Observer {
     Observer::start(&scene.lab, &ObserverSpec::new(&options)).unwrap()
 }
 
-/// Two rounds over the addresses of a name.
+/// Connects twice to each address of a name.
 fn visit(scene: &Scene, web: &Pod, name: &str, count: u64) {
     let spec = ClientSpec::new(name, PORT, scene.resolver, 2 * count).round_robin(count);
     assert_eq!(web.client(&spec).unwrap().wait().unwrap().total().connected, 2 * count);
@@ -46,8 +46,8 @@ fn find<'a>(snapshot: &'a Value, namespace: &str, name: &str) -> Option<&'a Valu
     services.find(|service| service["namespace"] == namespace && service["name"] == name)
 }
 
-/// Waits until as many connections of a Service have ended; its endpoints must be these pods by their
-/// addresses, with as many connections as their servers accepted.
+/// Waits until this many connections of a Service have ended. Its endpoints must be these pods, by address, with the
+/// servers' counts.
 fn check(observer: &Observer, namespace: &str, name: &str, servers: &[(Pod, Server)], closed: u64) -> Value {
     let done =
         |snapshot: &_| find(snapshot, namespace, name).is_some_and(|found| sum(found, "closed") == closed);

@@ -1,7 +1,7 @@
-//! One node, real traffic: the daemon's report against what the servers counted.
+//! One node, real traffic: compares the daemon's report with the servers' counts.
 //!
 //! Each file is one subject. A [`Scene`] is a lab with one node, a DNS server and a Service `orders` in namespace
-//! `shop`; the daemon runs beside it on this machine's kernel.
+//! `shop`; the daemon runs on this machine's kernel, outside of all pods.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,11 +49,11 @@ use serde_json::Value;
 
 /// How long an event may take from the kernel to the report.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The port of everything.
+/// The port of all Services and pods.
 const PORT: u16 = 8080;
-/// The zone of everything.
+/// The DNS zone.
 const ZONE: &str = "cluster.local";
-/// The Service's name in DNS.
+/// The Service's DNS name.
 const ORDERS: &str = "orders.shop.svc.cluster.local";
 
 /// A node with a DNS server.
@@ -94,7 +94,7 @@ impl Scene {
         (ServiceSpec::new("shop", "orders", PORT, &pods), servers)
     }
 
-    /// Puts these Services into DNS and into the manifests, and starts the daemon on them.
+    /// Writes these Services to DNS and to the manifests, and starts the daemon with them.
     fn observe(&self, services: &[ServiceSpec], options: &[&str]) -> Observer {
         for (name, data) in services.iter().flat_map(|service| service.records(ZONE)) {
             self.dns.set(&name, 30, data).unwrap();
@@ -121,7 +121,7 @@ fn service<'a>(snapshot: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no Service shop/{name} in {snapshot:#}"))
 }
 
-/// (client, pod) → connections opened, those that are not zero.
+/// (client, pod) → opened connections, without zeros.
 fn opened(service: &Value) -> BTreeMap<(String, String), u64> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut cells = BTreeMap::new();
@@ -136,13 +136,13 @@ fn opened(service: &Value) -> BTreeMap<(String, String), u64> {
     cells
 }
 
-/// What the servers of this Service's pods accepted, likewise.
+/// The same from the servers of this Service's pods.
 fn accepted(lab: &Lab) -> BTreeMap<(String, String), u64> {
     let rows = lab.truth().unwrap().into_iter();
     rows.filter(|row| row.accepted > 0).map(|row| ((row.client, row.pod), row.accepted)).collect()
 }
 
-/// Sum of a figure over a Service's endpoints.
+/// Sum of a field over a Service's endpoints.
 fn sum(service: &Value, figure: &str) -> u64 {
     service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[figure].as_u64().unwrap()).sum()
 }

@@ -1,5 +1,5 @@
-//! Clients by the thousand, each in a cgroup of its own, faster than their paths can be looked up: whoever has no name of
-//! its own is counted all the same.
+//! Thousands of clients, each in its own cgroup, faster than the daemon can look up their paths: it also counts clients
+//! whose path it does not know.
 
 use std::fs;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::memory::own_memory;
 use crate::{PATIENCE, PORT, Scene, orders, sum};
 
 const CLIENTS: u64 = 5_000;
-/// Paths that are looked up at once at most, and in each second after that.
+/// Maximum number of path look-ups at once, and in each following second.
 const LOOKED_UP: [u64; 2] = [50, 10];
 
 #[test]
@@ -21,14 +21,14 @@ fn thousands_of_clients_are_counted_and_bounded() {
     let to = service.endpoints[0].pod.ip(true).unwrap();
     let observer = scene.observe(&[service], &["--cgroup", scene.lab.cgroup().to_str().unwrap()]);
     let at_first = own_memory(observer.pid());
-    // A pod that no manifest has: its address names nobody.
+    // A pod that is in no manifest: its address has no name.
     let crowd = scene.pod("crowd", "10.244.1.20/24");
-    // As a kubelet would lay out as many pods.
+    // The layout of a kubelet with this many pods.
     let folder = scene.lab.cgroup().join("kubepods/besteffort");
     for n in 0..CLIENTS {
         fs::create_dir_all(folder.join(format!("pod{n:08}-0000-4000-8000-000000000000/main"))).unwrap();
     }
-    // One process goes from cgroup to cgroup: a socket belongs to the one that it was made in.
+    // One process moves from cgroup to cgroup: a socket belongs to the cgroup in which it was made.
     let walk = format!(
         "for place in {}/pod0*-0000-4000-8000-000000000000/main; do echo $$ > $place/cgroup.procs && exec 3<>/dev/tcp/{to}/{PORT} && exec 3>&- || exit 1; done",
         folder.display()

@@ -1,4 +1,4 @@
-//! How much memory the daemon keeps where there are many endpoints.
+//! The daemon's memory with many endpoints.
 
 use std::fs;
 use std::thread;
@@ -11,8 +11,8 @@ use crate::PATIENCE;
 
 const SERVICES: u32 = 500;
 const ENDPOINTS: u32 = 20;
-/// What is kept is some 12 MiB; the rest is what the allocator keeps of what was needed for a moment, which differs
-/// from machine to machine.
+/// The data take about 12 MiB; the rest is memory that the allocator keeps after temporary use, which differs from
+/// machine to machine.
 const MOST_KIB: u64 = 22 << 10;
 
 /// A Service with its endpoints, as two documents.
@@ -42,17 +42,17 @@ fn manifest(number: u32) -> [Value; 2] {
     [service, slice]
 }
 
-/// All of them.
+/// All Services.
 pub(crate) fn manifests() -> String {
     (0..SERVICES).flat_map(manifest).map(|document| format!("---\n{document}\n")).collect()
 }
 
-/// Memory of its own that a process has in RAM, in KiB.
+/// Private resident memory of a process, in KiB.
 pub(crate) fn own_memory(pid: u32) -> u64 {
     lab::process_usage::status(pid, "RssAnon").unwrap()
 }
 
-/// Waits until a daemon has given back what it needed for a moment.
+/// Waits until a daemon has returned its temporary memory.
 fn becomes_small(observer: &Observer) {
     let until = Instant::now() + PATIENCE;
     while own_memory(observer.pid()) > MOST_KIB {
@@ -78,7 +78,7 @@ fn ten_thousand_endpoints_take_little_memory() {
     let endpoints: usize =
         services.iter().map(|service| service["endpoints"].as_array().unwrap().len()).sum();
     assert_eq!((services.len(), endpoints), (500, 10_000));
-    // Also after everything was asked for.
+    // The limit also holds after all pages were read.
     let metrics = observer.metrics().unwrap();
     assert!(
         metrics.contains("headless_observer_series") && !metrics.contains("service-499"),

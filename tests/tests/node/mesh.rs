@@ -1,4 +1,4 @@
-//! Service meshes: what a proxy does for an application is one connection, the application's.
+//! Service meshes: an application's connection through a proxy is one connection, the application's.
 
 use lab::*;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::snapshot_figures::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, service, sum};
 
-/// Waits for that many connections of a Service, and that many left out for a proxy.
+/// Waits for this many connections of a Service, and for this many excluded as a proxy's.
 fn after(observer: &Observer, name: &str, connections: u64, proxied: u64) -> Value {
     let reached = |snapshot: &Value| {
         sum(service(snapshot, name), "opened") >= connections

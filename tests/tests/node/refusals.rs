@@ -1,4 +1,4 @@
-//! What the daemon says where it cannot work, or not as well as it could: always what to do.
+//! The daemon's messages when it cannot work, or works with limits: each contains a remedy.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::shop::{Ran, Shop, log_when};
 use crate::{PATIENCE, accepted, opened, orders, service, sum};
 
-/// Runs what follows in a mount namespace of its own, after a line of shell.
+/// Runs a command in its own mount namespace, after a line of shell.
 const fn private(line: &str) -> [&str; 6] {
     ["unshare", "-m", "sh", "-c", line, "sh"]
 }
@@ -20,7 +20,7 @@ const NO_CGROUP2: &str =
 const NO_TRACEFS: &str =
     "awk '$3 == \"tracefs\" { print $2 }' /proc/mounts | xargs -r -n1 umount -l; exec \"$@\"";
 
-/// Asserts that a command failed, said so on standard error alone, and named what to do.
+/// Asserts that a command failed, wrote only to standard error, and named a remedy.
 #[track_caller]
 fn refused(ran: &Ran, hints: &[&str]) {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
@@ -28,7 +28,7 @@ fn refused(ran: &Ran, hints: &[&str]) {
     assert!(line.starts_with("error: ") && hints.iter().all(|hint| line.contains(hint)), "{ran:?}");
 }
 
-/// The mounts that everybody on this machine sees.
+/// The mounts of the machine's own namespace.
 fn mounts() -> String {
     fs::read_to_string("/proc/self/mounts").unwrap()
 }
@@ -45,7 +45,7 @@ fn checks(ran: &Ran) -> (bool, Vec<(String, String, String)>) {
 #[test]
 fn without_root_it_says_what_it_needs() {
     let shop = Shop::open();
-    // The program itself may be where only root can go.
+    // The program itself may be at a path that only root can reach.
     let copy = shop.scene.lab.folder().join("headless-obs");
     fs::copy(program().unwrap(), &copy).unwrap();
     let copy = copy.to_str().unwrap();
@@ -170,7 +170,7 @@ fn manifests_that_cannot_be_read_are_refused() {
         let path = path.to_str().unwrap();
         let ran = shop.run(&[], &["run", "--listen", "127.0.0.1:0", "--topology", &topology]);
         refused(&ran, &[&[path], hints].concat());
-        // Said once, not once by itself and once as the cause.
+        // Each remedy is printed once, not again as the cause.
         assert!(hints.iter().all(|hint| ran.err.matches(hint).count() == 1), "{ran:?}");
     };
     refuse(&folder, &["holds no Service", "kubectl get -o yaml", ".yaml, .yml or .json"]);
@@ -239,7 +239,7 @@ fn full_maps_are_counted_and_named_with_their_option() {
         assert!(hints.iter().all(|hint| text.contains(hint)), "{hints:?}: {text}");
     };
 
-    // Twelve sockets at once, room for eight: what is missing is counted.
+    // Twelve sockets at once, room for eight: the daemon counts the missing ones.
     let observer = shop.observe(&[], &["--max-connections", "8"]);
     let client = shop.web.client(&shop.client(0).keep()).unwrap();
     client.open(12).unwrap();
@@ -273,7 +273,7 @@ fn full_maps_are_counted_and_named_with_their_option() {
     );
     observer.kill();
 
-    // One ignored address fills the map; that costs work, and no connection.
+    // One ignored address fills the map; that costs work, but no connection is lost.
     let observer = shop.observe(&[], &["--max-ignored", "1"]);
     let full = |snapshot: &Value| snapshot["quality"]["maps"]["IGNORED_DESTS"]["entries"] == 1;
     observer.snapshot_when(PATIENCE, full).unwrap();

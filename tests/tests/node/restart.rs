@@ -1,5 +1,5 @@
-//! The daemon ends, in peace or not, and starts again: nothing of it is left in the kernel, and connections that are
-//! older than it are found.
+//! The daemon ends by a signal to stop or to kill, and starts again: it leaves nothing in the kernel, and a new daemon
+//! finds connections that are older than itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use crate::snapshot_figures::{client, endpoint};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
-/// What a daemon can leave behind on a machine.
+/// Objects that a daemon can leave on a machine.
 #[derive(Debug, PartialEq)]
 struct Machine {
-    /// `program 7` → its name, and so on; links have none.
+    /// `program 7` and the like → the object's name; links have none.
     objects: BTreeMap<String, String>,
     /// Mounts of the kinds that the daemon makes.
     mounts: BTreeSet<String>,
@@ -49,7 +49,7 @@ fn list(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The namespaces that the threads of a process are in.
+/// The namespaces of a process's threads.
 fn namespaces(pid: u32) -> BTreeSet<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let names =
@@ -57,7 +57,7 @@ fn namespaces(pid: u32) -> BTreeSet<String> {
     names.filter_map(|name| Some(fs::read_link(name.path()).ok()?.display().to_string())).collect()
 }
 
-/// What is there of a daemon that runs: the kernel's objects, with names.
+/// A running daemon's kernel objects, with names.
 fn parts(observer: &Observer, scene: &Scene) -> BTreeMap<String, String> {
     assert_eq!(
         namespaces(observer.pid()),
@@ -72,12 +72,12 @@ fn parts(observer: &Observer, scene: &Scene) -> BTreeMap<String, String> {
     parts
 }
 
-/// After the daemon's end: the machine is as before. The kernel frees some things a moment later.
+/// Asserts that the machine is as before the daemon's start. The kernel frees some objects a moment later.
 fn assert_nothing_is_left(scene: &Scene, before: &Machine, parts: &BTreeMap<String, String>) {
     let end = Instant::now() + PATIENCE;
     loop {
         let now = Machine::now(&scene.lab);
-        // Others may load programs meanwhile: those with other names.
+        // Other processes may load programs meanwhile, with other names.
         let names: BTreeSet<_> = parts.values().filter(|name| !name.is_empty()).collect();
         let left: Vec<_> = now
             .objects
@@ -94,7 +94,7 @@ fn assert_nothing_is_left(scene: &Scene, before: &Machine, parts: &BTreeMap<Stri
     }
 }
 
-/// A client that keeps what it opens, dialling both pods in turn.
+/// A client that keeps its connections, to both pods in turn.
 fn keeper(scene: &Scene, pod: &Pod) -> Client {
     pod.client(&ClientSpec::new(ORDERS, PORT, scene.resolver, 0).round_robin(2)).unwrap()
 }
@@ -103,7 +103,7 @@ fn active(observer: &Observer, connections: u64) -> Value {
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == connections).unwrap()
 }
 
-/// The kernel took the program that lists what is open. Where it does not, waiting for what that finds ends late.
+/// Asserts that the kernel accepted the program that lists open connections. Without it a later wait would time out.
 fn assert_lists_what_is_open(observer: &Observer) {
     let snapshot = observer.snapshot().unwrap();
     assert_eq!(snapshot["quality"]["probes"]["existing"], "iter/task_file");
@@ -115,14 +115,14 @@ fn connections_older_than_the_daemon_are_counted_down() {
     let web = scene.pod("web", "10.244.1.20/24");
     let (service_of_orders, _servers) = scene.orders(2, &ServerMode::Hold);
     let server = service_of_orders.endpoints[1].pod.clone();
-    // The client is an endpoint itself, at any port: a socket that a server accepted from it would count here if it
-    // were taken for a client's.
+    // The client is an endpoint itself, on any port. A socket that a server accepted from it would count here if the
+    // daemon took it for a client's socket.
     let peers = ServiceSpec {
         ports: Vec::new(),
         ..ServiceSpec::new("shop", "peers", PORT, std::slice::from_ref(&web))
     };
     let services = [service_of_orders, peers];
-    // Names are served before the daemon starts, for the client to ask.
+    // DNS has the names before the daemon starts, so that the client can look them up.
     drop(scene.observe(&services, &[]));
     let (client_of_orders, server_as_client) = (keeper(&scene, &web), keeper(&scene, &server));
     assert_eq!(client_of_orders.open(6).unwrap().open, 6);
@@ -181,7 +181,7 @@ fn a_killed_daemon_leaves_nothing_and_the_next_one_finds_the_connections() {
         first.kill();
         assert_nothing_is_left(&scene, &before, &parts_of_first);
 
-        // Meanwhile two are closed and one is opened.
+        // Meanwhile the client closes two and opens one.
         client_of_orders.close(2).unwrap();
         assert_eq!(client_of_orders.open(1).unwrap().open, 4);
         let second = start();
@@ -209,7 +209,7 @@ fn a_daemon_that_is_asked_to_end_does_and_leaves_nothing() {
         let before = Machine::now(&scene.lab);
         let observer = scene.observe(&[service], &["--tcp-hook", hook]);
         assert_eq!(keeper(&scene, &web).open(5).unwrap().open, 5);
-        // Neither one who says nothing nor one who stops in the middle of a request keeps it from ending.
+        // Neither a silent connection nor an unfinished request delays its end.
         let _silent = TcpStream::connect(observer.address()).unwrap();
         let mut slow = TcpStream::connect(observer.address()).unwrap();
         slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").unwrap();

@@ -1,4 +1,4 @@
-//! The shipped seccomp profile: the daemon works under it, all of it, and nothing but what it lists is allowed.
+//! The shipped seccomp profile: the daemon works with it, and it allows only the listed calls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/seccomp/headless-obs.json")
 }
 
-/// Runs what follows under a profile.
+/// Runs a command with a profile.
 fn under(profile: &Path) -> Vec<String> {
     let agent = agent_path().unwrap();
     [agent.to_str().unwrap(), "--seccomp", profile.to_str().unwrap(), "exec"].map(str::to_owned).to_vec()
@@ -23,7 +23,7 @@ fn words(wrapper: &[String]) -> Vec<&str> {
     wrapper.iter().map(String::as_str).collect()
 }
 
-/// Connections are counted, pages answered, changes of the manifests seen, and it ends as it should.
+/// The daemon counts connections, serves pages, sees changes of the manifests, and ends properly.
 fn it_works(hook: &str) {
     let mut shop = Shop::open();
     let held = shop.web.client(&shop.client(0).keep()).unwrap();
@@ -76,7 +76,7 @@ fn the_shipped_seccomp_profile_refuses_the_rest() {
     assert!(ran.code == Some(1) && ran.err.contains("Operation not permitted"), "{ran:?}");
     assert!(!new.exists());
 
-    // And it is the profile that allows what the daemon does.
+    // Without `bpf` in the profile the daemon fails, so the kernel really enforces the profile.
     let less = shop.scene.lab.folder().join("less.json");
     let profile = fs::read_to_string(shipped()).unwrap();
     fs::write(&less, profile.replace("\"bpf\", ", "")).unwrap();

@@ -1,5 +1,5 @@
-//! What the tests of commands and refusals share: a Service of three pods, a client that takes any of them, and the
-//! program as a user starts it.
+//! Shared by the tests of commands and refusals: a Service of three pods, a client that uses a random one, and the
+//! program as a user runs it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc;
@@ -23,7 +23,7 @@ pub(crate) struct Shop {
     pub(crate) servers: Vec<Server>,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -42,7 +42,7 @@ impl Shop {
         shop
     }
 
-    /// Puts Services into DNS and into the manifests.
+    /// Writes Services to DNS and to the manifests.
     pub(crate) fn publish(&mut self, services: &[ServiceSpec]) {
         for (name, data) in services.iter().flat_map(|service| service.records(ZONE)) {
             self.scene.dns.set(&name, 30, data).unwrap();
@@ -51,7 +51,7 @@ impl Shop {
         self.topology = format!("files:{}", path.display());
     }
 
-    /// Starts the daemon, with these words before it.
+    /// Starts the daemon, with `wrapper` before its command.
     pub(crate) fn observe(&self, wrapper: &[&str], options: &[&str]) -> Observer {
         let options = [&["--topology", self.topology.as_str()], options].concat();
         let wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
@@ -59,7 +59,7 @@ impl Shop {
         Observer::start(&self.scene.lab, &spec).unwrap()
     }
 
-    /// A client that makes connections by the Service's name.
+    /// A client that connects to the Service's name.
     pub(crate) fn client(&self, connections: u64) -> ClientSpec {
         ClientSpec {
             per_lookup: 5,
@@ -67,13 +67,14 @@ impl Shop {
         }
     }
 
-    /// Makes that many connections, one after the other, and closes them.
+    /// Makes this many connections, one after the other, and closes them.
     pub(crate) fn connect(&self, connections: u64) {
         let report = self.web.client(&self.client(connections)).unwrap().wait().unwrap();
         assert_eq!(report.total().connected, connections, "{report:?}");
     }
 
-    /// Waits until the daemon has seen that many connections of `shop/orders` come and go; they must be the servers'.
+    /// Waits until the daemon has seen this many connections of `shop/orders` open and close, and compares them with
+    /// the servers' counts.
     pub(crate) fn settled(&self, observer: &Observer, connections: u64) -> Value {
         let all = |snapshot: &Value| sum(orders(snapshot), "closed") == connections;
         let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
@@ -81,7 +82,7 @@ impl Shop {
         snapshot
     }
 
-    /// Starts the program, with words before it.
+    /// Starts the program, with `wrapper` before its command.
     pub(crate) fn start(&self, wrapper: &[&str], words: &[&str]) -> Program {
         let path = program().unwrap();
         let words = [wrapper, &[path.to_str().unwrap()], words].concat();
@@ -93,7 +94,7 @@ impl Shop {
         ran(self.start(wrapper, words).output().unwrap())
     }
 
-    /// The program as it runs.
+    /// Starts the program with its output as lines.
     pub(crate) fn live(&self, words: &[&str]) -> Live {
         Live::new(self.start(&[], words))
     }
@@ -104,7 +105,7 @@ fn ran(output: std::process::Output) -> Ran {
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A running program whose output is read line by line.
+/// A running program whose output a test reads line by line.
 pub(crate) struct Live {
     program: Program,
     out: mpsc::Receiver<String>,
@@ -122,12 +123,12 @@ impl Live {
         self.out.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Waits for a line of standard error that holds `text`.
+    /// Waits for a line of standard error that contains `text`.
     pub(crate) fn wait_for(&self, text: &str) {
         while !self.err.recv_timeout(PATIENCE).unwrap().contains(text) {}
     }
 
-    /// Sends a signal, waits for the end and gives what is left of its output.
+    /// Sends a signal, waits for the end and returns the rest of its output.
     pub(crate) fn end(mut self, signal: Signal) -> Ran {
         let pid = i32::try_from(self.program.pid()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
@@ -158,7 +159,7 @@ fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     lines
 }
 
-/// Waits until the daemon has written this to its log.
+/// Waits until the daemon's log contains this text.
 pub(crate) fn log_when(observer: &Observer, text: &str) -> String {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Figures of a snapshot, by name.
+//! Access to numbers of a snapshot by name.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(crate) fn client<'a>(service: &'a Value, workload: &str) -> &'a Value {
     row(&service["clients"], "workload", workload).unwrap_or_else(|| panic!("no {workload} in {service:#}"))
 }
 
-/// A client's figures at a pod.
+/// A client's numbers at a pod.
 pub(crate) fn cell<'a>(service: &'a Value, workload: &str, pod: &str) -> &'a Value {
     row(&client(service, workload)["endpoints"], "pod", pod).unwrap()
 }
@@ -29,7 +29,7 @@ pub(crate) fn failures(service: &Value) -> u64 {
     counts.map(|count| count.as_u64().unwrap()).sum()
 }
 
-/// Failures by reason with the reasons that are zero, as an endpoint has them.
+/// Failures by reason in an endpoint's format, including reasons with zero.
 pub(crate) fn failed(counts: &[(&str, u64)]) -> Value {
     let mut all = json!({"refused": 0, "timeout": 0, "unreachable": 0, "reset": 0, "aborted": 0, "other": 0});
     for (reason, count) in counts {

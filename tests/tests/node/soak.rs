@@ -1,4 +1,4 @@
-//! A minute of the soak: the same program as `cargo xtask e2e soak`, which goes on for half an hour.
+//! A minute of the soak test: the same program as `cargo xtask e2e soak`, which runs for half an hour.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use lab::{Lab, machine_lock};
 
 #[test]
 fn the_soak_ends_well_when_it_is_short() {
-    // This process has the machine for itself from now on, and shares it.
+    // From now on this process holds the machine's lock and shares it.
     drop(Lab::new().unwrap());
     let mut soak = Command::new(env!("CARGO_BIN_EXE_headless-obs-soak"));
     let output =

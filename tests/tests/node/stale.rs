@@ -1,5 +1,5 @@
-//! Clients that keep an address for longer than it is their Service's: endpoints leave while the daemon runs, and it
-//! reads its manifests again.
+//! Clients that use an address after it has left their Service: endpoints leave while the daemon runs, and it reads its
+//! manifests again.
 
 use lab::*;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::snapshot_figures::{cell, client, endpoint, failed};
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders, service, sum};
 
-/// A client that asked for `orders` once, and opens `connections` right away to the first pod of the answer.
+/// A client that looked `orders` up once, and opens `connections` right away to the first pod of the answer.
 fn loyal(scene: &Scene, pod: &Pod, connections: u64) -> Client {
     let spec = ClientSpec::new(ORDERS, PORT, scene.resolver, 0).never_again();
     let client = pod.client(&spec).unwrap();
@@ -15,14 +15,14 @@ fn loyal(scene: &Scene, pod: &Pod, connections: u64) -> Client {
     client
 }
 
-/// Rewrites the manifests and waits until a pod of `orders` is in this state for the daemon.
+/// Rewrites the manifests and waits until the daemon reports this state for a pod of `orders`.
 fn reload(scene: &Scene, observer: &Observer, services: &[ServiceSpec], pod: &str, state: &str) {
     scene.lab.write_manifests("services.yaml", services).unwrap();
     let arrived = |snapshot: &Value| endpoint(orders(snapshot), pod)["state"] == state;
     observer.snapshot_when(PATIENCE, arrived).unwrap();
 }
 
-/// The snapshot once so many attempts to reach `orders` have been made.
+/// The snapshot after this many attempts to reach `orders`.
 fn after(observer: &Observer, attempts: u64) -> Value {
     let made = |service: &Value| {
         let all = service["clients"].as_array().unwrap().iter();
@@ -61,14 +61,14 @@ fn endpoints_on_their_way_out_are_told_from_ready_ones() {
         service
     };
     dial(with(&|endpoint| endpoint.serving = false), "not_ready", 2, ("not_ready", 2));
-    // Published all the same: an endpoint like others, whose pod is not ready.
+    // DNS still lists it: it is an endpoint like others, whose pod is not ready.
     let published = ServiceSpec { publish_not_ready: true, ..with(&|endpoint| endpoint.serving = false) };
     dial(published, "ready", 1, ("not_ready", 3));
     dial(with(&|endpoint| endpoint.terminating = true), "terminating", 3, ("terminating", 3));
     let gone = ServiceSpec { endpoints: ready.endpoints[1..].to_vec(), ..ready.clone() };
     dial(gone, "removed", 4, ("removed", 4));
 
-    // At last the pod itself goes: an attempt that fails is as stale as one that succeeds.
+    // Finally the pod itself goes: a failed attempt is as stale as a successful one.
     let pod = &ready.endpoints[0].pod;
     pod.remove().unwrap();
     assert_eq!(client.open(5).unwrap().total().unreachable, 5);
@@ -90,11 +90,11 @@ fn an_address_that_goes_to_another_service_is_not_confused() {
     let client_of_orders = loyal(&scene, &web, 1);
     let old = &before.endpoints[0].pod;
     let address = old.ip(true).unwrap();
-    // The server's end of the first connection must have arrived before its pod goes.
+    // The server must have seen the end of the first connection before its pod goes.
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "closed") == 1).unwrap();
     old.remove().unwrap();
 
-    // The same address, another pod, another Service.
+    // The same address in another pod of another Service.
     let new = scene.pod("audit-0", &format!("{address}/24"));
     new.serve_port(PORT).unwrap();
     let orders_now = ServiceSpec { endpoints: before.endpoints[1..].to_vec(), ..before.clone() };

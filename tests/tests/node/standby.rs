@@ -1,4 +1,4 @@
-//! Two daemons on one machine, as when one is to follow the other: each connection is counted by one of them.
+//! Two daemons on one machine, as during a rollout: exactly one of them counts each connection.
 
 use lab::*;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::shop::{Shop, log_when};
 use crate::{PATIENCE, orders, sum};
 
-/// The sum of a figure over what both say.
+/// The sum of a field over both daemons.
 fn both(observers: [&Observer; 2], figure: &str) -> u64 {
     observers.iter().map(|observer| sum(orders(&observer.snapshot().unwrap()), figure)).sum()
 }
@@ -14,7 +14,7 @@ fn both(observers: [&Observer; 2], figure: &str) -> u64 {
 #[test]
 fn one_that_stands_by_counts_nothing_until_the_other_ends_however_it_ends() {
     let shop = Shop::open();
-    // Of this lab alone: nobody else's daemon on this machine is in the way.
+    // Only this lab's cgroups: no other daemon on this machine interferes.
     let cgroup = ["--cgroup", shop.scene.lab.cgroup().to_str().unwrap()];
     let stand_by = [&cgroup[..], &["--stand-by"]].concat();
     let held = shop.web.client(&shop.client(0).keep()).unwrap();
@@ -22,7 +22,7 @@ fn one_that_stands_by_counts_nothing_until_the_other_ends_however_it_ends() {
     held.open(6).unwrap();
     at_work.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == 6).unwrap();
     for (seen_to_open, ends_in_peace) in [(26, false), (20, true)] {
-        // Ready, so that who rolls out goes on and ends the other.
+        // It is ready, so that the rollout goes on and ends the other.
         let next = shop.observe(&[], &stand_by);
         log_when(&next, "standing by");
         shop.connect(20);
@@ -40,14 +40,14 @@ fn one_that_stands_by_counts_nothing_until_the_other_ends_however_it_ends() {
         } else {
             at_work.kill();
         }
-        // From the first moment on it has what is open.
+        // It knows all open connections from its first moment.
         let has_begun = |snapshot: &Value| snapshot["quality"]["probes"].get("tcp").is_some();
         let first = next.snapshot_when(PATIENCE, has_begun).unwrap();
         let figures = ["opened", "closed", "active"].map(|figure| sum(orders(&first), figure));
         assert_eq!(figures, [0, 0, 6], "{:#}", orders(&first));
         at_work = next;
     }
-    // One that was not told to wait does not, and says what comes of it.
+    // A daemon without `--stand-by` does not wait, and logs the effect.
     let beside = shop.observe(&[], &cgroup);
     log_when(&beside, "another headless-obs runs on this node");
     shop.connect(10);

@@ -1,4 +1,4 @@
-//! The report equals what the servers accepted, connection by connection, whatever the ring loses.
+//! The report equals the servers' counts, connection by connection, whatever the ring loses.
 
 use lab::dns::Order;
 use lab::*;
@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::snapshot_figures::failures;
 use crate::{ORDERS, PATIENCE, PORT, Scene, accepted, opened, orders, sum};
 
-/// The pods of three clients. Made before the daemon starts, so that the manifests name them.
+/// The pods of three clients. Make them before the daemon starts, so that the manifests have them.
 fn client_pods(scene: &Scene) -> [Pod; 3] {
     [("first", 20), ("robin", 21), ("random", 22)]
         .map(|(name, last)| scene.pod(name, &format!("10.244.1.{last}/24")))
 }
 
-/// Starts clients of three habits, `each` connections each, and waits for them.
+/// Starts clients with three habits, `each` connections each, and waits for them.
 fn run_clients(scene: &Scene, [first, robin, random]: &[Pod; 3], each: u64, threads: usize) {
     let spec = ClientSpec::new(ORDERS, PORT, scene.resolver, each).threads(threads);
     let clients = [
@@ -34,7 +34,7 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
         scene.dns.set_options(&DnsOptions { order: Order::Shuffle, ..DnsOptions::default() }).unwrap();
         let (service, _servers) = scene.orders(5, &ServerMode::Close);
         let pods = client_pods(&scene);
-        // With room for all of it: an emulated machine may not get to read any for a while.
+        // The ring has room for all records, because the daemon on an emulated machine may not read any for a while.
         let observer = scene.observe(&[service], &["--tcp-hook", hook, "--ring-size", "16MiB"]);
         run_clients(&scene, &pods, 3_334, 1);
         let skipped = |snapshot: &Value| snapshot["quality"]["events_lost"]["tcp_skipped"].as_u64().unwrap();
@@ -42,7 +42,7 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
         let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
         let orders = orders(&snapshot);
         if skipped(&snapshot) > 0 {
-            // The classic tracepoint, on a machine that is slow enough: it says how many may be missing.
+            // The classic tracepoint on a slow machine: `tcp_skipped` is the largest number of missing connections.
             let (closed, late) = (sum(orders, "closed"), snapshot["quality"]["reconciled"].as_u64().unwrap());
             assert!(hook == "tracepoint" && closed <= 10_002 && late <= skipped(&snapshot), "{snapshot:#}");
             continue;
@@ -65,8 +65,8 @@ fn ten_thousand_connections_are_reported_as_the_servers_count_them() {
     }
 }
 
-/// A task that connects or closes is interrupted by timers and packets of other connections. The kernel leaves out the
-/// program then that is at work already, some two thousand times here; the second one must take all that in, and nothing
+/// Timers and packets of other connections interrupt tasks that connect or close. Then the kernel skips the program
+/// that is already running, some two thousand times here; the second program must see all these changes, and none
 /// twice.
 #[test]
 fn changes_that_come_while_another_one_is_counted_are_counted_too() {
@@ -101,7 +101,7 @@ fn a_ring_that_overflows_loses_detail_and_no_connection() {
     assert!(quality["events_lost"]["ring_full"].as_u64().unwrap() > 0, "{quality:#}");
     let late = quality["reconciled"].as_u64().unwrap();
     assert!(late > 0 && late < 100_002, "{quality:#}");
-    // Read back from JSON, the last digit of a float may differ.
+    // The last digit of a float may differ after JSON.
     let share = quality["reconciled_share"].as_f64().unwrap();
     assert!((share - late as f64 / 100_002.0).abs() < 1e-12, "{quality:#}");
 }

@@ -1,4 +1,4 @@
-//! What nobody asked for is no evidence; how long answers took, and what nobody answered.
+//! Unsolicited DNS responses are no evidence; response times, and queries without response.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -16,10 +16,10 @@ use crate::ways_to_connect::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders};
 
 const DNS: u16 = 53;
-/// A question counts after ten seconds, and is looked for every five.
+/// A query counts as unanswered after ten seconds, and the daemon checks every five.
 const UNANSWERED: Duration = Duration::from_secs(40);
 
-/// A question for the Service, or its answer with this address.
+/// A query for the Service, or its response with this address.
 fn message(id: u16, answer: Option<Ipv4Addr>) -> Vec<u8> {
     let kind = if answer.is_some() { MessageType::Response } else { MessageType::Query };
     let mut message = Message::new(id, kind, OpCode::Query);
@@ -42,7 +42,7 @@ fn udp(pod: &Pod, port: u16) -> UdpSocket {
     socket
 }
 
-/// One sends to another, which receives it.
+/// Sends a message from one socket to another, and receives it.
 fn pass(from: &UdpSocket, to: &UdpSocket, message: &[u8]) {
     from.send_to(message, to.local_addr().unwrap()).unwrap();
     let mut buffer = [0; 512];
@@ -50,7 +50,7 @@ fn pass(from: &UdpSocket, to: &UdpSocket, message: &[u8]) {
     assert_eq!(&buffer[..message.len()], message);
 }
 
-/// A pod connects to pods of the Service.
+/// Connects from a pod to pods of the Service.
 fn connect(pod: &Pod, to: &[u8]) {
     let dial = |n: &u8| Ok(TcpStream::connect((pod_address(*n), PORT)).map(drop)?);
     pod.run(|| to.iter().try_for_each(dial)).unwrap();
@@ -66,19 +66,19 @@ fn an_answer_that_the_socket_did_not_ask_for_is_no_evidence() {
     let at = SocketAddr::new(resolver.ip(true).unwrap(), DNS);
     let [server, stranger] = [&resolver, &mallory].map(|pod| udp(pod, DNS));
 
-    // A resolver that takes answers from everybody, as musl's does but for its check of the sender.
+    // A resolver that accepts responses from any server, like musl's without its check of the sender.
     let open = udp(&web, 0);
     open.send_to(&message(1, None), at).unwrap();
     pass(&stranger, &open, &message(1, Some(pod_address(1))));
     pass(&server, &open, &message(2, Some(pod_address(1))));
     pass(&server, &open, &message(1, Some(pod_address(0))));
-    // One that takes them from its server alone: the id is all there is to guess.
+    // A resolver that accepts responses from its server only: an attacker must guess just the id.
     let closed = udp(&web, 0);
     closed.connect(at).unwrap();
     closed.send(&message(3, None)).unwrap();
     pass(&server, &closed, &message(4, Some(pod_address(1))));
     pass(&server, &closed, &message(3, Some(pod_address(2))));
-    // Who listens for something else is connected to from port 53.
+    // A connection from port 53 to a listener that is no resolver.
     let listener = web.run(|| Ok(TcpListener::bind((web.ip(true)?, 0))?)).unwrap();
     let victim = listener.local_addr().unwrap();
     let attacker = mallory.run(|| {
@@ -109,7 +109,7 @@ fn an_answer_that_the_socket_did_not_ask_for_is_no_evidence() {
     assert_eq!(row["resolution"], json!({"service": 2, "none": 2}));
     assert_eq!(snapshot["quality"]["dns_refused"], json!({"unsolicited": 3, "other_server": 1}));
     assert_eq!(snapshot["quality"]["probes"]["queries"], "cgroup_skb/egress");
-    // What nobody asked for took no time.
+    // An unsolicited response has no response time.
     assert_eq!((&service["dns"]["answers"], &service["dns"]["latency"]["count"]), (&json!(2), &json!(2)));
 }
 
@@ -126,7 +126,7 @@ fn latency_is_measured_and_silence_is_counted() {
     for id in 0..3 {
         silent.send_to(&message(id, None), at).unwrap();
     }
-    // Of two servers only one need answer.
+    // Only one of two servers must answer.
     let other = IpAddr::from([10, 244, 1, 53]);
     scene.dns.set_options(&DnsOptions { silent: true, ..DnsOptions::default() }).unwrap();
     for to in [at, SocketAddr::new(other, DNS)] {
@@ -136,7 +136,7 @@ fn latency_is_measured_and_silence_is_counted() {
     std::thread::sleep(WAITED);
     pass(&server, &asks, &message(7, Some(pod_address(0))));
 
-    // They are looked for now and then, which may be between two of them.
+    // The daemon checks from time to time, so a check may come between two of them.
     let is_counted = |snapshot: &Value| snapshot["unanswered"][0]["queries"] == 3;
     let snapshot = observer.snapshot_when(UNANSWERED, is_counted).unwrap();
     assert_eq!(
@@ -156,7 +156,7 @@ fn latency_is_measured_and_silence_is_counted() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
     }
-    // What is answered later than that finds nobody.
+    // A later response belongs to no query.
     pass(&server, &silent, &message(0, Some(pod_address(0))));
     let is_refused = |snapshot: &Value| snapshot["quality"]["dns_refused"]["unsolicited"] == 1;
     let snapshot = observer.snapshot_when(PATIENCE, is_refused).unwrap();

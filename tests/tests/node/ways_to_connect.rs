@@ -1,63 +1,62 @@
-//! Ways to reach the Service `shop/orders`: one client pod for each, so that none profits from another's
-//! answers.
+//! Ways to reach the Service `shop/orders`: each has its own client pod, so that none can use another's answers.
 //!
-//! In: [`Way`]s. Out: a snapshot in which each of them was checked against what the servers counted.
+//! In: [`Way`]s. Out: a snapshot in which each of them was compared with the servers' counts.
 
 use lab::*;
 use serde_json::{Value, json};
 
 use crate::{PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
 
-/// The pods behind the Service.
+/// Number of pods of the Service.
 pub(crate) const PODS: u8 = 3;
-/// Connections of each client, by two lookups.
+/// Connections of each client, with two lookups.
 pub(crate) const EACH: u64 = 6;
 
-/// How one client resolves and dials.
+/// A way in which a client resolves and connects.
 pub(crate) struct Way {
-    /// Name of its pod.
+    /// Its pod's name.
     pub(crate) pod: &'static str,
-    /// What it does.
+    /// The client's spec.
     pub(crate) spec: ClientSpec,
-    /// How the DNS server answers it.
+    /// The DNS server's options.
     pub(crate) options: DnsOptions,
-    /// What its connections must be resolved by.
+    /// The expected resolution of its connections.
     pub(crate) resolution: &'static str,
 }
 
 impl Way {
-    /// A client that turns over the addresses of a name, answered by the server's default.
+    /// A client that uses the addresses of a name in turn, with the server's default options.
     pub(crate) fn new(pod: &'static str, scene: &Scene, name: &str) -> Self {
         let spec = ClientSpec::new(name, PORT, scene.resolver, EACH).round_robin(PODS.into());
         Self { pod, spec, options: DnsOptions::default(), resolution: "service" }
     }
 
-    /// The same with a stub that asks in another way.
+    /// The same with other options of its stub resolver.
     pub(crate) fn stub(mut self, change: impl FnOnce(&mut client::Stub)) -> Self {
         self.spec = self.spec.stub(change);
         self
     }
 
-    /// The same with other ways of dialling.
+    /// The same with other ways to connect.
     pub(crate) fn dial(mut self, change: impl FnOnce(&mut client::Dial)) -> Self {
         self.spec = self.spec.dial(change);
         self
     }
 
-    /// The same with a server that answers in another way.
+    /// The same with other options of the server.
     pub(crate) fn served(mut self, change: impl FnOnce(&mut DnsOptions)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// The same, to be resolved by something else than the Service's name.
+    /// The same with another expected resolution than the Service's name.
     pub(crate) fn resolved_by(self, resolution: &'static str) -> Self {
         Self { resolution, ..self }
     }
 }
 
-/// The pods of the clients, with addresses of both families and a kubelet's resolver settings. To be made before
-/// the daemon starts, so that the manifests name them.
+/// The pods of the clients, with addresses of both families and a kubelet's resolver settings. Make them before the
+/// daemon starts, so that the manifests have them.
 pub(crate) fn pods(scene: &Scene, ways: &[Way]) -> Vec<Pod> {
     let pod = |(n, way): (usize, &Way)| {
         let spec = PodSpec::new("shop", way.pod)
@@ -69,8 +68,8 @@ pub(crate) fn pods(scene: &Scene, ways: &[Way]) -> Vec<Pod> {
     ways.iter().enumerate().map(pod).collect()
 }
 
-/// Lets one client after the other make its connections, and checks that each is booked once, for the pod
-/// that accepted it, and resolved as it must be.
+/// Runs one client after the other, and checks that each connection counts once, for the pod that accepted it, and with
+/// the expected resolution.
 pub(crate) fn check(scene: &Scene, observer: &Observer, ways: &[Way], pods: &[Pod]) -> Value {
     for (way, pod) in ways.iter().zip(pods) {
         scene.dns.set_options(&way.options).unwrap();

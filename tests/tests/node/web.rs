@@ -1,4 +1,4 @@
-//! What a daemon serves over HTTP beside real traffic: every counter equals the servers' truth.
+//! The daemon's HTTP pages with real traffic: every counter equals the servers' counts.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::shop::Shop;
 use crate::{ORDERS, PATIENCE, PORT, accepted, orders, sum};
 
-/// Head and body of an answer.
+/// Head and body of a response.
 fn get(observer: &Observer, path: &str, accept: &str) -> (String, String) {
     let mut stream = TcpStream::connect(observer.address()).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
@@ -50,7 +50,7 @@ fn metrics_equal_the_servers_truth() {
     shop.publish(&[shop.service.clone()]);
     let observer = shop.observe(&[], &[]);
 
-    // `web` sends 100 bytes each time, `holder` keeps what it opens, `lost` dials a pod that stopped listening.
+    // `web` sends 100 bytes each time, `holder` keeps its connections, `lost` connects to a pod that stopped listening.
     let sends = shop.client(45).dial(|dial| dial.send = 100);
     assert_eq!(shop.web.client(&sends).unwrap().wait().unwrap().total().connected, 45);
     let held = holder.client(&shop.client(0).keep()).unwrap();
@@ -138,7 +138,6 @@ fn every_path_answers_for_itself() {
     let (head, page) = get(&observer, "/", "*/*");
     assert!(head.contains("content-type: text/html") && head.contains("default-src 'none'"), "{head}");
     assert!(page.contains("shop/orders") && page.contains("href=\"/api/v1/snapshot\""), "{page}");
-    // No connection yet: every endpoint is there all the same, with its zeros.
     // Without clients a Service has no series; with one, every endpoint is there with its zeros.
     let (_, text) = get(&observer, "/metrics", "*/*");
     assert!(!text.contains("service=\"orders\""), "{text}");

@@ -1,4 +1,4 @@
-//! The chart as a platform team has it: installed, tested, scraped, changed, rolled back and removed.
+//! The chart as a platform team uses it: installed, tested, scraped, changed, rolled back and removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn uids(pods: &[RealPod]) -> BTreeSet<String> {
 
 pub(crate) fn the_chart_is_installed_scraped_changed_rolled_back_and_removed(shared: &Shared) {
     operator::add_kinds(&shared.cluster);
-    // Those of the other tests are there already, and stay.
+    // The daemons of the other tests exist already, and stay.
     shared.daemons();
     let mut seen = BTreeSet::new();
     let before = kernel();
@@ -71,13 +71,13 @@ pub(crate) fn the_chart_is_installed_scraped_changed_rolled_back_and_removed(sha
     })
     .unwrap_or_else(|error| panic!("{error:#}: {left:#?}"));
     pods_are_gone(&seen.into_iter().collect::<Vec<_>>());
-    // The kernel takes a moment to let go.
+    // The kernel frees them a moment later.
     until(PATIENCE, "end of all programs and maps", || Ok(kernel().is_disjoint(&loaded).then_some(())))
         .unwrap_or_else(|error| panic!("{error:#}: {:?}", kernel().intersection(&loaded)));
 }
 
-/// The daemons of this release, and of no other, are found by the PodMonitor; their series have the labels that the
-/// rules go by; and all rules can be evaluated.
+/// The PodMonitor selects the daemons of this release only; their series have the labels that the rules use; and
+/// Prometheus can evaluate all rules.
 fn is_scraped(shared: &Shared, release: &Release<'_>) {
     let shop = Shop::open(shared, "scraped");
     shop.orders(2, 1);

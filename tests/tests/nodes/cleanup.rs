@@ -1,4 +1,4 @@
-//! However nodes end, nothing of them is left: no process, no cgroup of either version, no file.
+//! However nodes end, they leave no process, no cgroup of either version, and no file.
 
 use std::env;
 use std::fs;
@@ -14,10 +14,10 @@ use serde_json::json;
 use crate::harness::Shared;
 use crate::shared::PATIENCE;
 
-/// Set for a process that is a cluster with nodes and nothing else.
+/// Set for a process that only runs a cluster with nodes.
 const CHILD: &str = "NODES_TEST_CHILD";
 
-/// Runs as the child, if this process is it.
+/// Runs the child's part, if this process is the child.
 pub(crate) fn child() -> bool {
     if env::var_os(CHILD).is_none() {
         return false;
@@ -47,7 +47,7 @@ pub(crate) fn child() -> bool {
     true
 }
 
-/// A run in another process, by the name that all it has bears.
+/// A run in another process, by the name that all its resources have.
 struct Run {
     child: Child,
     folder: PathBuf,
@@ -65,7 +65,7 @@ impl Run {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let run = Self { child, folder: line.trim_end().into() };
-        // A runtime, a kubelet, a shim, a sandbox and a container on each node, at least.
+        // At least a runtime, a kubelet, a shim, a sandbox and a container on each node.
         assert!(run.processes().len() >= 10, "{:?}", run.processes());
         assert!(run.places().len() > 2, "{:?}", run.places());
         run
@@ -75,7 +75,7 @@ impl Run {
         self.folder.file_name().unwrap().to_str().unwrap()
     }
 
-    /// The names of its processes, the child left out.
+    /// The names of its processes, without the child.
     fn processes(&self) -> Vec<String> {
         let names = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
             let cgroup = fs::read_to_string(entry.path().join("cgroup")).ok()?;

@@ -1,4 +1,4 @@
-//! The daemon as a pod: the shipped one of a node, or one of another make beside it.
+//! The daemon as a pod: a node's shipped one, or an additional one with changes.
 
 use std::net::SocketAddr;
 
@@ -16,11 +16,11 @@ pub(crate) struct Daemon<'a> {
     shared: &'a Shared,
     pub(crate) node: String,
     name: String,
-    /// It is none of the DaemonSet's: it goes when this is dropped.
+    /// It does not belong to the DaemonSet; dropping this deletes it.
     is_extra: bool,
 }
 
-/// The Pod that the shipped DaemonSet makes on a node, under a name of its own and with changes to it.
+/// The Pod that the shipped DaemonSet makes on a node, with another name and changes.
 fn pod(name: &str, node: &str, change: impl FnOnce(&mut Value)) -> Value {
     let set: Value = serde_saphyr::from_str(SHIPPED[2]).unwrap();
     let mut spec = set["spec"]["template"]["spec"].clone();
@@ -40,7 +40,7 @@ impl<'a> Daemon<'a> {
         Self { shared, node: node.to_owned(), name, is_extra: false }
     }
 
-    /// One more, whose pod's `spec` differs from the shipped one's.
+    /// An additional one, whose pod's `spec` differs from the shipped one's.
     pub(crate) fn other(shared: &'a Shared, name: &str, node: &str, change: impl FnOnce(&mut Value)) -> Self {
         shared
             .cluster
@@ -63,7 +63,7 @@ impl<'a> Daemon<'a> {
         self
     }
 
-    /// Status and body of one of its pages.
+    /// Gets one of its pages; returns status and body.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         let address = self.object()["status"]["podIP"].as_str().unwrap().parse().unwrap();
         self.shared.cluster.page(SocketAddr::new(address, 9464), path).unwrap()
@@ -75,7 +75,7 @@ impl<'a> Daemon<'a> {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// Takes snapshots until one is as wanted.
+    /// Takes snapshots until one satisfies `wanted`.
     pub(crate) fn snapshot_when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = until(PATIENCE, what, || {
@@ -85,13 +85,13 @@ impl<'a> Daemon<'a> {
         found.unwrap_or_else(|error| panic!("{error:#}: the last was {last:#}\n{}", self.log()))
     }
 
-    /// Runs the program once more in its container; gives exit code and output.
+    /// Runs the program once more in its container; returns exit code and output.
     pub(crate) fn exec(&self, words: &[&str]) -> (Option<i32>, String) {
         let command = [&["exec", &self.name, "--", "/headless-obs"], words].concat();
         self.kubectl(&command)
     }
 
-    /// What it has logged; of the last container that ended, if none runs.
+    /// Its log; that of the last ended container if none runs.
     pub(crate) fn log(&self) -> String {
         let (code, log) = self.kubectl(&["logs", &self.name]);
         if code == Some(0) { log } else { self.kubectl(&["logs", "--previous", &self.name]).1 }
@@ -107,7 +107,7 @@ impl<'a> Daemon<'a> {
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if self.is_extra {
-            // A test that failed has said why; the cluster ends soon.
+            // A failed test has printed its reason; the cluster ends soon.
             let _gone = self.shared.cluster.api().delete(&format!("{PODS}/{}", self.name), None);
         }
     }

@@ -1,7 +1,7 @@
-//! Commands and scrape configurations of the documents, as they are written there, against the two nodes.
+//! Runs commands and scrape configurations exactly as in the documents, with the two nodes.
 //!
-//! In: the blocks of README.md and docs/. Left out are commands in which a reader puts something in (`NODE`, `$POD`),
-//! those that go on until they are stopped, and those that the test of the chart runs.
+//! In: the blocks of README.md and docs/. It leaves out commands with placeholders (`NODE`, `$POD`), those that run
+//! until they are stopped, and those that the chart's test runs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn blocks(check: &Check) -> Vec<Block> {
     blocks.filter(|block| block.check().as_ref() == Ok(check)).collect()
 }
 
-/// The commands of a program, each with its place; paths of `deploy` are those of the repository.
+/// The commands of a program, each with its place; paths of `deploy` refer to the repository.
 pub(crate) fn commands(program: &str) -> Vec<(String, Vec<String>)> {
     let deploy = root().join("deploy").display().to_string();
     let mut found = Vec::new();
@@ -68,7 +68,8 @@ pub(crate) fn kubectl_commands_run_as_they_are_written(shared: &Shared) {
     assert_eq!(verbs.len(), 3, "the documents have these: {verbs:?}");
 }
 
-/// Each configuration that looks for pods finds the daemon of each node, and its series have what the rules go by.
+/// Each configuration that discovers pods finds the daemon of each node, and its series have the labels that the rules
+/// use.
 pub(crate) fn prometheus_finds_the_daemons_by_the_documents_configurations(shared: &Shared) {
     shared.daemons();
     let kubeconfig = shared.cluster.admin_kubeconfig().display().to_string();
@@ -100,7 +101,7 @@ pub(crate) fn prometheus_finds_the_daemons_by_the_documents_configurations(share
     assert!(count > 1, "docs/alerts.md and docs/install.md have such configurations");
 }
 
-/// The words of docs/install.md for one command of helm, for the release and namespace of the tests.
+/// The arguments in docs/install.md for one helm command, with the release and namespace of the tests.
 pub(crate) fn helm(verb: &str) -> Vec<String> {
     let mut found = commands("helm").into_iter().filter(|(_, words)| words[0] == verb);
     let (_, words) = found.next().unwrap_or_else(|| panic!("docs/install.md has no `helm {verb}`"));
@@ -108,7 +109,7 @@ pub(crate) fn helm(verb: &str) -> Vec<String> {
     words.into_iter().map(renamed).collect()
 }
 
-/// Makes the namespace of the release as docs/install.md does: `kubectl create` and `kubectl label`.
+/// Makes the namespace of the release as in docs/install.md: `kubectl create` and `kubectl label`.
 pub(crate) fn make_namespace(shared: &Shared) {
     let kubectl = Kubectl::new(&shared.lab, &shared.cluster, "default");
     let of_namespace = |(_, words): &(String, Vec<String>)| words[1..].starts_with(&["namespace".to_owned()]);

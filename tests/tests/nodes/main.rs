@@ -1,7 +1,7 @@
-//! The daemon as it is shipped: its image, manifests and chart on two real nodes, beside real pods.
+//! The shipped daemon: its image, manifests and chart on two real nodes with real pods.
 //!
-//! Each file is one subject. All tests share one cluster, and each has a namespace of its own; so this is no harness
-//! of libtest's, which could not end the cluster after the last test.
+//! Each file is one subject. All tests share one cluster, and each has its own namespace. libtest could not end the
+//! cluster after the last test, so this program has its own harness.
 
 #![allow(
     clippy::unwrap_used,

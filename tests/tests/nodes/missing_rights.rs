@@ -1,4 +1,4 @@
-//! What is lost with each right that is taken away, and that no more is needed.
+//! The effect of each missing right; the daemon needs no more rights than the shipped ones.
 
 use lab::cluster::until;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn without<'v>(list: &'v mut Value, key: &str, name: &str) -> &'v mut Value {
     list
 }
 
-/// Waits until a pod's log says something, which has to be while it is not ready.
+/// Waits until a pod's log contains the hint, while it is not ready.
 fn refused(daemon: &Daemon<'_>, hint: &str) {
     let said = until(PATIENCE, hint, || Ok(daemon.log().contains(hint).then_some(())));
     said.unwrap_or_else(|error| panic!("{error:#}:\n{}", daemon.log()));
@@ -38,7 +38,7 @@ pub(crate) fn without_one_of_its_capabilities_it_is_not_ready_and_names_it(share
         });
         (daemon, capability.to_owned())
     };
-    // All at once: each takes a while to be scheduled, started and restarted.
+    // All at once, because each takes a while to be scheduled, started and restarted.
     let daemons = ["BPF", "PERFMON", "NET_ADMIN"].map(without);
     for (daemon, capability) in &daemons {
         refused(daemon, &format!(", CAP_{capability} missing: "));
@@ -85,7 +85,7 @@ pub(crate) fn without_the_hosts_processes_older_connections_stay_unknown(shared:
     let (code, doctor) = blind.exec(&["doctor", "--listen", "127.0.0.1:0"]);
     assert!(code == Some(0) && doctor.contains("hostPID: true"), "{doctor}");
 
-    // What is opened from now on both see.
+    // Both see the connections that are opened from now on.
     assert_eq!(held.open(2).unwrap().open, 5);
     for (daemon, active) in [(&seeing, 5), (&blind, 2)] {
         daemon.snapshot_when("two more", |snapshot| {
@@ -116,7 +116,7 @@ pub(crate) fn without_tracefs_only_the_classic_tracepoint_is_lost(shared: &Share
 pub(crate) fn with_roles_in_one_namespace_it_sees_that_namespace(shared: &Shared) {
     let (shop, other) = (Shop::open(shared, "shop"), Shop::open(shared, "elsewhere"));
     let rights = include_str!("../../../deploy/namespaced/rbac.yaml");
-    // Beside the shipped account, which may read everything.
+    // The shipped account may read everything, so the daemon uses another one.
     let own = rights.replace("  name: headless-obs\n", "  name: namespaced\n");
     shared.cluster.api().apply(&own).unwrap();
     shop.orders(1, 1);

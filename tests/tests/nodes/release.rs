@@ -1,4 +1,4 @@
-//! A release of the chart, beside the DaemonSet that the other tests share.
+//! A release of the chart, in addition to the DaemonSet that the other tests share.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,19 +15,19 @@ use crate::harness::Shared;
 use crate::shared::PATIENCE;
 use crate::shop::RealPod;
 
-/// Its name, and its namespace's.
+/// The name of the release and of its namespace.
 pub(crate) const NAME: &str = "chart";
 /// The name of its objects.
 pub(crate) const FULL_NAME: &str = "chart-headless-obs";
 
-/// It is uninstalled when this is dropped.
+/// A release; dropping it uninstalls it.
 pub(crate) struct Release<'a> {
     shared: &'a Shared,
     values: PathBuf,
 }
 
 impl<'a> Release<'a> {
-    /// Installs it as docs/install.md does, with these values.
+    /// Installs it as in docs/install.md, with these values.
     pub(crate) fn install(shared: &'a Shared, values: &Value) -> Self {
         let path = shared.lab.folder().join("values.yaml");
         fs::write(&path, values.to_string()).unwrap();
@@ -45,14 +45,14 @@ impl<'a> Release<'a> {
         self.run(&["upgrade", NAME, &chart, "--values", &values, "--wait", "--timeout=2m", "--set", set]);
     }
 
-    /// The command of helm that docs/install.md has, with more words; gives what it prints.
+    /// Runs the helm command in docs/install.md with more arguments; returns its output.
     pub(crate) fn documented(&self, verb: &str, more: &[&str]) -> String {
         let words = documents::helm(verb);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.run(&[words.as_slice(), &["--timeout=2m"], more].concat())
     }
 
-    /// Any command of helm in its namespace; gives what it prints.
+    /// Runs any helm command in its namespace; returns its output.
     pub(crate) fn run(&self, words: &[&str]) -> String {
         let words = [words, &["--namespace", NAME]].concat();
         let done = self.shared.cluster.helm(&self.shared.lab, &words);
@@ -64,7 +64,7 @@ impl<'a> Release<'a> {
         self.shared.cluster.api().get(&format!("/apis/{list}/{FULL_NAME}").replace("NS", NAME)).unwrap()
     }
 
-    /// Its daemons, one for each node, which are ready.
+    /// Its daemons, one for each node, after all are ready.
     pub(crate) fn daemons(&self) -> Vec<RealPod> {
         let pods = self.objects();
         assert!(pods.iter().all(is_ready), "helm waits until they are: {pods:#?}");
@@ -74,7 +74,7 @@ impl<'a> Release<'a> {
         pods
     }
 
-    /// The words of each daemon's command line.
+    /// Asserts that each daemon's command line has this option.
     pub(crate) fn has_option(&self, option: &str) -> bool {
         let has =
             |pod: &Value| pod["spec"]["containers"][0]["args"].as_array().unwrap().contains(&json!(option));
@@ -90,7 +90,7 @@ impl<'a> Release<'a> {
         self.shared.cluster.api().list(&path).unwrap()
     }
 
-    /// Objects of any kind that bear its label, and what helm remembers of it.
+    /// Objects of any kind with its label, and helm's own records.
     pub(crate) fn left_in_the_api(&self) -> Vec<String> {
         let api = self.shared.cluster.api();
         let groups = api.get("/apis").unwrap()["groups"].take();
@@ -104,7 +104,7 @@ impl<'a> Release<'a> {
             for resource in list["resources"].as_array().unwrap() {
                 let can_list = resource["verbs"].as_array().unwrap().contains(&json!("list"));
                 let name = resource["name"].as_str().unwrap();
-                // Events tell what was, and end by themselves.
+                // Events remain as a record, and expire by themselves.
                 if !can_list || name == "events" {
                     continue;
                 }
@@ -122,19 +122,19 @@ impl<'a> Release<'a> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        // A test that failed has said why, and one that has not has uninstalled it.
+        // A failed test has printed its reason, and a successful one has uninstalled the release.
         let words = ["uninstall", NAME, "--ignore-not-found", "--namespace", NAME];
         let _gone = self.shared.cluster.helm(&self.shared.lab, &words);
     }
 }
 
-/// Programs and maps in the kernel. A link holds its program, so there is none without.
+/// Programs and maps in the kernel. A link holds its program, so without programs there is no link.
 pub(crate) fn kernel() -> BTreeSet<String> {
     let programs = loaded_programs().flatten().map(|program| format!("program {}", program.id()));
     programs.chain(loaded_maps().flatten().map(|map| format!("map {}", map.id()))).collect()
 }
 
-/// Waits until no process and no cgroup of these pods is left.
+/// Waits until these pods have no process and no cgroup.
 pub(crate) fn pods_are_gone(uids: &[String]) {
     let is_of = |text: &str| uids.iter().any(|uid| text.contains(uid.as_str()));
     let process = || {
@@ -150,7 +150,7 @@ pub(crate) fn pods_are_gone(uids: &[String]) {
     .unwrap_or_else(|error| panic!("{error:#}: {last:?}"));
 }
 
-/// A directory below `folder` whose path is wanted.
+/// A directory below `folder` whose path matches.
 fn directory(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path());

@@ -1,4 +1,4 @@
-//! Pods that come and go as real kubelets end and start them, while clients go on.
+//! Real kubelets start and end pods while clients go on.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) fn a_rolling_update_is_counted_to_the_last_connection(shared: &Shared
     let shop = Shop::open(shared, "rollout");
     let before = shop.orders(2, 1);
     let web = shop.clients("web", 2);
-    // Until it is told to stop.
+    // They run until `stop`.
     let clients: Vec<_> = web
         .iter()
         .map(|pod| {
@@ -39,7 +39,7 @@ pub(crate) fn a_rolling_update_is_counted_to_the_last_connection(shared: &Shared
     let after = shop.pods("orders", 2);
     assert!(before.iter().all(|old| after.iter().all(|new| old.uid != new.uid)), "{before:?} {after:?}");
 
-    // Everybody has seen the new pods.
+    // All clients and daemons have seen the new pods.
     let names: BTreeMap<_, _> =
         before.iter().chain(&after).map(|pod| (pod.address, pod.name.clone())).collect();
     let has_used_all = |client: &lab::Client| {
@@ -65,7 +65,7 @@ pub(crate) fn a_rolling_update_is_counted_to_the_last_connection(shared: &Shared
 pub(crate) fn a_pod_that_terminates_gracefully_is_seen_to_serve_on(shared: &Shared) {
     let daemons = shared.daemons();
     let shop = Shop::open(shared, "grace");
-    // Longer than anything here takes: the pod ends when it is told to, at the end of this test.
+    // The grace period is longer than this test, so the pod ends only when the test ends it.
     let orders = shop.orders(1, 120);
     let web = shop.clients("web", 2);
     let pod = web.iter().find(|pod| pod.node == daemons[0].node).unwrap();
@@ -80,7 +80,7 @@ pub(crate) fn a_pod_that_terminates_gracefully_is_seen_to_serve_on(shared: &Shar
     });
     assert_eq!(client.open(3).unwrap().open, 5, "it serves on");
     let (_, service) = shop.reported(&daemons[0], 5);
-    // The daemon as it is shipped forgives what comes right after the change.
+    // With its default grace period, the daemon counts those right after the change as `grace`.
     let terminating = ["terminating", "grace"].map(|kind| service["stale"][kind].as_u64().unwrap());
     assert_eq!(
         (sum(&service, "opened"), sum(&service, "active"), terminating.iter().sum::<u64>()),

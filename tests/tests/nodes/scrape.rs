@@ -1,6 +1,6 @@
-//! A Prometheus in the cluster's network that finds its targets as the Prometheus operator would make it.
+//! A Prometheus in the cluster's network, with the configuration that the Prometheus operator would generate.
 //!
-//! In: a PodMonitor and a PrometheusRule, as the API server has them. Out: results of queries.
+//! In: a PodMonitor and a PrometheusRule from the API server. Out: results of queries.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use crate::shared::PATIENCE;
 
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
-/// It ends when this is dropped.
+/// A Prometheus; dropping it ends it.
 pub(crate) struct Scraper<'a> {
     shared: &'a Shared,
     _program: Program,
@@ -35,7 +35,7 @@ impl<'a> Scraper<'a> {
         Self::with(shared, "prometheus", &config)
     }
 
-    /// With this configuration; its files are in a folder of this name.
+    /// Starts it with this configuration; its files are in a folder of this name.
     pub(crate) fn with(shared: &'a Shared, name: &str, config: &Value) -> Self {
         let folder = shared.lab.folder().join(name);
         fs::create_dir(&folder).unwrap();
@@ -55,7 +55,7 @@ impl<'a> Scraper<'a> {
         serde_json::from_str(&body).with_context(|| body)
     }
 
-    /// The series of a query, as soon as they are as wanted: labels and value.
+    /// The series of a query once they satisfy `wanted`: labels and value.
     pub(crate) fn when(&self, query: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let path = format!("/api/v1/query?query={}", encoded(query));
         let mut last = Value::Null;
@@ -67,7 +67,7 @@ impl<'a> Scraper<'a> {
         found.unwrap_or_else(|error| panic!("{error:#}: the last was {last:#}"))
     }
 
-    /// Waits until every rule has been evaluated; gives how many there are.
+    /// Waits until every rule has been evaluated; returns their number.
     pub(crate) fn evaluated(&self) -> usize {
         until(PATIENCE, "evaluation of all rules", || {
             let answer = self.ask("/api/v1/rules")?;
@@ -82,7 +82,7 @@ impl<'a> Scraper<'a> {
     }
 }
 
-/// What the operator makes of a PodMonitor with one endpoint.
+/// The operator's scrape configuration for a PodMonitor with one endpoint.
 fn scrape_config(monitor: &Value, kubeconfig: &str) -> Value {
     let (metadata, spec) = (&monitor["metadata"], &monitor["spec"]);
     let endpoint = &spec["podMetricsEndpoints"][0];
@@ -91,7 +91,7 @@ fn scrape_config(monitor: &Value, kubeconfig: &str) -> Value {
         format!("__meta_kubernetes_pod_label_{name}")
     };
     let keep = |source: &str, value: &Value| {
-        // Dots of versions and addresses match themselves, among others.
+        // A dot of a version or address matches any character, also itself.
         json!({"action": "keep", "source_labels": [source], "regex": value})
     };
     let copy = |source: &str, target: &str| json!({"source_labels": [source], "target_label": target});
@@ -123,7 +123,7 @@ fn scrape_config(monitor: &Value, kubeconfig: &str) -> Value {
     })
 }
 
-/// A relabeling as Prometheus writes it: `source_labels` for `sourceLabels`.
+/// A relabeling in Prometheus's notation: `source_labels` for `sourceLabels`.
 fn snake(relabeling: &Value) -> Value {
     let name = |name: &str| {
         name.chars()

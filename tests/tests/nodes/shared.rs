@@ -1,4 +1,4 @@
-//! What all tests share: a cluster with two nodes, and on them the DaemonSet as it is shipped.
+//! State that all tests share: a cluster with two nodes and the shipped DaemonSet.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use lab::cluster::{Cluster, ClusterSpec};
 
 use crate::daemon::Daemon;
 
-/// What users apply, in the order kubectl takes a folder's files.
+/// The shipped manifests, in the order in which kubectl reads a folder.
 pub(crate) const SHIPPED: [&str; 3] = [
     include_str!("../../../deploy/manifests/1-namespace.yaml"),
     include_str!("../../../deploy/manifests/2-rbac.yaml"),
     include_str!("../../../deploy/manifests/3-daemonset.yaml"),
 ];
 
-/// How long a pod may take to be made, started and found ready, on a machine that is busy.
+/// How long a pod may take to be made, started and ready on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What it consists of, in the order in which it ends.
+/// The parts, in the order in which they end.
 pub(crate) struct Shared {
     pub(crate) nodes: [RealNode; 2],
     pub(crate) cluster: Cluster,
@@ -38,7 +38,7 @@ impl Shared {
         Self { nodes, cluster, lab }
     }
 
-    /// The daemon of each node, once both are ready.
+    /// The daemon of each node, after both are ready.
     pub(crate) fn daemons(&self) -> [Daemon<'_>; 2] {
         let path = "/apis/apps/v1/namespaces/headless-obs/daemonsets/headless-obs";
         let is_ready = |set: &serde_json::Value| set["status"]["numberReady"] == 2;
@@ -46,7 +46,7 @@ impl Shared {
         self.nodes.each_ref().map(|node| Daemon::of_node(self, node.name()))
     }
 
-    /// Fails with all that there is to know.
+    /// Fails with all available logs.
     pub(crate) fn give_up(&self, error: &anyhow::Error) -> ! {
         for node in &self.nodes {
             let log = node.log();

@@ -1,4 +1,4 @@
-//! What is shipped, as the kubelet runs it.
+//! The shipped daemon as the kubelet runs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ pub(crate) fn the_daemons_have_the_rights_that_are_shipped_and_no_more(shared: &
     for daemon in shared.daemons() {
         let object = daemon.object();
         let status = status_of(object["metadata"]["uid"].as_str().unwrap(), "headless-obs");
-        // What it was given is given up by the time it is ready.
+        // The daemon has dropped its capabilities when it is ready.
         for (set, expected) in [("CapEff", 0), ("CapPrm", 0), ("CapBnd", CAPABILITIES)] {
             assert_eq!(u64::from_str_radix(&status[set], 16).unwrap(), expected, "{set}: {status:#?}");
         }

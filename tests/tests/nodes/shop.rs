@@ -1,4 +1,4 @@
-//! A namespace with servers and clients: real pods of real controllers, placed by the scheduler, ready by their probes.
+//! A namespace with servers and clients: real pods of real controllers, placed by the scheduler, with readiness probes.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ const PORT: u16 = 8080;
 /// The cluster's DNS.
 pub(crate) const RESOLVER: SocketAddr = SocketAddr::new(DNS, 53);
 
-/// A pod that runs.
+/// A running pod.
 #[derive(Clone, Debug)]
 pub(crate) struct RealPod {
     pub(crate) name: String,
@@ -44,7 +44,7 @@ pub(crate) struct Shop<'a> {
     pub(crate) namespace: Namespace<'a>,
 }
 
-/// As many on each node.
+/// A constraint that puts the same number of pods on each node.
 fn spread(app: &str) -> Value {
     json!([{
         "maxSkew": 1,
@@ -64,8 +64,8 @@ impl<'a> Shop<'a> {
         self.shared.cluster.api().create(&path, object).unwrap();
     }
 
-    /// A StatefulSet `orders` of servers behind a headless Service of that name; ready, and known to DNS. They do not
-    /// listen to SIGTERM: they serve until their grace is over.
+    /// Makes a StatefulSet `orders` of servers with a headless Service of that name, and waits until they are ready and
+    /// in DNS. They ignore SIGTERM, so they serve until their grace period ends.
     pub(crate) fn orders(&self, replicas: usize, grace: u32) -> Vec<RealPod> {
         let labels = json!({"app": "orders"});
         self.create(
@@ -110,7 +110,7 @@ impl<'a> Shop<'a> {
         pods
     }
 
-    /// A Deployment of pods that do nothing by themselves.
+    /// A Deployment of idle pods.
     pub(crate) fn clients(&self, name: &str, replicas: usize) -> Vec<RealPod> {
         let labels = json!({"app": name});
         let container =
@@ -132,7 +132,7 @@ impl<'a> Shop<'a> {
         self.pods(name, replicas)
     }
 
-    /// Waits until an app has so many pods, all of them ready and none on its way out.
+    /// Waits until an app has this many pods, all ready and none terminating.
     pub(crate) fn pods(&self, app: &str, count: usize) -> Vec<RealPod> {
         let path = format!("{}?labelSelector=app%3D{app}", self.namespace.path("pods"));
         let mut last = Vec::new();
@@ -151,7 +151,7 @@ impl<'a> Shop<'a> {
         Kubectl::new(&self.shared.lab, &self.shared.cluster, self.namespace.name())
     }
 
-    /// A client in a pod that looks `orders` up for each connection and takes any of the addresses.
+    /// A client in a pod that looks `orders` up for each connection and uses a random address.
     pub(crate) fn client(&self, pod: &RealPod, connections: u64) -> Client {
         let spec = ClientSpec::new(&self.namespace.domain("orders"), PORT, RESOLVER, connections).random();
         self.run(pod, &spec)
@@ -162,7 +162,7 @@ impl<'a> Shop<'a> {
         self.kubectl().client(&pod.name, spec).unwrap()
     }
 
-    /// The server that a pod is.
+    /// The server in a pod.
     pub(crate) fn server(&self, pod: &RealPod) -> Server {
         self.kubectl().server(&pod.name).unwrap()
     }
@@ -173,7 +173,7 @@ impl<'a> Shop<'a> {
         services.find(|service| service["namespace"] == self.namespace.name() && service["name"] == "orders")
     }
 
-    /// (client, pod) → connections opened in the report of one daemon, as soon as they are `expected` in all.
+    /// (client, pod) → opened connections in one daemon's report, once their sum is `expected`.
     pub(crate) fn reported(&self, daemon: &Daemon<'_>, expected: u64) -> (Matrix, Value) {
         let what = format!("{expected} connections in the report of {}", daemon.node);
         let snapshot = daemon.snapshot_when(&what, |snapshot| {
@@ -187,7 +187,7 @@ impl<'a> Shop<'a> {
 /// (client, pod) → connections.
 pub(crate) type Matrix = BTreeMap<(String, String), u64>;
 
-/// (client, pod) → connections opened, those that are not zero.
+/// (client, pod) → opened connections, without zeros.
 pub(crate) fn opened(service: &Value) -> Matrix {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut cells = Matrix::new();
@@ -202,7 +202,7 @@ pub(crate) fn opened(service: &Value) -> Matrix {
     cells
 }
 
-/// Sum of a figure over a Service's endpoints.
+/// Sum of a field over a Service's endpoints.
 pub(crate) fn sum(service: &Value, figure: &str) -> u64 {
     service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[figure].as_u64().unwrap()).sum()
 }

@@ -1,4 +1,4 @@
-//! Two daemons, one truth: what they report adds up to what the servers accepted.
+//! The reports of two daemons add up to the servers' counts.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::shop::{Matrix, RealPod, Shop, sum};
 /// Connections of each client pod.
 const EACH: u64 = 60;
 
-/// What the servers accepted from these client pods of a workload, by workload and server pod. Everything else they
-/// accepted must be probes of their own node.
+/// The servers' counts for these client pods of a workload, by workload and server pod. All other accepted connections
+/// must be probes of their own node.
 fn accepted(
     shared: &Shared,
     shop: &Shop<'_>,

@@ -1,5 +1,5 @@
-//! The page as a browser shows it: after real traffic its figures equal the servers' truth, from the daemon and from a
-//! file, and it can be read by everybody.
+//! The page in a browser: after real traffic its numbers equal the servers' counts, from the daemon and from a file,
+//! and it is accessible.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use observed_node::Scene;
 
-/// What the page says: (client, pod) → connections of the matrix, pod → opened, pod → sum over time, and their total.
+/// The page's numbers: (client, pod) → connections of the matrix, pod → opened, pod → sum over time, and their total.
 const READ: &str = "(() => {
   const number = node => Number(node.firstChild.data.replaceAll(',', ''));
   const section = document.querySelector('main > section[id]');
@@ -43,7 +43,7 @@ const READ: &str = "(() => {
   };
 })()";
 
-/// Text whose colour is too near to what is behind it.
+/// Text with too little contrast.
 const FAINT: &str = "(() => {
   const rgb = text => { const c = text.match(/[\\d.]+/g).map(Number); return c.length < 4 || c[3] > 0 ? c : null; };
   const part = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -66,7 +66,7 @@ const FAINT: &str = "(() => {
   return {seen, faint, back: getComputedStyle(document.body).backgroundColor};
 })()";
 
-/// The page at an address is whole, asks for nothing else, and says what the servers say.
+/// Checks that the page at an address is complete, requests nothing else, and has the servers' counts.
 fn equals_the_truth(browser: &mut Browser, scene: &Scene, url: &str) {
     let loaded = browser.open(url).unwrap();
     assert_eq!(loaded.requests, [url], "it needs nothing but itself");

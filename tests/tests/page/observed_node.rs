@@ -1,4 +1,4 @@
-//! A node with the Service `shop/orders` and its clients, after traffic that the daemon has seen to its end.
+//! A node with the Service `shop/orders` and its clients, after the daemon has seen all traffic.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const PORT: u16 = 8080;
 const ZONE: &str = "cluster.local";
 const ORDERS: &str = "orders.shop.svc.cluster.local";
 
-/// One pod has left, one is idle, a client takes the first address of answers whose order does not change.
+/// One pod has left, one is idle, and one client takes the first address of answers in a fixed order.
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     pub(crate) observer: Observer,
@@ -53,7 +53,7 @@ impl Scene {
         let fixed = |pod: &Pod, count| ClientSpec::fixed(&[pod.ip(true).unwrap()], PORT, count);
         run(&web, &fixed(&pods[1], 7));
         run(&web, &fixed(&pods[2], 3));
-        // The first one leaves: whoever takes the first address goes to the second from now on.
+        // The first pod leaves: clients of the first address use the second from now on.
         publish(&pods[1..]);
         let removed = |snapshot: &Value| snapshot["services"][0]["endpoints"][0]["state"] == "removed";
         observer.snapshot_when(PATIENCE, removed).unwrap();
@@ -66,7 +66,7 @@ impl Scene {
         Self { lab, observer }
     }
 
-    /// What `report -o html` prints.
+    /// The output of `report -o html`.
     pub(crate) fn report(&self) -> String {
         let path = program().unwrap();
         let url = format!("http://{}", self.observer.address());

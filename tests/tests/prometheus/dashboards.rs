@@ -1,5 +1,5 @@
-//! Every query of every dashboard is run against Prometheus, with the variables as Grafana puts them in, and returns
-//! data with the labels that the panel shows.
+//! Runs every query of every dashboard in Prometheus, with Grafana's variables filled in. Each must return data with
+//! the labels that the panel shows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::market::Market;
 use crate::{rules, target};
 
-/// How long the scene may take until every panel has data.
+/// How long it may take until every panel has data.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// The time shown.
+/// The dashboards' time range.
 const SHOWN: Duration = Duration::from_secs(60);
 
-/// What Grafana puts in where everything is chosen, but of those of which one alone can be.
+/// Values of Grafana's variables: everything is selected, or one value if only one is possible.
 const VARIABLES: [(&str, &str); 9] = [
     ("$__rate_interval", "10s"),
     ("$__range", "60s"),
@@ -36,9 +36,9 @@ struct Asked {
     /// Dashboard, panel and query.
     place: String,
     query: String,
-    /// Now, or over the time shown.
+    /// Whether it is an instant query; else it covers the time range.
     now: bool,
-    /// Labels that some series must have.
+    /// Labels that at least one series must have.
     labels: BTreeSet<String>,
 }
 
@@ -92,7 +92,7 @@ impl Asked {
     }
 }
 
-/// The dashboards as they are shipped.
+/// The shipped dashboards.
 fn files() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dashboards");
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -102,7 +102,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Everything that the dashboards ask.
+/// All queries of the dashboards.
 fn asked() -> Vec<Asked> {
     let mut all = Vec::new();
     for path in files() {
@@ -156,9 +156,9 @@ fn columns(panel: &Value) -> BTreeSet<String> {
     columns
 }
 
-/// The query with what is chosen.
+/// The query with the variables filled in.
 fn chosen(query: &str) -> String {
-    // The longer of two names that begin alike comes first.
+    // A longer name comes before one that is its prefix.
     let mut variables = VARIABLES;
     variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     let query = variables.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value));

@@ -1,4 +1,4 @@
-//! Figures of the recording rules against those of what the servers accepted.
+//! Compares values of the recording rules with values computed from the servers' counts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::services::{Matrix, matrix};
 
 /// How long the last scrape may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// `increase` extrapolates to the edges of its window: by up to two scrapes of thirty.
+/// `increase` extrapolates to the edges of its window: by up to two of thirty scrapes.
 const EXTRAPOLATION: [f64; 2] = [1.0, 1.08];
-/// Not by the same for each node.
+/// The extrapolation differs between nodes.
 const TOLERANCE: f64 = 0.03;
 
-/// What is to be known of connections to each of n endpoints.
+/// Values computed from the connections to each of n endpoints.
 fn figures(counts: &[f64]) -> BTreeMap<&'static str, f64> {
     let n = counts.len() as f64;
     let sum: f64 = counts.iter().sum();
@@ -38,8 +38,8 @@ fn figures(counts: &[f64]) -> BTreeMap<&'static str, f64> {
     ])
 }
 
-/// Compares the figures of one Service over a window in which its clients did what lies between two truths, one
-/// connection for each look-up.
+/// Compares the values of one Service over a window. In that window its clients made the connections between two
+/// truths, one for each look-up.
 pub(crate) fn agree(prometheus: &Prometheus, service: &str, before: &[TruthRow], after: &[TruthRow]) {
     let before = matrix(before);
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
@@ -64,7 +64,7 @@ pub(crate) fn agree(prometheus: &Prometheus, service: &str, before: &[TruthRow],
     }
 }
 
-/// The counters themselves, exactly: of all Services, clients and nodes.
+/// Compares the counters exactly: all Services, clients and nodes.
 pub(crate) fn totals_agree(prometheus: &Prometheus, truth: &Matrix) {
     let query = r#"sum by (client_workload, pod) (headless_connections_opened_total{cluster="lab"}) > 0"#;
     let truth: BTreeMap<(String, String), f64> =

@@ -1,5 +1,5 @@
-//! The fleet by Prometheus: two daemons of two nodes are scraped, a third is down, and what `--prometheus` shows of them is
-//! what the servers accepted and what the recording rules make of it.
+//! The fleet by Prometheus: it scrapes two daemons of two nodes, a third is down. The output of `--prometheus` matches
+//! the servers' counts and the recording rules.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,16 +17,17 @@ use crate::two_nodes::{NAMESPACE, Scene};
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";
 const PATIENCE: Duration = Duration::from_secs(60);
-/// `increase` goes on where the last sample was; over so long a time that is nothing.
+/// `increase` extrapolates beyond the last sample; over so long a time this is negligible.
 const SCRAPED: Duration = Duration::from_secs(45);
 
-/// Nobody listens there.
+/// An address without a listener.
 const DOWN: &str = "127.0.0.1:1";
 
 /// (client, pod) → connections.
 type Matrix = BTreeMap<(String, String), u64>;
 
-/// A Service of three pods, a client on each of two nodes and one that holds its connections, and a daemon for each node.
+/// A Service of three pods, a client on each of two nodes and one that keeps its connections, and a daemon for each
+/// node.
 struct Fleet<'a> {
     scene: Scene<'a>,
     clients: BTreeMap<&'static str, Pod>,
@@ -73,7 +74,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// The rules over the window that the reports are of, with endpoints that count at once.
+/// The rules with the window of the reports, and with endpoints that are mature at once.
 fn rules() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rules/headless-obs.yaml");
     let rules = fs::read_to_string(path).unwrap();
@@ -81,7 +82,7 @@ fn rules() -> String {
     rules.replace("[10m]", "[5m]").replace("> bool 600\n", "> bool 0\n")
 }
 
-/// What a rule has recorded, and the figure of a Service or client.
+/// A rule's recorded value, and the value of a Service or client in a report.
 fn both(prometheus: &Prometheus, of: &Value, rule: &str, figure: &str, selector: &str) -> (f64, f64) {
     let rows = prometheus.query(&format!("{rule}{selector}")).unwrap();
     let [recorded] = &rows[..] else { panic!("{rule}{selector}: {rows:#?}") };
@@ -92,13 +93,13 @@ fn both(prometheus: &Prometheus, of: &Value, rule: &str, figure: &str, selector:
     }
 }
 
-/// The dispersion over three pods that has this z. Near nothing z makes much of the little that `increase` adds.
+/// The dispersion over three pods with this z. Near zero z is sensitive to the small extrapolation of `increase`.
 fn dispersion(z: f64) -> f64 {
     let variance = 2.0 / (9.0 * 2.0);
     (1.0 - variance + z * f64::sqrt(variance)).powi(3)
 }
 
-/// How many times too many connections `increase` makes of whole ones: the more, the later the scrapes were.
+/// The factor by which `increase` exceeds the true counts; it grows with the delay of scrapes.
 fn excess(prometheus: &Prometheus, of: &Value, level: &str, selector: &str) -> f64 {
     let rule = format!("{level}:headless_connections_opened:increase10m");
     let (recorded, ours) = both(prometheus, of, &rule, "/spread/connections", selector);
@@ -107,8 +108,8 @@ fn excess(prometheus: &Prometheus, of: &Value, level: &str, selector: &str) -> f
     excess
 }
 
-/// Figures of a Service or client and the recorded ones agree, but for what `increase` adds: no figure grows faster than
-/// the counts that it is made of.
+/// Asserts that values of a Service or client equal the recorded ones, apart from the extrapolation of `increase`: no
+/// value grows faster than the counts behind it.
 fn agree(prometheus: &Prometheus, of: &Value, rule: &str, figure: &str, selector: &str, excess: f64) {
     let (recorded, ours) = both(prometheus, of, rule, figure, selector);
     let allowed = (0.03 + 1.5 * (excess - 1.0).abs()) * ours.abs().max(1.0);
@@ -146,7 +147,7 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let count = |wanted: usize| move |rows: &[Sample]| rows.len() == wanted;
     prometheus.query_when(PATIENCE, "headless_observer_build_info", count(2)).unwrap();
 
-    // What happened before a series was first scraped, `increase` does not know.
+    // `increase` does not include connections before a series' first scrape.
     for client in fleet.clients.values() {
         assert_eq!(client.client(&fleet.client(1)).unwrap().wait().unwrap().total().connected, 1);
     }
@@ -174,7 +175,7 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let by_daemons = fleet.report(&["--from", &addresses[0], "--from", &addresses[1]]);
     assert_eq!(opened(&by_daemons), truth);
 
-    // What does not hang on when one began to look is the same by both ways.
+    // Values that do not depend on the start of the observation are equal in both ways.
     let [one, other] = [&by_prometheus, &by_daemons].map(|snapshot| &snapshot["services"][0]);
     for figure in ["connections", "endpoints", "coverage", "peak_to_mean", "cv", "jain", "gini"] {
         assert_eq!(one["open"][figure], other["open"][figure], "{figure}");
@@ -190,7 +191,7 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let nodes: Vec<_> = by_prometheus["nodes"].as_array().unwrap().iter().map(|node| &node["node"]).collect();
     assert_eq!(nodes, ["n1", "n2", "n3"]);
 
-    // The same rules as those that are recorded.
+    // The rules are the recorded ones.
     let more = excess(&prometheus, one, "namespace_service", "");
     for (rule, figure) in [
         ("connections:count_pods", "/spread/endpoints"),
@@ -224,7 +225,7 @@ fn what_prometheus_knows_of_a_fleet_is_what_its_servers_accepted() {
     let (code, out, err) = fleet.run(&[&["explain", "shop/orders"], &words[..]].concat());
     assert!(code == Some(0) && out.contains("shop/there"), "{out}{err}");
 
-    // Labels of another cluster: there is nothing.
+    // Labels of another cluster match no series.
     let (code, _, err) =
         fleet.run(&["report", "--prometheus", &url, "--prometheus-selector", "cluster=\"other\""]);
     assert!(

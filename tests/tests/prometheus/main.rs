@@ -1,8 +1,9 @@
-//! The rules on live data: a real Prometheus scrapes the daemons of two nodes while clients of all habits run. And the
-//! dashboards ([`dashboards`]), on one node in which everything happens that they can show.
+//! The rules with live data: a real Prometheus scrapes the daemons of two nodes while clients with all habits run. And
+//! the dashboards ([`dashboards`]), on one node that produces everything that they can show.
 //!
-//! All habits run at the same time, each against a Service of its own, with windows of a twentieth of their length: three
-//! minutes are paid once. What is to be seen at the end is in [`two_nodes`]'s table and in the servers' counts.
+//! All habits run at the same time, each with its own Service, and windows have a twentieth of their length, so that
+//! all take three minutes together. The expected alerts are in [`services`]'s table; the servers' counts give the
+//! expected values.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,11 +34,11 @@ use crate::two_nodes::Scene;
 
 /// How long Prometheus scrapes while clients run.
 const WHILE: Duration = Duration::from_secs(180);
-/// When the endpoints of some Services change: once those that are there count, which takes a window.
+/// When the endpoints of some Services change: after the initial ones are mature, which takes a window.
 const CHANGE: Duration = Duration::from_secs(35);
-/// When the connections are made that figures are compared by.
+/// When clients make the connections of the comparison.
 const BATCH: Duration = Duration::from_secs(130);
-/// Long enough for two scrapes and two evaluations, and shorter than a window with the batch itself.
+/// Long enough for two scrapes and two evaluations; together with the batch it is shorter than a window.
 const SETTLE: Duration = Duration::from_secs(8);
 
 fn rules() -> String {
@@ -50,7 +51,7 @@ fn target(observer: &Observer, cluster: &str, node: &str) -> Target {
     Target { address: observer.address(), labels }
 }
 
-/// All that has fired: alert, and what it names.
+/// All alerts that have fired, each with its subject.
 fn fired(prometheus: &Prometheus) -> BTreeSet<(String, String)> {
     let alerts =
         prometheus.query(r#"max_over_time(ALERTS{alertstate="firing", cluster!="lost"}[10m])"#).unwrap();
@@ -63,7 +64,7 @@ fn fired(prometheus: &Prometheus) -> BTreeSet<(String, String)> {
     names.collect()
 }
 
-/// What promtool has to say about a page of metrics.
+/// Promtool's complaints about a page of metrics.
 fn linted(metrics: &str) -> String {
     let mut promtool = Command::new(tool("HEADLESS_OBS_PROMTOOL").unwrap());
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -89,7 +90,7 @@ fn fleet_figures_are_the_servers_and_alerts_fire_on_real_trouble_alone() {
     let targets = [target(&first, "lab", "n1"), target(&second, "lab", "n2"), target(&small, "lost", "n1")];
     let prometheus = Prometheus::start(&lab, &targets, &rules()).unwrap();
     let start = Instant::now();
-    // Where nothing is read from the ring for seconds it overflows.
+    // If the daemon does not read for seconds, its ring overflows.
     let stalls = two_nodes::Stalls::of(&small);
     services.start();
 

@@ -1,7 +1,7 @@
-//! One Service in which everything happens at once that a dashboard can show: even and pinned clients, an idle pod, pods
-//! that come and go, wrong ports, failures, DNS answers that are cut, outdated or none.
+//! One Service with everything that a dashboard can show: even and pinned clients, an idle pod, pods that come and go,
+//! wrong ports, failures, truncated, outdated and missing DNS answers.
 //!
-//! It goes on until it is dropped.
+//! It runs until it is dropped.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use lab::dns::Order;
 use lab::*;
 
-/// The port of everything.
+/// The port of all Services and pods.
 const PORT: u16 = 8080;
-/// The Service's name in DNS.
+/// The Service's DNS name.
 const ORDERS: &str = "orders.shop.svc.cluster.local";
 const MANIFESTS: &str = "services.yaml";
 
@@ -21,16 +21,16 @@ pub(crate) struct Market {
     pub(crate) lab: Lab,
     pub(crate) observer: Observer,
     node: Node,
-    /// Answers whole.
+    /// Sends complete answers.
     dns: DnsServer,
-    /// Answers cut over UDP.
+    /// Truncates answers over UDP.
     short: DnsServer,
     pods: Vec<Pod>,
     _clients: Vec<Client>,
 }
 
 impl Market {
-    /// Four pods that all are ready, of which DNS lists three.
+    /// Four ready pods, of which DNS lists three.
     pub(crate) fn open() -> Self {
         let lab = Lab::new().unwrap();
         let node = lab.node("n1").unwrap();
@@ -45,7 +45,8 @@ impl Market {
         for dns in [&dns, &short] {
             list(dns, &pods[..3]);
         }
-        // Clients too are in the manifests from the start: whose name is learnt later has new series then.
+        // The manifests have the clients from the start; otherwise they would get new series when the daemon learns
+        // their names.
         let clients = clients(&node, dns.addresses()[0], short.addresses()[0]);
         let topology = publish(&lab, &pods);
         let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
@@ -62,13 +63,13 @@ impl Market {
         list(&self.dns, &listed);
     }
 
-    /// The first pod leaves the Service. DNS lists it all the same, and it goes on to accept.
+    /// The first pod leaves the Service, but DNS still lists it and it still accepts connections.
     pub(crate) fn shrink(&mut self) {
         self.pods.remove(0);
         publish(&self.lab, &self.pods);
     }
 
-    /// One DNS server knows nothing for a while, and something else answers nonsense.
+    /// One DNS server has no records for a while, and another one sends malformed responses.
     pub(crate) fn confuse(&self) {
         let options = DnsOptions { order: Order::Shuffle, udp_limit: Some(80), ..DnsOptions::default() };
         self.short.set_options(&DnsOptions { rcode: Some(3), ..options.clone() }).unwrap();
@@ -78,13 +79,12 @@ impl Market {
             let client = UdpSocket::bind(loopback(0))?;
             client.connect(server.local_addr()?)?;
             client.send(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01")?;
-            // It says that it is an answer, to one question; then nothing can be made of it.
+            // A response to one question, which is malformed after that.
             server
                 .send_to(b"\x00\x01\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\xff\xff", client.local_addr()?)?;
             Ok(())
         };
-        // Longer than it takes a slow machine to ask and to be scraped several times: a counter that is there with its
-        // first count alone has no rate.
+        // Longer than several queries and scrapes take on a slow machine: a counter without a second value has no rate.
         for _ in 0..8 {
             self.node.run(nonsense).unwrap();
             thread::sleep(Duration::from_secs(1));
@@ -105,22 +105,22 @@ fn list(dns: &DnsServer, pods: &[Pod]) {
     dns.set_addresses(ORDERS, &addresses).unwrap();
 }
 
-/// Gives the value of `--topology`.
+/// Returns the value of `--topology`.
 fn publish(lab: &Lab, pods: &[Pod]) -> String {
     let mut service = ServiceSpec::new("shop", "orders", PORT, pods);
     service.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = Some("east".to_owned()));
     format!("files:{}", lab.write_manifests(MANIFESTS, &[service]).unwrap().display())
 }
 
-/// Pods, and what the client in each does.
+/// Pods, and each one's client.
 fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<(Pod, ClientSpec)> {
-    // As long as the market is open.
+    // As long as the market runs.
     let endless = |port, dns, rate| ClientSpec::new(ORDERS, port, dns, u64::MAX).rate(rate);
     let brief = |spec: ClientSpec| spec.dial(|dial| (dial.send, dial.hold_ms) = (1000, 100));
     let specs = [
         ("web", brief(endless(PORT, dns, 5.0)).random()),
         ("pinned", brief(endless(PORT, dns, 5.0))),
-        // Goes on dialling what it was told at first.
+        // Keeps using its first answer.
         ("loyal", brief(endless(PORT, dns, 3.0)).round_robin(0).never_again()),
         ("astray", endless(PORT + 1, dns, 1.0)),
         ("cut", brief(endless(PORT, short, 2.0)).random()),

@@ -1,5 +1,5 @@
-//! A new daemon beside the old one, as Prometheus sees it, which scrapes both: nothing is counted twice, and what is open is
-//! shown throughout.
+//! A new daemon next to the old one, both scraped by Prometheus: no connection is counted twice, and open connections
+//! are shown throughout.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,13 +14,13 @@ const PORT: u16 = 8080;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that stay open.
 const HELD: u64 = 6;
-/// Connections that come and go under each daemon.
+/// Connections that open and close under each daemon.
 const PASSING: u64 = 20;
 
-/// Of all daemons together, those that are gone included.
+/// Sum over all daemons, including ended ones.
 const OPENED: &str = r#"sum(max_over_time(headless_connections_opened_total{service="orders"}[10m]))"#;
 const ACTIVE: &str = r#"sum(headless_connections_active{service="orders"})"#;
-/// The least that was shown at any second.
+/// The lowest value at any second.
 const LEAST_ACTIVE: &str = r#"min_over_time(sum(headless_connections_active{service="orders"})[20s:1s])"#;
 
 fn is(wanted: u64) -> impl Fn(&[Sample]) -> bool {
@@ -62,6 +62,6 @@ fn daemons_that_take_turns_are_one_to_who_adds_them_up() {
     pass();
     prometheus.query_when(PATIENCE, OPENED, is(HELD + 2 * PASSING)).unwrap();
     prometheus.query_when(PATIENCE, ACTIVE, is(HELD)).unwrap();
-    // Both may be shown for a scrape, but never fewer than there are.
+    // Prometheus may show both for one scrape interval, but never too few.
     prometheus.query_when(PATIENCE, LEAST_ACTIVE, is(HELD)).unwrap();
 }

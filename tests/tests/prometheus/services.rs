@@ -1,4 +1,4 @@
-//! One Service for each habit, with the alerts that it must bring about, and no others.
+//! One Service for each habit, with the alerts that it must cause, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -8,10 +8,10 @@ use lab::{Client, ClientSpec, Pod, ServerMode, ServerSpec, ServiceSpec, TruthRow
 use crate::two_nodes::{NAMESPACE, Scene, ZONE};
 
 const PORT: u16 = 8080;
-/// More than any client makes before it is told to stop.
+/// More connections than any client makes before `stop`.
 const ENDLESS: u64 = 1_000_000;
 
-/// What must have fired at the end, with what it names: Service, then pod or client.
+/// Expected alerts, with their subjects: Service, then pod or client.
 const EXPECTED: [(&str, &[&str]); 5] = [
     ("HeadlessServiceImbalanced", &["skewed"]),
     (
@@ -47,7 +47,7 @@ pub(crate) struct Services<'a> {
     specs: BTreeMap<&'static str, ServiceSpec>,
     clients: BTreeMap<&'static str, Pod>,
     running: Vec<Client>,
-    /// The part of addresses that tells Services apart.
+    /// The part of addresses that differs between Services.
     next: u8,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Services<'a> {
         services
     }
 
-    /// Pods of a Service, on either node in turn, and those of its clients, likewise.
+    /// Makes the pods of a Service on alternating nodes, and those of its clients.
     fn add(&mut self, name: &'static str, endpoints: u8, clients: &[&'static str]) {
         let pod = |at: u8, name: &str, last: u8| {
             self.scene.pod(usize::from(at % 2), name, Ipv4Addr::new(10, 244, self.next, last))
@@ -82,7 +82,7 @@ impl<'a> Services<'a> {
         self.next += 1;
     }
 
-    /// Tells DNS and daemons: at first, `scaled` has three endpoints.
+    /// Writes DNS records and manifests: at first, `scaled` has three endpoints.
     pub(crate) fn publish(&self) {
         let specs = self.specs.values().cloned().map(|mut spec| {
             spec.endpoints.truncate(if spec.name == "scaled" { 3 } else { usize::MAX });
@@ -97,7 +97,7 @@ impl<'a> Services<'a> {
         self.scene.publish(&self.specs.values().cloned().collect::<Vec<_>>());
     }
 
-    /// A client's habit: takes the first address of a look-up for each connection.
+    /// A client's habit: it takes the first address of a look-up for each connection.
     fn habit(&self, service: &str, shuffles: bool, connections: u64) -> ClientSpec {
         ClientSpec::new(&self.specs[service].domain(ZONE), PORT, self.scene.resolver(shuffles), connections)
     }
@@ -112,13 +112,13 @@ impl<'a> Services<'a> {
         let fair = endless(self, "fair", true, 10.0);
         self.run("fair-one", &fair);
         self.run("fair-two", &fair.random());
-        // Twenty that stay, five at each endpoint.
+        // Twenty connections that stay, five at each endpoint.
         self.run("fair-pool", &self.habit("fair", true, 20).round_robin(0).keep());
-        // The first of answers whose order is frozen.
+        // The first address of answers with a fixed order.
         self.run("skewed-client", &endless(self, "skewed", false, 10.0));
-        // Thirty that stay, all at one endpoint.
+        // Thirty connections that stay, all at one endpoint.
         self.run("pinned-client", &self.habit("pinned", false, 30).never_again().keep());
-        // Those that never ask again, and use what they know evenly.
+        // Clients that look up once, and use these addresses evenly.
         self.run("scaled-client", &endless(self, "scaled", true, 20.0).round_robin(0));
         self.run("stale-client", &endless(self, "stale", true, 10.0).round_robin(0));
         self.run("refused-client", &endless(self, "refused", true, 10.0).random());
@@ -126,11 +126,11 @@ impl<'a> Services<'a> {
             "storm-client",
             &endless(self, "storm", true, 200.0).random().dial(|dial| dial.reset_on_close = true),
         );
-        // So that all series of theirs are there before the batch.
+        // Makes all their series exist before the batch.
         self.batch_of([1, 1]);
     }
 
-    /// Connections in one go.
+    /// Makes the connections of the comparison.
     pub(crate) fn batch(&self) {
         self.batch_of([20, 100]);
     }
@@ -145,7 +145,7 @@ impl<'a> Services<'a> {
         }
     }
 
-    /// Ends all clients; what they keep stays open.
+    /// Ends all clients' runs; kept connections stay open.
     pub(crate) fn stop(&self) {
         for client in &self.running {
             client.stop().unwrap();
@@ -153,7 +153,7 @@ impl<'a> Services<'a> {
     }
 }
 
-/// What servers accepted, by client and pod.
+/// The servers' counts, by client and pod.
 pub(crate) fn matrix(rows: &[TruthRow]) -> Matrix {
     rows.iter().map(|row| ((row.client.clone(), row.pod.clone()), row.accepted)).collect()
 }

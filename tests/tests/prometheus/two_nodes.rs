@@ -18,7 +18,7 @@ pub(crate) const ZONE: &str = "cluster.local";
 /// The namespace of everything.
 pub(crate) const NAMESPACE: &str = "shop";
 
-/// Nodes and name servers.
+/// Nodes and DNS servers.
 pub(crate) struct Scene<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) nodes: [Node; 2],
@@ -56,12 +56,12 @@ impl<'a> Scene<'a> {
         pod_of(&self.nodes[node], name, address)
     }
 
-    /// The name server that shuffles, as clients reach it; or the other.
+    /// The address of the DNS server that shuffles, or of the other one.
     pub(crate) fn resolver(&self, shuffles: bool) -> SocketAddr {
         if shuffles { self.fair.addresses()[0] } else { self.rigid.addresses()[0] }
     }
 
-    /// Puts Services into DNS and into what each node's daemon reads: all Services, and the node's own pods.
+    /// Writes Services to DNS and to the manifests of each node's daemon: all Services, and the node's own pods.
     pub(crate) fn publish(&self, services: &[ServiceSpec]) {
         for (name, data) in services.iter().flat_map(|service| service.records(ZONE)) {
             self.fair.set(&name, 30, data.clone()).unwrap();
@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// A daemon of this node. It sees the node's part of the cgroups alone, for the nodes share a kernel.
+    /// A daemon of this node. It sees the node's part of the cgroups only, because the nodes share a kernel.
     pub(crate) fn observe(&self, node: &str, options: &[&str]) -> Observer {
         let topology = format!("files:{}/{node}.yaml", self.lab.folder().display());
         let cgroup = self.lab.cgroup().join(node);
@@ -98,7 +98,7 @@ fn pod_of(node: &Node, name: &str, address: Ipv4Addr) -> Pod {
     node.pod(spec.address(&format!("{address}/16"))).unwrap()
 }
 
-/// Stops a daemon for seconds, again and again, until it is dropped.
+/// Stops a daemon for some seconds, again and again, until this is dropped.
 pub(crate) struct Stalls {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

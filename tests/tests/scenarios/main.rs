@@ -1,6 +1,6 @@
-//! Each quick scenario is a test; and each number of the catalogue is a scenario, or another test, or says why not.
+//! Each quick scenario is a test. Each number of the catalogue has a scenario, another test, or a reason for none.
 //!
-//! Out: what libtest prints. The scenarios are those of the program that `cargo xtask e2e scenarios` runs.
+//! Out: output in libtest's format. The scenarios are those of the program that `cargo xtask e2e scenarios` runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 const SCENARIOS: &str = env!("CARGO_BIN_EXE_headless-obs-scenarios");
 
-/// The test that is no scenario.
+/// The test of the catalogue.
 const CATALOGUE: &str = "catalogue::every_number_is_shown_or_says_why_not";
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     libtest::run(&names, |chosen| chosen.iter().filter(|name| !passes(name)).count())
 }
 
-/// What the program prints with these options, and whether it ended well.
+/// Runs the program with these options; returns its output, and whether it succeeded.
 fn ask(options: &[&str]) -> (String, bool) {
     let output = Command::new(SCENARIOS).args(options).stderr(Stdio::inherit()).output().unwrap();
     (String::from_utf8(output.stdout).unwrap(), output.status.success())
@@ -44,7 +44,7 @@ fn names() -> Vec<String> {
     scenarios.chain([CATALOGUE.to_owned()]).collect()
 }
 
-/// Each number has a scenario or is elsewhere, and a test that is named exists.
+/// Each number has a scenario or is in `ELSEWHERE`, and each test named there exists.
 fn catalogue_is_whole() {
     let (list, _) = ask(&["--list", "--output", "json"]);
     let list: Vec<Value> = serde_json::from_str(&list).unwrap();
