@@ -1,14 +1,14 @@
-//! Puts the kernel programs and the revision into the daemon.
+//! Embeds the kernel programs and the revision in the daemon.
 //!
-//! In: the object that `cargo xtask build-ebpf` made, or the file that `HEADLESS_OBS_EBPF` names, or with the
-//! word `none` an empty object, for work that does not start the programs; and git, where it is there.
-//! Out: `headless-obs.bpf.o` in `OUT_DIR`, and the variable `HEADLESS_OBS_REVISION` for `env!`.
+//! In: the object of `cargo xtask build-ebpf`, or the file in `HEADLESS_OBS_EBPF`; the word `none` there means an empty
+//! object, for work that does not start the programs; and git, if there is a repository. Out: `headless-obs.bpf.o` in
+//! `OUT_DIR`, and the variable `HEADLESS_OBS_REVISION` for `env!`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Where `cargo xtask build-ebpf` puts the object, from the workspace's root.
+/// The object of `cargo xtask build-ebpf`, from the workspace's root.
 const OBJECT: &str = "target/ebpf/headless-obs.bpf.o";
 
 fn main() {
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo::rustc-env=HEADLESS_OBS_REVISION={}", revision());
 }
 
-/// Copies the object to where the daemon includes it from.
+/// Copies the object to the path from which the daemon includes it.
 fn embed_object() -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=HEADLESS_OBS_EBPF");
     let embedded = Path::new(&variable("OUT_DIR")?).join("headless-obs.bpf.o");
@@ -27,7 +27,7 @@ fn embed_object() -> Result<(), String> {
         Ok(word) if word == "none" => {
             return fs::write(&embedded, []).map_err(|error| format!("{}: {error}", embedded.display()));
         }
-        // Relative to the root, where the command was typed, and not to this package's folder.
+        // Relative to the root, where the command runs, and not to this package's folder.
         Ok(path) if !path.is_empty() => root()?.join(path),
         _ => root()?.join(OBJECT),
     };
@@ -41,13 +41,13 @@ fn embed_object() -> Result<(), String> {
     }
 }
 
-/// The commit this is built from: as given by the environment, else as git knows it, else `unknown`.
+/// The commit of the sources: from the environment, else from git, else `unknown`.
 fn revision() -> String {
     println!("cargo::rerun-if-env-changed=HEADLESS_OBS_REVISION");
     if let Some(given) = env::var("HEADLESS_OBS_REVISION").ok().filter(|given| !given.is_empty()) {
         return given;
     }
-    // git appends to this log whenever the checked-out commit changes, and at no other time.
+    // git appends to this log whenever the checked-out commit changes, and only then.
     for path in ["logs/HEAD", "HEAD"] {
         let file = git(&["rev-parse", "--git-path", path]).filter(|file| Path::new(file).exists());
         if let Some(file) = file {
@@ -58,7 +58,7 @@ fn revision() -> String {
     git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What a git command prints, if it succeeds.
+/// The output of a git command, if it succeeds.
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|text| !text.is_empty())

@@ -1,5 +1,5 @@
-//! Any JSON as what the API server sends, watched one after the other, into the topology: bounds hold, every owner
-//! of an address is a Service's endpoint, and after all was deleted and forgotten nothing is left.
+//! Feeds any JSON, as if from watches of the API server, into the topology: bounds hold, every owner of an address is a
+//! Service's endpoint, and nothing is left after all objects are deleted and forgotten.
 
 #![no_main]
 
@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut topology = Topology::new(config.clone());
     let mut now = 0;
     let mut addresses: Vec<IpAddr> = Vec::new();
-    // A line each; the first byte says of what kind it is.
+    // One object per line; the first byte is its kind.
     for line in bytes.split(|byte| *byte == b'\n') {
         let Some((&kind, json)) = line.split_first() else { continue };
         for object in objects(kind, json) {
@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The objects that a source would make of this.
+/// The objects that a source would make from this JSON.
 fn objects(kind: u8, json: &[u8]) -> Vec<Object> {
     match kind {
         b's' => read::<Service>(json).and_then(|object| convert::service(&object).ok()?).map(Object::Service),
@@ -75,12 +75,12 @@ fn read<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     serde_json::from_slice(json).ok()
 }
 
-/// Every bound holds, and index and Services agree.
+/// All bounds hold, and index and Services agree.
 fn consistent(topology: &Topology, config: &Config) {
     for service in topology.services() {
         assert!(service.endpoints().count() <= config.endpoints + config.removed);
         for endpoint in service.endpoints() {
-            // One that was removed names the addresses that it had.
+            // A removed endpoint still has the addresses that it had.
             for address in endpoint.addresses().filter(|address| endpoint.has(*address)) {
                 let mut owners = topology.owners(address);
                 assert!(

@@ -1,4 +1,5 @@
-//! Any bytes as a DNS message: no panic, bounded output, and an answer that is written again is read the same.
+//! Decodes any bytes as a DNS message: no panic, bounded output, and an answer that is encoded again decodes to the
+//! same.
 
 #![no_main]
 
@@ -12,7 +13,7 @@ use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use libfuzzer_sys::fuzz_target;
 
-/// The most bytes that a name takes as text: each of 255 may be written as `\DDD`.
+/// Maximum length of a name as text: each of 255 bytes may become `\DDD`.
 const LONGEST_NAME: usize = 4 * 255;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -34,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Nothing is longer than the message allows.
+/// No part of the output is longer than the message allows.
 fn bounded(answer: &Answer, length: usize) {
     // A record without its name takes ten bytes.
     const RECORD: usize = 10;
@@ -53,7 +54,7 @@ fn bounded(answer: &Answer, length: usize) {
     }
 }
 
-/// The answer as a message, if its names are host names: others cannot be told from how they are written as text.
+/// The answer as a message, if its names are host names. The text of other names is ambiguous.
 fn write(answer: &Answer) -> Option<Vec<u8>> {
     let kind = match answer.kind {
         QueryType::A => RecordType::A,

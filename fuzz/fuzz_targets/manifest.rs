@@ -1,5 +1,5 @@
-//! Any text as a manifest, YAML and JSON: no panic, messages of bounded length, the same objects each time, and a
-//! topology that takes them.
+//! Parses any text as a manifest, YAML and JSON: no panic, bounded messages, the same objects each time, and a topology
+//! that accepts them.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         let read = one.add("a", format, text);
         assert_eq!(read, two.add("a", format, text));
         if let Err(flaw) = &read {
-            // What it quotes of the text, and some words.
+            // The text that the message quotes, and some words.
             assert!(flaw.to_string().len() <= 16 * text.len() + 1000, "{flaw}");
             continue;
         }
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _touched = topology.apply(Time(1), change);
         }
         assert!(topology.synced());
-        // An object takes more bytes than this.
+        // Each object takes more than eight bytes of text.
         assert!(topology.services().count() <= text.len() / 8 + 1);
     }
 });

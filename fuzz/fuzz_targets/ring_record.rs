@@ -1,5 +1,5 @@
-//! Any bytes as records of the ring, in a row, through decoding to the engine and its snapshot: nothing is read past
-//! its end, and what is refused stays refused however much follows.
+//! Feeds any bytes as a series of ring records through decoding into the engine and its snapshot: nothing is read past
+//! its end, and rejected data stay rejected whatever follows.
 
 #![no_main]
 
@@ -14,18 +14,18 @@ use headless_obs_ebpf::ring_record::{DNS_MAX, DnsRecord, Header, TcpRecord};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
-/// A headless Service with three pods, a client among them.
+/// A headless Service with three pods, one of which is also a client.
 const SHOP: &str = include_str!("shop.yaml");
-/// The kernel's clock is set by nobody: a hundred years are enough.
+/// Latest time of a record. Nobody can set the kernel's clock, so a hundred years are enough.
 const LATEST: u64 = 100 * 365 * 86_400 * 1_000_000_000;
-/// As much as a connection can carry in that time.
+/// Maximum bytes of a connection in that time.
 const MOST_BYTES: u64 = 1 << 56;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut engine = engine();
     let mut rest = bytes;
     let mut last = Time(0);
-    // Each record has its length before it, as the ring keeps it too.
+    // Each record has its length before it, as in the ring.
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let (bytes, after) = after.split_at(usize::from(u16::from_le_bytes(*length)).min(after.len()));
         rest = after;

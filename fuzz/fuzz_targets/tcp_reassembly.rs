@@ -1,5 +1,5 @@
-//! Any segments of any streams: buffers stay within their bounds, losses are counted, and what arrives whole, cut and
-//! shuffled as one likes, comes out as it was sent.
+//! Reassembles any segments of any streams: buffers stay within their bounds, losses are counted, and messages that
+//! arrive completely, however cut and shuffled, come out as they were sent.
 
 #![no_main]
 
@@ -24,13 +24,13 @@ struct Arrival<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum Case<'a> {
-    /// Whatever somebody sends.
+    /// Arbitrary segments.
     Hostile(Vec<Arrival<'a>>),
-    /// Messages of a server, cut at these lengths, with neighbours swapped where there is a `true`.
+    /// Messages of a server, cut at these lengths; a `true` swaps two neighbours.
     Whole { sequence: u32, messages: Vec<&'a [u8]>, cuts: Vec<u8>, swaps: Vec<bool> },
 }
 
-/// Small, so that they are reached.
+/// Small, so that the inputs reach them.
 const LIMITS: Limits = Limits {
     streams: 8,
     bytes: 4096,
@@ -75,10 +75,10 @@ fn hostile(arrivals: &[Arrival<'_>]) {
 }
 
 fn whole(sequence: u32, messages: &[&[u8]], cuts: &[u8], swaps: &[bool]) {
-    // As many as fit into the bounds: this is about order, not about bounds.
+    // As many as fit into the bounds: this case tests the order, not the bounds.
     let mut bytes = Vec::new();
     let mut expected = Vec::new();
-    // What is shorter than a header is no message.
+    // Data shorter than a header are no message.
     for message in messages.iter().filter(|message| message.len() >= 12) {
         if bytes.len() + 2 + message.len() > LIMITS.out_of_order / 2 {
             break;

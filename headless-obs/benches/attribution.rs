@@ -1,4 +1,4 @@
-//! What user space does per connection and per DNS answer: the engine alone, fed with records as the kernel writes them.
+//! The daemon's cost per connection and per DNS answer: the engine alone, with records in the kernel's format.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,14 +35,14 @@ fn attribution(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Memory of this process that is in RAM, in KiB.
+/// Resident memory of this process, in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// What as many clients as are remembered cost, and as many again.
+/// The memory of as many clients as the engine remembers, and of twice as many.
 fn memory(_criterion: &mut Criterion) {
     let mut world = World::new();
     let answers: Vec<Vec<u8>> = (0..100).map(|service| answer(service, ENDPOINTS)).collect();
@@ -56,7 +56,7 @@ fn memory(_criterion: &mut Criterion) {
                 world.connect(client, endpoint(service, number));
             }
         }
-        // As the daemon does once a minute with what the kernel has forgotten.
+        // The daemon does this once a minute with flows that the kernel has forgotten.
         world.now += 3_600_000_000_000;
         for (flow, _) in world.engine.idle_flows(Time(world.now)) {
             world.engine.forget_flow(flow);

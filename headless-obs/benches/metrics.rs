@@ -1,8 +1,8 @@
-//! What a scrape costs at its worst: one Service with 10,000 endpoints that 500 client workloads of the node use, which
-//! would be 55 million series.
+//! The cost of a scrape in the worst case: one Service with 10,000 endpoints that 500 client workloads of the node use,
+//! which would be 55 million series.
 //!
-//! Once with the default limits, once with limits that are used up by it, once with many Services of which each is whole.
-//! Measured: what the engine does, what each format takes, and how large it is.
+//! It runs with the default limits, with limits that this Service uses up, and with many Services of which each fits.
+//! It measures the engine, each format, and the size of the output.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, TcpRecord};
 use jiff::Timestamp;
 
-/// What there is, and what is allowed.
+/// A population and its limits.
 struct Case {
     name: &'static str,
     services: u32,
@@ -63,7 +63,7 @@ fn slice(service: u32, count: u32) -> Slice {
     }
 }
 
-/// Every client of every Service with 20 connections to endpoints all over it.
+/// An engine in which every client of every Service has 20 connections to endpoints all over the Service.
 fn engine(case: &Case) -> Engine {
     let mut engine = Engine::new(Config { series: case.limits, ..Config::default() });
     for service in 0..case.services {
@@ -152,7 +152,7 @@ fn scrape(criterion: &mut Criterion) {
     }
 }
 
-/// Memory of this process that is in RAM, in KiB.
+/// Resident memory of this process, in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

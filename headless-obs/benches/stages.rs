@@ -1,4 +1,4 @@
-//! What each stage does by itself: decode, evidence, attribution, ledger. `attribution.rs` measures them together.
+//! The cost of each stage: decoding, answer cache, attribution, ledger. `attribution.rs` measures them together.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 
@@ -23,10 +23,10 @@ mod cluster;
 
 use cluster::{CLIENTS, ENDPOINTS, LARGE, SERVICES, answer, endpoint, local, looked_up, pod, slice};
 
-/// Sightings that each client has: as many answers as it looked up Services.
+/// Cached answers of each client: one for each Service that it looked up.
 const LOOKED_UP: u32 = 50;
 
-/// The cluster, and what clients were told, without an engine around them.
+/// The cluster and the clients' answers, without an engine.
 struct Parts {
     topology: Topology,
     clients: Clients,
@@ -62,7 +62,7 @@ impl Parts {
         self.clients.identify(&self.topology, client.into(), IpAddr::V4(local(client)), &[])
     }
 
-    /// A message becomes evidence.
+    /// Adds a message to the answer cache.
     fn observe(&mut self, client: u32, payload: &[u8]) {
         let answer = self.decoder.decode(payload).unwrap();
         self.keep(client, &answer);
@@ -78,7 +78,7 @@ impl Parts {
         self.answer_cache.observe(Time(2), scope, answer, meant);
     }
 
-    /// Whom the turn-th connection belongs to.
+    /// The client and the attribution of connection number `turn`.
     fn attribute(&mut self, turn: u32) -> (Client, Attribution) {
         let by = turn % CLIENTS;
         let client = self.identify(by);

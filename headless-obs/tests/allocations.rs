@@ -1,4 +1,4 @@
-//! How often memory is asked for per event, once clients and endpoints are known.
+//! The number of allocations per event, once clients and endpoints are known.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
@@ -15,13 +15,14 @@ const EVENTS: u32 = 10_000;
 #[test]
 fn a_connection_takes_no_memory() {
     let mut world = World::told();
-    // Each client has been to every endpoint of its Services.
+    // Each client has connected to every endpoint of its Services.
     (0..2 * CLIENTS * 50 * ENDPOINTS).for_each(|_| world.connect_next());
     let used = measure(|| (0..EVENTS).for_each(|_| world.connect_next()));
     assert_eq!((used.count_total, used.bytes_current), (0, 0), "by {EVENTS} connections");
 }
 
-/// The names of the chain, the addresses, and what is kept of the answer as a whole: one piece each, however many addresses
+/// Allocations of an answer: one for the names of the chain, one for the addresses, and one for the cached answer,
+/// however many addresses it has.
 /// there are.
 #[test]
 fn an_answer_takes_three_pieces_of_memory_and_keeps_one() {

@@ -1,4 +1,4 @@
-//! The program as a user starts it, against a server that gives a snapshot from a file: no root, no probes.
+//! The program as a user runs it, with a server that returns a snapshot from a file: no root, no probes.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use headless_obs::expose::snapshot::Snapshot;
 
 const SNAPSHOT: &str = include_str!("../src/golden/snapshot.json");
 
-/// Two contexts, none of them current; the servers are nobody.
+/// Two contexts, none of them current; their servers do not exist.
 const KUBECONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubeconfig.yaml");
 
 /// Answers every request with the snapshot, for as long as the test runs.

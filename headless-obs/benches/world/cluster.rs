@@ -13,11 +13,11 @@ use hickory_proto::serialize::binary::BinEncodable;
 
 /// Headless Services.
 pub(crate) const SERVICES: u32 = 2_000;
-/// Endpoints of each but the last.
+/// Endpoints of each Service apart from the last.
 pub(crate) const ENDPOINTS: u32 = 5;
 /// Pods that connect.
 pub(crate) const CLIENTS: u32 = 200;
-/// Of the last Service, which has this many.
+/// Endpoints of the last Service.
 pub(crate) const LARGE: u32 = 100;
 
 /// The address of an endpoint.

@@ -1,8 +1,8 @@
-//! What measurements and tests of single events share: an engine that knows a cluster, and events as the kernel's records
-//! have them.
+//! Shared by benchmarks and tests of single events: an engine with a cluster's topology, and events in the kernel's
+//! record format.
 //!
-//! Clients look a Service up and connect ten times by each answer. A connection is its opening and its end: attribution,
-//! conduct, books and ledger.
+//! Clients look a Service up and connect ten times with each answer. A connection is its opening and its end; both go
+//! through attribution, client statistics, reconciliation and ledger.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ pub(crate) mod cluster;
 
 use cluster::{CLIENTS, ENDPOINTS, LARGE, SERVICES, answer, endpoint, local, looked_up, pod, slice};
 
-/// An engine that knows the cluster, and where the traffic is.
+/// An engine with the topology, and the state of the traffic.
 pub(crate) struct World {
     /// The engine.
     pub(crate) engine: Engine,
@@ -27,7 +27,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Nothing has happened yet.
+    /// An engine without any events.
     pub(crate) fn new() -> Self {
         let mut engine = Engine::new(Config { count_host: false, ..Config::default() });
         for service in 0..SERVICES {
@@ -45,7 +45,7 @@ impl World {
         self.now
     }
 
-    /// A client receives an answer.
+    /// Passes an answer to a client.
     pub(crate) fn answered(&mut self, client: u32, payload: &[u8]) {
         let time = self.tick();
         let record = DnsRecord {
@@ -69,7 +69,7 @@ impl World {
         self.engine.on_dns(&record, payload);
     }
 
-    /// One connection of a client, from its opening to its end.
+    /// Opens and closes one connection of a client.
     pub(crate) fn connect(&mut self, client: u32, destination: Ipv4Addr) {
         self.connections += 1;
         let started = self.tick();
@@ -97,7 +97,7 @@ impl World {
         black_box(self.engine.take_program_lookups());
     }
 
-    /// Every client has looked its Services up.
+    /// An engine after every client has looked its Services up.
     pub(crate) fn told() -> Self {
         let mut world = Self::new();
         let answers: Vec<Vec<u8>> = (0..SERVICES - 1).map(|service| answer(service, ENDPOINTS)).collect();
@@ -109,7 +109,7 @@ impl World {
         world
     }
 
-    /// The next connection of some client to an endpoint of a Service that it has looked up.
+    /// Makes the next connection of a client to an endpoint of a Service that it has looked up.
     pub(crate) fn connect_next(&mut self) {
         let turn = u32::try_from(self.connections).unwrap();
         let client = turn % CLIENTS;

@@ -1,5 +1,5 @@
-//! The command line as it is typed. Values are checked one by one here, together in [`observe`]; what comes
-//! out is [`crate::config`].
+//! The command line. Each value is checked here, combinations of values in [`observe`]; the result is a
+//! [`crate::config`].
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ pub mod remote;
 use observe::ObserveArgs;
 use remote::RemoteArgs;
 
-/// The name by which kubectl finds this program, so that it is `kubectl headless-obs`.
+/// The file name that kubectl expects for its plugin `kubectl headless-obs`.
 const PLUGIN: &str = "kubectl-headless_obs";
 
-/// Where the daemon listens unless told otherwise: this machine only.
+/// The daemon's default address: this machine only.
 pub const LISTEN: &str = "127.0.0.1:9464";
-/// How far back Prometheus is asked unless told otherwise: as the rules do.
+/// The default period of queries to Prometheus, as in the rules.
 pub const LOOK_BACK: Duration = Duration::from_secs(600);
-/// How long `report` observes unless told otherwise.
+/// The default duration of `report`.
 pub const REPORT_FOR: Duration = Duration::from_secs(30);
 
 /// Shows how clients spread their TCP connections over the pods behind headless Services.
@@ -34,23 +34,23 @@ pub const REPORT_FOR: Duration = Duration::from_secs(30);
     name = "headless-obs", version, max_term_width = 100, after_help = help::MAIN, arg_required_else_help = true
 )]
 pub struct Cli {
-    /// For every command.
+    /// Options of every command.
     #[command(flatten)]
     pub common: Common,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Cli {
-    /// Reads the command line; ends the process where it is wrong, or asks for help.
+    /// Reads the command line. After an error or a request for help it ends the process.
     #[must_use]
     pub fn read() -> Self {
         Self::of(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
     }
 
-    /// The command line, its first word the program's name. As a plugin of kubectl it calls itself what was typed, and
-    /// asks the cluster's daemons unless it is told to ask somebody else.
+    /// Parses the command line, whose first argument is the program's name. As a kubectl plugin it uses the plugin's
+    /// name in messages, and reads from the cluster's daemons unless another source is given.
     fn of(words: Vec<OsString>) -> Result<Self, clap::Error> {
         let name = words.first().and_then(|name| Path::new(name).file_stem());
         if name != Some(OsStr::new(PLUGIN)) {
@@ -90,7 +90,7 @@ pub struct Common {
     pub log_format: LogFormat,
 }
 
-/// How a result is written, as it is typed.
+/// Format of a result, as on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Text for people
@@ -102,7 +102,7 @@ pub enum Format {
     Html,
 }
 
-/// How the result of a command is written that makes no pages.
+/// Format of a result, for commands that write no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// For people.
@@ -123,7 +123,7 @@ impl TryFrom<Format> for Output {
     }
 }
 
-/// How the log is written.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One line of text per event
@@ -179,15 +179,15 @@ pub struct RunArgs {
     /// that it is ready, and exports no counts, so that nothing is counted twice
     #[arg(long)]
     pub stand_by: bool,
-    /// How many series `/metrics` has.
+    /// Limits of the series of `/metrics`.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// What to observe.
+    /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
 
-/// Options about the series of `/metrics`.
+/// Options of the series of `/metrics`.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Metrics")]
 pub struct SeriesArgs {
@@ -203,7 +203,7 @@ pub struct SeriesArgs {
     pub client_labels: ClientLabels,
 }
 
-/// Which of a client's names series carry.
+/// Names of a client that become labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ClientLabels {
     /// Namespace and workload
@@ -243,15 +243,15 @@ pub struct ReportArgs {
     /// several times
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
     pub fail_on: Vec<FailOn>,
-    /// Who is asked instead.
+    /// Other sources.
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// What to observe.
+    /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
 
-/// Something that is found wrong.
+/// A problem in a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// A client spreads its connections worse than it could
@@ -263,7 +263,7 @@ pub enum FailOn {
 }
 
 impl FailOn {
-    /// As it is typed.
+    /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Imbalance => "imbalance",
@@ -283,10 +283,10 @@ pub struct ExplainArgs {
     /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
-    /// Who is asked instead.
+    /// Other sources.
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// What to observe.
+    /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
@@ -314,10 +314,10 @@ pub struct TopArgs {
     /// Show only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
-    /// Who is asked instead.
+    /// Other sources.
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// What to observe.
+    /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
@@ -328,7 +328,7 @@ pub struct TraceArgs {
     /// Print only events of this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ServiceFilter>,
-    /// What to observe.
+    /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }
@@ -339,7 +339,7 @@ pub struct DoctorArgs {
     /// Address on which `run` would serve HTTP
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
-    /// What would be observed.
+    /// Options of the observation to check.
     #[command(flatten)]
     pub observe: ObserveArgs,
 }

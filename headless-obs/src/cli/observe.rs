@@ -1,4 +1,4 @@
-//! Options about what is observed and how, shared by the commands that observe.
+//! Options of the observation, shared by the commands that observe.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,8 +14,8 @@ use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topolo
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
-/// Options that make no sense where somebody is asked instead; all but `node` and `kubeconfig`, whose environment
-/// variables may be set anyway, and but `context` and `mature_after`, which some ways to ask have a use for.
+/// Options that conflict with other sources. `node` and `kubeconfig` are not among them, because their environment
+/// variables may be set anyway. Nor are `context` and `mature_after`, which some sources use.
 pub(super) const OBSERVING: [&str; 16] = [
     "topology",
     "namespaces",
@@ -35,7 +35,7 @@ pub(super) const OBSERVING: [&str; 16] = [
     "kernel_log",
 ];
 
-/// Options about what is observed and how.
+/// Options of the observation.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Observation")]
 pub struct ObserveArgs {
@@ -138,20 +138,20 @@ pub struct ObserveArgs {
 
 const MAX_ENTRIES: i64 = 16 * 1024 * 1024;
 
-/// Options that do not fit together.
+/// Options that conflict.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// Too many ports.
     #[error("--dns-port can be given at most {MAX_DNS_PORTS} times, but was given {0} times; remove some")]
     TooManyPorts(usize),
-    /// An option without the topology it belongs to.
+    /// An option without its topology.
     #[error("{option} needs --topology {wanted}, but the topology is {chosen}; remove or change one of them")]
     OtherTopology {
         /// The option.
         option: &'static str,
-        /// What it is about.
+        /// The topology that the option needs.
         wanted: &'static str,
-        /// What it is.
+        /// The chosen topology.
         chosen: &'static str,
     },
     /// A pattern that no name can match.
@@ -160,7 +160,7 @@ pub enum Misfit {
     /// Both snapshots from one stream.
     #[error("standard input can provide only one of the two snapshots; give a file for the other")]
     TwoFromStandardInput,
-    /// A page of what none is made of.
+    /// `-o html` for a command that writes no page.
     #[error("only `report` writes -o html; for the page of one Service use `report --service NAME -o html`")]
     Page,
     /// A pattern that no client can match.
@@ -185,7 +185,7 @@ impl TryFrom<ObserveArgs> for Observe {
 }
 
 impl ObserveArgs {
-    /// Which API server is meant, where its cluster is asked for daemons.
+    /// The API server for `--fleet`.
     #[must_use]
     pub fn cluster(&self) -> Kubernetes {
         Kubernetes {
@@ -195,12 +195,12 @@ impl ObserveArgs {
         }
     }
 
-    /// It is not said where Services and pods come from.
+    /// Whether `--topology` is missing.
     pub(super) fn has_no_topology(&self) -> bool {
         self.topology.is_none()
     }
 
-    /// How long an endpoint must have been ready to count.
+    /// How long an endpoint must have been ready to be mature.
     #[must_use]
     pub fn mature_after(&self) -> Duration {
         self.mature_after
@@ -211,7 +211,7 @@ impl ObserveArgs {
         files.filter(|file| !file.as_os_str().is_empty()).collect()
     }
 
-    /// All options together; without a topology it depends on the surroundings.
+    /// Checks all options together. The default topology depends on the environment.
     pub(super) fn check(self, is_in_cluster: bool) -> Result<Observe, Misfit> {
         let args = self;
         let topology = args.topology(is_in_cluster)?;
@@ -240,7 +240,7 @@ impl ObserveArgs {
         })
     }
 
-    /// Where Services and Pods come from, with the options about it.
+    /// The source of Services and Pods, with its options.
     fn topology(&self, is_in_cluster: bool) -> Result<Topology, Misfit> {
         let about_dns = [("--dns-names", !self.dns_names.is_empty()), ("--dns-public", self.dns_public)];
         let about_kubernetes =
@@ -248,7 +248,7 @@ impl ObserveArgs {
         let given = |options: [(&'static str, bool); 2]| {
             options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
         };
-        // The kubeconfig's environment variable may be set for other programs, so it is no misfit.
+        // The kubeconfig's environment variable may be set for other programs, so it conflicts with nothing.
         let kubernetes = Kubernetes {
             kubeconfig: self.kubeconfig_files(),
             context: self.context.clone(),

@@ -1,4 +1,4 @@
-//! Options about who is asked instead of observing: daemons, all daemons of a cluster, or Prometheus.
+//! Options for other sources than an observation: daemons, all daemons of a cluster, or Prometheus.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::observe::OBSERVING;
 use crate::config::remote::{Header, Origin, PrometheusUrl, matchers};
 use crate::config::values::namespace;
 
-/// Who is asked; at most one of the ways.
+/// The source; at most one of them is given.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Data source")]
 pub struct RemoteArgs {
@@ -38,7 +38,7 @@ pub struct RemoteArgs {
 }
 
 impl RemoteArgs {
-    /// Nobody is asked.
+    /// Whether no other source is given.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.from.is_empty() && !self.fleet && self.prometheus.is_none()

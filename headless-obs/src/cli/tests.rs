@@ -1,4 +1,4 @@
-//! What is typed becomes what is meant, or an error that says what to do.
+//! Each command line becomes the right configuration, or an error with a remedy.
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -10,7 +10,7 @@ mod documents;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     let words = std::iter::once("headless-obs").chain(line.split_whitespace());
-    // Without the environment of whoever runs the tests.
+    // Without the test runner's environment.
     let command = Cli::command().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(None)));
     Cli::from_arg_matches(&command.mut_args(|arg| arg.env(None)).try_get_matches_from(words)?)
 }

@@ -1,4 +1,4 @@
-//! One part of a control plane: a process in the node's network that tests can stop and start again.
+//! One component of a control plane: a process in the node's network that tests can stop and start again.
 //!
 //! In: its flags. Out: whether it runs, its log. `cargo xtask` builds one program for all parts.
 
@@ -23,7 +23,7 @@ pub fn program() -> Result<PathBuf> {
     Ok(newest.context("the parts of a cluster are not built: `cargo xtask e2e cluster` does it")?.path())
 }
 
-/// A part.
+/// A component.
 pub(crate) struct Part {
     node: Node,
     command: Vec<String>,

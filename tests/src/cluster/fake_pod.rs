@@ -1,4 +1,4 @@
-//! A pod without a kubelet: a pod of the lab, and its Pod object in the API server.
+//! A fake pod: a pod of the lab, and its Pod object in the API server.
 //!
 //! In: a [`Draft`]. Out: a [`FakePod`]. It behaves as a pod of the lab, and its object has the status that a kubelet
 //! would write: running, ready or not, terminating.
@@ -128,7 +128,7 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// A pod without a kubelet; it stays until `remove` or the end of its namespace.
+/// A fake pod; it stays until `remove` or the end of its namespace.
 #[derive(Clone)]
 pub struct FakePod {
     pod: Pod,

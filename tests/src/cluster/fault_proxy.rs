@@ -1,7 +1,7 @@
-//! A gate: a proxy from this machine's loopback into a node's network, for one client, that tests can disturb.
+//! A fault proxy: a way from this machine's loopback into a node's network, for one client, that tests can disturb.
 //!
-//! In: its destination. Out: an address on loopback. The gate forwards, refuses, stalls or resets connections as the
-//! test says, and counts bytes. Each daemon under test has its own gate, so a test can cut off one alone.
+//! In: its destination. Out: an address on loopback. It forwards, refuses, stalls or resets connections as the test
+//! says, and counts bytes. Each daemon under test has its own, so a test can cut off one alone.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::pin::pin;
@@ -27,7 +27,7 @@ enum Mode {
     Closed,
 }
 
-/// The settings of the gate's owner.
+/// The settings of the fault proxy's owner.
 #[derive(Clone, Copy)]
 struct State {
     mode: Mode,
@@ -35,7 +35,7 @@ struct State {
     resets: u64,
 }
 
-/// Bytes that a gate has forwarded.
+/// Bytes that a fault proxy has forwarded.
 #[derive(Default)]
 struct Counts {
     connections: AtomicU64,
@@ -43,7 +43,7 @@ struct Counts {
     received: AtomicU64,
 }
 
-/// A gate; dropping it ends its connections.
+/// A fault proxy; dropping it ends its connections.
 pub struct FaultProxy {
     runtime: Runtime,
     address: SocketAddr,
@@ -53,9 +53,9 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// An open gate to an address that the node can reach.
+    /// An open fault proxy to an address that the node can reach.
     pub(crate) fn new(runtime: &Runtime, node: &Node, to: SocketAddr) -> Result<Self> {
-        // Reserves the port while the gate does not listen.
+        // Reserves the port while the fault proxy does not listen.
         let reserved = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = reserved.local_addr()?.as_socket().context("a gate without an address")?;
         let (state, told) = watch::channel(State { mode: Mode::Open, resets: 0 });
@@ -81,7 +81,7 @@ impl FaultProxy {
         self.address
     }
 
-    /// The API server's URL by this gate, if it leads there.
+    /// The API server's URL by this fault proxy, if it leads there.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
@@ -146,7 +146,7 @@ fn socket(address: SocketAddr) -> Result<Socket> {
     Ok(socket)
 }
 
-/// The gate's task.
+/// The fault proxy's task.
 struct Keeper {
     node: Node,
     to: SocketAddr,
@@ -157,7 +157,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until the gate is dropped.
+    /// Runs until the fault proxy is dropped.
     async fn run(mut self, address: SocketAddr) {
         while self.told.wait_for(|state| state.mode != Mode::Closed).await.is_ok() {
             let Ok(listener) = listen(address) else { return };

@@ -2,7 +2,7 @@
 //!
 //! In: a lab and a [`ClusterSpec`]. Out: a [`Cluster`] whose API server and DNS pods of its node reach at the usual
 //! Service addresses, an [`Api`] client for the harness, [`FaultProxy`]s for daemons under test, kubeconfigs for any
-//! [`Identity`]. No kubelet runs: a [`Namespace`] makes pods by hand, each a pod of the lab with a Pod object.
+//! [`Identity`]. No kubelet runs: a [`Namespace`] makes fake pods, each a pod of the lab with a Pod object.
 //!
 //! All of it ends with the lab, however that ends.
 
@@ -91,7 +91,7 @@ pub struct Cluster {
     keys: Keys,
     runtime: Runtime,
     parts: Mutex<Parts>,
-    /// The harness's own gate to the API server.
+    /// The harness's own fault proxy to the API server.
     gate: FaultProxy,
     api: Api,
     /// Addresses given to pods so far.
@@ -184,7 +184,7 @@ impl Cluster {
         self.default_account("default")
     }
 
-    /// Makes a Node object that is ready. In the lab all nodes of pods without a kubelet are one.
+    /// Makes a Node object that is ready. In the lab all nodes of fake pods are one.
     pub fn add_node(&self, name: &str) -> Result<()> {
         let labels = format!("{{kubernetes.io/hostname: {name}, topology.kubernetes.io/zone: zone-{name}}}");
         self.api.apply(&format!(
@@ -266,12 +266,12 @@ impl Cluster {
         self.folder.join("admin.kubeconfig")
     }
 
-    /// A gate for one more client outside of the node's network.
+    /// A fault proxy for one more client outside of the node's network.
     pub fn gate(&self) -> Result<FaultProxy> {
         FaultProxy::new(&self.runtime, &self.node, component_flags::API_SOCKET)
     }
 
-    /// Writes a kubeconfig with which `identity` reaches `server`, such as a gate's URL.
+    /// Writes a kubeconfig with which `identity` reaches `server`, such as a fault proxy's URL.
     pub fn kubeconfig(&self, name: &str, server: &str, identity: &Identity) -> Result<PathBuf> {
         write_config(&self.folder, name, &self.keys.kubeconfig(server, identity)?)
     }

@@ -1,4 +1,4 @@
-//! A namespace of the cluster, and its pods without a kubelet.
+//! A namespace of the cluster, and its fake pods.
 //!
 //! In: YAML documents, and [`Draft`]s of pods or the selector of pods that a controller made. Out: [`FakePod`]s. This
 //! does the work of a scheduler, a network plugin and a kubelet: it binds the Pod object, gives it addresses, starts

@@ -1,5 +1,5 @@
 //! A client that watches Services, EndpointSlices and Pods without selectors, as an observer would that filters on its
-//! side: it lists once, then receives every change. It discards all data; its gate counts the bytes.
+//! side: it lists once, then receives every change. It discards all data; its fault proxy counts the bytes.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -49,7 +49,7 @@ pub(crate) fn slices_of_headless_services_are_labelled(shared: &Shared) {
     assert_eq!(endpoint(&headless)["zone"], "zone-n1");
 }
 
-/// Sends a request through a gate and returns the response: the API server answers plain HTTP with an explanation.
+/// Sends a request through a fault proxy; returns the response. The API server answers plain HTTP with an explanation.
 fn exchange(stream: &mut TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
@@ -71,7 +71,7 @@ pub(crate) fn a_gate_passes_stalls_resets_and_refuses(shared: &Shared) {
     assert_eq!((gate.connections(), gate.sent()), (1, 18));
     assert!(gate.received() > 50, "{} bytes", gate.received());
 
-    // Waiting data go on when the gate opens.
+    // Waiting data go on when the fault proxy opens.
     let mut waiting = dial().unwrap();
     gate.stall().unwrap();
     let error = exchange(&mut waiting).unwrap_err();

@@ -1,4 +1,4 @@
-//! The daemon in a Kubernetes cluster: a real control plane, pods without a kubelet, and real traffic between them.
+//! The daemon in a Kubernetes cluster: a real control plane, fake pods, and real traffic between them.
 //!
 //! Each file is one subject. All tests share one cluster, and each has its own namespace. libtest could not end the
 //! cluster after the last test, so this program has its own harness.

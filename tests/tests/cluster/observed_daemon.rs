@@ -1,4 +1,4 @@
-//! A daemon that watches the cluster through its own gate, and helpers for its snapshots.
+//! A daemon that watches the cluster through its own fault proxy, and helpers for its snapshots.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::harness::Shared;
 /// Long enough for any machine; only a failing test waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A daemon and its gate to the API server.
+/// A daemon and its fault proxy to the API server.
 pub(crate) struct Observed {
     pub(crate) observer: Observer,
     pub(crate) gate: FaultProxy,
@@ -33,7 +33,7 @@ impl Observed {
         Self::launch_behind(shared, gate, name, identity, options)
     }
 
-    /// The same behind a gate.
+    /// The same behind a fault proxy.
     pub(crate) fn launch_behind(
         shared: &Shared,
         gate: FaultProxy,

@@ -1,5 +1,5 @@
 //! The common start of most tests: a namespace with servers, clients that use the C library, and a daemon with the
-//! shipped rights and its own gate.
+//! shipped rights and its own fault proxy.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

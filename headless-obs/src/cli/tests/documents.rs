@@ -1,4 +1,4 @@
-//! The daemon's command lines in the documents are parsed by its command line, and the options that documents name exist.
+//! The daemon's command line parses the command lines in the documents, and has the options that documents name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn documents() -> Vec<docs::Document> {
     docs::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
 }
 
-/// Whether only what a reader puts in is wrong: text has placeholders, and leaves out what it does not speak of.
+/// Whether placeholders are the only reason for the error: text may have placeholders, and may omit other arguments.
 fn is_of_placeholders(error: &clap::Error) -> bool {
     match error.kind() {
         ErrorKind::MissingRequiredArgument
