@@ -23,7 +23,6 @@ fn a_connection_takes_no_memory() {
 
 /// Allocations of an answer: one for the names of the chain, one for the addresses, and one for the cached answer,
 /// however many addresses it has.
-/// there are.
 #[test]
 fn an_answer_takes_three_pieces_of_memory_and_keeps_one() {
     for (service, count) in [(7, ENDPOINTS), (SERVICES - 1, LARGE)] {

@@ -254,11 +254,11 @@ pub struct ReportArgs {
 /// A problem in a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// A client spreads its connections worse than it could
+    /// A client could spread its connections better
     Imbalance,
-    /// A client dials what it should not, or is told to
+    /// A client connects to endpoints that have left, or DNS still lists them
     Stale,
-    /// An endpoint gets nothing while others do
+    /// An endpoint gets no connections while others do
     Idle,
 }
 

@@ -1,18 +1,18 @@
-//! Dashboards as Grafana's own model, and where on the page each panel is.
+//! Dashboards in Grafana's model, and the position of each panel on the page.
 //!
-//! In: a [`Dashboard`]. Out: its JSON. Panels go from left to right in their order, and on to the next line where there
-//! is no room; ids count from 1 in the same order.
+//! In: a [`Dashboard`]. Out: its JSON. Panels go from left to right in their order, and continue on the next line if
+//! there is no room; ids count from 1 in the same order.
 
 use serde_json::{Value, json};
 
 use super::model::{Dashboard, Format, Panel, Query};
 use super::variables;
 
-/// What Grafana 11 reads; newer ones bring it up to theirs.
+/// The schema version of Grafana 11; newer ones migrate it.
 const SCHEMA: u64 = 39;
 /// Columns of a page.
 pub(super) const COLUMNS: u64 = 24;
-/// What all dashboards share, by which they link to each other.
+/// A tag that all dashboards share and link to each other by.
 pub(super) const TAG: &str = "headless-obs";
 
 /// The dashboard as a file for provisioning or import.
@@ -32,7 +32,7 @@ pub(super) fn json(dashboard: &Dashboard) -> Value {
         "schemaVersion": SCHEMA,
         "version": 1,
         "editable": true,
-        // The cross of the pointer is shown in all panels.
+        // All panels show the crosshair of the pointer.
         "graphTooltip": 1,
         "timezone": "",
         "time": {"from": "now-1h", "to": "now"},

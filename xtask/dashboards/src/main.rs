@@ -1,10 +1,10 @@
-//! Grafana's dashboards, made from the pages here. `cargo xtask dashboards` builds and runs this program.
+//! Generates Grafana's dashboards from the pages here. `cargo xtask dashboards` builds and runs this program.
 //!
-//! In: the repository's root; `pages`, one file for each dashboard. Out: `deploy/dashboards/NAME.json`. The pages alone
-//! decide the order and every id, so that the same pages give the same bytes. `--check` writes nothing: it fails where a
-//! file differs, or where `lint` finds a mistake.
+//! In: the repository's root; `pages`, one file for each dashboard. Out: `deploy/dashboards/NAME.json`. Only the pages
+//! decide the order and every id, so the same pages give the same bytes. `--check` writes nothing: it fails if a file
+//! differs, or if `lint` finds a mistake.
 //!
-//! A program of its own, because its PromQL parser takes half a minute to build and no other task needs it.
+//! It is a separate program, because its PromQL parser takes half a minute to build and no other task needs it.
 
 use std::fs;
 use std::io::Write as _;
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Compares the files with what the pages say, and lints them.
+/// Compares the files with the pages, and lints them.
 fn check(root: &Path) -> Result<()> {
     let folder = folder(root);
     let mut wrong = Vec::new();
@@ -55,7 +55,7 @@ fn check(root: &Path) -> Result<()> {
     for (name, dashboard) in &made {
         let path = folder.join(name);
         let there = fs::read_to_string(&path).unwrap_or_default();
-        // As JSON: the order of names within an object is nobody's business.
+        // Compared as JSON: the order of names within an object does not matter.
         if serde_json::from_str(&there).ok().as_ref() != Some(dashboard) {
             wrong.push(format!("{} is out of date: run `cargo xtask dashboards`", path.display()));
         }
@@ -79,7 +79,7 @@ fn made() -> Vec<(String, Value)> {
     dashboards.map(|(name, dashboard)| (format!("{name}.json"), grafana::json(&dashboard))).collect()
 }
 
-/// Files of dashboards that no page makes.
+/// Dashboard files that belong to no page.
 fn others(folder: &Path, made: &[(String, Value)]) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());

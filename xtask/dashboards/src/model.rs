@@ -1,7 +1,7 @@
-//! What a page says of itself: a dashboard of rows of panels, each panel with its queries.
+//! The model of a page: a dashboard of rows of panels, each panel with its queries.
 //!
-//! In: titles, descriptions, queries, units. Out: values that `grafana` writes as Grafana's own model. The defaults are
-//! those that read best, so that a page says only what is particular to a panel.
+//! In: titles, descriptions, queries, units. Out: values that `grafana` converts to Grafana's own model. The defaults
+//! suit most panels, so that a page sets only what is special.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::variables::Variable;
 
 /// A page.
 pub(super) struct Dashboard {
-    /// What other pages link to; never changes.
+    /// Stable id for links from other pages.
     pub(super) uid: &'static str,
     pub(super) title: &'static str,
     pub(super) description: &'static str,
@@ -29,14 +29,14 @@ pub(super) fn row(title: &'static str, panels: impl IntoIterator<Item = Panel>) 
     Row { title, panels: panels.into_iter().collect() }
 }
 
-/// In which form a query's result is wanted.
+/// Form of a query's result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
-    /// Over time, one line for each series.
+    /// A time series, one line for each series.
     Series,
-    /// Now, one row for each series.
+    /// The present values, one row for each series.
     Table,
-    /// Over time, the buckets of a histogram.
+    /// A histogram's buckets over time.
     Buckets,
 }
 
@@ -53,17 +53,17 @@ pub(super) struct Panel {
     /// Grafana's name of its type.
     pub(super) kind: &'static str,
     pub(super) title: &'static str,
-    /// How to read it.
+    /// A description: how to read it.
     pub(super) description: &'static str,
     pub(super) width: u64,
     pub(super) height: u64,
     pub(super) queries: Vec<Query>,
     pub(super) options: Value,
-    /// What holds for every field.
+    /// Settings of every field.
     pub(super) defaults: Value,
     pub(super) overrides: Vec<Value>,
     pub(super) transformations: Vec<Value>,
-    /// Fewer points than pixels, where each is drawn as a cell.
+    /// Maximum number of points, for panels that draw each as a cell.
     pub(super) points: Option<u64>,
     format: Format,
 }
@@ -91,20 +91,20 @@ impl Panel {
         }
     }
 
-    /// One more query, in the form that suits the panel.
+    /// Adds a query, in the form that suits the panel.
     pub(super) fn query(mut self, text: &str, legend: &str) -> Self {
         let query = Query { text: promql::expand(text), legend: legend.to_owned(), format: self.format };
         self.queries.push(query);
         self
     }
 
-    /// Of 24 columns, and of rows of 30 pixels.
+    /// Width of 24 columns, height in rows of 30 pixels.
     pub(super) fn size(mut self, width: u64, height: u64) -> Self {
         (self.width, self.height) = (width, height);
         self
     }
 
-    /// What its figures are counted in, by Grafana's name.
+    /// The unit of its numbers, by Grafana's name.
     pub(super) fn unit(self, unit: &str) -> Self {
         self.default("unit", json!(unit))
     }
@@ -115,7 +115,7 @@ impl Panel {
         self
     }
 
-    /// A setting of how every field is drawn.
+    /// A drawing setting of every field.
     pub(super) fn custom(mut self, name: &str, value: Value) -> Self {
         self.defaults["custom"][name] = value;
         self
@@ -127,7 +127,7 @@ impl Panel {
         self
     }
 
-    /// Colours from these values on; the first has no lower end.
+    /// Colours from these values on; the first one has no lower limit.
     pub(super) fn colours(self, lowest: &str, steps: &[(f64, &str)]) -> Self {
         let first = std::iter::once(json!({"color": lowest, "value": null}));
         let steps: Vec<Value> =
@@ -136,7 +136,7 @@ impl Panel {
             .default("color", json!({"mode": "thresholds"}))
     }
 
-    /// Settings of the fields of this name.
+    /// Settings of the fields with this name.
     pub(super) fn named(mut self, name: &str, settings: &[(&str, Value)]) -> Self {
         let properties: Vec<Value> =
             settings.iter().map(|(id, value)| json!({"id": id, "value": value})).collect();
@@ -144,14 +144,14 @@ impl Panel {
         self
     }
 
-    /// One more change of the result before it is drawn.
+    /// Adds a transformation of the result.
     pub(super) fn transform(mut self, id: &str, options: Value) -> Self {
         self.transformations.push(json!({"id": id, "options": options}));
         self
     }
 }
 
-/// Steps of colour for a field of a table.
+/// Colour steps for a field of a table.
 pub(super) fn coloured(lowest: &str, steps: &[(f64, &str)]) -> [(&'static str, Value); 2] {
     let first = std::iter::once(json!({"color": lowest, "value": null}));
     let steps: Vec<Value> =

@@ -8,7 +8,7 @@ fn legend(calculations: &[&str]) -> Value {
     json!({"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": calculations})
 }
 
-/// A number, with its recent past behind it.
+/// A number, with its recent history behind it.
 pub(super) fn stat(title: &'static str, description: &'static str) -> Panel {
     let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
     Panel::new("stat", title, description, Format::Series)
@@ -51,7 +51,7 @@ pub(super) fn shares(title: &'static str, description: &'static str) -> Panel {
         .custom("stacking", json!({"mode": "percent", "group": "A"}))
 }
 
-/// Rows and columns of now.
+/// A table of the present values.
 pub(super) fn table(title: &'static str, description: &'static str) -> Panel {
     Panel::new("table", title, description, Format::Table)
         .size(24, 9)
@@ -74,7 +74,7 @@ pub(super) fn history(title: &'static str, description: &'static str) -> Panel {
         .option("tooltip", json!({"mode": "single", "sort": "none"}))
         .custom("fillOpacity", json!(90))
         .custom("lineWidth", json!(0));
-    // More cells than this are not drawn at all.
+    // Grafana draws no more cells than this.
     panel.points = Some(100);
     panel
 }
@@ -125,7 +125,7 @@ pub(super) fn bars(title: &'static str, description: &'static str, label: &str) 
         .transform("organize", json!({"excludeByName": {"Time": true}}))
 }
 
-/// The buckets of a histogram over time; `unit` is that of what is measured.
+/// The buckets of a histogram over time; `unit` is that of the measured values.
 pub(super) fn heatmap(title: &'static str, description: &'static str, unit: &str) -> Panel {
     let colour =
         json!({"mode": "scheme", "scheme": "Oranges", "exponent": 0.5, "steps": 64, "reverse": false});
@@ -141,7 +141,7 @@ pub(super) fn heatmap(title: &'static str, description: &'static str, unit: &str
         .option("yAxis", json!({"axisPlacement": "left", "unit": unit, "reverse": false}))
 }
 
-/// Words, in Markdown.
+/// Text in Markdown.
 pub(super) fn text(title: &'static str, words: &'static str) -> Panel {
     Panel::new("text", title, words, Format::Series)
         .size(24, 4)

@@ -1,7 +1,7 @@
-//! The short forms in which the pages write their queries, and what they stand for.
+//! The short forms in the pages' queries, and their expansion.
 //!
 //! In: PromQL in which `{S}` selects by the dashboard's variables and `by (S)` groups by a Service. Out: plain PromQL
-//! on one line. A query that needs no short form is left as it is.
+//! on one line. A query without short forms stays unchanged.
 
 /// Braces that select by variables: all Services (N), one (S), a client of it (C), an observer (O).
 const SELECTORS: [(&str, &str); 4] = [
@@ -14,13 +14,13 @@ const SELECTORS: [(&str, &str); 4] = [
     ("{O", r#"{cluster=~"$cluster",node=~"$node""#),
 ];
 
-/// Groups of labels that say whose a figure is.
+/// Groups of labels that identify the subject of a value.
 const GROUPS: [(&str, &str); 2] = [
     ("(S", "(cluster, namespace, service"),
     ("(C", "(cluster, namespace, service, client_namespace, client_workload"),
 ];
 
-/// The query in full.
+/// The expanded query.
 pub(super) fn expand(query: &str) -> String {
     let mut query = query.split_whitespace().collect::<Vec<_>>().join(" ");
     for (short, long) in SELECTORS {
@@ -32,7 +32,7 @@ pub(super) fn expand(query: &str) -> String {
     query
 }
 
-/// Replaces the short form where one of `ends` follows it: elsewhere it is the beginning of something else.
+/// Replaces the short form if one of `ends` follows it; otherwise it is the beginning of something else.
 fn replace(query: &str, short: &str, long: &str, ends: &[char]) -> String {
     ends.iter()
         .fold(query.to_owned(), |query, end| query.replace(&format!("{short}{end}"), &format!("{long}{end}")))

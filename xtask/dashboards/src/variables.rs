@@ -1,11 +1,12 @@
-//! The variables of the dashboards: the choices above the panels.
+//! The variables of the dashboards: the selections above the panels.
 //!
-//! Each is asked of the data source by `label_values`, narrowed by those before it. "All" is the pattern `.*`, which
-//! also means the absent label: Prometheus without a `cluster` label and Services without a namespace are shown too.
+//! `label_values` gets the values of each from the data source, filtered by the variables before it. "All" is the
+//! pattern `.*`, which also matches the absent label, so that it includes Prometheus without a `cluster` label and
+//! Services without a namespace.
 
 use serde_json::{Value, json};
 
-/// A choice.
+/// A variable.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Variable {
     Cluster,
@@ -17,18 +18,18 @@ pub(super) enum Variable {
     ClientNamespace,
     Client,
     Node,
-    /// How far back a comparison looks.
+    /// The offset of a comparison with an earlier time.
     Before,
 }
 
-/// How much can be chosen at a time.
+/// Number of values that a user can select.
 #[derive(Clone, Copy, PartialEq)]
 enum Choice {
     One,
     Any,
 }
 
-/// The choice of the data source, which every dashboard begins with.
+/// The selection of the data source, the first variable of every dashboard.
 pub(super) fn datasource() -> Value {
     json!({
         "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
@@ -37,7 +38,7 @@ pub(super) fn datasource() -> Value {
 }
 
 impl Variable {
-    /// As Grafana has it.
+    /// Grafana's JSON of it.
     pub(super) fn json(self) -> Value {
         const CLUSTER: &str = r#"cluster=~"$cluster""#;
         const NAMESPACE: &str = r#"cluster=~"$cluster",namespace=~"$namespace""#;
@@ -76,7 +77,7 @@ fn labels(name: &str, label: &str, metric: &str, matchers: &str, of: &str, choic
         "name": name, "label": label, "type": "query",
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
         "definition": query, "query": {"query": query, "refId": name},
-        // Asked anew when the time range changes, sorted by name.
+        // Queried again when the time range changes, sorted by name.
         "refresh": 2, "sort": 1, "regex": "", "hide": 0, "options": [],
         "multi": any, "includeAll": any, "current": {},
     });

@@ -1,7 +1,7 @@
-//! A code block, and the one check that it gets.
+//! A code block, and its one check.
 //!
-//! In: language, text and the HTML comment right above it. Out: a [`Check`], or what to do for a block that nothing
-//! checks. The tests take the blocks by their checks, so a block of a kind that no test takes is an error here.
+//! In: language, text and the HTML comment right above it. Out: a [`Check`], or advice for a block without a check. The
+//! tests select blocks by their checks, so a block of a kind without a test is an error here.
 
 /// A code block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Block {
     pub file: String,
     /// The line of the fence, from 1.
     pub line: usize,
-    /// What stands behind the fence.
+    /// The text after the fence.
     pub language: String,
     /// The content.
     pub text: String,
@@ -18,28 +18,28 @@ pub struct Block {
     pub comment: Option<String>,
 }
 
-/// What checks a block.
+/// The check of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Commands: ours are parsed by the programs, the others compared with the repository.
+    /// Commands: our programs parse ours, a test compares the others with the repository.
     Commands,
-    /// A configuration of Prometheus: promtool, and the real Prometheus where it finds pods.
+    /// A configuration of Prometheus: promtool checks it, and a real Prometheus uses it if it discovers pods.
     Prometheus,
-    /// Part of one scrape configuration: promtool, with a configuration around it.
+    /// Part of one scrape configuration: promtool checks it within a complete configuration.
     PartOfScrape,
-    /// Rules of Prometheus: promtool.
+    /// Rules of Prometheus: promtool checks them.
     Rules,
-    /// Queries, one a line: promtool.
+    /// Queries, one a line: a PromQL parser checks them.
     Queries,
     /// Values of the chart: helm renders the chart with them.
     Values,
-    /// Kubernetes objects: a real API server takes them.
+    /// Kubernetes objects: a real API server accepts them.
     Objects,
-    /// Cut from this file of the repository.
+    /// A sample that is cut from this file of the repository.
     CutFrom(String),
-    /// Printed by this command.
+    /// A sample that this command prints.
     PrintedBy(String),
-    /// Nothing, for this reason.
+    /// No check, for this reason.
     Nothing(String),
 }
 
@@ -47,7 +47,7 @@ impl Block {
     /// The check of this block.
     ///
     /// # Errors
-    /// Nothing checks it. The text says what to do.
+    /// The block has no check. The text contains advice.
     pub fn check(&self) -> Result<Check, String> {
         let comment = self.comment.as_deref().unwrap_or_default();
         if let Some(reason) = comment.strip_prefix("not checked:") {

@@ -1,6 +1,6 @@
-//! A Markdown file taken apart.
+//! Parses a Markdown file.
 //!
-//! In: its name and text. Out: blocks, spans, links and anchors. Anchors are made as GitHub makes them from headings.
+//! In: its name and text. Out: blocks, spans, links and anchors. Anchors follow GitHub's rules for headings.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Document {
     pub spans: Vec<Span>,
     /// The links and pictures.
     pub links: Vec<Link>,
-    /// What a link to this document may name after `#`.
+    /// Anchors that a link to this document may use after `#`.
     pub anchors: Vec<String>,
 }
 
@@ -41,12 +41,12 @@ pub struct Span {
 pub struct Link {
     /// The line, from 1.
     pub line: usize,
-    /// Where it leads.
+    /// Its target.
     pub target: String,
 }
 
 impl Document {
-    /// Takes a document apart.
+    /// Parses a document.
     #[must_use]
     pub fn parse(name: &str, text: &str) -> Self {
         let line_of = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
@@ -121,14 +121,14 @@ impl Document {
         document
     }
 
-    /// Whether each of its blocks must be checked.
+    /// Whether each of its blocks needs a check.
     #[must_use]
     pub fn is_checked_whole(&self) -> bool {
         self.name == "README.md" || self.name.starts_with("docs/")
     }
 }
 
-/// The anchor that GitHub makes of a heading, the first time that it occurs.
+/// GitHub's anchor for a heading at its first occurrence.
 fn slug(heading: &str) -> String {
     let kept = heading.to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));

@@ -1,8 +1,8 @@
-//! What the documents of the repository contain, for the tests that compare it with the programs.
+//! The content of the repository's documents, for tests that compare it with the programs.
 //!
 //! In: the text of a Markdown file. Out: a [`Document`]: its code blocks, code spans, links and anchors, each with its
-//! line; [`shell`] takes the commands out of a block. Invariant: each block of README.md and docs/ has one [`Check`], or
-//! [`Block::check`] says what to do. Only [`read`] does IO.
+//! line; [`shell`] extracts the commands of a block. Invariant: each block of README.md and docs/ has one [`Check`], or
+//! [`Block::check`] returns advice. Only [`read`] does IO.
 
 #![deny(unsafe_code)]
 

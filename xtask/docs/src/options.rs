@@ -1,7 +1,7 @@
 //! Options that the documents name in code font, such as `--for`.
 //!
-//! In: documents. Out: the options with their places. An option is the daemon's, or it is in [`OTHERS`] with the program
-//! that has it. The daemon's tests compare the former, xtask's those of its tasks.
+//! In: documents. Out: the options with their places. An option is the daemon's, or it is in [`OTHERS`] with its
+//! program. The daemon's tests check the former, xtask's those of its tasks.
 
 use crate::Document;
 
@@ -9,7 +9,7 @@ use crate::Document;
 pub const OTHERS: [(&str, &str); 3] =
     [("--enable-feature", "prometheus"), ("--set", "helm"), ("--wait", "helm")];
 
-/// An option, where it stands.
+/// An option and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// `file:line`.
@@ -18,7 +18,7 @@ pub struct Named {
     pub option: String,
 }
 
-/// The options that README.md and docs/ name by themselves.
+/// The options that README.md and docs/ name without a command.
 #[must_use]
 pub fn named(documents: &[Document]) -> Vec<Named> {
     let documents = documents.iter().filter(|document| document.is_checked_whole());

@@ -1,24 +1,24 @@
 //! The command lines of our own programs in the documents.
 //!
-//! In: documents. Out: words for the daemon's command line and for xtask's. Blocks have commands as one types them;
-//! spans in the text may have placeholders in capitals, and may lack what a command needs.
+//! In: documents. Out: arguments for the daemon's command line and for xtask's. Blocks have complete commands; spans in
+//! the text may have placeholders in capitals, and may omit required arguments.
 
 use crate::shell::{self, Command};
 use crate::{Check, Document};
 
-/// The name by which kubectl finds the daemon's program.
+/// The file name that kubectl expects for the daemon's program.
 const PLUGIN: &str = "kubectl-headless_obs";
 
-/// Words of a command line of ours.
+/// A command line's arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Words {
-    /// Of the daemon's program; the first is its name.
+    /// For the daemon's program; the first one is its name.
     Daemon(Vec<String>),
-    /// Of `cargo xtask`; the first is `cargo xtask`.
+    /// For `cargo xtask`; the first one is `cargo xtask`.
     Task(Vec<String>),
 }
 
-/// A command line of ours, where it stands.
+/// A command line and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// `file:line`.
@@ -32,7 +32,7 @@ pub struct Line {
 /// All command lines of ours.
 ///
 /// # Errors
-/// A block is no shell.
+/// A block cannot be parsed as shell.
 pub fn lines(documents: &[Document]) -> Result<Vec<Line>, String> {
     let mut found = Vec::new();
     for document in documents {
@@ -56,13 +56,13 @@ pub fn lines(documents: &[Document]) -> Result<Vec<Line>, String> {
     Ok(found)
 }
 
-/// The words without brackets around what may be left out, and without `…`.
+/// The arguments without brackets around optional parts, and without `…`.
 fn without_brackets(words: &[String]) -> Vec<String> {
     let bare = words.iter().map(|word| word.trim_matches(['[', ']', '…']).to_owned());
     bare.filter(|word| !word.is_empty()).collect()
 }
 
-/// The words for programs of ours in a command.
+/// The command lines of our programs in a command.
 fn of(words: &[String]) -> Vec<Words> {
     let rest = |from: usize| words.get(from..).unwrap_or_default();
     let named = |name: &str, words: &[String]| [&[name.to_owned()], words].concat();
@@ -84,7 +84,7 @@ fn of(words: &[String]) -> Vec<Words> {
     }
 }
 
-/// Whether a word is in place of what a reader puts in: in capitals.
+/// Whether a word is a placeholder, which is in capitals.
 #[must_use]
 pub fn is_placeholder(word: &str) -> bool {
     word.contains(|c: char| c.is_ascii_uppercase()) && !word.contains(|c: char| c.is_ascii_lowercase())

@@ -1,7 +1,7 @@
 //! The commands in a block of shell lines.
 //!
-//! In: the text as one would type it. Out: each command's words without quotes, also those of pipes, lists and
-//! `$(…)`. Comments, redirections, assignments and `sudo` are left out. There is no control flow in documents.
+//! In: the text as a user types it. Out: each command's words without quotes, including those of pipes, lists and
+//! `$(…)`. It leaves out comments, redirections, assignments and `sudo`. Documents have no control flow.
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Command {
     pub words: Vec<String>,
 }
 
-/// What a word has in place of `$(…)`.
+/// The replacement of `$(…)` in a word.
 pub const SUBSTITUTED: &str = "$(…)";
 
 /// The commands of a text.
@@ -174,7 +174,7 @@ impl Reader {
         }
     }
 
-    /// A variable stays as it is; a substitution's commands are found, too.
+    /// A variable stays unchanged; the commands of a substitution are found, too.
     fn dollar(&mut self, word: &mut String) -> Result<(), String> {
         self.next();
         if self.peek() != Some('(') {

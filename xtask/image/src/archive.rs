@@ -1,4 +1,4 @@
-//! Tar files that depend on nothing but what is in them.
+//! Tar files that depend only on their content.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,15 +11,15 @@ use tar::{Builder, EntryType, Header};
 pub enum Entry {
     /// A file.
     File(Vec<u8>),
-    /// A file that can be executed.
+    /// An executable file.
     Program(Vec<u8>),
     /// A symbolic link.
     Link(String),
-    /// A folder that anybody may write into, as /tmp is.
+    /// A folder that everybody may write to, such as /tmp.
     Shared,
 }
 
-/// A tar file of path → entry, with the folders that lead there.
+/// A tar file of path → entry, with the parent folders.
 pub(crate) fn tar(entries: &BTreeMap<String, Entry>) -> Result<Vec<u8>> {
     let mut all: BTreeMap<&Path, Option<&Entry>> = BTreeMap::new();
     for (path, entry) in entries {

@@ -1,9 +1,9 @@
 //! Container images as tar files, written without a container engine.
 //!
-//! In: an [`Image`]: what it is called, what it runs, what is in it; or the same image for several architectures. Out: an
-//! archive that `ctr images import`, `docker load`, `podman load` and `skopeo` take: an OCI image layout, and beside it
-//! the `manifest.json` that Docker looks for unless it keeps images in containerd. The same image gives the same bytes:
-//! entries are sorted, times are zero, everything is root's.
+//! In: an [`Image`] with its name, its command and its files; or the same image for several architectures. Out: an
+//! archive for `ctr images import`, `docker load`, `podman load` and `skopeo`. It is an OCI image layout that also has
+//! the `manifest.json` which Docker needs unless it keeps images in containerd. The same image gives the same bytes:
+//! entries are sorted, times are zero, and root owns everything.
 
 #![deny(unsafe_code)]
 
@@ -22,13 +22,13 @@ pub use archive::Entry;
 /// An image of one layer.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
-    /// Its name in full: registry, repository and tag.
+    /// Its full name: registry, repository and tag.
     pub name: String,
-    /// What Go, and so all of the container world, calls the processor that it is for.
+    /// Go's name of its processor, which is also that of container tools.
     pub architecture: String,
-    /// What it runs.
+    /// Its command.
     pub entrypoint: Vec<String>,
-    /// Path in the image → what is there. Folders on the way are made.
+    /// Path in the image → entry. Parent folders are created.
     pub entries: BTreeMap<String, Entry>,
     /// `org.opencontainers.image.…` and others.
     pub labels: BTreeMap<String, String>,
@@ -38,7 +38,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 impl Image {
-    /// Writes the archive; gives the digest of the image's manifest, by which registries know it.
+    /// Writes the archive; returns the digest of the image's manifest, which identifies it in registries.
     ///
     /// # Errors
     /// Writing failed, or a path cannot be in an archive.
@@ -49,7 +49,7 @@ impl Image {
         Ok(digest(&made.manifest))
     }
 
-    /// Puts its parts among the archive's files.
+    /// Adds its parts to the archive's files.
     fn make(&self, files: &mut BTreeMap<String, Entry>) -> Result<Made> {
         let tree = archive::tar(&self.entries)?;
         let layer = compressed(&tree)?;
@@ -82,7 +82,7 @@ impl Image {
     }
 }
 
-/// What is in the archive of one image.
+/// The parts of one image in the archive.
 struct Made {
     descriptor: Value,
     manifest: Vec<u8>,
@@ -97,12 +97,12 @@ impl Made {
     }
 }
 
-/// Writes one archive with the same image for several architectures; gives the digest of what names them all, from which
-/// each machine takes its own. Docker's own store has nothing of that kind: to it they are several images, whose tags end
-/// in the architecture.
+/// Writes one archive with the same image for several architectures; returns the digest of the index, from which each
+/// machine takes its own image. Docker's own store has no index: there they are several images, whose tags end in the
+/// architecture.
 ///
 /// # Errors
-/// There is none, they have different names, writing failed, or a path cannot be in an archive.
+/// There is no image, the names differ, writing failed, or a path cannot be in an archive.
 pub fn write_all(images: &[Image], out: impl Write) -> Result<String> {
     let name = &images.first().context("an archive needs an image")?.name;
     ensure!(
@@ -129,7 +129,7 @@ pub fn write_all(images: &[Image], out: impl Write) -> Result<String> {
     Ok(id)
 }
 
-/// Writes the files, and those that lead to them: what the name stands for, and Docker's list.
+/// Writes the files, the index for the name, and Docker's list.
 fn finish(
     mut files: BTreeMap<String, Entry>,
     name: &str,
@@ -139,7 +139,7 @@ fn finish(
 ) -> Result<()> {
     let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
     let mut entry = descriptor.clone();
-    // The second is what containerd and Docker name the image by.
+    // containerd and Docker take the image's name from the second one.
     entry["annotations"] =
         json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name});
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
@@ -153,7 +153,7 @@ fn finish(
     out.write_all(&archive::tar(&files)?).and_then(|()| out.flush()).context("cannot write the image")
 }
 
-/// What Go calls this machine's processor, and so all of the container world.
+/// Go's name of this machine's processor, which is also that of container tools.
 #[must_use]
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {

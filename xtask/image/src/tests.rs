@@ -1,4 +1,4 @@
-//! What is in an archive, read back with `tar` and `gzip` from the machine.
+//! The content of an archive, read with the machine's `tar` and `gzip`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -27,7 +27,7 @@ fn archive() -> (Vec<u8>, String) {
     (out, digest)
 }
 
-/// The output of a program that is given some input.
+/// The output of a program for this input.
 fn pipe(program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -45,7 +45,7 @@ fn value(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// What a descriptor points to; checked as an importer does.
+/// The content that a descriptor points to, checked as an importer does.
 fn follow(archive: &[u8], descriptor: &Value) -> Vec<u8> {
     let found = file(archive, &format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/")));
     assert_eq!(descriptor["digest"], digest(&found));

@@ -1,11 +1,12 @@
-//! docs/dashboards.md says which panel answers which question: it must name panels that exist, and every dashboard.
+//! The tables in docs/dashboards.md list a panel for each question. They must name existing panels, and every
+//! dashboard.
 
 use serde_json::Value;
 
 use super::{panels, text};
 
-/// What is wrong with the document. In its tables of questions the last two cells are a dashboard and its panels,
-/// each panel as `**Title**`.
+/// Errors in the document. In its tables of questions the last two cells are a dashboard and its panels, each panel as
+/// `**Title**`.
 pub(crate) fn document(dashboards: &[(String, Value)], document: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (file, dashboard) in dashboards {

@@ -1,26 +1,26 @@
-//! The metrics there are: those of the daemon's table, those that the rules record, and Prometheus' own.
+//! The existing metrics: those of the daemon, those that the rules record, and Prometheus's own.
 //!
-//! In: the text of docs/metrics.md, which a test of the daemon holds against its table, and of the rules. Out: names, and
-//! which of them only grow.
+//! In: the text of docs/metrics.md, which a test of the daemon compares with its table, and of the rules. Out: names,
+//! and which metrics are counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// What Prometheus itself says of each target.
+/// Metrics that Prometheus adds to each target.
 const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
 
 /// Metrics by name.
 pub(crate) struct Known {
-    /// Whether it only grows, and starts at 0 with its process.
+    /// Whether it is a counter, which starts at 0 with its process.
     counters: BTreeMap<String, bool>,
-    /// Histograms, by the name that all of their series begin with.
+    /// Histograms, by the common prefix of their series.
     histograms: BTreeSet<String>,
 }
 
 impl Known {
-    /// Those of the repository.
+    /// The metrics of the repository.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let document = super::super::read(&root.join("docs/metrics.md"))?;
         let folder = root.join("deploy/rules");
@@ -35,7 +35,7 @@ impl Known {
         Ok(Self::of(&document, &rules))
     }
 
-    /// Those of a table of metrics in Markdown, and those that rules in YAML record.
+    /// The metrics of a Markdown table, and those that YAML rules record.
     pub(crate) fn of(document: &str, rules: &str) -> Self {
         let mut counters: BTreeMap<String, bool> = OWN.map(|name| (name.to_owned(), false)).into();
         let mut histograms = BTreeSet::new();
@@ -55,12 +55,12 @@ impl Known {
         Self { counters, histograms }
     }
 
-    /// Whether there is a metric of this name, be it a histogram.
+    /// Whether there is a metric or histogram of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.counters.contains_key(name) || self.histograms.contains(name)
     }
 
-    /// Whether it only grows; nothing if there is no such metric.
+    /// Whether it is a counter; `None` if there is no such metric.
     pub(super) fn is_counter(&self, name: &str) -> Option<bool> {
         self.counters.get(name).copied()
     }

@@ -1,7 +1,7 @@
-//! What must be true of every dashboard, checked on what Grafana will read rather than on the pages.
+//! Checks of every dashboard, on the JSON that Grafana reads and not on the pages.
 //!
-//! In: file names and JSON, the metrics that exist, the document. Out: one line for each thing that is wrong, with file
-//! and panel. Pure: nothing is read here but what [`Known::read`] reads.
+//! In: file names and JSON, the metrics that exist, the document. Out: one line for each error, with file and panel.
+//! Pure, apart from [`Known::read`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ pub(super) use document::document;
 pub(super) use known::Known;
 pub(super) use queries::documents;
 
-/// The oldest model that is written: that of Grafana 10.3.
+/// The oldest schema version that is allowed: that of Grafana 10.3.
 const SCHEMA: u64 = 39;
 
-/// Everything that is wrong with these dashboards.
+/// All errors in these dashboards.
 pub(super) fn all(dashboards: &[(String, Value)], known: &Known) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut uids = BTreeMap::new();
@@ -44,7 +44,7 @@ pub(super) fn all(dashboards: &[(String, Value)], known: &Known) -> Vec<String> 
     wrong
 }
 
-/// What Grafana needs to load the file, and users to keep their links.
+/// Properties that Grafana needs to load the file, and users to keep their links.
 fn model(dashboard: &Value, wrong: &mut Vec<String>) {
     if dashboard["schemaVersion"].as_u64().is_none_or(|version| version < SCHEMA) {
         wrong.push(format!("schemaVersion is below {SCHEMA}"));
@@ -69,7 +69,7 @@ fn model(dashboard: &Value, wrong: &mut Vec<String>) {
     }
 }
 
-/// The panels that are no headings.
+/// The panels without headings.
 pub(super) fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     list(&dashboard["panels"]).iter().filter(|panel| panel["type"] != "row")
 }

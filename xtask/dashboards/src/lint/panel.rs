@@ -1,4 +1,4 @@
-//! Panels: known types, units, legends, words that say how to read them, and a place of their own.
+//! Panels: known types, units, legends, useful descriptions, and no overlaps.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{list, panels, text};
 
-/// Types that come with Grafana and that the pages use.
+/// Grafana's built-in types that the pages use.
 const TYPES: [&str; 8] =
     ["barchart", "heatmap", "stat", "state-timeline", "status-history", "table", "text", "timeseries"];
 
@@ -14,16 +14,16 @@ const TYPES: [&str; 8] =
 const UNITS: [&str; 10] =
     ["none", "short", "percentunit", "percent", "s", "ms", "cps", "Bps", "bytes", "dateTimeAsIso"];
 
-/// Changes of results that come with Grafana.
+/// Grafana's built-in transformations.
 const TRANSFORMATIONS: [&str; 4] = ["groupingToMatrix", "joinByField", "merge", "organize"];
 
 /// Columns of a page.
 const COLUMNS: u64 = 24;
 
-/// A description shorter than this says no more than the title.
+/// Minimum length of a description; a shorter one adds nothing to the title.
 const SHORTEST: usize = 40;
 
-/// What is wrong with the panels of a dashboard.
+/// Errors in the panels of a dashboard.
 pub(super) fn all(dashboard: &Value, wrong: &mut Vec<String>) {
     let mut ids = BTreeSet::new();
     let mut titles = BTreeSet::new();

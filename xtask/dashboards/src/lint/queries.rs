@@ -1,7 +1,7 @@
-//! Queries and names of metrics in the documents: each query is PromQL, and what makes its metrics is in this repository.
+//! Queries and metric names in the documents: each query is PromQL, and its metrics exist.
 //!
-//! In: the documents, the metrics that exist. Out: what is wrong, each with `file:line`. Queries are the lines of blocks
-//! of the language `promql`; names are code spans such as `headless_…` and `…:headless_…:…`.
+//! In: the documents, the metrics that exist. Out: errors, each with `file:line`. Queries are the lines of blocks of
+//! the language `promql`; names are code spans such as `headless_…` and `…:headless_…:…`.
 
 use std::convert::Infallible;
 
@@ -11,10 +11,10 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 
 use super::Known;
 
-/// What is wrong with the documents.
+/// Errors in the documents.
 pub(crate) fn documents(documents: &[Document], known: &Known) -> Vec<String> {
     let mut wrong = Vec::new();
-    // The list of changes also has the names of before.
+    // The changelog also has former names.
     for document in documents.iter().filter(|document| document.name != "CHANGELOG.md") {
         for block in document.blocks.iter().filter(|block| block.check() == Ok(Check::Queries)) {
             let place = |at: usize| format!("{}:{}", block.file, block.line + 1 + at);
@@ -34,14 +34,14 @@ pub(crate) fn documents(documents: &[Document], known: &Known) -> Vec<String> {
     wrong
 }
 
-/// Whether a text is the whole name of a metric of ours, not a pattern of several.
+/// Whether a text is the whole name of one of our metrics, not a pattern of several.
 fn is_metric(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
     let begins = text.starts_with("headless_") || text.contains(":headless_");
     begins && text.chars().all(is_name) && !text.ends_with('_') && !NOT_METRICS.contains(&text)
 }
 
-/// Names that look like one: crates, and where they are built.
+/// Names that look like metrics: crates, and their build directories.
 const NOT_METRICS: [&str; 2] = ["headless_obs", "headless_obs_ebpf"];
 
 fn query_faults(query: &str, known: &Known) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! Queries: valid PromQL over metrics that exist, narrowed by the dashboard's variables, over ranges that follow the time
-//! shown.
+//! Queries: valid PromQL with existing metrics, filtered by the dashboard's variables, with ranges that follow the
+//! dashboard's time range.
 
 use std::convert::Infallible;
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use super::{Known, list, panels, text};
 
-/// Grafana's own variables and those that stand for a length of time, with something a parser takes for them.
+/// Grafana's own variables for durations, each with a value that the parser accepts.
 const TIMES: [(&str, &str); 4] =
     [("$__rate_interval", "61s"), ("$__range", "62s"), ("$__interval", "63s"), ("$before", "64s")];
 
-/// The ranges that may be written in a query: those of the variables, and the window of the rules.
+/// The allowed ranges in a query, in seconds: those of the variables, and the window of the rules.
 const RANGES: [u64; 4] = [61, 62, 63, 600];
 
-/// Functions that are for counters alone.
+/// Functions for counters only.
 const FOR_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
 
-/// What is wrong with the queries of a dashboard.
+/// Errors in the queries of a dashboard.
 pub(super) fn all(dashboard: &Value, known: &Known, wrong: &mut Vec<String>) {
     for panel in panels(dashboard) {
         for target in list(&panel["targets"]) {
@@ -36,7 +36,7 @@ pub(super) fn all(dashboard: &Value, known: &Known, wrong: &mut Vec<String>) {
     }
 }
 
-/// What is wrong with one query.
+/// Errors in one query.
 pub(super) fn one(query: &str, known: &Known, wrong: &mut Vec<String>) {
     match parser::parse(&plain(query)) {
         Ok(expression) => {
@@ -50,7 +50,7 @@ pub(super) fn one(query: &str, known: &Known, wrong: &mut Vec<String>) {
     }
 }
 
-/// The query with times for the variables that stand for times. Others are inside strings, where anything goes.
+/// The query with values for the duration variables. Other variables are inside strings, which may contain anything.
 pub(super) fn plain(query: &str) -> String {
     TIMES.iter().fold(query.to_owned(), |query, (name, time)| query.replace(name, time))
 }
@@ -75,7 +75,7 @@ impl Reader<'_> {
             self.wrong.push(format!("{name} is not filtered by $cluster"));
         }
         for matcher in &selector.matchers.matchers {
-            // A choice of several is a pattern, and so is "All".
+            // A selection of several values is a pattern, and so is "All".
             if matcher.value.contains('$') && !matches!(matcher.op, MatchOp::Re(_)) {
                 self.wrong.push(format!("{name}: the matcher of {} must be =~", matcher.name));
             }
@@ -113,7 +113,7 @@ impl ExprVisitor for Reader<'_> {
     }
 }
 
-/// A legend may only name labels that the query leaves.
+/// A legend may only name labels in the query's result.
 fn legend(target: &Value, wrong: &mut Vec<String>) {
     let query = text(target, "expr");
     let Some((_, grouped)) = query.split_once("by (") else { return };

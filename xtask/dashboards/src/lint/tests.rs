@@ -1,4 +1,4 @@
-//! Each rule finds what it is for: the real dashboards with one thing broken.
+//! Each check finds its error: tests use the real dashboards with one mistake.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn known() -> Known {
     Known::of(METRICS, RULES)
 }
 
-/// One dashboard in which nothing is wrong.
+/// A dashboard without errors.
 fn good() -> Value {
     let source = json!({"type": "prometheus", "uid": "${datasource}"});
     let target = |name: &str, query: &str| json!({"refId": name, "datasource": source, "expr": query, "legendFormat": "{{pod}}", "format": "time_series"});
@@ -46,7 +46,7 @@ fn good() -> Value {
     })
 }
 
-/// What is found after a change.
+/// The errors after a change.
 fn found(change: impl Fn(&mut Value)) -> Vec<String> {
     let mut dashboard = good();
     change(&mut dashboard);
@@ -158,7 +158,7 @@ fn the_document_names_panels_that_exist() {
 
 #[test]
 fn the_pages_are_whole() {
-    // Which metrics there are is for the check; everything else is known here.
+    // Another check compares metrics; here all are known.
     let wrong = all(&made(), &known());
     let wrong: Vec<&String> =
         wrong.iter().filter(|line| !line.contains("no metric or rule is called")).collect();

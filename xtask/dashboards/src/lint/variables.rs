@@ -1,4 +1,4 @@
-//! Variables: each that is used is defined, each that is defined is used, and links lead to dashboards that take them.
+//! Variables: each used one is defined, each defined one is used, and links lead to dashboards that accept them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Known, list, query, text};
 
-/// What is wrong with the variables and links of a dashboard.
+/// Errors in the variables and links of a dashboard.
 pub(super) fn all(dashboard: &Value, known: &Known, uids: &BTreeSet<&str>, wrong: &mut Vec<String>) {
     let variables = list(&dashboard["templating"]["list"]);
     let mut defined = BTreeSet::new();
@@ -47,7 +47,7 @@ pub(super) fn all(dashboard: &Value, known: &Known, uids: &BTreeSet<&str>, wrong
     });
 }
 
-/// A choice that is asked of the data source: `label_values(SELECTOR, LABEL)`.
+/// A variable with values from the data source: `label_values(SELECTOR, LABEL)`.
 fn labels(variable: &Value, known: &Known, wrong: &mut Vec<String>) {
     let name = text(variable, "name");
     if variable["datasource"]["uid"] != "${datasource}" {
@@ -61,7 +61,7 @@ fn labels(variable: &Value, known: &Known, wrong: &mut Vec<String>) {
     };
     let mut found = Vec::new();
     query::one(selector, known, &mut found);
-    // The first of all is not narrowed by itself.
+    // The first variable is not filtered by itself.
     found.retain(|what| name != "cluster" || !what.contains("$cluster"));
     wrong.extend(found.into_iter().map(|what| format!("variable {name}: {what}")));
     if variable["includeAll"] == true && variable["allValue"] != ".*" {
@@ -78,7 +78,7 @@ pub(super) fn names(text: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// Every text inside.
+/// Calls `take` with every text inside.
 fn strings(value: &Value, take: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => take(text),

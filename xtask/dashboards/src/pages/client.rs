@@ -1,4 +1,4 @@
-//! One client of a Service: which pods it uses, what it was answered, how long it keeps that.
+//! One client of a Service: the pods that it uses, its DNS answers, and how long it uses an answer.
 
 use serde_json::json;
 

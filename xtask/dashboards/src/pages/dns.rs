@@ -1,4 +1,4 @@
-//! What DNS tells the clients of headless Services: is it DNS, or what they make of it?
+//! DNS answers to the clients of headless Services. The page shows whether DNS or the clients cause a problem.
 
 use serde_json::json;
 
@@ -17,11 +17,11 @@ pub(super) fn page() -> Dashboard {
     }
 }
 
-/// Truncated answers among all, by Service.
+/// Share of truncated answers, by Service.
 const TRUNCATED: &str = r#"sum by (S) (rate(headless_dns_responses_total{S,truncated="true"}[$__rate_interval]))
     / sum by (S) (rate(headless_dns_responses_total{S}[$__rate_interval]))"#;
 
-/// Mean share of the ready pods in an answer, by what is put in for `BY`.
+/// Mean share of the ready pods in an answer; `BY` is a placeholder for the grouping.
 const LISTED: &str = "sum BY (rate(headless_dns_answer_endpoints_ratio_sum{S}[$__rate_interval]))
     / sum BY (rate(headless_dns_answer_endpoints_ratio_count{S}[$__rate_interval]))";
 

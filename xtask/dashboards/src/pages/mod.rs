@@ -1,4 +1,4 @@
-//! The dashboards, one file each: what is asked, how the answer is shown, and how to read it.
+//! The dashboards, one file each: the queries, the form of the results, and how to read them.
 
 use super::model::Dashboard;
 

@@ -1,4 +1,4 @@
-//! The observers themselves: whether what the other pages show can be relied on.
+//! The observers themselves: whether the other pages are reliable.
 
 use serde_json::json;
 

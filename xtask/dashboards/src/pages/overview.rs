@@ -1,4 +1,4 @@
-//! Every headless Service, the one that wastes most first.
+//! Every headless Service, sorted by waste.
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ fn ranking() -> Row {
     row("Ranking", [services()])
 }
 
-/// Columns: name, query, unit, and the colours of its figures.
+/// Columns: name, query, unit, and colour steps.
 type Column = (&'static str, &'static str, &'static str, &'static [(f64, &'static str)]);
 
 const COLUMNS: [Column; 11] = [
@@ -139,15 +139,15 @@ const SERVICE: &str = "/d/headless-service?${__url_time_range}&${datasource:quer
 const CLUSTER: &str =
     "/d/headless-overview?${__url_time_range}&${datasource:queryparam}&var-cluster=${__value.raw}";
 
-/// A link of a table's cells.
+/// A link for the cells of a table.
 pub(super) fn link(title: &str, url: &str) -> Value {
     json!({"title": title, "url": url, "targetBlank": false})
 }
 
-/// Labels first, with a capital; then the values of the queries by these names. No time, no order but this.
+/// Labels first, with a capital; then the values of the queries by these names. It hides the time, and fixes the order.
 pub(super) fn organize(labels: &[&str], values: &[&str]) -> Value {
     let letters = ('A'..='Z').map(|letter| format!("Value #{letter}"));
-    // A single query's value has no letter.
+    // The value of a single query has no letter.
     let fields: Vec<String> =
         if values.len() == 1 { vec!["Value".to_owned()] } else { letters.take(values.len()).collect() };
     let names = labels.iter().map(|label| ((*label).to_owned(), heading(label)));

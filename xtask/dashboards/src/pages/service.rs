@@ -1,4 +1,4 @@
-//! One Service: how its connections spread over its pods, which pods are passed over, who is to blame.
+//! One Service: how its connections spread over its pods, which pods get none, and which clients cause it.
 
 use serde_json::json;
 
@@ -17,8 +17,8 @@ pub(super) fn page() -> Dashboard {
     }
 }
 
-/// New connections of each pod. Those without a choice (a pod's own name, an address without DNS) say nothing of a
-/// spread.
+/// New connections of each pod. Connections without a selection (to a pod's own name, or to an address without DNS) do
+/// not count in the spread.
 const OPENED: &str = r#"sum by (pod) (rate(headless_connections_opened_total{S,resolution=~"service|srv"}[$__rate_interval]))"#;
 
 fn now() -> Row {
@@ -110,7 +110,7 @@ fn heat() -> Panel {
     .query(&format!("{OPENED} / on () group_left () avg({OPENED})"), "{{pod}}")
 }
 
-/// The mean, and how far from it chance alone would take a pod: a pod's number is about Poisson.
+/// The mean, and the range that chance alone explains: a pod's number has about a Poisson distribution.
 fn open() -> Panel {
     let active = "namespace_service_pod:headless_connections_active:sum{S}";
     let hidden = [
