@@ -1,10 +1,10 @@
-//! The import rules of the layers, and what every source file owes its reader.
+//! Checks the import rules of the layers, and some rules for every source file.
 //!
 //! In: the Rust files of the workspace. Out: violations as `file:line: what is wrong`.
 //!
-//! The rules: the pure core does no IO and reads no clock; the parts of the shell do not know each other;
-//! only `app`, `commands` and `main` see both. `unsafe` stays where the kernel is spoken to. Each file is part of
-//! some crate, says first what it is, and is short enough to be read in one go.
+//! The rules: the pure core does no IO and reads no clock; the parts of the shell do not import each other; only `app`,
+//! `commands` and `main` import both. `unsafe` is allowed only in the code that talks to the kernel. Each file belongs
+//! to a crate, begins with a header, and has a limited length.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::console::say;
 use crate::module_tree::File;
 use crate::{module_tree, process, workspace};
 
-/// Modules of the daemon that decide everything and touch nothing.
+/// The daemon's pure core: modules without IO.
 const PURE: [&str; 16] = [
     "answer_cache",
     "attribution",
@@ -34,7 +34,7 @@ const PURE: [&str; 16] = [
     "verdict",
 ];
 
-/// Modules of the daemon that do IO, and which of the others each must not know.
+/// The daemon's modules with IO, and the modules that each must not import.
 const SHELL: [(&str, &[&str]); 9] = [
     ("app", &[]),
     ("cli", &["app", "commands", "probe", "server", "sources"]),
@@ -47,10 +47,10 @@ const SHELL: [(&str, &[&str]); 9] = [
     ("sources", &["app", "commands", "probe", "server"]),
 ];
 
-/// Modules of the daemon that only its tests have. They read files with expected texts.
+/// The daemon's test-only modules. They read files with expected texts.
 const TESTS: [&str; 1] = ["testing"];
 
-/// What the pure core must not reach, beside the shell.
+/// Items that the pure core must not use, in addition to the shell.
 const OUTSIDE: [&str; 30] = [
     "aya",
     "aya_log",
@@ -84,22 +84,22 @@ const OUTSIDE: [&str; 30] = [
     "std::thread",
 ];
 
-/// The clocks. The pure core is told the time.
+/// The clocks. The pure core gets the time as an argument.
 const CLOCKS: [&str; 2] = ["std::time::Instant", "std::time::SystemTime"];
 
 /// The folders where `unsafe` is allowed.
 const UNSAFE: [&str; 2] = ["headless-obs-ebpf", "headless-obs/src/probe"];
 
-/// The most lines a file may have.
+/// Maximum number of lines of a file.
 const LONGEST: usize = 500;
 
-/// The package the layers are in.
+/// The package with the layers.
 const LAYERED: &str = "headless-obs";
 
-/// The fuzz targets are built with instrumentation, so they are a workspace of their own.
+/// The fuzz targets are built with instrumentation, so they have their own workspace.
 const WORKSPACES: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
 
-/// File, line, and what is wrong there.
+/// File, line, and the error.
 type Violation = (String, usize, String);
 
 /// Checks the workspace; violations go to stderr.
@@ -122,7 +122,7 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// What is wrong in one file.
+/// Errors in one file.
 fn violations(file: &File) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut report = |line, what: String| found.push((file.name.clone(), line, what));
@@ -153,7 +153,7 @@ fn violations(file: &File) -> Vec<Violation> {
     found
 }
 
-/// What a layer must not use, and what to do instead.
+/// Items that a layer must not use, and the alternative.
 fn forbidden(layer: &str) -> Option<Vec<(String, &'static str)>> {
     if PURE.contains(&layer) {
         let shell =
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use crate::rust_imports;
 
-    /// The lines of the violations in a file of the daemon's library.
+    /// The lines of violations in a file of the daemon's library.
     fn lines(module: &str, text: &str) -> Vec<usize> {
         let module: Vec<String> = module.split("::").map(str::to_owned).collect();
         let name = format!("headless-obs/src/{}.rs", module.join("/"));

@@ -1,4 +1,4 @@
-//! Building for this machine, and learning from cargo where the programs are.
+//! Builds for this machine, and reads the programs' paths from cargo's output.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use crate::{process, workspace};
 /// A program that cargo built.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Program {
-    /// The target's name: the binary's, or the test file's.
+    /// The target's name: that of the binary or the test file.
     pub(crate) name: String,
     /// The file.
     pub(crate) path: PathBuf,
-    /// The folder of the package's Cargo.toml, where cargo would run its tests.
+    /// The folder of the package's Cargo.toml, in which cargo would run its tests.
     pub(crate) package: PathBuf,
     /// Whether it is a test harness.
     pub(crate) is_test: bool,
@@ -24,17 +24,17 @@ pub(crate) struct Program {
 /// The daemon's binary.
 pub(crate) const DAEMON: &str = "headless-obs";
 
-/// Builds binaries, by name.
+/// Builds binaries with these names.
 ///
-/// Cargo chooses the features of dependencies by the packages that a command names. All members are named each time, so
-/// that each dependency is compiled once; but for the kernel programs, one of which has the daemon's name.
+/// Cargo chooses the features of dependencies by the packages on the command line. So this names all members each time,
+/// and each dependency is compiled once. The kernel programs are left out, because one of them has the daemon's name.
 pub(crate) fn build(names: &[&str]) -> Result<Vec<Program>> {
     run(process::cargo()
         .args(["build", "--locked", "--workspace", "--exclude", "headless-obs-ebpf"])
         .args(names.iter().flat_map(|name| ["--bin", name])))
 }
 
-/// Builds the daemon alone, in a profile. Its dependencies have no feature that it does not ask for itself.
+/// Builds only the daemon, in a profile. Then its dependencies have only the features that it asks for.
 pub(crate) fn build_daemon(profile: &str) -> Result<Vec<Program>> {
     run(process::cargo().args(["build", "--locked", "--profile", profile]).args([
         "--package",
@@ -44,16 +44,16 @@ pub(crate) fn build_daemon(profile: &str) -> Result<Vec<Program>> {
     ]))
 }
 
-/// Builds all test programs, without running them; gives those of the package in this folder of the workspace.
+/// Builds all test programs without running them; returns those of the package in this folder of the workspace.
 pub(crate) fn build_tests(folder: &str) -> Result<Vec<Program>> {
     let mut built = run(process::cargo().args(["test", "--locked", "--no-run", "--workspace"]))?;
     built.retain(|program| program.is_test && program.package == workspace::root().join(folder));
-    // Cargo announces them as they get ready, which differs from run to run.
+    // Cargo reports them as they become ready, in an order that changes from run to run.
     built.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(built)
 }
 
-/// The path of the binary of that name.
+/// The path of the binary with this name.
 pub(crate) fn binary(programs: &[Program], name: &str) -> Result<PathBuf> {
     programs
         .iter()
@@ -62,13 +62,13 @@ pub(crate) fn binary(programs: &[Program], name: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo built no program `{name}`"))
 }
 
-/// Runs cargo; gives the programs that it built.
+/// Runs cargo; returns the programs that it built.
 pub(crate) fn run(command: &mut Command) -> Result<Vec<Program>> {
     let messages = process::output(command.arg("--message-format=json-render-diagnostics"))?;
     Ok(messages.lines().filter_map(program).collect())
 }
 
-/// The program that one of cargo's messages announces.
+/// The program in a message of cargo.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: measurements. They end with figures, not with a verdict. Without a subcommand: what headless-obs
-//! adds, beside others (`harness`); else a part of it alone.
+//! `cargo xtask bench`: measurements, which give numbers and no verdict. Without a subcommand it measures the cost of
+//! headless-obs and of other tools (`harness`).
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ mod overhead;
 mod statistics;
 mod table;
 
-/// What is measured: a part alone, or everything beside others.
+/// The measurement: one part, or the comparison with other tools.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
@@ -68,7 +68,7 @@ enum Kind {
     },
 }
 
-/// The task. A measurement that needs root does not return on success: xtask becomes the program.
+/// The task. It does not return if it succeeds and needs root: xtask becomes the program.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.kind {
         None => overhead::run(&options.overhead),
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 fn criterion(name: &str, args: &[OsString]) -> Result<ExitCode> {
     let mut command = process::cargo();
     command.args(["bench", "--package", "headless-obs", "--bench", name, "--"]).args(args);
-    // The engine alone needs no kernel programs.
+    // The engine benchmark needs no kernel programs.
     process::run(command.env("HEADLESS_OBS_EBPF", "none"))?;
     Ok(ExitCode::SUCCESS)
 }

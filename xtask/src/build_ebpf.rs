@@ -1,7 +1,7 @@
-//! `cargo xtask build-ebpf`: the kernel programs, compiled and put where the daemon's build script finds them.
+//! `cargo xtask build-ebpf`: compiles the kernel programs and puts them where the daemon's build script looks for them.
 //!
-//! The object is replaced only when its content changed, so that an unchanged one never makes cargo
-//! build the daemon again.
+//! The object is replaced only when its content has changed. So an unchanged object never makes cargo rebuild the
+//! daemon.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::console::say;
 use crate::toolchain::BPF_TARGET;
 use crate::{process, setup, workspace};
 
-/// What is built.
+/// Options of the task.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Build the programs again, from a copy of the sources in another folder, and compare the bytes
@@ -41,7 +41,7 @@ pub(crate) fn build() -> Result<()> {
     replace_if_changed(&built(&workspace::ebpf_dir(), "headless-obs"), &workspace::ebpf_object())
 }
 
-/// Where the object with programs that do nothing is, after [`build`].
+/// The path of the object with empty programs, after [`build`].
 pub(crate) fn noop_object() -> PathBuf {
     built(&workspace::ebpf_dir(), "bench-noop")
 }
@@ -50,7 +50,7 @@ fn built(target: &Path, name: &str) -> PathBuf {
     target.join(BPF_TARGET).join("release").join(name)
 }
 
-/// Builds the object once more, from a copy of the sources in another folder and from nothing, and compares the bytes.
+/// Builds the object again, from a copy of the sources in another folder and without a cache, and compares the bytes.
 pub(crate) fn reproduce() -> Result<()> {
     build()?;
     let tools = setup::ensure()?;
@@ -70,7 +70,7 @@ pub(crate) fn reproduce() -> Result<()> {
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
-/// The first byte that differs.
+/// Position of the first different byte.
 fn difference(one: &[u8], other: &[u8]) -> Option<usize> {
     let place = one.iter().zip(other).position(|(one, other)| one != other);
     place.or_else(|| (one.len() != other.len()).then(|| one.len().min(other.len())))
@@ -81,7 +81,7 @@ fn replace_if_changed(from: &Path, to: &Path) -> Result<()> {
     if fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }
-    // Through a rename: an interrupted write must not leave half an object behind.
+    // Renamed at the end: an interrupted write must not leave an incomplete object.
     let part = to.with_extension("part");
     fs::write(&part, new)
         .and_then(|()| fs::rename(&part, to))

@@ -1,7 +1,7 @@
-//! `cargo xtask chart`: what is made from other files of `deploy/`: the copies of rules and dashboards in the chart, which
-//! helm can read nowhere else, and the manifests for those who have no helm, which are the chart's own output.
+//! `cargo xtask chart`: generates files from other files of `deploy/`: the chart's copies of rules and dashboards,
+//! because helm can read files of the chart only; and manifests for users without helm, which are the chart's output.
 //!
-//! In: `deploy/{chart,rules,dashboards}`. Out: files of `deploy/`. `cargo xtask check` compares them with what they would be.
+//! In: `deploy/{chart,rules,dashboards}`. Out: files of `deploy/`. `cargo xtask check` compares them with a new result.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,18 +15,18 @@ use crate::console::say;
 use crate::tools::{self, Tool};
 use crate::{process, workspace};
 
-/// Folders below `deploy/`, the extension of what is copied, and the folder that gets it.
+/// Source folder below `deploy/`, file extension, and target folder.
 const COPIES: [(&str, &str, &str); 2] =
     [("rules", "yaml", "chart/files/rules"), ("dashboards", "json", "chart/files/dashboards")];
 
-/// The folders with manifests. What is in them and not rendered is written by hand, and named here.
+/// The folders with manifests. Files in them that are not rendered are written by hand, and listed here.
 const RENDERED: [&str; 3] = ["manifests", "namespaced", "monitoring"];
 const BY_HAND: &str = "manifests/1-namespace.yaml";
 
-/// A manifest: its file below `deploy/`, the chart's template, and what is set.
+/// A manifest: its file below `deploy/`, the chart's template, and the values.
 type Rendering = (&'static str, &'static str, &'static [&'static str]);
 
-/// In the order in which kubectl takes a folder's files.
+/// In the order in which kubectl reads a folder's files.
 const RENDERINGS: [Rendering; 8] = [
     ("manifests/2-rbac.yaml", "rbac", &[]),
     ("manifests/3-daemonset.yaml", "daemonset", &[]),
@@ -38,13 +38,13 @@ const RENDERINGS: [Rendering; 8] = [
     ("monitoring/dashboards.yaml", "dashboards", &["dashboards.enabled=true"]),
 ];
 
-/// What says that helm has installed something.
+/// Marks of an installation by helm.
 const OF_HELM: [&str; 3] = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: "];
 
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
     let deploy = workspace::root().join("deploy");
-    // The manifests are rendered with the copies.
+    // The rendered manifests contain the copies.
     write(&deploy, copies(&deploy)?)?;
     write(&deploy, renderings(&deploy)?)?;
     for name in strays(&deploy)? {
@@ -63,7 +63,7 @@ fn write(deploy: &Path, files: BTreeMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-/// Whether all of it is as the task would make it.
+/// Whether all files are up to date.
 pub(crate) fn check() -> Result<()> {
     let deploy = workspace::root().join("deploy");
     let mut wanted = copies(&deploy)?;
@@ -82,7 +82,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// File → text of what is copied.
+/// File → text of the copies.
 fn copies(deploy: &Path) -> Result<BTreeMap<String, String>> {
     let mut copies = BTreeMap::new();
     for (from, extension, to) in COPIES {
@@ -97,7 +97,7 @@ fn copies(deploy: &Path) -> Result<BTreeMap<String, String>> {
     Ok(copies)
 }
 
-/// File → text of what is rendered.
+/// File → text of the rendered manifests.
 fn renderings(deploy: &Path) -> Result<BTreeMap<String, String>> {
     let helm = tools::ensure(Tool::Helm)?;
     let mut rendered = BTreeMap::new();
@@ -112,7 +112,7 @@ fn renderings(deploy: &Path) -> Result<BTreeMap<String, String>> {
     Ok(rendered)
 }
 
-/// Helm's output, as somebody who has no helm applies it.
+/// Helm's output, for a user who applies it without helm.
 fn manifest(text: &str, values: &[&str]) -> String {
     let with = values.iter().map(|value| format!(" with {value}")).collect::<String>();
     let head =
@@ -123,7 +123,7 @@ fn manifest(text: &str, values: &[&str]) -> String {
     });
     let mut lines = vec![head.as_str()];
     for line in kept {
-        // Nothing before the first document, and no empty lines between two.
+        // Nothing before the first document, and no empty lines between two documents.
         if line == "---" && lines.len() == 1 || line.is_empty() && lines.len() == 1 {
             continue;
         }
@@ -135,7 +135,7 @@ fn manifest(text: &str, values: &[&str]) -> String {
     lines.join("\n").trim_end().to_owned() + "\n"
 }
 
-/// Files in the folders of what is made here that are not made.
+/// Files in the folders of generated files that the task does not generate.
 fn strays(deploy: &Path) -> Result<Vec<String>> {
     let copied = copies(deploy)?;
     let is_made = |name: &String| {

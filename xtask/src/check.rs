@@ -1,6 +1,6 @@
-//! `cargo xtask check`: everything that can be said about the sources without running them.
+//! `cargo xtask check`: all checks of the sources that do not run the tests.
 //!
-//! All checks run, also after one failed, so that one call shows all there is to repair.
+//! After a failure the other checks still run, so that one call shows everything to repair.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::{arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup};
 
-/// What to check.
+/// The checks to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Run only checks whose name contains one of these
@@ -32,18 +32,18 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     Ok(if checks.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What became of the checks.
+/// Results of the checks.
 #[derive(Default)]
 struct Checks {
-    /// Parts of the names of those to run; all if there are none.
+    /// Parts of the names of the checks to run; empty: all.
     only: Vec<String>,
     passed: usize,
-    /// Their names; what is wrong was printed.
+    /// Names of the failed checks, whose errors were printed.
     failed: Vec<&'static str>,
 }
 
 impl Checks {
-    /// Runs one, unless others were asked for; whether it passed.
+    /// Runs a check unless it is not selected; returns whether it passed.
     fn run(&mut self, name: &'static str, check: &dyn Fn() -> Result<()>) -> bool {
         if !self.only.is_empty() && !self.only.iter().any(|part| name.contains(part.as_str())) {
             return false;
@@ -68,14 +68,14 @@ fn of_code(checks: &mut Checks) {
     checks.run("documents", &documents::check);
     checks.run("features", &features::check);
     checks.run("dashboards", &dashboards::check);
-    // The daemon is checked as it is built, with its object; without one, at least its own code is.
+    // Checks the daemon with its object; if that cannot be built, without one.
     let object = checks.run("kernel programs", &build_ebpf::build);
     checks.run("clippy", &|| clippy(object));
     checks.run("clippy for BPF", &clippy_bpf);
     checks.run("documentation", &|| documentation(object));
 }
 
-/// The checks of what is deployed and shipped. They need tools that take minutes to build.
+/// The checks of deployed and shipped files. They need tools that take minutes to build.
 fn of_what_is_deployed(checks: &mut Checks) {
     checks.run("rules", &promtool::check);
     checks.run("Prometheus in the text", &documents::prometheus::check);

@@ -1,4 +1,4 @@
-//! What the tests on a Kubernetes cluster need beside what all need: the cluster's parts, and for real nodes a container
+//! Additional requirements of the tests on a Kubernetes cluster: the control plane, and for real nodes a container
 //! runtime and the daemon's image.
 
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::target_arch::TargetArch;
 use crate::{control_plane, dist, setup, workspace};
 
-/// The test program on a control plane whose pods are made by hand.
+/// The test program with a control plane and fake pods.
 const HAND: &str = "cluster";
 /// The test program that applies the chart's objects.
 const CHART: &str = "chart";
@@ -17,12 +17,12 @@ const NODES: &str = "nodes";
 /// All of them.
 pub(crate) const PROGRAMS: [&str; 3] = [HAND, CHART, NODES];
 
-/// What a real node runs, and the packages that have it.
+/// Programs of a real node, and their packages.
 const RUNTIME: [(&str, &str); 3] =
     [("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];
 
-/// Makes what a test program needs; gives the variables that tell it where. Nothing for those that need no cluster.
-/// `profile` is that of the daemon in the image.
+/// Prepares the requirements of a test program; returns the variables with their paths. Other test programs need
+/// nothing. `profile` is that of the daemon in the image.
 pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str, OsString)>> {
     if !PROGRAMS.contains(&program) {
         return Ok(Vec::new());
@@ -30,7 +30,7 @@ pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str,
     let mut variables = vec![control_plane::variable()?];
     if program == NODES {
         setup::ensure_programs(&RUNTIME)?;
-        // Beside what `dist` makes, which may be on its way to somebody.
+        // Not in the folder of `dist`, whose files a user may need.
         let own = [TargetArch::own()?];
         let made = dist::make(profile, &own, &workspace::target().join("e2e"))
             .context("there is no image of the daemon")?;

@@ -1,10 +1,10 @@
-//! What xtask itself tells the user. It goes to stderr: the standard output belongs to the tool that runs.
+//! Messages of xtask itself. They go to stderr, because standard output belongs to the running tool.
 
 use std::io::Write as _;
 
 /// Prints one message.
 pub(crate) fn say(message: &str) {
-    // With stderr closed there is nobody left to tell.
+    // If stderr is closed, nobody reads the message.
     let _ = writeln!(std::io::stderr(), "xtask: {message}");
 }
 

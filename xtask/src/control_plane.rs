@@ -1,7 +1,7 @@
-//! The parts of a Kubernetes cluster: one program, built from `tests/parts` once and kept.
+//! The components of a Kubernetes cluster: one program, built from `tests/parts` once and kept.
 //!
-//! In: Go sources with pinned versions. Out: `target/cluster/parts-HASH`. Building takes some ten minutes, 0.7 GB of
-//! modules and 4 GB of build cache.
+//! In: Go sources with pinned versions. Out: `target/cluster/parts-HASH`. A build takes about ten minutes, 0.7 GB for
+//! modules and 4 GB for the build cache.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{go, workspace};
 
-/// Where Kubernetes looks for its own version.
+/// Variables that contain Kubernetes's own version.
 const VERSIONED: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
 
-/// The program's path. Builds it if need be.
+/// The program's path. Builds it if necessary.
 pub(crate) fn ensure() -> Result<PathBuf> {
     let sources = workspace::root().join("tests/parts");
     let go_mod = sources.join("go.mod");
@@ -34,13 +34,13 @@ pub(crate) fn ensure() -> Result<PathBuf> {
     recipe.ensure(&workspace::target().join("cluster"))?.pop().context("nothing was built")
 }
 
-/// The version of Kubernetes that go.mod names.
+/// The version of Kubernetes in go.mod.
 fn kubernetes(go_mod: &str) -> Result<String> {
     let version = go_mod.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
     version.map(str::to_owned).context("tests/parts/go.mod names no version of k8s.io/kubernetes")
 }
 
-/// Options of `go build`. Without the version the API server would say that it is 0.0.0.
+/// Options of `go build`. Without the version, the API server would report 0.0.0.
 fn flags(version: &str) -> Result<Vec<String>> {
     let Some(minor) = version.strip_prefix('v').and_then(go::minor) else {
         bail!("k8s.io/kubernetes has the version {version}, which is not v1.X.Y");
@@ -58,7 +58,7 @@ fn flags(version: &str) -> Result<Vec<String>> {
     Ok(go::OPTIONS.iter().chain([&linker.as_str()]).map(|&option| option.to_owned()).collect())
 }
 
-/// The variable by which tests and the demonstration find the program.
+/// The variable with the program's path, for tests and the demonstration.
 pub(crate) fn variable() -> Result<(&'static str, OsString)> {
     Ok(("HEADLESS_OBS_CLUSTER_PARTS", ensure()?.into_os_string()))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask dashboards`: builds the program that writes Grafana's dashboards, and runs it.
+//! `cargo xtask dashboards`: builds and runs the program that writes Grafana's dashboards.
 
 use std::process::{Command, ExitCode};
 
@@ -11,7 +11,7 @@ use crate::{artifacts, process, workspace};
 /// The program, of the package in `xtask/dashboards`.
 const DASHBOARDS: &str = "headless-obs-dashboards";
 
-/// What to do with the dashboards.
+/// Options of the task.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Write nothing; fail if a file is out of date
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails where a dashboard is not what its page says, or has a mistake.
+/// Fails if a dashboard differs from its page or has a mistake.
 pub(crate) fn check() -> Result<()> {
     process::run(program()?.arg("--check"))
 }

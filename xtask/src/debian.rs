@@ -1,7 +1,7 @@
-//! Packages of Debian's releases, whatever release this machine has: fetched by apt with lists of its own, and unpacked.
+//! Packages of any Debian release: apt fetches them with separate lists, and they are unpacked, not installed.
 //!
-//! In: where to keep lists and packages, which releases. Out: files. Nothing is installed, and what apt on this machine
-//! knows and has stays as it is.
+//! In: a folder for lists and packages, releases. Out: files. The machine's installed packages and apt's own state stay
+//! unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 
-/// Where Debian's archive keys are.
+/// Debian's archive keys.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// One of Debian's two archives.
@@ -26,21 +26,21 @@ pub(crate) enum Archive {
 /// A release's packages for one architecture.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suite {
-    /// Where it is.
+    /// Its archive.
     pub(crate) archive: Archive,
-    /// Its name there.
+    /// Its name in the archive.
     pub(crate) name: &'static str,
     /// Debian's name of the architecture.
     pub(crate) architecture: &'static str,
 }
 
-/// apt with lists of these suites alone.
+/// apt with the lists of these suites only.
 pub(crate) struct Apt {
     folder: PathBuf,
 }
 
 impl Apt {
-    /// Fetches the lists into a folder of this alone.
+    /// Fetches the lists into a separate folder.
     pub(crate) fn of(folder: &Path, suites: &[Suite]) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -59,12 +59,12 @@ impl Apt {
         Ok(apt)
     }
 
-    /// All that the lists say about a package: its versions, the newest first.
+    /// The lists' data of a package: its versions, the newest first.
     pub(crate) fn show(&self, package: &str) -> Result<String> {
         process::output(self.command("apt-cache").args(["show", package]))
     }
 
-    /// Fetches packages, unpacks all of them into one folder, and removes what this made to do so.
+    /// Fetches packages, unpacks all of them into one folder, and removes lists and packages.
     pub(crate) fn unpack(self, packages: &[String], folder: &Path) -> Result<()> {
         let fetched = self.at("packages");
         fs::create_dir_all(&fetched).with_context(|| format!("cannot make {}", fetched.display()))?;
@@ -73,7 +73,7 @@ impl Apt {
         for entry in fs::read_dir(&fetched).context("apt fetched no package")?.flatten() {
             process::run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(folder))?;
         }
-        // The lists are many times as large as what they are for, and old by the next time.
+        // The lists are much larger than the packages, and will be outdated next time.
         fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
     }
 
@@ -105,14 +105,14 @@ impl Apt {
     }
 }
 
-/// Where this machine has Debian's packages from; other releases are in the same place.
+/// This machine's Debian mirrors; they have other releases, too.
 fn known_archives() -> Result<String> {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
     process::output(&mut command).context("apt on this machine knows no archive of Debian")
 }
 
-/// A suite's line in a list of sources.
+/// A suite's line in a sources file.
 fn line(suite: &Suite, known: &str) -> Result<String> {
     let Suite { archive, name, architecture } = suite;
     let end = match archive {

@@ -1,6 +1,6 @@
-//! `cargo xtask demo`: builds everything, then becomes the demonstration, with root.
+//! `cargo xtask demo`: builds everything, then becomes the demonstration, as root.
 //!
-//! All arguments are the demonstration's own. xtask writes nothing to the standard output.
+//! All arguments are the demonstration's. xtask writes nothing to standard output.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
-//! `cargo xtask deny`: what the project takes from others: licences, sources, duplicates, by `deny.toml`.
+//! `cargo xtask deny`: checks the dependencies' licences, sources and duplicates, with the rules in `deny.toml`.
 //!
-//! In: both workspaces' Cargo.toml and Cargo.lock. Out: an error after what is wrong was printed.
+//! In: Cargo.toml and Cargo.lock of both workspaces. Out: an error after printing the problems.
 //!
-//! Known vulnerabilities are a check of its own: it needs a database from the network, and what is found today was not
-//! there yesterday, so it cannot be part of what every change has to pass.
+//! Known vulnerabilities are a separate check: it needs a database from the network, and its result changes from day to
+//! day, so not every change can be required to pass it.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -18,7 +18,7 @@ use crate::{process, workspace};
 const CARGO_DENY: Installed =
     Installed { package: "cargo-deny", version: "0.20.2", time: "some five minutes" };
 
-/// What is checked.
+/// Options of the task.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Instead, check for known vulnerabilities in the RustSec database, which is downloaded from github.com
@@ -47,7 +47,7 @@ pub(crate) fn check() -> Result<()> {
     deny(&["licenses", "bans", "sources"])
 }
 
-/// The program. Builds it if need be.
+/// The path of cargo-deny. Builds it if necessary.
 pub(crate) fn ensure() -> Result<PathBuf> {
     CARGO_DENY.ensure()
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask dist`: what is shipped, under `target/dist`: for each architecture the static program and what it is made
-//! of (`sbom`); one image for all of them; the chart and the manifests.
+//! `cargo xtask dist`: writes the shipped files to `target/dist`: for each architecture the static program and its bill
+//! of materials (`sbom`); one image for all architectures; the chart and the manifests.
 //!
-//! The image is written without a container engine, and the same sources give the same image. Chart and
-//! manifests are those of `deploy/`: they name the image of this version.
+//! It writes the image without a container engine, and the same sources give the same image. Chart and manifests are
+//! those of `deploy/`, which name the image of this version.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,15 +18,15 @@ use crate::console::say;
 use crate::target_arch::TargetArch;
 use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
 
-/// Repository of the image; `localhost` is looked up in no registry.
+/// Repository of the image; no registry is asked for `localhost`.
 const REPOSITORY: &str = "localhost/headless-obs";
-/// Folders of `deploy/` that are shipped as they are.
+/// Folders of `deploy/` that are shipped unchanged.
 const FOLDERS: [&str; 5] = ["chart", "manifests", "monitoring", "namespaced", "seccomp"];
 
-/// The cargo profile of what is shipped.
+/// The cargo profile of the shipped program.
 pub(crate) const SHIPPED: &str = "shipped";
 
-/// What is built.
+/// Options of the task.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Cargo profile of the program; `dev` builds faster, but the program is slower and larger
@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was made.
+/// The results.
 pub(crate) struct Made {
     /// The static programs.
     programs: Vec<PathBuf>,
@@ -61,7 +61,7 @@ pub(crate) struct Made {
     digest: String,
 }
 
-/// Builds everything with a cargo profile, for one or more processors, and puts it into a folder, which is made anew.
+/// Builds everything with a cargo profile, for one or more architectures, into a folder that it empties first.
 pub(crate) fn make(profile: &str, wanted: &[TargetArch], folder: &Path) -> Result<Made> {
     let built = wanted.iter().map(|one| build(profile, *one)).collect::<Result<Vec<_>>>()?;
     replace_folder(folder)?;
@@ -96,7 +96,7 @@ pub(crate) fn make(profile: &str, wanted: &[TargetArch], folder: &Path) -> Resul
     Ok(Made { programs, image: path, name, digest })
 }
 
-/// Writes the image's archive; gives its path, which begins as told, and the image's digest.
+/// Writes the image's archive; returns its path, which begins with `path`, and the image's digest.
 fn archive(images: &[Image], path: &Path) -> Result<(PathBuf, String)> {
     let only = if let [only] = images { Some(only) } else { None };
     let mut name = path.as_os_str().to_owned();
@@ -111,7 +111,7 @@ fn archive(images: &[Image], path: &Path) -> Result<(PathBuf, String)> {
     Ok((path, digest))
 }
 
-/// The daemon, linked with everything it needs.
+/// The daemon as a static program.
 fn build(profile: &str, processor: TargetArch) -> Result<PathBuf> {
     build_ebpf::build()?;
     let mut cargo = processor.cargo("build")?;
@@ -134,7 +134,7 @@ fn labels(version: &str) -> Result<BTreeMap<String, String>> {
         ("version", version.to_owned()),
         ("licenses", "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later".to_owned()),
     ]);
-    // A source archive has no history.
+    // A source archive has no git history.
     if workspace::root().join(".git").exists() {
         let git =
             |args: &[&str]| process::output(Command::new("git").args(args).current_dir(workspace::root()));
@@ -146,7 +146,7 @@ fn labels(version: &str) -> Result<BTreeMap<String, String>> {
     Ok(labels.into_iter().map(full).collect())
 }
 
-/// Makes a folder anew: nothing of an older version stays in what is shipped.
+/// Removes a folder and makes it again, so that no file of an older version is shipped.
 fn replace_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,5 +1,5 @@
-//! `cargo xtask e2e`: the tests on a cluster alone, the scenarios, the soak, and the tests on other kernels. `cargo
-//! xtask test` runs the first, the quick scenarios and a minute of the soak as part of everything.
+//! `cargo xtask e2e`: runs the tests on a cluster, the scenarios, the soak test, or the tests on other kernels. `cargo
+//! xtask test` includes the first, the quick scenarios and a minute of the soak test.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::{scenarios, soak, test, vm};
 
-/// Which ones.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kind {
     /// Tests on a real control plane: first with simulated pods, then with two real nodes

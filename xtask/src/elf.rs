@@ -1,4 +1,4 @@
-//! What an ELF program needs to be started by: a static one nothing, another one its dynamic linker.
+//! Reads which dynamic linker an ELF program needs; a static program needs none.
 //!
 //! In: the file's bytes, 64 bits and little-endian. Out: the path of the interpreter, if there is one.
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 /// `PT_INTERP`
 const INTERPRETER: u64 = 3;
 
-/// The dynamic linker that a program asks for.
+/// The dynamic linker of a program.
 pub(crate) fn interpreter(bytes: &[u8]) -> Result<Option<String>> {
     ensure!(bytes.starts_with(b"\x7fELF\x02\x01"), "this is not a 64-bit little-endian ELF file");
     let (table, size, count) = (number(bytes, 32, 8)?, number(bytes, 54, 2)?, number(bytes, 56, 2)?);

@@ -1,8 +1,8 @@
-//! Each dependency has one set of features, whatever is built, so that it is compiled once.
+//! Checks that each dependency has the same features in every build, so that it is compiled once.
 //!
-//! In: what `cargo tree` lists of the whole workspace and of single packages. Out: an error after each dependency was
-//! named that some package alone builds with other features. Not compared: dependencies that the whole workspace builds
-//! in several ways itself, such as for build scripts, as long as a package uses one of them.
+//! In: the output of `cargo tree` for the whole workspace and for single packages. Out: an error after naming each
+//! dependency that a package alone builds with other features. It skips dependencies that the whole workspace itself
+//! builds in several ways, for example for build scripts, if a package uses one of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,20 @@ use anyhow::{Context as _, Result, bail};
 use crate::console::say;
 use crate::process;
 
-/// What is built by itself: cargo's words for it, and which kinds of dependencies go into it.
+/// Selections that are built alone: cargo's options, and the kinds of dependencies.
 const SELECTIONS: [(&[&str], &str); 3] = [
     (&["--workspace"], "normal,build"),
     (&["--package", "headless-obs"], "normal,build,dev"),
     (&["--package", "headless-obs-tests"], "normal,build,dev"),
 ];
 
-/// Dependencies that differ all the same, by a feature that one program alone asks for through others.
+/// Known differences: a feature that only one program needs, through other dependencies.
 const KNOWN: [(&str, &str); 1] = [
-    // The parser of PromQL that the dashboards are checked with.
+    // The parser of PromQL that checks the dashboards.
     ("indexmap", "default"),
 ];
 
-/// Name and version of each dependency, with the sets of features that it is built with.
+/// Name and version of each dependency, with its sets of features.
 type Sets = BTreeMap<String, BTreeSet<String>>;
 
 /// The check.
@@ -50,14 +50,14 @@ fn sets(selection: &[&str], edges: &str) -> Result<Sets> {
     Ok(read(&process::output(&mut command)?))
 }
 
-/// The machine that builds. By default cargo lists dependencies of it; a configured target would change that.
+/// The building machine. By default cargo lists its dependencies; a configured target would change that.
 fn host() -> Result<String> {
     let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("rustc does not say on which machine it runs")
 }
 
-/// `NAME VERSION [(PATH)] [FEATURES] [(*)]`, a dependency in each line.
+/// Parses `NAME VERSION [(PATH)] [FEATURES] [(*)]`, one dependency a line.
 fn read(tree: &str) -> Sets {
     let mut sets = Sets::new();
     for line in tree.lines() {
@@ -70,7 +70,7 @@ fn read(tree: &str) -> Sets {
     sets
 }
 
-/// The dependencies that a selection builds with features that the whole workspace builds them with nowhere.
+/// The dependencies of a selection whose features occur nowhere in the whole workspace.
 fn differences(whole: &Sets, part: &Sets, selection: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (name, features) in part {

@@ -1,10 +1,10 @@
-//! `cargo xtask fuzz`: what hostile input can do to the decoders, tried by libFuzzer.
+//! `cargo xtask fuzz`: libFuzzer feeds hostile input to the decoders.
 //!
-//! In: the targets and corpora of `fuzz/`. Out: an error that says how to see each crash again. What is found on the way
-//! is kept in `target/fuzz/corpus`, so that the next run goes on from there; `--keep` brings it into the repository.
+//! In: the targets and corpora of `fuzz/`. Out: an error that shows how to reproduce each crash. New inputs are kept in
+//! `target/fuzz/corpus`, so that the next run continues from there; `--keep` adds them to the repository.
 //!
-//! The stable compiler can instrument for coverage: it is a pass of LLVM like any other. So neither cargo-fuzz nor a
-//! nightly compiler is needed.
+//! The stable compiler can instrument for coverage, because that is an ordinary pass of LLVM. So neither cargo-fuzz nor
+//! a nightly compiler is needed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use crate::console::say;
 use crate::libtest::Counts;
 use crate::{process, setup, target_arch, workspace};
 
-/// How long each target runs where nothing else is said.
+/// Default run time of each target.
 const SECONDS: u32 = 30;
 
-/// The compiler of libFuzzer, and the package that has it.
+/// The compiler of libFuzzer, and its package.
 const COMPILER: [(&str, &str); 1] = [("c++", "g++")];
 
 /// The targets, as in `fuzz/Cargo.toml`.
 const TARGETS: [&str; 5] = ["dns_message", "tcp_reassembly", "ring_record", "manifest", "api_objects"];
 
-/// Counters for each edge, and the operands of comparisons, as libFuzzer reads them.
+/// Counters for each edge, and the operands of comparisons, in the form that libFuzzer reads.
 const INSTRUMENTATION: &str = "--cfg=fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
-/// What an input may take. The timeout is for one that hangs, on a machine that is busy.
+/// Limits of an input. The timeout is for an input that hangs, on a busy machine.
 const LIMITS: [&str; 4] = ["-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-max_len=16384"];
 
-/// What is run.
+/// Options of the task.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Run only this target
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All targets, each of them a test.
+/// Runs all targets, each as a test.
 pub(crate) fn test() -> Counts {
     let built = match build() {
         Ok(built) => built,
@@ -91,18 +91,18 @@ pub(crate) fn test() -> Counts {
     counts
 }
 
-/// Builds all targets; gives the folder they are in.
+/// Builds all targets; returns their folder.
 fn build() -> Result<PathBuf> {
     setup::ensure_programs(&COMPILER)?;
     let host = target_arch::host()?;
     let target = workspace::target().join("fuzz");
-    // Named as a target, so that build scripts and procedural macros are not instrumented.
+    // With an explicit target, build scripts and procedural macros are not instrumented.
     let flags = target_arch::variable(&host, "RUSTFLAGS");
     let mut cargo = politely(process::cargo().get_program());
     cargo
         .current_dir(workspace::root().join("fuzz"))
         .env(flags, INSTRUMENTATION)
-        // No target loads a program.
+        // No target loads the kernel programs.
         .env("HEADLESS_OBS_EBPF", "none")
         .args(["build", "--quiet", "--locked", "--bins", "--target", &host, "--target-dir"])
         .arg(&target);
@@ -138,13 +138,13 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// How many inputs libFuzzer says that it tried; none, if it tried none.
+/// The number of inputs in libFuzzer's output; `None` if it tried none.
 fn executed(told: &str) -> Option<u64> {
     let number = told.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
     number.trim().parse().ok().filter(|&inputs| inputs > 0)
 }
 
-/// Replaces the corpus of the repository by as few inputs as reach what all inputs reach.
+/// Replaces the corpus of the repository by the fewest inputs with the same coverage.
 fn keep(built: &Path, name: &str) -> Result<()> {
     let (seeds, found) = corpora(name);
     let merged = workspace::target().join("fuzz/merged").join(name);
@@ -158,12 +158,12 @@ fn keep(built: &Path, name: &str) -> Result<()> {
     workspace::copy_folder(&merged, &seeds)
 }
 
-/// Inputs of the repository, and those that runs on this machine have found.
+/// Inputs of the repository, and those found by runs on this machine.
 fn corpora(name: &str) -> (PathBuf, PathBuf) {
     (workspace::root().join("fuzz/corpus").join(name), workspace::target().join("fuzz/corpus").join(name))
 }
 
-/// A program that leaves the machine to others.
+/// A program at the lowest priority.
 fn politely(program: &std::ffi::OsStr) -> Command {
     let mut command = Command::new("nice");
     command.args(["-n", "19"]).arg(program);

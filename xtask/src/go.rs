@@ -1,12 +1,13 @@
-//! Programs built with Go from pinned modules, each once, and kept.
+//! Builds programs with Go from pinned modules, each once, and keeps them.
 //!
-//! In: a folder with go.mod, and what to build there. Out: programs with names that end in the hash of all that decides
-//! what is built, so any change builds anew. Go is found, or installed by apt where its package is new enough.
+//! In: a folder with go.mod, and a package there. Out: programs whose names end in a hash of everything that determines
+//! the build, so that any change causes a new build. Go is found on the machine, or installed by apt if its package is
+//! new enough.
 //!
-//! One is built at a time, and at the lowest priority: tests may run meanwhile.
+//! Only one build runs at a time, at the lowest priority, because tests may run meanwhile.
 //!
-//! A module cache that has what takes long to fetch is used, and kept; else both of Go's caches are beside the programs
-//! and go when these are there.
+//! A module cache that already has the large modules is used and kept. Otherwise both of Go's caches are in the
+//! programs' folder, and are removed after the build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,37 +19,37 @@ use anyhow::{Context as _, Result};
 use crate::console::say;
 use crate::{process, setup};
 
-/// From this release on Go fetches by itself the release that go.mod asks for.
+/// The first Go release that downloads the release in go.mod by itself.
 const OLDEST_GO: u32 = 21;
 
-/// Debian's Go.
+/// Debian's package of Go.
 const PACKAGE: &str = "golang-go";
 
-/// Options that all programs have: nothing of this machine is in them.
+/// Options of all programs: they keep this machine's properties out of the result.
 pub(crate) const OPTIONS: [&str; 4] = ["-mod=readonly", "-modcacherw", "-trimpath", "-buildvcs=false"];
 
-/// Held while anything is built: whoever wants the same has to wait for it.
+/// Held during a build: a second caller of the same build has to wait.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// What to build, and how.
+/// A build and its options.
 pub(crate) struct Recipe<'a> {
-    /// Where go.mod is.
+    /// The folder of go.mod.
     pub(crate) sources: PathBuf,
-    /// Beside go.mod and go.sum, files there that decide what is built.
+    /// Files there that determine the build, in addition to go.mod and go.sum.
     pub(crate) files: &'a [&'a str],
     /// Options of `go build`.
     pub(crate) options: Vec<String>,
-    /// What is built, as `go build` takes it, and the programs that come of it.
+    /// The package for `go build`, and the resulting programs.
     pub(crate) package: &'a str,
     pub(crate) programs: &'a [&'a str],
-    /// The heaviest module: a cache that has it has the others.
+    /// The largest module: a cache that has it has the others.
     pub(crate) module: String,
-    /// What to say before it begins.
+    /// A message before the build.
     pub(crate) notice: String,
 }
 
 impl Recipe<'_> {
-    /// The paths of its programs in `folder`, in their order. Builds them if need be.
+    /// The paths of its programs in `folder`, in their order. Builds them if necessary.
     pub(crate) fn ensure(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = self.hash()?;
@@ -81,7 +82,7 @@ impl Recipe<'_> {
         } else {
             vec![("GOCACHE", folder.join("go/build")), ("GOMODCACHE", folder.join("go/modules"))]
         };
-        // Only a whole program gets the name.
+        // Only a complete program gets the final name.
         let drafts = folder.join("draft");
         fs::create_dir_all(&drafts).with_context(|| format!("cannot make {}", drafts.display()))?;
         let mut command = Command::new("nice");
@@ -108,7 +109,7 @@ impl Recipe<'_> {
     }
 }
 
-/// Whether the user's own caches are to be used: told so, or they have what takes long to fetch.
+/// Whether to use the user's own caches: an environment variable says so, or they have the large modules.
 fn is_warm(go: &Path, sources: &Path, module: &str) -> Result<bool> {
     if ["GOCACHE", "GOMODCACHE"].iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(true);
@@ -117,7 +118,7 @@ fn is_warm(go: &Path, sources: &Path, module: &str) -> Result<bool> {
     Ok(Path::new(modules.trim()).join(module).is_dir())
 }
 
-/// A Go that is new enough: found, or installed.
+/// A Go that is new enough: found or installed.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
@@ -154,15 +155,15 @@ pub(crate) fn minor(version: &str) -> Option<u32> {
     digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// FNV-1a: the same on every machine and with every compiler.
+/// FNV-1a: its result is the same on every machine and with every compiler.
 pub(crate) fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
-    // What separates two parts is in neither of them.
+    // The separator of two parts occurs in neither of them.
     parts
         .flat_map(|part| part.iter().copied().chain([0xff]))
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Removes what was built of other sources: up to 160 MB each.
+/// Removes programs built from other sources, of up to 160 MB each.
 fn remove_others(folder: &Path, name: &str, program: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten()
     {

@@ -1,10 +1,10 @@
-//! The programs of the lab: the one place that says what each of them starts, and so what is built with it.
+//! The programs of the lab, and what each of them starts; both are built together.
 //!
-//! In: a program of the package `headless-obs-tests`. Out: the command that runs it with root, after cargo built the
-//! program, the kernel programs, the daemon, and the agent that the lab starts inside its pods. The command carries the
-//! paths of daemon and agent, so that no program looks for another one.
+//! In: a program of the package `headless-obs-tests`. Out: the command that runs it as root, after cargo has built the
+//! program, the kernel programs, the daemon, and the agent that the lab starts inside its pods. The command has the
+//! paths of daemon and agent, so that no program searches for them.
 //!
-//! Always holds: no other file of xtask names one of these programs, so nothing can start a program that is not built.
+//! Invariant: no other file of xtask names one of these programs, so no task can start a program that is not built.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -13,13 +13,13 @@ use anyhow::Result;
 
 use crate::{artifacts, build_ebpf, dist, sudo};
 
-/// What the lab starts inside its pods.
+/// The program that the lab starts inside its pods.
 pub(crate) const AGENT: &str = "lab-agent";
 
-/// The variable that tells a program of the lab which daemon it starts.
+/// The variable with the path of the daemon.
 pub(crate) const DAEMON_VARIABLE: &str = "HEADLESS_OBS_BIN";
 
-/// The variable that tells it which agent.
+/// The variable with the path of the agent.
 const AGENT_VARIABLE: &str = "LAB_AGENT";
 
 /// A program of the lab.
@@ -39,12 +39,12 @@ pub(crate) enum Program {
     Scale,
 }
 
-/// How the daemon is built that a program starts.
+/// The build of the daemon that a program starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Daemon {
-    /// As it is built fastest.
+    /// The fastest build.
     Development,
-    /// As it is shipped, and measured.
+    /// The shipped build, for measurements.
     Shipped,
 }
 
@@ -60,7 +60,8 @@ impl Program {
         }
     }
 
-    /// Builds all that the program starts; gives the command that runs it with root, with these arguments and variables.
+    /// Builds everything that the program starts; returns the command that runs it as root, with these arguments and
+    /// variables.
     pub(crate) fn command(
         self,
         daemon: Daemon,
@@ -92,7 +93,7 @@ mod tests {
 
     use crate::workspace;
 
-    /// Cargo builds a program of the lab only where this file asks for it.
+    /// Cargo builds a program of the lab only if this file requests it.
     #[test]
     fn no_other_file_names_a_program_of_the_lab() {
         let programs = fs::read_to_string(workspace::root().join("tests/Cargo.toml")).unwrap();

@@ -1,13 +1,13 @@
-//! Reading what Rust's test programs print.
+//! Parses the output of Rust's test programs.
 //!
-//! In: their output in pieces, as it arrives, with the time of arrival. Out: [`Counts`], and how long each test took where
-//! tests run one at a time. Only complete lines are looked at.
+//! In: their output in pieces, with the times of arrival. Out: [`Counts`], and the duration of each test if tests run
+//! one at a time. It reads complete lines only.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-/// How many tests passed and failed, and which failed.
+/// Numbers of passed and failed tests, and the names of failed ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Tests that passed.
@@ -16,12 +16,12 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// The names of both.
     pub(crate) failures: Vec<String>,
-    /// Tests that passed only when they were run once more.
+    /// Tests that passed only in a second run.
     pub(crate) passed_second: Vec<String>,
 }
 
 impl Counts {
-    /// A part that could not run, with the reason: one failure.
+    /// One failure: a part that could not run, with the reason.
     pub(crate) fn failure(reason: String) -> Self {
         Self { failed: 1, failures: vec![reason], ..Self::default() }
     }
@@ -35,13 +35,13 @@ impl Counts {
         self.passed_second.extend(passed_second);
     }
 
-    /// Runs what failed once more, if that is at most `most` tests; `run` is given the name of one.
+    /// Runs failed tests a second time, if there are at most `most`; `run` gets the name of one.
     pub(crate) fn with_second_run(
         mut self,
         most: usize,
         mut run: impl FnMut(&str) -> Result<Self>,
     ) -> Result<Self> {
-        // A part that could not run has failed without being a test.
+        // A part that could not run is a failure but not a test.
         if self.failures.len() > most || self.failed != self.failures.len() as u64 {
             return Ok(self);
         }
@@ -58,7 +58,7 @@ impl Counts {
         Ok(self)
     }
 
-    /// The line that ends the test task.
+    /// The last line of the test task's output.
     pub(crate) fn summary(&self) -> String {
         format!("{} passed, {} failed", self.passed, self.failed)
     }
@@ -69,13 +69,13 @@ impl Counts {
 pub(crate) struct Reader {
     counts: Counts,
     line: Vec<u8>,
-    /// When the last line of a test, or the one before the first test, was complete.
+    /// Time of the last line of a test, or of the line before the first test.
     last: Duration,
     times: Vec<(String, Duration)>,
 }
 
 impl Reader {
-    /// Takes the next piece of output, which arrived at a time since the program was started.
+    /// Takes the next piece of output, with its time of arrival since the program's start.
     pub(crate) fn push(&mut self, piece: &[u8], at: Duration) {
         for &byte in piece {
             if byte == b'\n' {
@@ -86,8 +86,8 @@ impl Reader {
         }
     }
 
-    /// The counts, and for each test the time from the end of the one before it to its own: how long it took, where tests
-    /// run one at a time. After the last piece.
+    /// The counts, and for each test the time from the end of the previous test to its own: its duration, if tests run
+    /// one at a time. Call it after the last piece.
     pub(crate) fn finish(mut self) -> (Counts, Vec<(String, Duration)>) {
         self.end_line(self.last);
         (self.counts, self.times)
@@ -111,7 +111,7 @@ impl Reader {
     }
 }
 
-/// Passed and failed of a line as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+/// Passed and failed tests of a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
 fn test_result(line: &str) -> Option<(u64, u64)> {
     let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let count =
@@ -119,13 +119,13 @@ fn test_result(line: &str) -> Option<(u64, u64)> {
     Some((count("passed")?, count("failed")?))
 }
 
-/// The name of a line as `test NAME ... ok` or `test NAME ... FAILED`.
+/// The name in a line such as `test NAME ... ok` or `test NAME ... FAILED`.
 fn ended_test(line: &str) -> Option<&str> {
     let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     matches!(result, "ok" | "FAILED").then_some(name)
 }
 
-/// The name of a line as `test NAME ... FAILED`.
+/// The name in a line such as `test NAME ... FAILED`.
 fn failed_test(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
@@ -210,10 +210,10 @@ mod tests {
         let never = |name: &str| -> Result<Counts> { panic!("{name} was run again") };
         let many = failed(&["a", "b", "c"]).with_second_run(2, never).unwrap();
         assert_eq!(many, failed(&["a", "b", "c"]));
-        // A program that died has a failure more than failed tests.
+        // A program that died has one more failure than failed tests.
         let died = || Counts { failed: 2, ..failed(&["a"]) };
         assert_eq!(died().with_second_run(2, never).unwrap(), died());
-        // A name that no test has is no pass.
+        // A name that matches no test must not count as a pass.
         let none = failed(&["a"]).with_second_run(2, |_| Ok(Counts::default())).unwrap();
         assert_eq!(none.summary(), "7 passed, 1 failed");
     }

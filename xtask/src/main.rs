@@ -1,8 +1,8 @@
-//! `cargo xtask TASK`: the only entry to everything the project does beside `cargo build`.
+//! `cargo xtask TASK`: runs all tasks of the project apart from `cargo build`.
 //!
-//! This file parses and dispatches; each task has a file of its own. Messages of xtask go to stderr, so
-//! that the standard output belongs to what a task runs. Everything made is kept under `target/`.
-//! Only the steps that need root get it: directly when started by root, through sudo otherwise.
+//! This file parses and dispatches; each task has its own file. Messages of xtask go to stderr, because standard output
+//! belongs to the program that a task runs. All generated files are below `target/`. Only the steps that need root get
+//! it: directly if root has started xtask, through sudo otherwise.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,7 +53,7 @@ mod tools;
 mod vm;
 mod workspace;
 
-/// The tasks of the project. Each one starts with `setup`, which is quick when nothing is missing.
+/// The tasks of the project. Each starts with `setup`, which is quick if nothing is missing.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {

@@ -1,7 +1,7 @@
-//! The Rust files of the workspace, as the module tree that cargo and rustc see.
+//! The Rust files of the workspace as a module tree, as cargo and rustc see it.
 //!
-//! In: the workspace. Out: [`Tree`]: each file with its place among the modules, and what keeps it from
-//! having one. Starts at cargo's targets and follows every `mod name;`.
+//! In: the workspace. Out: [`Tree`]: each file with its module path, and files without one. It starts at cargo's
+//! targets and follows every `mod name;`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,16 +32,16 @@ pub(crate) struct File {
     pub(crate) module: Vec<String>,
     /// The text.
     pub(crate) text: String,
-    /// What it refers to.
+    /// Its references.
     pub(crate) source: Source,
 }
 
 /// All Rust files.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    /// Those that belong to a crate. A file of several crates is there several times.
+    /// Files that belong to a crate. A file of several crates occurs several times.
     pub(crate) files: Vec<File>,
-    /// File, line and what is wrong with the tree there.
+    /// Errors in the tree: file, line and message.
     pub(crate) broken: Vec<(String, usize, String)>,
 }
 

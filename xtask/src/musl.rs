@@ -1,7 +1,7 @@
-//! musl of a certain release, whatever this machine has: what its resolver does differs from release to release.
+//! A given release of musl, on any machine: its resolver differs from release to release.
 //!
-//! In: a release of Debian that has it. Out: static programs. The package is kept below `target/scenarios`;
-//! nothing is installed.
+//! In: a release of Debian that has it. Out: static programs. The package is kept below `target/scenarios`; nothing is
+//! installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use crate::console::say;
 use crate::debian::{Apt, Archive, Suite};
 use crate::{process, workspace};
 
-/// A release of musl, and Debian's release that has it.
+/// A release of musl, and the Debian release that has it.
 pub(crate) struct Release {
     pub(crate) version: &'static str,
     pub(crate) suite: &'static str,
 }
 
-/// Answers of 512 bytes at most, and no TCP: what was cut is used.
+/// Its resolver accepts responses of 512 bytes at most and uses no TCP: it uses truncated answers.
 pub(crate) const OLD: Release = Release { version: "1.2.3", suite: "bookworm" };
-/// Asks again over TCP, and takes 48 addresses at most.
+/// Its resolver queries again over TCP, and accepts 48 addresses at most.
 pub(crate) const NEW: Release = Release { version: "1.2.5", suite: "trixie" };
 
-/// What has its files.
+/// The package with its files.
 const PACKAGE: &str = "musl-dev";
 
 /// Compiles one file in C into a static program.

@@ -1,4 +1,4 @@
-//! `cargo xtask pictures`: the demonstration runs, and a browser takes pictures of the page that its daemon serves.
+//! `cargo xtask pictures`: runs the demonstration, and takes pictures of the daemon's page with a browser.
 //!
 //! Out: `docs/pictures/*.png`, which README shows.
 
@@ -9,10 +9,10 @@ use anyhow::Result;
 
 use crate::{demo, setup, workspace};
 
-/// The browser, and the package that has it.
+/// The browser and its package.
 pub(crate) const BROWSER: [(&str, &str); 1] = [("chromium", "chromium")];
 
-/// How long the demonstration runs, in seconds.
+/// Run time of the demonstration, in seconds.
 const SECONDS: &str = "60";
 
 /// The task.

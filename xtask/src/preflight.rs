@@ -1,6 +1,6 @@
-//! Whether this machine can run the kernel tests at all, and what to do when it cannot.
+//! Checks whether this machine can run the kernel tests, and names a remedy if it cannot.
 //!
-//! In: what /proc and /sys say. Out: a list of what is missing; empty means that they can be tried.
+//! In: /proc and /sys. Out: a list of missing requirements; if it is empty, the tests can be tried.
 
 use std::fs;
 use std::path::Path;
@@ -9,30 +9,30 @@ use anyhow::{Context as _, Result};
 
 use crate::sudo;
 
-/// Capabilities that root must not have lost, as a container's root often has: number and name.
+/// Capabilities that the tests need and that a container's root often lacks: number and name.
 const CAPABILITIES: [(u32, &str); 4] =
     [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 
-/// What the kernel tests depend on.
+/// The requirements of the kernel tests.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     /// The kernel has the bpf() system call.
     bpf: bool,
-    /// The kernel describes its own types.
+    /// The kernel has BTF, the description of its own types.
     btf: bool,
     /// The kernel has cgroup version 2.
     cgroup2: bool,
-    /// This is root, or sudo can make it so.
+    /// The user is root or can become root by sudo.
     root: bool,
     /// The capabilities root would have here, as a bit set.
     capabilities: u64,
 }
 
-/// One line for each thing that is missing.
+/// One line for each missing requirement.
 pub(crate) fn missing() -> Result<Vec<String>> {
     let status = fs::read_to_string("/proc/self/status").context("cannot read /proc; is it mounted?")?;
     let root = sudo::is_root()?;
-    // sudo gives back all that the bounding set allows.
+    // sudo restores all capabilities in the bounding set.
     let set = if root { "CapEff" } else { "CapBnd" };
     let facts = Facts {
         bpf: Path::new("/proc/sys/kernel/unprivileged_bpf_disabled").exists(),
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!(missing.len(), 1, "{missing:?}");
             assert!(missing[0].contains(named), "{missing:?}");
         }
-        // What Docker leaves to root by default.
+        // Docker's default capabilities of root.
         let docker = Facts { capabilities: 0xa804_25fb, ..GOOD }.missing();
         assert!(docker[0].contains("CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF"), "{docker:?}");
     }

@@ -1,4 +1,4 @@
-//! Starting other programs, with errors that name what was started.
+//! Starts other programs; errors name the program.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader};
@@ -13,8 +13,8 @@ use crate::workspace;
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(workspace::root());
-    // By these this cargo tells xtask which package it is. A build script that looks at its own would be run again, with
-    // all that is made of its package, whenever a build by hand follows a task or the other way round.
+    // Cargo names xtask's package in these variables. If a build script depends on such a variable, cargo would run it
+    // and rebuild its package whenever a manual build follows a task or the other way round.
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
@@ -23,7 +23,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs to the end. What the program prints goes to stderr: it is progress, not a result.
+/// Runs a command to its end. Its output goes to stderr, because it is progress, not a result.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .stdout(Stdio::from(io::stderr()))
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and returns the standard output.
+/// Runs a command to its end and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -48,7 +48,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("the output of `{}` is not UTF-8", describe(command)))
 }
 
-/// Runs to the end, and hands over each line of the standard output as it comes.
+/// Runs a command to its end, and calls `take` with each line of its standard output at once.
 pub(crate) fn lines(command: &mut Command, mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut child = command
         .stdout(Stdio::piped())
@@ -56,7 +56,7 @@ pub(crate) fn lines(command: &mut Command, mut take: impl FnMut(&str) -> Result<
         .with_context(|| format!("cannot start `{}`", describe(command)))?;
     let mut taken = Ok(());
     for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
-        // It is read to its end, whatever becomes of it.
+        // The output is read to its end even after an error.
         taken = taken.and(line.map_err(Into::into).and_then(|line| take(&line)));
     }
     let status = child.wait()?;
@@ -67,7 +67,7 @@ pub(crate) fn lines(command: &mut Command, mut take: impl FnMut(&str) -> Result<
     Ok(())
 }
 
-/// The command as one would type it: cargo without the folder of its toolchain.
+/// The command as a user would type it: cargo without its toolchain's folder.
 pub(crate) fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or_default();

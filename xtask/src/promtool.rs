@@ -1,6 +1,6 @@
-//! The rules for Prometheus: promtool has nothing to say against them, their unit tests pass, and all is documented.
+//! Checks the rules for Prometheus: promtool accepts them, their unit tests pass, and all are documented.
 //!
-//! In: `deploy/rules`, docs/alerts.md and `docs/runbooks`. Out: an error after what is wrong was printed.
+//! In: `deploy/rules`, docs/alerts.md and `docs/runbooks`. Out: an error after printing the problems.
 
 use std::fs;
 use std::path::Path;
@@ -16,9 +16,9 @@ use crate::{process, workspace};
 const RULES: &str = "deploy/rules/headless-obs.yaml";
 /// Their unit tests, one file for each alert.
 const TESTS: &str = "deploy/rules/tests";
-/// What each alert means, and what to do.
+/// The meaning of each alert, and the remedy.
 const RUNBOOKS: &str = "docs/runbooks";
-/// Where alerts and recording rules are listed.
+/// The list of alerts and recording rules.
 const LIST: &str = "docs/alerts.md";
 
 /// The check.
@@ -45,7 +45,7 @@ pub(crate) fn check() -> Result<()> {
     process::run(tests.args(names(&root.join(TESTS))?.iter().map(|name| format!("{TESTS}/{name}.yaml"))))
 }
 
-/// Files of a folder, sorted, without what follows the dot.
+/// Names of a folder's files without extensions, sorted.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let stem = |entry: fs::DirEntry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -54,7 +54,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What is missing, or there for nothing.
+/// Missing and superfluous documents and tests.
 fn faults(rules: &str, list: &str, tests: &[String], runbooks: &[String]) -> Vec<String> {
     let alerts: Vec<&str> = named(rules, "- alert: ").collect();
     let links: Vec<&str> = named(rules, "runbook_url: ").collect();
@@ -79,7 +79,7 @@ fn faults(rules: &str, list: &str, tests: &[String], runbooks: &[String]) -> Vec
     faults
 }
 
-/// What follows a key, line by line.
+/// The values of a key, line by line.
 fn named<'a>(rules: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     rules.lines().filter_map(move |line| line.trim_start().strip_prefix(key))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: the daemon and its command line, built and started with root.
+//! `cargo xtask run`: builds the daemon's program and runs it as root.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

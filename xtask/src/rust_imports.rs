@@ -1,11 +1,10 @@
-//! What one Rust file refers to: its imports and paths, its modules, its `unsafe`.
+//! The references of one Rust file: its imports and paths, its modules, its `unsafe`.
 //!
-//! In: the text and the file's module path. Out: [`Source`]. Works on tokens, so comments and strings
-//! cannot deceive it and the bodies of macros are seen too. Names are resolved through the file's own
-//! imports (`use std as s; s::fs::read(..)` is `std::fs::read`), whatever their scope: the reading may
-//! find too much, never too little.
+//! In: the text and the file's module path. Out: [`Source`]. It reads tokens, so comments and strings have no effect,
+//! and it sees the bodies of macros. It resolves names by the file's own imports (`use std as s; s::fs::read(..)` is
+//! `std::fs::read`), whatever their scope: it may find too many references, never too few.
 //!
-//! Does not know types: what a method does inside is not seen.
+//! It does not know types, so it does not see what a method does inside.
 
 use std::iter::Peekable;
 use std::str::FromStr as _;
@@ -13,14 +12,14 @@ use std::vec::IntoIter;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// What a file refers to.
+/// The references of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     /// Every import and every path of at least two parts, resolved.
     pub(crate) paths: Vec<Path>,
-    /// The modules whose content is in files of their own.
+    /// The modules with their own files.
     pub(crate) modules: Vec<Module>,
-    /// The lines that say `unsafe`.
+    /// The lines with `unsafe`.
     pub(crate) unsafes: Vec<usize>,
 }
 
@@ -31,12 +30,12 @@ pub(crate) struct Path {
     pub(crate) parts: Vec<String>,
     /// It ends with `::*`.
     pub(crate) glob: bool,
-    /// Where it is.
+    /// Its line.
     pub(crate) line: usize,
 }
 
 impl Path {
-    /// Whether this is the item, something in it, or a glob that brings it in.
+    /// Whether this refers to the item, to something in it, or to a glob that imports it.
     pub(crate) fn reaches(&self, item: &str) -> bool {
         let item: Vec<&str> = item.split("::").collect();
         let common = self.parts.iter().zip(&item).take_while(|(part, other)| part == *other).count();
@@ -51,14 +50,14 @@ pub(crate) struct Module {
     pub(crate) path: Vec<String>,
     /// The value of a `#[path = "…"]` on it.
     pub(crate) file: Option<String>,
-    /// Where it is.
+    /// Its line.
     pub(crate) line: usize,
 }
 
-/// Reads a file that is the module `module` of its crate.
+/// Reads the file of the module `module` of its crate.
 ///
 /// # Errors
-/// The line where the text is no Rust, and why.
+/// The line at which the text is not Rust, and the reason.
 pub(crate) fn read(text: &str, module: &[String]) -> Result<Source, (usize, String)> {
     let tokens =
         TokenStream::from_str(text).map_err(|error| (error.span().start().line, error.to_string()))?;
@@ -67,12 +66,12 @@ pub(crate) fn read(text: &str, module: &[String]) -> Result<Source, (usize, Stri
     Ok(reading.finish())
 }
 
-/// A path as written, with the module it is written in.
+/// A path as written, with the module that contains it.
 #[derive(Debug)]
 struct Written {
     path: Path,
     module: Vec<String>,
-    /// The name an import gives to it.
+    /// Its name in an import.
     alias: Option<String>,
 }
 
@@ -163,7 +162,7 @@ impl Reading {
             tokens.next();
         }
         if line == 0 {
-            // Not an import after all, or one that Rust itself refuses; step over what stopped it.
+            // Not an import, or one that Rust itself rejects; skip the token that stopped it.
             tokens.next_if(|token| !is_punct(token, ';') && !is_punct(token, ','));
             return;
         }
@@ -201,7 +200,7 @@ impl Reading {
         Source { paths, modules: self.modules, unsafes: self.unsafes }
     }
 
-    /// Everything that a path may mean.
+    /// All possible meanings of a path.
     fn resolve(&self, parts: &[String], module: &[String], depth: usize) -> Vec<Vec<String>> {
         let Some((first, rest)) = parts.split_first() else { return Vec::new() };
         let crate_path = |module: &[String], rest: &[String]| {
@@ -212,7 +211,7 @@ impl Reading {
             "self" => return vec![crate_path(module, rest)],
             "super" => {
                 let parent = module.split_last().map_or(module, |(_, parent)| parent);
-                // `super::super::x` and plain `super::x` alike.
+                // Handles both `super::super::x` and `super::x`.
                 return match rest.first().is_some_and(|next| next == "super") {
                     true => self.resolve(rest, parent, depth),
                     false => vec![crate_path(parent, rest)],
@@ -231,7 +230,7 @@ impl Reading {
         }
         for import in self.written.iter().filter(|import| import.alias.as_ref() == Some(first)) {
             let longer: Vec<String> = import.path.parts.iter().chain(rest).cloned().collect();
-            // `use tokio;` names what it is; and no chain of imports is endless in a program that compiles.
+            // `use tokio;` refers to itself; and in a program that compiles, chains of imports are finite.
             if longer != parts && depth > 0 {
                 meanings.extend(self.resolve(&longer, &import.module, depth - 1));
             }
@@ -243,10 +242,10 @@ impl Reading {
     }
 }
 
-/// How many imports may stand behind a name.
+/// Maximum length of a chain of imports.
 const DEPTH: usize = 4;
 
-/// The next `::name`, if one follows.
+/// The next `::name`, if there is one.
 fn next_part(tokens: &mut Tokens) -> Option<String> {
     let mut ahead = tokens.clone();
     let joined = ahead.next().is_some_and(|token| is_punct(&token, ':'))
@@ -260,7 +259,7 @@ fn next_part(tokens: &mut Tokens) -> Option<String> {
     }
 }
 
-/// The value of `path = "…"`, which `#[…]` put into this group.
+/// The value of `path = "…"` in an attribute's group.
 fn path_attribute(group: &Group) -> Option<String> {
     let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
     match tokens.as_slice() {

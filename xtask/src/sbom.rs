@@ -1,8 +1,8 @@
-//! What the shipped program is made of, as CycloneDX: a bill of materials that scanners read.
+//! A bill of materials of the shipped program in CycloneDX format, which scanners read.
 //!
-//! In: what cargo resolves for the daemon and, with their own target, for the kernel programs inside it; Cargo.lock. Out:
-//! `headless-obs-VERSION.cdx.json`, the same for the same sources. Every component has its licence and, unless it is
-//! the project's own, the checksum of its archive.
+//! In: cargo's resolved dependencies of the daemon and, with their own target, of the kernel programs inside it;
+//! Cargo.lock. Out: `headless-obs-VERSION.cdx.json`, which is the same for the same sources. Every component has its
+//! licence and, unless it belongs to the project, the checksum of its archive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::toolchain::BPF_TARGET;
 use crate::{process, workspace};
 
-/// A component and what it needs, both by name and version.
+/// A component and its dependencies, all by name and version.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Component {
     licence: String,
@@ -31,7 +31,7 @@ pub(crate) fn write(folder: &Path, target: &str) -> Result<()> {
         &tree(&["--package", "headless-obs-ebpf", "--features", "kernel"], BPF_TARGET)?,
         &mut components,
     )?;
-    // The daemon has the kernel programs in it.
+    // The daemon contains the kernel programs.
     components.entry(daemon.clone()).or_default().needs.insert(kernel);
     let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let bill = bill(&components, &daemon, &checksums(&lock))?;
@@ -40,14 +40,14 @@ pub(crate) fn write(folder: &Path, target: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What cargo resolves for a package: a line each, with its depth before it.
+/// The resolved dependencies of a package: one a line, each with its depth before it.
 fn tree(package: &[&str], target: &str) -> Result<String> {
     let mut cargo = process::cargo();
     cargo.args(["tree", "--locked", "--edges", "normal", "--prefix", "depth", "--target", target]);
     process::output(cargo.args(["--format", "|{p}|{l}"]).args(package))
 }
 
-/// Takes the lines in; gives the first, which is what all the others are for.
+/// Reads the lines; returns the first component, which depends on all others.
 fn read(tree: &str, components: &mut BTreeMap<Id, Component>) -> Result<Id> {
     let mut above: Vec<Id> = Vec::new();
     for line in tree.lines() {
@@ -61,7 +61,7 @@ fn read(tree: &str, components: &mut BTreeMap<Id, Component>) -> Result<Id> {
         if let Some(parent) = above.last() {
             components.entry(parent.clone()).or_default().needs.insert(id.clone());
         }
-        // Shown again without what it needs: `(*)` behind it.
+        // A trailing `(*)` means that its dependencies are listed above.
         let licence = licence.trim_end_matches(" (*)").trim();
         if licence.is_empty() {
             bail!("{package} names no licence");
@@ -95,7 +95,7 @@ fn bill(components: &BTreeMap<Id, Component>, daemon: &Id, checksums: &BTreeMap<
             "name": id.0,
             "version": id.1,
             "purl": url(id),
-            // Old manifests separate alternatives by a stroke.
+            // Old manifests separate alternatives by a slash.
             "licenses": [{"expression": component.licence.replace('/', " OR ")}],
         });
         match checksums.get(id) {
@@ -161,7 +161,7 @@ mod tests {
         assert!(error.to_string().contains("no checksum of b"), "{error}");
     }
 
-    /// Of this workspace: the daemon, the library that its kernel programs are made with, and nothing of the tests.
+    /// Components of this workspace: the daemon and the kernel programs' library, but nothing of the tests.
     #[test]
     fn it_lists_what_is_shipped() {
         let folder = std::env::temp_dir().join(format!("xtask-sbom-{}", std::process::id()));

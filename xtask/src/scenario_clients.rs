@@ -1,8 +1,8 @@
 //! Real clients for the scenarios, built from `tests/clients` once and kept.
 //!
-//! In: sources, and pinned versions of what they are linked against. Out: for each client a variable with its path below
-//! `target/scenarios`, whose name has the hash of all that decides what is built; or with the reason why there is none,
-//! so that only the scenarios that need it fail.
+//! In: sources, and pinned versions of their libraries. Out: a variable for each client, with its path below
+//! `target/scenarios`, whose name has a hash of everything that determines the build. If a client cannot be built, its
+//! variable has the reason, so that only the scenarios that need it fail.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::console::say;
 use crate::{go, musl, process, setup, workspace};
 
-/// A client: its variable, and who makes it.
+/// A client: its variable, and the function that builds it.
 type Client = (&'static str, fn() -> Result<PathBuf>);
 
 /// All of them.
@@ -28,7 +28,7 @@ const CLIENTS: [Client; 7] = [
     ("HEADLESS_OBS_CLIENT_OLD_MUSL", || c_with_musl(&musl::OLD)),
 ];
 
-/// Makes them. A value that begins with `!` is a reason.
+/// Builds them. A value that begins with `!` is an error.
 pub(crate) fn variables() -> Vec<(&'static str, OsString)> {
     let variable = |(name, make): Client| {
         let value = make().map_or_else(|why| format!("!{why:#}").into(), PathBuf::into_os_string);
@@ -37,7 +37,7 @@ pub(crate) fn variables() -> Vec<(&'static str, OsString)> {
     CLIENTS.into_iter().map(variable).collect()
 }
 
-/// A Go program that is servers and clients of the Go world.
+/// A Go program with servers and clients of Go libraries.
 fn go_program() -> Result<PathBuf> {
     let sources = workspace::root().join("tests/clients/go");
     let files = ["go.mod", "go.sum", "main.go"].map(|name| sources.join(name));
@@ -72,7 +72,7 @@ fn curl() -> Result<PathBuf> {
     Ok("curl".into())
 }
 
-/// The client in C against this machine's C library.
+/// The client in C with this machine's C library.
 fn glibc() -> Result<PathBuf> {
     let source = source("dial.c");
     kept("dial-glibc", std::slice::from_ref(&source), &[], |draft| {
@@ -81,7 +81,7 @@ fn glibc() -> Result<PathBuf> {
     })
 }
 
-/// The same, static, against musl.
+/// The same as a static program with musl.
 fn c_with_musl(release: &musl::Release) -> Result<PathBuf> {
     let source = source("dial.c");
     let name = format!("dial-musl-{}", release.version);
@@ -95,7 +95,7 @@ fn source(name: &str) -> PathBuf {
     workspace::root().join("tests/clients").join(name)
 }
 
-/// The path of something made from these files and words; made now, if it has not been.
+/// The path of a file that is made from these sources and arguments; makes it if it does not exist.
 fn kept(
     name: &str,
     files: &[PathBuf],
@@ -112,7 +112,7 @@ fn kept(
     }
     say(&format!("making the client {name}"));
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // Only what is whole gets the name.
+    // Only a complete file gets the final name.
     let draft = folder.join(format!("{name}.draft"));
     make(&draft).with_context(|| format!("cannot make the client {name}"))?;
     if !draft.exists() {

@@ -1,6 +1,6 @@
-//! `cargo xtask e2e scenarios`: builds daemon, runner and real clients, then becomes the runner, with root.
+//! `cargo xtask e2e scenarios`: builds daemon, runner and real clients, then becomes the runner, as root.
 //!
-//! All arguments are the runner's own. xtask writes nothing to the standard output.
+//! All arguments are the runner's. xtask writes nothing to standard output.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::lab::{Daemon, Program};
 use crate::{scenario_clients, sudo};
 
-/// The test program that runs the quick ones.
+/// The test program of the quick scenarios.
 const TESTS: &str = "scenarios";
 
 /// The task. On success it does not return: xtask becomes the program.
@@ -19,8 +19,8 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     Err(sudo::exec(Program::Scenarios.command(Daemon::Development, args, clients)?))
 }
 
-/// Makes what a test program needs of real clients; gives the variables that tell it where. Nothing for those that run no
-/// scenarios.
+/// Builds the real clients that a test program needs; returns the variables with their paths. Test programs without
+/// scenarios need nothing.
 pub(crate) fn prepare(program: &str) -> Vec<(&'static str, OsString)> {
     if program == TESTS { scenario_clients::variables() } else { Vec::new() }
 }

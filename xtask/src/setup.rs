@@ -1,10 +1,10 @@
-//! `cargo xtask setup`: what building the kernel programs needs, found or installed.
+//! `cargo xtask setup`: finds or installs the tools that build the kernel programs.
 //!
-//! In: the machine. Out: a [`Tools`], or an error that says which command to run. Idempotent, and quick
-//! when everything is there: then it only looks.
+//! In: the machine. Out: a [`Tools`], or an error with a command to run. It is idempotent, and quick if everything is
+//! there.
 //!
-//! Does not touch what the user configured: rustup's component and Debian's packages are added, nothing
-//! is replaced, and bpf-linker lives under `target/`.
+//! It does not change the user's configuration: it adds a component of rustup and Debian packages, replaces nothing,
+//! and keeps bpf-linker below `target/`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,16 +18,16 @@ use crate::console::say;
 use crate::toolchain::{self, Core, Toolchain};
 use crate::{process, sudo, workspace};
 
-/// Links the kernel programs. The newest that was tried with the compilers named in `toolchain`.
+/// The linker of the kernel programs: the newest version that was tried with the compilers in `toolchain`.
 const LINKER_VERSION: &str = "0.10.3";
 
-/// Debian's compiler with a built core library for the BPF target.
+/// Debian's compiler with a compiled core library for the BPF target.
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
-/// Clippy for that compiler.
+/// Clippy for this compiler.
 const CLIPPY_PACKAGE: &str = "rust-web-clippy";
 
-/// What builds the kernel programs.
+/// The tools that build the kernel programs.
 #[derive(Debug)]
 pub(crate) struct Tools {
     /// The compiler.
@@ -48,12 +48,12 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds the tools, or installs what is missing.
+/// Finds the tools, or installs missing ones.
 pub(crate) fn ensure() -> Result<Tools> {
     Ok(Tools { toolchain: compiler()?, linker: linker()? })
 }
 
-/// Makes sure that the toolchain of the kernel programs has clippy.
+/// Makes sure that the kernel programs' toolchain has clippy.
 pub(crate) fn ensure_clippy(toolchain: &Toolchain) -> Result<()> {
     if toolchain.sysroot.join("bin/cargo-clippy").is_file() {
         return Ok(());
@@ -93,7 +93,7 @@ fn compiler() -> Result<Toolchain> {
     )
 }
 
-/// Finds a toolchain with the standard library for another target, or adds it to one; gives the toolchain's prefix.
+/// Finds a toolchain with the standard library for another target, or installs that; returns the toolchain's prefix.
 /// `architecture` is Debian's name for the target.
 pub(crate) fn ensure_standard(target: &str, architecture: &str) -> Result<PathBuf> {
     if let Some(found) = toolchain::with_standard(target)? {
@@ -126,7 +126,7 @@ fn add_target(target: &str) -> Result<()> {
     ask_rustup(target, &["target", "add", target])
 }
 
-/// Asks rustup for something, once: where it cannot be downloaded, each call would cost seconds for nothing.
+/// Runs a command of rustup, but only once: if the download fails, each call would cost seconds for nothing.
 fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
     let sysroot = toolchain::current()?;
     let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -147,9 +147,9 @@ fn ask_rustup(what: &str, arguments: &[&str]) -> Result<()> {
     added
 }
 
-/// Finds the programs that the tests start beside our own, or installs the packages that have them.
+/// Finds the programs that the tests start, or installs their packages.
 pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
-    // Tools of the administrator are on root's path alone.
+    // Administrators' tools are only on root's path.
     let is_there = |program: &str| sudo::on_path(program) || Path::new("/usr/sbin").join(program).is_file();
     let missing: Vec<_> =
         programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
@@ -175,10 +175,10 @@ fn install_standard(architecture: &str) -> Result<()> {
     install_packages(&standard_packages(architecture).each_ref().map(String::as_str))
 }
 
-/// Held while apt works: it keeps no order among those who fetch lists.
+/// Held while apt works, because parallel fetches of lists disturb one another.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Installs packages by apt. The package lists are fetched only when they do not lead to the packages.
+/// Installs packages by apt. It fetches the package lists only if they do not have the packages.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     if !sudo::on_path("apt-get") {
         bail!("there is no apt-get to install {}", packages.join(" "));
@@ -201,20 +201,20 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
 }
 
 fn apt(args: &[&str]) -> Result<()> {
-    // What is built ahead of its tests installs too: one waits for the other.
+    // The task that builds ahead of the tests installs packages too: one waits for the other.
     let args: Vec<OsString> =
         [&["-oDPkg::Lock::Timeout=600"], args].concat().iter().map(OsString::from).collect();
     let quiet = [("DEBIAN_FRONTEND", OsString::from("noninteractive"))];
     process::run(&mut sudo::as_root(Path::new("apt-get"), &args, &quiet)?)
 }
 
-/// Whether apt's lists offer all of the packages.
+/// Whether apt's lists have all of the packages.
 fn known(packages: &[&str]) -> bool {
     process::output(Command::new("apt-cache").arg("policy").args(packages).env("LC_ALL", "C"))
         .is_ok_and(|policy| candidates(&policy) == packages.len())
 }
 
-/// How many packages of `apt-cache policy`'s answer can be installed.
+/// The number of installable packages in the output of `apt-cache policy`.
 fn candidates(policy: &str) -> usize {
     policy
         .lines()
@@ -228,17 +228,17 @@ fn linker() -> Result<PathBuf> {
     linker.ensure()
 }
 
-/// A program that cargo builds, once, and keeps under `target/tools`.
+/// A program that cargo builds once and keeps under `target/tools`.
 pub(crate) struct Installed {
-    /// The package, and its program.
+    /// The package, which has the program's name.
     pub(crate) package: &'static str,
     pub(crate) version: &'static str,
-    /// How long building it takes.
+    /// How long a build takes.
     pub(crate) time: &'static str,
 }
 
 impl Installed {
-    /// Its path. Builds it if need be.
+    /// Its path. Builds it if necessary.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
         let Self { package, version, time } = self;
         let root = workspace::tools().join(format!("{package}-{version}"));
@@ -248,14 +248,14 @@ impl Installed {
         }
         say(&format!("installing {package} {version} into {} ({time})", root.display()));
         let build = workspace::tools().join(format!("build-{package}"));
-        // On the path only so that cargo does not advise to put it there.
+        // On the path only to suppress cargo's advice to put it there.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::env::split_paths(&path).chain([root.join("bin")]))?;
         process::run(
             process::cargo()
                 .env("PATH", path)
                 .args(["install", package, "--version", version, "--locked", "--no-track"])
-                // Building it takes longer than everything that it will ever do here.
+                // An optimised build would take longer than all its runs.
                 .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
@@ -271,7 +271,7 @@ impl Installed {
                 root.display()
             )
         })?;
-        // Only the program is needed again.
+        // The build directory is not needed again.
         fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
         Ok(program)
     }

@@ -1,7 +1,6 @@
-//! `cargo xtask e2e soak`: builds the daemon as it is shipped and the program that keeps it busy, then becomes that, with
-//! root.
+//! `cargo xtask e2e soak`: builds the shipped daemon and the soak test, then becomes the soak test, as root.
 //!
-//! All arguments are the program's own. xtask writes nothing to the standard output.
+//! All arguments are the soak test's. xtask writes nothing to standard output.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

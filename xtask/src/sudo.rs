@@ -1,7 +1,7 @@
-//! Running one command with root: directly when the task was started by root, else through sudo.
+//! Runs one command as root: directly if root has started the task, else through sudo.
 //!
-//! sudo resets the environment, so what the command needs is handed over by `env` on its command line;
-//! that works under any sudoers policy, which `sudo -E` does not.
+//! sudo resets the environment, so the variables are passed by `env` on the command line. This works with any sudoers
+//! policy, in contrast to `sudo -E`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,14 +14,14 @@ use anyhow::{Context as _, Error, Result, bail};
 
 use crate::process;
 
-/// Variables that reach the command through sudo, by prefix.
+/// Prefixes of variables that sudo passes to the command.
 const KEPT: [&str; 6] =
     ["HEADLESS_OBS_", "UPDATE_GOLDEN", "RUST_BACKTRACE", "RUST_LOG", "NO_COLOR", "COLORTERM"];
 
 /// A command for root.
 ///
 /// # Errors
-/// When this is not root and sudo is not installed.
+/// This user is not root, and sudo is not installed.
 pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)]) -> Result<Command> {
     if is_root()? {
         return Ok(direct(program, args, env));
@@ -32,7 +32,7 @@ pub(crate) fn as_root(program: &Path, args: &[OsString], env: &[(&str, OsString)
     Ok(through_sudo(program, args, env, std::env::vars_os()))
 }
 
-/// Makes sure, once and before much else is done, that sudo lets this user be root.
+/// Checks early that sudo lets this user become root. It does so once.
 pub(crate) fn check() -> Result<()> {
     let mut nothing = as_root(Path::new("true"), &[], &[])?;
     process::run(&mut nothing).context("sudo does not let this user become root; run the task as root")
@@ -58,8 +58,8 @@ fn through_sudo(
     command
 }
 
-/// Replaces xtask by the command, so that signals, terminal and exit code are the command's own.
-/// Returns only when it could not start.
+/// Replaces xtask by the command, so that signals, terminal and exit code are the command's own. Returns only if the
+/// command could not start.
 pub(crate) fn exec(mut command: Command) -> Error {
     let error = command.exec();
     Error::new(error).context(format!("cannot start `{}`", process::describe(&command)))
@@ -67,11 +67,11 @@ pub(crate) fn exec(mut command: Command) -> Error {
 
 /// Whether this process runs as root.
 pub(crate) fn is_root() -> Result<bool> {
-    // The owner of a process's own directory is its effective user.
+    // The owner of a process's own directory in /proc is its effective user.
     Ok(fs::metadata("/proc/self").context("cannot read /proc; is it mounted?")?.uid() == 0)
 }
 
-/// Whether a program of this name is found by `PATH`.
+/// Whether `PATH` has a program of this name.
 pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))

@@ -1,7 +1,7 @@
-//! The processors that programs are made for: their names everywhere, and cargo that builds for one of them.
+//! The architectures of the shipped programs: their names in other tools, and cargo builds for each.
 //!
-//! In: a processor, this machine's own or the other one. Out: a cargo whose programs are static. What building for the other
-//! one takes (a linker, a C library, Rust's standard library) is looked for, and installed if it is missing.
+//! In: this machine's architecture or the other one. Out: a cargo command that builds static programs. A build for the
+//! other architecture needs a linker, a C library and Rust's standard library; missing ones are installed.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::{process, setup, workspace};
 
-/// A processor. Its names on the command line are Debian's, which are also those of the container world.
+/// An architecture. Its names on the command line are those of Debian and of container tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TargetArch {
     /// x86, 64 bits
@@ -20,7 +20,7 @@ pub(crate) enum TargetArch {
 }
 
 impl TargetArch {
-    /// All of them.
+    /// All architectures.
     pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
     /// This machine's.
@@ -35,7 +35,7 @@ impl TargetArch {
         self.name() == image::architecture()
     }
 
-    /// What Debian and the container world call it.
+    /// Its name in Debian and in container tools.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -43,12 +43,12 @@ impl TargetArch {
         }
     }
 
-    /// What rustc calls it: this machine's own as this machine's compiler does.
+    /// Its name in rustc: for this machine's own, that of this machine's compiler.
     pub(crate) fn target(self) -> Result<String> {
         if self.is_own() { host() } else { Ok(format!("{}-unknown-linux-gnu", self.family())) }
     }
 
-    /// What rustc's names for it begin with, and those of the GNU tools.
+    /// The first part of its names in rustc and in the GNU tools.
     const fn family(self) -> &'static str {
         match self {
             Self::Amd64 => "x86_64",
@@ -56,7 +56,7 @@ impl TargetArch {
         }
     }
 
-    /// What the names of its compilers and tools begin with, and its folder below /usr.
+    /// The prefix of its compilers and tools, which is also its folder below /usr.
     fn triple(self) -> String {
         format!("{}-linux-gnu", self.family())
     }
@@ -66,17 +66,18 @@ impl TargetArch {
         if self.is_own() { name.to_owned() } else { format!("{}-{name}", self.triple()) }
     }
 
-    /// `cargo SUBCOMMAND` for it; what is built is static.
+    /// `cargo SUBCOMMAND` for it, which builds static programs.
     pub(crate) fn cargo(self, subcommand: &str) -> Result<Command> {
         let target = self.target()?;
         let mut cargo = if self.is_own() { process::cargo() } else { self.foreign(&target)? };
-        // Named as a target, so that the flag is not for build scripts and procedural macros, which cannot be static.
+        // With an explicit target the flag does not apply to build scripts and procedural macros, which cannot be
+        // static.
         cargo.env(variable(&target, "RUSTFLAGS"), "-C target-feature=+crt-static");
         cargo.args([subcommand, "--locked", "--target", &target]);
         Ok(cargo)
     }
 
-    /// A cargo that can build for it on a machine of another one.
+    /// A cargo command that builds for it on a machine of the other architecture.
     fn foreign(self, target: &str) -> Result<Command> {
         let (triple, name) = (self.triple(), self.name());
         let compiler = format!("{triple}-gcc");
@@ -92,12 +93,12 @@ impl TargetArch {
     }
 }
 
-/// The variable that tells cargo something about one target.
+/// The cargo variable of a setting for one target.
 pub(crate) fn variable(target: &str, what: &str) -> String {
     format!("CARGO_TARGET_{}_{what}", target.to_uppercase().replace('-', "_"))
 }
 
-/// This machine, as rustc calls it.
+/// This machine's name in rustc.
 pub(crate) fn host() -> Result<String> {
     let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));

@@ -1,8 +1,8 @@
-//! `cargo xtask test`: the pure tests, then with root the kernel tests, and the fuzz targets beside them.
+//! `cargo xtask test`: runs the pure tests, then as root the kernel tests, with the fuzz targets in parallel.
 //!
-//! The pure tests run whatever else is missing. The kernel tests run, or count as a failure with the
-//! reason: nothing is skipped in silence. Before the last line a table says what took how long; the last line is
-//! `N passed, N failed` over everything.
+//! The pure tests always run. If the kernel tests cannot run, they count as a failure with the reason: no test is
+//! skipped silently. Before the last line, a table shows the duration of each part. The last line is `N passed, N
+//! failed` over all parts.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write};
@@ -22,23 +22,24 @@ use crate::{
     setup, sudo, tools,
 };
 
-/// The package of the tests that need root and BPF; those of all others need neither.
+/// The package of the tests that need root and BPF; those of all other packages need neither.
 const KERNEL: &str = "headless-obs-tests";
 /// Its folder in the workspace.
 const KERNEL_FOLDER: &str = "tests";
 
-/// Programs that the kernel tests start, and the packages that have them.
+/// Programs that the kernel tests start, and their packages.
 const PROGRAMS: [(&str, &str); 2] = [("nft", "nftables"), ("faketime", "faketime")];
 
-/// So many failed tests of one program are run once more. There are machines whose kernel keeps programs from running
-/// while one of their own processes does (ARCHITECTURE.md, "Tests"): what a soft interrupt changes in its place is seen by
-/// nobody, and a count that has to be exact is not. One run of forty of such a test failed so on a busy machine.
+/// Up to this many failed tests of one program run a second time. On some machines the kernel does not run BPF programs
+/// while one of the machine's own processes runs (ARCHITECTURE.md, "Tests"): the programs miss a change by a soft
+/// interrupt in that time, and exact counts fail. On a busy machine, one of forty runs of such a test failed for this
+/// reason.
 const CHANCE: usize = 2;
 
 /// The test program that starts a browser.
 const PAGE: &str = "page";
 
-/// What to run.
+/// The tests to run.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Options {
     /// Run only tests whose name contains one of these
@@ -46,16 +47,16 @@ pub(crate) struct Options {
     /// Other options of the test programs, for example `-- --nocapture`
     #[arg(last = true)]
     libtest: Vec<String>,
-    /// Of the tests that need root, only these programs'
+    /// Of the tests that need root, run only these programs'
     #[arg(skip)]
     only: Option<&'static [&'static str]>,
-    /// The daemon's image is built as it is shipped, not as it is built fastest
+    /// Build the daemon's image with the shipped profile instead of the fastest one
     #[arg(skip)]
     shipped: bool,
 }
 
 impl Options {
-    /// Whether it is everything there is.
+    /// Whether all tests are selected.
     fn is_all(&self) -> bool {
         self.filter.is_empty() && self.only.is_none()
     }
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
     let mut timing = Timing::default();
     let object = timing.phase(Work::Building, "building the kernel programs", build_ebpf::build);
-    // Tests mostly wait for what they test: time enough to build what the later ones need, and to try hostile input.
+    // Tests mostly wait, so there is time to build for the later ones and to run the fuzz targets.
     let ahead = options.is_all().then(|| thread::spawn(build_ahead));
     if let Err(error) = &object {
         say(&format!("{error:#}"));
@@ -84,15 +85,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(conclude(counts))
 }
 
-/// Builds what only some test programs need: each of them tries again, and says what is wrong. Then runs the fuzz targets,
-/// which leave the processors to everything else.
+/// Builds what only some test programs need; errors do not matter here, because each test program tries again and
+/// reports them. Then runs the fuzz targets at a low priority.
 fn build_ahead() -> Counts {
     let _ = control_plane::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
     fuzz::test()
 }
 
-/// The tests on a cluster, and nothing else.
+/// Runs only the tests on a cluster.
 pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Result<ExitCode> {
     build_ebpf::build()?;
     let libtest = options.iter().map(|&option| option.to_owned()).collect();
@@ -103,7 +104,7 @@ pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Res
     Ok(conclude(counts))
 }
 
-/// Prints what failed and the line that ends a task of tests.
+/// Prints the failures and the last line of a test task.
 pub(crate) fn conclude(mut counts: Counts) -> ExitCode {
     if counts.passed + counts.failed == 0 {
         counts.add(Counts::failure("no test has such a name".to_owned()));
@@ -126,7 +127,7 @@ fn pure(options: &Options, with_object: bool, timing: &mut Timing) -> Result<Cou
     say("pure tests");
     let command = |more: &[&str]| {
         let mut command = process::cargo();
-        // All of the workspace but what needs root: so dependencies have the features that they have everywhere.
+        // The whole workspace apart from the tests that need root, so that dependencies have their usual features.
         command.args(["test", "--locked", "--workspace", "--exclude", KERNEL]).args(more);
         if !with_object {
             command.env("HEADLESS_OBS_EBPF", "none");
@@ -159,9 +160,9 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
     if let Some(only) = options.only {
         tests.retain(|test| only.contains(&test.name.as_str()));
     }
-    // Those that need what takes long to build come last.
+    // Test programs whose requirements take long to build come last.
     tests.sort_by_key(|test| cluster::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name));
-    // One test at a time: they share the kernel's cgroup root and count what happens there.
+    // One test at a time: they share the kernel's root cgroup and count its traffic.
     let one_at_a_time = String::from("--test-threads=1");
     let args = |more: &[String]| -> Vec<OsString> {
         std::iter::once(&one_at_a_time).chain(&options.libtest).chain(more).map(OsString::from).collect()
@@ -207,7 +208,7 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Makes or installs what a test program needs beside the daemon; gives the variables that tell it where.
+/// Prepares a test program's requirements other than the daemon; returns the variables with their paths.
 fn prepare(test: &str, shipped: bool) -> Result<Vec<(&'static str, OsString)>> {
     let mut variables = cluster::prepare(test, if shipped { dist::SHIPPED } else { "dev" })?;
     if test == PAGE {
@@ -218,15 +219,15 @@ fn prepare(test: &str, shipped: bool) -> Result<Vec<(&'static str, OsString)>> {
     Ok(variables)
 }
 
-/// Whether a test program has tests of such names: building what it needs takes long.
+/// Whether the filter selects any test of a program; its requirements take long to build.
 fn has_any(program: &Path, filter: &[String]) -> Result<bool> {
     Ok(process::output(Command::new(program).arg("--list").args(filter))?.contains(": test"))
 }
 
-/// What test programs say: counts, and how long each test took where they run one at a time.
+/// Results of test programs: counts, and durations of tests that ran one at a time.
 type Ran = (Counts, Vec<(String, Duration)>);
 
-/// Runs test programs, shows their output as it comes and counts what it says.
+/// Runs test programs, shows their output as it arrives, and parses it.
 fn count(command: &mut Command, screen: &mut impl Write) -> Result<Ran> {
     let name = process::describe(command);
     let began = Instant::now();
@@ -241,14 +242,14 @@ fn count(command: &mut Command, screen: &mut impl Write) -> Result<Ran> {
                 break;
             }
             reader.push(&piece[..length], began.elapsed());
-            // A reader that went away must not end the tests.
+            // If the reader of the output has gone, the tests still go on.
             let _ = screen.write_all(&piece[..length]).and_then(|()| screen.flush());
         }
     }
     let status = child.wait().with_context(|| format!("cannot wait for `{name}`"))?;
     let (mut counts, times) = reader.finish();
     if !status.success() && counts.failed == 0 {
-        // It did not compile, or died before it could count.
+        // The program did not compile, or died before its summary.
         counts.add(Counts::failure(format!("`{name}` failed ({status})")));
     }
     Ok((counts, times))
@@ -259,7 +260,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Counts {
-        // Not to the screen: who counts this program's tests would count these lines too.
+        // Not shown on the screen, because a reader that counts this program's tests would count these lines too.
         count(Command::new("sh").args(["-c", script]), &mut io::sink()).unwrap().0
     }
 

@@ -1,23 +1,23 @@
-//! How long the parts of a task take: each is measured as it runs, and a table shows all of them at the end.
+//! Measures the phases of a task, and shows all of them in a table at the end.
 //!
-//! In: phases, each one builds or runs something, and the tests that ran one at a time. Out: the table's text.
+//! In: phases, each of which builds or runs something, and tests that ran one at a time. Out: the table's text.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// So many of the slowest tests are shown.
+/// Number of slowest tests in the table.
 const SLOWEST: usize = 10;
 
-/// What a phase spends its time on.
+/// The kind of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Compiling, and installing what that needs.
+    /// Compiling, and installing requirements.
     Building,
     /// Running what was built.
     Running,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
     phases: Vec<(Work, String, Duration)>,
@@ -25,7 +25,7 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// Does the work of a phase, and measures it.
+    /// Runs a phase and measures it.
     pub(crate) fn phase<T>(&mut self, work: Work, name: impl Into<String>, run: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let done = run();

@@ -1,9 +1,9 @@
-//! Which compiler builds the kernel programs.
+//! Finds the compiler of the kernel programs.
 //!
-//! In: what is installed. Out: a [`Toolchain`] that has the core library for the BPF target, built
-//! (Debian's `libstd-rust-web-dev-bpf`) or as sources to build it from (`rust-src`).
+//! In: the installed toolchains. Out: a [`Toolchain`] with the core library for the BPF target, either compiled
+//! (Debian's `libstd-rust-web-dev-bpf`) or as sources (`rust-src`).
 //!
-//! Installs nothing (that is `setup`'s), and makes no more than a link to LLVM. Starts at most one process per candidate.
+//! It installs nothing (`setup` does) and only makes a link to LLVM. It starts at most one process per candidate.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{process, workspace};
 
-/// The target of the kernel programs. Little-endian, as all machines the daemon runs on.
+/// The target of the kernel programs. It is little-endian, as are all machines that the daemon supports.
 pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
 
 /// A compiler that can build for [`BPF_TARGET`].
@@ -23,18 +23,18 @@ pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
 pub(crate) struct Toolchain {
     /// The prefix: `bin/cargo`, `bin/rustc` and `lib/rustlib` are below it.
     pub(crate) sysroot: PathBuf,
-    /// Where the core library comes from.
+    /// The source of the core library.
     pub(crate) core: Core,
-    /// The folder of the LLVM that this rustc itself uses. bpf-linker must read its bitcode with the same one.
+    /// The folder of this rustc's own LLVM. bpf-linker must read its bitcode with the same version.
     pub(crate) llvm: PathBuf,
 }
 
-/// Where the core library for the BPF target comes from.
+/// The source of the core library for the BPF target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Core {
-    /// A built one is installed.
+    /// A compiled one is installed.
     Built,
-    /// Cargo builds it from rust-src.
+    /// Cargo compiles it from rust-src.
     Source,
 }
 
@@ -44,11 +44,12 @@ impl Toolchain {
         self.cargo_in(&workspace::root(), &workspace::ebpf_dir(), subcommand, linker)
     }
 
-    /// The same for a copy of the workspace. The object does not depend on where it, cargo's home and the compiler are.
+    /// The same for a copy of the workspace. The object does not depend on the paths of the copy, of cargo's home and
+    /// of the compiler.
     pub(crate) fn cargo_in(&self, root: &Path, target: &Path, subcommand: &str, linker: &Path) -> Command {
         let bin = self.sysroot.join("bin");
-        // cargo-clippy is started by itself: `cargo clippy` would prefer the one in ~/.cargo/bin, which is
-        // rustup's and may be of another toolchain.
+        // cargo-clippy is started directly: `cargo clippy` would prefer the one in ~/.cargo/bin, which is rustup's and
+        // may belong to another toolchain.
         let mut command = match subcommand {
             "clippy" => Command::new(bin.join("cargo-clippy")),
             _ => Command::new(bin.join("cargo")),
@@ -74,7 +75,7 @@ impl Toolchain {
             .current_dir(root)
             .env("CARGO", bin.join("cargo"))
             .env("RUSTC", bin.join("rustc"))
-            // The BPF target and aya-ebpf use what stable rustc accepts only with this.
+            // Stable rustc accepts the BPF target and the features of aya-ebpf only with this variable.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("LD_LIBRARY_PATH", &self.llvm)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")))
@@ -89,22 +90,22 @@ impl Toolchain {
         command
     }
 
-    /// Whether this is the system's own, installed by packages.
+    /// Whether this is the system's own toolchain, installed by packages.
     pub(crate) fn is_system(&self) -> bool {
         self.sysroot == Path::new(SYSTEM)
     }
 }
 
-/// Where cargo keeps the sources of dependencies.
+/// Cargo's folder of the sources of dependencies.
 fn cargo_home() -> Option<PathBuf> {
     let given = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
-/// The prefix of the compiler that Debian's packages install.
+/// The prefix of Debian's compiler.
 const SYSTEM: &str = "/usr";
 
-/// The first usable one of: the toolchain in use, rustup's others, the system's.
+/// The first usable toolchain of: the one in use, rustup's others, the system's.
 pub(crate) fn find() -> Result<Option<Toolchain>> {
     for sysroot in candidates()? {
         if let Some(toolchain) = inspect(&sysroot)? {
@@ -127,7 +128,7 @@ pub(crate) fn with_standard(target: &str) -> Result<Option<PathBuf>> {
 
 /// The prefix of the toolchain that runs this task.
 pub(crate) fn current() -> Result<PathBuf> {
-    // Cargo names itself, which saves asking rustc.
+    // Cargo sets this variable, which saves a call of rustc.
     let from_cargo = std::env::var_os("CARGO").map(PathBuf::from).and_then(|cargo| {
         let sysroot = cargo.parent()?.parent()?.to_path_buf();
         sysroot.join("bin/rustc").is_file().then_some(sysroot)
@@ -156,7 +157,7 @@ fn candidates() -> Result<Vec<PathBuf>> {
     Ok(candidates)
 }
 
-/// The toolchain below a prefix, if it has all that is needed.
+/// The toolchain with this prefix, if it is complete.
 fn inspect(sysroot: &Path) -> Result<Option<Toolchain>> {
     let Some(core) = core_of(sysroot) else { return Ok(None) };
     let Some(version) = version_of(sysroot)? else { return Ok(None) };
@@ -174,7 +175,7 @@ fn version_of(sysroot: &Path) -> Result<Option<Version>> {
     Ok(version.filter(|version| version.is_enough(env!("CARGO_PKG_RUST_VERSION"))))
 }
 
-/// Whether a folder has a library of Rust's, built.
+/// Whether a folder has a compiled library of Rust.
 fn has_library(folder: &Path, prefix: &str) -> bool {
     fs::read_dir(folder).is_ok_and(|files| {
         files.flatten().any(|file| {
@@ -193,20 +194,20 @@ fn core_of(sysroot: &Path) -> Option<Core> {
     }
 }
 
-/// The folder that holds the toolchain's LLVM and no other.
+/// The folder that contains only the toolchain's LLVM.
 fn llvm_of(sysroot: &Path, major: u32) -> Result<Option<PathBuf>> {
     let own = sysroot.join("lib");
     if library_in(&own, "libLLVM").is_some() {
         return Ok(Some(own));
     }
-    // The system's library folder may hold several versions, and bpf-linker takes the first it sees.
+    // The system's library folder may have several versions, and bpf-linker uses the first.
     let shared = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
     let Some(library) = library_in(&shared, &format!("libLLVM.so.{major}")) else { return Ok(None) };
     let folder = workspace::tools().join(format!("llvm-{major}"));
     let link = folder.join(library.file_name().unwrap_or_default());
     if !link.exists() {
         fs::create_dir_all(&folder)?;
-        // One that leads nowhere any more.
+        // The link may be broken.
         let _none = fs::remove_file(&link);
         symlink(&library, &link).with_context(|| format!("cannot create {}", link.display()))?;
     }
@@ -224,7 +225,7 @@ fn library_in(folder: &Path, prefix: &str) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// What `rustc -vV` says about itself.
+/// The output of `rustc -vV`.
 #[derive(Debug, PartialEq, Eq)]
 struct Version {
     major: u32,

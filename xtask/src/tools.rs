@@ -1,8 +1,8 @@
-//! Tools that check what is shipped: helm, promtool, prometheus. Each is built from the modules that a go.mod
-//! below `tests/tools` pins, once, and kept as `target/tools/NAME-HASH`.
+//! Tools that check shipped files: helm, promtool, prometheus. Each is built once from the modules in a go.mod below
+//! `tests/tools`, and kept as `target/tools/NAME-HASH`.
 //!
-//! In: go.mod and go.sum, which are all there is of sources. Out: paths, and the variables by which tests find them.
-//! To move to another release, `go get -tool PACKAGE@VERSION` in the tool's folder.
+//! In: go.mod and go.sum; there are no other sources. Out: paths, and the variables with which tests find the tools. To
+//! use another release, run `go get -tool PACKAGE@VERSION` in the tool's folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,13 +22,13 @@ pub(crate) enum Tool {
     Prometheus,
 }
 
-/// What is built together, since it is of the same modules.
+/// Programs of the same modules, which are built together.
 struct Module {
     folder: &'static str,
     /// The module with the programs.
     name: &'static str,
     programs: &'static [&'static str],
-    /// Prometheus knows some thirty ways to find targets, most of them with the SDK of a cloud.
+    /// Prometheus has about thirty kinds of service discovery, most of them with the SDK of a cloud.
     tags: &'static str,
     time: &'static str,
 }
@@ -65,7 +65,7 @@ impl Tool {
         }
     }
 
-    /// The variable by which tests find it.
+    /// The variable with its path, for tests.
     fn variable(self) -> &'static str {
         match self {
             Self::Helm => "HEADLESS_OBS_HELM",
@@ -78,7 +78,7 @@ impl Tool {
 /// All of them.
 pub(crate) const ALL: [Tool; 3] = [Tool::Helm, Tool::Promtool, Tool::Prometheus];
 
-/// What each test program needs.
+/// The tools that each test program needs.
 const NEEDS: [(&str, &[Tool]); 3] = [
     ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
     ("chart", &[Tool::Helm]),
@@ -92,7 +92,7 @@ pub(crate) fn run(tool: Tool, args: &[OsString]) -> Result<ExitCode> {
     Err(sudo::exec(command))
 }
 
-/// A tool's path. Builds it if need be.
+/// A tool's path. Builds it if necessary.
 pub(crate) fn ensure(tool: Tool) -> Result<PathBuf> {
     let module = tool.module();
     let paths = recipe(module)?.ensure(&workspace::tools())?;
@@ -100,12 +100,12 @@ pub(crate) fn ensure(tool: Tool) -> Result<PathBuf> {
     found.map(|(_, path)| path).with_context(|| format!("{} is not built", tool.program()))
 }
 
-/// Whether a test program needs any.
+/// Whether a test program needs any tool.
 pub(crate) fn has_needs(program: &str) -> bool {
     NEEDS.iter().any(|(name, tools)| *name == program && !tools.is_empty())
 }
 
-/// Builds what a test program needs; gives the variables that tell it where.
+/// Builds the tools of a test program; returns the variables with their paths.
 pub(crate) fn prepare(program: &str) -> Result<Vec<(&'static str, OsString)>> {
     let needs = NEEDS.iter().find(|(name, _)| *name == program).map_or(&[][..], |(_, tools)| *tools);
     needs.iter().map(|&tool| Ok((tool.variable(), ensure(tool)?.into_os_string()))).collect()
@@ -130,7 +130,7 @@ fn recipe(module: &Module) -> Result<go::Recipe<'static>> {
     })
 }
 
-/// The version of a module that go.mod names.
+/// The version of a module in go.mod.
 fn version(go_mod: &str, module: &str) -> Result<String> {
     let line = go_mod.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' '));
     let version = line.and_then(|rest| rest.split(' ').next());

@@ -1,4 +1,4 @@
-//! Where things are: the paths of the workspace that tasks read and write; and copies of it.
+//! Paths of the workspace that tasks use, and copies of the workspace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    // Cargo tells it at run time, which stays right when the build directory was copied from elsewhere.
+    // Cargo sets this at run time, so it is right even if the build directory was copied.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map(PathBuf::from).unwrap_or(xtask)
 }
 
-/// The build directory. Fixed, whatever `CARGO_TARGET_DIR` says, for the daemon's build script looks there.
+/// The build directory. It ignores `CARGO_TARGET_DIR`, because the daemon's build script looks there.
 pub(crate) fn target() -> PathBuf {
     root().join("target")
 }
@@ -28,12 +28,12 @@ pub(crate) fn ebpf_object() -> PathBuf {
     ebpf_dir().join("headless-obs.bpf.o")
 }
 
-/// Where `setup` keeps tools and its notes.
+/// The folder of `setup`'s tools and notes.
 pub(crate) fn tools() -> PathBuf {
     target().join("tools")
 }
 
-/// What cargo needs of the workspace to build any part of it.
+/// Files and folders that cargo needs to build any part of the workspace.
 const SOURCES: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", "headless-obs", "headless-obs-ebpf", "tests", "xtask"];
 
@@ -51,7 +51,7 @@ pub(crate) fn copy_to(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with its content.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {

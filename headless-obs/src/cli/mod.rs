@@ -256,7 +256,7 @@ pub struct ReportArgs {
 pub enum FailOn {
     /// A client could spread its connections better
     Imbalance,
-    /// A client connects to endpoints that have left, or DNS still lists them
+    /// A client connects to endpoints that have left or are not ready, or DNS still lists them
     Stale,
     /// An endpoint gets no connections while others do
     Idle,

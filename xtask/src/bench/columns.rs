@@ -1,11 +1,11 @@
-//! What each figure of a table is called, and in which unit it is shown.
+//! Name and unit of each number in a table.
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) metric: &'static str,
     pub(super) label: &'static str,
-    /// By what the value is multiplied to be shown.
+    /// Factor of the displayed value.
     pub(super) factor: f64,
     pub(super) decimals: usize,
 }
@@ -14,7 +14,7 @@ const fn line(metric: &'static str, label: &'static str, factor: f64, decimals: 
     Line { metric, label, factor, decimals }
 }
 
-/// The table from top to bottom. Figures that are not here are in the JSON alone.
+/// The table from top to bottom. The JSON output also has other numbers.
 pub(super) const LINES: &[Line] = &[
     line("kernel_ns_per_connection", "kernel programs per connection, µs", 1e-3, 2),
     line("kernel_ns_per_answer", "kernel programs per DNS exchange, µs", 1e-3, 2),

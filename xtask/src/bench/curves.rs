@@ -1,5 +1,5 @@
-//! `cargo xtask bench curves`: builds the daemon as it is shipped and the program that makes it work, runs that with root,
-//! prints its tables and writes them into docs/benchmarks.md, each where it belongs, but for those of a part alone.
+//! `cargo xtask bench curves`: builds the shipped daemon and the measuring program, runs that as root, prints its
+//! tables, and writes each into docs/benchmarks.md unless it was measured at a reduced size.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::console::{result, say};
 use crate::lab::{Daemon, Program};
 use crate::{process, workspace};
 
-/// A line of what it says.
+/// A line of its output.
 #[derive(Deserialize)]
 struct Measured {
     curve: String,
@@ -25,7 +25,7 @@ struct Measured {
 /// The task.
 pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
     process::lines(&mut Program::Curves.command(Daemon::Shipped, args, [])?, |line| {
-        // What `--help` says is no JSON.
+        // The output of `--help` is not JSON.
         let Ok(Measured { curve, table, is_whole }) = serde_json::from_str(line) else {
             result(line);
             return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts a table where it belongs. Each as soon as it is known: all of them take half an hour.
+/// Writes a table into the document, as soon as it is known: all tables take half an hour.
 fn write(curve: &str, table: &str) -> Result<()> {
     let path = workspace::root().join(DOCUMENT);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

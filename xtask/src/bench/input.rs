@@ -1,10 +1,10 @@
-//! What the measuring program of the lab says on its standard output, as it is read.
+//! Reads the standard output of the lab's measuring program.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the measuring program says.
+/// The output of the measuring program.
 #[derive(Debug, Deserialize)]
 pub(super) struct Measured {
     pub(super) machine: Machine,
@@ -13,11 +13,11 @@ pub(super) struct Measured {
     pub(super) rounds: usize,
     pub(super) samples: Vec<Sample>,
     pub(super) ladder: Vec<Step>,
-    /// Tool → why it has no figures.
+    /// Tool → why it could not be measured.
     pub(super) failures: BTreeMap<String, String>,
 }
 
-/// Where it was measured.
+/// The machine of the measurement.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Machine {
     pub(super) processors: u32,
@@ -28,7 +28,7 @@ pub(super) struct Machine {
     pub(super) load: String,
 }
 
-/// One figure of one tool in one round.
+/// One value of one tool in one round.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Sample {
     pub(super) round: usize,

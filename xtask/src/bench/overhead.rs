@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: builds daemon, no-op programs and the measuring program, runs that with root, makes figures of what it
-//! measured, prints them and writes them into docs/benchmarks.md.
+//! `cargo xtask bench`: builds daemon, no-op programs and the measuring program, runs that as root, computes
+//! statistics, prints them and writes them into docs/benchmarks.md.
 //!
-//! The standard output has the figures alone. The exit code tells of headless-obs: others may fail.
+//! Standard output has the results only. The exit code depends on headless-obs only: other tools may fail.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::console::{result, say};
 use crate::lab::{Daemon, Program};
 use crate::{artifacts, build_ebpf, process, setup, workspace};
 
-/// Observers of others that are measured too, and their packages.
+/// Other tools to measure, and their packages.
 const PEERS: [(&str, &str); 2] = [("bpftrace", "bpftrace"), ("tcpdump", "tcpdump")];
-/// Names that a peer cannot have.
+/// Reserved names of tools.
 const TAKEN: [&str; 5] = ["nothing", "empty", "headless-obs", "bpftrace", "tcpdump"];
-/// Where the figures go, from the workspace's root.
+/// The document with the results, from the workspace's root.
 pub(super) const DOCUMENT: &str = "docs/benchmarks.md";
 
-/// How it is measured, and what becomes of it.
+/// Options of the measurement and its output.
 #[derive(Debug, Args)]
 pub(crate) struct Overhead {
     /// Take only a few minutes, with shorter phases and no ladders
@@ -37,7 +37,7 @@ pub(crate) struct Overhead {
     peers: Vec<String>,
 }
 
-/// How figures are written.
+/// Format of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people

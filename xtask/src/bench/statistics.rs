@@ -1,13 +1,14 @@
-//! Samples to figures: what is added compared with nothing or with the baseline, round by round; then median and spread.
+//! Statistics of samples: differences from the run without an observer or from the baseline in each round; then median
+//! and range.
 //!
-//! Rounds are compared with themselves only: what else the machine does differs more from round to round than most
-//! observers cost.
+//! A round is compared with itself only. From round to round the machine's other load changes more than most observers
+//! cost.
 
 use serde::Serialize;
 
 use super::input::{Measured, Sample, Step};
 
-/// A figure of a tool over all rounds.
+/// A number of a tool over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Row {
     pub(super) tool: String,
@@ -19,11 +20,11 @@ pub(super) struct Row {
     pub(super) rounds: usize,
 }
 
-/// Who observes nothing, and who does nothing where it observes.
+/// The run without an observer, and the baseline of empty programs.
 const NOTHING: &str = "nothing";
 const EMPTY: &str = "empty";
 
-/// (figure, what it is the difference of, to whom)
+/// (name, samples, tool to subtract)
 const DIFFERENCES: [(&str, &str, &str); 9] = [
     ("added_connect_p50_ns", "connect_p50_ns", NOTHING),
     ("added_connect_p99_ns", "connect_p99_ns", NOTHING),
@@ -36,7 +37,7 @@ const DIFFERENCES: [(&str, &str, &str); 9] = [
     ("udp_packet_over_empty_ns", "kernel_ns_per_udp_packet", EMPTY),
 ];
 
-/// All figures, in the order in which they were measured.
+/// All numbers, in the order of their measurement.
 pub(super) fn rows(measured: &Measured) -> Vec<Row> {
     let mut samples = measured.samples.clone();
     for (figure, of, to) in DIFFERENCES {
@@ -54,7 +55,7 @@ pub(super) fn rows(measured: &Measured) -> Vec<Row> {
     rows.chain(knees(&measured.ladder)).collect()
 }
 
-/// What a tool adds: its samples less those of another in the same round.
+/// The cost of a tool: its samples minus those of another tool in the same round.
 fn differences<'a>(
     samples: &'a [Sample],
     figure: &'a str,
@@ -70,7 +71,7 @@ fn differences<'a>(
     })
 }
 
-/// Median and spread. Of an even number of values the median is between the two in the middle.
+/// Median and range. For an even number of values the median is the mean of the two middle ones.
 fn summary(row: Row, mut values: Vec<f64>) -> Row {
     values.sort_by(f64::total_cmp);
     let at = |place: usize| values.get(place).copied().unwrap_or(0.0);
@@ -79,7 +80,7 @@ fn summary(row: Row, mut values: Vec<f64>) -> Row {
     Row { median: short(median), min: short(at(0)), max: short(at(last)), rounds: values.len(), ..row }
 }
 
-/// Where detail is lost first, and how much the machine can do.
+/// The rate at which detail is lost first, and the machine's limit.
 fn knees(ladder: &[Step]) -> impl Iterator<Item = Row> {
     let of = |name: &'static str, without_loss: &'static str, most: &'static str| {
         let steps = || ladder.iter().filter(move |step| step.of == name);
@@ -104,7 +105,7 @@ fn knees(ladder: &[Step]) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Four digits are more than any of these figures is worth.
+/// Four digits: the values are not more precise than that.
 fn short(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }

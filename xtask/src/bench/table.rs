@@ -1,10 +1,10 @@
-//! Figures as Markdown: where and how they were measured, a column for each tool, the ladders, who is missing.
+//! The results as Markdown: machine and method, a column for each tool, the ladders, tools that failed.
 
 use super::columns::{LINES, Line};
 use super::input::{Machine, Measured, Step};
 use super::statistics::Row;
 
-/// All that goes into the document.
+/// The whole section of the document.
 pub(super) fn section(measured: &Measured, rows: &[Row]) -> String {
     let Machine { processors, processor, memory_gib, system, kernel, load } = &measured.machine;
     let mut text = format!(
@@ -26,7 +26,7 @@ pub(super) fn section(measured: &Measured, rows: &[Row]) -> String {
     text
 }
 
-/// A column for each tool, a line for each figure that any of them has.
+/// A column for each tool, a line for each number that at least one tool has.
 fn figures(rows: &[Row]) -> String {
     let mut tools: Vec<&str> = Vec::new();
     for row in rows {
@@ -66,7 +66,7 @@ fn ladder(title: &str, steps: &[&Step]) -> String {
     markdown(&[vec![header], steps.iter().map(line).collect()].concat())
 }
 
-/// A number for people; thousands are set apart.
+/// A number with separated thousands.
 fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
@@ -82,7 +82,7 @@ fn number(value: f64, decimals: usize) -> String {
     format!("{}{grouped}{rest}", if is_zero { "" } else { sign })
 }
 
-/// Lines of cells, the first one the header; columns stand below each other.
+/// Lines of cells, the first one the header; columns are aligned.
 fn markdown(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let length = |cell: &String| cell.chars().count();

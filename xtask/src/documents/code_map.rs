@@ -1,9 +1,9 @@
-//! The code map of ARCHITECTURE.md has every module of the daemon and of the kernel programs, and no other.
+//! Compares the code map of ARCHITECTURE.md with the modules of the daemon and of the kernel programs.
 //!
-//! In: the document and the files. Out: what is wrong. In the tables of a crate's sections, code font names modules: by
-//! their path below `src`, or by the last part of it behind a module of the same folder in the same cell. All
-//! modules of the kernel programs have to be there, of the daemon those whose path has one or two parts. Modules that
-//! only tests have do not count.
+//! In: the document and the files. Out: errors. In the tables of a crate's sections, code font names modules: by their
+//! path below `src`, or by its last part if a module of the same folder precedes it in the same cell. The map must have
+//! all modules of the kernel programs, and the daemon's modules with a path of one or two parts. Test-only modules do
+//! not count.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use super::paths::expanded;
 /// The document.
 pub(super) const FILE: &str = "ARCHITECTURE.md";
 
-/// The crates, and how many parts the path of a module may have that must be in the map.
+/// The crates, and the maximum number of path parts of modules that must be in the map.
 const CRATES: [(&str, usize); 2] = [("headless-obs", 2), ("headless-obs-ebpf", usize::MAX)];
 
-/// What is wrong; `read` gives a file of the repository.
+/// Errors; `read` returns a file of the repository.
 pub(super) fn wrong(
     document: &Document,
     files: &Files,
@@ -62,7 +62,7 @@ pub(super) fn wrong(
     Ok(wrong)
 }
 
-/// Whether only tests have a module: what declares it says so in the line before.
+/// Whether a module is for tests only: the line before its declaration has `#[cfg(test)]`.
 fn is_of_tests(
     path: &str,
     folder: &str,
@@ -79,7 +79,7 @@ fn is_of_tests(
     }))
 }
 
-/// The module in a file or folder below `src`.
+/// The module of a file or folder below `src`.
 fn module(path: &str) -> Option<String> {
     let path = path.strip_suffix(".rs")?;
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -88,7 +88,7 @@ fn module(path: &str) -> Option<String> {
     (!is_root && !is_tests).then(|| path.to_owned())
 }
 
-/// Whether a text has the form of a module's path whose first part is a module.
+/// Whether a text looks like a module's path that begins with an existing module.
 fn is_path_of(text: &str, modules: &BTreeSet<String>) -> bool {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '/');
     let first = text.split_once('/').map(|(first, _)| first);

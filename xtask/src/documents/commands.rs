@@ -1,8 +1,8 @@
-//! Commands of others in the documents, as far as they are about this repository: paths, charts, values, objects,
-//! packages, versions.
+//! Checks commands of other programs in the documents, as far as they concern this repository: paths, charts, values,
+//! objects, packages, versions.
 //!
-//! In: documents, files, values of the chart. Out: what is wrong. A program that is not in [`PROGRAMS`] is an error:
-//! whoever adds one decides what there is to compare. Our own commands are parsed by our own programs, in their tests.
+//! In: documents, files, values of the chart. Out: errors. A program that is not in [`PROGRAMS`] is an error, so that
+//! whoever adds one also adds its checks. The tests of our own programs parse our own commands.
 
 use anyhow::Result;
 use docs::{Check, Document, shell};
@@ -10,14 +10,14 @@ use docs::{Check, Document, shell};
 use super::Files;
 use super::values::Values;
 
-/// Programs of which paths and versions are compared.
+/// Programs whose paths and versions are checked.
 const PROGRAMS: [&str; 14] = [
     "cargo", "cat", "cd", "command", "ctr", "curl", "docker", "git", "helm", "hostname", "kind", "kubectl",
     "ln", "skopeo",
 ];
 /// Our own program.
 const OURS: &str = "headless-obs";
-/// Commands of kubectl that the documents may use; each was looked at.
+/// Commands of kubectl that the documents may use.
 const KUBECTL: [&str; 12] = [
     "apply",
     "create",
@@ -32,7 +32,7 @@ const KUBECTL: [&str; 12] = [
     "rollout",
     "top",
 ];
-/// Commands of helm, and which of their words is the chart, if one is.
+/// Commands of helm, and the position of the chart among their arguments, if there is one.
 const HELM: [(&str, Option<usize>); 6] = [
     ("install", Some(2)),
     ("upgrade", Some(2)),
@@ -41,7 +41,7 @@ const HELM: [(&str, Option<usize>); 6] = [
     ("test", None),
     ("uninstall", None),
 ];
-/// The chart, and what it renders to.
+/// The chart and the rendered manifests.
 const CHART: &str = "deploy/chart";
 const MANIFESTS: [&str; 3] = [
     "deploy/manifests/1-namespace.yaml",
@@ -49,7 +49,7 @@ const MANIFESTS: [&str; 3] = [
     "deploy/manifests/3-daemonset.yaml",
 ];
 
-/// What is wrong with the commands; `read` gives a file of the repository.
+/// Errors in the commands; `read` returns a file of the repository.
 pub(super) fn wrong(
     documents: &[Document],
     files: &Files,
@@ -86,7 +86,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// What is wrong with a command.
+    /// Errors in a command.
     fn faults(&self, words: &[String]) -> Vec<String> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut faults: Vec<String> = words.iter().filter_map(|word| self.word(word)).collect();
@@ -105,7 +105,7 @@ impl Context<'_> {
         faults
     }
 
-    /// What is wrong with a word, whatever the program: a path of the repository, or a version of ours.
+    /// The error in an argument of any program: a path of the repository, or a version of ours.
     fn word(&self, word: &str) -> Option<String> {
         let path = word.rsplit([':', '=']).next().unwrap_or(word);
         let first = path.split('/').next().unwrap_or_default();
@@ -189,13 +189,13 @@ impl Context<'_> {
     }
 }
 
-/// The version of everything here.
+/// The version of everything in this repository.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Options of kubectl and helm that the documents use without a value.
 const FLAGS: [&str; 8] = ["--wait", "--all", "--create-namespace", "--install", "-A", "-it", "-i", "-t"];
 
-/// The words that are no options and no values of options, without the program.
+/// The arguments that are neither options nor values of options, without the program.
 fn positional<'a>(words: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let mut is_value = false;
     words.iter().skip(1).copied().filter(move |word| {

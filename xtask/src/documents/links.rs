@@ -1,12 +1,12 @@
-//! Links within the repository lead to files that exist, and to headings that these have.
+//! Checks that links within the repository lead to existing files and headings.
 //!
-//! In: documents and files. Out: what is wrong. Links to other sites are not followed.
+//! In: documents and files. Out: errors. It does not follow links to other sites.
 
 use docs::Document;
 
 use super::Files;
 
-/// Links that lead nowhere.
+/// Broken links.
 pub(super) fn wrong(documents: &[Document], files: &Files) -> Vec<String> {
     let links = documents.iter().flat_map(|document| document.links.iter().map(move |link| (document, link)));
     links
@@ -35,7 +35,7 @@ fn fault(document: &Document, target: &str, documents: &[Document], files: &File
     (!is_there).then(|| format!("the link `{target}` names `#{anchor}`, but {path} has no such heading"))
 }
 
-/// A path relative to a document, from the root.
+/// A document's relative path, converted to a path from the root.
 fn resolved(document: &str, path: &str) -> String {
     let mut parts: Vec<&str> = document.split('/').collect();
     parts.pop();

@@ -1,7 +1,8 @@
-//! What the documents name exists: links, anchors, paths, modules, options, values; and a test checks each code block.
+//! Checks that everything named in the documents exists: links, anchors, paths, modules, options, values; and that a
+//! test checks each code block.
 //!
-//! In: the documents and the files of the repository. Out: an error after what is wrong was printed as
-//! `file:line: what is wrong`. What a code block says is compared by the tests that take the blocks by [`docs::Check`].
+//! In: the documents and the files of the repository. Out: an error after printing each problem as `file:line: what is
+//! wrong`. Tests check the content of code blocks; they select blocks by [`docs::Check`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +52,7 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// Blocks of README.md and docs/ that nothing checks.
+/// Blocks of README.md and docs/ without a check.
 fn blocks(documents: &[Document]) -> Vec<String> {
     let whole = documents.iter().filter(|document| document.is_checked_whole());
     whole.flat_map(|document| &document.blocks).filter_map(|block| block.check().err()).collect()
@@ -84,19 +85,19 @@ impl Files {
         Ok(Self(found))
     }
 
-    /// Whether there is this file or folder, from the root.
+    /// Whether this file or folder exists; the path is from the root.
     fn has(&self, path: &str) -> bool {
         self.0.contains(path.trim_end_matches('/'))
     }
 
-    /// Whether the path of some file or folder is this, or ends with it.
+    /// Whether the path of a file or folder equals this or ends with it.
     fn has_end(&self, end: &str) -> bool {
         let end = end.trim_end_matches('/');
         self.has(end)
             || self.0.iter().any(|path| path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/')))
     }
 
-    /// What is directly or indirectly in a folder, without the folder's own path.
+    /// All files and folders below a folder, without the folder's own path.
     fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter_map(move |path| path.strip_prefix(folder)?.strip_prefix('/'))
     }

@@ -1,21 +1,20 @@
-//! Paths in code font are paths of files that exist.
+//! Checks that paths in code font exist.
 //!
-//! In: documents and files. Out: what is wrong. A path begins with a folder of the repository or with `src/`, or is a
-//! name that ends in `.rs`, `.md`, `.yaml` or `.toml`. It may leave out folders at its beginning, and may have `{a,b}`
-//! and `*`. Not looked for: what is below `target/`, and the user's own files that some command line in a document
-//! has.
+//! In: documents and files. Out: errors. A path begins with a folder of the repository or with `src/`, or is a name
+//! that ends in `.rs`, `.md`, `.yaml` or `.toml`. It may omit folders at its beginning, and may contain `{a,b}` and
+//! `*`. Not checked: paths below `target/`, and users' own files that a command line in a document contains.
 
 use docs::{Check, Document};
 
 use super::Files;
 
-/// Ends of names that are names of files.
+/// Extensions of file names.
 const ENDS: [&str; 4] = [".rs", ".md", ".yaml", ".toml"];
 
-/// What looks like a path and is none: the schema of snapshots.
+/// The schema of snapshots looks like a path.
 const OTHERS: [&str; 1] = ["headless-obs/v1"];
 
-/// Paths of files that do not exist.
+/// Paths of missing files.
 pub(super) fn wrong(documents: &[Document], files: &Files) -> Vec<String> {
     let of_users: Vec<&str> = documents
         .iter()
@@ -38,7 +37,7 @@ pub(super) fn wrong(documents: &[Document], files: &Files) -> Vec<String> {
     wrong
 }
 
-/// The texts that a text with `{a,b}` stands for.
+/// The expansions of a text with `{a,b}`.
 pub(super) fn expanded(text: &str) -> Vec<String> {
     let parts = text.split_once('{').and_then(|(before, rest)| {
         let (inside, after) = rest.split_once('}')?;

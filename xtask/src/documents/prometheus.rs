@@ -1,7 +1,7 @@
-//! What the documents say to Prometheus is taken by promtool: configurations, parts of them, and rules.
+//! Promtool checks the documents' configurations of Prometheus, parts of configurations, and rules.
 //!
-//! In: the blocks of README.md and docs/, and promtool. Out: what is wrong, each with the block's place and what promtool
-//! says. That a configuration finds the daemons is another test's, on two real nodes: `tests/tests/nodes`.
+//! In: the blocks of README.md and docs/, and promtool. Out: errors, each with the block's place and promtool's
+//! message. Another test checks on two real nodes that a configuration finds the daemons: `tests/tests/nodes`.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) fn check() -> Result<()> {
     let promtool = tools::ensure(Tool::Promtool)?;
     let folder = workspace::target().join("documents");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // Configurations name the rules by the file's name alone.
+    // Configurations refer to the rules by file name only.
     let rules = "headless-obs.yaml";
     fs::copy(root.join("deploy/rules").join(rules), folder.join(rules)).context("cannot copy the rules")?;
     let documents = docs::read(&root)?;
@@ -45,7 +45,7 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// What promtool is to check, and the file for it.
+/// Promtool's subcommand, and the text of its file.
 fn file(check: &Check, block: &Block) -> Option<(&'static str, String)> {
     match check {
         Check::Prometheus => Some(("config", block.text.clone())),
@@ -58,7 +58,7 @@ fn file(check: &Check, block: &Block) -> Option<(&'static str, String)> {
     }
 }
 
-/// What promtool has to say against a file.
+/// Promtool's message if it rejects a file.
 fn refusal(promtool: &Path, folder: &Path, what: &str, text: &str) -> Result<Option<String>> {
     let path = folder.join("block.yaml");
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,18 +1,20 @@
-//! Samples in the documents are what a file of the repository has, or what another document shows in full.
+//! Compares samples in the documents with the file that they are cut from, or with a complete sample in another
+//! document.
 //!
-//! In: blocks that say where they are cut from, and those that say what prints them. Out: what is wrong. A JSON sample
-//! may leave out elements of arrays; its objects are whole, and its values those of the file. A text sample has lines of
-//! the file, in their order. Of the samples of one command the longest is whole, and the others are cut from it. That a
+//! In: blocks that name their source file, and those that name the command that prints them. Out: errors. A JSON sample
+//! may omit elements of arrays; its objects are complete, and its values are those of the file. A text sample has lines
+//! of the file, in their order. The longest sample of a command is complete, and the others are cut from it. The
+//! command's own program compares the sample with its output: `tests/src/demo/sample.rs`.
 //! command prints it is what the command's own program compares: `tests/src/demo/sample.rs`.
 
 use anyhow::Result;
 use docs::{Block, Check, Document};
 use serde_json::Value;
 
-/// The commands whose programs compare the sample with what they print.
+/// The commands whose programs compare the sample with their output.
 const PRINTING: [&str; 1] = ["cargo xtask demo"];
 
-/// What is wrong; `read` gives a file of the repository.
+/// Errors; `read` returns a file of the repository.
 pub(super) fn wrong(documents: &[Document], read: &dyn Fn(&str) -> Result<String>) -> Vec<String> {
     let blocks = || documents.iter().flat_map(|document| &document.blocks);
     let mut wrong = Vec::new();
@@ -40,7 +42,7 @@ pub(super) fn wrong(documents: &[Document], read: &dyn Fn(&str) -> Result<String
     wrong
 }
 
-/// The first line that is not in the whole, behind the ones before it.
+/// The first line that the whole does not have after the previous lines.
 fn cut_text(sample: &str, whole: &str, file: &str) -> Option<String> {
     let mut rest = whole.lines().map(str::trim_end);
     let mut lines = sample.lines().map(str::trim_end).filter(|line| !line.is_empty() && *line != "…");
@@ -59,7 +61,7 @@ fn cut_json(sample: &str, whole: &str, file: &str) -> Option<String> {
     }
 }
 
-/// Where a value is not a part of another.
+/// The path at which a value is not a part of another.
 fn differs(path: &str, sample: &Value, whole: &Value) -> Option<String> {
     match (sample, whole) {
         (Value::Object(sample), Value::Object(whole)) => {
@@ -78,7 +80,7 @@ fn differs(path: &str, sample: &Value, whole: &Value) -> Option<String> {
                 .enumerate()
                 .find(|(_, element)| !rest.any(|other| differs("", element, other).is_none()));
             let (at, element) = missing?;
-            // The place within it, if there is one that it is most likely to be.
+            // A more precise path, if the element at the same index shows one.
             let inner = whole.get(at).and_then(|other| differs(&format!("{path}/{at}"), element, other));
             Some(inner.unwrap_or_else(|| format!("{path}/{at}")))
         }

@@ -1,16 +1,16 @@
-//! Scrape configurations in the documents keep the daemons' pods: by the port, the labels and the namespace that
-//! deploy/manifests has.
+//! Checks that scrape configurations in the documents keep the daemons' pods: by the port, the labels and the namespace
+//! in deploy/manifests.
 //!
-//! In: the blocks for Prometheus, the manifests. Out: what is wrong. This looks at `action: keep` and at namespaces alone,
-//! line by line; that a real Prometheus finds the daemons is another test's: `tests/tests/nodes`.
+//! In: the blocks for Prometheus, the manifests. Out: errors. It looks only at `action: keep` and at namespaces, line
+//! by line; another test checks that a real Prometheus finds the daemons: `tests/tests/nodes`.
 
 use docs::{Check, Document};
 
-/// The labels that Prometheus makes of a pod's port and of its labels.
+/// Prometheus's labels for a pod's port and for its labels.
 const PORT: &str = "__meta_kubernetes_pod_container_port_name";
 const LABEL: &str = "__meta_kubernetes_pod_label_";
 
-/// What is wrong; `manifests` is the text of deploy/manifests.
+/// Errors; `manifests` is the text of deploy/manifests.
 pub(super) fn wrong(documents: &[Document], manifests: &str) -> Vec<String> {
     let blocks = documents.iter().flat_map(|document| &document.blocks);
     let mut wrong = Vec::new();

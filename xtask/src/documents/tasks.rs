@@ -1,4 +1,4 @@
-//! xtask's own command lines in the documents are parsed by its own command line.
+//! xtask's own command line parses its command lines in the documents.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use docs::ours::{Words, is_placeholder, lines};
 
 use crate::{Task, workspace};
 
-/// Whether only what a reader puts in is wrong: text has placeholders, and leaves out what it does not speak of.
+/// Whether placeholders are the only reason for the error: text may have placeholders, and may omit other arguments.
 fn is_of_placeholders(error: &clap::Error) -> bool {
     match error.kind() {
         ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand => true,
@@ -49,7 +49,7 @@ fn options(command: &clap::Command) -> BTreeSet<String> {
     own.chain(command.get_subcommands().flat_map(options)).collect()
 }
 
-/// The folder below `tests/src` of the program that gets all words of a task; nothing if xtask reads them itself.
+/// The folder below `tests/src` of the program that gets all arguments of a task; `None` if xtask parses them itself.
 fn passed_on(words: &[&str]) -> Option<&'static str> {
     match words {
         ["demo", ..] => Some("demo"),
@@ -59,7 +59,7 @@ fn passed_on(words: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// Whether a program of the lab has an option: a field of that name, or a field that says so.
+/// Whether a program of the lab has this option: a field with this name, or with an attribute that names it.
 fn lab_has(program: &str, option: &str) -> bool {
     let name = option.trim_start_matches('-');
     let folder = workspace::root().join("tests/src").join(program);
@@ -74,7 +74,7 @@ fn lab_has(program: &str, option: &str) -> bool {
     })
 }
 
-/// What is wrong with the options of a command line whose words go to a program of the lab.
+/// The error in the options of a command line whose arguments go to a program of the lab.
 fn wrong_of_lab(words: &[String]) -> Option<String> {
     let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
     let program = passed_on(&words)?;

@@ -1,7 +1,7 @@
-//! Values of the chart that the documents name exist.
+//! Checks that the chart has the values that the documents name.
 //!
-//! In: documents and the schema of the values. Out: what is wrong. A span names a value if it is a path of names with
-//! dots whose first name is a value, such as `tracefs.enabled`.
+//! In: documents and the schema of the values. Out: errors. A span names a value if it is a path of names with dots
+//! that begins with an existing value, such as `tracefs.enabled`.
 
 use anyhow::{Context as _, Result};
 use docs::Document;
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// The schema.
 pub(super) const SCHEMA: &str = "deploy/chart/values.schema.json";
 
-/// What the chart takes.
+/// The chart's values.
 pub(super) struct Values(Value);
 
 impl Values {
@@ -18,7 +18,7 @@ impl Values {
         serde_json::from_str(schema).map(Self).with_context(|| format!("{SCHEMA} is no JSON"))
     }
 
-    /// Whether there is this value, a path of names with dots.
+    /// Whether the chart has this value, a path of names with dots.
     pub(super) fn has(&self, path: &str) -> bool {
         let mut part = &self.0;
         for name in path.split('.') {
@@ -27,7 +27,7 @@ impl Values {
                     Some(inner) => part = inner,
                     None => return false,
                 },
-                // It takes any name.
+                // Here any name is valid.
                 None => return part["type"] == "object",
             }
         }

@@ -1,29 +1,30 @@
-//! What the matrix consists of: kernels, the machines that they are started as, the tests, and what is known to differ.
+//! The test matrix: kernels, their machines, the tests, and known differences.
 //!
-//! Pure tables. A kernel is named by its series, not by one version: Debian's archive keeps only the newest of each, so
-//! an exact version would be gone after the next security update. Which one a result is of, docs/kernels.md says.
+//! Pure tables. A kernel is named by its series, not by a version: Debian's archive has only the newest version of each
+//! series, so an exact version would disappear with the next security update. docs/kernels.md has the version of each
+//! result.
 
 use crate::debian::{Archive, Suite};
 use crate::target_arch::TargetArch;
 
-/// A kernel of Debian's, as cloud machines have it.
+/// A Debian kernel for cloud machines.
 pub(super) struct Kernel {
     /// Its name here.
     pub(super) name: &'static str,
-    /// What its versions begin with.
+    /// Prefix of its versions.
     pub(super) series: &'static str,
-    /// Where it comes from, but for the processor.
+    /// Its archive; the suite also depends on the architecture.
     pub(super) archive: Archive,
-    /// Debian's release.
+    /// The Debian release.
     pub(super) release: &'static str,
-    /// What it runs on.
+    /// Its architecture.
     pub(super) processor: TargetArch,
-    /// The machines that are tried with it.
+    /// The machines to run it on.
     pub(super) machines: &'static [Machine],
 }
 
 impl Kernel {
-    /// Where its package is.
+    /// The suite of its package.
     pub(super) fn suite(&self) -> Suite {
         Suite { archive: self.archive, name: self.release, architecture: self.processor.name() }
     }
@@ -33,14 +34,14 @@ const fn amd64(name: &'static str, series: &'static str, archive: Archive, relea
     Kernel { name, series, archive, release, processor: TargetArch::Amd64, machines: &Machine::ALL }
 }
 
-/// cgroups, BTF and lockdown are the same code on every processor: there the usual machine is tried alone.
+/// cgroups, BTF and lockdown have the same code on every architecture, so arm64 has only the usual machine.
 const fn arm64(name: &'static str, series: &'static str, release: &'static str) -> Kernel {
     let (archive, processor) = (Archive::Security, TargetArch::Arm64);
     Kernel { name, series, archive, release, processor, machines: &[Machine::Unified] }
 }
 
-/// The oldest that is supported, two that are widely used, and the newest there is; of those that are widely used also
-/// on the other processor.
+/// The oldest supported kernel, two widely used ones, and the newest one; the widely used ones also on the other
+/// architecture.
 pub(super) const KERNELS: [Kernel; 6] = [
     amd64("5.10", "5.10.", Archive::Security, "bullseye-security"),
     amd64("6.1", "6.1.", Archive::Security, "bookworm-security"),
@@ -50,21 +51,21 @@ pub(super) const KERNELS: [Kernel; 6] = [
     arm64("6.12-arm64", "6.12.", "trixie-security"),
 ];
 
-/// Where the guests' shell comes from, a static program.
+/// The suite of the guests' shell, a static program.
 pub(super) const fn busybox(processor: TargetArch) -> Suite {
     Suite { archive: Archive::Main, name: "bookworm", architecture: processor.name() }
 }
 
-/// What a machine is like beside its kernel.
+/// A machine's configuration apart from its kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Machine {
-    /// cgroup2 alone, as distributions have it since 2021.
+    /// Only cgroup2, the default of distributions since 2021.
     Unified,
-    /// Controllers of version 1, cgroup2 beside them.
+    /// Controllers of version 1, and cgroup2.
     Hybrid,
-    /// Version 1 alone: cgroup2 is mounted nowhere.
+    /// Only version 1: cgroup2 is not mounted.
     Version1,
-    /// The kernel's types cannot be read.
+    /// The kernel's types (BTF) are not readable.
     NoBtf,
     /// lockdown=integrity, as with secure boot.
     Lockdown,
@@ -74,7 +75,7 @@ impl Machine {
     pub(super) const ALL: [Self; 5] =
         [Self::Unified, Self::Hybrid, Self::Version1, Self::NoBtf, Self::Lockdown];
 
-    /// Its name, for the command line.
+    /// Its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unified => "v2",
@@ -85,7 +86,7 @@ impl Machine {
         }
     }
 
-    /// Its name, for readers.
+    /// Its name in the document.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Unified => "cgroup v2",
@@ -96,8 +97,7 @@ impl Machine {
         }
     }
 
-    /// Whether a machine is like this, by the hierarchies that are mounted and the kernel's lockdown, as they are in the
-    /// transcript.
+    /// Whether a transcript fits this machine, by its mounted hierarchies and the kernel's lockdown mode.
     pub(super) fn is(self, cgroups: &str, lockdown: &str) -> bool {
         let has = |kind: &str| cgroups.split_whitespace().any(|word| word == kind);
         let wanted = match self {
@@ -109,7 +109,7 @@ impl Machine {
             && lockdown.contains("[integrity]") == (self == Self::Lockdown)
     }
 
-    /// What the kernel is started with.
+    /// The kernel's command line.
     pub(super) fn parameters(self) -> &'static str {
         match self {
             Self::Unified => "vm.cgroup=v2",
@@ -121,7 +121,7 @@ impl Machine {
     }
 }
 
-/// A test program, and which of its tests run in a guest: those whose names begin so, without some.
+/// A test program, and the prefixes of the tests that run in a guest, with exceptions.
 pub(super) struct Program {
     pub(super) name: &'static str,
     pub(super) tests: &'static [&'static str],
@@ -131,9 +131,10 @@ pub(super) struct Program {
 /// The test programs of a guest.
 pub(super) const PROGRAMS: [&str; 3] = ["kernel", "lab", "node"];
 
-/// What decides whether it works on a kernel, and needs neither other programs than the guest has nor more speed than an
-/// emulated machine. The verifier's figures are those of one kernel. A ring that overflows is among the packets; the
-/// daemon's test of it makes a hundred thousand connections, for which a client's patience here is too short.
+/// Tests that decide whether the daemon works on a kernel, and that need no programs outside of the guest and no high
+/// speed. The verifier test is not included, because its numbers belong to one kernel. The packet tests include a ring
+/// that overflows; the daemon's own test of that makes a hundred thousand connections, which would exceed a client's
+/// timeout here.
 const ALL: [Program; 3] = [
     Program { name: "kernel", tests: &[], without: &["verifier_looks"] },
     Program { name: "lab", tests: &["outcomes::"], without: &[] },
@@ -156,12 +157,13 @@ const ALL: [Program; 3] = [
     },
 ];
 
-/// The DNS programs get packets and tell of answers: that they load and are attached where they have to be.
+/// Tests with DNS answers, which show that the DNS programs load and are attached in the right places.
 const ANSWERS: Program =
     Program { name: "kernel", tests: &["packets::answers_arrive_whatever_carries_them"], without: &[] };
 
-/// The kernel is the same as that of the machine that all tests run on. What differs is where cgroup2 is, so: whether
-/// the programs see all sockets, who a client is by its cgroup, and a hierarchy that the daemon has to mount.
+/// The kernel is that of the machine on which all tests run. The position of cgroup2 differs. So these tests show
+/// whether the programs see all sockets, whether a cgroup identifies its client, and whether the daemon can mount a
+/// hierarchy.
 const BY_HIERARCHY: [Program; 2] = [
     ANSWERS,
     Program {
@@ -177,8 +179,8 @@ const BY_HIERARCHY: [Program; 2] = [
     },
 ];
 
-/// What differs is where the fields of a connection come from, so: each outcome, totals, and what was open before. Tests that
-/// ask for each hook in turn can do nothing here: one of the hooks is not to be had.
+/// The source of a connection's fields differs. So these tests cover each result of an attempt, totals, and older
+/// connections. Tests that use each hook in turn are left out, because one of the hooks is not available.
 const BY_TYPES: [Program; 2] = [
     ANSWERS,
     Program {
@@ -193,7 +195,7 @@ const BY_TYPES: [Program; 2] = [
     },
 ];
 
-/// What differs is what the kernel lets root do: load, read its memory, mount, see tracefs.
+/// The rights of root differ: to load programs, read kernel memory, mount, and use tracefs.
 const BY_RIGHTS: [Program; 2] = [
     ANSWERS,
     Program {
@@ -210,9 +212,8 @@ const BY_RIGHTS: [Program; 2] = [
     },
 ];
 
-/// The kernel's sources are the same as those that all tests run on, and so are the programs' instructions. What differs is
-/// what they were made of: how the kernel's structures are laid out, in which order memory is written, what a system call is,
-/// and the daemon itself, cross-built.
+/// The kernel's sources and the programs' instructions are the same as on the machine on which all tests run. The
+/// layout of the kernel's structures, the memory order, the system calls and the cross-compiled daemon differ.
 const BY_PROCESSOR: [Program; 2] = [
     Program { name: "kernel", tests: &["pending_queries::", "packets::", "sockets::"], without: &[] },
     Program {
@@ -229,7 +230,7 @@ const BY_PROCESSOR: [Program; 2] = [
     },
 ];
 
-/// The tests that run on a machine: where an emulated one is slow, those of which it can change the result.
+/// The tests for a machine. On slow emulated ones, only tests whose result the machine can change.
 pub(super) fn programs(processor: TargetArch, machine: Machine) -> &'static [Program] {
     match machine {
         Machine::Unified if processor == TargetArch::Arm64 => &BY_PROCESSOR,
@@ -240,7 +241,7 @@ pub(super) fn programs(processor: TargetArch, machine: Machine) -> &'static [Pro
     }
 }
 
-/// What fails on some machines, and has to: a test of it that passes there is as wrong as another one that fails.
+/// An expected failure on some machines. If such a test passes there, that is an error, too.
 pub(super) struct Difference {
     pub(super) kernels: &'static [&'static str],
     pub(super) machines: &'static [Machine],
@@ -253,7 +254,7 @@ const WITH_TYPES: [Machine; 4] = [Machine::Unified, Machine::Hybrid, Machine::Ve
 const OLDER: &str = "restart::connections_older_than_the_daemon_are_counted_down";
 
 pub(super) const DIFFERENCES: [Difference; 3] = [
-    // The kernel does not take the program that lists open connections.
+    // The kernel rejects the program that lists open connections.
     Difference {
         kernels: &["5.10"],
         machines: &Machine::ALL,
@@ -266,7 +267,7 @@ pub(super) const DIFFERENCES: [Difference; 3] = [
         test: "restart::a_killed_daemon_leaves_nothing_and_the_next_one_finds_the_connections",
         reason: "connections older than the daemon stay unknown: `bpf_sock_from_file` is of 5.11",
     },
-    // What it is attached to is found by the kernel's types.
+    // Its hook is found by the kernel's types.
     Difference {
         kernels: &["6.1", "6.12", "7.2"],
         machines: &[Machine::NoBtf],
@@ -275,7 +276,7 @@ pub(super) const DIFFERENCES: [Difference; 3] = [
     },
 ];
 
-/// What has to fail there.
+/// The expected failures there.
 pub(super) fn differences(kernel: &str, machine: Machine) -> impl Iterator<Item = &'static Difference> {
     DIFFERENCES.iter().filter(move |row| row.kernels.contains(&kernel) && row.machines.contains(&machine))
 }

@@ -1,14 +1,14 @@
-//! The archive that a kernel unpacks as its first file system: cpio, in the form called `newc`.
+//! Writes the archive that a kernel unpacks as its first file system: cpio in the format `newc`.
 //!
-//! In: path → what is there. Out: the archive's bytes; folders on the way are made, everything is root's.
+//! In: path → entry. Out: the archive's bytes; parent folders are created, and root owns everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 
-/// What is at a path.
+/// An entry of the archive.
 pub(super) enum Entry {
-    /// A file that can be run.
+    /// An executable file.
     Program(Vec<u8>),
     /// Another file.
     File(Vec<u8>),
@@ -60,7 +60,7 @@ fn append(out: &mut Vec<u8>, number: u32, path: &str, mode: u32, bytes: &[u8]) -
     Ok(())
 }
 
-/// Everything begins at a multiple of four.
+/// Every entry begins at a multiple of four.
 fn pad(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(4), 0);
 }

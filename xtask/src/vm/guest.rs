@@ -1,7 +1,8 @@
-//! What is in a guest: the programs with their libraries, a shell, the kernel's modules, what to run.
+//! The files of a guest: the programs with their libraries, a shell, the kernel's modules, and the script that runs the
+//! tests.
 //!
-//! In: programs, and what of them to run. Out: the archive that its kernel unpacks and starts. Programs that are not static
-//! have to be this machine's own, for their libraries are looked for here.
+//! In: programs, and the tests to run. Out: the archive that its kernel unpacks and starts. Programs that are not
+//! static must be this machine's own, because their libraries are taken from here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,27 +16,27 @@ use super::cpio::{self, Entry};
 use crate::target_arch::TargetArch;
 use crate::{elf, process};
 
-/// The first process.
+/// The script of the first process.
 const INIT: &str = include_str!("init.sh");
 
-/// Small files that programs look for.
+/// Small files that programs need.
 const FILES: [(&str, &str); 5] = [
     ("etc/passwd", "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"),
     ("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-    // Pods have their own put over it.
+    // Pods mount their own file over it.
     ("etc/resolv.conf", ""),
 ];
 
-/// What a guest consists of, beside what all guests have.
+/// A guest's own files, in addition to those of all guests.
 pub(super) struct Guest<'a> {
     pub(super) processor: TargetArch,
     pub(super) busybox: &'a Path,
     /// Name → program.
     pub(super) programs: &'a BTreeMap<String, PathBuf>,
     pub(super) modules: &'a [PathBuf],
-    /// What runs of the test programs.
+    /// The tests to run.
     pub(super) tests: &'a [Program],
     /// Only tests whose names contain one of these.
     pub(super) filter: &'a [String],
@@ -71,7 +72,7 @@ impl Guest<'_> {
     }
 }
 
-/// A copy of a program without what only debuggers need, which is most of it.
+/// A copy of a program without debug information, which is most of its size.
 fn stripped(program: &Path, processor: TargetArch) -> Result<PathBuf> {
     let copy = program.with_extension("vm");
     let time = |path: &Path| fs::metadata(path).and_then(|found| found.modified());
@@ -82,25 +83,25 @@ fn stripped(program: &Path, processor: TargetArch) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// What a program is started with: its libraries, and what loads them.
+/// The shared libraries of a program, and its dynamic linker.
 fn libraries(program: &Path) -> Result<Vec<String>> {
     let listed = process::output(Command::new("ldd").arg(program))?;
     Ok(listed.lines().filter_map(library).collect())
 }
 
-/// The path in a line of ldd's.
+/// The path in a line of ldd's output.
 fn library(line: &str) -> Option<String> {
     line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned)
 }
 
-/// The lines of shell that run the tests.
+/// The shell commands that run the tests.
 fn commands(tests: &[Program], filter: &[String]) -> String {
     tests.iter().map(|program| command(program, filter)).collect()
 }
 
 fn command(Program { name, tests, without }: &Program, filter: &[String]) -> String {
     let mut line = format!("run {name}");
-    // Names are letters, digits, `_` and `:` all over: nothing that a shell would take for something else.
+    // Names contain only letters, digits, `_` and `:`, so that a shell needs no quotes.
     let mut skip = |name: &str| line.push_str(&format!(" --skip {name}"));
     let chosen: Vec<&str> = match filter {
         [] => {

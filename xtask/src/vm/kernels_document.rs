@@ -1,7 +1,6 @@
-//! docs/kernels.md: the part between two marks is made of results.
+//! Writes the generated part of docs/kernels.md, between two marks.
 //!
-//! In: the document as it is, a result. Out: the document with the row of what ran replaced; those of what did not run
-//! stay. Pure.
+//! In: the document, a result. Out: the document with the row of this result replaced; other rows stay. Pure.
 
 use anyhow::{Context as _, Result};
 
@@ -19,13 +18,13 @@ const HEAD: &str = "\
 pub(super) struct Row {
     /// Kernel and architecture.
     pub(super) kernel: String,
-    /// What it is like.
+    /// The machine.
     pub(super) machine: String,
-    /// The rest, cell by cell.
+    /// The other cells.
     pub(super) cells: Vec<String>,
 }
 
-/// The row of a result; `differences` are the reasons of tests that had to fail.
+/// The row of a result; `differences` are the reasons of expected failures.
 pub(super) fn row(kernel: &str, machine: &str, of: &Transcript, differences: &[&str]) -> Row {
     let hook = |check: &str, probe: &str| -> String {
         let found = of.found(check).and_then(|found| found.strip_prefix("attached (")?.strip_suffix(')'));
@@ -35,7 +34,7 @@ pub(super) fn row(kernel: &str, machine: &str, of: &Transcript, differences: &[&
         if hook == "none" { "no".to_owned() } else { hook.to_owned() }
     };
     let (auto, classic) = (AUTO, CLASSIC);
-    // Where `doctor` did not get the first choice, what it got instead is what a user has.
+    // If `doctor` fell back to another hook, a user gets that hook, too.
     let tcp = hook(auto, "tcp");
     let used = if tcp == "no" { classic } else { auto };
     let total = of.counts.passed + of.counts.failed;
@@ -58,8 +57,8 @@ pub(super) fn row(kernel: &str, machine: &str, of: &Transcript, differences: &[&
 const AUTO: &str = "probes with tp_btf";
 const CLASSIC: &str = "probes with the classic tracepoint";
 
-/// The document with this row in place of the one of the same kernel and machine. `order` has the names of all kernels and
-/// machines: rows of others go.
+/// The document with this row in place of the row for the same kernel and machine. `order` has the names of all kernels
+/// and machines; rows of others are removed.
 pub(super) fn replace(document: &str, row: Row, order: &[(String, String)]) -> Result<String> {
     let mark = |what: &str| format!("docs/kernels.md has no line `{}`", what.trim());
     let (before, rest) = document.split_once(BEGIN).with_context(|| mark(BEGIN))?;

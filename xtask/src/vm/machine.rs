@@ -1,8 +1,8 @@
-//! An emulated machine: QEMU with a kernel and a guest, its console read to the end.
+//! An emulated machine: runs QEMU with a kernel and a guest, and reads its console to the end.
 //!
-//! In: files, and what the kernel is started with. Out: a [`Transcript`]. One that is silent for too long, or takes too
-//! long altogether, is ended, and its transcript says so. One that dies before its first program is started again: where
-//! each processor is a thread of the emulator's, some kernels trip over code that they change themselves.
+//! In: files and the kernel's command line. Out: a [`Transcript`]. A machine that is silent or runs for too long is
+//! ended, and its transcript has the reason. A machine that dies before its first program is started again: if each
+//! processor is a thread of the emulator, some kernels crash when they change their own code.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -18,29 +18,29 @@ use crate::console::say;
 use crate::target_arch::TargetArch;
 use crate::{process, setup};
 
-/// No line for so long: it hangs. Single tests take minutes where everything is emulated and others work too.
+/// Without a line for this long, the machine hangs. Single tests take minutes on an emulated machine with other load.
 const SILENCE: Duration = Duration::from_secs(600);
-/// The same before its first program has said anything.
+/// The same before the first output of its first program.
 const BOOT: Duration = Duration::from_secs(180);
-/// How often it is started.
+/// Maximum number of starts.
 const ATTEMPTS: u32 = 3;
-/// Whatever it says.
+/// Maximum run time.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Memory: the guest's files are in it too.
+/// Memory, which also holds the guest's files.
 const MEBIBYTES: &str = "2048";
 
-/// What emulates a processor.
+/// The emulator of an architecture.
 struct Emulator {
     program: &'static str,
-    /// The package that has it.
+    /// Its package.
     package: &'static str,
-    /// What kind of machine, with all that such a processor can do.
+    /// The machine type, and a processor with all features.
     options: &'static [&'static str],
-    /// What the kernel calls its serial console.
+    /// The kernel's name of its serial console.
     console: &'static str,
 }
 
-/// For this processor.
+/// The emulator for this architecture.
 const fn emulator(processor: TargetArch) -> Emulator {
     match processor {
         TargetArch::Amd64 => Emulator {
@@ -49,7 +49,7 @@ const fn emulator(processor: TargetArch) -> Emulator {
             options: &["-cpu", "max"],
             console: "ttyS0",
         },
-        // Pointers are signed all the same, but by a function that is quicker to emulate than the real one.
+        // Pointer authentication stays on, with a function that is faster to emulate than the real one.
         TargetArch::Arm64 => Emulator {
             program: "qemu-system-aarch64",
             package: "qemu-system-arm",
@@ -65,7 +65,7 @@ pub(super) fn ensure(processor: TargetArch) -> Result<()> {
     setup::ensure_programs(&[(program, package)])
 }
 
-/// Runs a machine until it goes off; `show` gets each line.
+/// Runs a machine until it is off; `show` gets each line.
 pub(super) fn run(
     processor: TargetArch,
     kernel: &Path,

@@ -1,8 +1,8 @@
-//! `cargo xtask e2e vm`: the daemon and its tests on other kernels, each in an emulated machine.
+//! `cargo xtask e2e vm`: tests the daemon on other kernels, each in an emulated machine.
 //!
-//! In: the tables of `cases`, which kernels and machines are asked for. Out: `N passed, N failed` over all of them; with
-//! `--write` each result is put into docs/kernels.md when its machine has come to its end, so that a run which is cut
-//! short loses nothing of what it found. A machine's console is kept in `target/vm/console`.
+//! In: the tables of `cases`, and the selected kernels and machines. Out: `N passed, N failed` over all of them. With
+//! `--write`, each result goes into docs/kernels.md when its machine has finished, so that an interrupted run loses no
+//! results. Each machine's console is kept in `target/vm/console`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -34,10 +34,10 @@ use kernels_document::Row;
 use packages::Fetched;
 use transcript::Transcript;
 
-/// Where results are written down.
+/// The document with the results.
 const DOCUMENT: &str = "docs/kernels.md";
 
-/// What to run.
+/// Options of the task.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Run only this kernel: 5.10, 6.1, 6.12, 7.2, 6.1-arm64 or 6.12-arm64; can be given several times
@@ -62,7 +62,7 @@ pub(crate) struct Options {
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts = Counts::default();
-    // Kernels of one processor stand side by side, so that its programs are built once.
+    // Kernels of one architecture are adjacent, so that its programs are built once.
     let mut made: Option<(TargetArch, BTreeMap<String, PathBuf>, PathBuf)> = None;
     for (kernel, machines) in chosen(options)? {
         let processor = kernel.processor;
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             counts.add(ran);
         }
         made = Some((processor, programs, busybox));
-        // It is as large as all programs together, and made in a moment.
+        // The archive is as large as all programs together, and quick to make again.
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(conclude(counts))
@@ -102,7 +102,7 @@ fn run_one(
     say(&format!("{name}: Debian's {}", fetched.version));
     let (path, mut console) = console(&format!("{}-{}.txt", kernel.name, machine.name()))?;
     let show = |line: &str| {
-        // What cannot be kept has been read all the same.
+        // A failure to keep the line does not matter: the transcript has it.
         let _kept = console.write_all(line.as_bytes());
         if options.verbose {
             say(line.trim_end());
@@ -154,8 +154,8 @@ fn console(name: &str) -> Result<(PathBuf, File)> {
     Ok((path, file))
 }
 
-/// Takes out of the failures those that had to be, and adds those that had to be and were not, and what the machine should
-/// have been and was not. Gives the reasons.
+/// Removes expected failures from the results, and adds two kinds of errors: expected failures that passed, and a
+/// machine with a wrong configuration. Returns the reasons of the expected failures.
 fn judge(kernel: &str, machine: Machine, mut ran: Transcript, all: bool) -> (Transcript, Vec<&'static str>) {
     let mut reasons = Vec::new();
     if ran.done && !machine.is(&ran.cgroups, &ran.lockdown) {
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// A name that no test has would run nothing, and nobody would notice.
+    /// A filter that matches no test would run nothing, and nobody would notice.
     #[test]
     fn what_is_chosen_are_tests_that_exist() {
         for (processor, machine) in
@@ -259,7 +259,7 @@ mod tests {
         assert!(other.failures[0].contains("the machine does not have cgroup v1 and v2"), "{other:?}");
     }
 
-    /// What has to fail on a machine is run there: else it would count as one that passed.
+    /// Each expected failure is among the tests of its machine; otherwise it would count as passed.
     #[test]
     fn what_has_to_fail_is_chosen() {
         for kernel in &KERNELS {

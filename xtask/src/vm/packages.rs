@@ -1,4 +1,4 @@
-//! Kernels and the guests' shell, from Debian's packages: fetched once, kept below `target/vm`.
+//! Fetches kernels and the guests' shell from Debian's packages once, and keeps them below `target/vm`.
 //!
 //! In: a row of the table of kernels. Out: the kernel's file, the modules that the lab needs, the package's version.
 
@@ -14,20 +14,20 @@ use crate::debian::{Apt, Suite};
 use crate::target_arch::TargetArch;
 use crate::{process, workspace};
 
-/// What the lab's networks are made of, in the order in which they depend on each other. A kernel may have some built in.
+/// Modules that the lab's networks need, in the order of their dependencies. They may be built into the kernel.
 const MODULES: [&str; 4] = ["llc", "stp", "bridge", "veth"];
 
-/// What is needed of a kernel.
+/// The files of a kernel.
 pub(super) struct Fetched {
     /// The kernel itself.
     pub(super) kernel: PathBuf,
-    /// Its modules, to be loaded in this order.
+    /// Its modules, in loading order.
     pub(super) modules: Vec<PathBuf>,
     /// The version of Debian's package.
     pub(super) version: String,
 }
 
-/// The files of a kernel; `anew` looks for a newer one.
+/// The files of a kernel; with `anew`, a newer one if there is one.
 pub(super) fn kernel(kernel: &Kernel, anew: bool) -> Result<Fetched> {
     let folder = workspace::target().join("vm/kernels").join(kernel.name);
     let read = || fs::read_to_string(folder.join("version"));
@@ -42,7 +42,7 @@ pub(super) fn kernel(kernel: &Kernel, anew: bool) -> Result<Fetched> {
     })
 }
 
-/// The static program with the usual commands.
+/// busybox, a static program with the usual commands.
 pub(super) fn busybox(processor: TargetArch) -> Result<PathBuf> {
     let suite = cases::busybox(processor);
     let path = workspace::target().join("vm").join(format!("busybox-{}", suite.architecture));
@@ -75,7 +75,7 @@ fn fetch(kernel: &Kernel, folder: &Path) -> Result<()> {
         )
     })?;
     let qualified = |name: &str| format!("{name}:{architecture}");
-    // Newer releases have what used to be in one package in three.
+    // Newer releases split the package into three.
     let depends = apt.show(&qualified(&image))?;
     let mut packages = vec![qualified(&image)];
     for part in ["linux-binary-", "linux-modules-"] {
@@ -97,7 +97,7 @@ fn fetch(kernel: &Kernel, folder: &Path) -> Result<()> {
     fs::rename(&draft, folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// Puts a module into a folder, as it is loaded: not compressed.
+/// Copies a module into a folder, uncompressed.
 fn take_module(root: &Path, name: &str, folder: &Path) -> Result<()> {
     let is_it =
         |file: &str| file.strip_prefix(name).is_some_and(|rest| rest == ".ko" || rest.starts_with(".ko."));
@@ -110,8 +110,7 @@ fn take_module(root: &Path, name: &str, folder: &Path) -> Result<()> {
         .with_context(|| format!("cannot move {}", path.display()))
 }
 
-/// From what apt says about a package: the version of the first one of a series, and what it depends on whose name begins
-/// so.
+/// Reads apt's data of a package: the first version of a series, and the dependency with this prefix.
 fn newest(text: &str, series: &str, prefix: &str) -> Option<(String, String)> {
     text.split("\n\n").find_map(|paragraph| {
         let field = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(name));
@@ -122,7 +121,7 @@ fn newest(text: &str, series: &str, prefix: &str) -> Option<(String, String)> {
     })
 }
 
-/// The first file of such a name below a folder.
+/// The first matching file below a folder.
 fn find(folder: &Path, is_it: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
     let mut entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);

@@ -1,5 +1,5 @@
-//! The programs of a guest: for this machine's own processor those that `cargo xtask test` runs here, for another one the
-//! same sources built for that, static.
+//! The programs of a guest. For this machine's architecture they are those of `cargo xtask test`; for another one they
+//! are static and cross-compiled from the same sources.
 //!
 //! In: a processor. Out: name → path, after cargo built them.
 
@@ -29,7 +29,7 @@ pub(super) fn build(processor: TargetArch) -> Result<BTreeMap<String, PathBuf>> 
     };
     let mut daemon = cargo("build")?;
     daemon.args(["--package", "headless-obs", "--bin", artifacts::DAEMON]);
-    // The agent comes with the tests: cargo builds a package's programs for them.
+    // Cargo builds the agent together with the tests of its package.
     let mut tests = cargo("test")?;
     tests.args(["--no-run", "--package", TESTS]);
     tests.args(PROGRAMS.iter().flat_map(|name| ["--test", name]));

@@ -1,7 +1,7 @@
-//! What a guest said on its serial console.
+//! Parses a guest's output on its serial console.
 //!
-//! In: the console's lines, as they come; those of the guest's own begin with `@@`, the others are the kernel's and the
-//! test programs'. Out: a [`Transcript`]. A guest that did not come to its end is told from one that did.
+//! In: the console's lines as they arrive. The guest's own lines begin with `@@`; the others belong to the kernel and
+//! the test programs. Out: a [`Transcript`], which shows whether the guest reached its end.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use serde_json::Value;
 
 use crate::libtest::{Counts, Reader};
 
-/// How many lines are kept to show how it ended.
+/// Number of last lines to keep.
 const LAST: usize = 40;
 
-/// What came of one guest.
+/// The results of one guest.
 #[derive(Default)]
 pub(super) struct Transcript {
-    /// What `headless-obs doctor` found.
+    /// The output of `headless-obs doctor`.
     pub(super) doctor: Value,
-    /// The kernel's lockdown, the chosen one in brackets.
+    /// The kernel's lockdown modes, the active one in brackets.
     pub(super) lockdown: String,
-    /// How many hierarchies of control groups are mounted, by type: ` 14 cgroup 1 cgroup2`.
+    /// The number of mounted cgroup hierarchies, by type: ` 14 cgroup 1 cgroup2`.
     pub(super) cgroups: String,
-    /// Test programs' results, together.
+    /// The sum of the test programs' results.
     pub(super) counts: Counts,
-    /// Whether its first program has said anything.
+    /// Whether its first program has printed anything.
     pub(super) has_begun: bool,
-    /// Whether it came to its end.
+    /// Whether the guest reached its end.
     pub(super) done: bool,
-    /// Whether a test program did not come to its own.
+    /// Whether a test program died.
     pub(super) died: bool,
     /// Its last lines.
     pub(super) last: VecDeque<String>,
-    /// The test program that runs, with what it has said.
+    /// The running test program, with its output.
     pub(super) running: Option<(String, Reader)>,
 }
 
@@ -48,7 +48,7 @@ impl Transcript {
             line.strip_prefix("@@ ").map(|line| line.split_once(' ').unwrap_or((line, "")))
         else {
             if let Some((_, reader)) = &mut self.running {
-                // Nothing asks how long tests take there.
+                // Durations of tests do not matter there.
                 reader.push(line.as_bytes(), Duration::ZERO);
                 reader.push(b"\n", Duration::ZERO);
             }
@@ -67,7 +67,7 @@ impl Transcript {
         }
     }
 
-    /// The result: what did not come to its end is a failure.
+    /// The result; an incomplete run is a failure.
     pub(super) fn finish(mut self, why: Option<&str>) -> Self {
         self.end("none");
         if !self.done {
@@ -77,7 +77,7 @@ impl Transcript {
         self
     }
 
-    /// Whether all that was to run has run, so that what did not fail has passed.
+    /// Whether all tests have run, so that a test without failure has passed.
     pub(super) fn is_complete(&self) -> bool {
         self.done && !self.died
     }
@@ -89,13 +89,13 @@ impl Transcript {
         }
     }
 
-    /// The end of a test program, with its exit code.
+    /// Handles the end of a test program, with its exit code.
     fn end(&mut self, code: &str) {
         let Some((name, reader)) = self.running.take() else { return };
         let (mut counts, _times) = reader.finish();
-        // One that fails says so at its end, and gives 101.
+        // A test program with failures prints a summary and exits with 101.
         let died = !(code == "0" || code == "101" && counts.failed > 0);
-        // What failed before a program died is in no summary.
+        // The summary is missing if the program died, so failures are counted from their lines.
         counts.failed = counts.failed.max(u64::try_from(counts.failures.len()).unwrap_or(u64::MAX));
         self.counts.add(counts);
         if died {
@@ -104,7 +104,7 @@ impl Transcript {
         }
     }
 
-    /// What `doctor` found under a name.
+    /// The result of one of `doctor`'s checks.
     pub(super) fn found(&self, check: &str) -> Option<&str> {
         self.doctor["checks"].as_array()?.iter().find(|found| found["name"] == check)?["found"].as_str()
     }

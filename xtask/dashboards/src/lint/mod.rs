@@ -69,7 +69,7 @@ fn model(dashboard: &Value, wrong: &mut Vec<String>) {
     }
 }
 
-/// The panels without headings.
+/// All panels apart from headings.
 pub(super) fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     list(&dashboard["panels"]).iter().filter(|panel| panel["type"] != "row")
 }
