@@ -14,7 +14,7 @@ use crate::expose::snapshot::{Client, Endpoint, Service};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Moment {
     pub(crate) at: Timestamp,
-    pub(crate) what: What,
+    pub(crate) event: Event,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pod: Option<String>,
     /// `namespace/workload`.
@@ -28,7 +28,7 @@ pub(crate) struct Moment {
 /// The kind of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum What {
+pub(crate) enum Event {
     /// The observation began.
     Began,
     /// An endpoint became ready.
@@ -37,50 +37,51 @@ pub(crate) enum What {
     NotReady,
     /// It is shutting down.
     Terminating,
-    /// It left.
-    Left,
+    /// It was removed.
+    Removed,
     /// The first answer to any client that listed it.
     Answered,
     /// A client's first answer for the Service.
     FirstAnswer,
     /// A client's first connection to an endpoint.
     Connected,
-    /// A client's last connection to an endpoint that had left.
-    DialledAfter,
+    /// A client's last connection to an endpoint after its removal.
+    ConnectedAfterRemoval,
     /// A client's last answer for the Service.
     LastAnswer,
 }
 
 /// All events, in order of time.
 pub(crate) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
-    let mut moments = vec![Moment { at: from, what: What::Began, pod: None, client: None, weight: u32::MAX }];
+    let mut moments =
+        vec![Moment { at: from, event: Event::Began, pod: None, client: None, weight: u32::MAX }];
     for endpoint in &service.endpoints {
         of_endpoint(from, endpoint, &mut moments);
     }
     for client in &service.clients {
         of_client(from, service, client, &mut moments);
     }
-    moments.sort_by_key(|moment| (moment.at, moment.what));
+    moments.sort_by_key(|moment| (moment.at, moment.event));
     moments
 }
 
 fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) {
-    let mut push = |at: Option<Timestamp>, what, weight| {
+    let mut push = |at: Option<Timestamp>, event, weight| {
         moments.extend(at.map(|at| Moment {
             at,
-            what,
+            event,
             pod: Some(endpoint.pod.clone()),
             client: None,
             weight,
         }));
     };
     let is_new = is_new(from, endpoint);
-    push(endpoint.ready_since, What::Ready, if is_new { 90 } else { 20 });
-    push(endpoint.first_answered, What::Answered, if is_new { 80 } else { 10 });
+    push(endpoint.ready_since, Event::Ready, if is_new { 90 } else { 20 });
+    push(endpoint.first_answered, Event::Answered, if is_new { 80 } else { 10 });
     let left = match endpoint.state.as_str() {
-        "removed" => What::Left,
-        "terminating" => What::Terminating,
-        "not_ready" => What::NotReady,
+        "removed" => Event::Removed,
+        "terminating" => Event::Terminating,
+        "not_ready" => Event::NotReady,
         _ => return,
     };
     push(endpoint.state_since, left, 95);
@@ -91,19 +92,19 @@ fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut 
     // Clients with problems are the most relevant; excluded ones the least.
     let more = if wrong(client).is_some() { 25 } else { 0 };
     let less = if client.excluded.is_some() { 50 } else { 0 };
-    let mut push = |at: Option<Timestamp>, what, pod: Option<&str>, weight: u32| {
+    let mut push = |at: Option<Timestamp>, event, pod: Option<&str>, weight: u32| {
         let weight = (weight + more).saturating_sub(less);
-        let moment = |at| Moment { at, what, pod: pod.map(Into::into), client: Some(name.clone()), weight };
+        let moment = |at| Moment { at, event, pod: pod.map(Into::into), client: Some(name.clone()), weight };
         moments.extend(at.map(moment));
     };
     let answers = &client.answers;
-    push(answers.first, What::FirstAnswer, None, 55);
-    push(answers.last.filter(|_| answers.count > 1), What::LastAnswer, None, 60);
+    push(answers.first, Event::FirstAnswer, None, 55);
+    push(answers.last.filter(|_| answers.count > 1), Event::LastAnswer, None, 60);
     for (endpoint, part) in service.endpoints.iter().zip(&client.endpoints) {
         let weight = if is_new(from, endpoint) { 50 } else { 5 };
-        push(part.first_connection, What::Connected, Some(&part.pod), weight);
+        push(part.first_connection, Event::Connected, Some(&part.pod), weight);
         let after = part.last_connection.filter(|_| part.drained_seconds.is_some());
-        push(after, What::DialledAfter, Some(&part.pod), 65);
+        push(after, Event::ConnectedAfterRemoval, Some(&part.pod), 65);
     }
 }
 
@@ -128,19 +129,19 @@ impl Moment {
     pub(crate) fn in_words(&self) -> String {
         let pod = self.pod.as_deref().map(clean).unwrap_or_default();
         let client = self.client.as_deref().unwrap_or_default();
-        match self.what {
-            What::Began => "observation began".to_owned(),
-            What::Ready => format!("{pod} became ready"),
-            What::NotReady => format!("{pod} was no longer ready"),
-            What::Terminating => format!("{pod} began to terminate"),
-            What::Left => format!("{pod} was removed"),
-            What::Answered => format!("a DNS answer listed {pod} for the first time"),
-            What::FirstAnswer => format!("{client} received its first DNS answer"),
-            What::Connected => format!("{client} connected to {pod} for the first time"),
-            What::DialledAfter => {
+        match self.event {
+            Event::Began => "observation began".to_owned(),
+            Event::Ready => format!("{pod} became ready"),
+            Event::NotReady => format!("{pod} was no longer ready"),
+            Event::Terminating => format!("{pod} began to terminate"),
+            Event::Removed => format!("{pod} was removed"),
+            Event::Answered => format!("a DNS answer listed {pod} for the first time"),
+            Event::FirstAnswer => format!("{client} received its first DNS answer"),
+            Event::Connected => format!("{client} connected to {pod} for the first time"),
+            Event::ConnectedAfterRemoval => {
                 format!("{client} connected to {pod} for the last time, after the pod was removed")
             }
-            What::LastAnswer => format!("{client} received its most recent DNS answer"),
+            Event::LastAnswer => format!("{client} received its most recent DNS answer"),
         }
     }
 }
@@ -154,22 +155,23 @@ mod tests {
     fn moments_are_in_order_of_time() {
         let moments = moments(at(0), &test_fixtures::orders());
         assert!(moments.is_sorted_by_key(|moment| moment.at));
-        let has = |what, pod: Option<&str>, client: Option<&str>, seconds| {
+        let has = |event, pod: Option<&str>, client: Option<&str>, seconds| {
             let found = moments.iter().filter(|moment| {
-                moment.what == what && moment.pod.as_deref() == pod && moment.client.as_deref() == client
+                moment.event == event && moment.pod.as_deref() == pod && moment.client.as_deref() == client
             });
             found.map(|moment| moment.at).eq([at(seconds)])
         };
-        assert!(has(What::Began, None, None, 0));
-        assert!(has(What::Ready, Some("orders-2"), None, -660));
-        assert!(has(What::Left, Some("orders-3"), None, 4));
-        assert!(has(What::Answered, Some("orders-2"), None, 21));
-        assert!(has(What::FirstAnswer, None, Some("shop/cron"), 2));
-        assert!(has(What::LastAnswer, None, Some("shop/cron"), 29));
-        assert!(has(What::Connected, Some("orders-3"), Some("shop/cron"), 2));
-        assert!(has(What::DialledAfter, Some("orders-3"), Some("shop/cron"), 16));
-        let of_one = |client, what| moments.iter().any(|m| m.what == what && m.client.as_deref() == client);
-        assert!(!of_one(Some("shop/web"), What::LastAnswer), "it has but one answer");
+        assert!(has(Event::Began, None, None, 0));
+        assert!(has(Event::Ready, Some("orders-2"), None, -660));
+        assert!(has(Event::Removed, Some("orders-3"), None, 4));
+        assert!(has(Event::Answered, Some("orders-2"), None, 21));
+        assert!(has(Event::FirstAnswer, None, Some("shop/cron"), 2));
+        assert!(has(Event::LastAnswer, None, Some("shop/cron"), 29));
+        assert!(has(Event::Connected, Some("orders-3"), Some("shop/cron"), 2));
+        assert!(has(Event::ConnectedAfterRemoval, Some("orders-3"), Some("shop/cron"), 16));
+        let of_one =
+            |client, event| moments.iter().any(|m| m.event == event && m.client.as_deref() == client);
+        assert!(!of_one(Some("shop/web"), Event::LastAnswer), "it has but one answer");
     }
 
     #[test]
@@ -183,11 +185,12 @@ mod tests {
         let (shown, left_out) = cut(all.clone(), 30);
         assert_eq!((shown.len(), shown.len() + left_out), (30, all.len()));
         assert!(shown.is_sorted_by_key(|moment| moment.at));
-        let ready = |seconds| shown.iter().any(|m| m.what == What::Ready && m.at == at(seconds));
+        let ready = |seconds| shown.iter().any(|m| m.event == Event::Ready && m.at == at(seconds));
         assert!(ready(20), "the new endpoint explains something");
         assert!(!ready(-9_099), "the oldest does not");
         assert!(
-            shown.iter().any(|m| m.what == What::Began) && shown.iter().any(|m| m.what == What::LastAnswer)
+            shown.iter().any(|m| m.event == Event::Began)
+                && shown.iter().any(|m| m.event == Event::LastAnswer)
         );
         assert_eq!(cut(all.clone(), 1_000), (all, 0));
     }

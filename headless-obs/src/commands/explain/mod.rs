@@ -76,7 +76,12 @@ mod tests {
         assert_eq!(json["service"]["name"], "orders");
         assert_eq!(json["quality"]["topology"]["source"], "dns");
         let moment = &json["timeline"][0];
-        assert_eq!((&moment["what"], &moment["pod"]), (&"ready".into(), &"orders-0".into()));
+        assert_eq!((&moment["event"], &moment["pod"]), (&"ready".into(), &"orders-0".into()));
         assert!(moment["at"].is_string() && moment.get("client").is_none(), "{moment}");
+        let timeline = json["timeline"].as_array().unwrap();
+        let events: Vec<_> = timeline.iter().filter_map(|moment| moment["event"].as_str()).collect();
+        for name in ["began", "removed", "connected_after_removal"] {
+            assert!(events.contains(&name), "{name}: {events:?}");
+        }
     }
 }
