@@ -57,8 +57,8 @@ pub struct Quality {
     ///   classic tracepoint missed), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
     /// - on the way: `record_unknown`, and for DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
     ///   `tcp_unsynced`, `tcp_incomplete`;
-    /// - by the daemon's own limits: `answers_evicted`, `clients_evicted`, `clients_full`, `clients_folded`,
-    ///   `topology_full`, `topology_evicted`, `learner_full`.
+    /// - by the daemon's own limits: `answers_evicted`, `client_stats_evicted`, `clients_evicted`, `clients_full`,
+    ///   `clients_folded`, `topology_full`, `topology_evicted`, `learner_full`.
     pub events_lost: Counts,
     /// DNS payloads that could not be decoded, by reason.
     pub dns_rejected: Counts,

@@ -47,7 +47,7 @@ const CONNECTIONS: [&str; 9] = [
     "connections_full",
     "flows_full",
     "answers_evicted",
-    "conduct_evicted",
+    "client_stats_evicted",
     "clients_evicted",
     "clients_full",
     "topology_full",

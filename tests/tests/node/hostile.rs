@@ -167,7 +167,7 @@ fn who_asks_for_every_service_takes_the_room_of_nobody_else() {
         let [question, answer] = pair(service, &format!("s{service}.shop.svc.cluster.local"), &addresses);
         attacker.exchange(&question, &answer);
     }
-    let forgotten = |snapshot: &Value| lost(snapshot, "conduct_evicted") >= u64::from(SERVICES) - 64;
+    let forgotten = |snapshot: &Value| lost(snapshot, "client_stats_evicted") >= u64::from(SERVICES) - 64;
     let after = observer.snapshot_when(PATIENCE, forgotten).unwrap();
     assert_eq!(told(&before)[0], 1, "{:#}", orders(&before));
     assert_eq!(told(&after), told(&before));

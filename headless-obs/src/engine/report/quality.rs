@@ -76,7 +76,7 @@ impl Engine {
         let own = [
             ("record_unknown", kernel.unknown_records),
             ("answers_evicted", self.answer_cache.evicted()),
-            ("conduct_evicted", self.client_stats.evicted()),
+            ("client_stats_evicted", self.client_stats.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
             ("clients_full", clients.workloads_full),
             ("clients_folded", self.reconciler.ledger.folded()),
