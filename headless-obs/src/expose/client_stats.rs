@@ -1,4 +1,4 @@
-//! Statistics of a client, as the snapshot has them: the facts behind a verdict. Plain data.
+//! Statistics of a client, in the form of the snapshot: the facts behind a verdict. Plain data.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub struct SelectionPattern {
     /// Selections from answers in which some addresses, but not all, share a longer prefix with the client's own
     /// address than the others do.
     pub nearest_candidates: u64,
-    /// Those of `nearest_of` that took such an address.
+    /// Those of `nearest_candidates` that took such an address.
     pub nearest: u64,
     /// The expected value of `nearest` under random choice.
     pub nearest_by_chance: f64,
@@ -60,7 +60,7 @@ pub struct SelectionPattern {
     pub with_known_position: u64,
     /// The highest position used, from 0.
     pub max_position: u64,
-    /// Addresses in the smallest answer that `placed` were made by.
+    /// Addresses in the smallest answer of the connections in `with_known_position`.
     pub smallest_answer: u64,
     /// The most endpoints that one of the client's pods used.
     pub max_endpoints: u64,

@@ -1,4 +1,4 @@
-//! Connections opened per endpoint over time, as the snapshot has them. Plain data and its sums.
+//! Connections opened per endpoint over time, in the form of the snapshot. Plain data and its sums.
 //!
 //! Invariants: at most [`History::BUCKETS`] buckets, whatever is added. A step is a power of two, and buckets begin at
 //! whole multiples of it since 1970. So the buckets of two nodes coincide after the finer ones are joined. Joining and

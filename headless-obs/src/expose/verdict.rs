@@ -1,4 +1,4 @@
-//! A verdict, as the snapshot has it. Plain data; docs/verdicts.md explains each cause.
+//! A verdict, in the form of the snapshot. Plain data; docs/verdicts.md explains each cause.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The store: applies changes, and keeps Services, slices and Pods consistent. Lookups are in `query`.
+//! The store: applies changes, and keeps Services, slices and Pods consistent. Lookups are in `lookup`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -88,7 +88,7 @@ pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
         format!(
             "{} of {} used the address nearest to the client's own; random choice would give {:.0}.",
             choice.nearest,
-            count(choice.nearest_candidates, "connection"),
+            count(choice.nearest_candidates, "selection"),
             choice.nearest_by_chance
         ),
         format!(
@@ -205,17 +205,17 @@ mod tests {
     }
 
     /// Six endpoints, 600 connections, each a selection.
-    fn six(counts: &[u64; 6], first: u64, nearest_of: u64, nearest: u64) -> Facts {
+    fn six(counts: &[u64; 6], first: u64, candidates: u64, nearest: u64) -> Facts {
         let mut facts = Facts::new(counts);
         let choice = &mut facts.client.selection_pattern;
         (choice.selections, choice.first, choice.first_by_chance) = (600, first, 100.0);
         (choice.nearest_candidates, choice.nearest, choice.nearest_by_chance) =
-            (nearest_of, nearest, nearest_of as f64 / 6.0);
+            (candidates, nearest, candidates as f64 / 6.0);
         facts
     }
 
     #[test]
-    fn who_sorts_by_address_takes_the_nearest_wherever_it_stands() {
+    fn a_client_that_sorts_by_address_takes_the_nearest_at_any_position() {
         let all_on_one = [0, 0, 600, 0, 0, 0];
         let cases = [
             (six(&all_on_one, 95, 600, 600), true),
@@ -228,15 +228,15 @@ mod tests {
         for (facts, expected) in cases {
             let verdict = address_sort(&facts.scene());
             assert_eq!(verdict.is_some(), expected, "{:?}", facts.client.selection_pattern);
-            let line = "600 of 600 connections used the address nearest to the client's own; random choice would give \
+            let line = "600 of 600 selections used the address nearest to the client's own; random choice would give \
                         100.";
             assert!(verdict.is_none_or(|verdict| verdict.evidence[0] == line));
         }
     }
 
     #[test]
-    fn a_cap_is_a_place_that_nothing_goes_beyond() {
-        // Highest place, smallest answer, placed, most at one place, expected.
+    fn a_cap_is_a_position_that_nothing_goes_beyond() {
+        // Highest position, smallest answer, connections with a known position, most at one position, expected.
         let cases = [
             (47, 60, 600, 20, Some(Confidence::High)),
             (9, 60, 600, 70, Some(Confidence::Medium)),
@@ -247,14 +247,14 @@ mod tests {
             (19, 60, 20, 1, None),
             (0, 60, 600, 600, None),
         ];
-        for (highest_place, smallest_answer, placed, most, expected) in cases {
+        for (max_position, smallest_answer, with_position, most, expected) in cases {
             let mut facts = Facts::even(60, 10);
             facts.client.answer_position = counts([("0", most)]);
             let choice = &mut facts.client.selection_pattern;
             (choice.max_position, choice.smallest_answer, choice.with_known_position) =
-                (highest_place, smallest_answer, placed);
+                (max_position, smallest_answer, with_position);
             let verdict = client_cap(&facts.scene());
-            assert_eq!(verdict.map(|verdict| verdict.confidence), expected, "{highest_place} {placed}");
+            assert_eq!(verdict.map(|verdict| verdict.confidence), expected, "{max_position} {with_position}");
         }
     }
 

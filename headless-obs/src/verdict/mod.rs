@@ -8,7 +8,7 @@
 //! whether the figures exceed chance at all. An earlier cause would also produce the signs of a later one.
 //!
 //! There are two kinds of evidence. Structural evidence (an endpoint that no answer listed, one connection that is open
-//! for hours) needs no number of connections. Figures do, and are compared with random choice (module `chance`). A
+//! for hours) needs no number of connections. Figures do, and are compared with random choice (`significance`). A
 //! client that chooses at random gets a verdict other than `even`, `too_few` or `subset` in fewer than 1 of 1,000
 //! windows of any size; the simulation tests that.
 //!

@@ -73,7 +73,7 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
     let mut drafts = Drafts::new();
     endpoints(&mut drafts, answers, to, mature_after);
     connections(&mut drafts, answers);
-    conduct(&mut drafts, answers);
+    client_stats(&mut drafts, answers);
     dns(&mut drafts, answers);
 
     let nodes = nodes(answers, to);
@@ -208,7 +208,7 @@ fn connections(drafts: &mut Drafts, answers: &Answers) {
     }
 }
 
-fn conduct(drafts: &mut Drafts, answers: &Answers) {
+fn client_stats(drafts: &mut Drafts, answers: &Answers) {
     for series in answers.of(Query::Stale) {
         let (kind, count) = (series.label("kind").to_owned(), series.count());
         let draft = draft(drafts, series);

@@ -296,7 +296,7 @@ fn ten_thousand_endpoints_and_five_hundred_clients_stay_within_the_limits() {
 }
 
 impl World {
-    /// Pods of `orders` that have connections, by the books themselves.
+    /// Pods of `orders` that have connections, by the flows themselves.
     fn rows_of_largest(&self) -> Vec<(String, u64)> {
         let key = crate::topology::test_builders::service_key("shop", "orders");
         let state = self.engine.topology.service(&key).unwrap();
