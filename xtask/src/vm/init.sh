@@ -1,11 +1,12 @@
 #!/bin/busybox sh
-# The first process of a guest: makes the machine that the kernel's parameters ask for, runs the tests that /tests
-# names, and turns the machine off. What it says of itself are lines that begin with "@@"; transcript.rs reads them.
+# The first process of a guest: prepares the machine as the kernel's parameters say, runs the tests in the file /tests,
+# and turns the machine off. Its own lines of output begin with "@@"; transcript.rs reads them.
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin:/programs HOME=/ CARGO_MANIFEST_DIR=/ HEADLESS_OBS_BIN=/programs/headless-obs
-# Emulated, and others may work on the machine too. A test gives up before the machine counts as hung.
+# A test on an emulated, busy machine is slow. Its timeout is shorter than the time after which the machine counts as
+# hung.
 export RUST_BACKTRACE=0 NO_COLOR=1 HEADLESS_OBS_LAB_SLOWNESS=8
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -26,7 +27,7 @@ controllers() {
     for name in $(awk '$1 !~ /^#/ && $4 == 1 { print $1 }' /proc/cgroups) name=vm; do
         folder=/sys/fs/cgroup/${name#name=}
         mkdir "$folder"
-        # Newer kernels have left some out of version 1.
+        # Newer kernels lack some controllers in version 1.
         case $name in name=*) option=none,$name ;; *) option=$name ;; esac
         mount -t cgroup -o "$option" cgroup "$folder" 2>/dev/null || rmdir "$folder"
     done
