@@ -107,7 +107,7 @@ pub fn agent_path() -> Result<PathBuf> {
     if let Some(path) = env::var_os("LAB_AGENT") {
         return Ok(path.into());
     }
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find this program's own path")?;
     let mut candidates = this.ancestors().skip(1).take(2).map(|folder| folder.join("lab-agent"));
     candidates.find(|path| path.is_file()).with_context(|| {
         format!(
@@ -168,7 +168,8 @@ impl Agent {
     fn next_reply<T: DeserializeOwned>(&self, replies: &mpsc::Receiver<String>) -> Result<T> {
         let name = &self.name;
         let line = replies.recv_timeout(PATIENCE);
-        let line = line.with_context(|| format!("{name} gave no reply; its last words are on stderr"))?;
+        let line =
+            line.with_context(|| format!("{name} sent no reply; see the end of its output on stderr"))?;
         let mut reply: Value =
             serde_json::from_str(&line).with_context(|| format!("{name}: unreadable reply {line}"))?;
         if let Some(error) = reply.get("error") {

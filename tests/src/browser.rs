@@ -96,7 +96,10 @@ impl Browser {
         )?;
         let attached = json!({"targetId": page["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", &attached)?;
-        attached["sessionId"].as_str().context("chromium gave no session")?.clone_into(&mut browser.session);
+        attached["sessionId"]
+            .as_str()
+            .context("chromium returned no session")?
+            .clone_into(&mut browser.session);
         for domain in ["Page", "Network", "Log", "Runtime", "Accessibility"] {
             browser.call(&format!("{domain}.enable"), &json!({}))?;
         }
@@ -115,7 +118,7 @@ impl Browser {
         loop {
             let event = match self.events.pop_front() {
                 Some(event) => event,
-                None => self.receive(end).with_context(|| format!("{url} is not complete"))?,
+                None => self.receive(end).with_context(|| format!("{url} did not load completely"))?,
             };
             let params = &event["params"];
             match event["method"].as_str().unwrap_or_default() {
@@ -210,7 +213,7 @@ impl Browser {
 
     fn receive(&self, end: Instant) -> Result<Value> {
         let left = end.saturating_duration_since(Instant::now());
-        self.messages.recv_timeout(left).context("chromium is silent or has ended")
+        self.messages.recv_timeout(left).context("chromium sent nothing in time, or has ended")
     }
 }
 

@@ -51,7 +51,7 @@ pub fn program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_BIN") {
         return Ok(path.into());
     }
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find this program's own path")?;
     let mut candidates = this.ancestors().skip(1).take(2).map(|folder| folder.join("headless-obs"));
     candidates
         .find(|path| path.is_file())
@@ -168,7 +168,7 @@ impl Observer {
                 return Ok(snapshot);
             }
             if Instant::now() > end {
-                bail!("no snapshot was as wanted within {patience:?}; the last one:\n{snapshot:#}");
+                bail!("no snapshot met the condition within {patience:?}; the last one:\n{snapshot:#}");
             }
             thread::sleep(POLL);
         }
@@ -206,14 +206,20 @@ pub(crate) fn free_port() -> Result<SocketAddr> {
 /// Gets a page by HTTP/1.0, in which the end of the connection is the end of the body; returns status and body.
 pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let timeout = stretched(Duration::from_secs(30));
-    let mut stream =
-        TcpStream::connect_timeout(&address, timeout).with_context(|| format!("nobody at {address}"))?;
+    let mut stream = TcpStream::connect_timeout(&address, timeout)
+        .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_read_timeout(Some(timeout))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).with_context(|| format!("{address}{path}: no answer"))?;
-    let (head, body) =
-        answer.split_once("\r\n\r\n").with_context(|| format!("{address}{path}: no HTTP answer"))?;
+    stream
+        .read_to_string(&mut answer)
+        .with_context(|| format!("{address}{path}: cannot read the response"))?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .with_context(|| format!("{address}{path}: the response is not HTTP"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok((status.with_context(|| format!("{address}{path}: no HTTP status"))?, body.to_owned()))
+    Ok((
+        status.with_context(|| format!("{address}{path}: the response has no HTTP status"))?,
+        body.to_owned(),
+    ))
 }

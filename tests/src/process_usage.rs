@@ -10,7 +10,7 @@ pub fn status(pid: u32, key: &str) -> Result<u64> {
         .with_context(|| format!("process {pid} has ended"))?;
     let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
-    number.with_context(|| format!("/proc does not tell {key} of process {pid}"))
+    number.with_context(|| format!("/proc/{pid}/status has no number {key}"))
 }
 
 /// Resident memory.

@@ -34,7 +34,7 @@ const WINDOWS: [(&str, &str); 8] = [
 /// test would wait in vain.
 pub fn with_short_windows(rules: &str) -> Result<String> {
     WINDOWS.iter().try_fold(rules.to_owned(), |rules, (long, short)| {
-        ensure!(rules.contains(long), "the rules have no `{long}`: WINDOWS is about others");
+        ensure!(rules.contains(long), "the rules have no `{long}`: adapt WINDOWS in tests/src/prometheus.rs");
         Ok(rules.replace(long, short))
     })
 }
@@ -42,8 +42,7 @@ pub fn with_short_windows(rules: &str) -> Result<String> {
 /// The path of a tool that `cargo xtask` builds, from its environment variable.
 pub fn tool(variable: &str) -> Result<PathBuf> {
     let path = env::var_os(variable);
-    path.map(PathBuf::from)
-        .with_context(|| format!("{variable} is not set; start this by `cargo xtask test`"))
+    path.map(PathBuf::from).with_context(|| format!("{variable} is not set; run `cargo xtask test`"))
 }
 
 /// A scrape target.
@@ -159,7 +158,7 @@ impl Prometheus {
         ensure!(body["status"] == "success", "{query}: {body}");
         match body["data"]["result"].take() {
             Value::Array(rows) => Ok(rows),
-            other => bail!("{query}: no list but {other}"),
+            other => bail!("{query}: expected a list of series, got {other}"),
         }
     }
 
@@ -177,7 +176,9 @@ impl Prometheus {
                 return Ok(samples);
             }
             if Instant::now() > end {
-                bail!("`{query}` was not as wanted within {patience:?}; the last answer:\n{samples:#?}");
+                bail!(
+                    "`{query}` did not meet the condition within {patience:?}; the last result:\n{samples:#?}"
+                );
             }
             thread::sleep(POLL);
         }

@@ -14,7 +14,7 @@ pub(crate) fn reply<T: Serialize>(result: Result<T>) -> Result<()> {
         Err(error) => json!({"error": format!("{error:#}")}),
     };
     let mut out = stdout().lock();
-    writeln!(out, "{value}").and_then(|()| out.flush()).context("the lab has gone")
+    writeln!(out, "{value}").and_then(|()| out.flush()).context("cannot reply: the lab has ended")
 }
 
 /// Reports why the role cannot go on. It writes to stderr too, because nobody reads replies of `exec`.

@@ -31,7 +31,7 @@ impl Place {
         // An agent in a container has no `parent` here: the container runtime ends it.
         if self.parent.is_some() {
             set_parent_process_death_signal(Some(Signal::KILL))
-                .context("cannot ask to end with the parent")?;
+                .context("cannot request a signal at the parent's end")?;
             // If the parent died before the line above, the kernel never sends the signal.
             let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
             ensure!(parent == self.parent, "the parent has died");

@@ -33,7 +33,8 @@ struct Calls {
 /// Applies it. Call it once, while the process has one thread.
 pub(crate) fn apply(path: &Path) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let profile: Profile = serde_json::from_str(&text).context("no profile that can be put on here")?;
+    let profile: Profile = serde_json::from_str(&text)
+        .context("the seccomp profile has fields that lab-agent does not support")?;
     ensure!(profile.default_action == "SCMP_ACT_ERRNO", "{} is not supported", profile.default_action);
     let mut names = Vec::new();
     for calls in &profile.syscalls {
@@ -59,5 +60,5 @@ fn compile(errno: u32, names: &[&str]) -> Result<BpfProgram> {
     let machine = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut compiled = compile_from_json(filter.to_string().as_bytes(), machine)
         .with_context(|| format!("system calls {names:?}"))?;
-    compiled.remove("only").ok_or_else(|| anyhow!("the filter is gone"))
+    compiled.remove("only").ok_or_else(|| anyhow!("the compiler returned no filter"))
 }

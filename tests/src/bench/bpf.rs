@@ -86,7 +86,7 @@ impl Time {
             if !programs.contains(&info.id()) {
                 continue;
             }
-            let program = info.fd().context("a program vanished while it was measured")?;
+            let program = info.fd().context("a BPF program was unloaded during its measurement")?;
             let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
             time.add(&fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?);
         }
@@ -114,7 +114,7 @@ impl Time {
 
 /// Makes the kernel time its programs until this is dropped or the process ends.
 pub(crate) fn timing() -> Result<OwnedFd> {
-    enable_stats(Stats::RunTime).context("the kernel does not time its programs")
+    enable_stats(Stats::RunTime).context("the kernel cannot measure the run time of BPF programs")
 }
 
 /// Whether the kernel has freed the programs.

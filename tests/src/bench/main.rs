@@ -84,9 +84,11 @@ fn main() -> ExitCode {
 fn measure(options: &Options) -> Result<()> {
     let plan = if options.quick { Plan::quick() } else { Plan::full() };
     if let Err(error) = priority::raise() {
-        note(&format!("what else runs here will disturb, for this has no priority over it: {error:#}"));
+        note(&format!(
+            "other load on this machine will disturb the measurement, because its priority cannot be raised: {error:#}"
+        ));
     }
-    note("waiting until no other lab is on this machine");
+    note("waiting until no other lab runs on this machine");
     let lab = Lab::new()?;
     let mut stage = Stage::new(&lab)?;
     let mut tools = Tool::all(&options.peers);
@@ -115,10 +117,10 @@ fn measure(options: &Options) -> Result<()> {
         && tools.contains(&Tool::Observer)
         && let Err(error) = rate_ladder::climb(&mut stage, steps, &mut record)
     {
-        record.fail(Tool::Observer.name(), &error.context("on the ladder"));
+        record.fail(Tool::Observer.name(), &error.context("on the rate ladder"));
     }
     let report = record.report(machine::describe(), &plan);
-    writeln!(stdout(), "{report}").context("nobody reads the result")
+    writeln!(stdout(), "{report}").context("cannot write the result to standard output")
 }
 
 /// Starts the daemon once, to learn the hooks of the baseline.

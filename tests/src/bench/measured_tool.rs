@@ -118,7 +118,7 @@ fn settled(mut program: Program) -> Result<Running> {
     let mut since = begin;
     while since.elapsed() < SETTLED && begin.elapsed() < LONGEST {
         if let Some(status) = program.try_wait()? {
-            bail!("it ended ({status}): {}", words.last());
+            bail!("the tool ended before the measurement ({status}): {}", words.last());
         }
         let now = Held::by(&tree(&[program.pid()]));
         if now != held {
@@ -151,9 +151,9 @@ impl Running {
     /// Fails if it has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         if let Self::Program(program) = self
-            && let Some(status) = program.try_wait().context("a tool cannot be waited for")?
+            && let Some(status) = program.try_wait().context("cannot read the status of the tool")?
         {
-            bail!("it ended while it was measured ({status})");
+            bail!("the tool ended during the measurement ({status})");
         }
         Ok(())
     }

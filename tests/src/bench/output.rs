@@ -55,7 +55,7 @@ impl Record {
 
     /// Records that a tool cannot run.
     pub(crate) fn fail(&mut self, tool: &str, error: &anyhow::Error) {
-        note(&format!("  {tool} is left out: {error:#}"));
+        note(&format!("  {tool} cannot be measured: {error:#}"));
         self.failures.insert(tool.to_owned(), format!("{error:#}"));
         // Rounds that were cut short must not be compared with complete ones.
         self.samples.retain(|sample| sample.tool != tool);

@@ -16,12 +16,12 @@ const SESSION: &str = "/proc/self/autogroup";
 
 /// Raises the priority of this process and of its future children.
 pub(crate) fn raise() -> Result<()> {
-    setpriority_process(None, PRIORITY).context("the kernel refuses")?;
+    setpriority_process(None, PRIORITY).context("the kernel refuses to raise the priority")?;
     if Path::new(SESSION).exists() {
-        setsid().context("this process leads a group of its own")?;
+        setsid().context("cannot start a session, because this process leads a process group")?;
         // From now on the terminal's Ctrl-C reaches xtask only.
         set_parent_process_death_signal(Some(Signal::TERM))?;
-        fs::write(SESSION, PRIORITY.to_string()).context("the session's priority stays")?;
+        fs::write(SESSION, PRIORITY.to_string()).context("cannot raise the session's priority")?;
     }
     Ok(())
 }

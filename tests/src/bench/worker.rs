@@ -20,7 +20,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(pod: &Pod, role: &Role) -> Result<Self> {
-        let this = std::env::current_exe().context("cannot tell where this program is")?;
+        let this = std::env::current_exe().context("cannot find this program's own path")?;
         let this = this.to_str().context("this program's path is not text")?;
         let mut program = pod.exec(&[this, "inside", &serde_json::to_string(role)?])?;
         let input = program.input().context("no stdin")?;
@@ -39,7 +39,7 @@ impl Worker {
 
     fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
-        if self.output.read_line(&mut line).context("a worker gave no reply")? == 0 {
+        if self.output.read_line(&mut line).context("cannot read a worker's reply")? == 0 {
             let mut words = String::new();
             if let Some(mut errors) = self.errors.take() {
                 // Partial output still helps.

@@ -73,7 +73,7 @@ impl Api {
     pub fn list(&self, path: &str) -> Result<Vec<Value>> {
         match self.get(path)?["items"].take() {
             Value::Array(items) => Ok(items),
-            _ => bail!("{path} is no list"),
+            _ => bail!("the API server's response to {path} is not a list"),
         }
     }
 
@@ -133,7 +133,7 @@ impl Api {
             last = self.find(path)?.unwrap_or_default();
             Ok(wanted(&last).then(|| last.clone()))
         });
-        found.with_context(|| format!("it was {last:#}"))
+        found.with_context(|| format!("the last state of the object was {last:#}"))
     }
 }
 

@@ -14,8 +14,9 @@ use crate::pod_exec::Program;
 
 /// The path in an environment variable such as `HEADLESS_OBS_HELM`.
 pub fn tool(variable: &str) -> Result<PathBuf> {
-    let path = env::var_os(variable)
-        .with_context(|| format!("{variable} names no program: run the tests by `cargo xtask test`"))?;
+    let path = env::var_os(variable).with_context(|| {
+        format!("{variable} does not contain the path of a program; run `cargo xtask test`")
+    })?;
     Ok(path.into())
 }
 

@@ -15,12 +15,12 @@ pub fn program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_CLUSTER_PARTS") {
         return Ok(path.into());
     }
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find this program's own path")?;
     let folders = this.ancestors().map(|folder| folder.join("cluster")).find(|folder| folder.is_dir());
     let built = folders.into_iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
     let built = built.filter(|entry| entry.file_name().to_string_lossy().starts_with("parts-"));
     let newest = built.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    Ok(newest.context("the parts of a cluster are not built: `cargo xtask e2e cluster` does it")?.path())
+    Ok(newest.context("the components of a cluster are not built; run `cargo xtask e2e cluster`")?.path())
 }
 
 /// A component.
@@ -34,7 +34,8 @@ impl Part {
     /// A part with its flags, not started yet.
     pub(crate) fn new(node: &Node, name: &str, flags: &[String]) -> Result<Self> {
         let program = program()?;
-        let program = program.to_str().context("the parts' path is not text")?.to_owned();
+        let program =
+            program.to_str().context("the path of the cluster's components is not UTF-8")?.to_owned();
         let command = [program, name.to_owned()].into_iter().chain(flags.iter().cloned()).collect();
         Ok(Self { node: node.clone(), command, running: None })
     }

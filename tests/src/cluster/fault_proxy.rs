@@ -57,7 +57,8 @@ impl FaultProxy {
     pub(crate) fn new(runtime: &Runtime, node: &Node, to: SocketAddr) -> Result<Self> {
         // Reserves the port while the fault proxy does not listen.
         let reserved = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = reserved.local_addr()?.as_socket().context("a gate without an address")?;
+        let address =
+            reserved.local_addr()?.as_socket().context("the fault proxy's socket has no IP address")?;
         let (state, told) = watch::channel(State { mode: Mode::Open, resets: 0 });
         let (listens, listening) = watch::channel(false);
         let counts = Arc::default();
@@ -114,7 +115,7 @@ impl FaultProxy {
         let mut listening = self.listening.clone();
         self.runtime.wait(async {
             let wanted = listening.wait_for(|listens| *listens == (mode != Mode::Closed)).await;
-            wanted.map(drop).map_err(|_| anyhow!("the gate at {} cannot listen any more", self.address))
+            wanted.map(drop).map_err(|_| anyhow!("the fault proxy at {} can no longer listen", self.address))
         })
     }
 
@@ -138,10 +139,10 @@ impl FaultProxy {
 }
 
 fn socket(address: SocketAddr) -> Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, None).context("no socket for a gate")?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
+        .context("cannot open a socket for a fault proxy")?;
     socket.set_reuse_address(true)?;
-    socket.bind(&address.into()).with_context(|| format!("cannot bind a gate to {address}"))?;
+    socket.bind(&address.into()).with_context(|| format!("cannot bind a fault proxy to {address}"))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
@@ -189,7 +190,7 @@ impl Keeper {
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
     let socket = socket(address)?;
-    socket.listen(128).context("a gate cannot listen")?;
+    socket.listen(128).context("the fault proxy cannot listen")?;
     Ok(TcpListener::from_std(socket.into())?)
 }
 

@@ -30,13 +30,15 @@ pub(crate) fn post(node: &Node, at: SocketAddr, path: &str, body: &Value) -> Res
 /// HTTP/1.0: the end of the connection is the end of the body.
 fn request(node: &Node, at: SocketAddr, request: &str) -> Result<(u16, String)> {
     node.run(|| {
-        let mut stream = TcpStream::connect_timeout(&at, LIMIT).with_context(|| format!("nobody at {at}"))?;
+        let mut stream =
+            TcpStream::connect_timeout(&at, LIMIT).with_context(|| format!("cannot connect to {at}"))?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).with_context(|| format!("{at}: no answer"))?;
-        let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{at}: no HTTP answer"))?;
+        stream.read_to_string(&mut answer).with_context(|| format!("{at}: cannot read the response"))?;
+        let (head, body) =
+            answer.split_once("\r\n\r\n").with_context(|| format!("{at}: the response is not HTTP"))?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.with_context(|| format!("{at}: no HTTP status"))?, body.to_owned()))
+        Ok((status.with_context(|| format!("{at}: the response has no HTTP status"))?, body.to_owned()))
     })
 }

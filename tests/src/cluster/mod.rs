@@ -289,7 +289,10 @@ impl Cluster {
             request["spec"]["boundObjectRef"] = bound.clone();
         }
         let answer = self.api.create(&path, &request)?;
-        answer["status"]["token"].as_str().map(str::to_owned).context("a TokenRequest gave no token")
+        answer["status"]["token"]
+            .as_str()
+            .map(str::to_owned)
+            .context("the API server's response to a TokenRequest has no token")
     }
 
     /// Applies the shipped manifests of the daemon's namespace and rights.
@@ -347,7 +350,7 @@ impl Cluster {
         let revision = now["metadata"]["resourceVersion"].clone();
         let body = json!({"revision": revision, "physical": true});
         let (status, answer) = http::post(&self.node, component_flags::ETCD, "/v3/kv/compaction", &body)?;
-        anyhow::ensure!(status == 200, "etcd does not compact: HTTP {status}: {answer}");
+        anyhow::ensure!(status == 200, "etcd cannot compact its history: HTTP {status}: {answer}");
         Ok(())
     }
 

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<()> {
-    note("waiting until no other lab is on this machine");
+    note("waiting until no other lab runs on this machine");
     let lab = Lab::new()?;
     let curves = if options.curves.is_empty() { Curve::value_variants() } else { &options.curves };
     for &curve in curves {

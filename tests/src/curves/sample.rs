@@ -70,14 +70,23 @@ impl Sample {
         // A snapshot would cost more than the reading, so this waits until the daemon is idle again.
         let until = Instant::now() + PATIENCE;
         while cpu_seconds(observer.pid())? <= before + 0.001 {
-            anyhow::ensure!(Instant::now() < until, "the daemon does not notice that a file has changed");
+            anyhow::ensure!(
+                Instant::now() < until,
+                "the daemon did not read a changed file within {PATIENCE:?}"
+            );
             thread::sleep(Duration::from_millis(100));
         }
         self.relist_cpu_seconds = rest(observer.pid())? - before;
         let snapshot = observer.snapshot()?;
         let services = snapshot["services"].as_array().context("no Services")?;
-        anyhow::ensure!(services.iter().any(|service| service["name"] == "read"), "it has not been read");
-        anyhow::ensure!(snapshot["quality"]["events_lost"]["topology_full"] == 0, "not all has room");
+        anyhow::ensure!(
+            services.iter().any(|service| service["name"] == "read"),
+            "the daemon does not have the Service of the changed file"
+        );
+        anyhow::ensure!(
+            snapshot["quality"]["events_lost"]["topology_full"] == 0,
+            "the daemon dropped Services or endpoints (topology_full)"
+        );
         Ok(())
     }
 }
@@ -93,7 +102,7 @@ pub(crate) fn rest(pid: u32) -> Result<f64> {
         if now - last < 0.02 {
             return Ok(now);
         }
-        anyhow::ensure!(Instant::now() < until, "the daemon does not come to rest");
+        anyhow::ensure!(Instant::now() < until, "the daemon is still busy after {PATIENCE:?}");
         last = now;
     }
 }

@@ -34,7 +34,12 @@ pub(crate) fn take(observer: &Observer, folder: &Path) -> Result<()> {
             browser.ask(&scroll)?;
             let picture = browser.picture()?;
             let path = folder.join(format!("{name}-{scheme}.png"));
-            ensure!(picture.len() <= LARGEST, "{} has {} bytes", path.display(), picture.len());
+            ensure!(
+                picture.len() <= LARGEST,
+                "{} has {} bytes, which is too large for the repository",
+                path.display(),
+                picture.len()
+            );
             fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
             // The user who runs this may not be root.
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;

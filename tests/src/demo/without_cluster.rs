@@ -30,7 +30,7 @@ impl Plain {
         let server = node.pod(PodSpec::new("kube-system", "dns").address("10.244.1.53/24"))?;
         let dns = server.dns(&DnsSpec::new(server.sockets(53)))?;
         dns.set_options(&DnsOptions { order: Order::Shuffle, ..DnsOptions::default() })?;
-        let resolver = *dns.addresses().first().context("the DNS server listens nowhere")?;
+        let resolver = *dns.addresses().first().context("the DNS server has no listening address")?;
         let mut plain = Self { lab, node, dns, resolver, orders: Vec::new(), callers: Vec::new() };
         for _ in 0..PODS {
             plain.add_order_pod()?;

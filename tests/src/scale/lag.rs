@@ -51,7 +51,8 @@ pub(crate) fn measure(lab: &Lab, cluster: &Cluster, time: Duration) -> Result<Ve
     while lags.is_empty() || Instant::now() < end {
         write(json!([{"addresses": [address]}]))?;
         let written = Timestamp::now();
-        let first = events.recv_timeout(LIMIT).context("the endpoint was never attributed to")?;
+        let first =
+            events.recv_timeout(LIMIT).context("no connection was attributed to the new endpoint in time")?;
         lags.push((first - written).total(jiff::Unit::Millisecond)?);
         write(json!([]))?;
         until_quiet(&events)?;
@@ -98,7 +99,7 @@ fn until_quiet(events: &Receiver<Timestamp>) -> Result<()> {
             Err(RecvTimeoutError::Disconnected) => bail!("the observer has ended"),
         }
     }
-    bail!("an endpoint that is gone is still attributed to")
+    bail!("connections are still attributed to a removed endpoint")
 }
 
 /// Number, median and tail.

@@ -51,7 +51,9 @@ async fn watch(client: Client, path: &'static str, listed: Arc<AtomicUsize>) -> 
     let get = |query: &str| Request::get(format!("{path}?{query}")).body(Vec::new());
     let list = client.request_text(get("resourceVersion=0")?).await?;
     let list: serde_json::Value = serde_json::from_str(&list)?;
-    let version = list["metadata"]["resourceVersion"].as_str().context("a list without a version")?;
+    let version = list["metadata"]["resourceVersion"]
+        .as_str()
+        .context("the API server returned a list without a resourceVersion")?;
     let query = format!("watch=1&allowWatchBookmarks=true&timeoutSeconds=3600&resourceVersion={version}");
     let mut changes = Box::pin(client.request_stream(get(&query)?).await?);
     listed.fetch_add(1, Ordering::Relaxed);

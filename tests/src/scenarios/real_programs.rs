@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The path of a program, from the variable that ends in `client`; an error if the program is not there.
 pub(crate) fn path(client: &str) -> Result<String> {
     let variable = format!("HEADLESS_OBS_CLIENT_{client}");
-    let value = env::var(&variable).with_context(|| format!("{variable} is not set: use `cargo xtask`"))?;
+    let value = env::var(&variable)
+        .with_context(|| format!("{variable} is not set: run `cargo xtask e2e scenarios`"))?;
     match value.strip_prefix('!') {
         Some(why) => bail!("{why}"),
         None => Ok(value),
@@ -72,13 +73,16 @@ impl Real {
         writeln!(self.input, "{count}").and_then(|()| self.input.flush()).context("the program has ended")?;
         let line = self.answer()?;
         let numbers = line.split(' ').map(|word| word.parse().ok()).collect::<Option<Vec<u64>>>();
-        numbers.with_context(|| format!("the program answers {line}"))
+        numbers.with_context(|| format!("the program printed {line:?} instead of numbers"))
     }
 
     /// The same, but each must succeed.
     pub(crate) fn make_all(&mut self, count: u64) -> Result<()> {
         let numbers = self.make(count)?;
-        ensure!(numbers.first() == Some(&count), "of {count} the program made {numbers:?}");
+        ensure!(
+            numbers.first() == Some(&count),
+            "not all of {count} connections succeeded; made, failed …: {numbers:?}"
+        );
         Ok(())
     }
 
@@ -89,6 +93,6 @@ impl Real {
     }
 
     fn answer(&self) -> Result<String> {
-        self.answers.recv_timeout(PATIENCE).context("the program gives no answer")
+        self.answers.recv_timeout(PATIENCE).context("the program printed no answer in time")
     }
 }

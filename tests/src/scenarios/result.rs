@@ -29,7 +29,10 @@ impl Outcome {
         let got = match seen {
             Ok(Seen { got, facts }) => {
                 if got != self.expected {
-                    note(&format!("{}: {got}, expected {}; drawn from\n{facts:#}", self.name, self.expected));
+                    note(&format!(
+                        "{}: {got}, expected {}; the data behind it:\n{facts:#}",
+                        self.name, self.expected
+                    ));
                 }
                 got
             }
@@ -111,7 +114,7 @@ pub(crate) fn list_json(scenarios: &[Scenario], and_elsewhere: bool) -> Result<S
 }
 
 fn pretty(values: Vec<Value>) -> Result<String> {
-    serde_json::to_string_pretty(&values).context("the result is no JSON")
+    serde_json::to_string_pretty(&values).context("cannot convert the result to JSON")
 }
 
 /// Cells in columns as wide as their widest cell; the last column is not padded.

@@ -52,7 +52,7 @@ impl Stage {
         let node = lab.node("n1")?;
         let server = node.pod(PodSpec::new("kube-system", "dns").address("10.244.1.53/24"))?;
         let dns = server.dns(&DnsSpec::new(server.sockets(53)))?;
-        let resolver = *dns.addresses().first().context("the DNS server listens nowhere")?;
+        let resolver = *dns.addresses().first().context("the DNS server has no listening address")?;
         let stage = Self { lab, node, dns, resolver };
         stage.answers(|options| options.order = Order::Shuffle)?;
         Ok(stage)

@@ -20,26 +20,25 @@ const SETTLED: Duration = Duration::from_millis(2_500);
 pub(crate) fn all(stage: &Stage<'_>, traffic: &Traffic, lasting: &Observer, life: &mut Life) -> Result<u64> {
     let truth = accepted(&stage.lab.truth()?);
     let open = Traffic::open(stage)?;
-    agree(lasting, "the daemon that lives through everything", open, |snapshot| {
+    agree(lasting, "the daemon that runs all the time", open, |snapshot| {
         difference(&truth, &reported(snapshot)).or_else(|| failures(snapshot, &traffic.failed()))
     })?;
     if let Some((truth_then, report_then)) = &life.base {
         let expected = minus(&truth, truth_then);
-        agree(life.observer(), "the daemon that is ended again and again", open, |snapshot| {
+        agree(life.observer(), "the restarted daemon", open, |snapshot| {
             difference(&expected, &minus(&reported(snapshot), report_then))
         })?;
     } else {
         // The first report must be between two bounds. Without this pause it could be so before it is complete.
         thread::sleep(SETTLED);
         let (most, least) = (minus(&truth, &life.launched), minus(&truth, &life.ready));
-        let snapshot =
-            agree(life.observer(), "a daemon that was started in the midst of it", open, |snapshot| {
-                let report = reported(snapshot);
-                let is_within = |(cell, count): (&_, &u64)| *count <= at(&most, cell);
-                let is_enough = |(cell, count): (&_, &u64)| *count <= at(&report, cell);
-                let fits = report.iter().all(is_within) && least.iter().all(is_enough);
-                (!fits).then(|| format!("{report:?} is not between {least:?} and {most:?}"))
-            })?;
+        let snapshot = agree(life.observer(), "a newly started daemon", open, |snapshot| {
+            let report = reported(snapshot);
+            let is_within = |(cell, count): (&_, &u64)| *count <= at(&most, cell);
+            let is_enough = |(cell, count): (&_, &u64)| *count <= at(&report, cell);
+            let fits = report.iter().all(is_within) && least.iter().all(is_enough);
+            (!fits).then(|| format!("{report:?} is not between {least:?} and {most:?}"))
+        })?;
         life.base = Some((truth.clone(), reported(&snapshot)));
     }
     Ok(truth.values().sum())

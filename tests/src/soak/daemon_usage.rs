@@ -40,7 +40,7 @@ impl Vitals {
         let snapshot = observer.snapshot()?;
         let entries = |map: &str| {
             let found = snapshot["quality"]["maps"][map]["entries"].as_u64();
-            found.with_context(|| format!("nothing is said of {map}"))
+            found.with_context(|| format!("the snapshot has no number of entries of {map}"))
         };
         self.samples.push([
             status(pid, "VmRSS")?,

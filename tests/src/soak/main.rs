@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 
 /// Returns whether all checks passed. A difference between truth and report ends the run at once.
 fn soak(options: &Options) -> Result<bool> {
-    note("waiting until no other lab is on this machine");
+    note("waiting until no other lab runs on this machine");
     let lab = Lab::new()?;
     let mut stage = Stage::new(&lab)?;
     let lasting = stage.observe()?;
@@ -92,7 +92,7 @@ fn soak(options: &Options) -> Result<bool> {
         vitals.sample(&lasting)?;
         *done.entry(disturbance).or_default() += 1;
         let seconds = begun.elapsed().as_secs_f64();
-        note(&format!("{seconds:>5.0} s: {disturbance}; as the servers have it; {}", vitals.last()));
+        note(&format!("{seconds:>5.0} s: {disturbance}; counts equal the servers'; {}", vitals.last()));
     }
 
     traffic.let_go()?;

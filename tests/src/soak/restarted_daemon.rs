@@ -45,10 +45,14 @@ impl Life {
 pub(crate) fn end(observer: Observer, in_peace: bool) -> Result<()> {
     let held = held_by(observer.pid())?;
     let programs = held.iter().filter(|object| object.starts_with("prog ")).count();
-    ensure!(programs >= 2, "the daemon holds {programs} programs: {held:?}");
+    ensure!(programs >= 2, "the daemon holds {programs} BPF programs, expected at least 2: {held:?}");
     if in_peace {
         let (status, log) = observer.stop()?;
-        ensure!(status.code() == Some(0), "it ended with {status}, signal {:?}:\n{log}", status.signal());
+        ensure!(
+            status.code() == Some(0),
+            "the daemon ended with {status}, signal {:?}:\n{log}",
+            status.signal()
+        );
     } else {
         observer.kill();
     }
@@ -60,7 +64,7 @@ pub(crate) fn end(observer: Observer, in_peace: bool) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        ensure!(Instant::now() < until, "{left:?} are left of a daemon that has ended");
+        ensure!(Instant::now() < until, "an ended daemon has left BPF objects: {left:?}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -81,7 +81,10 @@ impl Traffic {
             self.pinned.close(PINNED / 4)?;
         }
         self.held += 2;
-        ensure!(self.pinned.open(2)?.open > 0, "pinned has no connection: nothing would be compared");
+        ensure!(
+            self.pinned.open(2)?.open > 0,
+            "the client pinned has no connection, so nothing would be compared"
+        );
         let stubborn = self.stubborn.open(STUBBORN)?;
         self.stubborn.close(stubborn.open).map(drop)
     }
@@ -113,7 +116,10 @@ impl Traffic {
         for (name, client) in std::mem::take(&mut self.turn) {
             let report = client.wait()?;
             let Outcomes { connected, refused, aborted, .. } = report.total();
-            ensure!(connected + refused + aborted > 0, "{name} dialled nobody: {report:?}");
+            ensure!(
+                connected + refused + aborted > 0,
+                "client {name} made no attempt to connect: {report:?}"
+            );
             if name == "failing" {
                 for pod in stage.broken() {
                     self.failed.add(report.addresses.get(&address(pod)?).unwrap_or(&Outcomes::default()));

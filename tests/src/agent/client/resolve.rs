@@ -43,7 +43,7 @@ impl Session<'_> {
                 return Ok(self.lookup);
             }
         }
-        bail!("{name}: no address")
+        bail!("{name} has no address")
     }
 
     /// The names to try. A name with few dots and no final dot is tried with the search domains first.
@@ -94,7 +94,7 @@ impl Session<'_> {
     /// Sends one query, and repeats it over TCP if the response was truncated. A name that does not exist gives an
     /// empty answer.
     fn ask(&mut self, name: &str, kind: RecordType) -> Result<Message> {
-        let mut name = Name::from_ascii(name).with_context(|| format!("{name} is no name"))?;
+        let mut name = Name::from_ascii(name).with_context(|| format!("{name} is not a valid DNS name"))?;
         name.set_fqdn(true);
         if self.stub.random_case {
             name.randomize_label_case();
@@ -124,7 +124,7 @@ impl Session<'_> {
     fn noted(&mut self, answer: Message) -> Result<Message> {
         match answer.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => {}
-            code => bail!("the DNS server says {code}"),
+            code => bail!("the DNS server returned {code}"),
         }
         self.lookup.edns = answer.edns.is_some();
         if let Some(record) = answer.answers.last() {
@@ -148,7 +148,7 @@ impl Session<'_> {
         socket.connect(self.stub.server).context("the DNS server is unreachable")?;
         socket.set_read_timeout(Some(self.timeout()))?;
         self.lookup.questions += 1;
-        socket.send(query).context("cannot ask the DNS server")?;
+        socket.send(query).context("cannot send the query to the DNS server")?;
         let mut buffer = vec![0; 65535];
         let end = Instant::now() + self.timeout();
         loop {
@@ -177,14 +177,14 @@ impl Session<'_> {
         while expected(&received).is_none_or(|length| received.len() < length) {
             let length = stream.read(&mut buffer).context("no answer from the DNS server over TCP")?;
             if length == 0 {
-                bail!("the DNS server closed before it had answered");
+                bail!("the DNS server closed the connection before its response was complete");
             }
             received.extend(&buffer[..length]);
             self.lookup.tcp_reads += 1;
         }
         let answer = Message::from_vec(&received[2..]).context("unreadable answer")?;
         if answer.metadata.id != id {
-            bail!("the DNS server answered another question");
+            bail!("the DNS server's response belongs to another query");
         }
         (self.lookup.bytes, self.lookup.over_tcp) = (received.len() - 2, self.lookup.over_tcp + 1);
         Ok(answer)

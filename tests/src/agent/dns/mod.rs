@@ -130,7 +130,8 @@ fn answer(query: &[u8], state: &Shared, over_tcp: bool) -> Result<Option<Vec<u8>
     // The root name is a single zero byte. Any other name has each label with its length, and a zero byte. Type and
     // class follow.
     let name_length = if asked.is_empty() { 1 } else { asked.len() + 2 };
-    let mut question = query.get(12..12 + name_length + 4).context("the question has no end")?.to_vec();
+    let mut question =
+        query.get(12..12 + name_length + 4).context("the query ends within its question")?.to_vec();
     let mut state = lock(state);
     let options = state.options.clone();
     if options.silent {

@@ -209,12 +209,12 @@ impl Writer {
 pub(crate) fn text_of(question: &[u8], mut at: usize) -> Result<String> {
     let mut labels = Vec::new();
     loop {
-        let length = usize::from(*question.get(at).context("the name has no end")?);
+        let length = usize::from(*question.get(at).context("the question ends within its name")?);
         if length == 0 {
             return Ok(labels.join("."));
         }
-        ensure!(length < 64, "a question's name is not compressed");
-        let label = question.get(at + 1..at + 1 + length).context("the name has no end")?;
+        ensure!(length < 64, "the question's name is compressed, which this server does not support");
+        let label = question.get(at + 1..at + 1 + length).context("the question ends within its name")?;
         labels.push(String::from_utf8_lossy(label).into_owned());
         at += 1 + length;
     }

@@ -60,7 +60,11 @@ fn serving(runtime: &mut Child, socket: &Path) -> Result<()> {
 /// Reaps every process that ends here, also orphans, until one of `children` ends.
 fn bury_until_one_of(children: &[(&str, u32)]) -> Result<()> {
     loop {
-        let Some((pid, status)) = wait(WaitOptions::empty()).context("nobody to wait for")? else { continue };
+        let Some((pid, status)) =
+            wait(WaitOptions::empty()).context("node-init has no child processes left")?
+        else {
+            continue;
+        };
         let is = |id: u32| i32::try_from(id).ok().and_then(Pid::from_raw) == Some(pid);
         if let Some((name, _)) = children.iter().find(|(_, id)| is(*id)) {
             bail!("{name} has ended ({status:?})");

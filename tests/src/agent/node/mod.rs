@@ -35,7 +35,7 @@ pub(crate) fn run(spec: &InitSpec, text: OsString) -> Result<()> {
         }
         command.arg("--cgroup");
     }
-    let agent = env::current_exe().context("cannot tell where this program is")?;
+    let agent = env::current_exe().context("cannot find this program's own path")?;
     let error = command.arg(agent).arg("node-init").arg(text).exec();
     Err(error).context("cannot start unshare, of util-linux")
 }

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketType, connect, socket};
 use super::{Done, Pace};
 
 pub(super) fn run(targets: &[SocketAddr], pace: Pace) -> Result<Done> {
-    ensure!(!targets.is_empty(), "nobody to connect to");
+    ensure!(!targets.is_empty(), "the command has no targets");
     let mut next = targets.iter().cycle();
     pace.run(|| {
         let Some(target) = next.next() else { return Ok(None) };

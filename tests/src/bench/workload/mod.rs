@@ -75,7 +75,7 @@ fn client(command: Command) -> Result<Done> {
         Command::Connect { targets, pace } => connect::run(&targets, pace),
         Command::Ask { server, name, window, pace } => ask::run(server, &name, window, pace),
         Command::Pour { target, tcp, size, pace } => pour::run(target, tcp, size, pace),
-        Command::Count => anyhow::bail!("a client does not count"),
+        Command::Count => anyhow::bail!("only servers have counts, but this is a client"),
     }
 }
 
@@ -91,12 +91,14 @@ fn serve_commands<T: Serialize>(obey: impl Fn(Command) -> Result<T>) -> Result<(
 
 fn reply<T: Serialize>(reply: &Result<T, String>) -> Result<()> {
     let mut out = stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(reply)?).and_then(|()| out.flush()).context("nobody listens")
+    writeln!(out, "{}", serde_json::to_string(reply)?)
+        .and_then(|()| out.flush())
+        .context("cannot write the reply to standard output")
 }
 
 /// Pins the process: the processors of client and server affect a connection's time more than any observer.
 fn stay_on(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot stay on processor {cpu}"))
+    sched_setaffinity(None, &set).with_context(|| format!("cannot pin the process to processor {cpu}"))
 }

@@ -31,7 +31,7 @@ impl<'a> Kubectl<'a> {
         let spec = serde_json::to_string(spec)?;
         let words = ["exec", "--stdin", pod, "--", AGENT_PROGRAM, "client", &spec];
         let agent = self.agent(pod, &words)?;
-        let () = agent.receive().with_context(|| format!("no client in {pod}"))?;
+        let () = agent.receive().with_context(|| format!("the client in pod {pod} did not start"))?;
         Ok(Client { agent })
     }
 

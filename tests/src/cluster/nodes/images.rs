@@ -59,11 +59,11 @@ fn daemon() -> Result<PathBuf> {
     if let Some(path) = env::var_os("HEADLESS_OBS_IMAGE") {
         return Ok(path.into());
     }
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find this program's own path")?;
     let folders = this.ancestors().map(|folder| folder.join("dist")).find(|folder| folder.is_dir());
     let files = folders.into_iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
     let mut images = files.map(|file| file.path()).filter(|path| path.extension() == Some(OsStr::new("tar")));
-    images.next().context("there is no image of the daemon: `cargo xtask dist` makes it")
+    images.next().context("there is no image of the daemon; run `cargo xtask dist`")
 }
 
 /// The agent and its libraries: its lookups must be those of a real C library.

@@ -52,7 +52,7 @@ impl RealNode {
     /// Starts node `number`, counted from 1, and waits until it is ready in the cluster.
     pub fn start(lab: &Lab, cluster: &Cluster, number: u8, surroundings: Surroundings) -> Result<Self> {
         for (path, package) in NEEDED {
-            ensure!(Path::new(path).exists(), "there is no {path}: `apt-get install {package}`");
+            ensure!(Path::new(path).exists(), "there is no {path}; run `apt-get install {package}`");
         }
         let name = format!("node-{number}");
         let node = if number == 1 { cluster.node().clone() } else { wired(lab, cluster, number)? };

@@ -14,7 +14,7 @@ use crate::stage::ZONE;
 
 /// The text of a field.
 pub(crate) fn text(field: &Value) -> Result<&str> {
-    field.as_str().with_context(|| format!("{field} is no text in the manifest"))
+    field.as_str().with_context(|| format!("the manifest has {field} where it should have text"))
 }
 
 /// All records for the documents.
@@ -61,7 +61,7 @@ fn add_slice(records: &mut BTreeMap<String, Vec<Data>>, domain: &str, slice: &Va
             records.entry(host.clone()).or_default().push(Data::Address(address));
             for port in each(&slice["ports"]) {
                 let number = port["port"].as_u64().and_then(|number| u16::try_from(number).ok());
-                let number = number.context("a port of a slice is no port")?;
+                let number = number.context("a slice in the manifest has an invalid port")?;
                 let Some(name) = port["name"].as_str() else { continue };
                 let target = Data::Srv { priority: 0, weight: 1, port: number, target: host.clone() };
                 records.entry(format!("_{name}._tcp.{domain}")).or_default().push(target);

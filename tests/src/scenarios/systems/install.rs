@@ -111,18 +111,22 @@ impl Jars {
             run(javac.arg("-cp").arg(self.folder.join("lib/*")).arg("-d").arg(&draft).arg(&path))?;
             fs::rename(&draft, &classes).with_context(|| format!("cannot make {}", classes.display()))?;
         }
-        Ok(format!("{}:{}", self.class_path()?, classes.to_str().context("target is not text")?))
+        Ok(format!(
+            "{}:{}",
+            self.class_path()?,
+            classes.to_str().context("the path of the target folder is not UTF-8")?
+        ))
     }
 
     /// The class path of the jars alone.
     pub(crate) fn class_path(&self) -> Result<String> {
-        Ok(format!("{}/lib/*", self.folder.to_str().context("target is not text")?))
+        Ok(format!("{}/lib/*", self.folder.to_str().context("the path of the target folder is not UTF-8")?))
     }
 }
 
 /// The folder of jars and classes, next to cargo's build directory.
 fn cache() -> Result<PathBuf> {
-    let this = env::current_exe().context("cannot tell where this program is")?;
+    let this = env::current_exe().context("cannot find this program's own path")?;
     let target = this.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
     Ok(target.context("this program is not below cargo's target folder")?.join("scenarios"))
 }

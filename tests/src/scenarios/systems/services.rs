@@ -69,7 +69,7 @@ fn two_services(stage: &Stage) -> Result<Seen> {
     let observer = cast.observe()?;
     let served = repeat_well(cast.pod("by-vip")?, 90, "curl -sf http://web:8080/")?;
     for pod in ["web-0", "web-1", "web-2"] {
-        ensure!(served.contains(pod), "the ClusterIP leads to no {pod}:\n{served}");
+        ensure!(served.contains(pod), "no connection to the ClusterIP reached {pod}:\n{served}");
     }
     repeat_well(cast.pod("by-pods")?, 90, "curl -sf http://web-headless:8080/")?;
     let snapshot = observer.snapshot()?;
