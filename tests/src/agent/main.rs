@@ -1,9 +1,8 @@
 //! lab-agent: the program that runs inside the pods of the lab.
 //!
 //! In: its destination (`--parent`, `--netns`, `--cgroup`, `--resolv-conf`), a profile (`--seccomp`), a role with its
-//! spec in
-//! JSON, then commands on stdin, one a line. Out: one line on stdout when it is ready, and one reply for each command,
-//! `{"ok": …}` or `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
+//! spec in JSON, then commands on stdin, one a line. Out: one line on stdout when it is ready, and one reply for each
+//! command, `{"ok": …}` or `{"error": "…"}`. It ends when stdin ends, and when its parent dies.
 
 #![deny(unsafe_code)]
 

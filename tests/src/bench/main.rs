@@ -1,10 +1,8 @@
 //! `cargo xtask bench`: the cost that observers add to connections, DNS exchanges and packets, side by side.
 //!
 //! In: `--quick`, `--peer NAME=COMMAND`; `HEADLESS_OBS_BIN`, `HEADLESS_OBS_NOOP`. Out: on stdout one JSON object with
-//! every
-//! sample of every round; progress on stderr. xtask computes the tables. The same program is client, server and DNS
-//! server
-//! inside the pods (`inside ROLE`).
+//! every sample of every round; progress on stderr. xtask computes the tables. The same program is client, server and
+//! DNS server inside the pods (`inside ROLE`).
 //!
 //! If a tool cannot run, the output names it and the reason, and the benchmark goes on.
 

@@ -1,13 +1,10 @@
 //! `cargo xtask e2e soak`: mixed traffic for a long time, while each component is restarted in turn.
 //!
 //! The run is a series of turns. In a turn every client makes its connections by its habit, and a disturbance happens
-//! meanwhile. When the clients have finished, the test compares all counts. The first daemon runs all the time, and must
-//! report
-//! the connections that the servers accepted since the start. The second is restarted again and again, and each of its
-//! lives
-//! must report the connections accepted in it. Both must report the open connections, including those that are older
-//! than
-//! the daemon.
+//! meanwhile. When the clients have finished, the test compares all counts. The first daemon runs all the time, and
+//! must report the connections that the servers accepted since the start. The second is restarted again and again, and
+//! each of its lives must report the connections accepted in it. Both must report the open connections, including those
+//! that are older than the daemon.
 //!
 //! Standard output has the result only; the exit code is its verdict. The test leaves nothing in the system.
 

@@ -3,10 +3,8 @@
 //! In: an [`InitSpec`]. Out: containerd and a kubelet, until one of them ends.
 //!
 //! Everything lives in one PID namespace and one mount namespace. Their first process ends with the lab at the latest.
-//! Then
-//! the kernel ends all other processes, and the mounts disappear with the last of them. So no shim, container or
-//! overlay is
-//! left, however the lab ends.
+//! Then the kernel ends all other processes, and the mounts disappear with the last of them. So no shim, container or
+//! overlay is left, however the lab ends.
 
 mod init;
 mod mounts;
