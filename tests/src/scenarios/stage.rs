@@ -27,7 +27,7 @@ pub(crate) const ORDERS: &str = "shop/orders";
 pub(crate) const PORT: u16 = 8080;
 /// The default time to live of answers, in seconds.
 pub(crate) const TTL: u32 = 5;
-/// The daemon counts later endpoints as new, not as initial ones: `--mature-after` plus a margin.
+/// Endpoints that are added after this time do not count as initial ones: `--mature-after` plus a margin.
 pub(crate) const BEGINNING: Duration = Duration::from_millis(2_200);
 /// How long an event may take from the kernel to the snapshot.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -22,7 +22,7 @@ pub(crate) struct Attempt {
     pub(crate) error: Option<String>,
 }
 
-/// The attempts of one dial, and the connection if the client keeps it.
+/// The attempts of one call, and the connection if the client keeps it.
 #[derive(Default)]
 pub(crate) struct Dialled {
     pub(crate) attempts: Vec<Attempt>,
@@ -82,7 +82,7 @@ pub(crate) fn dial(to: SocketAddr, how: &Dial) -> Dialled {
     dialled
 }
 
-/// Dials `first` and, if that takes longer than the head start, `second` as well; the first to connect wins.
+/// Connects to `first` and, if that takes longer than the head start, `second` as well; the first to connect wins.
 pub(crate) fn race(first: SocketAddr, second: SocketAddr, head_start: Duration, how: &Dial) -> Dialled {
     let mut dialled = Dialled::default();
     let mut running: Vec<(SocketAddr, Socket)> = Vec::new();

@@ -148,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Adds the result of a dial to the report; returns whether it connected.
+    /// Adds the results of a connection's attempts to the report; returns whether it connected.
     fn note(&self, dialled: Dialled) -> bool {
         let connected = dialled.connected();
         let mut report = lock(&self.report);

@@ -1,6 +1,6 @@
 //! The records of the DNS server, and its answer to a question.
 //!
-//! In: records by name. Out: answers and additional records, in the order asked for. Pure.
+//! In: records by name. Out: answers and additional records, in the order that the options say. Pure.
 
 use std::collections::BTreeMap;
 
