@@ -62,7 +62,8 @@ enum Task {
     /// Build the kernel programs into target/ebpf/headless-obs.bpf.o
     BuildEbpf(build_ebpf::Options),
     /// Check format, lints (host and BPF), documentation, the import rules of the layers, documents, the Prometheus
-    /// rules, the chart's copies, the dashboards, dependencies, and that builds of the kernel programs are reproducible
+    /// rules, the chart's copies, the dashboards, dependencies and their features, and that builds of the kernel
+    /// programs are reproducible
     Check(check::Options),
     /// Check the dependencies: licences, sources, duplicates
     Deny(deny::Options),
