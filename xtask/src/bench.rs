@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: measurements, which give numbers and no verdict. Without a subcommand it measures the cost of
-//! headless-obs and of other tools (`harness`).
+//! headless-obs and of other tools (`overhead`).
 
 use std::ffi::OsString;
 use std::process::ExitCode;
