@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::console::say;
-use crate::process;
+use crate::{process, target_arch};
 
 /// Selections that are built alone: cargo's options, and the kinds of dependencies.
 const SELECTIONS: [(&[&str], &str); 3] = [
@@ -46,15 +46,8 @@ pub(crate) fn check() -> Result<()> {
 fn sets(selection: &[&str], edges: &str) -> Result<Sets> {
     let mut command = process::cargo();
     command.args(["tree", "--locked", "--prefix", "none", "--format", "{p} {f}", "--edges", edges]);
-    command.args(["--target", host()?.as_str()]).args(selection);
+    command.args(["--target", target_arch::host()?.as_str()]).args(selection);
     Ok(read(&process::output(&mut command)?))
-}
-
-/// The building machine. By default cargo lists its dependencies; a configured target would change that.
-fn host() -> Result<String> {
-    let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not say on which machine it runs")
 }
 
 /// Parses `NAME VERSION [(PATH)] [FEATURES] [(*)]`, one dependency a line.

@@ -12,7 +12,7 @@ use std::{fs, io};
 mod block;
 mod document;
 pub mod options;
-pub mod ours;
+pub mod our_commands;
 pub mod shell;
 
 pub use block::{Block, Check};

@@ -6,7 +6,7 @@ use std::fs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 use docs::options::OTHERS;
-use docs::ours::{Words, is_placeholder, lines};
+use docs::our_commands::{Words, is_placeholder, lines};
 
 use crate::{Task, workspace};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use docs::options::{OTHERS, named};
-use docs::ours::{Words, is_placeholder, lines};
+use docs::our_commands::{Words, is_placeholder, lines};
 
 use super::*;
 
