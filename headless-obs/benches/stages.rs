@@ -84,10 +84,10 @@ impl Parts {
         let client = self.identify(by);
         let address = endpoint(looked_up(by, turn / CLIENTS), turn % ENDPOINTS).into();
         let started = Time(3);
-        let dial =
+        let connect_attempt =
             ConnectAttempt { address, port: 8080, by: Role::Pod, started: Some(started), now: started };
         let cached = self.answer_cache.cached(client.scope, address, started);
-        (client, attribute(dial, &self.topology, cached))
+        (client, attribute(connect_attempt, &self.topology, cached))
     }
 
     fn target(&mut self, turn: u32) -> (Client, Target) {
@@ -131,10 +131,10 @@ fn stages(criterion: &mut Criterion) {
                 resolution: target.resolution,
             };
             let key = ledger.key_within_limit(key);
-            let dialled =
+            let entry =
                 LedgerEntry { target: *target, at: Time(3), grace: Duration::ZERO, is_selection: false };
             let cell = ledger.cell(key);
-            cell.open(&dialled, 1);
+            cell.open(&entry, 1);
             cell.closed += 1;
         });
     });

@@ -158,7 +158,7 @@ impl AnswerCache {
     }
 
     /// The last answer for a name of `service` that listed `address` to `scope`.
-    pub fn told(&self, scope: ClientId, address: IpAddr, service: ServiceId) -> Option<Time> {
+    pub fn last_answered(&self, scope: ClientId, address: IpAddr, service: ServiceId) -> Option<Time> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
         known.iter().find(|entry| entry.answer.service == Some(service)).map(|entry| entry.answer.at)
     }

@@ -102,7 +102,7 @@ pub struct Target {
     /// How the client resolved the address.
     pub resolution: Resolution,
     /// The answer that the connection uses; nothing if there is none, or if the connection is older than the daemon.
-    pub told: Option<AnswerRef>,
+    pub used_answer: Option<AnswerRef>,
     /// Set if the address was not a serving endpoint. An endpoint that was not known yet counts as serving: the
     /// topology may be behind DNS.
     pub stale: Option<Stale>,
@@ -178,17 +178,17 @@ pub enum Attribution {
 
 /// Attributes a connection. `cached` are the client's own, the best first.
 pub fn attribute<'a>(
-    dial: ConnectAttempt,
+    connect_attempt: ConnectAttempt,
     topology: &Topology,
     cached: impl Iterator<Item = &'a CachedAddress>,
 ) -> Attribution {
-    let outcome = attribute_by_dns(dial, topology, cached);
-    excluded(dial, outcome, topology).map_or(outcome, Attribution::Excluded)
+    let outcome = attribute_by_dns(connect_attempt, topology, cached);
+    excluded(connect_attempt, outcome, topology).map_or(outcome, Attribution::Excluded)
 }
 
 /// Why a connection with this outcome is left out.
-fn excluded(dial: ConnectAttempt, outcome: Attribution, topology: &Topology) -> Option<Excluded> {
-    match (dial.by, outcome) {
+fn excluded(connect_attempt: ConnectAttempt, outcome: Attribution, topology: &Topology) -> Option<Excluded> {
+    match (connect_attempt.by, outcome) {
         (_, Attribution::Unrelated) => None,
         (Role::OtherNode, _) => Some(Excluded::OtherNode),
         (Role::Proxy, _) => Some(Excluded::Proxy),
@@ -202,16 +202,16 @@ fn excluded(dial: ConnectAttempt, outcome: Attribution, topology: &Topology) -> 
 }
 
 fn attribute_by_dns<'a>(
-    dial: ConnectAttempt,
+    connect_attempt: ConnectAttempt,
     topology: &Topology,
     cached: impl Iterator<Item = &'a CachedAddress>,
 ) -> Attribution {
-    let at = dial.started.unwrap_or(dial.now);
+    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
     let mut endpoint_unknown = false;
     let mut other_port = None;
     for entry in cached {
         let Some((service, asked)) = current_service(&entry.answer, topology) else { continue };
-        let Some(found) = topology.lookup(dial.address, dial.port, service, at) else {
+        let Some(found) = topology.lookup(connect_attempt.address, connect_attempt.port, service, at) else {
             endpoint_unknown = true;
             continue;
         };
@@ -219,14 +219,14 @@ fn attribute_by_dns<'a>(
             other_port = other_port.or(Some(found.endpoint.id()));
             continue;
         }
-        let resolution = if dial.started.is_some() { asked } else { Resolution::Preexisting };
-        let told = dial.started.map(|_| told(entry));
-        return Attribution::Endpoint(target(&found, resolution, told, dial, topology));
+        let resolution = if connect_attempt.started.is_some() { asked } else { Resolution::Preexisting };
+        let used_answer = connect_attempt.started.map(|_| used_answer(entry));
+        return Attribution::Endpoint(target(&found, resolution, used_answer, connect_attempt, topology));
     }
     if let Some(endpoint) = other_port {
         return Attribution::WrongPort(endpoint);
     }
-    match by_address(dial, topology) {
+    match by_address(connect_attempt, topology) {
         Attribution::Unrelated if endpoint_unknown => Attribution::Unattributed(Unattributed::NotEndpoint),
         outcome => outcome,
     }
@@ -241,17 +241,18 @@ fn current_service(answer: &CachedAnswer, topology: &Topology) -> Option<(Servic
     }
 }
 
-fn told(entry: &CachedAddress) -> AnswerRef {
+fn used_answer(entry: &CachedAddress) -> AnswerRef {
     let CachedAnswer { at, ttl, size, truncated, nearest, .. } = *entry.answer;
     let CachedAddress { position, is_near, .. } = *entry;
     AnswerRef { at, position, size, ttl, truncated, nearest, is_near }
 }
 
 /// Without a DNS answer: the Service that has the address, if there is only one.
-fn by_address(dial: ConnectAttempt, topology: &Topology) -> Attribution {
-    let mut serving = topology.owners(dial.address).filter(|endpoint| endpoint.serves(dial.port));
+fn by_address(connect_attempt: ConnectAttempt, topology: &Topology) -> Attribution {
+    let mut serving =
+        topology.owners(connect_attempt.address).filter(|endpoint| endpoint.serves(connect_attempt.port));
     let Some(only) = serving.next() else {
-        return match topology.owners(dial.address).next() {
+        return match topology.owners(connect_attempt.address).next() {
             Some(_) => Attribution::Unattributed(Unattributed::OtherPort),
             None => Attribution::Unrelated,
         };
@@ -259,19 +260,21 @@ fn by_address(dial: ConnectAttempt, topology: &Topology) -> Attribution {
     if serving.any(|other| other.id().service != only.id().service) {
         return Attribution::Unattributed(Unattributed::Ambiguous);
     }
-    let at = dial.started.unwrap_or(dial.now);
-    let Some(found) = topology.lookup(dial.address, dial.port, only.id().service, at) else {
+    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
+    let Some(found) = topology.lookup(connect_attempt.address, connect_attempt.port, only.id().service, at)
+    else {
         return Attribution::Unrelated;
     };
-    let resolution = if dial.started.is_some() { Resolution::None } else { Resolution::Preexisting };
-    Attribution::Endpoint(target(&found, resolution, None, dial, topology))
+    let resolution =
+        if connect_attempt.started.is_some() { Resolution::None } else { Resolution::Preexisting };
+    Attribution::Endpoint(target(&found, resolution, None, connect_attempt, topology))
 }
 
 fn target(
     found: &Match<'_>,
     resolution: Resolution,
-    told: Option<AnswerRef>,
-    dial: ConnectAttempt,
+    used_answer: Option<AnswerRef>,
+    connect_attempt: ConnectAttempt,
     topology: &Topology,
 ) -> Target {
     let stale = found.status.and_then(|(since, status)| {
@@ -279,14 +282,14 @@ fn target(
             State::Ready if status.serving => return None,
             State::Ready | State::NotReady => StaleKind::NotReady,
             State::Terminating => StaleKind::Terminating,
-            State::Removed if current_pod_at(dial.address, found.endpoint, topology).is_some() => {
+            State::Removed if current_pod_at(connect_attempt.address, found.endpoint, topology).is_some() => {
                 StaleKind::IpReused
             }
             State::Removed => StaleKind::Removed,
         };
         Some(Stale { kind, since })
     });
-    Target { endpoint: found.endpoint.id(), resolution, told, stale }
+    Target { endpoint: found.endpoint.id(), resolution, used_answer, stale }
 }
 
 /// The pod that now has an address of `endpoint`, if it is known and another pod.

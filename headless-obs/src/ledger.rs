@@ -45,7 +45,7 @@ pub struct Cell {
     /// Connections established.
     pub opened: u64,
     /// Those of `opened` that were counted from totals alone.
-    pub late: u64,
+    pub reconciled: u64,
     /// Connections that were open before the daemon started.
     pub preexisting: u64,
     /// Established connections that ended.
@@ -86,13 +86,13 @@ pub struct StaleConnects {
 }
 
 impl StaleConnects {
-    fn add(&mut self, dialled: &LedgerEntry, since: Time, connections: u64) {
+    fn add(&mut self, entry: &LedgerEntry, since: Time, connections: u64) {
         self.connections += connections;
-        self.longest = self.longest.max(dialled.at.since(since));
-        if let Some(told) = dialled.target.told {
-            let is_after = told.at >= since.plus(dialled.grace);
+        self.longest = self.longest.max(entry.at.since(since));
+        if let Some(used_answer) = entry.target.used_answer {
+            let is_after = used_answer.at >= since.plus(entry.grace);
             self.answered_after += if is_after { connections } else { 0 };
-            self.past_ttl += if told.is_past_ttl(dialled.at) { connections } else { 0 };
+            self.past_ttl += if used_answer.is_past_ttl(entry.at) { connections } else { 0 };
         }
     }
 }
@@ -112,10 +112,10 @@ pub struct LedgerEntry {
 
 impl Cell {
     /// A connection was established.
-    pub fn open(&mut self, dialled: &LedgerEntry, connections: u64) {
+    pub fn open(&mut self, entry: &LedgerEntry, connections: u64) {
         self.opened += connections;
-        self.first = Some(self.first.map_or(dialled.at, |first| first.min(dialled.at)));
-        self.record_attempt(dialled, connections);
+        self.first = Some(self.first.map_or(entry.at, |first| first.min(entry.at)));
+        self.record_attempt(entry, connections);
     }
 
     /// Connections open now.
@@ -129,22 +129,22 @@ impl Cell {
     }
 
     /// Counts connections that were opened or that failed in the figures about the selection of their target.
-    pub fn record_attempt(&mut self, dialled: &LedgerEntry, connections: u64) {
-        self.selections += u64::from(dialled.is_selection);
-        self.last = self.last.max(Some(dialled.at));
-        if let Some(stale) = dialled.target.stale {
-            let since = dialled.at.since(stale.since);
+    pub fn record_attempt(&mut self, entry: &LedgerEntry, connections: u64) {
+        self.selections += u64::from(entry.is_selection);
+        self.last = self.last.max(Some(entry.at));
+        if let Some(stale) = entry.target.stale {
+            let since = entry.at.since(stale.since);
             // An address that another pod has already is wrong from the first moment.
-            if stale.kind != StaleKind::IpReused && since < dialled.grace {
+            if stale.kind != StaleKind::IpReused && since < entry.grace {
                 self.in_grace += connections;
             } else if let Some(place) = StaleKind::ALL.iter().position(|kind| *kind == stale.kind)
-                && let Some(dials) = self.stale.get_mut(place)
+                && let Some(stale_connects) = self.stale.get_mut(place)
             {
-                dials.add(dialled, stale.since, connections);
+                stale_connects.add(entry, stale.since, connections);
             }
         }
-        if let Some(told) = dialled.target.told {
-            let place = usize::from(told.position).min(POSITIONS);
+        if let Some(used_answer) = entry.target.used_answer {
+            let place = usize::from(used_answer.position).min(POSITIONS);
             if self.positions.len() <= place {
                 self.positions.resize(place + 1, 0);
             }
@@ -259,10 +259,10 @@ mod tests {
         assert_eq!(left, [8, 9]);
     }
 
-    fn dialled(position: u16, told: u64, left: u64, at: u64) -> LedgerEntry {
+    fn entry(position: u16, used_answer: u64, left: u64, at: u64) -> LedgerEntry {
         let s = |seconds| Time(seconds * 1_000_000_000);
-        let told = AnswerRef {
-            at: s(told),
+        let used_answer = AnswerRef {
+            at: s(used_answer),
             position,
             size: 900,
             ttl: 5,
@@ -272,7 +272,8 @@ mod tests {
         };
         let stale = Some(Stale { kind: StaleKind::Removed, since: s(left) });
         let resolution = Resolution::Service;
-        let target = Target { endpoint: key(1, 1).endpoint, resolution, told: Some(told), stale };
+        let target =
+            Target { endpoint: key(1, 1).endpoint, resolution, used_answer: Some(used_answer), stale };
         LedgerEntry { target, at: s(at), grace: Duration::from_secs(3), is_selection: position == 0 }
     }
 
@@ -280,7 +281,7 @@ mod tests {
     fn late_places_share_a_bucket() {
         let mut cell = Cell::default();
         for position in [0, 31, 32, 900] {
-            cell.record_attempt(&dialled(position, 0, 0, 1), 1);
+            cell.record_attempt(&entry(position, 0, 0, 1), 1);
         }
         assert_eq!(
             (cell.positions.len(), cell.positions[0], cell.positions[31], cell.positions[32]),
@@ -292,11 +293,11 @@ mod tests {
     #[test]
     fn what_is_stale_counts_after_the_grace_and_says_whose_fault_it_is() {
         let mut cell = Cell::default();
-        cell.record_attempt(&dialled(0, 9, 10, 12), 1);
+        cell.record_attempt(&entry(0, 9, 10, 12), 1);
         assert_eq!((cell.in_grace, cell.stale[0].connections), (1, 0), "within the grace");
-        cell.record_attempt(&dialled(0, 9, 10, 14), 1);
-        cell.record_attempt(&dialled(0, 9, 10, 40), 1);
-        cell.record_attempt(&dialled(0, 13, 10, 14), 2);
+        cell.record_attempt(&entry(0, 9, 10, 14), 1);
+        cell.record_attempt(&entry(0, 9, 10, 40), 1);
+        cell.record_attempt(&entry(0, 13, 10, 14), 2);
         let expected = StaleConnects {
             connections: 4,
             answered_after: 2,

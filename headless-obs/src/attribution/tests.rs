@@ -53,7 +53,9 @@ fn text(topology: &Topology, outcome: Attribution) -> String {
         Attribution::Endpoint(target) => {
             let service = topology.service_by_id(target.endpoint.service).unwrap();
             let endpoint = topology.endpoint(target.endpoint).unwrap();
-            let position = target.told.map_or_else(|| "-".to_owned(), |told| told.position.to_string());
+            let position = target
+                .used_answer
+                .map_or_else(|| "-".to_owned(), |used_answer| used_answer.position.to_string());
             let stale = target.stale.map_or("fresh", |stale| stale.kind.as_str());
             let resolution = target.resolution.as_str();
             format!("{}/{} {resolution} {position} {stale}", service.key().name, endpoint.label())

@@ -249,9 +249,9 @@ impl Engine {
         history.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().map(|client| client.workload);
-        let dialling = client_stats.all().map(|((_, workload, _), ..)| *workload);
+        let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
         let summed = client_stats.sums().map(|((workload, _), _)| *workload);
-        let used: HashSet<_> = in_cells.chain(waiting).chain(dialling).chain(summed).collect();
+        let used: HashSet<_> = in_cells.chain(waiting).chain(connect_stats).chain(summed).collect();
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
     }

@@ -35,13 +35,13 @@ impl Engine {
 
     fn on_opened(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
-        let dial = dial(record, client);
-        let outcome = self.attribute_and_count(dial, client);
+        let connect_attempt = connect_attempt(record, client);
+        let outcome = self.attribute_and_count(connect_attempt, client);
         let booking = self.record_connect(record, client, outcome);
-        self.answer_cache.touch(dial.now, client.scope);
+        self.answer_cache.touch(connect_attempt.now, client.scope);
         if let Attribution::Endpoint(target) = outcome {
-            self.record_first_contact(&target, dial, client);
-            self.happy_eyeballs.opened(dial.now, attempt(record, client, target.endpoint.service));
+            self.record_first_contact(&target, connect_attempt, client);
+            self.happy_eyeballs.opened(connect_attempt.now, attempt(record, client, target.endpoint.service));
         }
         self.reconciler.opened(record, booking);
         self.defer_if_unknown_endpoint(record, client, outcome);
@@ -50,9 +50,9 @@ impl Engine {
 
     fn on_failed(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
-        let dial = dial(record, client);
-        let outcome = self.attribute_and_count(dial, client);
-        let is_superseded = match (outcome, dial.started) {
+        let connect_attempt = connect_attempt(record, client);
+        let outcome = self.attribute_and_count(connect_attempt, client);
+        let is_superseded = match (outcome, connect_attempt.started) {
             (Attribution::Endpoint(target), Some(started)) if may_be_happy_eyeballs_loss(record.reason) => {
                 self.happy_eyeballs.beat(started, attempt(record, client, target.endpoint.service))
             }
@@ -60,7 +60,7 @@ impl Engine {
         };
         // A client that tries two families makes one selection; only the winning attempt counts.
         let booking = if is_superseded {
-            self.booking(outcome, dial, client, false)
+            self.booking(outcome, connect_attempt, client, false)
         } else {
             self.record_connect(record, client, outcome)
         };
@@ -77,15 +77,16 @@ impl Engine {
         // The opening has been attributed already.
         reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
-            let dial = dial(record, client);
-            let outcome = attribute_for(topology, answer_cache, dial, client);
+            let connect_attempt = connect_attempt(record, client);
+            let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
             unattributed_counts.add(outcome, 1);
-            booking_of(outcome, dial, client, grace)
-                .map(|(key, dialled)| (ledger.key_within_limit(key), dialled))
+            booking_of(outcome, connect_attempt, client, grace)
+                .map(|(key, entry)| (ledger.key_within_limit(key), entry))
         });
         if self.trace.is_some() {
             let client = self.identify(record);
-            let outcome = attribute_for(&self.topology, &self.answer_cache, dial(record, client), client);
+            let outcome =
+                attribute_for(&self.topology, &self.answer_cache, connect_attempt(record, client), client);
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
         }
@@ -97,13 +98,14 @@ impl Engine {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let address = ip(record.destination);
-            let dial = ConnectAttempt { address, port: record.port, by: client.role, started: None, now };
-            let outcome = self.attribute_and_count(dial, client);
+            let connect_attempt =
+                ConnectAttempt { address, port: record.port, by: client.role, started: None, now };
+            let outcome = self.attribute_and_count(connect_attempt, client);
             if let Attribution::Endpoint(target) = outcome {
-                let dialler = (client.scope, client.workload, target.endpoint.service);
-                self.client_stats.dialling(dialler, now);
+                let client_service = (client.scope, client.workload, target.endpoint.service);
+                self.client_stats.connect_stats(client_service, now);
             }
-            let booking = self.booking(outcome, dial, client, false);
+            let booking = self.booking(outcome, connect_attempt, client, false);
             let flow = FlowKey {
                 cgroup: record.cgroup,
                 source: record.source,
@@ -128,11 +130,12 @@ impl Engine {
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
             let address = ip(flow.destination);
-            let dial = ConnectAttempt { address, port: flow.port, by: client.role, started: Some(now), now };
-            let outcome = attribute_for(topology, answer_cache, dial, client);
+            let connect_attempt =
+                ConnectAttempt { address, port: flow.port, by: client.role, started: Some(now), now };
+            let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
             unattributed_counts.add(outcome, connections);
-            booking_of(outcome, dial, client, grace)
-                .map(|(key, dialled)| (ledger.key_within_limit(key), dialled))
+            booking_of(outcome, connect_attempt, client, grace)
+                .map(|(key, entry)| (ledger.key_within_limit(key), entry))
         });
     }
 
@@ -152,21 +155,21 @@ impl Engine {
     /// Service that gets the address first does not matter.
     pub(super) fn book_pending(&mut self, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
-            let dial = dial(&waiting.record, waiting.client);
-            let outcome = attribute_for(&self.topology, &self.answer_cache, dial, waiting.client);
+            let connect_attempt = connect_attempt(&waiting.record, waiting.client);
+            let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, waiting.client);
             if matches!(outcome, Attribution::Endpoint(target) if target.resolution == Resolution::None) {
                 continue;
             }
-            if let Some((key, dialled)) = self.record_connect(&waiting.record, waiting.client, outcome) {
-                self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &dialled);
+            if let Some((key, entry)) = self.record_connect(&waiting.record, waiting.client, outcome) {
+                self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &entry);
                 self.pending.remove(&waiting.record);
             }
         }
     }
 
     /// Attributes a connection, and counts it if it belongs to no Service.
-    fn attribute_and_count(&mut self, dial: ConnectAttempt, client: Client) -> Attribution {
-        let outcome = attribute_for(&self.topology, &self.answer_cache, dial, client);
+    fn attribute_and_count(&mut self, connect_attempt: ConnectAttempt, client: Client) -> Attribution {
+        let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, client);
         match outcome {
             // `defer_if_unknown_endpoint` counts those that are not endpoints.
             Attribution::Unattributed(Unattributed::NotEndpoint) => {}
@@ -175,8 +178,8 @@ impl Engine {
             | Attribution::WrongPort(_)
             | Attribution::Excluded(_) => self.unattributed_counts.add(outcome, 1),
             Attribution::Unrelated => {
-                let policy = self.ignore_policy(dial.address);
-                self.ignored.unrelated(dial.now, dial.address, policy);
+                let policy = self.ignore_policy(connect_attempt.address);
+                self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
             }
         }
         outcome
@@ -184,37 +187,43 @@ impl Engine {
 
     /// The cell of a connection or an attempt, which also enters its client's statistics.
     fn record_connect(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) -> Booking {
-        let dial = dial(record, client);
-        let at = dial.started.unwrap_or(dial.now);
+        let connect_attempt = connect_attempt(record, client);
+        let at = connect_attempt.started.unwrap_or(connect_attempt.now);
         let is_selection = match outcome {
             Attribution::Endpoint(target) => {
-                let dialler = (client.scope, client.workload, target.endpoint.service);
+                let client_service = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
                 let state = self.topology.service_by_id(target.endpoint.service);
-                let dialled =
-                    self.client_stats.dialled(dialler, attempt, &target, at, state, || comm_of(record));
-                if dialled.wants_program {
-                    self.learn_program(record, dialler);
+                let recorded =
+                    self.client_stats
+                        .record_connect(client_service, attempt, &target, at, state, || comm_of(record));
+                if recorded.wants_program {
+                    self.learn_program(record, client_service);
                 }
-                dialled.is_selection
+                recorded.is_selection
             }
             Attribution::WrongPort(place) => {
-                let dialler = (client.scope, client.workload, place.service);
+                let client_service = (client.scope, client.workload, place.service);
                 let has_failed = record.header.kind != KIND_OPENED;
-                self.client_stats.other_port(dialler, at, (place.endpoint, dial.port), has_failed);
-                if self.client_stats.wants_program(dialler, at, || comm_of(record)) {
-                    self.learn_program(record, dialler);
+                self.client_stats.other_port(
+                    client_service,
+                    at,
+                    (place.endpoint, connect_attempt.port),
+                    has_failed,
+                );
+                if self.client_stats.wants_program(client_service, at, || comm_of(record)) {
+                    self.learn_program(record, client_service);
                 }
                 false
             }
             _ => false,
         };
-        self.booking(outcome, dial, client, is_selection)
+        self.booking(outcome, connect_attempt, client, is_selection)
     }
 
     /// Records how long a client took to find an endpoint that became ready during the observation.
-    fn record_first_contact(&mut self, target: &Target, dial: ConnectAttempt, client: Client) {
-        let at = dial.started.unwrap_or(dial.now);
+    fn record_first_contact(&mut self, target: &Target, connect_attempt: ConnectAttempt, client: Client) {
+        let at = connect_attempt.started.unwrap_or(connect_attempt.now);
         let place = target.endpoint;
         let known = self.topology.service_by_id(place.service);
         let later = known.and_then(|state| {
@@ -222,15 +231,15 @@ impl Engine {
             (state.is_later(since, self.mature_after) && since <= at).then_some(since)
         });
         if let Some(since) = later.filter(|_| target.resolution.counts())
-            && !self.reconciler.ledger.has_connected(client.workload, place, dial.port)
+            && !self.reconciler.ledger.has_connected(client.workload, place, connect_attempt.port)
         {
             self.client_stats.record_convergence((client.workload, place.service), at, at.since(since));
         }
     }
 
-    fn learn_program(&mut self, record: &TcpRecord, dialler: ClientServiceKey) {
+    fn learn_program(&mut self, record: &TcpRecord, client_service: ClientServiceKey) {
         if self.program_lookups.len() < NAMELESS {
-            self.program_lookups.push((record.tgid, dialler));
+            self.program_lookups.push((record.tgid, client_service));
         }
     }
 
@@ -238,12 +247,12 @@ impl Engine {
     fn booking(
         &mut self,
         outcome: Attribution,
-        dial: ConnectAttempt,
+        connect_attempt: ConnectAttempt,
         client: Client,
         is_selection: bool,
     ) -> Booking {
-        let (key, dialled) = booking_of(outcome, dial, client, self.stale_grace)?;
-        Some((self.reconciler.ledger.key_within_limit(key), LedgerEntry { is_selection, ..dialled }))
+        let (key, entry) = booking_of(outcome, connect_attempt, client, self.stale_grace)?;
+        Some((self.reconciler.ledger.key_within_limit(key), LedgerEntry { is_selection, ..entry }))
     }
 
     /// Whether an address without a Service can become an endpoint.
@@ -280,26 +289,31 @@ fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record
 fn attribute_for(
     topology: &Topology,
     answer_cache: &AnswerCache,
-    dial: ConnectAttempt,
+    connect_attempt: ConnectAttempt,
     client: Client,
 ) -> Attribution {
-    let at = dial.started.unwrap_or(dial.now);
-    attribute(dial, topology, answer_cache.cached(client.scope, dial.address, at))
+    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
+    attribute(connect_attempt, topology, answer_cache.cached(client.scope, connect_attempt.address, at))
 }
 
-fn booking_of(outcome: Attribution, dial: ConnectAttempt, client: Client, grace: Duration) -> Booking {
+fn booking_of(
+    outcome: Attribution,
+    connect_attempt: ConnectAttempt,
+    client: Client,
+    grace: Duration,
+) -> Booking {
     let Attribution::Endpoint(target) = outcome else { return None };
     let key = CellKey {
         endpoint: target.endpoint,
         client: Some(client.workload),
-        port: dial.port,
+        port: connect_attempt.port,
         resolution: target.resolution,
     };
-    let at = dial.started.unwrap_or(dial.now);
+    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
     Some((key, LedgerEntry { target, at, grace, is_selection: false }))
 }
 
-fn dial(record: &TcpRecord, client: Client) -> ConnectAttempt {
+fn connect_attempt(record: &TcpRecord, client: Client) -> ConnectAttempt {
     ConnectAttempt {
         address: ip(record.destination),
         port: record.port,

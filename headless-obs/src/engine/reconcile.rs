@@ -70,8 +70,8 @@ impl FlowReconciler {
             }
             flow.booked.opened += 1;
         }
-        if let Some((cell, dialled)) = booking {
-            self.ledger.cell(cell).open(&dialled, 1);
+        if let Some((cell, entry)) = booking {
+            self.ledger.cell(cell).open(&entry, 1);
         }
     }
 
@@ -100,14 +100,14 @@ impl FlowReconciler {
             }
             add(&mut flow.booked.failed, why, 1);
         }
-        let Some((cell, dialled)) = booking else { return };
+        let Some((cell, entry)) = booking else { return };
         let cell = self.ledger.cell(cell);
         if superseded {
             cell.superseded += 1;
             return;
         }
         add(&mut cell.failed, why, 1);
-        cell.record_attempt(&dialled, 1);
+        cell.record_attempt(&entry, 1);
     }
 
     /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.
@@ -160,7 +160,7 @@ impl FlowReconciler {
         record: &TcpRecord,
         closed: Option<&TcpRecord>,
         key: CellKey,
-        dialled: &LedgerEntry,
+        entry: &LedgerEntry,
     ) {
         let id = id_of(record);
         let is_open = match self.untracked_by_kernel.get_mut(&record.socket).filter(|(known, _)| *known == id)
@@ -173,11 +173,11 @@ impl FlowReconciler {
         };
         let cell = self.ledger.cell(key);
         if record.header.kind == KIND_FAILED {
-            cell.record_attempt(dialled, 1);
+            cell.record_attempt(entry, 1);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
             return;
         }
-        cell.open(dialled, 1);
+        cell.open(entry, 1);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.bytes_sent += closed.bytes_sent;
@@ -246,14 +246,14 @@ impl FlowReconciler {
                 cell.bytes_received += missing.bytes_received;
                 add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
             }
-            if let Some((cell, dialled)) = booking {
+            if let Some((cell, entry)) = booking {
                 let cell = self.ledger.cell(cell);
-                cell.late += missing.opened;
+                cell.reconciled += missing.opened;
                 if missing.opened > 0 {
-                    cell.open(&dialled, missing.opened);
+                    cell.open(&entry, missing.opened);
                 }
                 if attempts > 0 {
-                    cell.record_attempt(&dialled, attempts);
+                    cell.record_attempt(&entry, attempts);
                 }
                 for (why, more) in missing.failed.into_iter().enumerate() {
                     if why != usize::from(reason::RESET) {
@@ -323,13 +323,13 @@ impl FlowReconciler {
             *(if is_older { &mut flow.preexisting } else { &mut flow.booked.opened }) += 1;
             book_end(flow, record);
         }
-        let (cell, dialled) = booking?;
+        let (cell, entry) = booking?;
         let booked = self.ledger.cell(cell);
         if is_older {
             booked.preexisting += 1;
         } else {
-            booked.late += 1;
-            booked.open(&dialled, 1);
+            booked.reconciled += 1;
+            booked.open(&entry, 1);
         }
         Some(cell)
     }

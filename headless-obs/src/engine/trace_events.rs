@@ -55,7 +55,9 @@ impl Engine {
             address: ip(record.destination).to_string(),
             port: record.port,
             resolution: target.map(|target| target.resolution.as_str().to_owned()),
-            answer_position: target.and_then(|target| target.told).map(|told| u32::from(told.position)),
+            answer_position: target
+                .and_then(|target| target.used_answer)
+                .map(|used_answer| u32::from(used_answer.position)),
             reason: reason.map(str::to_owned),
             stale: target.and_then(|target| target.stale).map(|stale| stale.kind.as_str().to_owned()),
             duration_ms: (record.started > 0)

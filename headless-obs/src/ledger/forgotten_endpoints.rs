@@ -47,7 +47,7 @@ impl Cell {
     /// Adds a cell without open connections.
     fn inherit(&mut self, other: Self) {
         self.opened += other.opened;
-        self.late += other.late;
+        self.reconciled += other.reconciled;
         self.preexisting += other.preexisting;
         self.closed += other.closed;
         for (sum, more) in self.failed.iter_mut().zip(other.failed) {

@@ -15,14 +15,14 @@ pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
     }
     let evidence = ports()
         .map(|port| {
-            let dialled = count(port.connections, "connection");
+            let tried = count(port.connections, "connection");
             let of_service = if port.of_service { ", which is the Service's port" } else { "" };
             let instead = match port.use_port {
                 Some(instead) => format!("the endpoints listen on {instead}"),
                 None => "the endpoints do not have that port".to_owned(),
             };
             let number = port.port;
-            format!("{dialled} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
+            format!("{tried} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
         })
         .collect();
     let sure = ports().all(|port| port.use_port.is_some());

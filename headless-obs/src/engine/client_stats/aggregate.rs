@@ -22,10 +22,10 @@ impl<'a> ClientStats<'a> {
     pub(in crate::engine) fn add(
         &mut self,
         scope: ClientId,
-        dialling: &'a ConnectStats,
+        connect_stats: &'a ConnectStats,
         answered: Option<&'a ResponseStats>,
     ) {
-        self.pods.push((scope, dialling, answered));
+        self.pods.push((scope, connect_stats, answered));
     }
 
     /// The sums of all its pods, including forgotten ones.
@@ -53,8 +53,8 @@ impl<'a> ClientStats<'a> {
         self.pods.iter().map(|(scope, ..)| *scope)
     }
 
-    pub(in crate::engine) fn dialling(&self) -> impl Iterator<Item = &'a ConnectStats> {
-        self.pods.iter().map(|(_, dialling, _)| *dialling)
+    pub(in crate::engine) fn connect_stats(&self) -> impl Iterator<Item = &'a ConnectStats> {
+        self.pods.iter().map(|(_, connect_stats, _)| *connect_stats)
     }
 
     fn answered(&self) -> impl Iterator<Item = &'a ResponseStats> {
@@ -63,7 +63,7 @@ impl<'a> ClientStats<'a> {
 
     /// The expected share of an endpoint that has been ready since then.
     pub(in crate::engine) fn exposure(&self, ready: Time) -> f64 {
-        self.dialling().map(|dialling| dialling.exposure.since(ready)).sum()
+        self.connect_stats().map(|connect_stats| connect_stats.exposure.since(ready)).sum()
     }
 
     /// One of them sent a query for gRPC's service configuration.
@@ -73,8 +73,10 @@ impl<'a> ClientStats<'a> {
 
     /// The program that connected last.
     pub(in crate::engine) fn program(&self) -> Option<String> {
-        let last =
-            self.dialling().filter(|dialling| dialling.program.is_some()).max_by_key(|last| last.last)?;
+        let last = self
+            .connect_stats()
+            .filter(|connect_stats| connect_stats.program.is_some())
+            .max_by_key(|last| last.last)?;
         last.program.as_ref().map(|name| name.to_string())
     }
 
@@ -115,7 +117,7 @@ impl<'a> ClientStats<'a> {
     }
 
     pub(in crate::engine) fn choice(&self) -> SelectionPattern {
-        let all = || self.dialling();
+        let all = || self.connect_stats();
         let sum = |figure: fn(&ConnectStats) -> u64| all().map(figure).sum::<u64>();
         let most = |figure: fn(&ConnectStats) -> u64| all().map(figure).max().unwrap_or(0);
         SelectionPattern {

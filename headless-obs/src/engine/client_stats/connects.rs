@@ -21,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 struct Process {
     id: u32,
     is_ipv6: bool,
-    told: Time,
+    answered_at: Time,
     made: u64,
 }
 
@@ -50,8 +50,8 @@ pub(in crate::engine) struct ConnectStats {
 
 impl ConnectStats {
     /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
-    pub(super) fn dialled(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
-        let Some(told) = target.told else { return false };
+    pub(super) fn record_connect(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
+        let Some(used_answer) = target.used_answer else { return false };
         if !target.resolution.counts() {
             return false;
         }
@@ -59,14 +59,15 @@ impl ConnectStats {
         if self.used.len() < ENDPOINTS {
             self.used.insert(target.endpoint.endpoint);
         }
-        if told.size > 1 {
+        if used_answer.size > 1 {
             self.with_known_position += 1;
-            self.max_position = self.max_position.max(told.position);
-            self.smallest_answer = Some(self.smallest_answer.map_or(told.size, |least| least.min(told.size)));
+            self.max_position = self.max_position.max(used_answer.position);
+            self.smallest_answer =
+                Some(self.smallest_answer.map_or(used_answer.size, |least| least.min(used_answer.size)));
         }
-        let is_selection = self.is_selection(process, is_ipv6, told.at);
-        if is_selection && told.size > 1 {
-            self.record_selection(&told);
+        let is_selection = self.is_selection(process, is_ipv6, used_answer.at);
+        if is_selection && used_answer.size > 1 {
+            self.record_selection(&used_answer);
         }
         is_selection
     }
@@ -81,23 +82,23 @@ impl ConnectStats {
         true
     }
 
-    fn is_selection(&mut self, id: u32, is_ipv6: bool, told: Time) -> bool {
+    fn is_selection(&mut self, id: u32, is_ipv6: bool, answered_at: Time) -> bool {
         let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
         let (made, is_selection) = match known {
             // A process that uses an older answer after a newer one makes no new selection.
-            Some(known) if known.told >= told => {
+            Some(known) if known.answered_at >= answered_at => {
                 known.made += 1;
                 (known.made, false)
             }
             Some(known) => {
-                (known.told, known.made) = (told, 1);
+                (known.answered_at, known.made) = (answered_at, 1);
                 (1, true)
             }
             None => {
                 if self.processes.len() == PROCESSES {
                     self.processes.pop_front();
                 }
-                self.processes.push_back(Process { id, is_ipv6, told, made: 1 });
+                self.processes.push_back(Process { id, is_ipv6, answered_at, made: 1 });
                 (1, true)
             }
         };
@@ -105,15 +106,15 @@ impl ConnectStats {
         is_selection
     }
 
-    fn record_selection(&mut self, told: &AnswerRef) {
-        let size = f64::from(told.size);
+    fn record_selection(&mut self, used_answer: &AnswerRef) {
+        let size = f64::from(used_answer.size);
         self.selections += 1;
-        self.first += u64::from(told.position == 0);
+        self.first += u64::from(used_answer.position == 0);
         self.first_by_chance += 1.0 / size;
-        if told.nearest > 0 {
+        if used_answer.nearest > 0 {
             self.nearest_candidates += 1;
-            self.nearest += u64::from(told.is_near);
-            self.nearest_by_chance += f64::from(told.nearest) / size;
+            self.nearest += u64::from(used_answer.is_near);
+            self.nearest_by_chance += f64::from(used_answer.nearest) / size;
         }
     }
 }

@@ -70,10 +70,10 @@ impl ClientCounters {
     }
 
     /// A connection or an attempt that uses an answer.
-    pub(super) fn dialled(&mut self, told: &AnswerRef, at: Time) {
-        let age = at.since(told.at);
-        self.truncated_used += u64::from(told.truncated);
-        *if told.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
+    pub(super) fn record_connect(&mut self, used_answer: &AnswerRef, at: Time) {
+        let age = at.since(used_answer.at);
+        self.truncated_used += u64::from(used_answer.truncated);
+        *if used_answer.is_past_ttl(at) { &mut self.past_ttl } else { &mut self.within_ttl } += 1;
         self.oldest = self.oldest.max(age.as_secs_f64());
         let bucket = AGES.iter().position(|(bound, _)| age.as_secs() < *bound).unwrap_or(AGES.len());
         if let Some(count) = self.ages.get_mut(bucket) {

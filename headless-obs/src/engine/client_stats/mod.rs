@@ -51,7 +51,7 @@ pub(super) struct ClientStatsTable {
     /// The most pairs of client and Service, for responses and for connections.
     limit: usize,
     answered: HashMap<(ClientId, ServiceId), ResponseStats>,
-    dialling: HashMap<ClientServiceKey, ConnectStats>,
+    connect_stats: HashMap<ClientServiceKey, ConnectStats>,
     totals: HashMap<(WorkloadId, ServiceId), ClientCounters>,
     /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
     archived: HashMap<(ServiceId, Arc<str>), ClientCounters>,
@@ -64,7 +64,7 @@ impl ClientStatsTable {
         Self {
             limit,
             answered: HashMap::default(),
-            dialling: HashMap::default(),
+            connect_stats: HashMap::default(),
             totals: HashMap::default(),
             archived: HashMap::default(),
             evicted: 0,
@@ -95,22 +95,22 @@ impl ClientStatsTable {
     }
 
     /// A process connects, or tries to.
-    pub(super) fn dialled(
+    pub(super) fn record_connect(
         &mut self,
-        dialler: ClientServiceKey,
+        client_service: ClientServiceKey,
         who: Attempt,
         target: &Target,
         at: Time,
         state: Option<&ServiceState>,
         thread: impl FnOnce() -> Arc<str>,
     ) -> ConnectOutcome {
-        let sums = self.totals(pair(dialler), at);
-        if let Some(told) = &target.told {
-            sums.dialled(told, at);
+        let sums = self.totals(pair(client_service), at);
+        if let Some(used_answer) = &target.used_answer {
+            sums.record_connect(used_answer, at);
         }
-        let known = self.connects_mut(dialler, at);
+        let known = self.connects_mut(client_service, at);
         let wants_program = known.wants_program(at, thread);
-        let is_selection = known.dialled(who.process, target, who.is_ipv6);
+        let is_selection = known.record_connect(who.process, target, who.is_ipv6);
         if let Some(state) = state.filter(|_| is_selection) {
             known.exposure.add(at, state, who.is_ipv6);
         }
@@ -120,13 +120,13 @@ impl ClientStatsTable {
     /// A client connected to a port that the endpoint does not have.
     pub(super) fn other_port(
         &mut self,
-        dialler: ClientServiceKey,
+        client_service: ClientServiceKey,
         at: Time,
         (endpoint, port): (EndpointId, u16),
         has_failed: bool,
     ) {
-        self.dialling(dialler, at);
-        self.totals(pair(dialler), at).other_port(endpoint, port, has_failed);
+        self.connect_stats(client_service, at);
+        self.totals(pair(client_service), at).other_port(endpoint, port, has_failed);
     }
 
     /// A client received a response for one of the Service's names, with or without addresses.
@@ -154,15 +154,20 @@ impl ClientStatsTable {
     }
 
     /// The connections of a client; created if needed.
-    pub(super) fn dialling(&mut self, dialler: ClientServiceKey, at: Time) -> &mut ConnectStats {
-        self.totals(pair(dialler), at);
-        self.connects_mut(dialler, at)
+    pub(super) fn connect_stats(&mut self, client_service: ClientServiceKey, at: Time) -> &mut ConnectStats {
+        self.totals(pair(client_service), at);
+        self.connects_mut(client_service, at)
     }
 
-    fn connects_mut(&mut self, dialler: ClientServiceKey, at: Time) -> &mut ConnectStats {
-        self.evicted +=
-            make_room(&mut self.dialling, self.limit, dialler, |(scope, ..)| *scope, |known| known.last);
-        let known = self.dialling.entry(dialler).or_default();
+    fn connects_mut(&mut self, client_service: ClientServiceKey, at: Time) -> &mut ConnectStats {
+        self.evicted += make_room(
+            &mut self.connect_stats,
+            self.limit,
+            client_service,
+            |(scope, ..)| *scope,
+            |known| known.last,
+        );
+        let known = self.connect_stats.entry(client_service).or_default();
         known.last = known.last.max(at);
         known
     }
@@ -170,16 +175,16 @@ impl ClientStatsTable {
     /// Whether to look up the client's program. Until then, the name of the `thread` stands for it.
     pub(super) fn wants_program(
         &mut self,
-        dialler: ClientServiceKey,
+        client_service: ClientServiceKey,
         at: Time,
         thread: impl FnOnce() -> Arc<str>,
     ) -> bool {
-        self.dialling(dialler, at).wants_program(at, thread)
+        self.connect_stats(client_service, at).wants_program(at, thread)
     }
 
     /// The program behind a client.
-    pub(super) fn program(&mut self, dialler: &ClientServiceKey, name: &str) {
-        if let Some(known) = self.dialling.get_mut(dialler) {
+    pub(super) fn program(&mut self, client_service: &ClientServiceKey, name: &str) {
+        if let Some(known) = self.connect_stats.get_mut(client_service) {
             known.program = Some(name.into());
         }
     }
@@ -188,9 +193,9 @@ impl ClientStatsTable {
     pub(super) fn all(
         &self,
     ) -> impl Iterator<Item = (&ClientServiceKey, &ConnectStats, Option<&ResponseStats>)> {
-        self.dialling.iter().map(|(dialler, dialling)| {
-            let (scope, _, service) = *dialler;
-            (dialler, dialling, self.answered.get(&(scope, service)))
+        self.connect_stats.iter().map(|(client_service, connect_stats)| {
+            let (scope, _, service) = *client_service;
+            (client_service, connect_stats, self.answered.get(&(scope, service)))
         })
     }
 
@@ -219,7 +224,8 @@ impl ClientStatsTable {
         past: impl Fn(WorkloadId, ServiceId) -> Option<Arc<str>>,
     ) {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
-        self.dialling.retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
+        self.connect_stats
+            .retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
         let is_old = |_: &_, known: &mut ClientCounters| now.since(known.last) >= keep;
         let old: Vec<_> = self.totals.extract_if(is_old).collect();
         for ((workload, service), totals) in old {

@@ -12,13 +12,13 @@ fn s(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
 }
 
-fn told(at: u64, position: u16) -> AnswerRef {
+fn used_answer(at: u64, position: u16) -> AnswerRef {
     AnswerRef { at: s(at), position, size: 4, ttl: 5, truncated: false, nearest: 1, is_near: position == 2 }
 }
 
-fn target(endpoint: u32, told: AnswerRef) -> Target {
+fn target(endpoint: u32, used_answer: AnswerRef) -> Target {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(endpoint) };
-    Target { endpoint, resolution: Resolution::Service, told: Some(told), stale: None }
+    Target { endpoint, resolution: Resolution::Service, used_answer: Some(used_answer), stale: None }
 }
 
 fn by(process: u32, is_ipv6: bool) -> Attempt {
@@ -27,14 +27,14 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
 
 /// Whether it is a selection.
 fn dial(client_stats: &mut ClientStatsTable, who: Attempt, target: &Target, at: u64) -> bool {
-    client_stats.dialled(ME, who, target, s(at), None, || "thread".into()).is_selection
+    client_stats.record_connect(ME, who, target, s(at), None, || "thread".into()).is_selection
 }
 
 #[test]
 fn the_first_connection_of_a_process_by_an_answer_is_a_selection() {
     let mut client_stats = ClientStatsTable::new(LIMIT);
     let mut dial = |process, is_ipv6, answered| {
-        dial(&mut client_stats, by(process, is_ipv6), &target(1, told(answered, 0)), 20)
+        dial(&mut client_stats, by(process, is_ipv6), &target(1, used_answer(answered, 0)), 20)
     };
     assert!(dial(1, false, 10), "the first");
     assert!(!dial(1, false, 10), "by the same answer");
@@ -50,12 +50,12 @@ fn places_are_held_against_chance() {
     let mut client_stats = ClientStatsTable::new(LIMIT);
     for (answered, position) in [(1, 0), (2, 2), (3, 2), (4, 1)] {
         for (place, position) in [(position.into(), position), (3, 3)] {
-            dial(&mut client_stats, by(1, false), &target(place, told(answered, position)), answered);
+            dial(&mut client_stats, by(1, false), &target(place, used_answer(answered, position)), answered);
         }
     }
     let mut facts = ClientStats::default();
-    let (_, dialling, answered) = client_stats.all().next().unwrap();
-    facts.add(ClientId(1), dialling, answered);
+    let (_, connect_stats, answered) = client_stats.all().next().unwrap();
+    facts.add(ClientId(1), connect_stats, answered);
     let choice = facts.choice();
     assert_eq!((choice.selections, choice.first, choice.first_by_chance), (4, 1, 1.0));
     assert_eq!((choice.nearest_candidates, choice.nearest, choice.nearest_by_chance), (4, 2, 1.0));
@@ -70,10 +70,10 @@ fn places_are_held_against_chance() {
 fn ages_are_held_against_the_ttl() {
     let mut client_stats = ClientStatsTable::new(LIMIT);
     for at in [10, 14, 17, 100] {
-        dial(&mut client_stats, by(1, false), &target(1, told(10, 0)), at);
+        dial(&mut client_stats, by(1, false), &target(1, used_answer(10, 0)), at);
     }
     // The sums keep the counts of a forgotten pod.
-    client_stats.dialling.clear();
+    client_stats.connect_stats.clear();
     let (_, totals) = client_stats.sums().next().unwrap();
     let age = totals.answer_age();
     assert_eq!((age.histogram.count, age.histogram.sum, age.histogram.zero), (4, 101.0, 1));
@@ -87,7 +87,7 @@ fn without_room_those_go_that_were_silent_for_longest() {
     let mut client_stats = ClientStatsTable::new(LIMIT);
     let all = u32::try_from(LIMIT).unwrap() + 1;
     for pod in 0..all {
-        client_stats.dialling((ClientId(pod), WorkloadId(1), ServiceId(1)), s(pod.into()));
+        client_stats.connect_stats((ClientId(pod), WorkloadId(1), ServiceId(1)), s(pod.into()));
     }
     assert_eq!(client_stats.evicted(), (LIMIT / 8) as u64);
     let oldest = client_stats.all().map(|((scope, ..), ..)| scope.0).min();
@@ -101,10 +101,11 @@ fn who_asks_for_everything_takes_the_room_of_nobody_else() {
     let mut client_stats = ClientStatsTable::new(LIMIT);
     // One client whose two Services are the oldest, and one client that keeps adding.
     for service in [1, 2] {
-        client_stats.dialling((ClientId(1), WorkloadId(1), ServiceId(service)), s(1));
+        client_stats.connect_stats((ClientId(1), WorkloadId(1), ServiceId(service)), s(1));
     }
     for service in 0..1_000 {
-        client_stats.dialling((ClientId(2), WorkloadId(2), ServiceId(service)), s(2 + u64::from(service)));
+        client_stats
+            .connect_stats((ClientId(2), WorkloadId(2), ServiceId(service)), s(2 + u64::from(service)));
     }
     let quiet = client_stats.all().filter(|((scope, ..), ..)| *scope == ClientId(1)).count();
     let sums = client_stats.sums().filter(|((workload, _), _)| *workload == WorkloadId(1)).count();

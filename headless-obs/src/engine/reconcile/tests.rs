@@ -40,9 +40,9 @@ fn booking(port: u16) -> Booking {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(u32::from(port)) };
     let resolution = Resolution::Service;
     let cell = CellKey { endpoint, client: Some(WorkloadId(1)), port, resolution };
-    let told =
+    let used_answer =
         AnswerRef { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
-    let target = Target { endpoint, resolution, told: Some(told), stale: None };
+    let target = Target { endpoint, resolution, used_answer: Some(used_answer), stale: None };
     let (at, grace) = (Time(0), Duration::ZERO);
     Some((cell, LedgerEntry { target, at, grace, is_selection: false }))
 }
@@ -228,7 +228,7 @@ fn nothing_lost_is_nothing_late() {
     assert!(reconcile(&mut reconciler, 7, FlowTotals { opened: 1, ..FlowTotals::default() }).is_empty());
     assert!(reconcile(&mut reconciler, 8, FlowTotals::default()).is_empty(), "totals from before the record");
     let cell = cell(&mut reconciler, 0);
-    assert_eq!((cell.opened, cell.late), (1, 0));
+    assert_eq!((cell.opened, cell.reconciled), (1, 0));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn what_flows_had_no_room_for_hides_no_loss_later() {
     reconcile(&mut reconciler, 9, FlowTotals { opened: 1, ..FlowTotals::default() });
     reconciler.closed(&record(KIND_CLOSED, 1, 5, 0, 10), |_| None);
     let found = cell(&mut reconciler, 0);
-    assert_eq!((found.opened, found.late, found.closed), (2, 1, 1));
+    assert_eq!((found.opened, found.reconciled, found.closed), (2, 1, 1));
     assert!(reconciler.idle(Time(1 << 60), Duration::ZERO).is_empty(), "the other one is open");
     assert!(
         reconcile(&mut reconciler, 11, FlowTotals { opened: 1, closed: 1, ..FlowTotals::default() })
@@ -329,7 +329,7 @@ fn the_end_of_an_older_connection_that_nobody_told_of_opens_nothing() {
     let mut reconciler = FlowReconciler::new(1000);
     reconciler.closed(&record(KIND_CLOSED, 1, 0, 0, 6), |_| booking(0));
     let cell = cell(&mut reconciler, 0);
-    assert_eq!((cell.opened, cell.preexisting, cell.closed, cell.late), (0, 1, 1, 0));
+    assert_eq!((cell.opened, cell.preexisting, cell.closed, cell.reconciled), (0, 1, 1, 0));
     assert!(reconcile(&mut reconciler, 7, FlowTotals { closed: 1, ..FlowTotals::default() }).is_empty());
 }
 

@@ -76,7 +76,7 @@ impl Engine {
             opened: cells.iter().map(|(_, cell)| cell.opened).sum(),
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
-            reconciled: cells.iter().map(|(_, cell)| cell.late).sum(),
+            reconciled: cells.iter().map(|(_, cell)| cell.reconciled).sum(),
             coverage: coverage(order, &endpoints),
             answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),
@@ -110,12 +110,12 @@ impl Engine {
     ) -> ClientEndpoint {
         let sum = |figure: fn(&Cell) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
         let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
-        let told: Vec<Time> = facts
+        let last_answered: Vec<Time> = facts
             .into_iter()
             .flat_map(ClientStats::scopes)
             .filter_map(|scope| {
-                let told = |address| self.answer_cache.told(scope, address, state.id());
-                endpoint.addresses().filter_map(told).max()
+                let last_answered = |address| self.answer_cache.last_answered(scope, address, state.id());
+                endpoint.addresses().filter_map(last_answered).max()
             })
             .collect();
         let first = own.iter().filter_map(|(_, cell)| cell.first).min();
@@ -141,8 +141,8 @@ impl Engine {
             active: sum(Cell::active),
             selections: counting().map(|cell| cell.selections).sum(),
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
-            answered_pods: told.len() as u64,
-            last_answered: told.iter().max().map(|time| self.wall(*time)),
+            answered_pods: last_answered.len() as u64,
+            last_answered: last_answered.iter().max().map(|time| self.wall(*time)),
             first_connection: first.map(|time| self.wall(time)),
             last_connection: last.map(|time| self.wall(time)),
             converged_seconds: seconds(later, first),
@@ -157,7 +157,7 @@ impl Engine {
         let kinds = StaleKind::ALL.into_iter().enumerate();
         let all = |place: usize| own.iter().filter_map(move |(_, cell)| cell.stale.get(place));
         kinds
-            .filter(|(place, _)| all(*place).any(|dials| dials.connections > 0))
+            .filter(|(place, _)| all(*place).any(|stale_connects| stale_connects.connections > 0))
             .map(|(place, kind)| {
                 let sum = |figure: fn(&StaleConnects) -> u64| all(place).map(figure).sum();
                 let mut owners = endpoint
@@ -167,10 +167,12 @@ impl Engine {
                 StaleTarget {
                     pod: endpoint.label().to_string(),
                     kind: kind.as_str().to_owned(),
-                    connections: sum(|dials| dials.connections),
-                    answered_after: sum(|dials| dials.answered_after),
-                    past_ttl: sum(|dials| dials.past_ttl),
-                    seconds: all(place).map(|dials| dials.longest.as_secs_f64()).fold(0.0, f64::max),
+                    connections: sum(|stale_connects| stale_connects.connections),
+                    answered_after: sum(|stale_connects| stale_connects.answered_after),
+                    past_ttl: sum(|stale_connects| stale_connects.past_ttl),
+                    seconds: all(place)
+                        .map(|stale_connects| stale_connects.longest.as_secs_f64())
+                        .fold(0.0, f64::max),
                     current_owner: now.map(|key| format!("{}/{}", key.namespace, key.name)),
                 }
             })

@@ -149,9 +149,9 @@ impl Engine {
             cells.entry(key.endpoint.service).or_default().push((key, cell));
         }
         let mut client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'_>>> = HashMap::default();
-        for ((scope, workload, service), dialling, answered) in self.client_stats.all() {
+        for ((scope, workload, service), connect_stats, answered) in self.client_stats.all() {
             let facts = client_stats.entry(*service).or_default().entry(*workload).or_default();
-            facts.add(*scope, dialling, answered);
+            facts.add(*scope, connect_stats, answered);
         }
         for ((workload, service), totals) in self.client_stats.sums() {
             client_stats.entry(*service).or_default().entry(*workload).or_default().sum_up(totals);

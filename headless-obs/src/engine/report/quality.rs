@@ -18,7 +18,7 @@ impl Engine {
     pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
         let cells = || self.reconciler.ledger.cells();
         let opened: u64 = cells().map(|(_, cell)| cell.opened).sum();
-        let late: u64 = cells().map(|(_, cell)| cell.late).sum();
+        let late: u64 = cells().map(|(_, cell)| cell.reconciled).sum();
         let no_dns =
             cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);

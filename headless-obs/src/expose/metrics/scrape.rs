@@ -44,10 +44,10 @@ impl Scrape {
     /// `plans` are in the order of the snapshot's Services.
     pub fn new(snapshot: Snapshot, plans: Vec<Plan>, notices: Vec<Notice>) -> Self {
         let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
-        let dialled = clients().flat_map(dialled);
+        let connected_ports = clients().flat_map(connected_ports);
         let wrong = clients().flat_map(|client| client.other_ports.iter().map(|other| other.port));
         let served = snapshot.services.iter().flat_map(served);
-        let all = dialled.chain(wrong).chain(served);
+        let all = connected_ports.chain(wrong).chain(served);
         let ports = all.map(|port| (port, port.to_string())).collect();
         Self { snapshot, notices, plans, ports }
     }
@@ -66,7 +66,7 @@ impl Scrape {
 
     /// Every endpoint with series of its own.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Service, &Endpoint)> {
-        let parts = self.services().filter(|part| part.plan.detail < Detail::Service && part.is_dialled());
+        let parts = self.services().filter(|part| part.plan.detail < Detail::Service && part.is_used());
         parts.flat_map(|part| part.service.endpoints.iter().map(move |endpoint| (part.service, endpoint)))
     }
 
@@ -76,15 +76,15 @@ impl Scrape {
     }
 
     /// Every client that connected.
-    pub fn diallers(&self) -> impl Iterator<Item = (&Service, &Client)> {
-        self.clients().filter(|(_, client)| has_dialled(client))
+    pub fn connecting_clients(&self) -> impl Iterator<Item = (&Service, &Client)> {
+        self.clients().filter(|(_, client)| has_connected(client))
     }
 
     /// Every client that connected, at every endpoint, including those without connections.
     pub fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
         self.services().flat_map(|part| {
-            let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
-            diallers
+            let connecting_clients = part.service.clients.iter().filter(|client| has_connected(client));
+            connecting_clients
                 .flat_map(move |client| client.endpoints.iter().map(move |own| Edge { part, client, own }))
         })
     }
@@ -92,9 +92,9 @@ impl Scrape {
     /// The edges of each client, with the ports that it may use there.
     pub fn edges_with_ports(&self) -> impl Iterator<Item = (Edge<'_>, Vec<u16>)> {
         self.services().flat_map(|part| {
-            let diallers = part.service.clients.iter().filter(|client| has_dialled(client));
-            diallers.flat_map(move |client| {
-                let mut ports: Vec<u16> = dialled(client).collect();
+            let connecting_clients = part.service.clients.iter().filter(|client| has_connected(client));
+            connecting_clients.flat_map(move |client| {
+                let mut ports: Vec<u16> = connected_ports(client).collect();
                 if ports.is_empty() {
                     ports.extend(served(part.service));
                 }
@@ -118,8 +118,8 @@ impl From<Snapshot> for Scrape {
 }
 
 impl Part<'_> {
-    fn is_dialled(&self) -> bool {
-        self.service.clients.iter().any(has_dialled)
+    fn is_used(&self) -> bool {
+        self.service.clients.iter().any(has_connected)
     }
 }
 
@@ -136,13 +136,13 @@ impl<'a> Edge<'a> {
 }
 
 /// Whether a client connected or tried to; others only received answers.
-fn has_dialled(client: &Client) -> bool {
+fn has_connected(client: &Client) -> bool {
     client.opened + client.failed + client.active > 0
         || !client.resolution.is_empty()
         || !client.other_ports.is_empty()
 }
 
-fn dialled(client: &Client) -> impl Iterator<Item = u16> {
+fn connected_ports(client: &Client) -> impl Iterator<Item = u16> {
     client.endpoints.iter().flat_map(|own| own.ports.iter().map(|counts| counts.port))
 }
 

@@ -19,7 +19,7 @@ pub(super) const ANSWER_POSITION: Metric = Metric {
            `resolution=\"none\"`.",
     example: "sum by (client_workload, position) (rate(headless_connect_answer_position_total{service=\"orders\"}[10m]))",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             let [namespace, service, client_namespace, workload] = client(service, of);
             let mut add = |position, count| {
@@ -48,7 +48,7 @@ pub(super) const VERDICT: Metric = Metric {
            covers only connections of this node.",
     example: "count by (service, cause) (headless_client_verdict)",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             let withheld = of.withheld.as_deref().map(withheld);
             let cause = of.verdict.as_ref().map(|verdict| verdict.cause.as_str()).or(withheld);
             if let Some(cause) = cause {

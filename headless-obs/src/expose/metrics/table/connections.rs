@@ -148,7 +148,7 @@ pub(super) const STALE: Metric = Metric {
            address by then); `grace`: within `--stale-grace` after the change, which is no fault.",
     example: "sum by (service, client_workload) (rate(headless_stale_connections_total{kind!=\"grace\"}[10m])) > 0",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             let [namespace, service, client_namespace, workload] = client(service, of);
             for kind in KINDS {
@@ -170,7 +170,7 @@ pub(super) const PORT_MISMATCH: Metric = Metric {
     more: "No other metric of the Service counts them.",
     example: "increase(headless_port_mismatch_total[10m]) > 0",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             let [namespace, service, client_namespace, workload] = client(service, of);
             for other in &of.other_ports {

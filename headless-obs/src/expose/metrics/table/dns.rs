@@ -52,7 +52,7 @@ pub(super) const TRUNCATED_USED: Metric = Metric {
     more: "",
     example: "sum by (service, client_workload) (increase(headless_dns_truncated_used_total[10m])) > 0",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             series.add(client(service, of), of.answers.truncated_used);
         }
@@ -162,7 +162,7 @@ pub(super) const ANSWER_AGE: Metric = Metric {
     example: "histogram_quantile(0.9, sum by (client_workload, le) \
               (rate(headless_dns_answer_age_seconds_bucket{service=\"orders\"}[10m])))",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             series.merge(client(service, of), &of.answer_age.histogram);
         }
@@ -180,7 +180,7 @@ pub(super) const ANSWER_TTL: Metric = Metric {
     more: "",
     example: "max by (service) (headless_dns_answer_ttl_seconds)",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers().filter(|(_, of)| of.answers.count > 0) {
+        for (service, of) in scrape.connecting_clients().filter(|(_, of)| of.answers.count > 0) {
             series.max(client(service, of), f64::from(of.answers.last_ttl_seconds));
         }
     },
@@ -197,7 +197,7 @@ pub(super) const ANSWER_EXPIRED: Metric = Metric {
     more: "",
     example: "sum by (service, client_workload) (rate(headless_dns_answer_expired_connections_total[10m])) > 0",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             series.add(client(service, of), of.answer_age.past_ttl);
         }
@@ -215,7 +215,7 @@ pub(super) const RESOLVE_INTERVAL: Metric = Metric {
     more: "There is no value before the second lookup. One lookup may have an answer of each address family.",
     example: "headless_dns_resolve_interval_seconds > 300",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             if let Some(seconds) = of.answers.interval_seconds {
                 series.max(client(service, of), seconds);
             }

@@ -56,7 +56,7 @@ pub(super) const FIRST_CONNECTION: Metric = Metric {
     example: "histogram_quantile(0.95, sum by (namespace, service, le) \
               (rate(headless_endpoint_first_connection_seconds_bucket[1h])))",
     collect: |scrape, series| {
-        for (service, of) in scrape.diallers() {
+        for (service, of) in scrape.connecting_clients() {
             series.started(of.since);
             series.merge(client(service, of), &of.convergence);
         }
