@@ -63,7 +63,7 @@ fn child() {
 
 fn start(how: &str) -> (Child, Parts) {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "end::child", "--ignored", "--nocapture"])
+        .args(["--exact", "cleanup::child", "--ignored", "--nocapture"])
         .env(HOW, how)
         .env(lab::machine_lock::SHARED, "1")
         .stdout(Stdio::piped())

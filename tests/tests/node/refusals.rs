@@ -173,7 +173,7 @@ fn manifests_that_cannot_be_read_are_refused() {
         // Each remedy is printed once, not again as the cause.
         assert!(hints.iter().all(|hint| ran.err.matches(hint).count() == 1), "{ran:?}");
     };
-    refuse(&folder, &["holds no Service", "kubectl get -o yaml", ".yaml, .yml or .json"]);
+    refuse(&folder, &["contains no Service", "kubectl get -o yaml", ".yaml, .yml or .json"]);
     refuse(&folder.join("none.yaml"), &["No such file or directory", "check the path and its permissions"]);
     refuse(std::path::Path::new("/dev/null"), &["is no ordinary file"]);
     let file = folder.join("shop.yaml");
