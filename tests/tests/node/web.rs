@@ -126,7 +126,7 @@ fn every_path_answers_for_itself() {
     for (path, status, text) in [
         ("/healthz", "200 ok", "ok\n"),
         ("/readyz", "200 ok", "ready\n"),
-        ("/none", "404 not found", "/ leads to what there is"),
+        ("/none", "404 not found", "not found; / has the report"),
     ] {
         let (head, body) = get(&observer, path, "*/*");
         assert!(
