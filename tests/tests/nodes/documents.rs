@@ -49,7 +49,7 @@ pub(crate) fn commands(program: &str) -> Vec<(String, Vec<String>)> {
 pub(crate) fn kubectl_commands_run_as_they_are_written(shared: &Shared) {
     operator::add_kinds(&shared.cluster);
     shared.daemons();
-    let kubectl = Kubectl::new(&shared.lab, &shared.cluster, "default");
+    let kubectl = Kubectl::without_namespace(&shared.lab, &shared.cluster);
     let mut verbs = BTreeSet::new();
     for (place, words) in commands("kubectl") {
         let has = |part: &str| words.iter().any(|word| word.contains(part));
@@ -111,7 +111,7 @@ pub(crate) fn helm(verb: &str) -> Vec<String> {
 
 /// Makes the namespace of the release as in docs/install.md: `kubectl create` and `kubectl label`.
 pub(crate) fn make_namespace(shared: &Shared) {
-    let kubectl = Kubectl::new(&shared.lab, &shared.cluster, "default");
+    let kubectl = Kubectl::without_namespace(&shared.lab, &shared.cluster);
     let of_namespace = |(_, words): &(String, Vec<String>)| words[1..].starts_with(&["namespace".to_owned()]);
     let commands: Vec<_> = commands("kubectl").into_iter().filter(of_namespace).collect();
     assert_eq!(commands.len(), 2, "{commands:?}");

@@ -16,14 +16,20 @@ use crate::server::{Server, ServerReady};
 pub struct Kubectl<'a> {
     lab: &'a Lab,
     cluster: &'a Cluster,
-    namespace: String,
+    namespace: Option<String>,
 }
 
 impl<'a> Kubectl<'a> {
     /// For this namespace.
     #[must_use]
     pub fn new(lab: &'a Lab, cluster: &'a Cluster, namespace: &str) -> Self {
-        Self { lab, cluster, namespace: namespace.to_owned() }
+        Self { lab, cluster, namespace: Some(namespace.to_owned()) }
+    }
+
+    /// As a user who names no namespace: with one on the command line, kubectl refuses objects of any other.
+    #[must_use]
+    pub fn without_namespace(lab: &'a Lab, cluster: &'a Cluster) -> Self {
+        Self { lab, cluster, namespace: None }
     }
 
     /// A client in a pod's first container, as an additional process.
@@ -55,12 +61,8 @@ impl<'a> Kubectl<'a> {
     fn command(&self, words: &[&str]) -> Result<Vec<String>> {
         let program = program()?.display().to_string();
         let kubeconfig = self.cluster.admin_kubeconfig().display().to_string();
-        let mut command = vec![
-            program,
-            "kubectl".to_owned(),
-            format!("--kubeconfig={kubeconfig}"),
-            format!("--namespace={}", self.namespace),
-        ];
+        let mut command = vec![program, "kubectl".to_owned(), format!("--kubeconfig={kubeconfig}")];
+        command.extend(self.namespace.iter().map(|namespace| format!("--namespace={namespace}")));
         command.extend(words.iter().map(|&word| word.to_owned()));
         Ok(command)
     }
