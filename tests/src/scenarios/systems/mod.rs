@@ -1,7 +1,7 @@
 //! Whole systems with their own manifests, clients and, where available, real servers: databases, brokers, search
 //! engines and proxies.
 //!
-//! In: the stage. Out: one line with the daemon's verdict on each client of each Service ([`said`]). The first run
+//! In: the stage. Out: one line with the daemon's verdict on each client of each Service ([`summary`]). The first run
 //! installs packages of Debian and Maven Central; a system that cannot be installed or started is an error with its
 //! reason.
 
