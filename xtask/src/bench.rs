@@ -32,51 +32,33 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 enum Kind {
     /// Measure the engine per connection and per DNS answer, without the kernel
-    #[command(disable_help_flag = true)]
-    Attribution {
-        /// Options of the measurement; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Attribution(CriterionArgs),
     /// Measure the parts of the engine: decoding, answer cache, attribution, ledger
-    #[command(disable_help_flag = true)]
-    Stages {
-        /// Options of the measurement; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Stages(CriterionArgs),
     /// Measure a scrape of a Service with far too many series, without the kernel
-    #[command(disable_help_flag = true)]
-    Metrics {
-        /// Options of the measurement; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Measure how the daemon's memory and processor time grow with endpoints, Services, open connections and cgroups
-    #[command(disable_help_flag = true)]
-    Curves {
-        /// Options of the measurement; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Measure the daemon against the API server of a large cluster that changes all the time
-    #[command(disable_help_flag = true)]
-    Scale {
-        /// Options of the measurement; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Metrics(CriterionArgs),
+    Curves(lab_options::Curves),
+    Scale(lab_options::Scale),
 }
 
-/// The task. It does not return if it succeeds and needs root: xtask becomes the program.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+/// The arguments of a measurement that criterion runs.
+#[derive(Debug, Args)]
+struct CriterionArgs {
+    /// Options of criterion, such as `--quick`, or a part of the names of its figures
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+/// The task; `args` are the subcommand's arguments. It does not return if it succeeds and needs root: xtask becomes
+/// the program.
+pub(crate) fn run(options: &Options, args: &[OsString]) -> Result<ExitCode> {
     match &options.kind {
         None => overhead::run(&options.overhead),
-        Some(Kind::Attribution { args }) => criterion("attribution", args),
-        Some(Kind::Stages { args }) => criterion("stages", args),
-        Some(Kind::Metrics { args }) => criterion("metrics", args),
-        Some(Kind::Curves { args }) => curves::run(args),
-        Some(Kind::Scale { args }) => scale(args),
+        Some(Kind::Attribution(own)) => criterion("attribution", &own.args),
+        Some(Kind::Stages(own)) => criterion("stages", &own.args),
+        Some(Kind::Metrics(own)) => criterion("metrics", &own.args),
+        Some(Kind::Curves(_)) => curves::run(args),
+        Some(Kind::Scale(_)) => scale(args),
     }
 }
 

@@ -11,8 +11,7 @@ use crate::lab::{Daemon, Program};
 use crate::{control_plane, sudo};
 
 /// The task. On success it does not return: xtask becomes the program.
-pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
-    let on_kubernetes = args.iter().any(|argument| argument == "--kubernetes");
+pub(crate) fn run(on_kubernetes: bool, args: &[OsString]) -> Result<ExitCode> {
     let parts = on_kubernetes.then(control_plane::variable).transpose()?;
     Err(sudo::exec(Program::Demo.command(Daemon::Development, args, parts)?))
 }

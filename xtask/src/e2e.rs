@@ -23,33 +23,21 @@ pub(crate) enum Kind {
         #[arg(long)]
         shipped: bool,
     },
-    /// Scenarios of real clients, each with the verdict that it must get
-    #[command(disable_help_flag = true)]
-    Scenarios {
-        /// Names of scenarios, and options; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// Mixed traffic for half an hour while all parts are restarted in turn; `cargo xtask test` runs one minute of it
-    #[command(disable_help_flag = true)]
-    Soak {
-        /// Options of the soak; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Scenarios(lab_options::Scenarios),
+    Soak(lab_options::Soak),
     /// Kernel tests on other kernels in emulated machines; they take long, and `cargo xtask test` does not include them
     Vm(vm::Options),
 }
 
-/// The task.
-pub(crate) fn run(kind: &Kind) -> Result<ExitCode> {
+/// The task; `args` are the subcommand's arguments.
+pub(crate) fn run(kind: &Kind, args: &[OsString]) -> Result<ExitCode> {
     match kind {
         Kind::Cluster { filter, five_minutes, shipped } => {
             let options: &[&str] = if *five_minutes { &["--five-minutes"] } else { &[] };
             test::cluster(filter, options, *shipped)
         }
-        Kind::Scenarios { args } => scenarios::run(args),
-        Kind::Soak { args } => soak::run(args),
+        Kind::Scenarios(_) => scenarios::run(args),
+        Kind::Soak(_) => soak::run(args),
         Kind::Vm(options) => vm::run(options),
     }
 }

@@ -76,13 +76,7 @@ enum Task {
     E2e(e2e::Kind),
     /// Measure what headless-obs and other tools add to connections, DNS exchanges and packets; or run one benchmark
     Bench(bench::Options),
-    /// Run the demo: the real daemon observes clients with different habits in a lab
-    #[command(disable_help_flag = true)]
-    Demo {
-        /// Options of the demo; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Demo(lab_options::Demo),
     /// Take the pictures for README from the page of a real run
     Pictures,
     /// Write the generated files of deploy/: the chart's copies of rules and dashboards, and the rendered manifests
@@ -117,9 +111,9 @@ fn main() -> ExitCode {
         Task::Deny(options) => deny::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
-        Task::E2e(kind) => e2e::run(&kind),
-        Task::Bench(options) => bench::run(&options),
-        Task::Demo { args } => demo::run(&args),
+        Task::E2e(kind) => e2e::run(&kind, &arguments(2)),
+        Task::Bench(options) => bench::run(&options, &arguments(2)),
+        Task::Demo(options) => demo::run(options.kubernetes, &arguments(1)),
         Task::Pictures => pictures::run(),
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
@@ -131,4 +125,50 @@ fn main() -> ExitCode {
         console::say(&format!("{error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// The arguments after a task of so many words, for a program that parses them itself.
+fn arguments(words: usize) -> Vec<OsString> {
+    std::env::args_os().skip(1 + words).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    /// The tasks whose arguments go to a program of the lab, each with an option of that program.
+    const OF_THE_LAB: [(&str, &str); 5] = [
+        ("demo", "--kubernetes"),
+        ("e2e scenarios", "--runs"),
+        ("e2e soak", "--minutes"),
+        ("bench curves", "--part"),
+        ("bench scale", "--endpoints"),
+    ];
+
+    fn error(task: &str, option: &str) -> clap::Error {
+        let words = ["cargo xtask"].into_iter().chain(task.split(' ')).chain([option]);
+        Task::try_parse_from(words).err().unwrap()
+    }
+
+    #[test]
+    fn xtask_prints_the_help_of_the_labs_programs_and_refuses_their_wrong_options() {
+        for (task, option) in OF_THE_LAB {
+            let help = error(task, "--help");
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp, "{task}");
+            let help = help.to_string();
+            assert!(help.contains(&format!("Usage: cargo xtask {task}")) && help.contains(option), "{help}");
+            assert_eq!(error(task, "--nonsense").kind(), ErrorKind::UnknownArgument, "{task}");
+        }
+    }
+
+    #[test]
+    fn xtask_prints_help_for_the_measurements_of_criterion_and_passes_their_options_on() {
+        for task in ["attribution", "stages", "metrics"] {
+            let words = ["cargo xtask", "bench", task];
+            assert_eq!(error(&format!("bench {task}"), "--help").kind(), ErrorKind::DisplayHelp, "{task}");
+            assert!(Task::try_parse_from(words.into_iter().chain(["--quick", "answer"])).is_ok(), "{task}");
+        }
+    }
 }

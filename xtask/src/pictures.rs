@@ -20,5 +20,5 @@ pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure_programs(&BROWSER)?;
     let folder = workspace::root().join("docs/pictures");
     let args = ["--for".into(), SECONDS.into(), "--pictures".into(), folder.into_os_string()];
-    demo::run(&args.map(OsString::from))
+    demo::run(false, &args.map(OsString::from))
 }

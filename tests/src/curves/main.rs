@@ -19,41 +19,16 @@ use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::{Parser as _, ValueEnum as _};
 use lab::Lab;
+use lab_options::{Curve, Curves};
 use serde_json::json;
-
-/// Measures how the daemon's memory and processor time grow.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench curves")]
-struct Options {
-    /// The curves to measure [default: all, which takes half an hour]
-    curves: Vec<Curve>,
-    /// Measure at an Nth of the size, for a quick look
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    part: u32,
-}
-
-/// The quantity that grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Curve {
-    /// 100,000 endpoints in 2,000 Services
-    Endpoints,
-    /// 30,000 Services
-    Services,
-    /// 64,000 open connections
-    Connections,
-    /// 10,000 cgroups of clients
-    Cgroups,
-    /// Processor time of a connection with 10, 1,000 and 30,000 Services
-    Events,
-}
 
 /// Divisors of the full size, one for each step.
 const STEPS: [u32; 4] = [8, 4, 2, 1];
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Curves::parse();
     match measure(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(options: &Options) -> Result<()> {
+fn measure(options: &Curves) -> Result<()> {
     note("waiting until no other lab runs on this machine");
     let lab = Lab::new()?;
     let curves = if options.curves.is_empty() { Curve::value_variants() } else { &options.curves };

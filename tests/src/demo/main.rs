@@ -14,14 +14,14 @@ mod shop;
 mod without_cluster;
 
 use std::io::{Write as _, stdout};
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, ValueEnum};
+use clap::Parser as _;
 use lab::cluster::Cluster;
 use lab::{Lab, Observer, TruthRow, program};
+use lab_options::{Demo, DemoOutput};
 use serde_json::{Value, json};
 
 use compare::{is_equal, table};
@@ -30,40 +30,8 @@ use progress::Progress;
 use shop::{Scene, TIMES, start_clients};
 use without_cluster::Plain;
 
-/// Default run time of the clients.
-const SECONDS: u64 = 20;
-
-/// Shows how clients with different habits spread their connections over the pods of a headless Service.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask demo")]
-struct Options {
-    /// Run time of the clients, in seconds
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = SECONDS, value_parser = clap::value_parser!(u64).range(2..=3600))]
-    seconds: u64,
-    /// Use a real Kubernetes control plane: the daemon reads Services and pods from its API server
-    #[arg(long)]
-    kubernetes: bool,
-    /// Keep the lab and the daemon running until Ctrl-C, for `headless-obs top --from URL` and curl
-    #[arg(long)]
-    keep: bool,
-    /// Take pictures of the daemon's page into this folder
-    #[arg(long, value_name = "FOLDER")]
-    pictures: Option<PathBuf>,
-    /// Format of the output
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// The daemon's report and the servers' counts
-    Table,
-    /// `{"snapshot": …, "truth": [{"client", "pod", "accepted"}]}`
-    Json,
-}
-
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Demo::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -74,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether report and truth agree.
-fn run(options: &Options) -> Result<bool> {
+fn run(options: &Demo) -> Result<bool> {
     let progress = Progress::new();
     if !options.kubernetes {
         progress.say("starting a node, its pods and its DNS server");
@@ -88,7 +56,7 @@ fn run(options: &Options) -> Result<bool> {
 }
 
 /// The same, with an environment that is ready.
-fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<bool> {
+fn show(options: &Demo, progress: Progress, scene: &mut dyn Scene) -> Result<bool> {
     let duration = Duration::from_secs(options.seconds);
     progress.say("starting the daemon");
     let observer = scene.observe()?;
@@ -127,7 +95,7 @@ fn show(options: &Options, progress: Progress, scene: &mut dyn Scene) -> Result<
     }
     let mut agrees = is_equal(&snapshot, &truth);
     // With other options the output differs from the sample.
-    if !options.kubernetes && options.seconds == SECONDS {
+    if !options.kubernetes && options.seconds == Demo::SECONDS {
         let report = Command::new(program()?).args(["report", "--from", &url]).output();
         let report = report.context("cannot run `headless-obs report`")?.stdout;
         let printed = format!("{}{}{}", intro(), String::from_utf8_lossy(&report), table(&snapshot, &truth));
@@ -145,11 +113,11 @@ fn intro() -> String {
     format!("The daemon runs with {}: each ready endpoint counts at once.\n\n", TIMES.join(" "))
 }
 
-fn print(output: Output, observer: &Observer, snapshot: &Value, truth: &[TruthRow]) -> Result<()> {
+fn print(output: DemoOutput, observer: &Observer, snapshot: &Value, truth: &[TruthRow]) -> Result<()> {
     let mut out = stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{:#}", json!({"snapshot": snapshot, "truth": truth}))?,
-        Output::Table => {
+        DemoOutput::Json => writeln!(out, "{:#}", json!({"snapshot": snapshot, "truth": truth}))?,
+        DemoOutput::Table => {
             write!(out, "{}", intro())?;
             out.flush()?;
             let url = format!("http://{}", observer.address());

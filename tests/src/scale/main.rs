@@ -19,42 +19,22 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::Parser as _;
 use lab::cluster::{Cluster, FaultProxy, Identity};
 use lab::process_usage::{cpu_seconds, resident_mib};
 use lab::{Lab, Observer, ObserverSpec};
+use lab_options::Scale;
 use serde_json::{Value, json};
 
 use churn::Churn;
 use population::Population;
 use watcher::Watcher;
 
-/// Measures the daemon against a large cluster that changes all the time.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench scale")]
-struct Options {
-    /// Number of headless Services, and of ordinary ones
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
-    services: usize,
-    /// Number of endpoints of all Services of each kind
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
-    endpoints: usize,
-    /// Number of pods, a twentieth of them on the observed node
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
-    pods: usize,
-    /// Changes a second of slices of headless Services, and of other Services
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    rate: u32,
-    /// Duration of the changes, in seconds
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
-    seconds: u64,
-}
-
 /// Maximum time for the daemon to read everything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let figures = run(&Options::parse());
+    let figures = run(&Scale::parse());
     let shown = figures.and_then(|figures| Ok(writeln!(stdout(), "{figures:#}")?));
     match shown {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<Value> {
+fn run(options: &Scale) -> Result<Value> {
     let lab = Lab::new()?;
     note("starting the control plane");
     let cluster = Cluster::new(&lab)?;

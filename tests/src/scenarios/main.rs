@@ -26,45 +26,14 @@ use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::{Parser, ValueEnum};
+use clap::Parser as _;
+use lab_options::{Scenarios, ScenariosOutput};
 
 use crate::result::Outcome;
 use crate::scenario::Scenario;
 
-/// Runs scenarios, and compares the daemon's verdicts with those expected.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask e2e scenarios")]
-struct Options {
-    /// Names or numbers of scenarios; `pinned` includes `pinned.fixed` [default: all]
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// Number of runs of each scenario
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    runs: u32,
-    /// Run only scenarios whose whole name is given
-    #[arg(long)]
-    exact: bool,
-    /// Run only scenarios that take a few seconds
-    #[arg(long)]
-    quick: bool,
-    /// List the scenarios instead
-    #[arg(long)]
-    list: bool,
-    /// Format of the output
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// A line for each scenario
-    Table,
-    /// `[{"scenario", "expected", "got", "runs", "right"}]`
-    Json,
-}
-
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Scenarios::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -75,9 +44,9 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether all of them were right in all runs.
-fn run(options: &Options) -> Result<bool> {
+fn run(options: &Scenarios) -> Result<bool> {
     let chosen = chosen(options)?;
-    let json = options.output == Output::Json;
+    let json = options.output == ScenariosOutput::Json;
     if options.list {
         let all = options.names.is_empty() && !options.quick;
         print(&if json { result::list_json(&chosen, all)? } else { result::list(&chosen, all) })?;
@@ -97,7 +66,7 @@ fn run(options: &Options) -> Result<bool> {
 }
 
 /// The requested scenarios, in the order of the table.
-fn chosen(options: &Options) -> Result<Vec<Scenario>> {
+fn chosen(options: &Scenarios) -> Result<Vec<Scenario>> {
     let mut all = registry::scenarios();
     all.retain(|scenario| scenario.quick || !options.quick);
     let is_called =

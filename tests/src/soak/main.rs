@@ -24,8 +24,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::Parser as _;
 use lab::{Lab, Observer};
+use lab_options::Soak;
 
 use crate::daemon_usage::Vitals;
 use crate::disturbances::Disturbance;
@@ -34,23 +35,11 @@ use crate::scraper::Scraper;
 use crate::stage::Stage;
 use crate::traffic::Traffic;
 
-/// Runs mixed traffic for a long time, while all parts are restarted in turn.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask e2e soak")]
-struct Options {
-    /// Duration in minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = 30.0)]
-    minutes: f64,
-    /// Traffic between two comparisons, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 8.0)]
-    turn: f64,
-}
-
 /// After this many minutes growth can be judged. Before, some memory is used for the first time.
 const STEADY: f64 = 10.0;
 
 fn main() -> ExitCode {
-    match soak(&Options::parse()) {
+    match soak(&Soak::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -61,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether all checks passed. A difference between truth and report ends the run at once.
-fn soak(options: &Options) -> Result<bool> {
+fn soak(options: &Soak) -> Result<bool> {
     note("waiting until no other lab runs on this machine");
     let lab = Lab::new()?;
     let mut stage = Stage::new(&lab)?;

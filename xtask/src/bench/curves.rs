@@ -25,11 +25,8 @@ struct Measured {
 /// The task.
 pub(super) fn run(args: &[OsString]) -> Result<ExitCode> {
     process::lines(&mut Program::Curves.command(Daemon::Shipped, args, [])?, |line| {
-        // The output of `--help` is not JSON.
-        let Ok(Measured { curve, table, is_whole }) = serde_json::from_str(line) else {
-            result(line);
-            return Ok(());
-        };
+        let Measured { curve, table, is_whole } =
+            serde_json::from_str(line).with_context(|| format!("unreadable result: {line}"))?;
         result(&table);
         if is_whole { write(&curve, &table) } else { Ok(()) }
     })?;
