@@ -13,7 +13,7 @@ mod cgroup_resolver;
 mod clock;
 mod event_loop;
 mod instance_lock;
-mod preflight;
+mod probe_checks;
 mod startup;
 
 use crate::config::{self, Observe};
@@ -28,7 +28,7 @@ use crate::{client, probe, topology};
 use clock::now;
 use event_loop::EventLoop;
 use instance_lock::InstanceLock;
-pub use preflight::checks;
+pub use probe_checks::checks;
 use startup::{NodeInfo, apply_update};
 
 /// Topology updates that may wait for the engine.

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::config::values::{ServiceFilter, duration, interval, listen_address};
 use crate::expose::metrics::cardinality;
 
-mod help;
+mod examples;
 pub mod observe;
 pub mod remote;
 
@@ -31,7 +31,7 @@ pub const REPORT_FOR: Duration = Duration::from_secs(30);
 /// Shows how clients spread their TCP connections over the pods behind headless Services.
 #[derive(Debug, Parser)]
 #[command(
-    name = "headless-obs", version, max_term_width = 100, after_help = help::MAIN, arg_required_else_help = true
+    name = "headless-obs", version, max_term_width = 100, after_help = examples::MAIN, arg_required_else_help = true
 )]
 pub struct Cli {
     /// Options of every command.
@@ -137,34 +137,34 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon: observe until it is stopped, and serve metrics, readiness and the snapshot over HTTP
-    #[command(after_help = help::RUN)]
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Observe for a while, or read from running daemons, and print which clients connected to which pods
-    #[command(after_help = help::REPORT)]
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
     /// Explain the spread of one Service's connections: the cause, the evidence, and what to change
-    #[command(after_help = help::EXPLAIN)]
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Compare two snapshots, to see whether a change helped
-    #[command(after_help = help::DIFF)]
+    #[command(after_help = examples::DIFF)]
     Diff(DiffArgs),
     /// Show live how clients spread their connections over the pods
-    #[command(after_help = help::TOP)]
+    #[command(after_help = examples::TOP)]
     Top(TopArgs),
     /// Print each connection and each DNS answer as it happens
-    #[command(after_help = help::TRACE)]
+    #[command(after_help = examples::TRACE)]
     Trace(TraceArgs),
     /// Check whether this machine meets the requirements, and print a remedy for each failed check
-    #[command(after_help = help::DOCTOR)]
+    #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
-    #[command(after_help = help::COMPLETIONS)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// Shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    #[command(after_help = help::MAN)]
+    #[command(after_help = examples::MAN)]
     Man,
 }
 
