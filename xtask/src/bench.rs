@@ -11,9 +11,9 @@ use crate::lab::{Daemon, Program};
 use crate::{control_plane, process, sudo};
 
 mod benchmarks_document;
-mod columns;
 mod curves;
 mod input;
+mod metric_labels;
 mod overhead;
 mod statistics;
 mod table;

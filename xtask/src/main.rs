@@ -15,7 +15,7 @@ mod bench;
 mod build_ebpf;
 mod chart;
 mod check;
-mod cluster;
+mod cluster_prerequisites;
 mod console;
 mod control_plane;
 mod dashboards;

@@ -18,8 +18,8 @@ use crate::console::{result, say};
 use crate::libtest::{Counts, Reader};
 use crate::timing::{Timing, Work};
 use crate::{
-    artifacts, build_ebpf, cluster, control_plane, dist, fuzz, lab, pictures, preflight, process, scenarios,
-    setup, sudo, tools,
+    artifacts, build_ebpf, cluster_prerequisites, control_plane, dist, fuzz, lab, pictures, preflight,
+    process, scenarios, setup, sudo, tools,
 };
 
 /// The package of the tests that need root and BPF; those of all other packages need neither.
@@ -97,7 +97,8 @@ fn build_ahead() -> Counts {
 pub(crate) fn cluster(filter: &[String], options: &[&str], shipped: bool) -> Result<ExitCode> {
     build_ebpf::build()?;
     let libtest = options.iter().map(|&option| option.to_owned()).collect();
-    let options = Options { only: Some(&cluster::PROGRAMS), filter: filter.to_vec(), libtest, shipped };
+    let options =
+        Options { only: Some(&cluster_prerequisites::PROGRAMS), filter: filter.to_vec(), libtest, shipped };
     let mut timing = Timing::default();
     let counts = kernel(&options, &mut timing)?;
     result(&format!("\n{}", timing.table()));
@@ -161,7 +162,9 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
         tests.retain(|test| only.contains(&test.name.as_str()));
     }
     // Test programs whose requirements take long to build come last.
-    tests.sort_by_key(|test| cluster::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name));
+    tests.sort_by_key(|test| {
+        cluster_prerequisites::PROGRAMS.contains(&test.name.as_str()) || tools::has_needs(&test.name)
+    });
     // One test at a time: they share the kernel's root cgroup and count its traffic.
     let one_at_a_time = String::from("--test-threads=1");
     let args = |more: &[String]| -> Vec<OsString> {
@@ -210,7 +213,7 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
 
 /// Prepares a test program's requirements other than the daemon; returns the variables with their paths.
 fn prepare(test: &str, shipped: bool) -> Result<Vec<(&'static str, OsString)>> {
-    let mut variables = cluster::prepare(test, if shipped { dist::SHIPPED } else { "dev" })?;
+    let mut variables = cluster_prerequisites::prepare(test, if shipped { dist::SHIPPED } else { "dev" })?;
     if test == PAGE {
         setup::ensure_programs(&pictures::BROWSER)?;
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use lab::{Lab, Node, Pod, PodSpec, ServiceSpec};
 
-use crate::topology::{NAMESPACE, Service, manifests, ten_thousand};
+use crate::large_manifests::{NAMESPACE, Service, manifests, ten_thousand};
 use crate::worker::Worker;
 use crate::workload::{Command, Counts, Done, PORT, Pace, Role, SINK};
 

@@ -8,9 +8,9 @@ use anyhow::Result;
 use lab::Observer;
 use serde_json::Value;
 
+use crate::large_manifests::NAMESPACE;
 use crate::process_tree_usage::f64_of;
 use crate::stage::{ORDERS, Stage};
-use crate::topology::NAMESPACE;
 
 /// How long the report may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(5);

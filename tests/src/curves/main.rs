@@ -9,7 +9,7 @@
 
 #![deny(unsafe_code)]
 
-mod events;
+mod connection_cost;
 mod fit;
 mod manifests;
 mod sample;
@@ -48,7 +48,7 @@ fn measure(options: &Curves) -> Result<()> {
             Curve::Services => ("services", steps::services(&lab, 30_000 / options.part)?),
             Curve::Connections => ("connections", steps::connections(&lab, 64_000 / options.part)?),
             Curve::Cgroups => ("cgroups", steps::cgroups(&lab, 10_000 / options.part)?),
-            Curve::Events => ("events", events::table(&lab, options.part)?),
+            Curve::Events => ("events", connection_cost::table(&lab, options.part)?),
         };
         writeln!(stdout(), "{}", json!({"curve": name, "table": table, "is_whole": options.part == 1}))?;
     }

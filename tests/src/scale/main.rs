@@ -12,7 +12,7 @@
 mod churn;
 mod lag;
 mod population;
-mod watcher;
+mod unfiltered_watcher;
 
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use churn::Churn;
 use population::Population;
-use watcher::Watcher;
+use unfiltered_watcher::Watcher;
 
 /// Maximum time for the daemon to read everything.
 const PATIENCE: Duration = Duration::from_secs(120);

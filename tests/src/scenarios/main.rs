@@ -7,7 +7,7 @@
 
 #![deny(unsafe_code)]
 
-mod coverage;
+mod catalogue_coverage;
 mod endpoints;
 mod grpc;
 mod languages;

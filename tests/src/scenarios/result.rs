@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::coverage::{ELSEWHERE, Place};
+use crate::catalogue_coverage::{ELSEWHERE, Place};
 use crate::note;
 use crate::scenario::{Scenario, Seen};
 

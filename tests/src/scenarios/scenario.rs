@@ -9,7 +9,7 @@ use crate::stage::Stage;
 pub(crate) struct Scenario {
     /// Its name. A name that ends in `.fixed` is the same scenario with the fix that the verdict proposes.
     pub(crate) name: &'static str,
-    /// Its number in the catalogue ([`crate::coverage`]), if it has one.
+    /// Its number in the catalogue ([`crate::catalogue_coverage`]), if it has one.
     pub(crate) number: Option<u8>,
     /// A short description.
     pub(crate) title: &'static str,

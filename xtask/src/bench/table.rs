@@ -1,7 +1,7 @@
 //! The results as Markdown: machine and method, a column for each tool, the ladders, tools that failed.
 
-use super::columns::{LINES, Line};
 use super::input::{Machine, Measured, Step};
+use super::metric_labels::{LINES, Line};
 use super::statistics::Row;
 
 /// The whole section of the document.

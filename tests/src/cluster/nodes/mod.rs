@@ -25,12 +25,12 @@ use crate::pod_exec::{Log, Program};
 mod agents;
 mod config;
 mod images;
-mod init;
+mod init_spec;
 
 pub use agents::Kubectl;
 use config::Config;
 pub use images::{AGENT, AGENT_PROGRAM};
-pub use init::{InitSpec, Surroundings};
+pub use init_spec::{InitSpec, Surroundings};
 
 /// Programs that a real node needs, and their Debian packages.
 const NEEDED: [(&str, &str); 4] = [

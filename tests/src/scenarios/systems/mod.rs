@@ -18,8 +18,8 @@ mod nginx;
 mod postgres;
 mod proxy;
 mod real_pods;
-mod services;
 mod summary;
+mod unusual_services;
 
 use crate::scenario::Scenario;
 
@@ -29,7 +29,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         mysql::scenarios(),
         postgres::scenarios(),
         nginx::scenarios(),
-        services::scenarios(),
+        unusual_services::scenarios(),
         proxy::scenarios(),
         mongodb::scenarios(),
         kafka::scenarios(),

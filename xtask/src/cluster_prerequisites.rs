@@ -9,13 +9,13 @@ use crate::target_arch::TargetArch;
 use crate::{control_plane, dist, setup, workspace};
 
 /// The test program with a control plane and fake pods.
-const HAND: &str = "cluster";
+const FAKE_PODS: &str = "cluster";
 /// The test program that applies the chart's objects.
 const CHART: &str = "chart";
 /// The test program on real nodes.
 const NODES: &str = "nodes";
 /// All of them.
-pub(crate) const PROGRAMS: [&str; 3] = [HAND, CHART, NODES];
+pub(crate) const PROGRAMS: [&str; 3] = [FAKE_PODS, CHART, NODES];
 
 /// Programs of a real node, and their packages.
 const RUNTIME: [(&str, &str); 3] =
