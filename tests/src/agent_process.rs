@@ -36,7 +36,7 @@ pub(crate) struct Spawner {
     agent: PathBuf,
 }
 
-/// Where an agent runs.
+/// The place in which an agent runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
     pub(crate) netns: Option<PathBuf>,

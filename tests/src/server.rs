@@ -33,7 +33,7 @@ pub enum ServerMode {
 pub struct ServerSpec {
     /// Addresses to listen on; port 0 lets the kernel choose.
     pub listen: Vec<SocketAddr>,
-    /// What to do with a connection.
+    /// The treatment of a connection.
     pub mode: ServerMode,
     /// Length of the accept queue.
     pub backlog: i32,

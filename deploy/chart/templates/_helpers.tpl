@@ -11,14 +11,14 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* What finds the daemons, and not the pod of `helm test`: a DaemonSet adopts whatever it selects. */ -}}
+{{- /* The labels that select the daemons. The pod of `helm test` has others: a DaemonSet adopts all that it selects. */ -}}
 {{- define "headless-obs.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: observer
 {{- end -}}
 
-{{- /* Of pods: no more than must be, since a change replaces them all. */ -}}
+{{- /* The labels of the pods. They are few, because a change of a label replaces all pods. */ -}}
 {{- define "headless-obs.podLabels" -}}
 {{ include "headless-obs.selector" . }}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
@@ -28,7 +28,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end -}}
 
-{{- /* Of every object but that pod. The name is the chart's whatever a release is called: Prometheus's job is. */ -}}
+{{- /* The labels of every object but that pod. The name is always the chart's, because it becomes Prometheus's job. */ -}}
 {{- define "headless-obs.labels" -}}
 {{ include "headless-obs.selector" . }}
 {{ include "headless-obs.common" . }}
@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Of options: `--name=value` for each, once for each of several values; a switch that is on has none. */ -}}
+{{- /* The options as `--name=value`, once for each of several values; a switch that is on has no value. */ -}}
 {{- define "headless-obs.options" -}}
 {{- range $name, $value := . }}
 {{- range kindIs "slice" $value | ternary $value (list $value) }}

@@ -106,7 +106,7 @@ impl Default for Config {
     }
 }
 
-/// What did not fit, since the start.
+/// Counts of clients that did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Scopes that were forgotten. Their DNS answers cannot be found any more.
@@ -162,7 +162,7 @@ impl Clients {
         }
     }
 
-    /// What did not fit.
+    /// Counts of clients that did not fit.
     pub fn counters(&self) -> Counters {
         Counters { workloads_full: self.workloads.full, ..self.counters }
     }

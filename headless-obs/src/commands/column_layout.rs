@@ -17,7 +17,7 @@ pub(super) struct Column {
     wanted: usize,
 }
 
-/// What happens to a column if there is no room for all. Columns of a low rank are dropped first.
+/// The fate of a column if there is no room for all. Columns of a low rank are dropped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Name,

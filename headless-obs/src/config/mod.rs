@@ -52,11 +52,11 @@ pub struct Observe {
     pub kernel_log: bool,
     /// The limits on the series of a scrape.
     pub series: cardinality::Config,
-    /// What to do if another daemon observes this machine.
+    /// The reaction to another daemon that observes this machine.
     pub standby: StandbyMode,
 }
 
-/// What to do if another daemon observes this machine.
+/// The reaction to another daemon that observes this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StandbyMode {
     /// Ignore it, because nobody adds the figures of this one.

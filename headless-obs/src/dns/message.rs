@@ -137,7 +137,7 @@ struct Records {
 fn read_question(decoder: &mut BinDecoder<'_>, names: &mut Names<'_>) -> Result<QueryType, Wrong> {
     names.read_owner(decoder)?;
     let kind = RecordType::from(wire_format::u16(decoder)?);
-    wire_format::u16(decoder)?; // The class: whatever it is, only records of class IN are used.
+    wire_format::u16(decoder)?; // The class is ignored: only records of class IN are used.
     let kind = match kind {
         RecordType::A => QueryType::A,
         RecordType::AAAA => QueryType::Aaaa,

@@ -24,7 +24,7 @@
 //! no addresses, so no connection is attributed to them. When the cluster's zone is known from a name that exists,
 //! [`ServiceName::zone`] identifies most of them.
 
-/// What a name can refer to.
+/// The Service, and the part of it, that a name can refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceName<'a> {
     /// The namespace.

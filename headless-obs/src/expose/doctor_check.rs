@@ -21,9 +21,9 @@ pub struct Check {
     pub name: String,
     /// The result.
     pub status: Status,
-    /// What the check found.
+    /// The result of the check.
     pub found: String,
-    /// What to do; nothing if everything is in order.
+    /// The remedy; nothing if everything is in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }

@@ -107,7 +107,7 @@ pub struct TopologyState {
     /// Since when the topology has been stale. Nothing while it is current, or if it was never complete.
     #[serde(default)]
     pub stale_since: Option<Timestamp>,
-    /// What the API server does not permit, and the effect.
+    /// The requests that the API server does not permit, and the effect.
     #[serde(default)]
     pub refused: Vec<Refusal>,
     /// Requests to the API server.
@@ -139,7 +139,7 @@ pub struct Refusal {
     pub resource: String,
     /// The namespace; empty: all.
     pub namespace: String,
-    /// What is missing without it.
+    /// The data that are missing without it.
     pub lost: String,
 }
 

@@ -11,7 +11,7 @@ pub struct Verdict {
     pub confidence: Confidence,
     /// The evidence: sentences with figures.
     pub evidence: Vec<String>,
-    /// What to change; nothing if nothing is wrong.
+    /// The change to make; nothing if nothing is wrong.
     pub fix: Option<String>,
     /// How many more selections are needed; only for [`Cause::TooFew`].
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -30,7 +30,7 @@ const SERVICES: usize = 20;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Where the page is opened.
+/// The way in which a reader opens the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// From a file: it has no links to the outside.

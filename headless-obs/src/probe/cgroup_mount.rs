@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// One view of the hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupView {
-    /// Where it is mounted.
+    /// The mount point.
     pub point: PathBuf,
     /// How many levels above the root of the reader's cgroup namespace it begins.
     pub above: usize,

@@ -146,7 +146,7 @@ fn finish(
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
     let mut maps = Maps::take(&mut ebpf, options)?;
-    // Queries first: what is asked from here on may be answered once answers are seen.
+    // Queries first: their responses may arrive as soon as the program for responses is attached.
     let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
         .and_then(|()| maps.require_queries());
     attach_skb(&mut ebpf, DNS_INGRESS, &cgroups, CgroupSkbAttachType::Ingress)?;

@@ -18,7 +18,7 @@ use crate::html::{self, Place};
 /// Time limit for a response. The engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the routes need.
+/// The state that the routes share.
 #[derive(Clone, Debug)]
 struct Parts {
     engine: EngineHandle,

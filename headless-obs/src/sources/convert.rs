@@ -28,12 +28,12 @@ const STATIC_UID: &str = "kubernetes.io/config.mirror";
 /// The label of the slices of headless Services.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// What is wrong with an object.
+/// The error in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The field, as in `endpoints[1].addresses[0]`.
     pub path: String,
-    /// What is wrong with it.
+    /// The error.
     pub reason: String,
 }
 

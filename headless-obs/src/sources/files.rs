@@ -56,7 +56,7 @@ pub enum FilesError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and where.
+        /// The error and its place.
         flaw: Box<Flaw>,
     },
     /// There is nothing to observe.

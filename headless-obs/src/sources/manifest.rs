@@ -35,7 +35,7 @@ pub struct Flaw {
     pub object: String,
     /// The field; empty for the document itself.
     pub path: String,
-    /// What is wrong with it.
+    /// The error.
     pub reason: String,
 }
 
@@ -206,7 +206,7 @@ impl Manifest {
     }
 }
 
-/// What is being read.
+/// The document that is being read.
 struct Place<'a> {
     source: &'a str,
     document: usize,

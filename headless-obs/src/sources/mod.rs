@@ -15,7 +15,7 @@ pub mod manifest;
 mod mesh;
 mod workload;
 
-/// What a source reports.
+/// A report of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// The topology changes.

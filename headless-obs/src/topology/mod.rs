@@ -95,7 +95,7 @@ impl Default for Config {
     }
 }
 
-/// What did not fit, since the start.
+/// Counts of objects that did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Objects refused because there are too many Services.

@@ -65,7 +65,7 @@ impl Topology {
         }
     }
 
-    /// What did not fit.
+    /// Counts of objects that did not fit.
     pub fn counters(&self) -> &Counters {
         &self.addresses.counters
     }
@@ -334,7 +334,7 @@ fn object_key(key: &ServiceKey) -> ObjectKey {
     ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() }
 }
 
-/// What a slice counts towards the limit; an empty one takes memory, too.
+/// The weight of a slice in the limit; an empty one takes memory, too.
 fn weight(slice: &Slice) -> usize {
     slice.endpoints.len() + 1
 }

@@ -14,7 +14,7 @@ use rustix::mount::{
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Where the agent goes.
+/// The namespaces and the cgroup that the agent enters.
 #[derive(Default)]
 pub(crate) struct Place {
     /// The process that started this one.

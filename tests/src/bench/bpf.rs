@@ -14,7 +14,7 @@ use aya::sys::{Stats, enable_stats};
 /// `BPF_PROG_TYPE_CGROUP_SKB`.
 const CGROUP_SKB: &str = "8";
 
-/// Where a program is attached.
+/// The hook to which a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hook {
     /// `cgroup_skb/ingress`.

@@ -122,7 +122,7 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     drop(clients);
     let mut lines = lines(&samples, false);
     for (line, label) in lines.iter_mut().zip([
-        "resident memory of who comes later, MiB",
+        "resident memory of a daemon that starts later, MiB",
         "start to ready, all found, s",
         "processor until ready, all found, s",
     ]) {
@@ -131,7 +131,7 @@ pub(crate) fn connections(lab: &Lab, whole: u32) -> Result<String> {
     lines.insert(
         0,
         crate::fit::Line {
-            label: "resident memory of who saw them opened, MiB",
+            label: "resident memory of a daemon that saw them open, MiB",
             decimals: 1,
             noise: 2.0,
             values: memory,

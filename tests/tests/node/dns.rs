@@ -1,4 +1,4 @@
-//! Whatever the transport and the form of an answer, it identifies the Service of a connection.
+//! An answer in any form and over any transport identifies the Service of a connection.
 
 use lab::client::SrvHabit;
 use lab::dns::{Data, Order};

@@ -22,7 +22,7 @@ mod panels;
 mod promql;
 mod variables;
 
-/// What to do with the dashboards.
+/// Write the dashboards, or check them.
 #[derive(Parser, Debug)]
 struct Options {
     /// The repository's root

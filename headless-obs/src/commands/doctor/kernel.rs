@@ -1,4 +1,4 @@
-//! What the kernel supports, judged by the content of its files. Pure.
+//! The checks of the kernel, by the content of its files. Pure.
 
 use std::io::ErrorKind;
 

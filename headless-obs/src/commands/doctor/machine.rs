@@ -1,4 +1,4 @@
-//! What the machine offers apart from its kernel: limits, ports, files, pods.
+//! The checks of the machine apart from its kernel: limits, ports, files, pods.
 
 use std::fs;
 use std::io;

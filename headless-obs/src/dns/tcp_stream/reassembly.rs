@@ -58,7 +58,7 @@ fn end(sequence: u32, payload: &[u8]) -> u32 {
     u32::try_from(payload.len()).map_or(sequence, |length| sequence.wrapping_add(length))
 }
 
-/// Where the results of a segment go.
+/// The sink and the counters for the results of a segment.
 struct Outcome<'a, S> {
     now: Time,
     limits: &'a Limits,

@@ -64,7 +64,7 @@ impl Rig {
         assert!(self.got == expected, "the bytes differ");
     }
 
-    /// What was lost, by name, without the zeros.
+    /// The losses by name, without the zeros.
     fn losses(&self) -> Vec<(&'static str, u64)> {
         self.streams.stats().losses().into_iter().filter(|(_, count)| *count > 0).collect()
     }

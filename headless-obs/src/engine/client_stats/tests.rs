@@ -1,4 +1,4 @@
-//! What counts as a selection, which facts an answer adds, and what is forgotten first.
+//! The attempts that count as selections, the facts that an answer adds, and the order of forgetting.
 
 use super::*;
 use crate::attribution::AnswerRef;

@@ -37,7 +37,7 @@ pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Tim
     }
 }
 
-/// Which open connections count: also those from before the start, because a client selected them, too.
+/// Whether open connections count: also those from before the start, because a client selected them, too.
 fn stays(resolution: Resolution) -> bool {
     resolution.counts() || resolution == Resolution::Preexisting
 }

@@ -1,5 +1,4 @@
-//! Whatever is lost, and however topology and answers change: the sum of all cells equals the sum of the kernel's
-//! totals.
+//! The sum of all cells equals the sum of the kernel's totals, also after losses and changes of topology and answers.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ const OWN: u64 = 200;
 /// Below this share of a limit, folded detail comes back.
 const AMPLE: f64 = 0.7;
 
-/// Which of a client's names the series carry.
+/// The names of a client that the series carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientLabels {
     /// Namespace and workload.
@@ -46,7 +46,7 @@ pub struct Config {
     pub per_service: u64,
     /// Series of all together.
     pub total: u64,
-    /// Which of a client's names the series carry.
+    /// The names of a client that the series carry.
     pub clients: ClientLabels,
 }
 
@@ -94,7 +94,7 @@ impl Detail {
         }
     }
 
-    /// What is lost, for a log line.
+    /// The loss, for a log line.
     pub fn lost(self) -> &'static str {
         match self {
             Self::Clients => "nothing",
@@ -187,7 +187,7 @@ impl Governor {
         Self { config, ..Self::default() }
     }
 
-    /// Which of a client's names the series carry.
+    /// The names of a client that the series carry.
     pub fn client_labels(&self) -> ClientLabels {
         self.config.clients
     }

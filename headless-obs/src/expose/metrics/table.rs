@@ -55,7 +55,7 @@ pub struct Metric {
     pub name: &'static str,
     /// The unit, if it is part of the name.
     pub unit: Option<Unit>,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Its help text.
     pub help: &'static str,

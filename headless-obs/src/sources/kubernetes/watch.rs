@@ -41,7 +41,7 @@ const STREAMED: Duration = Duration::from_secs(30);
 /// Seconds after which the server ends a watch; different for each watch.
 const LIFETIME: std::ops::Range<u32> = 240..290;
 
-/// What a watch reports: an event or an error.
+/// A report of a watch: an event or an error.
 #[derive(Debug)]
 pub(super) enum WatchReport {
     Word(Word),

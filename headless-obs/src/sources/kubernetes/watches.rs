@@ -88,7 +88,7 @@ impl WatchKind {
         self.kind() == Kind::Slice
     }
 
-    /// What is missing without it.
+    /// The data that are missing without it.
     pub(super) fn lost(self) -> &'static str {
         match self {
             Self::HeadlessSlices | Self::OtherSlices => "all endpoints, so nothing can be reported",

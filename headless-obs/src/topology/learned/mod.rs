@@ -39,7 +39,7 @@ pub use name_filter::{BadPattern, NameFilter};
 /// Limits of the learned topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnConfig {
-    /// Which names and addresses to observe.
+    /// The names and addresses to observe.
     pub filter: NameFilter,
     /// The most Services.
     pub services: usize,
@@ -66,7 +66,7 @@ impl Default for LearnConfig {
     }
 }
 
-/// What did not fit, since the start.
+/// Counts of objects that did not fit, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LearnCounters {
     /// Answers that would have added a Service.
@@ -132,7 +132,7 @@ impl Learner {
         self.config.filter.allows_address(address.to_canonical())
     }
 
-    /// What did not fit.
+    /// Counts of objects that did not fit.
     pub fn counters(&self) -> &LearnCounters {
         &self.counters
     }

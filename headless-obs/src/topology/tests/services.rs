@@ -1,4 +1,4 @@
-//! Which endpoints a Service has, with which ports.
+//! The endpoints of a Service, and their ports.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which changes are better and worse.
+//! Changes that are better, and changes that are worse.
 
 use super::*;
 use crate::commands::diff::render::render;

@@ -131,7 +131,7 @@ fn event() -> impl Strategy<Value = (usize, Event)> {
     (0..3_usize, prop_oneof![3 => (0..2_usize).prop_map(Event::Put), 1 => Just(Event::Remove)])
 }
 
-/// What a watch sees of one version of the server's state.
+/// The part of one version of the server's state that a watch sees.
 fn listed(history: &[BTreeMap<usize, (usize, u64)>], version: usize, watch: usize) -> Vec<Word> {
     let mine = history[version].iter().filter(|(_, (of, _))| *of == watch);
     let listed = mine.map(|(name, (_, version))| Word::Listed(item(&name.to_string(), *version)));
