@@ -1,7 +1,7 @@
 //! Options that the documents name in code font, such as `--for`.
 //!
-//! In: documents. Out: the options with their places. An option is the daemon's, or it is in [`OTHERS`] with its
-//! program. The daemon's tests check the former, xtask's those of its tasks.
+//! In: documents. Out: the options with their places. An option is the daemon's, which the daemon's tests check, or it is
+//! in [`OTHERS`] with its program.
 
 use crate::Document;
 
