@@ -90,6 +90,19 @@ pub struct AnswerCache {
     /// Entries and hosts of all clients.
     held: usize,
     evicted: u64,
+    /// Evictions that nobody has taken yet.
+    evictions: Vec<Eviction>,
+}
+
+/// Entries that were evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eviction {
+    /// The client that received them.
+    pub scope: ClientId,
+    /// The Service that they were about, if it was known.
+    pub service: Option<ServiceId>,
+    /// How many.
+    pub entries: u64,
 }
 
 #[derive(Debug, Default)]
@@ -182,20 +195,44 @@ impl AnswerCache {
         self.evicted
     }
 
+    /// The evictions since the last call.
+    pub fn take_evictions(&mut self) -> Vec<Eviction> {
+        std::mem::take(&mut self.evictions)
+    }
+
+    /// Evicts the entries of a client that cannot be found any more.
+    pub fn forget(&mut self, scope: ClientId) {
+        if let Some(mut evidence) = self.scopes.remove(&scope) {
+            self.held -= evidence.held;
+            let gone = evidence.trim(0);
+            self.note(scope, gone);
+        }
+    }
+
+    fn note(&mut self, scope: ClientId, gone: HashMap<Option<ServiceId>, u64>) {
+        for (service, entries) in gone {
+            self.evicted += entries;
+            self.evictions.push(Eviction { scope, service, entries });
+        }
+    }
+
     /// Evicts the oldest entries of clients that have more than an equal share, beginning with the largest. The search
     /// visits every client, so it frees an eighth of the cache at once.
     fn evict(&mut self) {
         let most = self.config.addresses - self.config.addresses / 8;
         let share = most / self.scopes.len().max(1);
-        let mut greedy: Vec<_> = self.scopes.values_mut().filter(|evidence| evidence.held > share).collect();
-        greedy.sort_unstable_by_key(|evidence| (Reverse(evidence.held), evidence.last));
-        for evidence in greedy {
+        let mut greedy: Vec<_> = self.scopes.iter().filter(|(_, evidence)| evidence.held > share).collect();
+        greedy.sort_unstable_by_key(|(_, evidence)| (Reverse(evidence.held), evidence.last));
+        let greedy: Vec<_> = greedy.into_iter().map(|(scope, _)| *scope).collect();
+        for scope in greedy {
             if self.held <= most {
                 return;
             }
+            let Some(evidence) = self.scopes.get_mut(&scope) else { continue };
+            self.held -= evidence.held;
             let gone = evidence.trim(share);
-            self.held -= gone;
-            self.evicted += u64::try_from(gone).unwrap_or(u64::MAX);
+            self.held += evidence.held;
+            self.note(scope, gone);
         }
     }
 }
@@ -226,22 +263,31 @@ impl ClientCache {
         }
     }
 
-    /// Keeps the newest entries, at most `most`, and no hosts; returns the number of removed ones. The entries of one
-    /// answer are removed together.
-    fn trim(&mut self, most: usize) -> usize {
-        let before = self.held;
-        self.srv_hosts = HashMap::default();
+    /// Keeps the newest entries, at most `most`, and no hosts; returns the number of removed ones by Service. The
+    /// entries of one answer are removed together.
+    fn trim(&mut self, most: usize) -> HashMap<Option<ServiceId>, u64> {
+        let mut gone = HashMap::default();
+        let hosts = std::mem::take(&mut self.srv_hosts).len();
+        if hosts > 0 {
+            gone.insert(None, u64::try_from(hosts).unwrap_or(u64::MAX));
+        }
         let mut times: Vec<Time> = self.by_address.values().flatten().map(|entry| entry.answer.at).collect();
         if let Some(last) = times.len().checked_sub(most + 1) {
             let (_, &mut newest_to_go, _) = times.select_nth_unstable(last);
             self.by_address.retain(|_, known| {
-                known.retain(|entry| entry.answer.at > newest_to_go);
+                known.retain(|entry| {
+                    let stays = entry.answer.at > newest_to_go;
+                    if !stays {
+                        *gone.entry(entry.answer.service).or_default() += 1;
+                    }
+                    stays
+                });
                 !known.is_empty()
             });
             self.by_address.shrink_to_fit();
         }
         self.held = self.by_address.values().map(SmallVec::len).sum();
-        before - self.held
+        gone
     }
 }
 

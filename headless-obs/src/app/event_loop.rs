@@ -186,6 +186,7 @@ impl EventLoop {
         self.engine.set_wall_offset(wall_offset());
         self.engine.sample_history(now());
         self.warn_of_full_maps();
+        self.count_losses();
         self.detect_node_cgroup();
         if self.ring_losses() > self.settled_losses {
             self.reconcile_totals().await;
@@ -202,6 +203,11 @@ impl EventLoop {
         if std::mem::take(&mut self.served_snapshot) {
             trim_heap();
         }
+    }
+
+    /// Passes on what the kernel programs lost.
+    fn count_losses(&mut self) {
+        self.engine.count_kernel_losses(now(), &self.loaded.counters(), &[]);
     }
 
     /// Counts unanswered queries per client.
@@ -232,6 +238,7 @@ impl EventLoop {
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
         if all.iter().any(|request| matches!(request, Request::Snapshot(_) | Request::Scrape(_))) {
             self.reconcile_totals().await;
+            self.count_losses();
             self.engine.set_wall_offset(wall_offset());
         }
         all.into_iter().for_each(|request| self.answer(request));

@@ -21,9 +21,9 @@ impl<K: Eq + Hash, V> LruCache<K, V> {
         Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
     }
 
-    /// The value of `key`, which now counts as used, and the number of entries that were dropped for it.
-    pub(super) fn get(&mut self, key: &K) -> (Option<&mut V>, usize) {
-        let mut forgotten = 0;
+    /// The value of `key`, which now counts as used, and the values that were dropped for it.
+    pub(super) fn get(&mut self, key: &K) -> (Option<&mut V>, Vec<V>) {
+        let mut forgotten = Vec::new();
         if let Some((key, value)) = self.old.remove_entry(key) {
             forgotten = self.insert(key, value);
         }
@@ -35,13 +35,13 @@ impl<K: Eq + Hash, V> LruCache<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// Adds or replaces an entry; returns the number of entries that were dropped for it.
-    pub(super) fn insert(&mut self, key: K, value: V) -> usize {
+    /// Adds or replaces an entry; returns the values that were dropped for it.
+    pub(super) fn insert(&mut self, key: K, value: V) -> Vec<V> {
         self.old.remove(&key);
-        let mut forgotten = 0;
+        let mut forgotten = Vec::new();
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            forgotten = self.old.len();
-            self.old = std::mem::take(&mut self.young);
+            forgotten =
+                std::mem::replace(&mut self.old, std::mem::take(&mut self.young)).into_values().collect();
         }
         self.young.insert(key, value);
         forgotten
@@ -55,9 +55,9 @@ mod tests {
     #[test]
     fn what_is_used_stays_and_what_is_not_is_forgotten() {
         let mut recent = LruCache::new(20);
-        let mut forgotten = recent.insert(0, "used") + recent.insert(1, "not used");
+        let mut forgotten = recent.insert(0, "used").len() + recent.insert(1, "not used").len();
         for key in 2..1000 {
-            forgotten += recent.insert(key, "other") + recent.get(&0).1;
+            forgotten += recent.insert(key, "other").len() + recent.get(&0).1.len();
             assert_eq!(recent.peek(&0), Some(&"used"));
             assert!(recent.young.len() + recent.old.len() <= 20);
         }
@@ -73,7 +73,7 @@ mod tests {
         }
         let mut forgotten = 0;
         for key in 0..20 {
-            forgotten += recent.get(&key).1;
+            forgotten += recent.get(&key).1.len();
             assert!(recent.young.len() <= 10 && recent.old.len() <= 10);
         }
         assert_eq!(forgotten, 20 - recent.young.len() - recent.old.len());

@@ -154,7 +154,7 @@ impl Clients {
         Self {
             config,
             cgroups: LruCache::new(config.cgroups),
-            scopes: Scopes { ids: LruCache::new(config.scopes), next: 0 },
+            scopes: Scopes { ids: LruCache::new(config.scopes), next: 0, dropped: Vec::new() },
             workloads: WorkloadInterner::new(config.workloads),
             part: None,
             hosts: HashSet::default(),
@@ -179,7 +179,7 @@ impl Clients {
             Some(Cgroup::Asked(at)) => now.since(*at) < self.config.ask_again,
         };
         if !asked_lately {
-            self.counters.cgroups_evicted += wide(self.cgroups.insert(cgroup, Cgroup::Asked(now)));
+            self.counters.cgroups_evicted += wide(self.cgroups.insert(cgroup, Cgroup::Asked(now)).len());
         }
         !asked_lately
     }
@@ -200,13 +200,13 @@ impl Clients {
             name: name.map(Arc::from),
             is_elsewhere: self.part.as_ref().is_some_and(|part| !is_inside(part)),
         };
-        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
+        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)).len());
     }
 
     /// The visible hierarchy does not contain this cgroup, so it belongs to another node.
     pub fn cgroup_elsewhere(&mut self, id: u64) {
         let known = Known { is_elsewhere: true, ..Known::default() };
-        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)));
+        self.counters.cgroups_evicted += wide(self.cgroups.insert(id, Cgroup::Known(known)).len());
     }
 
     /// Whether the node's own part of the hierarchy is known.
@@ -224,7 +224,7 @@ impl Clients {
     pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
         let Self { cgroups, scopes, workloads, hosts, counters, .. } = self;
         let (known, evicted) = cgroups.get(&cgroup);
-        counters.cgroups_evicted += wide(evicted);
+        counters.cgroups_evicted += wide(evicted.len());
         let unknown = Known::default();
         // If path and part are both known, the path decides. Until then the address decides.
         let (known, is_placed) = match known {
@@ -264,6 +264,11 @@ impl Clients {
         Client { scope: scopes.id(scope, counters), workload, role }
     }
 
+    /// The scopes that were forgotten since the last call: nothing is identified as one of them any more.
+    pub fn take_dropped(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.scopes.dropped)
+    }
+
     /// Whether a workload runs on the node itself.
     pub fn is_host(&self, id: WorkloadId) -> bool {
         self.hosts.contains(&id)
@@ -286,19 +291,24 @@ impl Clients {
 struct Scopes {
     ids: LruCache<ClientKey, ClientId>,
     next: u32,
+    dropped: Vec<ClientId>,
 }
 
 impl Scopes {
     fn id(&mut self, scope: ClientKey, counters: &mut Counters) -> ClientId {
         let (known, evicted) = self.ids.get(&scope);
-        counters.scopes_evicted += wide(evicted);
+        let known = known.copied();
+        counters.scopes_evicted += wide(evicted.len());
+        self.dropped.extend(evicted);
         if let Some(id) = known {
-            return *id;
+            return id;
         }
         let id = ClientId(self.next);
         // When it wraps, four billion scopes later, the first ones are long forgotten.
         self.next = self.next.wrapping_add(1);
-        counters.scopes_evicted += wide(self.ids.insert(scope, id));
+        let evicted = self.ids.insert(scope, id);
+        counters.scopes_evicted += wide(evicted.len());
+        self.dropped.extend(evicted);
         id
     }
 }

@@ -8,6 +8,13 @@ use crate::hash::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadId(pub u32);
 
+impl WorkloadId {
+    /// Whether it stands for all workloads for which there is no room.
+    pub fn is_other(self) -> bool {
+        self == OTHER
+    }
+}
+
 /// The name of a client workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Workload {

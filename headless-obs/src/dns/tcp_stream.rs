@@ -115,6 +115,17 @@ impl StreamStats {
     }
 }
 
+/// Messages of one client that were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLoss {
+    /// The stream.
+    pub key: StreamKey,
+    /// The name of the loss.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
 /// A followed stream.
 struct Stream {
     flow: Reassembly,
@@ -133,6 +144,8 @@ pub struct Streams {
     turn: u64,
     bytes: usize,
     stats: StreamStats,
+    /// Losses that nobody has taken yet.
+    lost: Vec<StreamLoss>,
 }
 
 impl Default for Streams {
@@ -151,16 +164,19 @@ impl Streams {
             turn: 0,
             bytes: 0,
             stats: StreamStats::default(),
+            lost: Vec::new(),
         }
     }
 
     /// Takes a segment that arrived at `now`; passes every message that it completes to `sink`.
     pub fn push(&mut self, now: Time, key: StreamKey, segment: Segment<'_>, mut sink: impl FnMut(&[u8])) {
         self.expire(now);
+        let before = self.stats;
         let known = self.remove(&key);
         if segment.flags & flags::RST != 0 {
             if let Some(flow) = known {
                 flow.count_unfinished(&mut self.stats);
+                self.note(key, before);
             }
             return;
         }
@@ -170,6 +186,7 @@ impl Streams {
         }
         let mut flow = known.unwrap_or_default();
         flow.accept(now, segment, &self.limits, &mut self.stats, &mut sink);
+        self.note(key, before);
         self.insert(now, key, flow);
     }
 
@@ -179,7 +196,26 @@ impl Streams {
             && self.streams.get(&key).is_none_or(|stream| now.since(stream.last) > self.limits.idle)
             && let Some(flow) = self.remove(&key)
         {
+            let before = self.stats;
             flow.count_unfinished(&mut self.stats);
+            self.note(key, before);
+        }
+    }
+
+    /// The losses since the last call. Data that belonged to no message (`tcp_unsynced`) is none, and the kernel
+    /// programs count what they cut.
+    pub fn take_losses(&mut self) -> Vec<StreamLoss> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn note(&mut self, key: StreamKey, before: StreamStats) {
+        if self.stats == before {
+            return;
+        }
+        for ((reason, was), (_, is)) in before.losses().into_iter().zip(self.stats.losses()) {
+            if is > was && !matches!(reason, "tcp_unsynced" | "tcp_cut") {
+                self.lost.push(StreamLoss { key, reason, count: is - was });
+            }
         }
     }
 
@@ -223,7 +259,9 @@ impl Streams {
             && let Some(oldest) = self.oldest()
             && let Some(flow) = self.remove(&oldest)
         {
+            let before = self.stats;
             self.stats.evicted += u64::from(flow.held() > 0);
+            self.note(oldest, before);
         }
     }
 }

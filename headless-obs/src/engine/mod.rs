@@ -16,6 +16,7 @@ mod dns_stats;
 mod dns_timeouts;
 mod happy_eyeballs;
 mod ignore_list;
+mod losses;
 mod on_dns;
 mod on_tcp;
 mod pending_connections;
@@ -26,6 +27,7 @@ mod unattributed;
 
 pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
+pub use losses::KernelLoss;
 pub use report::KernelState;
 pub(crate) use report::natural;
 
@@ -51,6 +53,7 @@ use dns_stats::DnsStats;
 use dns_timeouts::DnsTimeouts;
 use happy_eyeballs::RecentConnects;
 use ignore_list::IgnoreList;
+use losses::LossTable;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
 use unattributed::UnattributedCounts;
@@ -138,6 +141,7 @@ pub struct Engine {
     decoder: Decoder,
     dns_rejected: [u64; Reject::ALL.len()],
     dns_timeouts: DnsTimeouts,
+    losses: LossTable,
     idle_flow: Duration,
     mature_after: Duration,
     stale_grace: Duration,
@@ -177,6 +181,7 @@ impl Engine {
             decoder: Decoder::default(),
             dns_rejected: [0; Reject::ALL.len()],
             dns_timeouts: DnsTimeouts::new(),
+            losses: LossTable::default(),
             idle_flow: config.idle_flow,
             mature_after: config.mature_after,
             stale_grace: config.stale_grace,
@@ -232,6 +237,8 @@ impl Engine {
         }
         self.answer_cache.expire(now);
         self.streams.expire(now);
+        self.collect_losses(now);
+        self.losses.expire(now, self.client_ttl);
         self.ignored.expire(now);
         let booked =
             self.reconciler.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));

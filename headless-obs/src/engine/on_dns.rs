@@ -20,10 +20,15 @@ impl Engine {
     /// A DNS message, or a segment of a stream.
     pub fn on_dns(&mut self, record: &DnsRecord, payload: &[u8]) {
         const TCP: u8 = 6;
-        if record.protocol != TCP {
+        if record.protocol == TCP {
+            self.on_segment(record, payload);
+        } else {
             self.on_message(record, payload, Transport::Udp);
-            return;
         }
+        self.collect_losses(Time(record.header.time));
+    }
+
+    fn on_segment(&mut self, record: &DnsRecord, payload: &[u8]) {
         let key = StreamKey {
             cgroup: record.header.cgroup,
             client: SocketAddr::new(ip(record.client), record.client_port),

@@ -10,12 +10,13 @@ use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, SocketRecord, Tcp
 use super::client_stats::ClientServiceKey;
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
+use super::losses::{Holder, LossTable};
 use super::reconcile::Booking;
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{Attribution, ConnectAttempt, Target, Unattributed, attribute};
 use crate::client::{Client, Clients, Role, sanitize};
-use crate::ledger::{CellKey, LedgerEntry};
+use crate::ledger::{CellKey, Ledger, LedgerEntry};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{ServiceId, Topology, Touched};
@@ -31,6 +32,7 @@ impl Engine {
             KIND_CLOSED => self.on_closed(record),
             _ => self.on_failed(record),
         }
+        self.collect_losses(Time(record.header.time));
     }
 
     fn on_opened(&mut self, record: &TcpRecord) {
@@ -73,7 +75,7 @@ impl Engine {
     fn on_closed(&mut self, record: &TcpRecord) {
         self.pending.closed(record);
         let (grace, own) = (self.stale_grace, self.own_process);
-        let Self { reconciler, clients, topology, answer_cache, unattributed_counts, .. } = self;
+        let Self { reconciler, clients, topology, answer_cache, unattributed_counts, losses, .. } = self;
         // The opening has been attributed already.
         reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
@@ -81,7 +83,7 @@ impl Engine {
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
             unattributed_counts.add(outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
-                .map(|(key, entry)| (ledger.key_within_limit(key), entry))
+                .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
         if self.trace.is_some() {
             let client = self.identify(record);
@@ -126,7 +128,7 @@ impl Engine {
     /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
-        let Self { reconciler, topology, answer_cache, clients, unattributed_counts, .. } = self;
+        let Self { reconciler, topology, answer_cache, clients, unattributed_counts, losses, .. } = self;
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
             let address = ip(flow.destination);
@@ -135,7 +137,7 @@ impl Engine {
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
             unattributed_counts.add(outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
-                .map(|(key, entry)| (ledger.key_within_limit(key), entry))
+                .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
     }
 
@@ -252,7 +254,8 @@ impl Engine {
         is_selection: bool,
     ) -> Booking {
         let (key, entry) = booking_of(outcome, connect_attempt, client, self.stale_grace)?;
-        Some((self.reconciler.ledger.key_within_limit(key), LedgerEntry { is_selection, ..entry }))
+        let key = admit(&mut self.reconciler.ledger, &mut self.losses, key, entry.at);
+        Some((key, LedgerEntry { is_selection, ..entry }))
     }
 
     /// Whether an address without a Service can become an endpoint.
@@ -265,6 +268,15 @@ impl Engine {
             None => IgnorePolicy::Unowned,
         }
     }
+}
+
+/// The cell for a connection. If the ledger has no room for its client, that client's figures lack it.
+fn admit(ledger: &mut Ledger, losses: &mut LossTable, key: CellKey, at: Time) -> CellKey {
+    let admitted = ledger.key_within_limit(key);
+    if let Some(client) = key.client.filter(|_| admitted.client != key.client) {
+        losses.add(at, Holder::Workload(client), Some(key.endpoint.service), "clients_folded", 1);
+    }
+    admitted
 }
 
 /// The name of the connecting thread.

@@ -29,6 +29,7 @@ mod client_stats;
 mod dns_stats;
 mod expiry;
 mod limits;
+mod losses;
 mod names;
 mod scrape;
 mod stale;

@@ -346,6 +346,10 @@ pub struct Client {
     pub active: u64,
     /// Those of `opened` that were counted from totals alone.
     pub reconciled: u64,
+    /// Those of [`Quality::events_lost`] that can have taken connections or answers from this client, by reason: its
+    /// own, and those that can concern everybody.
+    #[serde(skip_serializing_if = "Counts::is_empty", default)]
+    pub losses: Counts,
     /// Share of ready endpoints with at least one of this client's counted connections, 0 to 1.
     pub coverage: f64,
     /// Position of the selected address in the answer, from 0 → connections and failed attempts that count in the

@@ -61,6 +61,7 @@ fn absorb(sum: &mut Client, more: Client) {
     add(&mut sum.failed, more.failed);
     add(&mut sum.active, more.active);
     add(&mut sum.reconciled, more.reconciled);
+    add_counts(&mut sum.losses, more.losses);
     add_counts(&mut sum.answer_position, more.answer_position);
     sum.grpc |= more.grpc;
     add(&mut sum.pods, more.pods);

@@ -93,7 +93,7 @@ fn verdict(client: &Client) -> Markup {
         };
     }
     let reason = client.withheld.as_deref().unwrap_or_default();
-    html! { span class="dim" title=(withheld_in_words(reason)) { "none: " (clean(&reason.replace('_', " "))) } }
+    html! { span class="dim" title=(withheld_in_words(client)) { "none: " (clean(&reason.replace('_', " "))) } }
 }
 
 /// `0: 58, 1: 56, …`, the positions in order; a line may end after a comma only.

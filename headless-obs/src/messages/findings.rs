@@ -1,8 +1,9 @@
 //! Sentences about the findings in a snapshot. The report, the page, `--fail-on`, `explain` and `diff` share them.
 //! Pure.
 
-use super::{Paint, clean, plural, total};
-use crate::expose::snapshot::{Cause, Client, Confidence, Part, Quality, Service, Snapshot, Verdict};
+use super::quality::remedies;
+use super::{Paint, clean, counted, plural, total};
+use crate::expose::snapshot::{Cause, Client, Confidence, Counts, Part, Quality, Service, Snapshot, Verdict};
 
 /// Whether something should be done about it.
 pub(crate) fn is_wrong(cause: Cause) -> bool {
@@ -33,10 +34,11 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
     }
 }
 
-/// The reason for no verdict.
-pub(crate) fn withheld_in_words(reason: &str) -> String {
-    let words = match reason {
-        "losses" => "too many events were lost; the last lines name them, and the option to raise",
+/// The reason for no verdict on a client.
+pub(crate) fn withheld_in_words(client: &Client) -> String {
+    let words = match client.withheld.as_deref().unwrap_or_default() {
+        "" => "the snapshot gives no reason",
+        "losses" => return losses_in_words(client),
         "not_in_sync" => "the list of Services and pods is incomplete, or its source is unreachable",
         "started_after" => {
             "it resolved the name before observation began; observe longer, or restart the client"
@@ -49,6 +51,18 @@ pub(crate) fn withheld_in_words(reason: &str) -> String {
         other => return clean(other),
     };
     words.to_owned()
+}
+
+/// What may be missing from a client's figures, and the option against it, if there is one.
+fn losses_in_words(client: &Client) -> String {
+    let late = Counts::from([("reconciled".to_owned(), client.reconciled)]);
+    let missing: Vec<_> = [&client.losses, &late]
+        .iter()
+        .map(|counts| counted(counts))
+        .filter(|words| !words.is_empty())
+        .collect();
+    let missing = if missing.is_empty() { String::new() } else { format!(" ({})", missing.join(", ")) };
+    format!("too many of its events may have been lost{missing}{}", remedies(&client.losses))
 }
 
 /// Why a client's connections do not count.

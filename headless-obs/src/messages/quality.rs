@@ -8,6 +8,9 @@ use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, Topology
 
 /// The most nodes that are named; further ones are counted.
 const NAMED: usize = 5;
+/// What the daemon forgot of its own history: states and former addresses of endpoints that change often, and endpoints
+/// that left. It is in no figure of the present.
+const HISTORY: [&str; 1] = ["topology_evicted"];
 /// A map that is this full will soon lose something.
 const NEARLY_FULL: f64 = 0.9;
 
@@ -16,13 +19,21 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     let quality = &snapshot.quality;
     let mut lines = nodes(&snapshot.nodes);
     lines.extend(topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)));
-    let lost = counted(&quality.events_lost) + &remedies(&quality.events_lost);
+    let (history, lost) = apart(&quality.events_lost);
+    let lost = counted(&lost) + &remedies(&lost);
     if lost.is_empty() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
     } else if totals_are_exact(quality) {
         lines.push((Paint::Warn, format!("Some events were lost, but totals are exact: {lost}.")));
     } else {
         lines.push((Paint::Bad, format!("Totals are too low, because events were lost: {lost}.")));
+    }
+    if total(&history) > 0 {
+        let line = format!(
+            "No connection is missing, but the oldest history of some endpoints was forgotten: {}.",
+            counted(&history)
+        );
+        lines.push((Paint::Dim, line));
     }
     if quality.reconciled > 0 {
         let (late, share) = (plural(quality.reconciled, "connection"), percent(quality.reconciled_share));
@@ -98,8 +109,8 @@ fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
         let line = format!("The list of Services and pods is incomplete or outdated on: {}.", named(behind));
         lines.push((Paint::Warn, line));
     }
-    let lossy = given().filter(|part| !part.events_lost.is_empty());
-    let lossy = lossy.map(|part| format!("{} ({})", clean(&part.node), counted(&part.events_lost)));
+    let lossy = given().map(|part| (part, apart(&part.events_lost).1)).filter(|(_, lost)| total(lost) > 0);
+    let lossy = lossy.map(|(part, lost)| format!("{} ({})", clean(&part.node), counted(&lost)));
     let lossy: Vec<_> = lossy.collect();
     if !lossy.is_empty() {
         lines.push((Paint::Warn, format!("Events were lost on: {}.", named(lossy))));
@@ -143,8 +154,13 @@ fn topology(topology: &TopologyState) -> Vec<String> {
     lines
 }
 
-/// The options that raise the limits behind the losses.
-fn remedies(lost: &Counts) -> String {
+/// Forgotten history, and losses.
+fn apart(lost: &Counts) -> (Counts, Counts) {
+    lost.clone().into_iter().partition(|(reason, _)| HISTORY.contains(&reason.as_str()))
+}
+
+/// `; raise --max-flows`: the options that raise the limits behind the losses; nothing where there is none.
+pub(super) fn remedies(lost: &Counts) -> String {
     let happened = lost.iter().filter(|(_, count)| **count > 0);
     let options: BTreeSet<_> = happened.filter_map(|(reason, _)| option(reason)).collect();
     let options: Vec<_> = options.into_iter().collect();

@@ -39,6 +39,8 @@ pub struct ServiceState {
     pub(super) object: Option<Service>,
     pub(super) slices: Vec<ObjectKey>,
     pub(super) headless: bool,
+    /// Entries of its slices for which there was no room.
+    pub(super) missing: usize,
     /// Boxed, because the nodes of a map that grows at its end are half empty.
     endpoints: BTreeMap<EndpointId, Box<Endpoint>>,
     identities: HashMap<Identity, EndpointId>,
@@ -62,6 +64,7 @@ impl ServiceState {
             object: None,
             slices: Vec::new(),
             headless: false,
+            missing: 0,
             endpoints: BTreeMap::new(),
             identities: HashMap::default(),
             ready: [0; 2],
@@ -94,6 +97,11 @@ impl ServiceState {
     /// Its endpoints in the order in which they were first seen; those that left have [`State::Removed`].
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values().map(Box::as_ref)
+    }
+
+    /// Entries of its slices that the topology's limit leaves out now.
+    pub fn missing(&self) -> usize {
+        self.missing
     }
 
     /// How many of its endpoints are ready and have an address of this family.

@@ -19,6 +19,8 @@ struct Stored {
     number: u32,
     slice: Slice,
     members: Vec<EndpointId>,
+    /// Entries for which there was no room.
+    missing: usize,
 }
 
 /// Services, their endpoints over time, and Pods.
@@ -209,13 +211,13 @@ impl Topology {
 
         let old = self.slices.remove(&slice.key);
         self.entries -= old.as_ref().map_or(0, |old| weight(&old.slice));
-        self.shorten(&mut slice);
+        let missing = self.shorten(&mut slice);
         self.entries += weight(&slice);
-        let (number, left) = match old {
-            Some(old) => (old.number, old.members),
+        let (number, left, missing_before) = match old {
+            Some(old) => (old.number, old.members, old.missing),
             None => {
                 self.next_slice = self.next_slice.wrapping_add(1);
-                (self.next_slice, Vec::new())
+                (self.next_slice, Vec::new(), 0)
             }
         };
 
@@ -223,11 +225,12 @@ impl Topology {
         if !state.slices.contains(&slice.key) {
             state.slices.push(slice.key.clone());
         }
+        state.missing = state.missing + missing - missing_before;
         state.withdraw(number, &left);
         let members =
             if state.headless { state.contribute(number, &slice, &mut self.addresses) } else { Vec::new() };
         self.dirty.entry(id).or_default().extend(left.iter().chain(&members));
-        self.slices.insert(slice.key.clone(), Stored { number, slice, members });
+        self.slices.insert(slice.key.clone(), Stored { number, slice, members, missing });
     }
 
     fn delete_slice(&mut self, key: &ObjectKey) {
@@ -236,17 +239,19 @@ impl Topology {
         let Some(id) = self.find(&key.namespace, &old.slice.service) else { return };
         let Some(state) = self.services.get_mut(&id) else { return };
         state.slices.retain(|other| other != key);
+        state.missing -= old.missing;
         state.withdraw(old.number, &old.members);
         self.dirty.entry(id).or_default().extend(old.members);
     }
 
-    /// Removes entries for which there is no room.
-    fn shorten(&mut self, slice: &mut Slice) {
+    /// Removes entries for which there is no room; returns how many.
+    fn shorten(&mut self, slice: &mut Slice) -> usize {
         let room = self.addresses.config.endpoints.saturating_sub(self.entries + 1);
         let excess = slice.endpoints.len().saturating_sub(room);
         slice.endpoints.truncate(room);
         slice.endpoints.shrink_to_fit();
         self.addresses.counters.endpoints_full += u64::try_from(excess).unwrap_or(u64::MAX);
+        excess
     }
 
     /// Updates a Service after its slices or its own object changed: the `dirty` endpoints, or all of them if the

@@ -8,27 +8,6 @@ use crate::expose::snapshot::{
     Cause, Client, ClientEndpoint, Confidence, Endpoint, Quality, Service, Snapshot, Spread, Verdict,
 };
 
-/// The totals with which losses are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ObservedTotals {
-    /// Connections and failed attempts to all Services.
-    pub connections: u64,
-    /// DNS responses for all Services' names.
-    pub answers: u64,
-}
-
-impl ObservedTotals {
-    /// The totals of a whole snapshot.
-    #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let clients = || snapshot.services.iter().flat_map(|service| &service.clients);
-        Self {
-            connections: clients().map(|client| client.opened + client.failed).sum(),
-            answers: snapshot.services.iter().flat_map(|service| service.dns.rcodes.values()).sum(),
-        }
-    }
-}
-
 /// One client of one Service.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleContext<'a> {
@@ -40,8 +19,6 @@ pub struct RuleContext<'a> {
     pub to: Timestamp,
     /// The maturity.
     pub mature_after_seconds: f64,
-    /// The totals of the snapshot.
-    pub seen: ObservedTotals,
     /// The Service.
     pub service: &'a Service,
     /// Its client.
@@ -51,18 +28,12 @@ pub struct RuleContext<'a> {
 impl<'a> RuleContext<'a> {
     /// A client as the snapshot shows it.
     #[must_use]
-    pub fn new(
-        snapshot: &'a Snapshot,
-        service: &'a Service,
-        client: &'a Client,
-        seen: ObservedTotals,
-    ) -> Self {
+    pub fn new(snapshot: &'a Snapshot, service: &'a Service, client: &'a Client) -> Self {
         Self {
             quality: &snapshot.quality,
             from: snapshot.from,
             to: snapshot.to,
             mature_after_seconds: snapshot.mature_after_seconds,
-            seen,
             service,
             client,
         }

@@ -37,7 +37,7 @@ mod withheld;
 
 use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
 
-pub use context::{ObservedTotals, RuleContext};
+pub use context::RuleContext;
 pub use withheld::Withheld;
 
 /// A rule: a verdict if its cause is visible.
@@ -88,16 +88,11 @@ pub fn judge(scene: &RuleContext<'_>) -> Result<Verdict, Withheld> {
 
 /// Judges every client of every Service again.
 pub fn judge_all(snapshot: &mut Snapshot) {
-    let seen = ObservedTotals::of(snapshot);
     let judged: Vec<Vec<_>> = snapshot
         .services
         .iter()
         .map(|service| {
-            service
-                .clients
-                .iter()
-                .map(|client| judge(&RuleContext::new(snapshot, service, client, seen)))
-                .collect()
+            service.clients.iter().map(|client| judge(&RuleContext::new(snapshot, service, client))).collect()
         })
         .collect();
     for (service, judged) in snapshot.services.iter_mut().zip(judged) {

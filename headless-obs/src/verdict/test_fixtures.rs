@@ -3,7 +3,7 @@
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Quality, Service, Spread, TopologyState};
 use crate::expose::test_fixtures::at;
 use crate::spread;
-use crate::verdict::{ObservedTotals, RuleContext};
+use crate::verdict::RuleContext;
 
 /// The data that the facts borrow.
 pub(super) struct Facts {
@@ -83,7 +83,6 @@ impl Facts {
             from: at(0),
             to: at(2_000),
             mature_after_seconds: 600.0,
-            seen: ObservedTotals { connections: 10_000, answers: 1_000 },
             service: &self.service,
             client: &self.client,
         }

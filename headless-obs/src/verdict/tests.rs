@@ -112,11 +112,12 @@ fn certain_pods_are_meant_and_never_imbalance() {
 #[test]
 fn half_the_facts_carry_no_verdict() {
     type Change = fn(&mut Facts);
-    let cases: [(Change, &str); 10] = [
-        (|facts| facts.quality.reconciled_share = 0.011, "losses"),
-        (|facts| facts.quality.events_lost = counts([("connections_full", 102)]), "losses"),
-        (|facts| facts.quality.events_lost = counts([("answers_evicted", 102)]), "losses"),
-        (|facts| facts.quality.events_lost = counts([("dns_ring_full", 11)]), "losses"),
+    let cases: [(Change, &str); 11] = [
+        (|facts| facts.client.reconciled = 7, "losses"),
+        (|facts| facts.client.losses = counts([("connections_full", 7)]), "losses"),
+        (|facts| facts.client.losses = counts([("answers_evicted", 4), ("clients_folded", 3)]), "losses"),
+        (|facts| facts.client.losses = counts([("dns_ring_full", 7)]), "losses"),
+        (|facts| facts.client.losses = counts([("topology_full", 1)]), "losses"),
         (|facts| facts.quality.topology.synced = false, "not_in_sync"),
         (|facts| facts.quality.topology.stale_since = Some(at(0)), "not_in_sync"),
         (|facts| facts.client.excluded = Some("host".to_owned()), "excluded"),
@@ -136,10 +137,17 @@ fn half_the_facts_carry_no_verdict() {
         assert_eq!(cause(&facts), Err(expected));
     }
     let mut few = Facts::new(&[200, 200, 200]);
-    few.quality.reconciled_share = 0.009;
-    few.quality.events_lost =
-        counts([("connections_full", 100), ("ring_full", 5_000), ("dns_ring_full", 10)]);
+    few.client.reconciled = 6;
+    few.client.losses = counts([("connections_full", 6), ("ring_full", 5_000), ("dns_ring_full", 6)]);
     assert_eq!(cause(&few), Ok(Cause::Even), "losses below 1 % and details that the totals make up for");
+    few.quality.reconciled_share = 0.5;
+    few.quality.events_lost = counts([
+        ("connections_full", 900),
+        ("dns_cut", 900),
+        ("answers_evicted", 900),
+        ("topology_evicted", 900),
+    ]);
+    assert_eq!(cause(&few), Ok(Cause::Even), "losses of other clients, and forgotten history");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::expose::snapshot::Counts;
 /// The reason for no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withheld {
-    /// More than 1 % of the relevant events was lost.
+    /// More than 1 % of the client's events may have been lost.
     Losses,
     /// The topology is not complete, or not current.
     NotInSync,
@@ -41,18 +41,18 @@ impl Withheld {
 }
 
 /// Losses that take connections, or the answers that explain them, from a client. Connections without an event record
-/// are in `reconciled_share`. Streams that are older than the daemon (`tcp_unsynced`) are no loss.
-const CONNECTIONS: [&str; 9] = [
+/// are in `reconciled`. Streams that are older than the daemon (`tcp_unsynced`) are no loss, and neither is what the
+/// daemon forgets of its own history (`topology_evicted`).
+const CONNECTIONS: [&str; 7] = [
     "tcp_skipped",
     "connections_full",
     "flows_full",
     "answers_evicted",
     "client_stats_evicted",
-    "clients_evicted",
     "clients_full",
-    "topology_full",
-    "topology_evicted",
+    "clients_folded",
 ];
+/// Losses of answers. An answer explains every connection that follows it.
 const ANSWERS: [&str; 7] = [
     "dns_ring_full",
     "dns_copy_failed",
@@ -65,14 +65,18 @@ const ANSWERS: [&str; 7] = [
 
 /// The data are unreliable, or the client is excluded.
 pub(super) fn unreliable(scene: &RuleContext<'_>) -> Option<Withheld> {
-    let quality = scene.quality;
-    let lost = |names: &[&str]| names.iter().filter_map(|name| quality.events_lost.get(*name)).sum::<u64>();
+    let (quality, client) = (scene.quality, scene.client);
+    let lost = |name: &&str| client.losses.get(*name).copied().unwrap_or(0);
+    let sum = |names: &[&str]| names.iter().map(lost).fold(0, u64::saturating_add);
     let is_significant_share = |lost: u64, seen: u64| lost.saturating_mul(100) > lost.saturating_add(seen);
+    let connections = client.opened.saturating_add(client.failed);
     if scene.client.excluded.is_some() {
         Some(Withheld::Excluded)
-    } else if quality.reconciled_share > 0.01
-        || is_significant_share(lost(&CONNECTIONS), scene.seen.connections)
-        || is_significant_share(lost(&ANSWERS), scene.seen.answers)
+    } else if is_significant_share(client.reconciled, connections.saturating_sub(client.reconciled))
+        || is_significant_share(sum(&CONNECTIONS), connections)
+        || is_significant_share(sum(&ANSWERS), client.answers.count)
+        // Endpoints that the topology has no room for are missing from the Service.
+        || lost(&"topology_full") > 0
     {
         Some(Withheld::Losses)
     } else if !quality.topology.synced || quality.topology.stale_since.is_some() {

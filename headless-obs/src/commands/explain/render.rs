@@ -66,10 +66,10 @@ fn headline(service: &Service) -> (String, Paint) {
     }
     let counted = || service.clients.iter().filter(|client| client.excluded.is_none());
     let causes = || counted().filter_map(|client| client.verdict.as_ref()).map(|verdict| verdict.cause);
-    let doubt = counted().filter_map(|client| client.withheld.as_deref()).find(|reason| is_doubtful(reason));
-    if let Some(reason) = doubt {
+    let doubt = counted().find(|client| client.withheld.as_deref().is_some_and(is_doubtful));
+    if let Some(client) = doubt {
         return (
-            format!("{name}: at least one client has no verdict: {}.", withheld_in_words(reason)),
+            format!("{name}: at least one client has no verdict: {}.", withheld_in_words(client)),
             Paint::Warn,
         );
     }
@@ -93,8 +93,7 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     }
     let Some(verdict) = &client.verdict else {
         client_title(text, client, &[("no verdict", Some(Paint::Dim))], look);
-        let reason = client.withheld.as_deref().map(withheld_in_words);
-        item(text, "- ", &format!("{}.", reason.as_deref().unwrap_or("the snapshot gives no reason")), look);
+        item(text, "- ", &format!("{}.", withheld_in_words(client)), look);
         return;
     };
     let cause_paint = verdict_paint(verdict.cause, verdict.confidence);

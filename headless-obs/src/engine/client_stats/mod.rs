@@ -21,6 +21,7 @@ mod responses;
 
 use super::dns_stats::Transport;
 use super::happy_eyeballs::Attempt;
+use super::losses::Holder;
 use crate::attribution::Target;
 use crate::client::{ClientId, WorkloadId};
 use crate::dns::Answer;
@@ -56,6 +57,8 @@ pub(super) struct ClientStatsTable {
     /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
     archived: HashMap<(ServiceId, Arc<str>), ClientCounters>,
     evicted: u64,
+    /// Evictions that nobody has taken yet.
+    evictions: Vec<(Holder, ServiceId)>,
 }
 
 impl ClientStatsTable {
@@ -68,6 +71,7 @@ impl ClientStatsTable {
             totals: HashMap::default(),
             archived: HashMap::default(),
             evicted: 0,
+            evictions: Vec::new(),
         }
     }
 
@@ -89,8 +93,8 @@ impl ClientStatsTable {
 
     /// The responses that a client received for a Service; created if needed.
     fn answers_mut(&mut self, now: Time, key: (ClientId, ServiceId)) -> &mut ResponseStats {
-        self.evicted +=
-            make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
+        let gone = make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
+        self.note(gone.into_iter().map(|(scope, service)| (Holder::Client(scope), service)));
         self.answered.entry(key).or_insert_with(|| ResponseStats::new(now))
     }
 
@@ -146,8 +150,9 @@ impl ClientStatsTable {
     }
 
     fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut ClientCounters {
-        self.evicted +=
+        let gone =
             make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
+        self.note(gone.into_iter().map(|(workload, service)| (Holder::Workload(workload), service)));
         let known = self.totals.entry(who).or_insert_with(|| ClientCounters::new(at));
         known.last = known.last.max(at);
         known
@@ -160,13 +165,15 @@ impl ClientStatsTable {
     }
 
     fn connects_mut(&mut self, client_service: ClientServiceKey, at: Time) -> &mut ConnectStats {
-        self.evicted += make_room(
+        let gone = make_room(
             &mut self.connect_stats,
             self.limit,
             client_service,
             |(scope, ..)| *scope,
             |known| known.last,
         );
+        // Without its pair, a pod is no part of its workload's row any more.
+        self.note(gone.into_iter().map(|(_, workload, service)| (Holder::Workload(workload), service)));
         let known = self.connect_stats.entry(client_service).or_default();
         known.last = known.last.max(at);
         known
@@ -214,6 +221,17 @@ impl ClientStatsTable {
         self.evicted
     }
 
+    /// The evictions since the last call.
+    pub(super) fn take_evictions(&mut self) -> Vec<(Holder, ServiceId)> {
+        std::mem::take(&mut self.evictions)
+    }
+
+    fn note(&mut self, gone: impl Iterator<Item = (Holder, ServiceId)>) {
+        let before = self.evictions.len();
+        self.evictions.extend(gone);
+        self.evicted += (self.evictions.len() - before) as u64;
+    }
+
     /// Forgets Services that the topology has forgotten, and clients that have been silent for `keep`. Their sums stay
     /// until they are `past`, which then returns their namespace.
     pub(super) fn expire(
@@ -250,8 +268,8 @@ fn pair((_, workload, service): ClientServiceKey) -> (WorkloadId, ServiceId) {
     (workload, service)
 }
 
-/// Frees room for `key` if there is none: an eighth at once, because the search visits everything. Returns the number
-/// of removed pairs. It removes the pairs that were silent for longest, of owners with more than an equal share, so one
+/// Frees room for `key` if there is none: an eighth at once, because the search visits everything. Returns the removed
+/// pairs. It removes the pairs that were silent for longest, of owners with more than an equal share, so one
 /// client cannot take the room of others.
 fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     known: &mut HashMap<K, V>,
@@ -259,9 +277,9 @@ fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     key: K,
     owner: impl Fn(&K) -> O,
     last: impl Fn(&V) -> Time,
-) -> u64 {
+) -> Vec<K> {
     if known.len() < limit || known.contains_key(&key) {
-        return 0;
+        return Vec::new();
     }
     let room = (limit / 8).max(1);
     let mut held: HashMap<O, usize> = HashMap::default();
@@ -269,18 +287,18 @@ fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     let share = (limit - room) / held.len().max(1);
     let mut by_age: Vec<(Time, K)> = known.iter().map(|(key, value)| (last(value), *key)).collect();
     by_age.sort_unstable_by_key(|(last, _)| *last);
-    let mut gone = 0;
+    let mut gone = Vec::new();
     // The excess over the shares is at least the required room.
     for (_, key) in by_age {
         let Some(held) = held.get_mut(&owner(&key)).filter(|held| **held > share) else { continue };
         *held -= 1;
         known.remove(&key);
-        gone += 1;
-        if gone == room {
+        gone.push(key);
+        if gone.len() == room {
             break;
         }
     }
-    gone as u64
+    gone
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl Engine {
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
             reconciled: cells.iter().map(|(_, cell)| cell.reconciled).sum(),
+            losses: self.losses_of(state, who, facts),
             coverage: coverage(order, &endpoints),
             answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 mod aggregate;
 mod client;
+mod losses;
 mod open_connections;
 mod quality;
 mod scrape;

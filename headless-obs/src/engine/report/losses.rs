@@ -1,0 +1,34 @@
+//! The losses that can have taken connections or answers from a client of a Service.
+
+use super::Who;
+use crate::engine::Engine;
+use crate::engine::client_stats::ClientStats;
+use crate::engine::losses::Holder;
+use crate::expose::snapshot::Counts;
+use crate::topology::ServiceState;
+
+impl Engine {
+    pub(super) fn losses_of(
+        &self,
+        state: &ServiceState,
+        who: &Who,
+        facts: Option<&ClientStats<'_>>,
+    ) -> Counts {
+        let pods = facts.into_iter().flat_map(ClientStats::scopes).map(Holder::Client);
+        let holders = pods.chain(who.workload().map(Holder::Workload));
+        let mut losses = self.losses.of(holders, state.id());
+        // Rows of clients that could not be kept apart are about nobody in particular.
+        let mixed = match who {
+            Who::Workload(None) => ("clients_folded", self.reconciler.ledger.folded()),
+            Who::Workload(Some(id)) if id.is_other() => {
+                ("clients_full", self.clients.counters().workloads_full)
+            }
+            Who::Workload(_) | Who::Namespace(_) | Who::All => ("", 0),
+        };
+        let missing = ("topology_full", u64::try_from(state.missing()).unwrap_or(u64::MAX));
+        for (reason, count) in [mixed, missing].into_iter().filter(|(_, count)| *count > 0) {
+            *losses.entry(reason.to_owned()).or_default() += count;
+        }
+        losses
+    }
+}
