@@ -13,7 +13,7 @@ use crate::client::Role;
 use crate::service_resolution::{Resolution, service_of};
 use crate::time::Time;
 use crate::topology::model::{ObjectKey, PodRef};
-use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, State, Topology};
+use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, ServiceState, State, Topology};
 
 /// A connect attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,16 @@ pub struct ConnectAttempt {
     pub now: Time,
 }
 
+/// The shortest TTL, in seconds, that is held against a client: the one of CoreDNS. No client asks again for each of
+/// several connections that it makes at once, so an answer with a TTL of 0 is not outdated at the next one.
+const LEAST_TTL: u32 = 5;
+
 /// The kinds of addresses that were not a serving endpoint when the client connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StaleKind {
     /// The endpoint had left.
     Removed,
-    /// The endpoint was shutting down.
+    /// The endpoint was shutting down, and its Service does not ask for such endpoints (`publishNotReadyAddresses`).
     Terminating,
     /// Its pod was not ready, whether the Service publishes it or not.
     NotReady,
@@ -81,7 +85,7 @@ impl AnswerRef {
     /// Whether the answer had expired by `at`.
     pub fn is_past_ttl(&self, at: Time) -> bool {
         // A resolver counts whole seconds.
-        at.since(self.at) > Duration::from_secs(u64::from(self.ttl) + 1)
+        at.since(self.at) > Duration::from_secs(u64::from(self.ttl.max(LEAST_TTL)) + 1)
     }
 }
 
@@ -281,25 +285,34 @@ fn target(
         let kind = match status.state {
             State::Ready if status.serving => return None,
             State::Ready | State::NotReady => StaleKind::NotReady,
+            State::Terminating if publishes_not_ready(found.endpoint, topology) => return None,
             State::Terminating => StaleKind::Terminating,
-            State::Removed if current_pod_at(connect_attempt.address, found.endpoint, topology).is_some() => {
-                StaleKind::IpReused
+            State::Removed => {
+                let ConnectAttempt { address, port, .. } = connect_attempt;
+                let is_reused = current_pod_at(address, port, found.endpoint, topology).is_some();
+                if is_reused { StaleKind::IpReused } else { StaleKind::Removed }
             }
-            State::Removed => StaleKind::Removed,
         };
         Some(Stale { kind, since })
     });
     Target { endpoint: found.endpoint.id(), resolution, used_answer, stale }
 }
 
-/// The pod that now has an address of `endpoint`, if it is known and another pod.
+fn publishes_not_ready(endpoint: &Endpoint, topology: &Topology) -> bool {
+    topology.service_by_id(endpoint.id().service).is_some_and(ServiceState::publishes_not_ready)
+}
+
+/// The pod that now has an address of `endpoint`, if it is known and another pod. Pods on the host's network share the
+/// node's address, so a Service's pod has the address only at its own ports.
 pub fn current_pod_at<'a>(
     address: IpAddr,
+    port: u16,
     endpoint: &Endpoint,
     topology: &'a Topology,
 ) -> Option<&'a ObjectKey> {
     let is_other = |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
-    let mut owners = topology.owners(address).filter_map(Endpoint::pod);
+    let serving = topology.owners(address).filter(|owner| owner.serves(port));
+    let mut owners = serving.filter_map(Endpoint::pod);
     let by_service = owners.find(|pod| is_other(&pod.key, &pod.uid)).map(|pod| &pod.key);
     let by_pod = || topology.pod_by_address(address).filter(|pod| is_other(&pod.key, &pod.uid));
     by_service.or_else(|| by_pod().map(|pod| &pod.key))

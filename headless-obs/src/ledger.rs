@@ -23,6 +23,10 @@ use crate::topology::EndpointRef;
 /// Positions in an answer with counts of their own; later positions share one more.
 pub const POSITIONS: usize = 32;
 
+/// A connection that ends within this time was not used for work: a client that looks for an endpoint with a role left
+/// it, for example.
+pub const BRIEF: Duration = Duration::from_secs(5);
+
 /// The key of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
@@ -50,6 +54,8 @@ pub struct Cell {
     pub preexisting: u64,
     /// Established connections that ended.
     pub closed: u64,
+    /// Those of `closed` that ended within [`BRIEF`].
+    pub brief: u64,
     /// Failures by reason.
     pub failed: [u64; reason::COUNT],
     /// Attempts that were abandoned because the other address family won.

@@ -255,18 +255,30 @@ impl Clients {
         if role == Role::Host {
             hosts.insert(workload);
         }
-        let scope = match (&known.pod_uid, cgroup, local) {
-            (Some(uid), ..) => ClientKey::Pod(uid.clone()),
-            (None, 0, Some(local)) => ClientKey::Address(local),
-            (None, 0, None) => ClientKey::Host,
-            (None, cgroup, _) => ClientKey::Cgroup(cgroup),
-        };
+        let scope = key(known.pod_uid.as_ref(), cgroup, local);
         Client { scope: scopes.id(scope, counters), workload, role }
     }
 
     /// The scopes that were forgotten since the last call: nothing is identified as one of them any more.
     pub fn take_dropped(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.scopes.dropped)
+    }
+
+    /// The scope of a client that was seen before. This does not count as a use.
+    pub fn scope_of(&self, topology: &Topology, cgroup: u64, local: IpAddr) -> Option<ClientId> {
+        let uid = match self.cgroups.peek(&cgroup) {
+            Some(Cgroup::Known(known)) => known.pod_uid.as_ref(),
+            _ => None,
+        };
+        let local = Some(local.to_canonical()).filter(|local| identifies(*local));
+        let pod = uid.and_then(|uid| topology.pod_by_uid(uid));
+        let pod = pod.or_else(|| local.and_then(|local| topology.pod_by_address(local)));
+        self.scopes.ids.peek(&key(pod.map(|pod| &pod.uid).or(uid), cgroup, local)).copied()
+    }
+
+    /// The scope of a pod that was seen before.
+    pub fn scope_of_pod(&self, uid: &Arc<str>) -> Option<ClientId> {
+        self.scopes.ids.peek(&ClientKey::Pod(uid.clone())).copied()
     }
 
     /// Whether a workload runs on the node itself.
@@ -310,6 +322,16 @@ impl Scopes {
         counters.scopes_evicted += wide(evicted.len());
         self.dropped.extend(evicted);
         id
+    }
+}
+
+/// The key of a client's scope: its pod, otherwise its cgroup, otherwise its address.
+fn key(pod: Option<&Arc<str>>, cgroup: u64, local: Option<IpAddr>) -> ClientKey {
+    match (pod, cgroup, local) {
+        (Some(uid), ..) => ClientKey::Pod(uid.clone()),
+        (None, 0, Some(local)) => ClientKey::Address(local),
+        (None, 0, None) => ClientKey::Host,
+        (None, cgroup, _) => ClientKey::Cgroup(cgroup),
     }
 }
 

@@ -85,7 +85,9 @@ impl AnswerCounts {
             self.first_answered.entry(id).or_insert(now);
             match found.status {
                 Some((_, status)) if status.state == State::Ready => listed += 1,
-                Some((since, _)) => has_removed |= now.since(since) >= grace,
+                Some((since, status)) => {
+                    has_removed |= has_left(state, status.state) && now.since(since) >= grace
+                }
                 None => {}
             }
         }
@@ -111,6 +113,15 @@ impl AnswerCounts {
     /// The share of the ready endpoints that the responses listed, 0 to 1; 1 without responses.
     pub(super) fn completeness(&self) -> f64 {
         if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
+    }
+}
+
+/// DNS should no longer list an endpoint in this state.
+fn has_left(service: &ServiceState, state: State) -> bool {
+    match state {
+        State::Ready | State::NotReady => false,
+        State::Terminating => !service.publishes_not_ready(),
+        State::Removed => true,
     }
 }
 

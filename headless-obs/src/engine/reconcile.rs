@@ -17,7 +17,7 @@ use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 mod flow_state;
 
 use crate::hash::HashMap;
-use crate::ledger::{CellKey, Ledger, LedgerEntry};
+use crate::ledger::{BRIEF, CellKey, Ledger, LedgerEntry};
 use crate::time::Time;
 
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
@@ -146,6 +146,7 @@ impl FlowReconciler {
         if let Some(cell) = place {
             let cell = self.ledger.cell(cell);
             cell.closed += 1;
+            cell.brief += u64::from(is_brief(record));
             cell.bytes_sent += record.bytes_sent;
             cell.bytes_received += record.bytes_received;
             if was_reset(record) {
@@ -182,6 +183,7 @@ impl FlowReconciler {
         if let Some(closed) = closed {
             cell.bytes_sent += closed.bytes_sent;
             cell.bytes_received += closed.bytes_received;
+            cell.brief += u64::from(is_brief(closed));
             if usize::from(closed.reason) < reason::COUNT {
                 add(&mut cell.failed, usize::from(closed.reason), 1);
             }
@@ -361,6 +363,11 @@ fn reset(totals: &FlowTotals) -> u64 {
 
 fn was_reset(record: &TcpRecord) -> bool {
     usize::from(record.reason) < reason::COUNT
+}
+
+/// Whether the ended connection lasted for a short time only. A connection that is older than the daemon did not.
+fn is_brief(record: &TcpRecord) -> bool {
+    record.started > 0 && Time(record.header.time).since(Time(record.started)) < BRIEF
 }
 
 fn predates_totals(read_at: Time, record: &TcpRecord) -> bool {

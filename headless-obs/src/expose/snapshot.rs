@@ -150,6 +150,9 @@ pub struct Service {
     pub namespace: String,
     /// Name; outside Kubernetes a domain name.
     pub name: String,
+    /// Whether it asks for endpoints that are not ready or are shutting down (`publishNotReadyAddresses`).
+    #[serde(default)]
+    pub publishes_not_ready: bool,
     /// Every endpoint: existing ones, and those that left but still have counts.
     pub endpoints: Vec<Endpoint>,
     /// Spread of the connections opened by the Service's name, over its mature endpoints. Its `z` is that of
@@ -453,6 +456,16 @@ pub struct ClientEndpoint {
     /// The last of these answers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_answered: Option<Timestamp>,
+    /// Pods of this client that are at work (they have open connections to the Service, or connected after the endpoint
+    /// became ready) and that received no answer for the Service since then.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub unaware_pods: u64,
+    /// Those of `counted` that ended within five seconds.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub brief: u64,
+    /// Pods of this client that are this endpoint itself: a pod never connects to itself.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub own_pods: u64,
     /// Its first connection there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_connection: Option<Timestamp>,
@@ -480,4 +493,17 @@ pub struct ClientEndpoint {
     /// The same connections and failures by port.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ports: Vec<PortCounts>,
+}
+
+impl ClientEndpoint {
+    /// The endpoint is the client itself, and nobody else of the client connects to it.
+    #[must_use]
+    pub fn is_self(&self) -> bool {
+        self.own_pods > 0 && self.opened == 0 && self.failed == 0 && self.active == 0
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

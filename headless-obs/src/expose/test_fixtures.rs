@@ -146,6 +146,7 @@ pub(crate) fn verdict(cause: Cause, evidence: &[&str], fix: Option<&str>) -> Ver
         cause,
         confidence: Confidence::High,
         evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
+        alternatives: Vec::new(),
         fix: fix.map(ToOwned::to_owned),
         needed: None,
     }
@@ -170,6 +171,7 @@ pub(crate) fn orders() -> Service {
         endpoint.first_answered = Some(at(1));
     }
     Service {
+        publishes_not_ready: false,
         namespace: "shop".into(),
         name: "orders".into(),
         endpoints: vec![first, second, idle, left],
@@ -381,6 +383,7 @@ fn sessions() -> Service {
         ..client("prometheus", 0.0, pods().map(scraped).collect())
     };
     Service {
+        publishes_not_ready: false,
         namespace: "shop".into(),
         name: "sessions".into(),
         endpoints: pods().map(endpoint).collect(),

@@ -11,6 +11,9 @@ pub struct Verdict {
     pub confidence: Confidence,
     /// The evidence: sentences with figures.
     pub evidence: Vec<String>,
+    /// Other causes that would look the same; with any, the confidence is not high.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub alternatives: Vec<Cause>,
     /// The change to make; nothing if nothing is wrong.
     pub fix: Option<String>,
     /// How many more selections are needed; only for [`Cause::TooFew`].
@@ -22,7 +25,7 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// At least as even as random choice.
+    /// At least as even as random choice, or uneven without harm.
     Even,
     /// All connections go to one endpoint while its connection lasts.
     Pinned,
@@ -48,8 +51,16 @@ pub enum Cause {
     DnsStale,
     /// Each client uses few endpoints, together they are even.
     Subset,
-    /// One endpoint fails where others do not.
+    /// Some endpoints fail where others do not.
     FailingEndpoint,
+    /// The client gives up attempts before an answer can come.
+    GivesUpEarly,
+    /// It cannot connect, and no endpoint alone is the reason.
+    CannotConnect,
+    /// The DNS server lists only a part of the endpoints in each answer.
+    AnswerLimit,
+    /// It tries endpoints and stays with the one that has a role.
+    SeeksRole,
     /// More uneven than chance, without a known reason.
     Unexplained,
     /// Too few connections for a verdict.
@@ -70,7 +81,7 @@ pub enum Confidence {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Even,
         Self::Pinned,
         Self::NeverReResolved,
@@ -85,6 +96,10 @@ impl Cause {
         Self::DnsStale,
         Self::Subset,
         Self::FailingEndpoint,
+        Self::GivesUpEarly,
+        Self::CannotConnect,
+        Self::AnswerLimit,
+        Self::SeeksRole,
         Self::Unexplained,
         Self::TooFew,
     ];
@@ -106,6 +121,10 @@ impl Cause {
             Self::DnsStale => "dns_stale",
             Self::Subset => "subset",
             Self::FailingEndpoint => "failing_endpoint",
+            Self::GivesUpEarly => "gives_up_early",
+            Self::CannotConnect => "cannot_connect",
+            Self::AnswerLimit => "answer_limit",
+            Self::SeeksRole => "seeks_role",
             Self::Unexplained => "unexplained",
             Self::TooFew => "too_few",
         }
@@ -121,6 +140,7 @@ impl Cause {
                 | Self::AddressSort
                 | Self::TruncatedAnswer
                 | Self::ClientCap
+                | Self::AnswerLimit
                 | Self::Unexplained
         )
     }

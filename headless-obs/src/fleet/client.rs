@@ -26,7 +26,8 @@ pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
 
 /// Computes its spread from its rows, which are in the order of the endpoints.
 pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
-    let mature = endpoints.iter().zip(&client.endpoints).filter(|(endpoint, _)| endpoint.mature);
+    let mature =
+        endpoints.iter().zip(&client.endpoints).filter(|(endpoint, own)| endpoint.mature && !own.is_self());
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
@@ -98,6 +99,9 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add(&mut sum.counted_bytes, more.counted_bytes);
     add(&mut sum.bytes, more.bytes);
     add(&mut sum.answered_pods, more.answered_pods);
+    add(&mut sum.unaware_pods, more.unaware_pods);
+    add(&mut sum.brief, more.brief);
+    add(&mut sum.own_pods, more.own_pods);
     sum.last_answered = sum.last_answered.max(more.last_answered);
     sum.first_connection = earliest(sum.first_connection, more.first_connection);
     sum.last_connection = sum.last_connection.max(more.last_connection);

@@ -6,8 +6,9 @@ use super::client;
 use super::endpoint::Rows;
 use super::spread::{self, Row};
 use super::sums::{add, add_counts, add_histogram};
-use crate::expose::snapshot::{Client, Dns, Endpoint, Service};
+use crate::expose::snapshot::{Client, Dns, Service};
 use crate::spread::ratio;
+use crate::verdict;
 
 /// A client of one snapshot.
 type Seen = (usize, Client);
@@ -21,6 +22,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     let mut answers: Option<Dns> = None;
     for (number, service) in services.into_iter().enumerate() {
         (merged.namespace, merged.name) = (service.namespace, service.name);
+        merged.publishes_not_ready |= service.publishes_not_ready;
         add_counts(&mut merged.stale, service.stale);
         merged.history.add(&service.history);
         match &mut answers {
@@ -45,27 +47,11 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
     for client in &mut service.clients {
         client::figure(client, &service.endpoints);
     }
-    service.idle = idle(&service.endpoints, &service.clients);
+    service.idle = verdict::idle::idle(&service.endpoints, &service.clients);
     let mature: Vec<Row> = service.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
     [service.spread, service.selections, service.open, service.bytes] = spread::of(&mature);
     let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
-}
-
-/// Mature endpoints that no counted client has used, if any endpoint is used.
-fn idle(endpoints: &[Endpoint], clients: &[Client]) -> Vec<String> {
-    let counting = || clients.iter().filter(|client| client.excluded.is_none());
-    let is_used = |place: usize| {
-        counting().filter_map(|client| client.endpoints.get(place)).any(|own| {
-            let before = own.resolution.get("preexisting").copied().unwrap_or(0);
-            own.opened > 0 || before > 0
-        })
-    };
-    if !(0..endpoints.len()).any(is_used) {
-        return Vec::new();
-    }
-    let unused = endpoints.iter().enumerate().filter(|(place, row)| row.mature && !is_used(*place));
-    unused.map(|(_, row)| row.pod.clone()).collect()
 }
 
 fn completeness(dns: &Dns) -> f64 {

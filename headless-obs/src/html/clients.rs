@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::{badge, figure, name, wide};
 use crate::expose::snapshot::{Client, Counts, Service};
-use crate::messages::findings::{excluded_in_words, in_words, ranked, verdict_paint, withheld_in_words};
+use crate::messages::findings::{
+    causes, excluded_in_words, in_words, ranked, verdict_paint, withheld_in_words,
+};
 use crate::messages::{clean, percent, plural, thousands};
 
 /// The most rows; the rest is summed.
@@ -88,7 +90,7 @@ fn verdict(client: &Client) -> Markup {
     if let Some(verdict) = &client.verdict {
         let paint = verdict_paint(verdict.cause, verdict.confidence);
         return html! {
-            span title=(in_words(verdict.cause)) { (badge(verdict.cause.as_str(), paint)) }
+            span title=(in_words(verdict.cause)) { (badge(&causes(verdict), paint)) }
             @if let Some(needed) = verdict.needed { " " small class="dim" { (thousands(needed)) " more" } }
         };
     }

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::{badge, class, name};
 use crate::expose::snapshot::{Client, Service, Verdict};
-use crate::messages::findings::{idle_in_words, in_words, verdict_paint, wrong_clients};
+use crate::messages::findings::{
+    alternatives_in_words, causes, idle_in_words, idle_reasons, in_words, verdict_paint, wrong_clients,
+};
 use crate::messages::{clean, plural};
 use crate::verdict::doc_link;
 
@@ -18,7 +20,10 @@ pub(super) fn render(service: &Service) -> Markup {
     let folded = wrong.len().saturating_sub(CARDS);
     html! {
         h3 { "Verdicts" }
-        @if let Some(idle) = idle_in_words(service) { p class="warn" { "! " (idle) "." } }
+        @if let Some(idle) = idle_in_words(service) {
+            p class="warn" { "! " (idle) "." }
+            ul { @for line in idle_reasons(service) { li { (line) } } }
+        }
         @if wrong.is_empty() {
             p class="dim" { "No client needs a change." }
         } @else {
@@ -36,10 +41,13 @@ fn card(client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
     let paint = verdict_paint(verdict.cause, verdict.confidence);
     html! {
         article class=(class(paint)) {
-            h4 { (name(&client.namespace, &client.workload)) " " (badge(verdict.cause.as_str(), paint)) }
+            h4 { (name(&client.namespace, &client.workload)) " " (badge(&causes(verdict), paint)) }
             p { "It " (in_words(verdict.cause)) "." }
             p class="dim" { (verdict.confidence.as_str()) " confidence, " (plural(concerned, "connection")) }
-            ul { @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } } }
+            ul {
+                @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } }
+                @for line in alternatives_in_words(verdict) { li { (line) } }
+            }
             @if let Some(fix) = &verdict.fix {
                 p { strong { "Fix: " } (clean(fix)) " " span class="dim" { "(" (doc_link(verdict.cause)) ")" } }
             }

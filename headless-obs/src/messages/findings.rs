@@ -2,12 +2,16 @@
 //! Pure.
 
 use super::quality::remedies;
-use super::{Paint, clean, counted, plural, total};
-use crate::expose::snapshot::{Cause, Client, Confidence, Counts, Part, Quality, Service, Snapshot, Verdict};
+use super::{Paint, clean, counted, plural, thousands, total};
+use crate::expose::snapshot::{
+    Cause, Client, Confidence, Counts, Endpoint, Part, Quality, Service, Snapshot, Verdict,
+};
+use crate::verdict;
+use crate::verdict::idle::{self, Why};
 
 /// Whether something should be done about it.
 pub(crate) fn is_wrong(cause: Cause) -> bool {
-    !matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew)
+    !matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew)
 }
 
 /// A cause in words that complete "the client …".
@@ -28,10 +32,59 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::DialsNotReady => "connects to endpoints that are not ready",
         Cause::DnsStale => "gets DNS answers that list endpoints that have left, or lack ready ones",
         Cause::Subset => "uses few endpoints, but the client pods together are even",
-        Cause::FailingEndpoint => "fails at one endpoint while others work",
+        Cause::FailingEndpoint => "fails at some endpoints while others work",
+        Cause::GivesUpEarly => "gives up attempts to connect before an answer can come",
+        Cause::CannotConnect => "cannot connect to ready endpoints, and no endpoint alone is the reason",
+        Cause::AnswerLimit => {
+            "gets DNS answers that list only a part of the endpoints, by the server's limit"
+        }
+        Cause::SeeksRole => "tries several endpoints and stays with one, as drivers do that look for a role",
         Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
         Cause::TooFew => "has too few connections for a verdict",
     }
+}
+
+/// `The same could be seeks_role, as it …: …`, for each cause that would look the same.
+pub(crate) fn alternatives_in_words(verdict: &Verdict) -> Vec<String> {
+    let line = |other: &Cause| {
+        let why = verdict::both_remain(verdict.cause, *other).map(|why| format!(": {}", uncapital(why)));
+        let why = why.unwrap_or_else(|| ".".to_owned());
+        format!("The facts also allow {} (it {}){why}", other.as_str(), in_words(*other))
+    };
+    verdict.alternatives.iter().map(line).collect()
+}
+
+fn uncapital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// `pinned`, or `pinned or seeks_role` where both remain.
+pub(crate) fn causes(verdict: &Verdict) -> String {
+    let all = std::iter::once(verdict.cause).chain(verdict.alternatives.iter().copied());
+    all.map(Cause::as_str).collect::<Vec<_>>().join(" or ")
+}
+
+/// Why endpoints are called idle, a sentence each for the first three.
+pub(crate) fn idle_reasons(service: &Service) -> Vec<String> {
+    let line = |(endpoint, why): (&Endpoint, Why)| {
+        let pod = clean(&endpoint.pod);
+        match why {
+            Why::Avoided { selections, expected } => format!(
+                "{pod} got no connection; random choice would have given it {expected:.0} of {}.",
+                plural(selections, "selection")
+            ),
+            Why::Unknown { pods } => format!(
+                "{pod} got no connection; since it became ready, {} at work received no answer.",
+                if pods == 1 {
+                    "1 client pod".to_owned()
+                } else {
+                    format!("{} client pods", thousands(pods))
+                }
+            ),
+        }
+    };
+    idle::reasons(service).take(3).map(line).collect()
 }
 
 /// The reason for no verdict on a client.
@@ -88,7 +141,7 @@ pub(crate) fn concerned(client: &Client, cause: Cause) -> u64 {
     let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
     match cause {
         Cause::PortMismatch => sum(&mut client.other_ports.iter().map(|port| port.connections)),
-        Cause::FailingEndpoint => client.failed,
+        Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => client.failed,
         stale if stale.is_stale() && !client.stale.is_empty() => {
             sum(&mut client.stale.iter().map(|target| target.connections))
         }
@@ -185,7 +238,7 @@ pub(crate) fn is_silent(service: &Service) -> bool {
 /// The style of a verdict.
 pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
     match cause {
-        Cause::Even | Cause::Subset => Paint::Good,
+        Cause::Even | Cause::Subset | Cause::SeeksRole => Paint::Good,
         Cause::TooFew => Paint::Dim,
         _ if confidence == Confidence::High => Paint::Bad,
         _ => Paint::Warn,

@@ -1,6 +1,7 @@
 //! Lookups in the topology, by hash map and without allocation.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::endpoint::{Endpoint, EndpointStatus};
 use super::model::{Pod, ServiceKey};
@@ -116,6 +117,11 @@ impl Topology {
     /// it.
     pub fn pod_by_uid(&self, uid: &str) -> Option<&Pod> {
         self.pods.by_uid(uid)
+    }
+
+    /// UIDs of pods that were deleted, while they are remembered.
+    pub fn deleted_pods(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.deleted()
     }
 
     /// Whether `address` is a Service's ClusterIP.

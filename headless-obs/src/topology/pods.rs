@@ -89,6 +89,13 @@ impl Pods {
         self.by_address.get(&address).and_then(|uids| uids.last()).and_then(|uid| self.by_uid.get(uid))
     }
 
+    /// UIDs of deleted pods, without those that are back.
+    pub(super) fn deleted(&self) -> impl Iterator<Item = &Arc<str>> {
+        let is_back =
+            |uid: &Arc<str>| self.by_uid.get(uid).is_some_and(|pod| self.by_key.get(&pod.key) == Some(uid));
+        self.deleted.iter().map(|(_, uid)| uid).filter(move |uid| !is_back(uid))
+    }
+
     fn leave_addresses(&mut self, uid: &Arc<str>, touched: &mut Vec<IpAddr>) {
         let Some(pod) = self.by_uid.get(uid) else { return };
         for address in own_addresses(pod) {

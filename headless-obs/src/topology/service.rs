@@ -94,6 +94,14 @@ impl ServiceState {
         self.object.as_ref().map_or(&[], |object| object.ports.as_slice())
     }
 
+    /// Whether it asks for endpoints that are not ready or are shutting down (`publishNotReadyAddresses`): its object
+    /// says so, or a slice lists an endpoint as ready that is shutting down.
+    pub fn publishes_not_ready(&self) -> bool {
+        let is_published = |part: &SliceEntry| part.ready && part.terminating;
+        self.object.as_ref().is_some_and(|object| object.publish_not_ready)
+            || self.endpoints().any(|endpoint| endpoint.parts.iter().any(is_published))
+    }
+
     /// Its endpoints in the order in which they were first seen; those that left have [`State::Removed`].
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values().map(Box::as_ref)

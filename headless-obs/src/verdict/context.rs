@@ -39,11 +39,34 @@ impl<'a> RuleContext<'a> {
         }
     }
 
-    /// The Service's mature endpoints, with the client's row at each.
-    pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+    /// The Service's endpoints, with the client's row at each.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
         // Rows are in the same order; a pod that came back under its name has two.
         let rows = self.service.endpoints.iter().zip(&self.client.endpoints);
-        rows.filter(|(endpoint, own)| endpoint.mature && endpoint.pod == own.pod)
+        rows.filter(|(endpoint, own)| endpoint.pod == own.pod)
+    }
+
+    /// Those that are mature, without the client itself.
+    pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+        self.rows().filter(|(endpoint, own)| endpoint.mature && !own.is_self())
+    }
+
+    /// Whether the client's own pods are endpoints of the Service.
+    pub(super) fn is_member(&self) -> bool {
+        self.client.endpoints.iter().any(|own| own.own_pods > 0)
+    }
+
+    /// The number of endpoints among which one pod of the client can choose: a member never connects to itself.
+    pub(super) fn options(&self) -> u64 {
+        let all = self.rows().filter(|(endpoint, _)| endpoint.mature).count() as u64;
+        all.saturating_sub(u64::from(self.is_member()))
+    }
+
+    /// The Service's other clients that count.
+    pub(super) fn others(&self) -> impl Iterator<Item = &'a Client> {
+        let name = |client: &'a Client| (&client.namespace, &client.workload);
+        let own = name(self.client);
+        self.service.clients.iter().filter(move |other| name(other) != own && other.excluded.is_none())
     }
 
     /// Connections and attempts, including those to ports that endpoints do not have.
@@ -86,6 +109,7 @@ impl<'a> RuleContext<'a> {
 
     /// A verdict with its fix.
     pub(super) fn verdict(&self, cause: Cause, confidence: Confidence, evidence: Vec<String>) -> Verdict {
-        Verdict { cause, confidence, evidence, fix: remedies::of(cause, self.client), needed: None }
+        let fix = remedies::of(cause, self.client, Some(self.service));
+        Verdict { cause, confidence, evidence, alternatives: Vec::new(), fix, needed: None }
     }
 }

@@ -4,7 +4,7 @@ use super::context::RuleContext;
 use super::evenness::{self, busiest, figures};
 use super::format::{count, list};
 use super::significance;
-use crate::expose::snapshot::{Cause, Confidence, Verdict};
+use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Endpoint, Verdict};
 
 /// Answers that lack something, or deny everything, from which it is a habit.
 const WRONG_ANSWERS: u64 = 3;
@@ -13,25 +13,48 @@ const HABIT: f64 = 0.9;
 /// The most addresses that musl's resolver keeps.
 const MUSL: u64 = 48;
 
+/// A tenth of the answers or more, and at least three, lack an endpoint.
+fn has_gaps(scene: &RuleContext<'_>) -> bool {
+    let dns = &scene.service.dns;
+    is_habit(dns.incomplete, dns.answers)
+}
+
+/// As many deny that there are any endpoints.
+fn is_denied(scene: &RuleContext<'_>) -> bool {
+    let dns = &scene.service.dns;
+    is_habit(dns.denied, dns.answers + dns.denied)
+}
+
+fn is_habit(wrong: u64, all: u64) -> bool {
+    wrong >= WRONG_ANSWERS && wrong * 10 >= all
+}
+
+/// Endpoints that were ready before the client's last answer and that no answer listed to it.
+fn unlisted<'a>(scene: &RuleContext<'a>) -> impl Iterator<Item = &'a str> {
+    let last = scene.client.answers.last;
+    let is_unlisted = move |endpoint: &Endpoint, own: &ClientEndpoint| {
+        let was_ready = endpoint.ready_since.zip(last).is_some_and(|(since, last)| since < last);
+        own.answered_pods == 0 && own.counted == 0 && was_ready
+    };
+    scene
+        .mature()
+        .filter(move |(endpoint, own)| is_unlisted(endpoint, own))
+        .map(|(endpoint, _)| endpoint.pod.as_str())
+}
+
+/// Answers lack endpoints, and this client never received the address of one that was ready.
+pub(super) fn lacks_endpoints(scene: &RuleContext<'_>) -> bool {
+    (has_gaps(scene) || is_denied(scene)) && unlisted(scene).next().is_some()
+}
+
 /// DNS does not list endpoints that have been ready for long, and the client does not know them.
 pub(super) fn dns_incomplete(scene: &RuleContext<'_>) -> Option<Verdict> {
-    let dns = &scene.service.dns;
-    let is_habit = |wrong: u64, all: u64| wrong >= WRONG_ANSWERS && wrong * 10 >= all;
-    let last = scene.client.answers.last?;
-    let unknown: Vec<_> = scene
-        .mature()
-        .filter(|(endpoint, own)| {
-            own.answered_pods == 0
-                && own.counted == 0
-                && endpoint.ready_since.is_some_and(|since| since < last)
-        })
-        .map(|(endpoint, _)| endpoint.pod.as_str())
-        .collect();
-    let has_gaps = is_habit(dns.incomplete, dns.answers);
-    let is_denied = is_habit(dns.denied, dns.answers + dns.denied);
-    if unknown.is_empty() || !(has_gaps || is_denied) {
+    if !lacks_endpoints(scene) {
         return None;
     }
+    let dns = &scene.service.dns;
+    let unknown: Vec<_> = unlisted(scene).collect();
+    let (has_gaps, is_denied) = (has_gaps(scene), is_denied(scene));
     let mut evidence = Vec::new();
     if has_gaps {
         evidence.push(format!(
@@ -51,13 +74,22 @@ pub(super) fn dns_incomplete(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::DnsStale, Confidence::High, evidence))
 }
 
+/// A tenth of the connections or more used a truncated answer, and the smallest one lacks endpoints.
+pub(super) fn uses_truncated(scene: &RuleContext<'_>) -> bool {
+    let answers = &scene.client.answers;
+    answers.truncated_used * 10 >= counted(scene).max(1) && answers.smallest < scene.endpoints()
+}
+
+fn counted(scene: &RuleContext<'_>) -> u64 {
+    scene.client.endpoints.iter().map(|own| own.counted).sum()
+}
+
 /// The client accepts a truncated answer.
 pub(super) fn truncated_answer(scene: &RuleContext<'_>) -> Option<Verdict> {
-    let (answers, n) = (&scene.client.answers, scene.endpoints());
-    let connections: u64 = scene.client.endpoints.iter().map(|own| own.counted).sum();
-    if answers.truncated_used * 10 < connections.max(1) || answers.smallest >= n {
+    if !uses_truncated(scene) {
         return None;
     }
+    let (answers, n, connections) = (&scene.client.answers, scene.endpoints(), counted(scene));
     let evidence = vec![
         format!(
             "{} of {} used a truncated answer.",
@@ -74,16 +106,22 @@ pub(super) fn truncated_answer(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::TruncatedAnswer, Confidence::High, evidence))
 }
 
-/// The client takes the address that is most similar to its own, at any position.
-pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
+/// Nine tenths of the selections or more took the nearest address, beyond chance, at any position, and that is uneven.
+pub(super) fn takes_nearest(scene: &RuleContext<'_>) -> bool {
     let choice = &scene.client.selection_pattern;
     let is_near = share(choice.nearest, choice.nearest_candidates) >= HABIT
         && significance::beyond(choice.nearest, choice.nearest_candidates, choice.nearest_by_chance);
     // If the first address is also the nearest, the server decides the order.
     let is_first = share(choice.first, choice.selections) >= HABIT;
-    if !is_near || is_first || significance::peak(scene.spread()) <= significance::PEAK {
+    is_near && !is_first && significance::peak(scene.spread()) > significance::PEAK
+}
+
+/// The client takes the address that is most similar to its own, at any position.
+pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
+    if !takes_nearest(scene) {
         return None;
     }
+    let choice = &scene.client.selection_pattern;
     let evidence = vec![
         format!(
             "{} of {} used the address nearest to the client's own; random choice would give {:.0}.",
@@ -102,20 +140,27 @@ pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::AddressSort, Confidence::High, evidence))
 }
 
-/// Whatever the length of the answer, the client uses only positions below a limit.
-pub(super) fn client_cap(scene: &RuleContext<'_>) -> Option<Verdict> {
+/// No connection used a position beyond some number, although answers were longer, and chance does not explain that.
+pub(super) fn stays_below_cap(scene: &RuleContext<'_>) -> bool {
     let choice = &scene.client.selection_pattern;
     let cap = choice.max_position + 1;
     // A client that takes the first address and continues after a failure uses one or two positions. A client that goes
     // through an answer in turn has used all positions several times.
     if cap < 3 || cap >= choice.smallest_answer || choice.with_known_position < cap.saturating_mul(5) {
-        return None;
+        return false;
     }
     let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choice.with_known_position as f64;
     let most = scene.client.answer_position.values().max().copied().unwrap_or(0);
-    if by_chance > (1e-4_f64).ln() || most * cap > choice.with_known_position.saturating_mul(2) && cap <= 32 {
+    by_chance <= (1e-4_f64).ln() && (most * cap <= choice.with_known_position.saturating_mul(2) || cap > 32)
+}
+
+/// Whatever the length of the answer, the client uses only positions below a limit.
+pub(super) fn client_cap(scene: &RuleContext<'_>) -> Option<Verdict> {
+    if !stays_below_cap(scene) {
         return None;
     }
+    let choice = &scene.client.selection_pattern;
+    let cap = choice.max_position + 1;
     let mut evidence = vec![format!(
         "None of {} used an address beyond position {cap}, although each answer had {} or more.",
         count(choice.with_known_position, "connection"),
@@ -128,15 +173,20 @@ pub(super) fn client_cap(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::ClientCap, confidence, evidence))
 }
 
+/// Nine tenths of the selections or more took the first address, beyond chance, and that is uneven.
+pub(super) fn takes_first(scene: &RuleContext<'_>) -> bool {
+    let choice = &scene.client.selection_pattern;
+    evenness::is_uneven(scene)
+        && share(choice.first, choice.selections) >= HABIT
+        && significance::beyond(choice.first, choice.selections, choice.first_by_chance)
+}
+
 /// The client takes the first address, and the server does not shuffle.
 pub(super) fn answer_order(scene: &RuleContext<'_>) -> Option<Verdict> {
-    let choice = &scene.client.selection_pattern;
-    if !evenness::is_uneven(scene)
-        || share(choice.first, choice.selections) < HABIT
-        || !significance::beyond(choice.first, choice.selections, choice.first_by_chance)
-    {
+    if !takes_first(scene) {
         return None;
     }
+    let choice = &scene.client.selection_pattern;
     let own = &scene.client.answers.first_records;
     let records = if own.is_empty() { &scene.service.dns.first_records } else { own };
     let all: u64 = records.values().sum();

@@ -21,18 +21,32 @@ pub(super) fn even(scene: &RuleContext<'_>) -> Option<Verdict> {
         return None;
     }
     let needed = significance::needed(n);
-    let (confidence, line) = if n == 1 {
-        (Confidence::High, "There is only one endpoint.".to_owned())
+    let (confidence, line) = if scene.options() <= 1 {
+        let other = if scene.is_member() { "other " } else { "" };
+        (Confidence::High, format!("There is only one {other}endpoint."))
     } else if spread.coverage >= 1.0 && spread.dispersion < significance::IN_TURN {
-        let line = format!(
-            "The spread is round-robin-like: its dispersion is {:.2}, and random choice gives about 1.",
-            spread.dispersion
-        );
-        (Confidence::High, line)
+        let dispersion = spread.dispersion;
+        if significance::in_turn(spread) {
+            let line = format!(
+                "The spread is round-robin-like: its dispersion is {dispersion:.2}, and random choice gives about 1."
+            );
+            (Confidence::High, line)
+        } else {
+            let line = format!("The connections are even: their dispersion is {dispersion:.2}.");
+            let is_enough = selections.connections >= needed;
+            (if is_enough { Confidence::High } else { Confidence::Medium }, line)
+        }
     } else if selections.connections >= needed {
         let dispersion = selections.dispersion;
-        let line =
-            format!("The selections are as even as random choice: their dispersion is {dispersion:.1}.");
+        let line = if significance::beyond_chance(selections) {
+            format!(
+                "The selections are less even than random choice (dispersion {dispersion:.1}), but no endpoint has more \
+                 than {:.1} times its share, so no capacity is lost.",
+                significance::PEAK
+            )
+        } else {
+            format!("The selections are as even as random choice: their dispersion is {dispersion:.1}.")
+        };
         let is_plain =
             significance::peak(spread) <= significance::PEAK.max(2.0 * spread.expected_peak_to_mean - 1.0);
         (if is_plain { Confidence::High } else { Confidence::Low }, line)
@@ -49,15 +63,21 @@ pub(super) fn even(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::Even, confidence, vec![figures(spread, what), line]))
 }
 
+/// How many selections are missing for a statement.
+pub(super) fn missing(scene: &RuleContext<'_>) -> u64 {
+    significance::needed(scene.endpoints()).saturating_sub(scene.selections().connections)
+}
+
 /// Too few selections for a statement.
 pub(super) fn too_few(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (selections, n) = (scene.selections(), scene.endpoints());
-    let needed = significance::needed(n);
-    let missing = needed.saturating_sub(selections.connections);
+    let (needed, missing) = (significance::needed(n), missing(scene));
     if missing == 0 || is_uneven(scene) {
         return None;
     }
-    let line = if n == 0 {
+    let line = if n == 0 && scene.is_member() {
+        "The client is the only endpoint itself.".to_owned()
+    } else if n == 0 {
         "No endpoint has been ready for long enough to count.".to_owned()
     } else {
         let made = number(selections.connections, "selection");
@@ -155,11 +175,50 @@ mod tests {
         }
     }
 
+    fn evidence(counts: &[u64]) -> String {
+        even(&Facts::new(counts).scene()).unwrap().evidence.join(" ")
+    }
+
     #[test]
-    fn better_than_chance_is_said() {
-        let even = |counts: &[u64]| even(&Facts::new(counts).scene()).unwrap().evidence.join(" ");
-        assert!(even(&[10, 10, 10]).contains("round-robin-like"));
-        assert!(!even(&[110, 95, 100]).contains("round-robin-like"));
+    fn better_than_chance_is_said_where_chance_is_ruled_out() {
+        assert!(evidence(&[10; 10]).contains("round-robin-like"));
+        assert!(evidence(&[4_000; 3]).contains("round-robin-like"));
+        for by_chance in [&[10, 10, 10][..], &[500, 500], &[110, 95, 100]] {
+            assert!(!evidence(by_chance).contains("round-robin-like"), "{by_chance:?}");
+        }
+    }
+
+    #[test]
+    fn random_clients_are_rarely_called_round_robin_like() {
+        let mut random = crate::testing::Random::new(3);
+        for endpoints in [2, 3, 4, 6, 10, 30] {
+            for connections in [10, 30, 60, 200, 1_000] {
+                let mut called = 0;
+                for _ in 0..2_000 {
+                    let mut counts = vec![0; endpoints];
+                    for _ in 0..connections {
+                        counts[random.below(endpoints)] += 1;
+                    }
+                    called += u64::from(significance::in_turn(&crate::spread::of(&counts)));
+                }
+                assert!(called <= 6, "{endpoints} {connections}: {called} of 2,000");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_harmless_beyond_chance_is_not_called_as_even_as_chance() {
+        let text = evidence(&[14_000, 10_000, 10_000]);
+        assert!(text.contains("less even than random choice") && !text.contains("as even as"), "{text}");
+    }
+
+    #[test]
+    fn a_member_of_a_cluster_has_nothing_to_choose_between_two() {
+        let mut facts = Facts::new(&[0, 40]);
+        facts.client.endpoints[0].own_pods = 1;
+        facts.client.spread = crate::spread::of(&[40]);
+        let verdict = even(&facts.scene()).unwrap();
+        assert_eq!(verdict.evidence[1], "There is only one other endpoint.");
     }
 
     #[test]

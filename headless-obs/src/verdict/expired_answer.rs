@@ -8,15 +8,26 @@ use crate::expose::snapshot::{Cause, Confidence, Verdict};
 /// Connections from which the age of answers shows a habit.
 const CONNECTIONS: u64 = 10;
 
+/// Most of at least ten connections used expired answers.
+pub(super) fn uses_expired(scene: &RuleContext<'_>) -> bool {
+    let age = &scene.client.answer_age;
+    let all = age.within_ttl + age.past_ttl;
+    all >= CONNECTIONS && age.past_ttl * 2 > all
+}
+
+/// They are uneven, too. gRPC also resolves once; that it stays with one endpoint is its policy.
+pub(super) fn is_uneven_by_age(scene: &RuleContext<'_>) -> bool {
+    uses_expired(scene) && !scene.client.grpc && significance::uneven(&scene.client.spread)
+}
+
 /// Most connections use expired answers, and they are uneven.
 pub(super) fn old_answers(scene: &RuleContext<'_>) -> Option<Verdict> {
+    if !is_uneven_by_age(scene) {
+        return None;
+    }
     let client = scene.client;
     let age = &client.answer_age;
     let all = age.within_ttl + age.past_ttl;
-    // gRPC also resolves once; that it stays with one endpoint is its policy.
-    if client.grpc || all < CONNECTIONS || age.past_ttl * 2 <= all || !significance::uneven(&client.spread) {
-        return None;
-    }
     let mut evidence = vec![format!(
         "{} of {all} connections used an answer past its TTL of {} s; the oldest was {} old.",
         age.past_ttl,

@@ -1,8 +1,8 @@
 //! Verdicts: how a client workload spreads its connections over a Service, and why.
 //!
-//! In: the facts of a snapshot about one client and one Service ([`RuleContext`]). Out: a [`Verdict`], or the reason for none
-//! ([`Withheld`]). Each rule is a function from the facts to a verdict or nothing; the first rule with a verdict
-//! decides.
+//! In: the facts of a snapshot about one client and one Service ([`RuleContext`]). Out: a [`Verdict`], or the reason for
+//! none ([`Withheld`]). Each rule is a function from the facts to a verdict or nothing. The table in `diagnosis` says
+//! what refutes a cause, and which causes look the same; the first rule whose cause is not refuted decides.
 //!
 //! The rules are in the order of causes: first wrong targets, then DNS answers, then the client's use of them, and last
 //! whether the figures exceed chance at all. An earlier cause would also produce the signs of a later one.
@@ -15,7 +15,9 @@
 //! Confidence: *high* if cause and effect are both visible and no other explanation is known; *medium* if chance is
 //! ruled out and another cause could look the same; *low* if there are few figures.
 
+mod answer_limit;
 mod context;
+mod diagnosis;
 mod dns_answers;
 mod evenness;
 mod expired_answer;
@@ -23,10 +25,12 @@ mod failing_endpoint;
 #[cfg(test)]
 mod false_alarm_tests;
 mod format;
+pub mod idle;
 mod never_re_resolved;
 mod pinned;
 mod port_mismatch;
 mod remedies;
+mod seeks_role;
 mod significance;
 mod stale_endpoint;
 #[cfg(test)]
@@ -35,7 +39,7 @@ mod test_fixtures;
 mod tests;
 mod withheld;
 
-use crate::expose::snapshot::{Cause, Client, Snapshot, Spread, Verdict};
+use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};
 
 pub use context::RuleContext;
 pub use withheld::Withheld;
@@ -44,21 +48,25 @@ pub use withheld::Withheld;
 type Rule = fn(&RuleContext<'_>) -> Option<Verdict>;
 
 /// Wrong targets, whatever the resolution.
-const TARGET_RULES: [Rule; 6] = [
+const TARGET_RULES: [Rule; 8] = [
     port_mismatch::port_mismatch,
     stale_endpoint::ip_reused,
     stale_endpoint::dials_not_ready,
     stale_endpoint::dns_stale,
     stale_endpoint::stale_cache,
     failing_endpoint::failing_endpoint,
+    failing_endpoint::gives_up_early,
+    failing_endpoint::cannot_connect,
 ];
 
 /// The spread of connections by the Service's name.
-const BALANCE_RULES: [Rule; 11] = [
+const BALANCE_RULES: [Rule; 13] = [
+    answer_limit::answer_limit,
     dns_answers::dns_incomplete,
     expired_answer::old_answers,
     dns_answers::truncated_answer,
     never_re_resolved::never_re_resolved,
+    seeks_role::seeks_role,
     dns_answers::address_sort,
     dns_answers::client_cap,
     dns_answers::answer_order,
@@ -77,13 +85,24 @@ pub fn judge(scene: &RuleContext<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unreliable(scene) {
         return Err(reason);
     }
-    if let Some(verdict) = TARGET_RULES.iter().find_map(|rule| rule(scene)) {
+    if let Some(verdict) = decide(&TARGET_RULES, scene) {
         return Ok(verdict);
     }
     if let Some(reason) = withheld::unsuited(scene) {
         return Err(reason);
     }
-    Ok(BALANCE_RULES.iter().find_map(|rule| rule(scene)).unwrap_or_else(|| evenness::unexplained(scene)))
+    Ok(decide(&BALANCE_RULES, scene).unwrap_or_else(|| evenness::unexplained(scene)))
+}
+
+/// The first verdict that nothing refutes. With another reading, both are named, and the confidence is not high.
+fn decide(rules: &[Rule], scene: &RuleContext<'_>) -> Option<Verdict> {
+    let mut found = rules.iter().filter_map(|rule| rule(scene));
+    let mut verdict = found.find(|verdict| diagnosis::of(verdict.cause).is_possible(scene))?;
+    verdict.alternatives = diagnosis::of(verdict.cause).alternatives(scene);
+    if !verdict.alternatives.is_empty() {
+        verdict.confidence = verdict.confidence.min(Confidence::Medium);
+    }
+    Some(verdict)
 }
 
 /// Judges every client of every Service again.
@@ -108,7 +127,13 @@ pub fn judge_all(snapshot: &mut Snapshot) {
 /// What to change about a cause, as far as the client's program is known.
 #[must_use]
 pub fn advice(cause: Cause, client: &Client) -> Option<String> {
-    remedies::of(cause, client)
+    remedies::of(cause, client, None)
+}
+
+/// When the facts that show `cause` may also show `other`, in a sentence.
+#[must_use]
+pub fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
+    diagnosis::both_remain(cause, other)
 }
 
 /// The spread in one line, for evidence.

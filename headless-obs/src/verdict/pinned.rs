@@ -7,7 +7,7 @@ use super::significance;
 use crate::expose::snapshot::{Cause, Client, Confidence, Spread, Verdict};
 
 /// Seconds for which a connection must be open, at most, to show a habit.
-const HELD: f64 = 60.0;
+pub(super) const HELD: f64 = 60.0;
 /// Connections by one answer from which it is a habit, not a burst.
 const BY_ONE_ANSWER: u64 = 10;
 
@@ -67,7 +67,7 @@ fn holds_one(scene: &RuleContext<'_>) -> bool {
     // The open connections of a client that connects and disconnects all the time are not its habit.
     let is_habit = client.open.connections * 2 >= client.spread.connections
         || client.selection_pattern.max_endpoints <= 1;
-    client.open.endpoints > 1
+    scene.options() > 1
         && client.open.connections > 0
         && held.pods > 0
         && held.pods_on_one == held.pods
@@ -78,10 +78,10 @@ fn holds_one(scene: &RuleContext<'_>) -> bool {
 /// All of a pod's connections went to one endpoint, beyond chance.
 fn chooses_one(scene: &RuleContext<'_>) -> bool {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
-    if choice.pods == 0 || choice.pods_on_one < choice.pods || client.spread.endpoints < 2 {
+    if choice.pods == 0 || choice.pods_on_one < choice.pods || scene.options() < 2 {
         return false;
     }
-    let n = client.spread.endpoints;
+    let n = scene.options();
     let options = if choice.smallest_answer > 1 { n.min(choice.smallest_answer) } else { n };
     // The first one of each pod proves nothing.
     let repeated =
@@ -101,8 +101,18 @@ fn selections(client: &Client) -> u64 {
     client.endpoints.iter().map(|own| own.selections).sum()
 }
 
+/// All connections are to one endpoint, so few that a driver that looks for a role may have found it at first.
+pub(super) fn may_have_found_role(scene: &RuleContext<'_>) -> bool {
+    let used = scene.rows().filter(|(_, own)| own.active > 0 || own.counted > 0);
+    let is_luck = !significance::same_by_chance_is_ruled_out(selections(scene.client), scene.options());
+    is_luck && !scene.client.grpc && used.count() == 1
+}
+
 /// The workload's pods together, or all of the Service's clients, if they are even.
-fn even_fleet<'a>(scene: &RuleContext<'a>, is_held: bool) -> Option<(&'a Spread, &'static str, u64)> {
+pub(super) fn even_fleet<'a>(
+    scene: &RuleContext<'a>,
+    is_held: bool,
+) -> Option<(&'a Spread, &'static str, u64)> {
     let pods =
         |client: &Client| if is_held { client.open_connections.pods } else { client.selection_pattern.pods };
     let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none());
@@ -114,24 +124,30 @@ fn even_fleet<'a>(scene: &RuleContext<'a>, is_held: bool) -> Option<(&'a Spread,
         .find(|(spread, _, holders)| is_even(spread, *holders))
 }
 
+/// Each of several pods uses few of the endpoints, beyond chance.
+pub(super) fn uses_few(scene: &RuleContext<'_>) -> bool {
+    let (choice, n) = (&scene.client.selection_pattern, scene.options());
+    let few = choice.max_endpoints;
+    choice.pods > 1
+        && few > 0
+        && significance::few_by_chance_is_ruled_out(few, n, choice.pods, selections(scene.client))
+}
+
 /// Each pod uses few of the endpoints and together they are even: `subset`, whether intended or not. A single pod, or
 /// pods that are uneven together, are for other rules.
 pub(super) fn subset(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (client, choice) = (scene.client, &scene.client.selection_pattern);
-    let (n, few) = (client.spread.endpoints, choice.max_endpoints);
-    if choice.pods < 2
-        || few == 0
-        || !significance::few_by_chance_is_ruled_out(few, n, choice.pods, selections(client))
-    {
+    let (n, few) = (scene.options(), choice.max_endpoints);
+    if !uses_few(scene) {
         return None;
     }
     let (fleet, whose, pods) = even_fleet(scene, false)?;
     let evidence = vec![
         format!(
-            "Each of {} used at most {few} of {}, with {} per pod; random choice would have reached more.",
+            "Each of {} used at most {few} of {}, with {} in all; random choice would have reached more.",
             count(choice.pods, "pod"),
             count(n, "endpoint"),
-            count(selections(client) / choice.pods, "selection")
+            count(selections(client), "selection")
         ),
         format!(
             "Together, {} {whose} are even: {}",
@@ -240,5 +256,48 @@ mod tests {
             (choice.pods, choice.pods_on_one, choice.max_connects_per_answer) = (1, 1, by_one);
             assert_eq!(cause(&facts), expected, "{connections} {selections} {by_one}");
         }
+    }
+
+    #[test]
+    fn members_of_a_cluster_are_never_pinned() {
+        for n in 2..=50 {
+            for elders in 0..n - 1 {
+                // Member number `elders` connects to members below it, or all members connect to all.
+                let mut open = vec![0; n];
+                open[..=elders].fill(1);
+                open[elders] = 0;
+                if elders == 0 {
+                    open.fill(1);
+                    open[0] = 0;
+                }
+                let mut facts = held(&open, 1, 600.0);
+                facts.client.endpoints[elders].own_pods = 1;
+                let others: Vec<u64> =
+                    open.iter().enumerate().filter(|(place, _)| *place != elders).map(|(_, n)| *n).collect();
+                facts.client.open = crate::spread::of(&others);
+                facts.client.spread = crate::spread::of(&vec![0; n - 1]);
+                facts.client.open_connections.pods_on_one = u64::from(others.iter().sum::<u64>() == 1);
+                let verdict = crate::verdict::judge(&facts.scene()).unwrap();
+                let is_calm = matches!(verdict.cause, Cause::Even | Cause::TooFew);
+                assert!(is_calm, "{n} members, {elders} elders: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_driver_may_have_found_its_endpoint_at_first() {
+        let facts = held(&[1, 0, 0], 1, 600.0);
+        let verdict = crate::verdict::judge(&facts.scene()).unwrap();
+        assert_eq!(
+            (verdict.confidence, &verdict.alternatives[..]),
+            (Confidence::Medium, &[Cause::SeeksRole][..])
+        );
+        let mut grpc = held(&[1, 0, 0], 1, 600.0);
+        grpc.client.grpc = true;
+        let verdict = crate::verdict::judge(&grpc.scene()).unwrap();
+        assert_eq!((verdict.confidence, &verdict.alternatives[..]), (Confidence::High, &[][..]));
+        let several = held(&[1, 1, 0], 2, 600.0);
+        let verdict = crate::verdict::judge(&several.scene()).unwrap();
+        assert_eq!(verdict.alternatives, [], "its pods stay at different endpoints");
     }
 }

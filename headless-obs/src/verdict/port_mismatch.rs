@@ -8,11 +8,10 @@ use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
 /// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
 /// ports than the Service lists, and nothing is wrong.
 pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
-    let in_vain = |port: &&OtherPort| port.failed.saturating_mul(2) > port.connections;
-    let ports = || scene.client.other_ports.iter().filter(in_vain);
-    if !scene.is_significant_share(ports().map(|port| port.connections).sum()) {
+    if !dials_in_vain(scene) {
         return None;
     }
+    let ports = || in_vain(scene);
     let evidence = ports()
         .map(|port| {
             let tried = count(port.connections, "connection");
@@ -28,6 +27,15 @@ pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
     let sure = ports().all(|port| port.use_port.is_some());
     let confidence = if sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::PortMismatch, confidence, evidence))
+}
+
+/// Connections and attempts to ports that the endpoints lack, most of which fail, are 1 % or more of all.
+pub(super) fn dials_in_vain(scene: &RuleContext<'_>) -> bool {
+    scene.is_significant_share(in_vain(scene).map(|port| port.connections).sum())
+}
+
+fn in_vain<'a>(scene: &RuleContext<'a>) -> impl Iterator<Item = &'a OtherPort> {
+    scene.client.other_ports.iter().filter(|port| port.failed.saturating_mul(2) > port.connections)
 }
 
 #[cfg(test)]

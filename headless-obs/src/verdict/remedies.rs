@@ -3,7 +3,7 @@
 //! In: a cause, the name of the client's program, and whether it sends queries for gRPC's service configuration. Out:
 //! advice, or nothing if nothing is wrong. docs/verdicts.md has more.
 
-use crate::expose::snapshot::{Cause, Client};
+use crate::expose::snapshot::{Cause, Client, Service};
 
 /// The client's technology, as far as its program's name shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,13 @@ impl Technology {
     }
 }
 
-/// What to change.
-pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
+/// What to change. What the facts show to be in place is not advised.
+pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Option<String> {
     let technology = Technology::of(client);
     let text = match cause {
-        Cause::Even | Cause::Subset | Cause::TooFew => return None,
+        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew => return None,
         Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
+        Cause::Pinned if technology == Technology::Unknown && client.active > 1 => POOL.to_owned(),
         Cause::Pinned => pinned(technology).to_owned(),
         Cause::NeverReResolved if client.grpc => AGE.to_owned(),
         Cause::NeverReResolved | Cause::StaleCache => renew(technology).to_owned(),
@@ -66,9 +67,14 @@ pub(super) fn of(cause: Cause, client: &Client) -> Option<String> {
                     .to_owned()
             }
         },
-        Cause::DialsNotReady => NOT_READY.to_owned(),
-        Cause::DnsStale => DNS.to_owned(),
+        Cause::DialsNotReady if service.is_some_and(|service| service.publishes_not_ready) => PUBLISHED.to_owned(),
+        Cause::DialsNotReady => renew(technology).to_owned(),
+        Cause::DnsStale if client.answers.ttl_seconds <= 5 && client.answers.count > 0 => CACHES.to_owned(),
+        Cause::DnsStale => format!("{TTL} {CACHES}"),
         Cause::FailingEndpoint => FAILING.to_owned(),
+        Cause::GivesUpEarly => IMPATIENT.to_owned(),
+        Cause::CannotConnect => UNREACHABLE.to_owned(),
+        Cause::AnswerLimit => LIMIT.to_owned(),
         Cause::Unexplained => UNEXPLAINED.to_owned(),
     };
     Some(text)
@@ -168,12 +174,23 @@ const TRUNCATED: &str = "The resolver does not repeat the query over TCP or with
 const CAP: &str = "The resolver or client keeps a limited number of addresses (musl: 48). Use an image with glibc, resolve \
      with a DNS library, split the Service, or let a proxy select the endpoint. If the DNS server shuffles and the client \
      resolves again, the load evens out over time.";
-const NOT_READY: &str = "If DNS lists the endpoints, publishNotReadyAddresses is set: set it only on a second Service for \
-     discovery between peers, and let clients use a Service without it. Otherwise the client used an older answer: make it \
-     resolve again.";
-const DNS: &str = "Make DNS answers expire before the endpoints change: in CoreDNS, set `ttl 5` in the kubernetes plugin, \
-     `disable success cluster.local` and `disable denial cluster.local` in cache, and no serve_stale; do the same in \
-     NodeLocal DNSCache. Check that CoreDNS reaches the API server.";
+const POOL: &str = "Let each connection select among all addresses: shuffle the addresses before connecting, or resolve \
+     again for each connection, and give pooled connections a maximum age; for gRPC a dns:/// target with round_robin.";
+const PUBLISHED: &str = "The Service has publishNotReadyAddresses: set it only on a second Service for discovery between \
+     peers, and let clients use a Service without it. A client that must use this one should try the next address after \
+     a failure.";
+const TTL: &str =
+    "Make DNS answers expire before the endpoints change: in CoreDNS, set `ttl 5` in the kubernetes plugin.";
+const CACHES: &str = "Let no cache keep what has changed: in CoreDNS, set `disable success cluster.local` and `disable \
+     denial cluster.local` in cache, and no serve_stale; do the same in NodeLocal DNSCache. Check that CoreDNS reaches \
+     the API server.";
+const IMPATIENT: &str = "Raise the client's time limit for a connect attempt above the time that a connection takes, with \
+     one lost SYN (1 s and more). Node.js: autoSelectFamilyAttemptTimeout, 250 ms by default, or autoSelectFamily off. \
+     If attempts fail at once, look for source ports that ran out (many connections to one address and port).";
+const UNREACHABLE: &str = "If other clients connect, look at the way from this client: network policies, firewalls, routes, \
+     and limits of the servers per client. If nobody connects, look at the pods.";
+const LIMIT: &str = "Raise the server's limit of records per answer (Consul: dns_config.a_record_limit and \
+     udp_answer_limit), or let the client resolve again for each connection, so that it sees the other endpoints.";
 const FAILING: &str = "Look at that pod (kubectl describe and logs), and make its readiness probe fail when the pod cannot \
      serve, so that DNS does not list it.";
 const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights, zones or sticky keys in its load \
@@ -188,7 +205,7 @@ mod tests {
         let mut facts = Facts::new(&[1, 0, 0]);
         facts.client.program = program.map(str::to_owned);
         facts.client.grpc = grpc;
-        of(cause, &facts.client)
+        of(cause, &facts.client, None)
     }
 
     #[test]
@@ -216,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_wrong_has_a_fix_and_what_is_not_has_none() {
         for cause in Cause::ALL {
-            let is_well = matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew);
+            let is_well = matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew);
             for program in ["java", "node", "python3", "nginx", "envoy", "dotnet", "curl"] {
                 assert_eq!(fix(cause, Some(program), false).is_none(), is_well, "{cause:?} {program}");
             }

@@ -17,6 +17,8 @@ pub(super) const PEAK: f64 = 1.5;
 pub(super) const IN_TURN: f64 = 0.2;
 /// −ln of the probability that counts as impossible, 1 in 100,000.
 const NEVER: f64 = 11.5;
+/// −ln of the probability that counts as rare, 1 in 1,000.
+const RARE: f64 = 6.9;
 
 /// Selections that are needed for this number of endpoints.
 pub(super) fn needed(endpoints: u64) -> u64 {
@@ -26,6 +28,26 @@ pub(super) fn needed(endpoints: u64) -> u64 {
 /// More uneven than chance, and enough to do harm.
 pub(super) fn uneven(spread: &Spread) -> bool {
     uneven_in_bursts(spread, 1.0)
+}
+
+/// More uneven than chance, whether that does harm or not.
+pub(super) fn beyond_chance(spread: &Spread) -> bool {
+    spread.connections >= needed(spread.endpoints) && spread.z.is_some_and(|z| z > Z)
+}
+
+/// More even than chance: a client that chooses at random is so in fewer than about 1 of 1,000 windows. It decides
+/// about a word, not about an alarm.
+pub(super) fn in_turn(spread: &Spread) -> bool {
+    let (n, connections) = (spread.endpoints as f64, spread.connections as f64);
+    if n < 2.0 || connections <= 0.0 {
+        return false;
+    }
+    let freedom = n - 1.0;
+    // Counts are whole, so the range of half a connection around them belongs to the event.
+    let chi_square = ((spread.dispersion * freedom).sqrt() + n / (2.0 * connections.sqrt())).powi(2);
+    // Chernoff's bound for the lower tail.
+    let share = chi_square / freedom;
+    share < 1.0 && freedom / 2.0 * (share.ln() + 1.0 - share) < -RARE
 }
 
 /// Like [`uneven`], if each selection makes `burst` connections, which multiplies the dispersion of random choice.
@@ -51,6 +73,11 @@ pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
 /// The peak divided by its endpoint's expected share; snapshots of older versions have only the mean.
 pub(super) fn peak(spread: &Spread) -> f64 {
     if spread.peak_to_expected > 0.0 { spread.peak_to_expected } else { spread.peak_to_mean }
+}
+
+/// None of so many choices went to any particular one of the endpoints, where this number was expected.
+pub(super) fn none_by_chance_is_ruled_out(expected: f64, endpoints: u64) -> bool {
+    expected > NEVER + (endpoints.max(1) as f64).ln()
 }
 
 /// More than random choice: `hits` of `of`, where `expected` were expected.

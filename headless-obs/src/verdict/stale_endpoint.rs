@@ -31,10 +31,16 @@ pub(super) fn ip_reused(scene: &RuleContext<'_>) -> Option<Verdict> {
 pub(super) fn dials_not_ready(scene: &RuleContext<'_>) -> Option<Verdict> {
     let targets = || of_kind(scene, &["not_ready"]);
     let (connections, listed) = sums(targets());
-    if !scene.is_significant_share(connections) {
+    if !reaches_not_ready(scene) {
         return None;
     }
     let mut evidence: Vec<_> = targets().map(|target| line(target, "while it was not ready")).collect();
+    if scene.service.publishes_not_ready {
+        evidence.push(
+            "The Service asks for endpoints that are not ready (publishNotReadyAddresses), so DNS lists them on purpose."
+                .to_owned(),
+        );
+    }
     evidence.push(if listed > 0 {
         format!(
             "DNS listed them: {listed} of {} used an answer that came after they were not ready.",
@@ -48,11 +54,11 @@ pub(super) fn dials_not_ready(scene: &RuleContext<'_>) -> Option<Verdict> {
 
 /// The endpoint has left, and DNS still listed it.
 pub(super) fn dns_stale(scene: &RuleContext<'_>) -> Option<Verdict> {
-    let listed = |target: &&StaleTarget| target.answered_after > 0;
-    let (connections, after) = sums(of_kind(scene, &LEFT).filter(listed));
-    if !scene.is_significant_share(after) || after.saturating_mul(2) < connections {
+    if !was_told_of_left(scene) {
         return None;
     }
+    let listed = |target: &&StaleTarget| target.answered_after > 0;
+    let (_, after) = sums(of_kind(scene, &LEFT).filter(listed));
     let mut evidence: Vec<_> = of_kind(scene, &LEFT)
         .filter(listed)
         .map(|target| {
@@ -72,7 +78,7 @@ pub(super) fn dns_stale(scene: &RuleContext<'_>) -> Option<Verdict> {
 pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
     let (connections, after) = sums(of_kind(scene, &LEFT));
     let kept = connections.saturating_sub(after);
-    if !scene.is_significant_share(kept) {
+    if !kept_left(scene) {
         return None;
     }
     let mut evidence: Vec<_> = of_kind(scene, &LEFT)
@@ -94,6 +100,45 @@ pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
     // Within the TTL the client did nothing wrong, and any cache may be the cause.
     let confidence = if past > 0 { sure(kept) } else { Confidence::Low };
     Some(scene.verdict(Cause::StaleCache, confidence, evidence))
+}
+
+/// The Service asks for endpoints that are not ready, and connections there succeed.
+pub(super) fn is_asked_for(scene: &RuleContext<'_>) -> bool {
+    let not_ready = |pod: &str| of_kind(scene, &["not_ready"]).any(|target| target.pod == pod);
+    let own = scene.client.endpoints.iter().filter(|own| not_ready(&own.pod));
+    scene.service.publishes_not_ready
+        && own.map(|own| own.failed * 2).sum::<u64>() <= {
+            let own = scene.client.endpoints.iter().filter(|own| not_ready(&own.pod));
+            own.map(|own| own.opened + own.failed).sum::<u64>()
+        }
+}
+
+/// Connections to endpoints of these kinds are 1 % or more of all.
+pub(super) fn reaches_not_ready(scene: &RuleContext<'_>) -> bool {
+    scene.is_significant_share(sums(of_kind(scene, &["not_ready"])).0)
+}
+
+/// Some connections went to an address that is another pod's.
+pub(super) fn reaches_stranger(scene: &RuleContext<'_>) -> bool {
+    of_kind(scene, &["ip_reused"]).any(|target| target.connections > 0)
+}
+
+/// Connections to endpoints that have left, by an answer from after that, are 1 % or more, and at least half of those
+/// to such endpoints.
+pub(super) fn was_told_of_left(scene: &RuleContext<'_>) -> bool {
+    let (connections, after) = sums(of_kind(scene, &LEFT).filter(|target| target.answered_after > 0));
+    scene.is_significant_share(after) && after.saturating_mul(2) >= connections
+}
+
+/// Connections to endpoints that have left, by an answer from before, are 1 % or more.
+pub(super) fn kept_left(scene: &RuleContext<'_>) -> bool {
+    let (connections, after) = sums(of_kind(scene, &LEFT));
+    scene.is_significant_share(connections.saturating_sub(after))
+}
+
+/// The client used answers that it had a right to use: a cache in between may have kept them.
+pub(super) fn is_within_ttl(scene: &RuleContext<'_>) -> bool {
+    kept_left(scene) && of_kind(scene, &LEFT).all(|target| target.past_ttl == 0)
 }
 
 const LEFT: [&str; 2] = ["removed", "terminating"];

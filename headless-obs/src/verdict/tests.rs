@@ -18,9 +18,9 @@ fn two_one_none_is_too_few() {
 #[test]
 fn a_scale_up_that_nobody_noticed_names_the_client() {
     let mut facts = Facts::new(&[30, 30, 30, 0, 0, 0]);
-    facts.client.answers.last_of_oldest = Some(at(60));
+    facts.client.answers.last = Some(at(60));
     for (endpoint, own) in facts.service.endpoints.iter_mut().zip(&mut facts.client.endpoints).skip(3) {
-        (endpoint.ready_since, own.answered_pods) = (Some(at(600)), 0);
+        (endpoint.ready_since, own.answered_pods, own.unaware_pods) = (Some(at(600)), 0, 1);
     }
     let verdict = judge(&facts.scene()).unwrap();
     assert_eq!(
@@ -50,7 +50,7 @@ fn held_connections_are_judged_as_they_stand() {
     three.client.open_connections.pods = 1;
     let verdict = judge(&three.scene()).unwrap();
     assert_eq!(verdict.cause, Cause::Even);
-    assert!(verdict.evidence.iter().any(|line| line.contains("round-robin-like")), "{verdict:?}");
+    assert!(verdict.evidence.iter().any(|line| line.contains("are even")), "{verdict:?}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn older_than_the_observer_and_idle_endpoints_since_is_known() {
     facts.client.answers = crate::expose::snapshot::ClientAnswers::default();
     assert_eq!(cause(&facts), Err("started_after"));
     facts.service.endpoints[2].ready_since = Some(at(300));
-    facts.client.endpoints[2].answered_pods = 0;
+    (facts.client.endpoints[2].answered_pods, facts.client.endpoints[2].unaware_pods) = (0, 1);
     assert_eq!(cause(&facts), Ok(Cause::NeverReResolved));
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::super::findings::{
-    excluded_in_words, in_words, is_doubtful, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
+    alternatives_in_words, causes, excluded_in_words, idle_in_words, idle_reasons, in_words, is_doubtful,
+    nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
 use super::super::fit_text::{
     between, capital, clean, fit_middle, full_name, length, plural, thousands, width, wrap,
@@ -31,6 +32,12 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     text.push('\n');
     let (line, paint_as) = headline(service);
     sentence(&mut text, &line, Some(paint_as), look);
+    if let Some(idle) = idle_in_words(service) {
+        sentence(&mut text, &format!("{}.", capital(&idle)), Some(Paint::Warn), look);
+        for line in idle_reasons(service) {
+            item(&mut text, "- ", &line, look);
+        }
+    }
     for client in ranked(service).into_iter().take(CLIENTS) {
         text.push('\n');
         explain(&mut text, client, look);
@@ -65,7 +72,7 @@ fn headline(service: &Service) -> (String, Paint) {
         return (line, verdict_paint(verdict.cause, verdict.confidence));
     }
     let counted = || service.clients.iter().filter(|client| client.excluded.is_none());
-    let causes = || counted().filter_map(|client| client.verdict.as_ref()).map(|verdict| verdict.cause);
+    let said = || counted().filter_map(|client| client.verdict.as_ref()).map(|verdict| verdict.cause);
     let doubt = counted().find(|client| client.withheld.as_deref().is_some_and(is_doubtful));
     if let Some(client) = doubt {
         return (
@@ -73,9 +80,9 @@ fn headline(service: &Service) -> (String, Paint) {
             Paint::Warn,
         );
     }
-    let line = if causes().any(|cause| matches!(cause, Cause::Even | Cause::Subset)) {
+    let line = if said().any(|cause| matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole)) {
         "nothing is wrong with how its clients spread their connections"
-    } else if causes().any(|cause| cause == Cause::TooFew) {
+    } else if said().any(|cause| cause == Cause::TooFew) {
         "too few connections for a verdict; observe longer"
     } else if service.clients.is_empty() {
         "no client connected; observe longer, for example with --for 5m"
@@ -98,9 +105,9 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     };
     let cause_paint = verdict_paint(verdict.cause, verdict.confidence);
     let confidence = format!(", {} confidence", verdict.confidence.as_str());
-    client_title(text, client, &[(verdict.cause.as_str(), Some(cause_paint)), (&confidence, None)], look);
+    client_title(text, client, &[(&causes(verdict), Some(cause_paint)), (&confidence, None)], look);
     item(text, "", &format!("It {}.", in_words(verdict.cause)), look);
-    for line in &verdict.evidence {
+    for line in verdict.evidence.iter().chain(&alternatives_in_words(verdict)) {
         item(text, "- ", line, look);
     }
     if let Some(needed) = verdict.needed {

@@ -9,7 +9,7 @@ pub(super) fn of(cause: Cause, service: &Service, client: &Client) -> Vec<String
     let own = match cause {
         Cause::StaleCache | Cause::IpReused | Cause::DialsNotReady => return stale(client),
         Cause::PortMismatch => return ports(client),
-        Cause::FailingEndpoint => return failing(client),
+        Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => return failing(client),
         Cause::DnsStale => [stale(client), dns(service)].concat(),
         Cause::TruncatedAnswer => truncated(client),
         Cause::AnswerOrder | Cause::AddressSort => {

@@ -11,6 +11,7 @@ use super::evidence;
 use super::queries::Query;
 use super::series::Answers;
 use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verdict};
+use crate::messages::findings::is_wrong;
 use crate::verdict;
 
 /// Service and client.
@@ -86,11 +87,11 @@ fn choose(
     client: &Client,
     by_figures: Option<Verdict>,
 ) -> (Option<Verdict>, Option<String>) {
-    let is_fine = |cause: Cause| matches!(cause, Cause::Even | Cause::Subset | Cause::TooFew);
     let named = causes.iter().filter_map(|(name, nodes)| {
         Some((Cause::ALL.into_iter().find(|cause| cause.as_str() == name)?, *nodes))
     });
-    let best = named.min_by_key(|(cause, nodes)| (*cause == Cause::TooFew, is_fine(*cause), Reverse(*nodes)));
+    let best =
+        named.min_by_key(|(cause, nodes)| (*cause == Cause::TooFew, !is_wrong(*cause), Reverse(*nodes)));
     let Some((cause, nodes)) = best else {
         let reasons = causes.iter().filter_map(|(name, nodes)| Some((name.strip_prefix(WITHHELD)?, *nodes)));
         let reason = reasons.max_by_key(|(_, nodes)| *nodes).map(|(reason, _)| reason.to_owned());
@@ -117,6 +118,7 @@ fn choose(
         cause,
         confidence: Confidence::Medium,
         evidence,
+        alternatives: Vec::new(),
         fix: verdict::advice(cause, client),
         needed: None,
     };

@@ -1,7 +1,7 @@
 //! The findings, the worst first: Services by waste, and in each the clients by connections.
 
 use super::super::column_layout::{Column, shown};
-use super::super::findings::{by_waste, idle_in_words, in_words, verdict_paint, wrong_clients};
+use super::super::findings::{by_waste, causes, idle_in_words, in_words, verdict_paint, wrong_clients};
 use super::super::fit_text::{clean, fit, fit_names, full_name, plural, width};
 use super::{Look, Paint, cell, indented, push, sentence, table, widths};
 use crate::expose::snapshot::{Service, Snapshot};
@@ -15,7 +15,7 @@ struct Row {
     waste: String,
     service: String,
     client: String,
-    verdict: &'static str,
+    verdict: String,
     paint: Paint,
     line: String,
 }
@@ -60,7 +60,7 @@ fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
             cell(if is_first { &row.waste } else { "" }, None),
             cell(&row.service, None),
             cell(&row.client, None),
-            cell(row.verdict, Some(row.paint)),
+            cell(&row.verdict, Some(row.paint)),
             cell(fit(&row.line, widths[4].unwrap_or(0)), None),
         ];
         table.add_row(shown(cells, &widths));
@@ -96,7 +96,7 @@ fn below(text: &mut String, rows: &[Row], look: Look) {
         let cells = [
             cell("", None),
             cell(names.next().unwrap_or_default(), None),
-            cell(row.verdict, Some(row.paint)),
+            cell(&row.verdict, Some(row.paint)),
             cell(fit(&row.line, widths[3].unwrap_or(0)), None),
         ];
         table.add_row(shown(cells, &widths));
@@ -115,7 +115,7 @@ fn waste(rows: &[Row]) -> Column {
 }
 
 fn verdicts(rows: &[Row]) -> Column {
-    Column::word("VERDICT", rows.iter().map(|row| width(row.verdict))).needed(1)
+    Column::word("VERDICT", rows.iter().map(|row| width(&row.verdict))).needed(1)
 }
 
 fn evidence(rows: &[Row]) -> Column {
@@ -138,9 +138,9 @@ fn rows(service: &Service) -> Vec<Row> {
             let line =
                 verdict.evidence.first().map_or(in_words(verdict.cause).to_owned(), |line| clean(line));
             let client = full_name(&client.namespace, &client.workload);
-            row(client, verdict.cause.as_str(), verdict_paint(verdict.cause, verdict.confidence), line)
+            row(client, causes(verdict), verdict_paint(verdict.cause, verdict.confidence), line)
         })
         .collect();
-    rows.extend(idle_in_words(service).map(|idle| row("-".to_owned(), "idle", Paint::Warn, idle)));
+    rows.extend(idle_in_words(service).map(|idle| row("-".to_owned(), "idle".to_owned(), Paint::Warn, idle)));
     rows
 }

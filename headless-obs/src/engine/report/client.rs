@@ -2,8 +2,10 @@
 
 use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::open_connections::{self, HeldRow};
+use super::pods::Pods;
 use super::{CellRow, Cells, Moment, Order, Who, spread};
 use crate::attribution::{StaleKind, current_pod_at};
+use crate::client::WorkloadId;
 use crate::engine::Engine;
 use crate::engine::client_stats::{ClientCounters, ClientStats};
 use crate::expose::snapshot::{
@@ -30,7 +32,7 @@ impl Engine {
         who: &Who,
         cells: &[CellRow<'_>],
         facts: Option<&ClientStats<'_>>,
-        held: &[HeldRow],
+        (held, pods): (&[HeldRow], &Pods),
         order: &Order<'_>,
         moment: &Moment,
     ) -> Client {
@@ -43,7 +45,7 @@ impl Engine {
             Who::All => ("", ""),
         };
         // For many clients together, the answers that listed an endpoint say nothing, and the search takes long.
-        let told = facts.filter(|_| matches!(who, Who::Workload(_)));
+        let told = facts.zip(who.workload());
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         for row in cells {
             by_endpoint.entry(row.0.endpoint.endpoint).or_default().push(*row);
@@ -53,10 +55,16 @@ impl Engine {
         };
         let endpoints: Vec<_> = order
             .iter()
-            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), told))
+            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), told, pods))
             .collect();
         let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
-        let figures = spread::of(cells, order, exposure);
+        let others: Order<'_> = order
+            .iter()
+            .zip(&endpoints)
+            .filter(|(_, own)| !own.is_self())
+            .map(|(endpoint, _)| *endpoint)
+            .collect();
+        let figures = spread::of(cells, &others, exposure);
         let totals = facts.and_then(ClientStats::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -107,8 +115,10 @@ impl Engine {
         endpoint: &topology::Endpoint,
         row: &Endpoint,
         own: &[CellRow<'_>],
-        facts: Option<&ClientStats<'_>>,
+        told: Option<(&ClientStats<'_>, WorkloadId)>,
+        pods: &Pods,
     ) -> ClientEndpoint {
+        let facts = told.map(|(facts, _)| facts);
         let sum = |figure: fn(&Cell) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
         let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
         let last_answered: Vec<Time> = facts
@@ -143,6 +153,9 @@ impl Engine {
             selections: counting().map(|cell| cell.selections).sum(),
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
             answered_pods: last_answered.len() as u64,
+            unaware_pods: facts.map_or(0, |facts| self.unaware(pods, endpoint, facts)),
+            brief: counting().map(|cell| cell.brief).sum(),
+            own_pods: told.map_or(0, |(facts, workload)| self.own(pods, endpoint, facts, workload)),
             last_answered: last_answered.iter().max().map(|time| self.wall(*time)),
             first_connection: first.map(|time| self.wall(time)),
             last_connection: last.map(|time| self.wall(time)),
@@ -161,9 +174,14 @@ impl Engine {
             .filter(|(place, _)| all(*place).any(|stale_connects| stale_connects.connections > 0))
             .map(|(place, kind)| {
                 let sum = |figure: fn(&StaleConnects) -> u64| all(place).map(figure).sum();
-                let mut owners = endpoint
-                    .addresses()
-                    .filter_map(|address| current_pod_at(address, endpoint, &self.topology));
+                let ports = || {
+                    own.iter()
+                        .filter(|(_, cell)| cell.stale.get(place).is_some_and(|stale| stale.connections > 0))
+                        .map(|(key, _)| key.port)
+                };
+                let mut owners = endpoint.addresses().flat_map(|address| {
+                    ports().filter_map(move |port| current_pod_at(address, port, endpoint, &self.topology))
+                });
                 let now = owners.next().filter(|_| kind == StaleKind::IpReused);
                 StaleTarget {
                     pod: endpoint.label().to_string(),
@@ -183,7 +201,7 @@ impl Engine {
 
 /// The share of mature endpoints that a client used.
 fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
-    let mature = || order.iter().zip(endpoints).filter(|((_, row), _)| row.mature);
+    let mature = || order.iter().zip(endpoints).filter(|((_, row), own)| row.mature && !own.is_self());
     let reached = mature().filter(|(_, own)| own.counted > 0).count();
     ratio(reached as u64, mature().count() as u64)
 }

@@ -9,6 +9,7 @@ mod aggregate;
 mod client;
 mod losses;
 mod open_connections;
+mod pods;
 mod quality;
 mod scrape;
 mod spread;
@@ -26,7 +27,7 @@ use crate::verdict;
 
 use aggregate::{dns, failures, stale};
 use open_connections::Holders;
-use spread::idle;
+use pods::Pods;
 
 /// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]
@@ -92,6 +93,8 @@ struct Sources<'a> {
     cells: HashMap<ServiceId, Cells<'a>>,
     client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'a>>>,
     held: HashMap<ServiceId, Holders>,
+    /// Only for a report.
+    pods: Pods,
     moment: Moment,
 }
 
@@ -119,6 +122,7 @@ impl Engine {
     /// The whole state.
     pub fn snapshot(&self, kernel: &KernelState) -> Snapshot {
         let mut sources = self.sources(kernel, self.reconciler.ledger.cells());
+        sources.pods = self.pods();
         let services = self.topology.services();
         let mut services: Vec<_> =
             services.map(|state| self.service(state, &mut sources, View::Report)).collect();
@@ -165,14 +169,20 @@ impl Engine {
             seconds: kernel.to.since(kernel.began).as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
-        Sources { cells, client_stats, held: open_connections::by_service(&self.reconciler), moment }
+        Sources {
+            cells,
+            client_stats,
+            held: open_connections::by_service(&self.reconciler),
+            pods: Pods::default(),
+            moment,
+        }
     }
 
     fn service(&self, state: &ServiceState, sources: &mut Sources<'_>, view: View) -> Service {
         let cells = sources.cells.remove(&state.id()).unwrap_or_default();
         let client_stats = sources.client_stats.remove(&state.id()).unwrap_or_default();
         let held = sources.held.remove(&state.id()).unwrap_or_default();
-        let moment = &sources.moment;
+        let (moment, pods) = (&sources.moment, &sources.pods);
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         let mut by_client: BTreeMap<Who, Cells<'_>> = BTreeMap::new();
         for row in &cells {
@@ -240,7 +250,7 @@ impl Engine {
             .iter()
             .map(|(who, cells)| {
                 let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
-                self.client(state, who, cells, facts.get(who), held, &order, moment)
+                self.client(state, who, cells, facts.get(who), (held, pods), &order, moment)
             })
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
@@ -258,11 +268,12 @@ impl Engine {
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
         Service {
+            publishes_not_ready: state.publishes_not_ready(),
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
             waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
                 * moment.per_second(figures.spread.connections),
-            idle: idle(&counted, &order),
+            idle: verdict::idle::idle(&endpoints, &clients),
             spread: figures.spread,
             selections: figures.selections,
             open: figures.open,

@@ -2,7 +2,7 @@
 
 use super::{CellRow, Order};
 use crate::expose::snapshot::Spread;
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashMap;
 use crate::ledger::Cell;
 use crate::service_resolution::Resolution;
 use crate::spread;
@@ -65,19 +65,6 @@ fn counts(
         }
     }
     mature(order).filter_map(|endpoint| sums.get(&endpoint.id().endpoint).copied()).collect()
-}
-
-/// Mature endpoints without any connection that counts, if there are connections at all.
-pub(super) fn idle(cells: &[CellRow<'_>], order: &Order<'_>) -> Vec<String> {
-    // A connection by a pod's own name, or without a DNS answer, also keeps an endpoint busy. Only connections that are
-    // not in the cells do not.
-    let used = cells.iter().filter(|(_, cell)| cell.opened + cell.preexisting > 0);
-    let used: HashSet<EndpointId> = used.map(|(key, _)| key.endpoint.endpoint).collect();
-    if used.is_empty() {
-        return Vec::new();
-    }
-    let unused = order.iter().filter(|(endpoint, row)| row.mature && !used.contains(&endpoint.id().endpoint));
-    unused.map(|(_, row)| row.pod.clone()).collect()
 }
 
 fn mature<'a>(order: &'a Order<'_>) -> impl Iterator<Item = &'a Endpoint> {

@@ -1,0 +1,78 @@
+//! A client's pods: which of them are at work and were not told of an endpoint, and which are that endpoint.
+//!
+//! In: open connections, the pods' last answers and connections, and the topology. Out: counts for an endpoint.
+
+use std::net::IpAddr;
+
+use crate::client::{ClientId, WorkloadId};
+use crate::engine::client_stats::ClientStats;
+use crate::engine::{Engine, ip};
+use crate::hash::HashSet;
+use crate::time::Time;
+use crate::topology::{Endpoint, ServiceId};
+
+/// What is known about the pods of all clients.
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    /// Those with open connections to a Service.
+    open: HashSet<(ServiceId, ClientId)>,
+    /// The addresses from which a client has open connections to a Service.
+    addresses: HashSet<(ServiceId, WorkloadId, IpAddr)>,
+    /// Those that were deleted.
+    gone: HashSet<ClientId>,
+}
+
+impl Engine {
+    /// The pods of all clients.
+    pub(super) fn pods(&self) -> Pods {
+        let mut pods = Pods::default();
+        for (flow, cell, ..) in self.reconciler.open_connections() {
+            let (service, local) = (cell.endpoint.service, ip(flow.source));
+            if let Some(scope) = self.clients.scope_of(&self.topology, flow.cgroup, local) {
+                pods.open.insert((service, scope));
+            }
+            if let Some(workload) = cell.client {
+                pods.addresses.insert((service, workload, local.to_canonical()));
+            }
+        }
+        pods.gone = self.topology.deleted_pods().filter_map(|uid| self.clients.scope_of_pod(uid)).collect();
+        pods
+    }
+
+    /// How many of a client's pods are at work and have received no answer since the endpoint became ready.
+    pub(super) fn unaware(&self, pods: &Pods, endpoint: &Endpoint, client: &ClientStats<'_>) -> u64 {
+        let Some(ready) = endpoint.ready_since() else { return 0 };
+        let service = endpoint.id().service;
+        let is_told = |scope, told: Option<Time>| {
+            told.is_some_and(|told| told >= ready)
+                || endpoint
+                    .addresses()
+                    .any(|address| self.answer_cache.last_answered(scope, address, service).is_some())
+        };
+        let unaware = client.pods().filter(|(scope, connected, told)| {
+            let is_at_work =
+                pods.open.contains(&(service, *scope)) || *connected > ready && !pods.gone.contains(scope);
+            is_at_work && !is_told(*scope, *told)
+        });
+        unaware.count() as u64
+    }
+
+    /// How many of a client's pods are this endpoint: the same pod, or the same address.
+    pub(super) fn own(
+        &self,
+        pods: &Pods,
+        endpoint: &Endpoint,
+        client: &ClientStats<'_>,
+        workload: WorkloadId,
+    ) -> u64 {
+        let service = endpoint.id().service;
+        let has_address =
+            |address: IpAddr| pods.addresses.contains(&(service, workload, address.to_canonical()));
+        let by_uid = endpoint.pod().and_then(|pod| self.topology.pod_by_uid(&pod.uid));
+        let by_address = || endpoint.addresses().find_map(|address| self.topology.pod_by_address(address));
+        let scope = by_uid.or_else(by_address).and_then(|pod| self.clients.scope_of_pod(&pod.uid));
+        let is_own = scope.is_some_and(|scope| client.scopes().any(|own| own == scope))
+            || scope.is_none() && endpoint.addresses().any(has_address);
+        u64::from(is_own)
+    }
+}

@@ -1,0 +1,341 @@
+//! The differential diagnosis: for each cause the signs that it needs, what refutes it, and which causes look the same.
+//!
+//! In: the facts about a client. Out: whether they refute a cause, and the causes that remain beside it. The sections
+//! of docs/verdicts.md are made from this table; a test compares them.
+//!
+//! Invariants: a verdict has all signs of its cause, and nothing that refutes it. If another cause remains, the verdict
+//! names it, and its confidence is not high.
+
+use super::context::RuleContext;
+use super::{
+    answer_limit, dns_answers, evenness, expired_answer, failing_endpoint, never_re_resolved, pinned,
+    port_mismatch, seeks_role, stale_endpoint,
+};
+use crate::expose::snapshot::Cause;
+
+/// A statement about the facts, in words and as a test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sign {
+    /// A sentence.
+    pub(super) says: &'static str,
+    /// Whether the facts show it.
+    pub(super) holds: fn(&RuleContext<'_>) -> bool,
+}
+
+/// A cause that would look the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookalike {
+    pub(super) cause: Cause,
+    /// When both remain.
+    pub(super) remains: Sign,
+}
+
+/// What is known about one cause.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Diagnosis {
+    /// All of these.
+    pub(super) needs: &'static [Sign],
+    /// Any of these.
+    pub(super) refuted_by: &'static [Sign],
+    pub(super) looks_like: &'static [Lookalike],
+}
+
+impl Diagnosis {
+    /// Whether the cause has all its signs, and nothing refutes it.
+    pub(super) fn is_possible(&self, scene: &RuleContext<'_>) -> bool {
+        self.needs.iter().all(|sign| (sign.holds)(scene))
+            && !self.refuted_by.iter().any(|sign| (sign.holds)(scene))
+    }
+
+    /// The other causes that remain.
+    pub(super) fn alternatives(&self, scene: &RuleContext<'_>) -> Vec<Cause> {
+        let remaining = self.looks_like.iter().filter(|other| (other.remains.holds)(scene));
+        remaining.map(|other| other.cause).collect()
+    }
+}
+
+/// When the facts that show `cause` may also show `other`, in a sentence.
+pub(super) fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
+    let mut looks_like = of(cause).looks_like.iter();
+    looks_like.find(|known| known.cause == other).map(|known| known.remains.says)
+}
+
+/// The diagnosis of a cause.
+pub(super) const fn of(cause: Cause) -> Diagnosis {
+    let (needs, refuted_by, looks_like): (&[Sign], &[Sign], &[Lookalike]) = match cause {
+        Cause::PortMismatch => (
+            &[Sign {
+                says: "Connections and attempts to a port that the endpoint does not have are 1 % or more of all, and more \
+                 than half of them fail.",
+                holds: port_mismatch::dials_in_vain,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::IpReused => (
+            &[Sign {
+                says: "A connection went to an address that was the Service's and now belongs to another pod. The address \
+                 of a node, which several pods share, is another pod's only at that pod's ports.",
+                holds: stale_endpoint::reaches_stranger,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::DialsNotReady => (
+            &[Sign {
+                says: "Connections and attempts to endpoints that were `not_ready` for longer than the grace are 1 % or \
+                 more of all.",
+                holds: stale_endpoint::reaches_not_ready,
+            }],
+            &[Sign {
+                says: "The Service asks for such endpoints (`publishNotReadyAddresses`), and connections there succeed.",
+                holds: stale_endpoint::is_asked_for,
+            }],
+            &[],
+        ),
+        Cause::DnsStale => (
+            &[Sign {
+                says: "Connections used answers that came after the endpoint had left and the grace had passed (a Service \
+                 with `publishNotReadyAddresses` asks for endpoints that shut down); or a tenth of the answers, and \
+                 at least three, lack endpoints or deny that there are any, and this client never received the \
+                 address of an endpoint that was ready before its last answer.",
+                holds: |scene| stale_endpoint::was_told_of_left(scene) || dns_answers::lacks_endpoints(scene),
+            }],
+            &[Sign {
+                says: "All answers have the same number of addresses, and together they list more endpoints than each: \
+                 the server has a limit.",
+                holds: |scene| {
+                    !stale_endpoint::was_told_of_left(scene) && answer_limit::limit(scene).is_some()
+                },
+            }],
+            &[Lookalike {
+                cause: Cause::AnswerLimit,
+                remains: Sign {
+                    says: "All answers have the same number of addresses, and the endpoints that they lack are as old as \
+                     the observation.",
+                    holds: |scene| {
+                        !stale_endpoint::was_told_of_left(scene) && answer_limit::may_be_limit(scene)
+                    },
+                },
+            }],
+        ),
+        Cause::StaleCache => (
+            &[Sign {
+                says: "Connections to endpoints that have left used answers from before that and are 1 % or more of all; \
+                 or more than half of at least 10 connections are past the TTL of their answer (5 s at least), and \
+                 they are uneven beyond chance.",
+                holds: |scene| stale_endpoint::kept_left(scene) || expired_answer::is_uneven_by_age(scene),
+            }],
+            &[],
+            &[Lookalike {
+                cause: Cause::DnsStale,
+                remains: Sign {
+                    says: "All of the connections to endpoints that have left were within the TTL of their answer: a cache \
+                     between client and server may have kept it.",
+                    holds: stale_endpoint::is_within_ttl,
+                },
+            }],
+        ),
+        Cause::FailingEndpoint => (
+            &[Sign {
+                says: "At least 5 attempts, and more than half, fail at a ready endpoint; at most a tenth of at least 5 \
+                 attempts fail at the others, and random choice does not explain the difference.",
+                holds: failing_endpoint::some_fail,
+            }],
+            &[Sign {
+                says: "Other clients connect to the same endpoint.",
+                holds: failing_endpoint::others_connect_there,
+            }],
+            &[Lookalike {
+                cause: Cause::GivesUpEarly,
+                remains: Sign {
+                    says: "The client itself ended most of the failed attempts, or the hook cannot see who did.",
+                    holds: failing_endpoint::may_have_given_up,
+                },
+            }],
+        ),
+        Cause::GivesUpEarly => (
+            &[Sign {
+                says: "The client itself ended at least 5 attempts, a fifth or more of all, and they are most of its \
+                 failures; at several endpoints, or at one to which it or others connect.",
+                holds: failing_endpoint::gives_up,
+            }],
+            &[],
+            &[
+                Lookalike {
+                    cause: Cause::FailingEndpoint,
+                    remains: Sign {
+                        says: "No client connects to the endpoints where this one gives up.",
+                        holds: failing_endpoint::nobody_connects_there,
+                    },
+                },
+                Lookalike {
+                    cause: Cause::CannotConnect,
+                    remains: Sign {
+                        says: "At some endpoint only other clients connect.",
+                        holds: failing_endpoint::only_others_connect_there,
+                    },
+                },
+            ],
+        ),
+        Cause::CannotConnect => (
+            &[Sign {
+                says: "More than half of the attempts fail, or more than half at an endpoint to which other clients connect.",
+                holds: failing_endpoint::cannot,
+            }],
+            &[],
+            &[Lookalike {
+                cause: Cause::FailingEndpoint,
+                remains: Sign {
+                    says: "No other client connects to the endpoints where the attempts fail.",
+                    holds: failing_endpoint::nobody_else_connects_there,
+                },
+            }],
+        ),
+        Cause::AnswerLimit => (
+            &[Sign {
+                says: "All answers to all clients have the same number of addresses, fewer than there are endpoints, none \
+                 is truncated, and together they list more endpoints than each. The client's own answers leave some \
+                 out, and its connections are uneven beyond chance for that reason.",
+                holds: answer_limit::is_limited,
+            }],
+            &[],
+            &[Lookalike {
+                cause: Cause::StaleCache,
+                remains: Sign {
+                    says: "More than half of the connections are past the TTL of their answer.",
+                    holds: expired_answer::uses_expired,
+                },
+            }],
+        ),
+        Cause::TruncatedAnswer => (
+            &[Sign {
+                says: "A tenth or more of the connections used an answer with TC set, and the smallest answer has fewer \
+                 addresses than there are endpoints.",
+                holds: dns_answers::uses_truncated,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::NeverReResolved => (
+            &[Sign {
+                says: "A pod of the client is at work (it has an open connection, or it exists and connected) and has \
+                 received no answer since an endpoint became ready, and that endpoint has no connection from the \
+                 client. Pods that are gone do not count.",
+                holds: never_re_resolved::is_unaware,
+            }],
+            &[Sign {
+                says: "The client stays with one of several endpoints that it knows: a new answer would change nothing.",
+                holds: never_re_resolved::uses_one_of_several,
+            }],
+            &[],
+        ),
+        Cause::SeeksRole => (
+            &[Sign {
+                says: "All open connections of all pods and processes are to one endpoint, for a minute or longer. Nine \
+                 tenths of the connections to others, or more, ended within 5 s; at the one, a tenth at most.",
+                holds: seeks_role::is_sought,
+            }],
+            &[],
+            &[Lookalike {
+                cause: Cause::Pinned,
+                remains: Sign {
+                    says: "Fewer than three connections to others were seen.",
+                    holds: seeks_role::few_were_tried,
+                },
+            }],
+        ),
+        Cause::AddressSort => (
+            &[Sign {
+                says: "Nine tenths or more of the selections took the nearest address, beyond chance. Fewer than nine \
+                 tenths took the first address, and the busiest endpoint has more than 1.5 times its share.",
+                holds: dns_answers::takes_nearest,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::ClientCap => (
+            &[Sign {
+                says: "Random choice would have exceeded the highest position in all but 1 of 10,000 windows, and the \
+                 answers are longer. The client uses at least 3 positions, with 5 connections or more per position, \
+                 and none of them far more often than the others.",
+                holds: dns_answers::stays_below_cap,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::AnswerOrder => (
+            &[Sign {
+                says: "Nine tenths or more of the selections took the first address, beyond chance. The busiest endpoint \
+                 is first in more than 1.5 times its share of the answers, and the client is uneven beyond chance.",
+                holds: dns_answers::takes_first,
+            }],
+            &[],
+            &[],
+        ),
+        Cause::Pinned => (
+            &[Sign {
+                says: "The open connections of each pod are to one endpoint, for a minute or longer (`--mature-after` if \
+                 that is shorter); or all connections of each pod went to one endpoint, and random choice is ruled \
+                 out. There is more than one endpoint to choose from.",
+                holds: pinned::is_narrow,
+            }],
+            &[Sign {
+                says: "The client is an endpoint of the Service itself: members of a cluster connect to each other once, \
+                 from either side.",
+                holds: |scene| scene.is_member(),
+            }],
+            &[Lookalike {
+                cause: Cause::SeeksRole,
+                remains: Sign {
+                    says: "It never used another endpoint, with so few selections that a driver that looks for a role may \
+                     have found it at first.",
+                    holds: pinned::may_have_found_role,
+                },
+            }],
+        ),
+        Cause::Subset => (
+            &[Sign {
+                says: "Each pod uses few endpoints: it stays with one, random choice would have reached more, or the \
+                 server lists a part of them. The pods of this client, or all clients of the Service, are even: \
+                 each endpoint is used and none has more than 1.5 times the mean; or there are five pods per \
+                 endpoint, at least 10 in all, and they are not uneven beyond chance (each pod counts as one \
+                 selection, with all of its connections).",
+                holds: |scene| {
+                    pinned::is_narrow(scene) || pinned::uses_few(scene) || answer_limit::is_limited(scene)
+                },
+            }],
+            &[],
+            &[],
+        ),
+        Cause::Even => (
+            &[Sign {
+                says: "The connections are not uneven: random choice explains them, or no endpoint has more than 1.5 times \
+                 its share.",
+                holds: |scene| !evenness::is_uneven(scene),
+            }],
+            &[],
+            &[],
+        ),
+        Cause::TooFew => (
+            &[Sign {
+                says: "There are fewer than 5 selections per endpoint, or fewer than 10 in all, and they are not uneven.",
+                holds: |scene| evenness::missing(scene) > 0 && !evenness::is_uneven(scene),
+            }],
+            &[],
+            &[],
+        ),
+        Cause::Unexplained => (
+            &[Sign {
+                says: "The client is uneven beyond chance, and no other cause applies.",
+                holds: evenness::is_uneven,
+            }],
+            &[],
+            &[],
+        ),
+    };
+    Diagnosis { needs, refuted_by, looks_like }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Endpoints that get no connections, beyond chance.
+//!
+//! In: the rows of a Service's endpoints and clients. Out: the endpoints that its clients avoid, with the reason.
+//!
+//! An endpoint without connections is idle if random choice would have reached it, or if a client at work was never
+//! told of it. Nothing is known about clients without DNS answers, and a member of the Service never connects to
+//! itself, so neither makes an endpoint idle.
+
+use super::significance;
+use crate::expose::snapshot::{Client, Endpoint, Service};
+
+/// Why an endpoint is called idle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// Random choice would have reached it.
+    Avoided {
+        /// All selections of the clients that could choose it.
+        selections: u64,
+        /// How many of them random choice would have given it.
+        expected: f64,
+    },
+    /// Clients at work were not told of it.
+    Unknown {
+        /// Their pods that have received no answer since it became ready.
+        pods: u64,
+    },
+}
+
+/// The names of the idle endpoints.
+#[must_use]
+pub fn idle(endpoints: &[Endpoint], clients: &[Client]) -> Vec<String> {
+    all(endpoints, clients).map(|(endpoint, _)| endpoint.pod.clone()).collect()
+}
+
+/// The idle endpoints of a Service that are named as such, and why they are.
+pub fn reasons(service: &Service) -> impl Iterator<Item = (&Endpoint, Why)> {
+    let named = |endpoint: &Endpoint| service.idle.contains(&endpoint.pod);
+    all(&service.endpoints, &service.clients).filter(move |(endpoint, _)| named(endpoint))
+}
+
+fn all<'a>(endpoints: &'a [Endpoint], clients: &'a [Client]) -> impl Iterator<Item = (&'a Endpoint, Why)> {
+    let mature = endpoints.iter().filter(|endpoint| endpoint.mature).count() as u64;
+    let counting = move || clients.iter().filter(|client| client.excluded.is_none());
+    let is_used = move |place: usize| {
+        counting().filter_map(|client| client.endpoints.get(place)).any(|own| {
+            let before = own.resolution.get("preexisting").copied().unwrap_or(0);
+            own.opened > 0 || before > 0
+        })
+    };
+    let is_any_used = (0..endpoints.len()).any(is_used);
+    let unused = endpoints
+        .iter()
+        .enumerate()
+        .filter(move |(place, endpoint)| is_any_used && endpoint.mature && !is_used(*place));
+    unused.filter_map(move |(place, endpoint)| {
+        let why = why(place, endpoint, mature, counting())?;
+        Some((endpoint, why))
+    })
+}
+
+fn why<'a>(
+    place: usize,
+    endpoint: &Endpoint,
+    mature: u64,
+    clients: impl Iterator<Item = &'a Client>,
+) -> Option<Why> {
+    let (mut selections, mut expected, mut unaware) = (0, 0.0, 0);
+    for client in clients {
+        let Some(own) = client.endpoints.get(place).filter(|own| own.own_pods == 0) else { continue };
+        unaware += own.unaware_pods;
+        selections += client.selections.connections;
+        expected += own.expected.max(plain_share(client, endpoint, mature));
+    }
+    if significance::none_by_chance_is_ruled_out(expected, mature) {
+        Some(Why::Avoided { selections, expected })
+    } else {
+        (unaware > 0).then_some(Why::Unknown { pods: unaware })
+    }
+}
+
+/// The share of a client's selections of an endpoint that was ready before the first of them, whether answers listed
+/// it or not.
+fn plain_share(client: &Client, endpoint: &Endpoint, mature: u64) -> f64 {
+    let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
+    let was_ready = first.zip(endpoint.ready_since).is_some_and(|(first, since)| since <= first)
+        // Prometheus has neither the shares nor the times.
+        || client.endpoints.iter().all(|own| own.expected <= 0.0 && own.first_connection.is_none());
+    if was_ready { client.selections.connections as f64 / mature.max(1) as f64 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::test_fixtures::at;
+    use crate::testing::Random;
+    use crate::verdict::test_fixtures::Facts;
+
+    fn of(facts: &Facts) -> Vec<String> {
+        idle(&facts.service.endpoints, std::slice::from_ref(&facts.client))
+    }
+
+    /// Random connections, each a selection.
+    fn random(endpoints: usize, connections: u64, random: &mut Random) -> Facts {
+        let mut counts = vec![0; endpoints];
+        for _ in 0..connections {
+            counts[random.below(endpoints)] += 1;
+        }
+        let mut facts = Facts::new(&counts);
+        for own in &mut facts.client.endpoints {
+            own.expected = connections as f64 / endpoints as f64;
+            own.first_connection = (own.opened > 0).then(|| at(5));
+        }
+        facts
+    }
+
+    #[test]
+    fn a_random_client_leaves_nothing_idle() {
+        let mut numbers = Random::new(1);
+        for endpoints in [2, 3, 10, 30, 100] {
+            for connections in (1..40).chain([60, 100, 200, 400, 1_000]) {
+                for _ in 0..20 {
+                    let facts = random(endpoints, connections, &mut numbers);
+                    assert_eq!(of(&facts), [""; 0], "{endpoints} {connections} {:?}", facts.client.spread);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_avoided_beyond_chance_is_idle() {
+        // Connections per used endpoint, expected.
+        for (each, expected) in [(1, false), (6, false), (30, true), (1_000, true)] {
+            let mut facts = Facts::new(&[each, each, 0]);
+            for own in &mut facts.client.endpoints {
+                own.expected = each as f64 * 2.0 / 3.0;
+            }
+            assert_eq!(of(&facts) == ["pod-2"], expected, "{each}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_not_idle() {
+        let mut facts = Facts::new(&[1_000, 1_000, 0]);
+        facts.client.selections = crate::spread::of(&[0, 0, 0]);
+        facts.client.resolution = [("none".to_owned(), 2_000)].into();
+        assert_eq!(of(&facts), [""; 0], "no DNS answer");
+        let mut facts = Facts::new(&[1_000, 0]);
+        facts.client.endpoints[1].expected = 500.0;
+        assert_eq!(of(&facts), ["pod-1"]);
+        facts.client.endpoints[1].own_pods = 1;
+        assert_eq!(of(&facts), [""; 0], "the client itself");
+    }
+
+    #[test]
+    fn what_a_client_at_work_was_never_told_of_is_idle() {
+        let mut facts = Facts::new(&[1, 1, 0]);
+        facts.client.endpoints[2].unaware_pods = 1;
+        facts.service.endpoints[2].ready_since = Some(at(700));
+        assert_eq!(of(&facts), ["pod-2"]);
+        facts.service.idle = vec!["pod-2".to_owned()];
+        facts.service.clients = vec![facts.client.clone()];
+        assert_eq!(reasons(&facts.service).next().unwrap().1, Why::Unknown { pods: 1 });
+    }
+}
