@@ -2,14 +2,19 @@
 //!
 //! In: records by name, and [`DnsOptions`] for order, truncation, transport and encoding. Out: counts of its responses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+pub use self::responder::Responder;
 use crate::agent_process::Agent;
+
+mod responder;
+mod wire;
+mod zone;
 
 /// Order of the records of one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +27,8 @@ pub enum Order {
     Shuffle,
     /// Rotated by one position from answer to answer.
     Rotate,
+    /// This many random ones of them.
+    Sample(usize),
 }
 
 /// The server's behaviour.
@@ -51,6 +58,8 @@ pub struct DnsOptions {
     pub rcode: Option<u8>,
     /// The server sends no responses.
     pub silent: bool,
+    /// It sends no responses to these clients.
+    pub deaf: BTreeSet<IpAddr>,
 }
 
 impl Default for DnsOptions {
@@ -67,6 +76,7 @@ impl Default for DnsOptions {
             srv_additional: true,
             rcode: None,
             silent: false,
+            deaf: BTreeSet::new(),
         }
     }
 }
@@ -99,6 +109,9 @@ pub struct Records {
     pub ttl: u32,
     /// Their data, in order.
     pub data: Vec<Data>,
+    /// Their order in answers, if it is not that of [`DnsOptions`].
+    #[serde(default)]
+    pub order: Option<Order>,
 }
 
 /// A DNS server to be started.
@@ -173,7 +186,12 @@ impl DnsServer {
 
     /// Sets the records of a name, which may have any letter case, with or without a final dot.
     pub fn set(&self, name: &str, ttl: u32, data: Vec<Data>) -> Result<()> {
-        self.inner.agent.ask(&DnsCommand::Set(name.to_owned(), Records { ttl, data }))
+        self.set_records(name, Records { ttl, data, order: None })
+    }
+
+    /// Sets the records of a name, with their order.
+    pub fn set_records(&self, name: &str, records: Records) -> Result<()> {
+        self.inner.agent.ask(&DnsCommand::Set(name.to_owned(), records))
     }
 
     /// Sets the addresses of a name, with a TTL of five seconds.

@@ -10,9 +10,13 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 pub use self::spec::{ClientSpec, Dial, Families, Pick, Receive, Resolver, SrvHabit, Stub};
+pub use self::stub_resolver::Exchange;
+pub use self::targets::{Choice, Targets};
 use crate::agent_process::Agent;
 
 mod spec;
+mod stub_resolver;
+mod targets;
 
 /// Results of attempts to reach one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

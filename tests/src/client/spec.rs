@@ -51,6 +51,8 @@ pub struct Stub {
     pub random_case: bool,
     /// Time limit for a response, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether it is content with a truncated response, instead of a query over TCP.
+    pub cut_is_enough: bool,
 }
 
 impl Default for Stub {
@@ -65,6 +67,7 @@ impl Default for Stub {
             tcp: false,
             random_case: false,
             timeout_ms: 5_000,
+            cut_is_enough: false,
         }
     }
 }
@@ -94,6 +97,12 @@ pub enum Pick {
     Random,
     /// The first that works, from the start of the list for each connection.
     InTurn,
+    /// The first that works, in a random order.
+    Shuffled,
+    /// Always the last.
+    Last,
+    /// This one, if the answer has it.
+    Only(IpAddr),
 }
 
 /// A client's condition to close a connection.
@@ -117,6 +126,8 @@ pub struct Dial {
     pub nonblocking: bool,
     /// The client aborts after this many milliseconds (implies non-blocking); the attempt counts as aborted.
     pub give_up_ms: Option<u64>,
+    /// Whether it waits for the last of its targets without that limit.
+    pub patient_at_last: bool,
     /// The kernel gives up after this many milliseconds (TCP_USER_TIMEOUT): the attempt counts as timed out.
     pub user_timeout_ms: Option<u32>,
     /// Whether it uses IPv6 sockets for IPv4 addresses.
@@ -159,6 +170,12 @@ pub struct ClientSpec {
     pub rate: Option<f64>,
     /// Threads; each makes its own lookups.
     pub threads: usize,
+    /// Addresses that it leaves out of answers, such as its own.
+    #[serde(default)]
+    pub avoid: Vec<IpAddr>,
+    /// The address that it looks for: it closes a connection to another one after use, and tries the next target.
+    #[serde(default)]
+    pub seeks: Option<IpAddr>,
 }
 
 impl ClientSpec {
@@ -176,6 +193,8 @@ impl ClientSpec {
             connections,
             rate: None,
             threads: 1,
+            avoid: Vec::new(),
+            seeks: None,
         }
     }
 
@@ -193,6 +212,8 @@ impl ClientSpec {
             connections,
             rate: None,
             threads: 1,
+            avoid: Vec::new(),
+            seeks: None,
         }
     }
 

@@ -4,7 +4,6 @@
 
 mod dial;
 mod resolve;
-mod targets;
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -14,11 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use lab::client::{ClientCommand, ClientReport, ClientSpec};
+use lab::client::{Choice, ClientCommand, ClientReport, ClientSpec, Dial, Targets};
 use serde_json::Value;
 
 use self::dial::{Dialled, close, dial, race};
-use self::targets::{Choice, Targets};
 use crate::control;
 
 /// Maximum number of unusual errors in the report.
@@ -57,7 +55,7 @@ pub(crate) fn run(spec: ClientSpec) -> Result<()> {
             threads.push(thread::spawn(move || shared.work()));
         }
     }
-    let mut targets = Targets::default();
+    let mut targets = Targets::new(rand::random());
     for command in control::commands() {
         control::reply(command.and_then(|command| shared.obey(&command, &mut targets, &mut threads)))?;
     }
@@ -103,7 +101,7 @@ impl Shared {
 
     /// One thread of the run.
     fn work(&self) {
-        let mut targets = Targets::default();
+        let mut targets = Targets::new(rand::random());
         while !self.stopped.load(Ordering::Relaxed) {
             let number = self.begun.fetch_add(1, Ordering::Relaxed);
             if number >= self.spec.connections {
@@ -120,7 +118,7 @@ impl Shared {
 
     /// Makes one connection by the habit.
     fn connect(&self, targets: &mut Targets, keep: bool) {
-        let choice = match targets.next(&self.spec) {
+        let choice = match targets.next(&self.spec, |name| resolve::look_up(&self.spec, name)) {
             Ok(choice) => choice,
             Err(error) => {
                 let mut report = lock(&self.report);
@@ -134,15 +132,18 @@ impl Shared {
             report.lookups += 1;
             report.questions += questions;
         }
-        let mut how = self.spec.dial.clone();
-        how.keep = keep;
+        let how = Dial { keep, ..self.spec.dial.clone() };
         let Choice { targets, race: pair, .. } = choice;
         if let (Some((first, second)), Some(head_start)) = (pair, how.happy_eyeballs_ms) {
             self.note(race(first, second, Duration::from_millis(head_start), &how));
             return;
         }
-        for target in targets {
-            if self.note(dial(target, &how)) {
+        let last = targets.len().saturating_sub(1);
+        for (place, target) in targets.into_iter().enumerate() {
+            let is_sought = self.spec.seeks.is_none_or(|sought| sought == target.ip());
+            let mut how = Dial { keep: keep && is_sought, ..how.clone() };
+            how.give_up_ms = how.give_up_ms.filter(|_| !(how.patient_at_last && place == last));
+            if self.note(dial(target, &how)) && is_sought {
                 return;
             }
         }

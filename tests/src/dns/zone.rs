@@ -4,19 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use lab::dns::{Data, DnsOptions, Order, Records};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::wire::{Record, type_of, types};
+use super::{Data, DnsOptions, Order, Records};
 
 /// Maximum length of a CNAME chain.
 const LONGEST_CHAIN: usize = 8;
 
-/// Names in lower case, without the final dot.
-#[derive(Default)]
+/// Names in lower case, without the final dot. A name that begins with `*.` stands for all names below it that are not
+/// in the zone.
 pub(crate) struct Zone {
     names: BTreeMap<String, Records>,
     turn: usize,
+    random: StdRng,
 }
 
 /// The records for one question.
@@ -34,6 +37,11 @@ pub(crate) fn key(name: &str) -> String {
 }
 
 impl Zone {
+    /// An empty zone; the seed decides on random orders.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { names: BTreeMap::new(), turn: 0, random: StdRng::seed_from_u64(seed) }
+    }
+
     pub(crate) fn set(&mut self, name: &str, records: Records) {
         self.names.insert(key(name), records);
     }
@@ -47,14 +55,14 @@ impl Zone {
         let mut found = Found::default();
         let mut owner = name.to_owned();
         for _ in 0..LONGEST_CHAIN {
-            let Some(records) = self.names.get(&key(&owner)) else { break };
+            let Some(records) = self.records(&owner) else { break };
             let cname = records.data.iter().find_map(|data| match data {
                 Data::Cname(target) if wanted != types::CNAME => {
                     Some(target.trim_end_matches('.').to_owned())
                 }
                 _ => None,
             });
-            let ttl = records.ttl;
+            let (ttl, order) = (records.ttl, records.order.unwrap_or(options.order));
             if let Some(target) = cname {
                 found.answers.push(Record { owner, ttl, data: Data::Cname(target.clone()) });
                 owner = target;
@@ -63,7 +71,7 @@ impl Zone {
             found.exists = true;
             let data: Vec<Data> =
                 records.data.iter().filter(|data| type_of(data) == wanted).cloned().collect();
-            for data in self.ordered(data, options.order) {
+            for data in self.ordered(data, order) {
                 if let (Data::Srv { target, .. }, true) = (&data, options.srv_additional) {
                     found.additionals.extend(self.addresses(target));
                 }
@@ -72,6 +80,13 @@ impl Zone {
             break;
         }
         found
+    }
+
+    /// The records of a name, or those of the nearest `*.` above it.
+    fn records(&self, name: &str) -> Option<&Records> {
+        let name = key(name);
+        let above = name.match_indices('.').map(|(at, _)| format!("*{}", &name[at..]));
+        std::iter::once(name.clone()).chain(above).find_map(|name| self.names.get(&name))
     }
 
     fn addresses(&self, name: &str) -> Vec<Record> {
@@ -86,7 +101,11 @@ impl Zone {
     fn ordered(&mut self, mut data: Vec<Data>, order: Order) -> Vec<Data> {
         match order {
             Order::Fixed => {}
-            Order::Shuffle => data.shuffle(&mut rand::rng()),
+            Order::Shuffle => data.shuffle(&mut self.random),
+            Order::Sample(count) => {
+                data.shuffle(&mut self.random);
+                data.truncate(count);
+            }
             Order::Rotate => {
                 if !data.is_empty() {
                     let places = self.turn % data.len();

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::Data;
 use anyhow::{Context, Result, ensure};
-use lab::dns::Data;
 
 const HEADER: usize = 12;
 const OPT_LENGTH: usize = 11;
