@@ -24,6 +24,7 @@ pub(crate) enum Kind {
         shipped: bool,
     },
     Scenarios(lab_options::Scenarios),
+    Cases(lab_options::Cases),
     Soak(lab_options::Soak),
     /// Kernel tests on other kernels in emulated machines; they take long, and `cargo xtask test` does not include them
     Vm(vm::Options),
@@ -37,6 +38,7 @@ pub(crate) fn run(kind: &Kind, args: &[OsString]) -> Result<ExitCode> {
             test::cluster(filter, options, *shipped)
         }
         Kind::Scenarios(_) => scenarios::run(args),
+        Kind::Cases(_) => scenarios::run_cases(args),
         Kind::Soak(_) => soak::run(args),
         Kind::Vm(options) => vm::run(options),
     }

@@ -29,6 +29,8 @@ pub(crate) enum Program {
     Demo,
     /// `cargo xtask e2e scenarios`.
     Scenarios,
+    /// `cargo xtask e2e cases`.
+    Cases,
     /// `cargo xtask e2e soak`.
     Soak,
     /// `cargo xtask bench`.
@@ -53,6 +55,7 @@ impl Program {
         match self {
             Self::Demo => "headless-obs-demo",
             Self::Scenarios => "headless-obs-scenarios",
+            Self::Cases => "headless-obs-cases",
             Self::Soak => "headless-obs-soak",
             Self::Bench => "headless-obs-bench",
             Self::Curves => "headless-obs-curves",
@@ -102,7 +105,7 @@ mod tests {
             .skip(1)
             .map(|target| target.split('"').nth(1).unwrap().to_owned())
             .collect();
-        assert!(names.contains(&super::AGENT.to_owned()) && names.len() == 7, "{names:?}");
+        assert!(names.contains(&super::AGENT.to_owned()) && names.len() == 8, "{names:?}");
         let mut folders = vec![workspace::root().join("xtask/src")];
         while let Some(folder) = folders.pop() {
             for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

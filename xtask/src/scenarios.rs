@@ -1,4 +1,5 @@
-//! `cargo xtask e2e scenarios`: builds daemon, runner and real clients, then becomes the runner, as root.
+//! `cargo xtask e2e scenarios` and `cargo xtask e2e cases`: builds daemon, runner and real clients, then becomes the
+//! runner, as root.
 //!
 //! All arguments are the runner's. xtask writes nothing to standard output.
 
@@ -10,17 +11,26 @@ use anyhow::Result;
 use crate::lab::{Daemon, Program};
 use crate::{scenario_clients, sudo};
 
-/// The test program of the quick scenarios.
-const TESTS: &str = "scenarios";
+/// The test programs of the quick scenarios and cases.
+const TESTS: [&str; 2] = ["scenarios", "cases"];
 
-/// The task. On success it does not return: xtask becomes the program.
+/// The task of the scenarios. On success it does not return: xtask becomes the program.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
+    become_program(Program::Scenarios, args)
+}
+
+/// The task of the cases; the same.
+pub(crate) fn run_cases(args: &[OsString]) -> Result<ExitCode> {
+    become_program(Program::Cases, args)
+}
+
+fn become_program(program: Program, args: &[OsString]) -> Result<ExitCode> {
     let clients = scenario_clients::variables();
-    Err(sudo::exec(Program::Scenarios.command(Daemon::Development, args, clients)?))
+    Err(sudo::exec(program.command(Daemon::Development, args, clients)?))
 }
 
 /// Builds the real clients that a test program needs; returns the variables with their paths. Test programs without
 /// scenarios need nothing.
 pub(crate) fn prepare(program: &str) -> Vec<(&'static str, OsString)> {
-    if program == TESTS { scenario_clients::variables() } else { Vec::new() }
+    if TESTS.contains(&program) { scenario_clients::variables() } else { Vec::new() }
 }

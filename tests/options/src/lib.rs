@@ -78,6 +78,62 @@ pub enum ScenariosOutput {
     Json,
 }
 
+/// Cases of tests/cases: situations as data, each with what the report must say; played in the lab and simulated
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask e2e cases")]
+pub struct Cases {
+    /// Names of cases, or folders with a case.yaml [default: all of tests/cases]
+    #[arg(value_name = "NAME|FOLDER")]
+    pub cases: Vec<String>,
+    /// Number of runs of each case
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub runs: u32,
+    /// Play them only there [default: wherever each can be played]
+    #[arg(long, value_enum, value_name = "PLACE")]
+    pub only: Option<Place>,
+    /// Leave out cases that take longer than a few seconds in the lab
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the snapshots that differ from what was expected into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// List the cases instead
+    #[arg(long)]
+    pub list: bool,
+    /// Format of the output
+    #[arg(short, long, value_enum, default_value_t = CasesOutput::Table)]
+    pub output: CasesOutput,
+}
+
+/// Where a case is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// The engine alone, in virtual time
+    Simulation,
+    /// Real sockets, programs and time
+    Lab,
+}
+
+impl Place {
+    /// Its name.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Simulation => "simulation",
+            Self::Lab => "lab",
+        }
+    }
+}
+
+/// Formats of the cases' output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CasesOutput {
+    /// A line for each case and place
+    Table,
+    /// `[{"case", "place", "result", "differences", "open", "held", "runs", "right", "seconds"}]`
+    Json,
+}
+
 /// Mixed traffic for half an hour while all parts are restarted in turn; `cargo xtask test` runs one minute of it
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask e2e soak")]

@@ -31,6 +31,8 @@ pub enum Check {
     Rules,
     /// Queries, one a line: a PromQL parser checks them.
     Queries,
+    /// A case: the player of tests/cases reads and plays it.
+    Case,
     /// Values of the chart: helm renders the chart with them.
     Values,
     /// Kubernetes objects: a real API server accepts them.
@@ -78,6 +80,8 @@ impl Block {
             Check::PartOfScrape
         } else if has("groups") {
             Check::Rules
+        } else if has("steps") {
+            Check::Case
         } else if has("apiVersion") {
             Check::Objects
         } else {
@@ -135,6 +139,7 @@ mod tests {
         assert_eq!(yaml("rule_files: [a]\nscrape_configs:\n"), Ok(Check::Prometheus));
         assert_eq!(yaml("metric_relabel_configs:\n"), Ok(Check::PartOfScrape));
         assert_eq!(yaml("groups: []\n"), Ok(Check::Rules));
+        assert_eq!(yaml("title: a case\nsteps:\n"), Ok(Check::Case));
         assert_eq!(yaml("apiVersion: v1\n"), Ok(Check::Objects));
         assert_eq!(yaml("options:\n  groups: 1\n"), Ok(Check::Values));
         let sample = |comment| block("json", "{}", Some(comment)).check();

@@ -1,0 +1,139 @@
+//! The daemon of a simulation: the engine, and what the event loop does around it.
+//!
+//! In: records, manifests, ticks. Out: snapshots.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use anyhow::{Result, anyhow};
+use headless_obs::engine::{Config, Engine, KernelState};
+use headless_obs::expose::snapshot::TopologyState;
+use headless_obs::sources::manifest::{Format, Manifest};
+use headless_obs::time::Time;
+use headless_obs::topology;
+use headless_obs::topology::learned::{LearnConfig, Learner};
+use headless_obs::topology::model::Change;
+use headless_obs_ebpf::dns_query::PendingQuery;
+use headless_obs_ebpf::ring_record::{DnsRecord, SocketRecord, TcpRecord};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::network::{Network, ip};
+use crate::case::Topology;
+use crate::scene::Scene;
+
+/// Ticks between two calls that forget old state, as in the event loop.
+const EXPIRE_TICKS: u64 = 60;
+/// Seconds of the wall clock when the monotonic clock was zero.
+const WALL: i64 = 1_790_000_000;
+
+pub(super) struct Daemon {
+    engine: Engine,
+    node: String,
+    source: &'static str,
+    began: Time,
+    /// Destinations that the kernel would ignore.
+    ignored: BTreeSet<IpAddr>,
+}
+
+impl Daemon {
+    pub(super) fn new(now: Time, scene: &Scene) -> Self {
+        let daemon = &scene.case.daemon;
+        let learns = daemon.topology == Topology::Dns;
+        let node = (!learns).then(|| daemon.node.as_str().into());
+        let mut engine = Engine::new(Config {
+            topology: topology::Config { node, ..topology::Config::default() },
+            learner: learns.then(|| Learner::new(LearnConfig::default())),
+            mature_after: daemon.mature_after.0,
+            stale_grace: daemon.stale_grace.0,
+            ..Config::default()
+        });
+        if learns {
+            engine.apply(now, Change::Synced(true));
+        }
+        let source = if learns { "dns" } else { "files" };
+        Self { engine, node: daemon.node.clone(), source, began: now, ignored: BTreeSet::new() }
+    }
+
+    /// Reads the manifests.
+    pub(super) fn read(&mut self, now: Time, scene: &Scene) -> Result<()> {
+        if self.source == "dns" {
+            return Ok(());
+        }
+        let mut manifest = Manifest::default();
+        for (file, text) in scene.manifests() {
+            manifest.add(&file, Format::Yaml, &text).map_err(|flaw| anyhow!("{file}: {flaw}"))?;
+        }
+        manifest.into_changes().into_iter().for_each(|change| self.engine.apply(now, change));
+        self.follow();
+        Ok(())
+    }
+
+    /// Learns the cgroups of all pods.
+    pub(super) fn knows(&mut self, network: &Network) {
+        network.cgroups().for_each(|(id, path)| self.engine.clients().cgroup(id, path));
+    }
+
+    pub(super) fn adopt(&mut self, now: Time, open: &[SocketRecord]) {
+        self.engine.adopt(now, open);
+    }
+
+    pub(super) fn on_dns(&mut self, record: &DnsRecord, payload: &[u8]) {
+        self.engine.on_dns(record, payload);
+        self.follow();
+    }
+
+    pub(super) fn on_tcp(&mut self, record: &TcpRecord) {
+        if !self.ignored.contains(&ip(record.destination)) {
+            self.engine.on_tcp(record);
+            self.follow();
+        }
+    }
+
+    pub(super) fn on_unanswered(&mut self, query: &PendingQuery) {
+        self.engine.on_unanswered(query);
+    }
+
+    pub(super) fn tick(&mut self, now: Time, clock: i64, ticks: u64) {
+        self.engine.set_wall_offset(wall_offset(clock));
+        self.engine.sample_history(now);
+        if ticks.is_multiple_of(EXPIRE_TICKS) {
+            self.engine.expire(now);
+            self.engine.idle_flows(now).into_iter().for_each(|(flow, _)| self.engine.forget_flow(flow));
+            self.follow();
+        }
+    }
+
+    /// What the kernel is to ignore from now on.
+    fn follow(&mut self) {
+        let updates = self.engine.take_ignore_updates();
+        self.ignored.retain(|address| !updates.remove.contains(address));
+        self.ignored.extend(updates.add);
+        self.engine.take_program_lookups();
+    }
+
+    pub(super) fn snapshot(&mut self, now: Time, clock: i64, last: Option<&str>) -> Result<Value> {
+        if last.is_some() {
+            return Err(anyhow!("`last`: the engine's snapshots are about all time"));
+        }
+        self.engine.set_wall_offset(wall_offset(clock));
+        let nanos = i128::from(self.began.0) + i128::from(WALL) * 1_000_000_000;
+        let state = KernelState {
+            node: self.node.clone(),
+            from: Timestamp::from_nanosecond(nanos)?,
+            began: self.began,
+            to: now,
+            topology: TopologyState { source: self.source.to_owned(), ..TopologyState::default() },
+            counters: headless_obs_ebpf::counters::NAMES.map(|name| (name, 0)).into(),
+            maps: BTreeMap::new(),
+            hooks: ["dns", "tcp", "queries"].map(|probe| (probe.to_owned(), "simulated".to_owned())).into(),
+            unknown_records: 0,
+        };
+        Ok(serde_json::to_value(self.engine.snapshot(&state))?)
+    }
+}
+
+/// Nanoseconds between the clocks.
+fn wall_offset(clock: i64) -> i128 {
+    i128::from(WALL + clock) * 1_000_000_000
+}
