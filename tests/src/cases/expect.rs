@@ -119,7 +119,7 @@ fn fault(claim: &Claim, row: Option<&Value>) -> Option<String> {
 fn is_alarm(cause: &str) -> bool {
     use headless_obs::expose::snapshot::Cause;
     let found = Cause::ALL.into_iter().find(|known| known.as_str() == cause);
-    let of_trouble = [Cause::PortMismatch, Cause::FailingEndpoint];
+    let of_trouble = [Cause::PortMismatch, Cause::FailingEndpoint, Cause::GivesUpEarly, Cause::CannotConnect];
     found.is_some_and(|cause| cause.is_imbalance() || cause.is_stale() || of_trouble.contains(&cause))
 }
 

@@ -66,7 +66,12 @@ steps:
             ("steps:", "manifests: {a.yaml: }\nsteps:", "manifests.a.yaml", "there is no file a.yaml"),
             ("name: orders, ", "", "clients.web", "needs a `name`"),
             ("steps:", "title: two\nsteps:", "unreadable YAML", "title"),
-            ("steps:", "daemon: {options: [--max-flows, '9']}\nsteps:", "daemon.options", "`lab_only: REASON`"),
+            (
+                "steps:",
+                "daemon: {options: [--max-flows, '9']}\nsteps:",
+                "daemon.options",
+                "`lab_only: REASON`",
+            ),
         ] {
             let text = CASE.replace(from, to);
             assert_ne!(text, CASE, "{from}");
