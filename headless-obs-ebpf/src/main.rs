@@ -16,6 +16,7 @@
 mod atomic;
 mod dns;
 mod iter_sockets;
+mod losses;
 mod maps;
 mod ring_wakeup;
 mod socket;

@@ -9,6 +9,7 @@
 //! | PENDING_QUERIES | query → client, servers, time | the oldest is evicted; its response is refused and counted |
 //! | REQUIRE_QUERY | 0 → whether unsolicited responses are refused | never; only user space writes it |
 //! | COUNTERS | number → count, per CPU | never |
+//! | LOSSES | client and reason → losses since user space read them | the loss has no client |
 //! | LAST_WAKEUP | 0 → time of the last wake-up, and bytes submitted since | never |
 //! | LAST_TRANSITION | 0 → the last state change that `tcp_state` handled, per CPU | never |
 //!
@@ -21,6 +22,7 @@ use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
+use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::ring_record::TcpRecord;
 use headless_obs_ebpf::symbols::{MAX_DNS_PORTS, MAX_PENDING_QUERIES};
@@ -47,6 +49,9 @@ pub(crate) static REQUIRE_QUERY: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
+
+#[map]
+pub(crate) static LOSSES: HashMap<LossKey, u64> = HashMap::with_max_entries(MAX_LOSSES, 0);
 
 /// The state that decides on the next wake-up.
 #[derive(Clone, Copy)]

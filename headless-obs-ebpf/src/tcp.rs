@@ -27,6 +27,7 @@ use headless_obs_ebpf::ring_record::{
 };
 
 use crate::atomic::{add, count};
+use crate::losses::count_loss;
 use crate::maps::{CONNECTIONS, EVENTS, FLOWS, IGNORED_DESTS, LAST_TRANSITION, Transition};
 use crate::ring_wakeup::submit;
 use crate::socket::{Socket, bytes, load, offset};
@@ -160,7 +161,7 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
     }
     // This also covers a new socket: a map refuses while it is in use, and accepts the next time.
     if CONNECTIONS.insert(record.socket, record, BPF_ANY).is_err() {
-        count(CONNECTIONS_FULL);
+        count_loss(CONNECTIONS_FULL, cgroup, tuple.source);
         debug!(ctx, "no room to track a connection to port {}", tuple.port);
     }
 }
@@ -184,7 +185,7 @@ fn count_missed_end(older: &TcpRecord) {
     match totals_of(older) {
         Some(totals) if older.header.kind == KIND_STARTED => add_failure(totals, reason::OTHER),
         Some(totals) => bump!(totals, closed, 1),
-        None => count(FLOWS_FULL),
+        None => count_loss(FLOWS_FULL, older.header.cgroup, older.source),
     }
 }
 
@@ -269,7 +270,7 @@ fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTo
     }
     match totals {
         Some(totals) => add_totals(totals),
-        None => count(FLOWS_FULL),
+        None => count_loss(FLOWS_FULL, record.header.cgroup, record.source),
     }
 }
 

@@ -4,7 +4,7 @@
 pub const DNS_RING_FULL: u32 = 0;
 /// DNS payload lost: the packet could not be read.
 pub const DNS_COPY_FAILED: u32 = 1;
-/// DNS payload truncated: larger than a record.
+/// DNS payload truncated: larger than the records of one packet.
 pub const DNS_TRUNCATED: u32 = 2;
 /// Packet from a DNS port that is not a DNS response (a query, too short, headers not understood).
 pub const DNS_NOT_ANSWER: u32 = 3;

@@ -14,6 +14,7 @@
 pub mod counters;
 pub mod dns_query;
 pub mod flow;
+pub mod losses;
 pub mod offsets;
 pub mod ring_record;
 pub mod symbols;

@@ -54,10 +54,11 @@ pub struct DnsRecord {
     pub tcp_flags: u8,
     /// Bytes that did not fit into the record (saturating).
     pub truncated_len: u16,
-    /// TCP sequence number of the first payload byte, or of the SYN itself.
+    /// TCP: sequence number of the first payload byte, or of the SYN itself. UDP: position of the payload in its
+    /// datagram.
     pub sequence: u32,
-    /// Always 0.
-    pub _pad: u32,
+    /// Bytes of the same packet in the records that follow; they have the same time.
+    pub following: u32,
     /// UDP: `CLOCK_MONOTONIC`, nanoseconds, when the query was first sent; 0 for TCP, and without query tracking.
     pub queried_at: u64,
 }
@@ -67,7 +68,7 @@ const _: () = assert!(size_of::<DnsRecord>() == 80);
 pub const DNS_CLASSES: [usize; 3] = [512, 1536, 4096];
 /// The most payload bytes in one record.
 pub const DNS_MAX: usize = 4096;
-/// The most records for one longer TCP segment (after receive offload).
+/// The most records for one packet: a datagram, or a TCP segment after receive offload.
 pub const DNS_CHUNKS: usize = 16;
 
 /// An event of a connection. CONNECTIONS keeps one for each connection, from its start to its end, with the fields

@@ -17,6 +17,8 @@ pub const MAX_PENDING_QUERIES: u32 = 1 << 14;
 pub const REQUIRE_QUERY: &str = "REQUIRE_QUERY";
 /// Per-CPU array of `u64`, indexed by [`crate::counters`].
 pub const COUNTERS: &str = "COUNTERS";
+/// Hash, [`crate::losses::LossKey`] → `u64`: losses since the last reading, by client.
+pub const LOSSES: &str = "LOSSES";
 
 /// `cgroup_skb/ingress`: DNS responses.
 pub const DNS_INGRESS: &str = "dns_ingress";

@@ -63,7 +63,7 @@ impl World {
             tcp_flags: 0,
             truncated_len: 0,
             sequence: 0,
-            _pad: 0,
+            following: 0,
             queried_at: 0,
         };
         self.engine.on_dns(&record, payload);

@@ -207,7 +207,11 @@ impl EventLoop {
 
     /// Passes on what the kernel programs lost.
     fn count_losses(&mut self) {
-        self.engine.count_kernel_losses(now(), &self.loaded.counters(), &[]);
+        let (now, named) = (now(), self.loaded.maps.take_losses());
+        for loss in &named {
+            self.resolver.resolve(now, loss.cgroup, &self.loaded.cgroups, self.engine.clients());
+        }
+        self.engine.count_kernel_losses(now, &self.loaded.counters(), &named);
     }
 
     /// Counts unanswered queries per client.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub mod datagram;
 pub mod message;
 pub mod service_name;
 pub mod tcp_stream;

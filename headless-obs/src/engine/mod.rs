@@ -36,6 +36,7 @@ use crate::attribution::{Attribution, Unattributed};
 use crate::client::exclude::Exclude;
 use crate::client::{Clients, sanitize};
 use crate::dns;
+use crate::dns::datagram::Datagrams;
 use crate::dns::message::{Decoder, Reject};
 use crate::dns::tcp_stream::Streams;
 use crate::expose::metrics::cardinality::{self, Governor};
@@ -128,6 +129,7 @@ pub struct Engine {
     learner: Option<Learner>,
     clients: Clients,
     answer_cache: AnswerCache,
+    datagrams: Datagrams,
     streams: Streams,
     reconciler: FlowReconciler,
     answers: DnsStats,
@@ -168,6 +170,7 @@ impl Engine {
             learner: config.learner,
             clients: Clients::new(config.clients),
             answer_cache: AnswerCache::new(config.answer_cache),
+            datagrams: Datagrams::default(),
             streams: Streams::new(config.streams),
             reconciler: FlowReconciler::new(config.cells),
             answers: DnsStats::default(),

@@ -8,6 +8,7 @@ use super::client_stats::AnswerSummary;
 use super::{Engine, Transport, ip};
 use crate::answer_cache::AnswerContext;
 use crate::client::Role;
+use crate::dns::datagram::Piece;
 use crate::dns::message::Reject;
 use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
@@ -23,17 +24,28 @@ impl Engine {
         if record.protocol == TCP {
             self.on_segment(record, payload);
         } else {
-            self.on_message(record, payload, Transport::Udp);
+            self.on_piece(record, payload);
         }
         self.collect_losses(Time(record.header.time));
     }
 
+    /// A datagram, or a part of a long one.
+    fn on_piece(&mut self, record: &DnsRecord, payload: &[u8]) {
+        let at = Time(record.header.time);
+        let (key, offset, following) = (ends(record), record.sequence, record.following);
+        // Moved out while it passes messages to the engine, which owns it.
+        let mut datagrams = std::mem::take(&mut self.datagrams);
+        let is_kept = datagrams.push(Piece { at, key, offset, following, payload }, |message| {
+            self.on_message(record, message, Transport::Udp);
+        });
+        self.datagrams = datagrams;
+        if !is_kept {
+            self.lose(at, record.header.cgroup, ip(record.client), "dns_incomplete", 1);
+        }
+    }
+
     fn on_segment(&mut self, record: &DnsRecord, payload: &[u8]) {
-        let key = StreamKey {
-            cgroup: record.header.cgroup,
-            client: SocketAddr::new(ip(record.client), record.client_port),
-            server: SocketAddr::new(ip(record.server), record.server_port),
-        };
+        let key = ends(record);
         let segment = Segment {
             sequence: record.sequence,
             flags: record.tcp_flags,
@@ -115,6 +127,15 @@ impl Engine {
             }
         }
         self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);
+    }
+}
+
+/// Receiver and sender.
+fn ends(record: &DnsRecord) -> StreamKey {
+    StreamKey {
+        cgroup: record.header.cgroup,
+        client: SocketAddr::new(ip(record.client), record.client_port),
+        server: SocketAddr::new(ip(record.server), record.server_port),
     }
 }
 

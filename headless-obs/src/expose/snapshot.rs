@@ -55,7 +55,7 @@ pub struct Quality {
     /// - in the kernel: `ring_full` (details of connections; totals stay exact), `connections_full` (connections that are
     ///   not counted), `flows_full` (changes that only their records include), `tcp_skipped` (state changes that the
     ///   classic tracepoint missed), `dns_ring_full`, `dns_copy_failed`, `dns_cut`;
-    /// - on the way: `record_unknown`, and for DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
+    /// - on the way: `record_unknown`, `dns_incomplete`, and for DNS over TCP `tcp_gap`, `tcp_overflow`, `tcp_evicted`, `tcp_cut`,
     ///   `tcp_unsynced`, `tcp_incomplete`;
     /// - by the daemon's own limits: `answers_evicted`, `client_stats_evicted`, `clients_evicted`, `clients_full`,
     ///   `clients_folded`, `topology_full`, `topology_evicted`, `learner_full`.

@@ -2,6 +2,7 @@
 
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
+use headless_obs_ebpf::losses::LossKey;
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::ring_record::TcpRecord;
 
@@ -16,6 +17,8 @@ unsafe impl aya::Pod for AsPod<FlowKey> {}
 unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<TcpRecord> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for AsPod<LossKey> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<QueryKey> {}
 // SAFETY: as above.

@@ -1,4 +1,4 @@
-//! The maps that user space reads and writes: FLOWS, CONNECTIONS, IGNORED_DESTS, PENDING_QUERIES, COUNTERS.
+//! The maps that user space reads and writes: FLOWS, CONNECTIONS, IGNORED_DESTS, PENDING_QUERIES, COUNTERS, LOSSES.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,13 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use headless_obs_ebpf::dns_query::{ANSWERED, CLIENT_ENDED, PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
+use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
 use headless_obs_ebpf::ring_record::TcpRecord;
 use headless_obs_ebpf::{Address, counters, symbols};
 
 use super::aya_pod::AsPod;
 use super::{Options, ProbeError};
+use crate::engine::KernelLoss;
 
 /// Fail instead of replacing.
 const BPF_NOEXIST: u64 = 1;
@@ -29,6 +31,7 @@ pub struct Maps {
     pending_queries: HashMap<MapData, AsPod<QueryKey>, AsPod<PendingQuery>>,
     require_query: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
+    losses: HashMap<MapData, AsPod<LossKey>, u64>,
     capacities: BTreeMap<&'static str, u32>,
 }
 
@@ -50,6 +53,7 @@ impl Maps {
                 .try_into()
                 .map_err(refused(symbols::REQUIRE_QUERY))?,
             counters: map(symbols::COUNTERS)?.try_into().map_err(refused(symbols::COUNTERS))?,
+            losses: map(symbols::LOSSES)?.try_into().map_err(refused(symbols::LOSSES))?,
             capacities: BTreeMap::from([
                 (symbols::FLOWS, options.max_flows),
                 (symbols::CONNECTIONS, options.max_connections),
@@ -135,6 +139,21 @@ impl Maps {
                 (name, self.counters.get(&number, 0).map_or(0, |values| values.iter().sum()))
             })
             .collect()
+    }
+
+    /// Takes the losses by client since the last call. A loss that is counted between the reading of its entry and the
+    /// removal has no client any more.
+    pub fn take_losses(&mut self) -> Vec<KernelLoss> {
+        let most = usize::try_from(MAX_LOSSES).unwrap_or(usize::MAX);
+        let all: Vec<_> = self.losses.iter().take(most).filter_map(Result::ok).collect();
+        let mut losses = Vec::with_capacity(all.len());
+        for (key, count) in all {
+            let name = usize::try_from(key.0.reason).ok().and_then(|reason| counters::NAMES.get(reason));
+            if let (Ok(()), Some(reason)) = (self.losses.remove(&key), name) {
+                losses.push(KernelLoss { cgroup: key.0.cgroup, client: key.0.client, reason, count });
+            }
+        }
+        losses
     }
 
     /// Whether the kernel lets this thread read a map.

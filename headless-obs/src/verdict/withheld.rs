@@ -53,10 +53,11 @@ const CONNECTIONS: [&str; 7] = [
     "clients_folded",
 ];
 /// Losses of answers. An answer explains every connection that follows it.
-const ANSWERS: [&str; 7] = [
+const ANSWERS: [&str; 8] = [
     "dns_ring_full",
     "dns_copy_failed",
     "dns_cut",
+    "dns_incomplete",
     "tcp_gap",
     "tcp_overflow",
     "tcp_evicted",

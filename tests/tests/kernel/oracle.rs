@@ -140,8 +140,7 @@ impl Fate {
                 assert_eq!(*outcome, Outcome { counted: counted("dns_not_answer"), ..Outcome::default() });
             }
             Self::Told(told) => {
-                let most = if told.protocol == 17 { 1 } else { DNS_CHUNKS };
-                let cut = told.payload.len().saturating_sub(most * DNS_MAX);
+                let cut = told.payload.len().saturating_sub(DNS_CHUNKS * DNS_MAX);
                 let expected = if cut > 0 { counted("dns_cut") } else { BTreeMap::new() };
                 assert_eq!(outcome.counted, expected);
                 told.check(&outcome.records, cut);
@@ -162,7 +161,9 @@ impl Told {
             assert_eq!(usize::from(record.truncated_len), if is_last { cut } else { 0 });
             assert_eq!((record.server, record.client), (self.server.octets(), self.client.octets()));
             assert_eq!((record.server_port, record.client_port), (self.server_port, self.client_port));
-            assert_eq!((record.protocol, record._pad), (self.protocol, 0));
+            let following = if is_last { 0 } else { self.payload.len() - (place + 1) * DNS_MAX };
+            assert_eq!((record.protocol, record.following as usize), (self.protocol, following));
+            assert_eq!(record.header.time, records[0].0.header.time);
             // A stream begins before its first byte and ends after its last one.
             let mut flags = self.flags;
             let mut sequence = self.sequence.wrapping_add(u32::try_from(place * DNS_MAX).unwrap());

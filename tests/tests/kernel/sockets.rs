@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::thread;
 use std::time::Duration;
 
+use headless_obs::dns::datagram::{Datagrams, Piece};
 use headless_obs::dns::tcp_stream::{Limits, Segment, StreamKey, StreamStats, Streams};
 use headless_obs::time::Time;
 use headless_obs_ebpf::ring_record::{DNS_MAX, DnsRecord};
@@ -35,10 +36,8 @@ fn send(kernel: &mut Kernel, server: &UdpSocket, client: &UdpSocket, length: usi
     let mut buffer = vec![0; 1 << 16];
     assert_eq!(client.recv_from(&mut buffer).unwrap().0, length);
     let outcome = kernel.take();
-    let cut = length.saturating_sub(DNS_MAX);
     let counted = match length {
         0..=2 => [("dns_not_answer", 1)].into(),
-        _ if cut > 0 => [("dns_cut", 1)].into(),
         _ => [].into(),
     };
     assert_eq!(outcome.counted, counted, "{length} bytes to {to}");
@@ -46,14 +45,19 @@ fn send(kernel: &mut Kernel, server: &UdpSocket, client: &UdpSocket, length: usi
         assert_eq!(outcome.records, []);
         return;
     }
-    let [(record, payload)] = &outcome.records[..] else { panic!("{length} bytes to {to}: {outcome:?}") };
-    assert_eq!(
-        (usize::from(record.truncated_len), &payload[..]),
-        (cut, &message[..length - cut]),
-        "{length} bytes to {to}"
-    );
-    assert_eq!(record.client_port, client.local_addr().unwrap().port());
-    assert_eq!(record.server_port, server.local_addr().unwrap().port());
+    assert_eq!(outcome.records.len(), length.div_ceil(DNS_MAX), "{length} bytes to {to}");
+    let mut datagrams = Datagrams::default();
+    let mut whole = Vec::new();
+    for (record, payload) in &outcome.records {
+        assert_eq!(record.client_port, client.local_addr().unwrap().port());
+        assert_eq!(record.server_port, server.local_addr().unwrap().port());
+        assert_eq!(record.truncated_len, 0);
+        let (at, offset, following) = (Time(record.header.time), record.sequence, record.following);
+        let key = StreamKey { cgroup: 1, client: to, server: server.local_addr().unwrap() };
+        let piece = Piece { at, key, offset, following, payload };
+        assert!(datagrams.push(piece, |bytes| whole.push(bytes.to_vec())), "{record:?}");
+    }
+    assert!(whole == [message], "{length} bytes to {to}");
 }
 
 const LENGTHS: [usize; 14] = [0, 1, 2, 3, 511, 512, 513, 1535, 1536, 1537, 4095, 4096, 4097, 9000];

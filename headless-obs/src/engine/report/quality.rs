@@ -75,6 +75,7 @@ impl Engine {
         let clients = self.clients.counters();
         let own = [
             ("record_unknown", kernel.unknown_records),
+            ("dns_incomplete", self.datagrams.incomplete()),
             ("answers_evicted", self.answer_cache.evicted()),
             ("client_stats_evicted", self.client_stats.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
