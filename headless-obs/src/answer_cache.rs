@@ -105,13 +105,26 @@ pub struct Eviction {
     pub entries: u64,
 }
 
+/// The SRV answer that named a host.
+#[derive(Debug)]
+struct SrvHost {
+    /// The SRV name.
+    name: Name,
+    /// Until when a look-up of the host is taken for a consequence of the answer.
+    until: Time,
+}
+
+/// How long a client may take from an SRV answer to the look-up of a host in it, if the record does not last longer. A
+/// later look-up is the client's own: it wants this one pod.
+const HOST_LOOK_UP: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 struct ClientCache {
     /// The newest first; most addresses have one name.
     by_address: HashMap<IpAddr, SmallVec<[CachedAddress; 1]>>,
-    /// Host of an SRV target → the SRV name. Some clients ignore the additional section and look the host up next; they
-    /// still follow the SRV name.
-    srv_hosts: HashMap<Name, Name>,
+    /// Host of an SRV target → the SRV answer that named it. Some clients ignore the additional section and look the host
+    /// up next; they still follow the SRV name.
+    srv_hosts: HashMap<Name, SrvHost>,
     /// Entries and hosts.
     held: usize,
     last: Time,
@@ -130,6 +143,7 @@ impl AnswerCache {
         }
         let hosts = self.scopes.get(&scope).map(|evidence| &evidence.srv_hosts);
         let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
+        let srv = srv.filter(|host| now <= host.until).map(|host| &host.name);
         let meaning = meant.meaning.filter(|_| srv.is_none());
         let Some(name) = srv.or(meant.name).cloned() else { return self.touch(now, scope) };
 
@@ -151,7 +165,9 @@ impl AnswerCache {
         });
         evidence.add(&self.config, &received, &near, answer.addresses.iter());
         for target in &answer.targets {
-            let known = evidence.srv_hosts.insert(target.target.clone(), name.clone());
+            let lasts = HOST_LOOK_UP.max(Duration::from_secs(target.ttl.into()));
+            let host = SrvHost { name: name.clone(), until: now.plus(lasts) };
+            let known = evidence.srv_hosts.insert(target.target.clone(), host);
             evidence.held += usize::from(known.is_none());
         }
         evidence.add(&self.config, &received, &near, of_targets);
@@ -187,6 +203,7 @@ impl AnswerCache {
     pub fn expire(&mut self, now: Time) {
         let keep = self.config.keep;
         self.scopes.retain(|_, evidence| now.since(evidence.last) < keep);
+        self.scopes.values_mut().for_each(|evidence| evidence.expire_hosts(now));
         self.held = self.scopes.values().map(|evidence| evidence.held).sum();
     }
 
@@ -261,6 +278,12 @@ impl ClientCache {
             }
             known.insert(0, entry);
         }
+    }
+
+    fn expire_hosts(&mut self, now: Time) {
+        let before = self.srv_hosts.len();
+        self.srv_hosts.retain(|_, host| now <= host.until);
+        self.held -= before - self.srv_hosts.len();
     }
 
     /// Keeps the newest entries, at most `most`, and no hosts; returns the number of removed ones by Service. The
@@ -407,6 +430,32 @@ mod tests {
         observe(&mut evidence, 2, 1, &answer(&["w1.web.x.svc.z"], &[2]));
         assert_eq!(seen(&evidence, 1, 1, 9), [name("_http._tcp.web.x.svc.z", 0)]);
         assert_eq!(seen(&evidence, 1, 2, 9), [name("_http._tcp.web.x.svc.z", 0)]);
+    }
+
+    #[test]
+    fn host_that_is_looked_up_long_after_the_srv_answer_is_meant_itself() {
+        let s = |seconds: u64| seconds * 1_000_000_000;
+        let mut srv = answer(&["_http._tcp.web.x.svc.z"], &[]);
+        let target =
+            |target: &str, ttl| SrvTarget { target: target.into(), port: 80, ttl, addresses: Vec::new() };
+        srv.targets = vec![target("w0.web.x.svc.z", 5), target("w1.web.x.svc.z", 300)];
+        let mut evidence = AnswerCache::default();
+        observe(&mut evidence, 0, 1, &srv);
+        for (at, last, name_then) in [
+            (60, 1, "_http._tcp.web.x.svc.z"),
+            (61, 2, "w0.web.x.svc.z"),
+            (300, 3, "_http._tcp.web.x.svc.z"),
+            (301, 4, "w1.web.x.svc.z"),
+        ] {
+            let host = if last < 3 { "w0.web.x.svc.z" } else { "w1.web.x.svc.z" };
+            observe(&mut evidence, s(at), 1, &answer(&[host], &[last]));
+            assert_eq!(seen(&evidence, 1, last, s(at)), [name(name_then, 0)], "{at} s");
+        }
+        assert_eq!(evidence.held, 6);
+        evidence.expire(Time(s(200)));
+        assert_eq!(evidence.held, 5);
+        evidence.expire(Time(s(301)));
+        assert_eq!(evidence.held, 4);
     }
 
     #[test]

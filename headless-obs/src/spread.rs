@@ -49,7 +49,8 @@ pub fn of(counts: &[u64]) -> Spread {
     spread.jain = (1.0 / (1.0 + spread.cv.powi(2))).clamp(1.0 / n, 1.0);
     spread.cv_corrected = (spread.cv.powi(2) - (n - 1.0) / total).max(0.0).sqrt();
     spread.gini = gini(counts, total).clamp(0.0, (n - 1.0) / n);
-    spread.entropy = entropy(counts, total).clamp(0.0, 1.0);
+    // The entropy of one share is negative zero.
+    spread.entropy = entropy(counts, total).clamp(0.0, 1.0) + 0.0;
     spread.expected_coverage = expected_by_chance::coverage(total, n);
     spread.expected_peak_to_mean = expected_by_chance::peak_to_mean(spread.connections, spread.endpoints);
     spread.peak_to_expected = spread.peak_to_mean;

@@ -4,14 +4,15 @@
 //! and the topology. Out: a [`Client`]: the scope of its DNS answers, and the name of its workload.
 //!
 //! A client is, in this order:
-//! 1. the pod whose UID its cgroup's path names, or that has its local address to itself;
+//! 1. the pod whose UID its cgroup's path names; if the path names no UID, or the pod has none, the pod that has its
+//!    local address to itself;
 //! 2. `pod-…`, where the path names a pod that the topology does not know;
 //! 3. `container-…`, where the path names a container;
 //! 4. the cgroup's service (`nginx.service` is `nginx`);
 //! 5. the process's name.
 //!
-//! The path comes before the address if both identify a pod: it is right while an address changes hands, and it is all
-//! there is for pods on the host network. Loopback and link-local addresses identify nobody.
+//! The path decides if it names a pod: it is right while an address changes hands, and it is all there is for pods on the
+//! host network. Loopback and link-local addresses identify nobody.
 //!
 //! Not every client's connections count ([`Role`]). A service mesh's proxy makes connections for the other containers
 //! of its pod, or for the pods of its node; these are the same connections a second time. If nodes share a kernel, as
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::hash::HashSet;
 use crate::time::Time;
 use crate::topology::Topology;
+use crate::topology::model::Pod;
 
 pub mod cgroup_path;
 pub mod exclude;
@@ -233,7 +235,10 @@ impl Clients {
         };
         let local = Some(local.to_canonical()).filter(|local| identifies(*local));
         let by_path = known.pod_uid.as_deref().and_then(|uid| topology.pod_by_uid(uid));
-        let by_address = || local.and_then(|local| topology.pod_by_address(local));
+        // A path with a UID that is not known yet is that of a new pod, which may have the address of an old one.
+        // Only a pod without a UID of its own can be the one in the path.
+        let can_be_its = |pod: &&Pod| known.pod_uid.is_none() || !pod.has_own_uid();
+        let by_address = || local.and_then(|local| topology.pod_by_address(local)).filter(can_be_its);
         if let Some(pod) = by_path.or_else(by_address) {
             let workload = workloads.id(&pod.key.namespace, &pod.workload);
             let is_proxy = known.container.as_deref().is_some_and(|container| pod.proxies.include(container));
@@ -289,6 +294,12 @@ impl Clients {
     /// The name for an id.
     pub fn workload(&self, id: WorkloadId) -> Option<&Workload> {
         self.workloads.get(id)
+    }
+
+    /// The id that stands for a workload's namespace once the workload is forgotten.
+    pub fn heir(&mut self, id: WorkloadId) -> Option<WorkloadId> {
+        let namespace = self.workloads.get(id)?.namespace.clone();
+        Some(self.workloads.forgotten(&namespace))
     }
 
     /// Forgets the workloads that are not `used`.

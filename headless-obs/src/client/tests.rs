@@ -51,6 +51,7 @@ fn a_client_is_named_by_the_best_that_is_known() {
     let other = "ffffffff-0000-1111-2222-333333333333";
     let mut test = Test::new();
     test.pod(web(&["10.1.0.1", "fd00::1"]));
+    test.pod(Pod { uid: "".into(), workload: "by-hand".into(), ..pod("shop", "by-hand", &["10.1.0.2"]) });
     test.path(1, "/");
     test.path(2, "/system.slice/nginx.service");
     test.path(3, &format!("/system.slice/docker-{container}.scope"));
@@ -65,7 +66,8 @@ fn a_client_is_named_by_the_best_that_is_known() {
         ("UID in the path", 5, "192.168.0.1", "shop/web"),
         ("UID in the path, loopback", 5, "127.0.0.1", "shop/web"),
         ("unknown UID", 4, "10.1.0.9", "/pod-ffffffff"),
-        ("unknown UID, but a pod's address", 4, "10.1.0.1", "shop/web"),
+        ("unknown UID, but the address of a pod with another one", 4, "10.1.0.1", "/pod-ffffffff"),
+        ("unknown UID, and the address of a pod without one", 4, "10.1.0.2", "shop/by-hand"),
         ("container", 3, "172.17.0.2", "/container-0123456789ab"),
         ("service", 2, "192.168.0.1", "/nginx"),
         ("scope", 6, "192.168.0.1", "/curl"),

@@ -27,6 +27,9 @@ pub struct Workload {
 /// The id of all workloads for which there is no room.
 const OTHER: WorkloadId = WorkloadId(0);
 
+/// The name that stands for the forgotten workloads of a namespace; no process and no pod has it.
+const FORGOTTEN: &str = "~forgotten";
+
 #[derive(Debug)]
 pub(super) struct WorkloadInterner {
     by_id: HashMap<WorkloadId, Workload>,
@@ -67,6 +70,14 @@ impl WorkloadInterner {
         let workload = Workload { namespace: namespace.into(), name: name.into() };
         self.by_name.entry(workload.namespace.clone()).or_default().insert(workload.name.clone(), id);
         self.by_id.insert(id, workload);
+        id
+    }
+
+    /// The id that stands for the forgotten workloads of a namespace. There are few namespaces, so there is always room.
+    pub(super) fn forgotten(&mut self, namespace: &str) -> WorkloadId {
+        let capacity = std::mem::replace(&mut self.capacity, usize::MAX);
+        let id = self.id(namespace, FORGOTTEN);
+        self.capacity = capacity;
         id
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
-/// Updates for the kernel.
+/// Updates for the kernel. First those to report again, then those to ignore: an address in both is ignored in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IgnoreUpdates {
     /// To ignore from now on.
@@ -74,6 +74,8 @@ impl IgnoreList {
     pub(super) fn unignore(&mut self, address: IpAddr) {
         self.unowned_since.remove(&address);
         if self.ignored.remove(&address) {
+            // The kernel must not ignore it in the end because it was ignored earlier in the same batch.
+            self.updates.add.retain(|added| *added != address);
             self.updates.remove.push(address);
         }
     }
@@ -92,6 +94,8 @@ impl IgnoreList {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -119,6 +123,27 @@ mod tests {
         assert_eq!(list.take(), IgnoreUpdates { add: vec![], remove: vec![address(2)] });
     }
 
+    proptest! {
+        /// Whatever happens within one batch or in several, the kernel ignores in the end what this list ignores.
+        #[test]
+        fn kernel_ignores_what_the_list_ignores(steps in prop::collection::vec((0..3_u8, 1..4_u8), 1..40)) {
+            let mut list = IgnoreList::new(2, Duration::from_secs(600));
+            let mut kernel: HashSet<IpAddr> = HashSet::default();
+            for (step, last) in steps {
+                match step {
+                    0 => list.unrelated(Time(0), address(last), IgnorePolicy::Never),
+                    1 => list.unignore(address(last)),
+                    _ => {
+                        let updates = list.take();
+                        updates.remove.iter().for_each(|address| _ = kernel.remove(address));
+                        kernel.extend(updates.add);
+                        prop_assert_eq!(&kernel, &list.ignored);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn addresses_that_were_dialled_once_do_not_take_the_place_of_others() {
         let mut list = IgnoreList::new(1, Duration::from_secs(600));
@@ -128,5 +153,15 @@ mod tests {
         list.unrelated(at(1200), address(2), IgnorePolicy::Unowned);
         list.unrelated(at(1800), address(2), IgnorePolicy::Unowned);
         assert_eq!(list.take().add, [address(2)]);
+    }
+
+    #[test]
+    fn address_that_matters_again_in_the_same_batch_is_not_ignored_in_the_end() {
+        let mut list = IgnoreList::new(10, Duration::from_secs(600));
+        list.unrelated(Time(0), address(1), IgnorePolicy::Unowned);
+        let late = Time(0).plus(Duration::from_secs(601));
+        list.unrelated(late, address(1), IgnorePolicy::Unowned);
+        list.unignore(address(1));
+        assert_eq!(list.take(), IgnoreUpdates { add: vec![], remove: vec![address(1)] });
     }
 }

@@ -261,7 +261,11 @@ impl Engine {
         let waiting = pending.clients().map(|client| client.workload);
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
         let summed = client_stats.sums().map(|((workload, _), _)| *workload);
-        let used: HashSet<_> = in_cells.chain(waiting).chain(connect_stats).chain(summed).collect();
+        let mut used: HashSet<_> = in_cells.chain(waiting).chain(connect_stats).chain(summed).collect();
+        // Sums over a namespace must not decrease, so what is left of a client that is forgotten stays with its namespace.
+        let clients = &mut self.clients;
+        reconciler.ledger.bequeath(|client| if used.contains(&client) { None } else { clients.heir(client) });
+        used.extend(reconciler.ledger.departed().filter_map(|(key, _)| key.client));
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
     }

@@ -159,12 +159,18 @@ impl Engine {
         for waiting in self.pending.of(&touched.addresses) {
             let connect_attempt = connect_attempt(&waiting.record, waiting.client);
             let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, waiting.client);
-            if matches!(outcome, Attribution::Endpoint(target) if target.resolution == Resolution::None) {
+            let is_its = match outcome {
+                Attribution::Endpoint(target) => target.resolution != Resolution::None,
+                Attribution::WrongPort(_) => true,
+                Attribution::Unattributed(_) | Attribution::Excluded(_) | Attribution::Unrelated => false,
+            };
+            if !is_its {
                 continue;
             }
+            self.pending.remove(&waiting.record);
+            self.unattributed_counts.add(outcome, 1);
             if let Some((key, entry)) = self.record_connect(&waiting.record, waiting.client, outcome) {
                 self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &entry);
-                self.pending.remove(&waiting.record);
             }
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! In: the [`Retention`] of each endpoint. Out: rows in addition to those of the ledger. If an endpoint's pod is back under
 //! its name, its rows count for the new endpoint. The others count for no endpoint ([`NO_ENDPOINT`]), only for client and
-//! Service.
+//! Service. If the client is forgotten, too, they count for its namespace.
 //!
 //! Invariants: a count stays in some row for as long as its Service is known; these rows have no open connections.
 
 use super::{Cell, CellKey, Ledger, Retention};
+use crate::client::WorkloadId;
+use crate::hash::{HashMap, HashSet};
 use crate::topology::{EndpointId, EndpointRef};
 
 /// Stands for all forgotten endpoints. Ids ascend from 0 and never reach this value.
@@ -35,6 +37,28 @@ impl Ledger {
             departed.entry(key).or_default().inherit(cell);
         }
         departed.retain(|key, _| retention(key.endpoint) != Retention::Drop);
+    }
+
+    /// Moves the counts of forgotten endpoints to the heirs of their clients, where a client has one.
+    pub fn bequeath(&mut self, mut heir: impl FnMut(WorkloadId) -> Option<WorkloadId>) {
+        let heirs: HashMap<WorkloadId, WorkloadId> = self
+            .departed
+            .keys()
+            .filter_map(|key| key.client)
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .filter_map(|client| Some((client, heir(client)?)))
+            .collect();
+        if heirs.is_empty() {
+            return;
+        }
+        let has_heir =
+            |key: &CellKey, _: &mut Cell| key.client.is_some_and(|client| heirs.contains_key(&client));
+        let left: Vec<(CellKey, Cell)> = self.departed.extract_if(has_heir).collect();
+        for (key, cell) in left {
+            let client = key.client.and_then(|client| heirs.get(&client)).copied();
+            self.departed.entry(CellKey { client, ..key }).or_default().inherit(cell);
+        }
     }
 
     /// The counts of forgotten endpoints, in no order.
@@ -77,7 +101,6 @@ impl Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::WorkloadId;
     use crate::service_resolution::Resolution;
     use crate::topology::ServiceId;
 

@@ -12,6 +12,16 @@ use super::model::{ObjectKey, Pod};
 use crate::hash::HashMap;
 use crate::time::Time;
 
+/// No UID has this letter, so it is part of the names that stand for UIDs.
+const NO_UID: char = '/';
+
+impl Pod {
+    /// Whether the source reported its UID, so that the path of its cgroup can name it.
+    pub fn has_own_uid(&self) -> bool {
+        !self.uid.contains(NO_UID)
+    }
+}
+
 /// Addresses that only this pod has.
 fn own_addresses(pod: &Pod) -> &[IpAddr] {
     if pod.host_network || pod.finished { &[] } else { &pod.addresses }
@@ -31,8 +41,8 @@ impl Pods {
     /// Adds or replaces a pod; false if there is no room.
     pub(super) fn apply(&mut self, now: Time, mut pod: Pod, limit: usize, touched: &mut Vec<IpAddr>) -> bool {
         if pod.uid.is_empty() {
-            // Manifests written by hand have no UID. A slash distinguishes this one from real UIDs.
-            pod.uid = format!("{}/{}", pod.key.namespace, pod.key.name).into();
+            // Manifests written by hand have no UID.
+            pod.uid = format!("{}{NO_UID}{}", pod.key.namespace, pod.key.name).into();
         }
         // A pod of the same name with another UID is another pod, and the old one is gone.
         if self.by_key.get(&pod.key).is_some_and(|uid| *uid != pod.uid) {

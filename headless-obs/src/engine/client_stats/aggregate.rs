@@ -71,7 +71,8 @@ impl<'a> ClientStats<'a> {
 
     /// The expected share of an endpoint that has been ready since then.
     pub(in crate::engine) fn exposure(&self, ready: Time) -> f64 {
-        self.connect_stats().map(|connect_stats| connect_stats.exposure.since(ready)).sum()
+        // The sum of nothing is negative zero.
+        self.connect_stats().map(|connect_stats| connect_stats.exposure.since(ready)).sum::<f64>() + 0.0
     }
 
     /// One of them sent a query for gRPC's service configuration.
@@ -131,10 +132,10 @@ impl<'a> ClientStats<'a> {
         SelectionPattern {
             selections: sum(|one| one.selections),
             first: sum(|one| one.first),
-            first_by_chance: all().map(|one| one.first_by_chance).sum(),
+            first_by_chance: all().map(|one| one.first_by_chance).sum::<f64>() + 0.0,
             nearest_candidates: sum(|one| one.nearest_candidates),
             nearest: sum(|one| one.nearest),
-            nearest_by_chance: all().map(|one| one.nearest_by_chance).sum(),
+            nearest_by_chance: all().map(|one| one.nearest_by_chance).sum::<f64>() + 0.0,
             with_known_position: sum(|one| one.with_known_position),
             max_position: most(|one| one.max_position.into()),
             smallest_answer: all().filter_map(|one| one.smallest_answer).min().unwrap_or(0).into(),

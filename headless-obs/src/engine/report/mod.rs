@@ -207,7 +207,8 @@ impl Engine {
 
         let answers = self.answers.of(state.id());
         let counting = || client_stats.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
-        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>();
+        // The sum of nothing is negative zero.
+        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>() + 0.0;
         let endpoints: Vec<_> = shown
             .iter()
             .map(|endpoint| {

@@ -194,3 +194,24 @@ fn flows_that_are_idle_for_long_can_be_forgotten_and_counts_stay() {
     assert_eq!(world.rows("orders"), ["orders-0 3/0/0/2"]);
     assert_eq!(world.snapshot().quality.reconciled, 0);
 }
+
+#[test]
+fn nothing_is_negative_zero_in_json() {
+    let mut world = World::new([orders(&pods(2))]);
+    let check = |world: &World| {
+        let text = serde_json::to_string(&world.snapshot()).unwrap();
+        let context = text.find("-0.0").map(|place| &text[place.saturating_sub(60)..][..64]);
+        assert_eq!(context, None);
+    };
+    check(&world);
+    world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
+    check(&world);
+    world.connect(1, "10.0.0.1");
+    check(&world);
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(25 * 3_600));
+        let now = world.time();
+        world.engine.expire(now);
+        check(&world);
+    }
+}

@@ -1,7 +1,8 @@
 //! The Service of a connection, by the client's answers.
 
 use super::*;
-use crate::topology::test_builders::bare;
+use crate::topology::model::Pod;
+use crate::topology::test_builders::{bare, pod};
 
 #[test]
 fn connections_by_the_services_name_count_in_its_spread() {
@@ -171,4 +172,24 @@ fn a_client_pod_has_its_workloads_name_and_all_its_containers_share_what_one_was
     let client = &world.service("orders").clients[0];
     assert_eq!((client.namespace.as_str(), client.workload.as_str()), ("front", "web"));
     assert_eq!(client.resolution, Counts::from([("service".to_owned(), 1)]));
+}
+
+#[test]
+fn new_pod_is_not_the_one_that_had_its_address_before() {
+    let mut world = World::new([orders(&pods(1))]);
+    world.apply(Pod { workload: "old".into(), ..pod("shop", "old-1", &["10.9.0.7"]) });
+    // The API server has told neither of this pod nor of the end of the one that had the address.
+    let path = "/kubepods.slice/kubepods-pod0f0e0d0c_1111_2222_3333_444455556666.slice/cri-containerd-\
+                0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
+    world.engine.clients().cgroup(7, path);
+    world.resolve(7, ORDERS, &["10.0.0.1"]);
+    world.connect(7, "10.0.0.1");
+    assert_eq!(world.clients("orders"), ["pod-0f0e0d0c service=1"]);
+    world.apply(Pod {
+        workload: "new".into(),
+        uid: "0f0e0d0c-1111-2222-3333-444455556666".into(),
+        ..pod("shop", "new-1", &["10.9.0.7"])
+    });
+    world.connect(7, "10.0.0.1");
+    assert_eq!(world.clients("orders"), ["pod-0f0e0d0c service=1", "new service=1"]);
 }

@@ -309,3 +309,37 @@ impl World {
         opened.into_iter().collect()
     }
 }
+
+#[test]
+fn sum_of_a_namespace_does_not_decrease_when_its_clients_are_forgotten() {
+    let series = Limits { clients: ClientLabels::Namespace, ..Limits::default() };
+    let mut world = World::with(Config { series, ..config() }, [orders(&pods(1))]);
+    for (client, namespace) in [(1, "shop"), (2, "shop"), (3, "bank")] {
+        let one = pod(namespace, &format!("{namespace}-{client}"), &[&format!("10.9.0.{client}")]);
+        world.apply(crate::topology::model::Pod { workload: format!("workload-{client}").into(), ..one });
+        world.resolve(client, ORDERS, &["10.0.0.1"]);
+        for _ in 0..5 {
+            let dialled = world.connect(client, "10.0.0.1");
+            world.close(dialled);
+        }
+    }
+    let of = |world: &mut World| {
+        ["shop", "bank", ""].map(|namespace| world.sum(OPENED, &format!("client_namespace=\"{namespace}\"")))
+    };
+    assert_eq!(of(&mut world), [10, 5, 0]);
+    // The pod is replaced, and its first clients end one after the other; another client keeps the Service known.
+    world.apply(pod("stock", "teller-1", &["10.9.0.9"]));
+    world.apply(orders(&[ready("orders-0", "10.0.0.9").uid("another")]));
+    for hour in 0..120 {
+        if let Some((namespace, client)) = [("shop", 1), ("shop", 2), ("bank", 3)].get(hour / 30) {
+            let key = crate::topology::test_builders::key(namespace, &format!("{namespace}-{client}"));
+            world.apply(Change::Delete(crate::topology::model::Kind::Pod, key));
+        }
+        world.pass(60 * MINUTE);
+        world.resolve(9, ORDERS, &["10.0.0.9"]);
+        let now = world.time();
+        world.engine.expire(now);
+        assert_eq!(of(&mut world), [10, 5, 0], "hour {hour}");
+    }
+    assert_eq!(world.engine.clients().workload(crate::client::WorkloadId(1)), None, "it is forgotten");
+}
