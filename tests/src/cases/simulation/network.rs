@@ -156,7 +156,7 @@ pub(super) fn dns_record(
         tcp_flags: 0,
         truncated_len: 0,
         sequence: stream.unwrap_or(0),
-        _pad: 0,
+        following: 0,
         queried_at: if stream.is_some() { 0 } else { now.minus(ROUND_TRIP).0 },
     }
 }
