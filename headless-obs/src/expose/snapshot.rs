@@ -405,7 +405,8 @@ pub struct Client {
     /// The verdict.
     #[serde(default)]
     pub verdict: Option<Verdict>,
-    /// The reason for no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`, `excluded`.
+    /// The reason for no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`,
+    /// `resolved_elsewhere`, `excluded`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub withheld: Option<String>,
     /// When the daemon first saw it with this Service.

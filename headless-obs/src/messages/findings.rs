@@ -94,9 +94,15 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
         "losses" => return losses_in_words(client),
         "not_in_sync" => "the list of Services and pods is incomplete, or its source is unreachable",
         "started_after" => {
-            "it resolved the name before observation began; observe longer, or restart the client"
+            "it resolved the name before observation began, and has not resolved it again; a verdict needs a new answer, \
+             for example after a restart of the client"
         }
         "by_hostname" => "it addresses individual pods by hostname, which is intentional",
+        "resolved_elsewhere" => {
+            "no DNS answer reached it, but another process of the node received answers for the Service and connects \
+             nowhere: that process may resolve names for it (systemd-resolved, nscd, a cache in a sidecar), or it uses \
+             gossip or a fixed address"
+        }
         "no_dns" => {
             "no DNS answer explains its connections: it may use gossip, the API server or a fixed address"
         }

@@ -69,9 +69,11 @@ pub(super) fn failing_endpoint(scene: &RuleContext<'_>) -> Option<Verdict> {
     if failing.is_empty() || attempts < FEW || failed * 10 > attempts {
         return None;
     }
-    // A client that gives up at most endpoints is impatient; that is its own cause.
-    let given_up = failing.iter().filter(|row| row.given_up() * 2 > row.own.failed).count();
-    if given_up * 2 >= all.len() && given_up > 1 {
+    // A client that gives up at most endpoints, or at one that works, is impatient; that is its own cause.
+    let given_up: Vec<_> =
+        all.iter().filter(|row| row.fails() && row.given_up() * 2 > row.own.failed).collect();
+    let is_impatient = given_up.iter().any(|row| row.is_alive()) || given_up.len() > all.len() / 2;
+    if is_impatient && failing.iter().all(|row| row.given_up() * 2 > row.own.failed) {
         return None;
     }
     let rate = (failed + 1) as f64 / (attempts + 2) as f64;
@@ -295,6 +297,15 @@ mod tests {
         assert_eq!(with_another(fixed), (GivesUpEarly, Medium, vec![CannotConnect]));
         assert_eq!(with_another(shuffled), (GivesUpEarly, High, vec![]));
         assert_eq!(with_another(one), (GivesUpEarly, Medium, vec![CannotConnect]));
+        // Another client uses the first endpoint alone.
+        let mut facts = client(fixed, "aborted");
+        beside(&mut facts, 0);
+        facts.service.clients[1].endpoints[0].opened = 60;
+        assert_eq!(judged(&facts), (GivesUpEarly, Medium, vec![CannotConnect]));
+        // A pod that refuses is to blame, however impatient the client is elsewhere.
+        facts.client.endpoints[1].reasons = [("refused".to_owned(), 40)].into();
+        facts.service.clients[0] = facts.client.clone();
+        assert_eq!(judged(&facts).0, FailingEndpoint);
     }
 
     #[test]

@@ -44,7 +44,8 @@ fn all<'a>(endpoints: &'a [Endpoint], clients: &'a [Client]) -> impl Iterator<It
     let is_used = move |place: usize| {
         counting().filter_map(|client| client.endpoints.get(place)).any(|own| {
             let before = own.resolution.get("preexisting").copied().unwrap_or(0);
-            own.opened > 0 || before > 0
+            // What fails was chosen, too; that is for other findings.
+            own.opened > 0 || own.failed > 0 || before > 0
         })
     };
     let is_any_used = (0..endpoints.len()).any(is_used);

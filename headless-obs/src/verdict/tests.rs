@@ -112,7 +112,7 @@ fn certain_pods_are_meant_and_never_imbalance() {
 #[test]
 fn half_the_facts_carry_no_verdict() {
     type Change = fn(&mut Facts);
-    let cases: [(Change, &str); 11] = [
+    let cases: [(Change, &str); 12] = [
         (|facts| facts.client.reconciled = 7, "losses"),
         (|facts| facts.client.losses = counts([("connections_full", 7)]), "losses"),
         (|facts| facts.client.losses = counts([("answers_evicted", 4), ("clients_folded", 3)]), "losses"),
@@ -123,6 +123,13 @@ fn half_the_facts_carry_no_verdict() {
         (|facts| facts.client.excluded = Some("host".to_owned()), "excluded"),
         (|facts| facts.client.resolution = counts([("none", 600)]), "no_dns"),
         (|facts| facts.client.resolution = counts([("hostname", 4), ("none", 1)]), "no_dns"),
+        (
+            |facts| {
+                facts.client.resolution = counts([("none", 600)]);
+                facts.service.dns.answers = 60;
+            },
+            "resolved_elsewhere",
+        ),
         (
             |facts| {
                 facts.client.resolution = counts([("preexisting", 600)]);

@@ -2,7 +2,7 @@
 
 use super::context::RuleContext;
 use super::never_re_resolved;
-use crate::expose::snapshot::Counts;
+use crate::expose::snapshot::{Client, Counts};
 
 /// The reason for no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +17,23 @@ pub enum Withheld {
     ByHostname,
     /// No DNS answer explains its connections.
     NoDns,
+    /// The same, and another process of the node received answers for the Service and makes no connections.
+    ResolvedElsewhere,
     /// The spread excludes it.
     Excluded,
 }
 
 impl Withheld {
     /// All reasons.
-    pub const ALL: [Self; 6] =
-        [Self::Losses, Self::NotInSync, Self::StartedAfter, Self::ByHostname, Self::NoDns, Self::Excluded];
+    pub const ALL: [Self; 7] = [
+        Self::Losses,
+        Self::NotInSync,
+        Self::StartedAfter,
+        Self::ByHostname,
+        Self::NoDns,
+        Self::ResolvedElsewhere,
+        Self::Excluded,
+    ];
 
     /// The name used in output.
     #[must_use]
@@ -35,6 +44,7 @@ impl Withheld {
             Self::StartedAfter => "started_after",
             Self::ByHostname => "by_hostname",
             Self::NoDns => "no_dns",
+            Self::ResolvedElsewhere => "resolved_elsewhere",
             Self::Excluded => "excluded",
         }
     }
@@ -94,7 +104,8 @@ pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     if !only(resolution, &["hostname", "none", "preexisting"]) {
         None
     } else if resolution.get("none").is_some_and(|count| *count > 0) {
-        Some(Withheld::NoDns)
+        let is_elsewhere = answers_without_connections(scene);
+        Some(if is_elsewhere { Withheld::ResolvedElsewhere } else { Withheld::NoDns })
     } else if resolution.get("hostname").is_some_and(|count| *count > 0) {
         Some(Withheld::ByHostname)
     } else if scene.client.answers.count == 0 && never_re_resolved::never_re_resolved(scene).is_none() {
@@ -102,6 +113,16 @@ pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     } else {
         None
     }
+}
+
+/// A process that makes no connection to the Service received answers for its names.
+fn answers_without_connections(scene: &RuleContext<'_>) -> bool {
+    let clients = &scene.service.clients;
+    let is_silent = |client: &Client| client.opened + client.failed + client.active == 0;
+    // Clients without connections may have no row; then there are more answers than the rows have.
+    let responses = clients.iter().flat_map(|client| &client.responses).map(|responses| responses.count);
+    scene.service.dns.answers > responses.fold(0, u64::saturating_add)
+        || clients.iter().any(|client| is_silent(client) && client.answers.count > 0)
 }
 
 /// There are connections, and all are of these kinds.

@@ -83,7 +83,13 @@ fn headline(service: &Service) -> (String, Paint) {
     let line = if said().any(|cause| matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole)) {
         "nothing is wrong with how its clients spread their connections"
     } else if said().any(|cause| cause == Cause::TooFew) {
-        "too few connections for a verdict; observe longer"
+        // Clients that only hold their connections make no more selections, however long one waits.
+        let selects = |client: &Client| client.spread.connections > 0;
+        if counted().any(selects) {
+            "too few connections for a verdict; observe longer"
+        } else {
+            "its clients hold their connections, and make too few new ones for a verdict"
+        }
     } else if service.clients.is_empty() {
         "no client connected; observe longer, for example with --for 5m"
     } else {

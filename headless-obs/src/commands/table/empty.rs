@@ -1,6 +1,6 @@
 //! Why a report may be empty, and what to check.
 
-use super::super::fit_text::{between, clean, length, total, wrap};
+use super::super::fit_text::{between, clean, length, plural, wrap};
 use super::{Look, Paint, paint};
 use crate::expose::snapshot::Snapshot;
 
@@ -37,13 +37,26 @@ fn reasons(snapshot: &Snapshot) -> Vec<String> {
     if !quality.topology.synced {
         reasons.push("The list of Services and pods is not complete yet; see the log.".to_owned());
     }
-    let unattributed = total(&quality.unattributed);
-    if unattributed > 0 {
-        reasons.push(format!(
-            "{unattributed} connections belong to no Service here, most likely because their clients resolved the \
-             name before observation began: observe longer, or restart a client."
-        ));
-    }
+    reasons.extend(quality.unattributed.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| {
+        let connections = plural(*count, "connection");
+        match reason.as_str() {
+            "no_dns" => format!(
+                "{connections} reached endpoints without a DNS answer: their clients resolved the name before \
+                 observation began, or get addresses from elsewhere than DNS."
+            ),
+            "ambiguous" => format!(
+                "{connections} went to addresses that several Services have, without a DNS answer that tells which: \
+                 their clients resolved the name before observation began, or do not use DNS. Restart a client."
+            ),
+            "other_port" => format!(
+                "{connections} went to endpoints, at ports that their Service does not list."
+            ),
+            "not_endpoint" => format!(
+                "{connections} went to addresses that a Service's name gave and that are none of its endpoints."
+            ),
+            other => format!("{connections} belong to no Service here ({}).", clean(other)),
+        }
+    }));
     if snapshot.services.is_empty() {
         reasons.push(match quality.topology.source.as_str() {
             "dns" => {

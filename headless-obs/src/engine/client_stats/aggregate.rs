@@ -49,12 +49,13 @@ impl<'a> ClientStats<'a> {
         self.totals.as_deref()
     }
 
-    /// Its pods, each with its last connection and its last answer.
-    pub(in crate::engine) fn pods(&self) -> impl Iterator<Item = (ClientId, Time, Option<Time>)> {
+    /// Its pods, each with its last connection, if it connected by the Service's name, and its last answer.
+    pub(in crate::engine) fn pods(&self) -> impl Iterator<Item = (ClientId, Option<Time>, Option<Time>)> {
         let told = |answered: &ResponseStats| (answered.count > 0).then_some(answered.last);
-        self.pods
-            .iter()
-            .map(move |(scope, connects, answered)| (*scope, connects.last, answered.and_then(told)))
+        self.pods.iter().map(move |(scope, connects, answered)| {
+            let connected = (connects.connections > 0).then_some(connects.last);
+            (*scope, connected, answered.and_then(told))
+        })
     }
 
     pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ClientId> {

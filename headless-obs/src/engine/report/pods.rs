@@ -8,13 +8,14 @@ use crate::client::{ClientId, WorkloadId};
 use crate::engine::client_stats::ClientStats;
 use crate::engine::{Engine, ip};
 use crate::hash::HashSet;
+use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{Endpoint, ServiceId};
 
 /// What is known about the pods of all clients.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    /// Those with open connections to a Service.
+    /// Those with open connections to a Service, by its name or older than the daemon.
     open: HashSet<(ServiceId, ClientId)>,
     /// The addresses from which a client has open connections to a Service.
     addresses: HashSet<(ServiceId, WorkloadId, IpAddr)>,
@@ -28,7 +29,9 @@ impl Engine {
         let mut pods = Pods::default();
         for (flow, cell, ..) in self.reconciler.open_connections() {
             let (service, local) = (cell.endpoint.service, ip(flow.source));
-            if let Some(scope) = self.clients.scope_of(&self.topology, flow.cgroup, local) {
+            let is_by_name = cell.resolution.counts() || cell.resolution == Resolution::Preexisting;
+            let scope = self.clients.scope_of(&self.topology, flow.cgroup, local);
+            if let Some(scope) = scope.filter(|_| is_by_name) {
                 pods.open.insert((service, scope));
             }
             if let Some(workload) = cell.client {
@@ -39,7 +42,8 @@ impl Engine {
         pods
     }
 
-    /// How many of a client's pods are at work and have received no answer since the endpoint became ready.
+    /// How many of a client's pods are at work, by the Service's name, and have received no answer since the endpoint
+    /// became ready. Those that get addresses from elsewhere than DNS need no answer.
     pub(super) fn unaware(&self, pods: &Pods, endpoint: &Endpoint, client: &ClientStats<'_>) -> u64 {
         let Some(ready) = endpoint.ready_since() else { return 0 };
         let service = endpoint.id().service;
@@ -50,8 +54,8 @@ impl Engine {
                     .any(|address| self.answer_cache.last_answered(scope, address, service).is_some())
         };
         let unaware = client.pods().filter(|(scope, connected, told)| {
-            let is_at_work =
-                pods.open.contains(&(service, *scope)) || *connected > ready && !pods.gone.contains(scope);
+            let is_at_work = pods.open.contains(&(service, *scope))
+                || connected.is_some_and(|connected| connected > ready) && !pods.gone.contains(scope);
             is_at_work && !is_told(*scope, *told)
         });
         unaware.count() as u64

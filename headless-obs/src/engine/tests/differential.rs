@@ -226,3 +226,20 @@ fn a_ttl_of_zero_is_not_outdated_at_the_next_connection() {
         assert_eq!(world.client("orders").answer_age.past_ttl, past);
     }
 }
+
+#[test]
+fn a_client_whose_names_another_process_resolves_leaves_nothing_idle() {
+    let mut world = world([orders(&pods(3))]);
+    world.apply(Pod { workload: "resolved".into(), ..pod("shop", "resolved-1", &["10.9.0.2"]) });
+    world.pass(Duration::from_secs(700));
+    for _ in 0..60 {
+        world.resolve(2, ORDERS, &THREE);
+        let dialled = world.connect(1, "10.0.0.1");
+        world.close(dialled);
+    }
+    let service = world.service("orders");
+    let client = service.clients.iter().find(|client| client.opened > 0).unwrap();
+    assert_eq!((client.verdict.as_ref(), client.withheld.as_deref()), (None, Some("resolved_elsewhere")));
+    let unaware: u64 = client.endpoints.iter().map(|own| own.unaware_pods).sum();
+    assert_eq!((service.idle, unaware), (Vec::new(), 0));
+}

@@ -84,6 +84,7 @@ fn withheld(reason: &str) -> &'static str {
         "started_after" => "withheld:started_after",
         "by_hostname" => "withheld:by_hostname",
         "no_dns" => "withheld:no_dns",
+        "resolved_elsewhere" => "withheld:resolved_elsewhere",
         "excluded" => "withheld:excluded",
         _ => "withheld:other",
     }
