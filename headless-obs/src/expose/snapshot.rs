@@ -461,9 +461,12 @@ pub struct ClientEndpoint {
     /// became ready) and that received no answer for the Service since then.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub unaware_pods: u64,
-    /// Those of `counted` that ended within five seconds.
+    /// Connections that count in the spread and ended within five seconds.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub brief: u64,
+    /// Those that lasted longer, or are open.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub lasting: u64,
     /// Pods of this client that are this endpoint itself: a pod never connects to itself.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub own_pods: u64,

@@ -101,6 +101,7 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add(&mut sum.answered_pods, more.answered_pods);
     add(&mut sum.unaware_pods, more.unaware_pods);
     add(&mut sum.brief, more.brief);
+    add(&mut sum.lasting, more.lasting);
     add(&mut sum.own_pods, more.own_pods);
     sum.last_answered = sum.last_answered.max(more.last_answered);
     sum.first_connection = earliest(sum.first_connection, more.first_connection);

@@ -72,7 +72,6 @@ pub(super) fn answer_limit(scene: &RuleContext<'_>) -> Option<Verdict> {
             count(pods, "pod"),
             super::evenness::figures(fleet, "connections")
         ));
-        return Some(scene.verdict(Cause::Subset, Confidence::High, evidence));
     }
     evidence.push(super::evenness::figures(&spread, "connections"));
     Some(scene.verdict(Cause::AnswerLimit, Confidence::High, evidence))

@@ -296,14 +296,12 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         ),
         Cause::Subset => (
             &[Sign {
-                says: "Each pod uses few endpoints: it stays with one, random choice would have reached more, or the \
-                 server lists a part of them. The pods of this client, or all clients of the Service, are even: \
+                says: "Each pod uses few endpoints: it stays with one, or random choice would have reached more. The pods \
+                 of this client, or all clients of the Service, are even: \
                  each endpoint is used and none has more than 1.5 times the mean; or there are five pods per \
                  endpoint, at least 10 in all, and they are not uneven beyond chance (each pod counts as one \
                  selection, with all of its connections).",
-                holds: |scene| {
-                    pinned::is_narrow(scene) || pinned::uses_few(scene) || answer_limit::is_limited(scene)
-                },
+                holds: |scene| pinned::is_narrow(scene) || pinned::uses_few(scene),
             }],
             &[],
             &[],

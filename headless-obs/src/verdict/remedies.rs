@@ -45,13 +45,16 @@ pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Op
     let text = match cause {
         Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew => return None,
         Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
-        Cause::Pinned if technology == Technology::Unknown && client.active > 1 => POOL.to_owned(),
+        Cause::Pinned if has_pool(client) && matches!(technology, Technology::Jvm | Technology::Unknown) => {
+            POOL.to_owned()
+        }
         Cause::Pinned => pinned(technology).to_owned(),
         Cause::NeverReResolved if client.grpc => AGE.to_owned(),
         Cause::NeverReResolved | Cause::StaleCache => renew(technology).to_owned(),
         Cause::IpReused => {
             format!("{} Let the server check its clients (TLS names, credentials).", renew(technology))
         }
+        Cause::AnswerOrder if service.is_some_and(shuffles) => FROZEN.to_owned(),
         Cause::AnswerOrder => order(technology).to_owned(),
         Cause::AddressSort => SORT.to_owned(),
         Cause::TruncatedAnswer => TRUNCATED.to_owned(),
@@ -78,6 +81,18 @@ pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Op
         Cause::Unexplained => UNEXPLAINED.to_owned(),
     };
     Some(text)
+}
+
+/// Its pods hold several connections each.
+fn has_pool(client: &Client) -> bool {
+    client.active > client.open_connections.pods.max(1)
+}
+
+/// Answers to all clients together are shuffled.
+fn shuffles(service: &Service) -> bool {
+    let records = &service.dns.first_records;
+    let (most, all) = (records.values().max().copied().unwrap_or(0), records.values().sum::<u64>());
+    records.len() > 1 && most as f64 * records.len() as f64 <= super::significance::PEAK * all as f64
 }
 
 fn renew(technology: Technology) -> &'static str {
@@ -174,6 +189,8 @@ const TRUNCATED: &str = "The resolver does not repeat the query over TCP or with
 const CAP: &str = "The resolver or client keeps a limited number of addresses (musl: 48). Use an image with glibc, resolve \
      with a DNS library, split the Service, or let a proxy select the endpoint. If the DNS server shuffles and the client \
      resolves again, the load evens out over time.";
+const FROZEN: &str = "The server shuffles its answers to other clients, so a cache before this client keeps one order: let \
+     that cache shuffle or expire, or let the client shuffle the addresses or use all of them in turn.";
 const POOL: &str = "Let each connection select among all addresses: shuffle the addresses before connecting, or resolve \
      again for each connection, and give pooled connections a maximum age; for gRPC a dns:/// target with round_robin.";
 const PUBLISHED: &str = "The Service has publishNotReadyAddresses: set it only on a second Service for discovery between \
@@ -238,5 +255,27 @@ mod tests {
                 assert_eq!(fix(cause, Some(program), false).is_none(), is_well, "{cause:?} {program}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_in_place_is_not_advised() {
+        let mut facts = Facts::new(&[10, 0, 0]);
+        let fix = |facts: &Facts, cause| of(cause, &facts.client, Some(&facts.service)).unwrap();
+        assert!(fix(&facts, Cause::Pinned).contains("more than one connection"));
+        (facts.client.active, facts.client.open_connections.pods) = (10, 1);
+        assert!(!fix(&facts, Cause::Pinned).contains("more than one connection"), "it has ten");
+        facts.client.program = Some("java".to_owned());
+        assert!(!fix(&facts, Cause::Pinned).contains("more connections"));
+        facts.client.answers.ttl_seconds = 30;
+        assert!(fix(&facts, Cause::DnsStale).contains("ttl 5"));
+        facts.client.answers.ttl_seconds = 5;
+        assert!(!fix(&facts, Cause::DnsStale).contains("ttl 5"));
+        assert!(!fix(&facts, Cause::DialsNotReady).contains("publishNotReadyAddresses"));
+        facts.service.publishes_not_ready = true;
+        assert!(fix(&facts, Cause::DialsNotReady).contains("The Service has publishNotReadyAddresses"));
+        facts.service.dns.first_records = [("pod-0".to_owned(), 40), ("pod-1".to_owned(), 0)].into();
+        assert!(fix(&facts, Cause::AnswerOrder).contains("Let the DNS server shuffle"));
+        facts.service.dns.first_records.insert("pod-1".to_owned(), 41);
+        assert!(fix(&facts, Cause::AnswerOrder).contains("The server shuffles"));
     }
 }

@@ -17,7 +17,7 @@ struct Sought<'a> {
 
 impl Sought<'_> {
     fn tries(&self) -> u64 {
-        self.left.iter().map(|own| own.counted).sum()
+        self.left.iter().map(|own| own.brief).sum()
     }
 }
 
@@ -27,11 +27,11 @@ fn sought<'a>(scene: &RuleContext<'a>) -> Option<Sought<'a>> {
     if held.pods == 0 || held.pods_on_one < held.pods || held.seconds < scene.mature_after_seconds.min(HELD) {
         return None;
     }
-    let used = scene.rows().map(|(_, own)| own).filter(|own| own.counted > 0 || own.active > 0);
+    let used = scene.rows().map(|(_, own)| own).filter(|own| own.brief + own.lasting + own.active > 0);
     let (kept, left): (Vec<_>, Vec<_>) = used.partition(|own| own.active > 0);
     let [kept] = kept[..] else { return None };
-    let is_left = |own: &&ClientEndpoint| own.brief * 10 >= own.counted * 9;
-    (!left.is_empty() && left.iter().all(is_left) && kept.brief * 10 <= kept.counted)
+    let is_left = |own: &&ClientEndpoint| own.brief > own.lasting * 9;
+    (!left.is_empty() && left.iter().all(is_left) && kept.brief * 9 <= kept.lasting)
         .then_some(Sought { kept, left })
 }
 
@@ -90,7 +90,7 @@ mod tests {
         tried[0] = all;
         let mut facts = Facts::new(&tried);
         for (own, tried) in facts.client.endpoints.iter_mut().zip(&tried).skip(1) {
-            own.brief = *tried;
+            (own.brief, own.lasting) = (*tried, 0);
         }
         let client = &mut facts.client;
         client.endpoints[0].active = all;
@@ -132,11 +132,12 @@ mod tests {
         let mut random = Random::new(11);
         let mut facts = drivers(3, 1, 10, &mut random);
         for own in &mut facts.client.endpoints {
-            own.brief = 0;
+            (own.brief, own.lasting) = (0, own.counted);
         }
         assert!(!is_sought(&facts.scene()), "connections elsewhere lasted");
         let mut facts = drivers(3, 1, 10, &mut random);
-        facts.client.endpoints[0].brief = facts.client.endpoints[0].counted;
+        let kept = &mut facts.client.endpoints[0];
+        (kept.brief, kept.lasting) = (kept.counted, 0);
         assert!(!is_sought(&facts.scene()), "those to the one are brief, too");
         let mut facts = drivers(3, 1, 10, &mut random);
         facts.client.endpoints[1].active = 1;

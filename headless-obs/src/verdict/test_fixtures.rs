@@ -30,6 +30,7 @@ impl Facts {
             pod,
             opened: *count,
             counted: *count,
+            lasting: *count,
             selections: *count,
             answered_pods: 1,
             last_connection: (*count > 0).then(|| at(2_000)),

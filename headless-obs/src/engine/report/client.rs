@@ -155,6 +155,7 @@ impl Engine {
             answered_pods: last_answered.len() as u64,
             unaware_pods: facts.map_or(0, |facts| self.unaware(pods, endpoint, facts)),
             brief: counting().map(|cell| cell.brief).sum(),
+            lasting: counting().map(|cell| cell.opened.saturating_sub(cell.brief)).sum(),
             own_pods: told.map_or(0, |(facts, workload)| self.own(pods, endpoint, facts, workload)),
             last_answered: last_answered.iter().max().map(|time| self.wall(*time)),
             first_connection: first.map(|time| self.wall(time)),

@@ -210,8 +210,8 @@ fn connections_that_end_at_once_are_told_apart() {
     world.close(brief);
     world.pass(Duration::from_secs(6));
     world.close(long);
-    let rows: Vec<_> = world.client("orders").endpoints.iter().map(|own| own.brief).collect();
-    assert_eq!(rows, [1, 0]);
+    let rows: Vec<_> = world.client("orders").endpoints.iter().map(|own| (own.brief, own.lasting)).collect();
+    assert_eq!(rows, [(1, 0), (0, 1)]);
 }
 
 #[test]

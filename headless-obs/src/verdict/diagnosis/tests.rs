@@ -27,7 +27,7 @@ fn facts(random: &mut Random) -> Facts {
         own.unaware_pods = u64::from(yes(random));
         own.own_pods = u64::from(random.below(20) == 0);
         own.active = if yes(random) { any(random) } else { 0 };
-        own.brief = if yes(random) { own.counted } else { 0 };
+        (own.brief, own.lasting) = if yes(random) { (own.counted, 0) } else { (0, own.counted) };
         if yes(random) {
             let (refused, aborted, reset) = (any(random), any(random), any(random).min(own.opened));
             own.failed = refused + aborted + reset;
