@@ -28,13 +28,27 @@ const CLIENTS: [Client; 7] = [
     ("HEADLESS_OBS_CLIENT_OLD_MUSL", || c_with_musl(&musl::OLD)),
 ];
 
+/// The beginning of all variables.
+const PREFIX: &str = "HEADLESS_OBS_CLIENT_";
+
 /// Builds them. A value that begins with `!` is an error.
 pub(crate) fn variables() -> Vec<(&'static str, OsString)> {
-    let variable = |(name, make): Client| {
-        let value = make().map_or_else(|why| format!("!{why:#}").into(), PathBuf::into_os_string);
-        (name, value)
-    };
     CLIENTS.into_iter().map(variable).collect()
+}
+
+/// Builds those that a text names as `$MUSL`.
+pub(crate) fn named_in(text: &str) -> Vec<(&'static str, OsString)> {
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_uppercase() && !"$_".contains(c)).collect();
+    let is_named = |(variable, _): &Client| {
+        let name = variable.strip_prefix(PREFIX).unwrap_or(variable);
+        words.iter().any(|word| word.strip_prefix('$') == Some(name))
+    };
+    CLIENTS.into_iter().filter(is_named).map(variable).collect()
+}
+
+fn variable((name, make): Client) -> (&'static str, OsString) {
+    let value = make().map_or_else(|why| format!("!{why:#}").into(), PathBuf::into_os_string);
+    (name, value)
 }
 
 /// A Go program with servers and clients of Go libraries.

@@ -11,6 +11,8 @@ use crate::stage::{POLL, Stage, dns_options};
 
 /// How long an expectation may take if it does not say so: a record's way to the daemon takes less.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for one that is not expected to hold.
+const PATIENCE_OPEN: Duration = Duration::from_secs(1);
 
 /// Plays a case; returns what differed from its expectations.
 pub(crate) fn play(case: &Case, stage: &mut dyn Stage, seed: u64) -> Result<Vec<Difference>> {
@@ -134,7 +136,8 @@ impl Player<'_> {
 
     /// Looks at snapshots until the expectation holds, or its time is over.
     fn expect(&mut self, path: &str, expectation: &Expectation) -> Result<()> {
-        let end = self.stage.now() + expectation.within.map_or(PATIENCE, |span| span.0);
+        let patience = if expectation.open.is_some() { PATIENCE_OPEN } else { PATIENCE };
+        let end = self.stage.now() + expectation.within.map_or(patience, |span| span.0);
         loop {
             let snapshot = self.stage.snapshot(expectation.last.as_deref())?;
             let accepted = if expectation.exact.0.is_empty() { None } else { Some(self.stage.accepted()?) };
