@@ -1,6 +1,5 @@
 //! The folders of cases: `tests/cases/NAME/case.yaml`, or any folder that the user names.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,11 +51,9 @@ fn load(folder: &Path) -> Result<Named> {
     Ok(Named { name: name.unwrap_or_else(|| folder.display().to_string()), case })
 }
 
-/// `tests/cases` of the repository in which this was built, or of the one that runs it.
+/// `tests/cases` of the repository in which this was built.
 fn cases() -> PathBuf {
-    let package =
-        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.join(CASES)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(CASES)
 }
 
 #[cfg(test)]
