@@ -70,7 +70,13 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                 holds: port_mismatch::dials_in_vain,
             }],
             &[],
-            &[],
+            &[Lookalike {
+                cause: Cause::CannotConnect,
+                remains: Sign {
+                    says: "Other clients connect to that port.",
+                    holds: port_mismatch::others_connect_there,
+                },
+            }],
         ),
         Cause::IpReused => (
             &[Sign {
@@ -123,7 +129,7 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[Sign {
                 says: "Connections to endpoints that have left used answers from before that and are 1 % or more of all; \
                  or more than half of at least 10 connections are past the TTL of their answer (5 s at least), and \
-                 they are uneven beyond chance.",
+                 they are uneven beyond chance, and each selection led to one endpoint.",
                 holds: |scene| stale_endpoint::kept_left(scene) || expired_answer::is_uneven_by_age(scene),
             }],
             &[],

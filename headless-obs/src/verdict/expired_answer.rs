@@ -15,9 +15,15 @@ pub(super) fn uses_expired(scene: &RuleContext<'_>) -> bool {
     all >= CONNECTIONS && age.past_ttl * 2 > all
 }
 
-/// They are uneven, too. gRPC also resolves once; that it stays with one endpoint is its policy.
+/// They are uneven, too, and each selection led to one endpoint: a client that takes several endpoints of one answer is
+/// not uneven because the answer is old. gRPC also resolves once; that it stays with one endpoint is its policy.
 pub(super) fn is_uneven_by_age(scene: &RuleContext<'_>) -> bool {
-    uses_expired(scene) && !scene.client.grpc && significance::uneven(&scene.client.spread)
+    let used = scene.client.endpoints.iter().filter(|own| own.counted > 0).count() as u64;
+    let selections: u64 = scene.client.endpoints.iter().map(|own| own.selections).sum();
+    uses_expired(scene)
+        && !scene.client.grpc
+        && used <= selections
+        && significance::uneven(&scene.client.spread)
 }
 
 /// Most connections use expired answers, and they are uneven.
@@ -47,6 +53,17 @@ pub(super) fn old_answers(scene: &RuleContext<'_>) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::verdict::test_fixtures::Facts;
+
+    #[test]
+    fn several_endpoints_of_one_answer_are_not_the_answers_fault() {
+        let mut facts = Facts::new(&[500, 60, 40]);
+        (facts.client.answer_age.within_ttl, facts.client.answer_age.past_ttl) = (10, 590);
+        assert!(old_answers(&facts.scene()).is_some(), "many answers, one endpoint each");
+        for (place, own) in facts.client.endpoints.iter_mut().enumerate() {
+            own.selections = u64::from(place == 0);
+        }
+        assert_eq!(old_answers(&facts.scene()), None, "one answer, three endpoints");
+    }
 
     #[test]
     fn old_answers_are_to_blame_where_they_are_used_and_uneven() {

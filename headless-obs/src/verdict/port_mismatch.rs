@@ -34,6 +34,15 @@ pub(super) fn dials_in_vain(scene: &RuleContext<'_>) -> bool {
     scene.is_significant_share(in_vain(scene).map(|port| port.connections).sum())
 }
 
+/// Another client's connections to such a port succeed.
+pub(super) fn others_connect_there(scene: &RuleContext<'_>) -> bool {
+    let mut others = scene.others().flat_map(|other| &other.other_ports);
+    others.any(|other| {
+        let has_success = other.connections >= 5 && other.failed * 10 <= other.connections;
+        has_success && in_vain(scene).any(|own| own.port == other.port)
+    })
+}
+
 fn in_vain<'a>(scene: &RuleContext<'a>) -> impl Iterator<Item = &'a OtherPort> {
     scene.client.other_ports.iter().filter(|port| port.failed.saturating_mul(2) > port.connections)
 }
@@ -71,5 +80,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_port_to_which_others_connect_may_be_closed_to_this_client_alone() {
+        let mut facts = Facts::even(3, 0);
+        let port =
+            |failed| OtherPort { port: 80, connections: 20, failed, of_service: true, use_port: Some(8080) };
+        facts.client.other_ports = vec![port(20)];
+        let verdict = crate::verdict::judge(&facts.scene()).unwrap();
+        assert_eq!((verdict.confidence, verdict.alternatives), (Confidence::High, vec![]));
+        let mut other = facts.client.clone();
+        (other.workload, other.other_ports) = ("other".to_owned(), vec![port(0)]);
+        facts.service.clients = vec![facts.client.clone(), other];
+        let verdict = crate::verdict::judge(&facts.scene()).unwrap();
+        assert_eq!(
+            (verdict.confidence, verdict.alternatives),
+            (Confidence::Medium, vec![Cause::CannotConnect])
+        );
     }
 }
