@@ -84,8 +84,14 @@ impl Parts {
         let client = self.identify(by);
         let address = endpoint(looked_up(by, turn / CLIENTS), turn % ENDPOINTS).into();
         let started = Time(3);
-        let connect_attempt =
-            ConnectAttempt { address, port: 8080, by: Role::Pod, started: Some(started), now: started };
+        let connect_attempt = ConnectAttempt {
+            address,
+            port: 8080,
+            by: Role::Pod,
+            started: Some(started),
+            has_failed: false,
+            now: started,
+        };
         let cached = self.answer_cache.cached(client.scope, address, started);
         (client, attribute(connect_attempt, &self.topology, cached))
     }

@@ -12,7 +12,7 @@ use crate::answer_cache::{CachedAddress, CachedAnswer};
 use crate::client::Role;
 use crate::service_resolution::{Resolution, service_of};
 use crate::time::Time;
-use crate::topology::model::{ObjectKey, PodRef};
+use crate::topology::model::{ObjectKey, Pod, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, ServiceState, State, Topology};
 
 /// A connect attempt.
@@ -26,6 +26,8 @@ pub struct ConnectAttempt {
     pub by: Role,
     /// When it was started; `None` if before the daemon.
     pub started: Option<Time>,
+    /// It is known to have failed.
+    pub has_failed: bool,
     /// Now.
     pub now: Time,
 }
@@ -121,11 +123,13 @@ pub enum Unattributed {
     OtherPort,
     /// The client received the address under a Service's name, but it is not an endpoint of the Service and never was.
     NotEndpoint,
+    /// No DNS answer, and the address was that of an endpoint that has left; who has it now is not known.
+    Removed,
 }
 
 impl Unattributed {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Ambiguous, Self::OtherPort, Self::NotEndpoint];
+    pub const ALL: [Self; 4] = [Self::Ambiguous, Self::OtherPort, Self::NotEndpoint, Self::Removed];
 
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
@@ -133,6 +137,7 @@ impl Unattributed {
             Self::Ambiguous => "ambiguous",
             Self::OtherPort => "other_port",
             Self::NotEndpoint => "not_endpoint",
+            Self::Removed => "removed",
         }
     }
 }
@@ -258,7 +263,7 @@ fn by_address(connect_attempt: ConnectAttempt, topology: &Topology) -> Attributi
     let Some(only) = serving.next() else {
         return match topology.owners(connect_attempt.address).next() {
             Some(_) => Attribution::Unattributed(Unattributed::OtherPort),
-            None => Attribution::Unrelated,
+            None => by_tombstone(connect_attempt, topology),
         };
     };
     if serving.any(|other| other.id().service != only.id().service) {
@@ -272,6 +277,37 @@ fn by_address(connect_attempt: ConnectAttempt, topology: &Topology) -> Attributi
     let resolution =
         if connect_attempt.started.is_some() { Resolution::None } else { Resolution::Preexisting };
     Attribution::Endpoint(target(&found, resolution, None, connect_attempt, topology))
+}
+
+/// Without a DNS answer, and no endpoint has the address: the Service whose endpoint had it, if there is only one. A
+/// client that kept an answer from before the daemon dials such addresses. A connection that works may be anybody's who
+/// has the address now, so only one that fails, or that goes to the endpoint's own pod, belongs to the Service.
+fn by_tombstone(connect_attempt: ConnectAttempt, topology: &Topology) -> Attribution {
+    let ConnectAttempt { address, port, has_failed, .. } = connect_attempt;
+    let former = || topology.former_owners(address).filter(|endpoint| endpoint.serves(port));
+    let Some(one) = former().next() else { return Attribution::Unrelated };
+    let is_pods = |pod: &Pod| {
+        let own = former().filter_map(Endpoint::pod);
+        own.into_iter().any(|own| same_pod(own, &pod.key, &pod.uid))
+    };
+    let own_pod = topology.pod_by_address(address).map(is_pods);
+    if own_pod == Some(false) {
+        return Attribution::Unrelated;
+    }
+    let service = one.id().service;
+    let is_only = former().all(|endpoint| endpoint.id().service == service);
+    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
+    let found = topology.lookup(address, port, service, at).filter(|_| is_only);
+    let was_there =
+        |found: &Match<'_>| found.status.is_some_and(|(_, status)| status.state != State::Removed);
+    match found.filter(|found| has_failed || own_pod.is_some() || was_there(found)) {
+        Some(found) => {
+            let resolution =
+                if connect_attempt.started.is_some() { Resolution::None } else { Resolution::Preexisting };
+            Attribution::Endpoint(target(&found, resolution, None, connect_attempt, topology))
+        }
+        None => Attribution::Unattributed(Unattributed::Removed),
+    }
 }
 
 fn target(

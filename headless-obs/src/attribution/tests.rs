@@ -42,7 +42,14 @@ fn dial_port(topology: &Topology, address: &str, port: u16, at: u64, names: &[&s
 }
 
 fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, names: &[&str]) -> Attribution {
-    let dial = ConnectAttempt { address: ip(address), port, by, started: Some(s(at)), now: s(at + 1) };
+    let dial = ConnectAttempt {
+        address: ip(address),
+        port,
+        by,
+        started: Some(s(at)),
+        has_failed: false,
+        now: s(at + 1),
+    };
     let cached: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
     attribute(dial, topology, cached.iter())
 }
@@ -119,8 +126,14 @@ fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
     let CachedAddress { answer, position, is_near } = sighting(ORDERS, 20);
     let answer = CachedAnswer { meaning, ..(*answer).clone() }.into();
     let known = CachedAddress { answer, position, is_near };
-    let dial =
-        ConnectAttempt { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: Some(s(20)), now: s(21) };
+    let dial = ConnectAttempt {
+        address: ip("10.0.0.1"),
+        port: 80,
+        by: Role::Pod,
+        started: Some(s(20)),
+        has_failed: false,
+        now: s(21),
+    };
     let by_known = |topology: &Topology| text(topology, attribute(dial, topology, [&known].into_iter()));
     assert_eq!(by_known(&topology), "backup/p-0 service 3 fresh");
 
@@ -238,7 +251,14 @@ fn a_pod_made_anew_at_the_same_address_is_not_the_one_that_left() {
 #[test]
 fn connections_older_than_the_observer_are_preexisting_whatever_the_evidence() {
     let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
-    let dial = ConnectAttempt { address: ip("10.0.0.1"), port: 80, by: Role::Pod, started: None, now: s(20) };
+    let dial = ConnectAttempt {
+        address: ip("10.0.0.1"),
+        port: 80,
+        by: Role::Pod,
+        started: None,
+        has_failed: false,
+        now: s(20),
+    };
     for cached in [vec![], vec![sighting(ORDERS, 19)]] {
         let outcome = attribute(dial, &topology, cached.iter());
         assert_eq!(text(&topology, outcome), "orders/p-0 preexisting - fresh");
@@ -298,4 +318,41 @@ fn what_is_no_clients_choice_is_left_out() {
         assert_eq!(by(role, "10.0.0.1", &[]), why);
         assert_eq!(by(role, "10.9.9.9", &[]), "unrelated");
     }
+}
+
+#[test]
+fn endpoint_that_left_is_known_to_those_who_still_dial_it() {
+    // Who dials, and how: (address, when, has it failed).
+    let outcome = |topology: &Topology, address: &str, at: u64, has_failed: bool| {
+        let by = Role::Pod;
+        let dial = ConnectAttempt {
+            address: ip(address),
+            port: 80,
+            by,
+            started: Some(s(at)),
+            has_failed,
+            now: s(at + 1),
+        };
+        text(topology, attribute(dial, topology, std::iter::empty()))
+    };
+    let mut topology = topology(&[
+        ("web", &[ready("web-0", "10.0.0.1"), ready("web-1", "10.0.0.2"), ready("web-2", "10.0.0.3")]),
+        ("db", &[ready("db-0", "10.0.0.3"), ready("db-1", "10.0.0.4")]),
+    ]);
+    apply(&mut topology, 20, "web", &[ready("web-0", "10.0.0.1")]);
+    apply(&mut topology, 20, "db", &[]);
+    let removed = "web/web-1 none - removed";
+    assert_eq!(outcome(&topology, "10.0.0.2", 30, true), removed);
+    assert_eq!(outcome(&topology, "10.0.0.2", 30, false), "removed", "somebody else may have the address");
+    assert_eq!(outcome(&topology, "10.0.0.2", 19, false), "web/web-1 none - fresh", "it was there");
+    assert_eq!(outcome(&topology, "10.0.0.3", 30, true), "removed", "two Services had it");
+    assert_eq!(outcome(&topology, "10.0.0.9", 30, true), "unrelated");
+    assert_eq!(dial_port(&topology, "10.0.0.2", 81, 30, &[]), Attribution::Unrelated, "another port");
+    // Its own pod is still there, or another one has the address.
+    let _ = topology.apply(s(40), pod("shop", "web-1", &["10.0.0.2"]).into());
+    let _ = topology.apply(s(40), pod("shop", "cron-1", &["10.0.0.4"]).into());
+    assert_eq!(outcome(&topology, "10.0.0.2", 50, false), removed);
+    assert_eq!(outcome(&topology, "10.0.0.4", 50, true), "unrelated");
+    let _ = topology.expire(s(20 + 3_600));
+    assert_eq!(outcome(&topology, "10.0.0.2", 4_000, true), "unrelated", "it is forgotten");
 }

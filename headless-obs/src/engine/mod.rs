@@ -10,6 +10,7 @@ use std::time::Duration;
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 
+mod attempt_account;
 mod client_stats;
 mod connection_history;
 mod dns_stats;
@@ -23,7 +24,6 @@ mod pending_connections;
 mod reconcile;
 mod report;
 mod trace_events;
-mod unattributed;
 
 pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
@@ -48,6 +48,7 @@ use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
 
+use attempt_account::AttemptAccount;
 use client_stats::{ClientServiceKey, ClientStatsTable};
 use connection_history::HistorySampler;
 use dns_stats::DnsStats;
@@ -57,7 +58,6 @@ use ignore_list::IgnoreList;
 use losses::LossTable;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
-use unattributed::UnattributedCounts;
 
 /// Limits and modes of the engine.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ pub struct Engine {
     pending: PendingConnections,
     client_stats: ClientStatsTable,
     governor: Governor,
-    unattributed_counts: UnattributedCounts,
+    account: AttemptAccount,
     history: HistorySampler,
     decoder: Decoder,
     dns_rejected: [u64; Reject::ALL.len()],
@@ -179,7 +179,7 @@ impl Engine {
             pending: PendingConnections::default(),
             client_stats: ClientStatsTable::new(config.client_stats),
             governor: Governor::new(config.series),
-            unattributed_counts: UnattributedCounts::default(),
+            account: AttemptAccount::default(),
             history: HistorySampler::default(),
             decoder: Decoder::default(),
             dns_rejected: [0; Reject::ALL.len()],
@@ -236,7 +236,7 @@ impl Engine {
         // A stale source cannot prove that an endpoint does not exist.
         if self.synced() {
             let given_up = self.pending.expire(now);
-            self.unattributed_counts.add(Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
+            self.account.settle(Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
         }
         self.answer_cache.expire(now);
         self.streams.expire(now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
-use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, SocketRecord, TcpRecord};
+use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord};
 
 use super::client_stats::ClientServiceKey;
 use super::happy_eyeballs::Attempt;
@@ -38,22 +38,23 @@ impl Engine {
     fn on_opened(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute_and_count(connect_attempt, client);
+        let outcome = self.attribute(connect_attempt, client);
         let booking = self.record_connect(record, client, outcome);
         self.answer_cache.touch(connect_attempt.now, client.scope);
         if let Attribution::Endpoint(target) = outcome {
             self.record_first_contact(&target, connect_attempt, client);
             self.happy_eyeballs.opened(connect_attempt.now, attempt(record, client, target.endpoint.service));
         }
-        self.reconciler.opened(record, booking);
-        self.defer_if_unknown_endpoint(record, client, outcome);
+        if self.reconciler.opened(record, booking) {
+            self.count(record, client, outcome);
+        }
         self.trace_tcp(record, client, outcome, None);
     }
 
     fn on_failed(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute_and_count(connect_attempt, client);
+        let outcome = self.attribute(connect_attempt, client);
         let is_superseded = match (outcome, connect_attempt.started) {
             (Attribution::Endpoint(target), Some(started)) if may_be_happy_eyeballs_loss(record.reason) => {
                 self.happy_eyeballs.beat(started, attempt(record, client, target.endpoint.service))
@@ -66,8 +67,9 @@ impl Engine {
         } else {
             self.record_connect(record, client, outcome)
         };
-        self.reconciler.failed(record, booking, is_superseded);
-        self.defer_if_unknown_endpoint(record, client, outcome);
+        if self.reconciler.failed(record, booking, is_superseded) {
+            self.count(record, client, outcome);
+        }
         let why = if is_superseded { "superseded" } else { reason_name(record.reason) };
         self.trace_tcp(record, client, outcome, Some(why));
     }
@@ -75,13 +77,13 @@ impl Engine {
     fn on_closed(&mut self, record: &TcpRecord) {
         self.pending.closed(record);
         let (grace, own) = (self.stale_grace, self.own_process);
-        let Self { reconciler, clients, topology, answer_cache, unattributed_counts, losses, .. } = self;
+        let Self { reconciler, clients, topology, answer_cache, account, losses, .. } = self;
         // The opening has been attributed already.
         reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
-            unattributed_counts.add(outcome, 1);
+            account.count(outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
@@ -100,9 +102,16 @@ impl Engine {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
             let address = ip(record.destination);
-            let connect_attempt =
-                ConnectAttempt { address, port: record.port, by: client.role, started: None, now };
-            let outcome = self.attribute_and_count(connect_attempt, client);
+            let connect_attempt = ConnectAttempt {
+                address,
+                port: record.port,
+                by: client.role,
+                started: None,
+                has_failed: false,
+                now,
+            };
+            let outcome = self.attribute(connect_attempt, client);
+            self.account.count(outcome, 1);
             if let Attribution::Endpoint(target) = outcome {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
                 self.client_stats.connect_stats(client_service, now);
@@ -128,14 +137,20 @@ impl Engine {
     /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
-        let Self { reconciler, topology, answer_cache, clients, unattributed_counts, losses, .. } = self;
+        let Self { reconciler, topology, answer_cache, clients, account, losses, .. } = self;
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
             let address = ip(flow.destination);
-            let connect_attempt =
-                ConnectAttempt { address, port: flow.port, by: client.role, started: Some(now), now };
+            let connect_attempt = ConnectAttempt {
+                address,
+                port: flow.port,
+                by: client.role,
+                started: Some(now),
+                has_failed: totals.opened == 0,
+                now,
+            };
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
-            unattributed_counts.add(outcome, connections);
+            account.count(outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
@@ -145,11 +160,13 @@ impl Engine {
         identify(&mut self.clients, &self.topology, self.own_process, record)
     }
 
-    /// Keeps a connection to an address that may soon become an endpoint.
-    fn defer_if_unknown_endpoint(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
+    /// Counts an attempt, or keeps it if its address may soon become an endpoint.
+    fn count(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
         let endpoint_unknown = outcome == Attribution::Unattributed(Unattributed::NotEndpoint);
-        if endpoint_unknown && !self.pending.add(Time(record.header.time), record, client) {
-            self.unattributed_counts.add(outcome, 1);
+        if endpoint_unknown && self.pending.add(Time(record.header.time), record, client) {
+            self.account.wait();
+        } else {
+            self.account.count(outcome, 1);
         }
     }
 
@@ -168,27 +185,19 @@ impl Engine {
                 continue;
             }
             self.pending.remove(&waiting.record);
-            self.unattributed_counts.add(outcome, 1);
+            self.account.settle(outcome, 1);
             if let Some((key, entry)) = self.record_connect(&waiting.record, waiting.client, outcome) {
                 self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &entry);
             }
         }
     }
 
-    /// Attributes a connection, and counts it if it belongs to no Service.
-    fn attribute_and_count(&mut self, connect_attempt: ConnectAttempt, client: Client) -> Attribution {
+    /// Attributes a connection. The kernel may ignore the address if it belongs to no Service.
+    fn attribute(&mut self, connect_attempt: ConnectAttempt, client: Client) -> Attribution {
         let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, client);
-        match outcome {
-            // `defer_if_unknown_endpoint` counts those that are not endpoints.
-            Attribution::Unattributed(Unattributed::NotEndpoint) => {}
-            Attribution::Endpoint(_)
-            | Attribution::Unattributed(_)
-            | Attribution::WrongPort(_)
-            | Attribution::Excluded(_) => self.unattributed_counts.add(outcome, 1),
-            Attribution::Unrelated => {
-                let policy = self.ignore_policy(connect_attempt.address);
-                self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
-            }
+        if outcome == Attribution::Unrelated {
+            let policy = self.ignore_policy(connect_attempt.address);
+            self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
         }
         outcome
     }
@@ -337,6 +346,7 @@ fn connect_attempt(record: &TcpRecord, client: Client) -> ConnectAttempt {
         port: record.port,
         by: client.role,
         started: (record.started > 0).then_some(Time(record.started)),
+        has_failed: record.header.kind == KIND_FAILED,
         now: Time(record.header.time),
     }
 }

@@ -69,6 +69,11 @@ impl PendingConnections {
         self.waiting.values().filter(to_them).copied().collect()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
+    }
+
     /// The clients of waiting connections.
     pub(super) fn clients(&self) -> impl Iterator<Item = Client> {
         self.waiting.values().map(|waiting| waiting.client)

@@ -51,8 +51,8 @@ impl FlowReconciler {
         }
     }
 
-    /// A connection was established.
-    pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) {
+    /// A connection was established; false if the totals brought it before its record.
+    pub(super) fn opened(&mut self, record: &TcpRecord, booking: Booking) -> bool {
         let (key, id) = (flow_of(record), id_of(record));
         let place = booking.map(|(cell, _)| cell);
         if record.in_flow_totals == 0 {
@@ -66,13 +66,14 @@ impl FlowReconciler {
             self.bind_socket(key, id);
             let flow = self.flows.entry(key).or_default();
             if !flow.opened(id, place, predates_totals(self.read_at, record)) {
-                return;
+                return false;
             }
             flow.booked.opened += 1;
         }
         if let Some((cell, entry)) = booking {
             self.ledger.cell(cell).open(&entry, 1);
         }
+        true
     }
 
     /// A connection is older than the daemon.
@@ -87,8 +88,9 @@ impl FlowReconciler {
         }
     }
 
-    /// An attempt failed; `superseded` if it lost against the other address family.
-    pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) {
+    /// An attempt failed; `superseded` if it lost against the other address family. False if the totals brought it before
+    /// its record.
+    pub(super) fn failed(&mut self, record: &TcpRecord, booking: Booking, superseded: bool) -> bool {
         let why = usize::from(record.reason).min(reason::COUNT - 1);
         if record.in_flow_totals != 0 {
             let flow = self.flows.entry(flow_of(record)).or_default();
@@ -96,18 +98,19 @@ impl FlowReconciler {
                 && let Some(late) = flow.failed_late.get_mut(why).filter(|late| **late > 0)
             {
                 *late -= 1;
-                return;
+                return false;
             }
             add(&mut flow.booked.failed, why, 1);
         }
-        let Some((cell, entry)) = booking else { return };
+        let Some((cell, entry)) = booking else { return true };
         let cell = self.ledger.cell(cell);
         if superseded {
             cell.superseded += 1;
-            return;
+            return true;
         }
         add(&mut cell.failed, why, 1);
         cell.record_attempt(&entry, 1);
+        true
     }
 
     /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.

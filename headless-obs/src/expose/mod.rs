@@ -6,6 +6,7 @@ pub mod doctor_check;
 pub mod histogram;
 pub mod metrics;
 mod node_status;
+mod quality;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod test_fixtures;

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
-    History, MapFill, PortCounts, Quality, Responses, SCHEMA, SelectionPattern, Service, Snapshot, Spread,
-    StaleTarget, TopologyState, Unanswered, Verdict,
+    AnswerAge, AttemptSums, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
+    Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, SelectionPattern, Service, Snapshot,
+    Spread, StaleTarget, TopologyState, Unanswered, Verdict,
 };
 
 /// Counts from pairs.
@@ -413,6 +413,13 @@ pub(crate) fn snapshot() -> Snapshot {
             reconciled_share: 0.0,
             unattributed: counts([("no_dns", 4)]),
             excluded: counts([("probe", 6)]),
+            attempts: AttemptSums {
+                seen: 900,
+                attributed: 880,
+                excluded: 6,
+                unrelated: 14,
+                ..AttemptSums::default()
+            },
             probes: [
                 ("dns", "cgroup_skb"),
                 ("queries", "cgroup_skb/egress"),

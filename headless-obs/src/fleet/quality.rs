@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::sums::{add, add_counts, earliest};
-use crate::expose::snapshot::{Part, Quality, Service, TopologyState};
+use crate::expose::snapshot::{AttemptSums, Part, Quality, Service, TopologyState};
 use crate::spread::ratio;
 
 /// The name of a probe that is not attached.
@@ -18,6 +18,7 @@ pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service
         add(&mut merged.reconciled, quality.reconciled);
         add_counts(&mut merged.unattributed, quality.unattributed);
         add_counts(&mut merged.excluded, quality.excluded);
+        attempts(&mut merged.attempts, quality.attempts);
         for (probe, hook) in quality.probes {
             let known = merged.probes.entry(probe).or_default();
             *known = all_of(known, &hook);
@@ -48,6 +49,16 @@ fn all_of(known: &str, more: &str) -> String {
     let hooks: BTreeSet<&str> = known.split(", ").chain(more.split(", ")).collect();
     let hooks: Vec<_> = hooks.into_iter().filter(|hook| !hook.is_empty() && *hook != NONE).collect();
     if hooks.is_empty() { NONE.to_owned() } else { hooks.join(", ") }
+}
+
+fn attempts(sum: &mut AttemptSums, more: AttemptSums) {
+    let AttemptSums { seen, attributed, unattributed, waiting, excluded, unrelated } = more;
+    add(&mut sum.seen, seen);
+    add(&mut sum.attributed, attributed);
+    add(&mut sum.unattributed, unattributed);
+    add(&mut sum.waiting, waiting);
+    add(&mut sum.excluded, excluded);
+    add(&mut sum.unrelated, unrelated);
 }
 
 fn topology(sum: &mut TopologyState, more: TopologyState) {

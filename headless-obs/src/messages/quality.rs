@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{Paint, clean, counted, percent, plural, thousands, total};
-use crate::expose::snapshot::{Counts, Part, Quality, Refusal, Snapshot, TopologyState};
+use crate::expose::snapshot::{AttemptSums, Counts, Part, Quality, Refusal, Snapshot, TopologyState};
 
 /// The most nodes that are named; further ones are counted.
 const NAMED: usize = 5;
@@ -21,8 +21,14 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     lines.extend(topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)));
     let (history, lost) = apart(&quality.events_lost);
     let lost = counted(&lost) + &remedies(&lost);
-    if lost.is_empty() {
+    let attempts = &quality.attempts;
+    if lost.is_empty() && attempts.is_closed() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
+    } else if lost.is_empty() {
+        lines.push((
+            Paint::Bad,
+            "Not every connection is in a figure, although no event was lost.".to_owned(),
+        ));
     } else if totals_are_exact(quality) {
         lines.push((Paint::Warn, format!("Some events were lost, but totals are exact: {lost}.")));
     } else {
@@ -75,12 +81,42 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     if !aside.is_empty() {
         lines.push((Paint::Dim, format!("Not included above: {}.", aside.join("; "))));
     }
+    lines.extend(account(attempts));
     let mut seen = String::new();
     for (probe, hook) in quality.probes.iter().filter(|(_, hook)| *hook != "none") {
         let _infallible = write!(seen, "{} by {}, ", clean(probe), clean(hook));
     }
     let source = clean(&quality.topology.source);
     lines.push((Paint::Dim, format!("Observed: {seen}Services from {source}.")));
+    lines
+}
+
+/// What became of the connect attempts.
+fn account(attempts: &AttemptSums) -> Vec<(Paint, String)> {
+    let AttemptSums { seen, attributed, unattributed, waiting, excluded, unrelated } = *attempts;
+    if seen == 0 {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    if waiting > 0 {
+        let line = format!(
+            "{} to addresses that a Service's name gave and that are none of its endpoints so far.",
+            plural(waiting, "connect attempt")
+        );
+        lines.push((Paint::Warn, line));
+    }
+    let places = [
+        (attributed, "attributed"),
+        (unattributed, "unattributed"),
+        (waiting, "waiting for an endpoint"),
+        (excluded, "excluded"),
+        (unrelated, "to other destinations"),
+    ];
+    let places = places.iter().filter(|(count, _)| *count > 0);
+    let places: Vec<_> = places.map(|(count, place)| format!("{} {place}", thousands(*count))).collect();
+    let equals = if attempts.is_closed() { "=" } else { "are more or less than" };
+    let all = plural(seen, "connect attempt");
+    lines.push((Paint::Dim, format!("Seen: {all} {equals} {}.", places.join(" + "))));
     lines
 }
 

@@ -103,6 +103,15 @@ impl Topology {
             .filter(move |endpoint| endpoint.has(address))
     }
 
+    /// Endpoints that had `address` and have it no more, of any Service.
+    pub fn former_owners(&self, address: IpAddr) -> impl Iterator<Item = &Endpoint> {
+        self.addresses
+            .at(address)
+            .iter()
+            .filter_map(|place| self.endpoint(*place))
+            .filter(move |endpoint| !endpoint.has(address))
+    }
+
     /// Whether an endpoint is on the daemon's node; `None` if that is not known.
     pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
         Some(endpoint.node()? == self.addresses.config.node.as_ref()?)

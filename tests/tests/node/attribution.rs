@@ -67,7 +67,10 @@ fn of_two_services_the_one_whose_name_was_asked_for() {
         assert_eq!(service["clients"].as_array().unwrap().len(), 2, "{service:#}");
     }
     let quality = &snapshot["quality"]["unattributed"];
-    assert_eq!(*quality, json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0}));
+    assert_eq!(
+        *quality,
+        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0, "removed": 0})
+    );
 }
 
 #[test]

@@ -110,9 +110,9 @@ impl Kernel {
         for record in self.ring.drain(..self.ring.len().saturating_sub(hidden)) {
             let booking = booking(record.port);
             match record.header.kind {
-                KIND_OPENED => reconciler.opened(&record, booking),
+                KIND_OPENED => _ = reconciler.opened(&record, booking),
                 KIND_CLOSED => reconciler.closed(&record, |_| booking),
-                _ => reconciler.failed(&record, booking, false),
+                _ => _ = reconciler.failed(&record, booking, false),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::KernelState;
 use super::aggregate::nonzero;
 use crate::dns::message::Reject;
 use crate::engine::Engine;
-use crate::expose::snapshot::{Counts, MapFill, Quality, TopologyState};
+use crate::expose::snapshot::{AttemptSums, Counts, MapFill, Quality, TopologyState};
 use crate::service_resolution::Resolution;
 use crate::spread::ratio;
 
@@ -21,14 +21,21 @@ impl Engine {
         let late: u64 = cells().map(|(_, cell)| cell.reconciled).sum();
         let no_dns =
             cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
+        let account = &self.account;
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
-        unattributed.extend(
-            self.unattributed_counts.unattributed().map(|(reason, count)| (reason.to_owned(), count)),
-        );
+        unattributed.extend(account.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
         let ignored = kernel.counters.get("ignored").copied().unwrap_or(0);
         let mut excluded = Counts::from([("ignored".to_owned(), ignored)]);
-        excluded
-            .extend(self.unattributed_counts.excluded().map(|(reason, count)| (reason.to_owned(), count)));
+        excluded.extend(account.excluded().map(|(reason, count)| (reason.to_owned(), count)));
+        let attempts = AttemptSums {
+            // The kernel counts those to ignored destinations, and tells no more of them.
+            seen: account.seen() + ignored,
+            attributed: account.attributed(),
+            unattributed: account.unattributed().map(|(_, count)| count).sum(),
+            waiting: self.pending.len(),
+            excluded: excluded.values().sum(),
+            unrelated: account.unrelated(),
+        };
         Quality {
             events_lost: self.losses(kernel),
             dns_rejected: nonzero(
@@ -47,6 +54,7 @@ impl Engine {
             reconciled_share: ratio(late, opened),
             unattributed,
             excluded,
+            attempts,
             probes: kernel.hooks.clone(),
             maps: kernel
                 .maps
