@@ -57,7 +57,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     engine.reconcile(last, &[]);
     engine.expire(last);
-    let snapshot = engine.snapshot(&kernel_state());
+    let snapshot = engine.snapshot(&kernel_state(), None);
     for service in &snapshot.services {
         for endpoint in &service.endpoints {
             assert!(endpoint.active <= endpoint.opened, "{endpoint:?}");

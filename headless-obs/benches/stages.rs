@@ -13,6 +13,7 @@ use headless_obs::client::{self, Client, Clients, Role};
 use headless_obs::dns::Answer;
 use headless_obs::dns::message::Decoder;
 use headless_obs::ledger::{CellKey, Ledger, LedgerEntry};
+use headless_obs::offer::Offers;
 use headless_obs::service_resolution::{ResolvedName, meant};
 use headless_obs::time::Time;
 use headless_obs::topology::model::{Change, Object};
@@ -31,6 +32,7 @@ struct Parts {
     topology: Topology,
     clients: Clients,
     answer_cache: AnswerCache,
+    offers: Offers,
     decoder: Decoder,
 }
 
@@ -48,6 +50,7 @@ impl Parts {
             topology,
             clients: Clients::new(client::Config::default()),
             answer_cache: AnswerCache::new(answer_cache::Config::default()),
+            offers: Offers::default(),
             decoder: Decoder::default(),
         };
         for client in 0..CLIENTS {
@@ -73,8 +76,11 @@ impl Parts {
         let meant = meant(answer, &self.topology);
         let renamed = self.topology.renamed();
         let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
-        let meant =
-            AnswerContext { name: meant.map(|(name, ..)| name), meaning, local: Some(local(client).into()) };
+        let service = meant.map(|(_, service, _)| service);
+        let addresses = answer.addresses.iter().map(|record| record.address);
+        let offer = self.offers.of(Time(2), service, addresses, &self.topology);
+        let name = meant.map(|(name, ..)| name);
+        let meant = AnswerContext { name, meaning, local: Some(local(client).into()), offer: &offer };
         self.answer_cache.observe(Time(2), scope, answer, meant);
     }
 
@@ -139,7 +145,7 @@ fn stages(criterion: &mut Criterion) {
             let key = ledger.key_within_limit(key);
             let entry =
                 LedgerEntry { target: *target, at: Time(3), grace: Duration::ZERO, is_selection: false };
-            let cell = ledger.cell(key);
+            let cell = ledger.cell(key, Time(3));
             cell.open(&entry, 1);
             cell.closed += 1;
         });

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::client::ClientId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::hash::HashMap;
+use crate::offer::Offer;
 use crate::service_resolution::ResolvedName;
 use crate::time::Time;
 use crate::topology::ServiceId;
@@ -49,6 +50,8 @@ pub struct CachedAnswer {
     pub size: u16,
     /// It was truncated.
     pub truncated: bool,
+    /// The endpoints among which it lets the client choose.
+    pub offer: Arc<Offer>,
     /// How many addresses share a longer prefix with the client's own address than all others do. A client that sorts
     /// by address prefers these (RFC 6724, rule 9). 0 if all are alike, or if the client's address is not known.
     pub nearest: u16,
@@ -63,6 +66,8 @@ pub struct AnswerContext<'a> {
     pub meaning: Option<ResolvedName>,
     /// The client's own address, if it does not share one.
     pub local: Option<IpAddr>,
+    /// The endpoints among which the answer lets the client choose.
+    pub offer: &'a Arc<Offer>,
 }
 
 /// Limits of the answer cache.
@@ -145,6 +150,8 @@ impl AnswerCache {
         let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
         let srv = srv.filter(|host| now <= host.until).map(|host| &host.name);
         let meaning = meant.meaning.filter(|_| srv.is_none());
+        // The answer for a host of an SRV record is no offer: the client chose among the hosts.
+        let offer = if srv.is_some() { Arc::default() } else { meant.offer.clone() };
         let Some(name) = srv.or(meant.name).cloned() else { return self.touch(now, scope) };
 
         let evidence = self.scopes.entry(scope).or_default();
@@ -161,6 +168,7 @@ impl AnswerCache {
             ttl: records().map(|record| record.ttl).min().unwrap_or(0),
             size: u16::try_from(records().count()).unwrap_or(u16::MAX),
             truncated: answer.truncated,
+            offer,
             nearest: near.count,
         });
         evidence.add(&self.config, &received, &near, answer.addresses.iter());
@@ -190,6 +198,12 @@ impl AnswerCache {
     pub fn last_answered(&self, scope: ClientId, address: IpAddr, service: ServiceId) -> Option<Time> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
         known.iter().find(|entry| entry.answer.service == Some(service)).map(|entry| entry.answer.at)
+    }
+
+    /// The offer of the answer that arrived at `at` and listed `address` to `scope`.
+    pub fn offer(&self, scope: ClientId, address: IpAddr, at: Time) -> Option<&Arc<Offer>> {
+        let known = self.scopes.get(&scope)?.by_address.get(&address)?;
+        known.iter().find(|entry| entry.answer.at == at).map(|entry| &entry.answer.offer)
     }
 
     /// Records that a client without queries is still there.
@@ -381,7 +395,7 @@ mod tests {
             Time(at),
             ClientId(scope),
             answer,
-            AnswerContext { name, meaning: None, local: None },
+            AnswerContext { name, meaning: None, local: None, offer: &Arc::default() },
         );
     }
 

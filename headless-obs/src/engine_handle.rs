@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -24,8 +25,10 @@ const TRACE_EVENTS: usize = 8_192;
 pub enum Request {
     /// Whether the engine still responds.
     Ping(oneshot::Sender<()>),
-    /// A snapshot.
-    Snapshot(oneshot::Sender<Snapshot>),
+    /// A snapshot over the last part of the observation; `None`: over all of it.
+    Snapshot(Option<Duration>, oneshot::Sender<Snapshot>),
+    /// The same, after the facts of each shorter stretch that a verdict may rest on.
+    Stretches(Option<Duration>, oneshot::Sender<Vec<Snapshot>>),
     /// The input of series.
     Scrape(oneshot::Sender<Scrape>),
     /// Every event from now on, until the reader is gone.
@@ -53,9 +56,14 @@ impl EngineHandle {
         self.ask(Request::Ping).await
     }
 
-    /// A snapshot of this moment.
-    pub async fn snapshot(&self) -> Result<Snapshot, Gone> {
-        self.ask(Request::Snapshot).await
+    /// A snapshot of this moment, over the last part of the observation; `None`: over all of it.
+    pub async fn snapshot(&self, last: Option<Duration>) -> Result<Snapshot, Gone> {
+        self.ask(|reply| Request::Snapshot(last, reply)).await
+    }
+
+    /// The same, after the facts of each shorter stretch that a verdict may rest on: for the sum over several nodes.
+    pub async fn stretches(&self, last: Option<Duration>) -> Result<Vec<Snapshot>, Gone> {
+        self.ask(|reply| Request::Stretches(last, reply)).await
     }
 
     /// The input of series of this moment.
@@ -70,7 +78,7 @@ impl EngineHandle {
         Ok(reader)
     }
 
-    async fn ask<T>(&self, request: fn(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
         let (sender, receiver) = oneshot::channel();
         self.0.send(request(sender)).await.map_err(|_closed| Gone)?;
         receiver.await.map_err(|_closed| Gone)
@@ -222,7 +230,8 @@ pub(crate) mod fake {
             while let Some(request) = requests.recv().await {
                 match request {
                     Request::Ping(reply) => drop(reply.send(())),
-                    Request::Snapshot(reply) => drop(reply.send(snapshot.clone())),
+                    Request::Snapshot(_, reply) => drop(reply.send(snapshot.clone())),
+                    Request::Stretches(_, reply) => drop(reply.send(vec![snapshot.clone()])),
                     Request::Scrape(reply) => drop(reply.send(snapshot.clone().into())),
                     Request::Trace(tap) => events.iter().for_each(|event| {
                         let _read = tap.send(event.clone());
@@ -253,12 +262,12 @@ mod tests {
     #[tokio::test]
     async fn requests_are_answered_until_the_engine_is_gone() {
         let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
-        assert_eq!(engine.snapshot().await.unwrap(), test_fixtures::snapshot());
+        assert_eq!(engine.snapshot(None).await.unwrap(), test_fixtures::snapshot());
         engine.ping().await.unwrap();
 
         let (handle, requests) = EngineHandle::new();
         drop(requests);
-        assert_eq!(handle.snapshot().await, Err(Gone));
+        assert_eq!(handle.snapshot(None).await, Err(Gone));
     }
 
     #[tokio::test]

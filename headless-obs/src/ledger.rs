@@ -1,6 +1,7 @@
 //! The ledger: attributed totals per (client workload, Service, endpoint, port, resolution).
 //!
-//! In: what happened to attributed connections. Out: [`Cell`]s to sum over.
+//! In: what happened to attributed connections, and when. Out: [`Cell`]s to sum over, of all time or of a stretch of
+//! time.
 //!
 //! Invariants: totals never decrease, except open connections. The number of cells is bounded. Without room, counts go
 //! to [`FOLDED`] and port 0, so sums over clients and ports stay exact; this is counted.
@@ -19,6 +20,7 @@ use crate::hash::HashMap;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointRef;
+use crate::windowed::{Slot, Sum, Windowed, trim};
 
 /// Positions in an answer with counts of their own; later positions share one more.
 pub const POSITIONS: usize = 32;
@@ -43,7 +45,7 @@ pub struct CellKey {
 /// The client of cells beyond the limit.
 pub const FOLDED: Option<WorkloadId> = None;
 
-/// The totals of one cell.
+/// The sums of one cell, over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     /// Connections established.
@@ -70,8 +72,8 @@ pub struct Cell {
     pub first: Option<Time>,
     /// See `first`.
     pub last: Option<Time>,
-    /// Connections to addresses that were not a ready endpoint, by [`StaleKind`], without those within the grace.
-    pub stale: [StaleConnects; StaleKind::ALL.len()],
+    /// Connections to addresses that were not a ready endpoint, without those within the grace; most cells have none.
+    stale: Option<Box<[StaleConnects; StaleKind::ALL.len()]>>,
     /// Those within the grace.
     pub in_grace: u64,
     /// Connections by the position of the address in the answer, up to the last position seen.
@@ -124,9 +126,9 @@ impl Cell {
         self.record_attempt(entry, connections);
     }
 
-    /// Connections open now.
-    pub fn active(&self) -> u64 {
-        (self.opened + self.preexisting).saturating_sub(self.closed)
+    /// Connections to addresses that were not a ready endpoint, by the kind's place in [`StaleKind::ALL`].
+    pub fn stale(&self, place: usize) -> StaleConnects {
+        self.stale.as_ref().and_then(|stale| stale.get(place)).copied().unwrap_or_default()
     }
 
     /// Failures of all reasons.
@@ -144,7 +146,7 @@ impl Cell {
             if stale.kind != StaleKind::IpReused && since < entry.grace {
                 self.in_grace += connections;
             } else if let Some(place) = StaleKind::ALL.iter().position(|kind| *kind == stale.kind)
-                && let Some(stale_connects) = self.stale.get_mut(place)
+                && let Some(stale_connects) = self.stale.get_or_insert_default().get_mut(place)
             {
                 stale_connects.add(entry, stale.since, connections);
             }
@@ -157,6 +159,58 @@ impl Cell {
             if let Some(count) = self.positions.get_mut(place) {
                 *count += connections;
             }
+        }
+    }
+}
+
+impl Sum for Cell {
+    fn add(&mut self, other: &Self) {
+        // Each field by its name, so that a new one cannot be left out.
+        let Self {
+            opened,
+            reconciled,
+            preexisting,
+            closed,
+            brief,
+            failed,
+            superseded,
+            bytes_sent,
+            bytes_received,
+            selections,
+            first,
+            last,
+            stale,
+            in_grace,
+            positions,
+        } = other;
+        self.opened += opened;
+        self.reconciled += reconciled;
+        self.preexisting += preexisting;
+        self.closed += closed;
+        self.brief += brief;
+        for (sum, more) in self.failed.iter_mut().zip(failed) {
+            *sum += more;
+        }
+        self.superseded += superseded;
+        self.bytes_sent += bytes_sent;
+        self.bytes_received += bytes_received;
+        self.selections += selections;
+        self.first = [self.first, *first].into_iter().flatten().min();
+        self.last = self.last.max(*last);
+        if let Some(stale) = stale {
+            for (sum, more) in self.stale.get_or_insert_default().iter_mut().zip(stale.iter()) {
+                sum.connections += more.connections;
+                sum.answered_after += more.answered_after;
+                sum.past_ttl += more.past_ttl;
+                sum.longest = sum.longest.max(more.longest);
+            }
+        }
+        self.in_grace += in_grace;
+        if self.positions.len() < positions.len() {
+            self.positions.resize(positions.len(), 0);
+        }
+        for (sum, more) in self.positions.iter_mut().zip(positions) {
+            *sum += more;
         }
     }
 }
@@ -174,10 +228,16 @@ pub enum Retention {
     Drop,
 }
 
+/// Connections of a cell that are open now.
+pub fn active(cell: &Windowed<Cell>) -> u64 {
+    let all = cell.total_of(|cell| cell.opened + cell.preexisting);
+    all.saturating_sub(cell.total_of(|cell| cell.closed))
+}
+
 /// All cells.
 #[derive(Debug)]
 pub struct Ledger {
-    cells: HashMap<CellKey, Cell>,
+    cells: HashMap<CellKey, Windowed<Cell>>,
     /// The counts of forgotten cells.
     departed: HashMap<CellKey, Cell>,
     limit: usize,
@@ -199,14 +259,19 @@ impl Ledger {
         CellKey { client: FOLDED, port: 0, ..key }
     }
 
-    /// The cell of an admitted key, created if needed.
-    pub fn cell(&mut self, key: CellKey) -> &mut Cell {
-        self.cells.entry(key).or_default()
+    /// The cell of an admitted key, for changes at this moment; created if needed.
+    pub fn cell(&mut self, key: CellKey, now: Time) -> &mut Cell {
+        self.cells.entry(key).or_default().at(now)
     }
 
     /// Every cell, in no order.
-    pub fn cells(&self) -> impl Iterator<Item = (&CellKey, &Cell)> {
+    pub fn cells(&self) -> impl Iterator<Item = (&CellKey, &Windowed<Cell>)> {
         self.cells.iter()
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub fn trim(&mut self, oldest: Slot) -> usize {
+        self.cells.values_mut().map(|cell| trim(cell, oldest)).sum()
     }
 
     /// Connections that were counted without their client because there was no room.
@@ -218,7 +283,9 @@ impl Ledger {
     pub fn has_connected(&self, client: WorkloadId, endpoint: EndpointRef, port: u16) -> bool {
         Resolution::ALL.into_iter().any(|resolution| {
             let key = CellKey { endpoint, client: Some(client), port, resolution };
-            self.cells.get(&key).is_some_and(|cell| cell.first.is_some() || cell.preexisting > 0)
+            self.cells.get(&key).is_some_and(|cell| {
+                cell.parts().iter().any(|cell| cell.first.is_some() || cell.preexisting > 0)
+            })
         })
     }
 }
@@ -243,19 +310,19 @@ mod tests {
         let mut ledger = Ledger::new(2);
         for client in [1, 2, 3, 4, 1] {
             let admitted = ledger.key_within_limit(key(client, 7));
-            ledger.cell(admitted).opened += 1;
+            ledger.cell(admitted, Time(1)).opened += 1;
         }
-        let sum: u64 = ledger.cells().map(|(_, cell)| cell.opened).sum();
+        let sum: u64 = ledger.cells().map(|(_, cell)| cell.total_of(|cell| cell.opened)).sum();
         assert_eq!((sum, ledger.folded()), (5, 2));
-        assert_eq!(ledger.cell(key(1, 7)).opened, 2, "a client that has a cell keeps it");
+        assert_eq!(ledger.cell(key(1, 7), Time(1)).opened, 2, "a client that has a cell keeps it");
     }
 
     #[test]
     fn cells_of_forgotten_endpoints_go_once_nothing_is_open() {
         let mut ledger = Ledger::new(10);
-        *ledger.cell(key(1, 7)) = Cell { opened: 3, closed: 3, ..Cell::default() };
-        *ledger.cell(key(1, 8)) = Cell { opened: 3, closed: 2, ..Cell::default() };
-        *ledger.cell(key(1, 9)) = Cell { opened: 3, closed: 3, ..Cell::default() };
+        *ledger.cell(key(1, 7), Time(1)) = Cell { opened: 3, closed: 3, ..Cell::default() };
+        *ledger.cell(key(1, 8), Time(1)) = Cell { opened: 3, closed: 2, ..Cell::default() };
+        *ledger.cell(key(1, 9), Time(1)) = Cell { opened: 3, closed: 3, ..Cell::default() };
         ledger.expire(|endpoint| match endpoint.endpoint {
             EndpointId(9) => Retention::Keep,
             _ => Retention::Archive,
@@ -300,7 +367,7 @@ mod tests {
     fn what_is_stale_counts_after_the_grace_and_says_whose_fault_it_is() {
         let mut cell = Cell::default();
         cell.record_attempt(&entry(0, 9, 10, 12), 1);
-        assert_eq!((cell.in_grace, cell.stale[0].connections), (1, 0), "within the grace");
+        assert_eq!((cell.in_grace, cell.stale(0).connections), (1, 0), "within the grace");
         cell.record_attempt(&entry(0, 9, 10, 14), 1);
         cell.record_attempt(&entry(0, 9, 10, 40), 1);
         cell.record_attempt(&entry(0, 13, 10, 14), 2);
@@ -310,6 +377,6 @@ mod tests {
             past_ttl: 1,
             longest: Duration::from_secs(30),
         };
-        assert_eq!((cell.in_grace, cell.stale[0]), (1, expected));
+        assert_eq!((cell.in_grace, cell.stale(0)), (1, expected));
     }
 }

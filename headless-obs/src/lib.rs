@@ -46,6 +46,7 @@ pub mod probe {
     pub use record::Record;
 }
 mod messages;
+pub mod offer;
 #[cfg(feature = "shell")]
 pub mod server;
 pub mod sources;
@@ -55,3 +56,4 @@ mod testing;
 pub mod time;
 pub mod topology;
 pub mod verdict;
+pub mod windowed;

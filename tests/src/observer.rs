@@ -144,7 +144,7 @@ impl Observer {
 
     /// Gets a snapshot.
     pub fn snapshot(&self) -> Result<Value> {
-        match self.get("/api/v1/snapshot")? {
+        match self.get("/api/v1/snapshot?last=all")? {
             (200, body) => serde_json::from_str(&body).context("the snapshot is not JSON"),
             (status, body) => bail!("no snapshot: HTTP {status}: {body}"),
         }

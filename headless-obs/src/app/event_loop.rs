@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::cgroup_resolver::{CgroupResolver, detect_node_cgroup};
 use super::clock::{now, wall_offset};
 use super::startup::{NodeInfo, apply_update};
-use crate::engine::{Engine, KernelState};
+use crate::engine::{Engine, KernelState, LOOK};
 use crate::engine_handle::{Readiness, Request, TraceTap};
 use crate::expose::metrics::cardinality::Notice;
+use crate::expose::snapshot::Cause;
 use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
 use crate::sources::Update;
 use crate::time::Time;
@@ -123,6 +124,9 @@ impl EventLoop {
                 _time = tick.tick() => {
                     ticks += 1;
                     self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
+                    if ticks.is_multiple_of(LOOK.as_secs()) {
+                        self.look();
+                    }
                     if ticks.is_multiple_of(DNS_TIMEOUT_TICKS) {
                         self.collect_dns_timeouts();
                     }
@@ -214,6 +218,21 @@ impl EventLoop {
         self.engine.count_kernel_losses(now, &self.loaded.counters(), &named);
     }
 
+    /// Looks at the verdicts, and logs how they changed.
+    fn look(&mut self) {
+        for change in self.engine.look(&self.kernel_state()) {
+            let name = |cause: Option<Cause>| cause.map_or("none", Cause::as_str);
+            info!(
+                service = %format_args!("{}/{}", change.service_namespace, change.service),
+                client = %format_args!("{}/{}", change.namespace, change.workload),
+                verdict = name(change.cause),
+                before = name(change.before),
+                since = %change.since,
+                "the verdict on a client changed"
+            );
+        }
+    }
+
     /// Counts unanswered queries per client.
     fn collect_dns_timeouts(&mut self) {
         let now = now();
@@ -240,7 +259,10 @@ impl EventLoop {
     async fn answer_all(&mut self, first: Request, waiting: &mut mpsc::Receiver<Request>) {
         let all: Vec<Request> =
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
-        if all.iter().any(|request| matches!(request, Request::Snapshot(_) | Request::Scrape(_))) {
+        let reads = |request: &Request| {
+            matches!(request, Request::Snapshot(..) | Request::Stretches(..) | Request::Scrape(_))
+        };
+        if all.iter().any(reads) {
             self.reconcile_totals().await;
             self.count_losses();
             self.engine.set_wall_offset(wall_offset());
@@ -255,10 +277,15 @@ impl EventLoop {
                 // The requester may have gone.
                 let _gone = reply.send(());
             }
-            Request::Snapshot(reply) => {
-                let snapshot = self.engine.snapshot(&self.kernel_state());
+            Request::Snapshot(last, reply) => {
+                let snapshot = self.engine.snapshot(&self.kernel_state(), last);
                 self.served_snapshot = true;
                 let _gone = reply.send(snapshot);
+            }
+            Request::Stretches(last, reply) => {
+                let stretches = self.engine.stretches(&self.kernel_state(), last);
+                self.served_snapshot = true;
+                let _gone = reply.send(stretches);
             }
             Request::Scrape(reply) => {
                 let scrape = self.engine.scrape(&self.kernel_state());

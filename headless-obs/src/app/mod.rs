@@ -54,6 +54,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
             ..Default::default()
         },
         client_stats: usize::try_from(observe.max_clients)?,
+        window_memory: usize::try_from(observe.window_memory)?,
         ignored: usize::try_from(observe.max_ignored)?,
         mature_after: observe.mature_after,
         stale_grace: observe.stale_grace,

@@ -83,9 +83,13 @@ impl NodeInfo {
                 Some(request) = requests.recv() => match request {
                     // The requester may have gone.
                     Request::Ping(reply) => drop(reply.send(())),
-                    Request::Snapshot(reply) => {
+                    Request::Snapshot(last, reply) => {
                         engine.set_wall_offset(wall_offset());
-                        drop(reply.send(engine.snapshot(&self.kernel_state())));
+                        drop(reply.send(engine.snapshot(&self.kernel_state(), last)));
+                    }
+                    Request::Stretches(last, reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        drop(reply.send(engine.stretches(&self.kernel_state(), last)));
                     }
                     Request::Scrape(reply) => {
                         engine.set_wall_offset(wall_offset());

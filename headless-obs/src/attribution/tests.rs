@@ -28,7 +28,9 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
 
 fn sighting(name: &str, at: u64) -> CachedAddress {
     let (name, at, (service, meaning)) = (name.into(), s(at), (None, None));
-    let answer = CachedAnswer { name, service, meaning, at, ttl: 5, size: 4, truncated: false, nearest: 0 };
+    let offer = std::sync::Arc::default();
+    let answer =
+        CachedAnswer { name, service, meaning, at, ttl: 5, size: 4, truncated: false, offer, nearest: 0 };
     CachedAddress { position: 3, is_near: false, answer: answer.into() }
 }
 

@@ -9,14 +9,14 @@ use clap::Args;
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
-use crate::config::values::{duration_or_none, namespace, ring_size};
+use crate::config::values::{duration_or_none, namespace, ring_size, window_memory};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topology};
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that conflict with other sources. `node` and `kubeconfig` are not among them, because their environment
 /// variables may be set anyway. Nor are `context` and `mature_after`, which some sources use.
-pub(super) const OBSERVING: [&str; 16] = [
+pub(super) const OBSERVING: [&str; 17] = [
     "topology",
     "namespaces",
     "dns_names",
@@ -28,6 +28,7 @@ pub(super) const OBSERVING: [&str; 16] = [
     "max_connections",
     "max_ignored",
     "max_clients",
+    "window_memory",
     "cgroup",
     "stale_grace",
     "exclude",
@@ -131,6 +132,10 @@ pub struct ObserveArgs {
     /// each. Above it, the daemon first forgets those that have been silent for longest
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8..=MAX_ENTRIES))]
     max_clients: u32,
+    /// Maximum memory for the past of counts, from which --last and verdicts are computed; at most a day is kept. Above
+    /// it, the daemon drops the oldest part
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = window_memory)]
+    window_memory: u64,
     /// Log diagnostics of the kernel programs
     #[arg(long, help_heading = "Kernel")]
     kernel_log: bool,
@@ -229,6 +234,7 @@ impl ObserveArgs {
             max_connections: args.max_connections,
             max_ignored: args.max_ignored,
             max_clients: args.max_clients,
+            window_memory: args.window_memory,
             cgroup: args.cgroup,
             node: args.node.filter(|node| !node.is_empty()).unwrap_or_else(host_name),
             mature_after: args.mature_after,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::observe::OBSERVING;
 use crate::config::remote::{Header, Origin, PrometheusUrl, matchers};
-use crate::config::values::namespace;
+use crate::config::values::{Last, namespace};
 
 /// The source; at most one of them is given.
 #[derive(Clone, Debug, Default, Args)]
@@ -16,6 +16,9 @@ pub struct RemoteArgs {
     /// given several times, the snapshots are merged
     #[arg(long, value_name = "URL|FILE", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "mature_after"])]
     pub from: Vec<Origin>,
+    /// How far to look back in what a daemon remembers: 90s, 15m, 24h, or all since it began [default: 15m]
+    #[arg(long, value_name = "DURATION", conflicts_with = "prometheus")]
+    pub last: Option<Last>,
     /// Read from all daemons of a cluster through its API server, as kubectl does (--kubeconfig, --context), and merge
     /// their snapshots
     #[arg(long, conflicts_with_all = OBSERVING, conflicts_with_all = ["mature_after", "from"])]

@@ -60,7 +60,7 @@ async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyh
         }
     }
     drop(progress);
-    let snapshot = observer.engine.snapshot().await?;
+    let snapshot = observer.engine.snapshot(None).await?;
     observer.stop().await?;
     Ok(Some(snapshot))
 }

@@ -23,16 +23,28 @@ pub(super) enum NotRead {
     Schema(String),
 }
 
+/// The part of a snapshot that every version has.
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+}
+
+impl Head {
+    fn check(&self) -> Result<(), NotRead> {
+        if self.schema == SCHEMA { Ok(()) } else { Err(NotRead::Schema(fit(&clean(&self.schema), 60))) }
+    }
+}
+
 /// A snapshot from its JSON.
 pub(super) fn decode(json: &[u8]) -> Result<Snapshot, NotRead> {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-    }
-    let head: Head = serde_json::from_slice(json).map_err(NotRead::NoSnapshot)?;
-    if head.schema != SCHEMA {
-        return Err(NotRead::Schema(fit(&clean(&head.schema), 60)));
-    }
+    serde_json::from_slice::<Head>(json).map_err(NotRead::NoSnapshot)?.check()?;
+    serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
+}
+
+/// Snapshots of one daemon over several stretches, from their JSON.
+pub(super) fn decode_all(json: &[u8]) -> Result<Vec<Snapshot>, NotRead> {
+    let heads: Vec<Head> = serde_json::from_slice(json).map_err(NotRead::NoSnapshot)?;
+    heads.iter().try_for_each(Head::check)?;
     serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
 }
 

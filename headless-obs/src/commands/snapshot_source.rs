@@ -12,7 +12,7 @@ use crate::cli::observe::ObserveArgs;
 use crate::cli::remote::RemoteArgs;
 use crate::config::Kubernetes;
 use crate::config::remote::Origin;
-use crate::config::values::DaemonUrl;
+use crate::config::values::{DaemonUrl, Last};
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::snapshot::{SCHEMA, Snapshot};
 use crate::fleet::Unmergeable;
@@ -28,15 +28,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) enum SnapshotSource {
     /// The engine of this process.
-    Engine(EngineHandle),
+    Engine(EngineHandle, Last),
     /// Daemons and files, merged.
-    Origins(Vec<Origin>),
+    Origins(Vec<Origin>, Last),
     /// The daemons of a cluster, merged.
     Cluster {
         /// The cluster.
         options: Kubernetes,
         /// The namespace that they are in; none: any.
         namespace: Option<String>,
+        /// How far to look back.
+        last: Last,
     },
     /// A Prometheus.
     Prometheus(Box<Prometheus>),
@@ -59,19 +61,24 @@ impl SnapshotSource {
                 mature_after: observe.mature_after(),
             })));
         }
+        let last = remote.last.unwrap_or_default();
         if remote.fleet {
-            return Some(Self::Cluster { options: observe.cluster(), namespace: remote.fleet_namespace });
+            return Some(Self::Cluster {
+                options: observe.cluster(),
+                namespace: remote.fleet_namespace,
+                last,
+            });
         }
-        (!remote.from.is_empty()).then_some(Self::Origins(remote.from))
+        (!remote.from.is_empty()).then_some(Self::Origins(remote.from, last))
     }
 
     /// Takes a snapshot.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, SourceError> {
         match self {
-            Self::Engine(engine) => Ok(engine.snapshot().await?),
-            Self::Origins(origins) => many_daemons::origins(origins).await,
-            Self::Cluster { options, namespace } => {
-                many_daemons::cluster(options, namespace.as_deref()).await
+            Self::Engine(engine, last) => Ok(engine.snapshot(last.length()).await?),
+            Self::Origins(origins, last) => many_daemons::origins(origins, *last).await,
+            Self::Cluster { options, namespace, last } => {
+                many_daemons::cluster(options, namespace.as_deref(), *last).await
             }
             Self::Prometheus(prometheus) => Ok(prometheus.snapshot().await?),
         }
@@ -80,8 +87,8 @@ impl SnapshotSource {
     /// A short description of the source.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Engine(_) => "this machine".to_owned(),
-            Self::Origins(origins) => match &origins[..] {
+            Self::Engine(..) => "this machine".to_owned(),
+            Self::Origins(origins, _) => match &origins[..] {
                 [origin] => origin.to_string(),
                 origins => format!("{} snapshots", origins.len()),
             },
@@ -189,7 +196,7 @@ mod tests {
     use crate::server::{Server, routes::routes};
 
     fn source(address: std::net::SocketAddr) -> SnapshotSource {
-        SnapshotSource::Origins(vec![address.to_string().parse().unwrap()])
+        SnapshotSource::Origins(vec![address.to_string().parse().unwrap()], Last::All)
     }
 
     #[tokio::test]
@@ -200,7 +207,10 @@ mod tests {
         let routes = routes(engine.clone(), Readiness::waiting_for([]));
         tokio::spawn(server.serve(routes, std::future::pending()));
         assert_eq!(source(address).snapshot().await.unwrap(), test_fixtures::snapshot());
-        assert_eq!(SnapshotSource::Engine(engine).snapshot().await.unwrap(), test_fixtures::snapshot());
+        assert_eq!(
+            SnapshotSource::Engine(engine, Last::All).snapshot().await.unwrap(),
+            test_fixtures::snapshot()
+        );
     }
 
     /// The error for a server that answers every connection with these bytes.
@@ -264,7 +274,7 @@ mod tests {
         };
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let origins = |texts: &[&str]| {
-            SnapshotSource::Origins(texts.iter().map(|text| text.parse().unwrap()).collect())
+            SnapshotSource::Origins(texts.iter().map(|text| text.parse().unwrap()).collect(), Last::All)
         };
         let (one, other) = (serve("n1").await, serve("n2").await);
         let both = origins(&[&one, &other, &unused]).snapshot().await.unwrap();

@@ -12,6 +12,7 @@ use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
 use crate::config::values::ServiceFilter;
 use crate::engine_handle::TraceReader;
+use crate::expose::snapshot::Cause;
 use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
 
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
@@ -85,6 +86,7 @@ fn text(event: &TraceEvent, lines: Lines) -> String {
         What::Failed(_) => ("failed", "31"),
         What::Closed(_) => ("closed", "2"),
         What::Dns(_) => ("dns   ", "36"),
+        What::Verdict(_) => ("verdict", "33"),
     };
     let time = event.time.strftime("%T.%3f").to_string();
     let begin = width(&time) + width(kind) + 4;
@@ -96,6 +98,14 @@ fn text(event: &TraceEvent, lines: Lines) -> String {
             of_connection(connection)
         }
         What::Dns(answer) => of_answer(answer),
+        What::Verdict(verdict) => {
+            let name = |cause: Option<Cause>| cause.map_or("none", Cause::as_str);
+            let since = verdict.since.strftime("%T");
+            vec![
+                format!("{} since {since}", name(verdict.verdict)),
+                format!("before: {}", name(verdict.before)),
+            ]
+        }
     };
     let names = format!("{client:<16} → {service:<20}");
     let columns = (lines.width)().unwrap_or(usize::MAX).max(MIN_WIDTH);

@@ -36,6 +36,8 @@ pub struct Observe {
     pub max_ignored: u32,
     /// The most clients, cgroups, and pairs of client and Service.
     pub max_clients: u32,
+    /// The most room for the past of counts, in bytes.
+    pub window_memory: u64,
     /// Root of the cgroup2 hierarchy; if it is not given, the mount table decides.
     pub cgroup: Option<PathBuf>,
     /// Name of this node.

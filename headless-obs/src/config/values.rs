@@ -10,6 +10,7 @@ use hyper::Uri;
 
 use super::{Kubernetes, Topology};
 use crate::expose::snapshot::Snapshot;
+use crate::windowed::LONGEST;
 
 /// A record of 4 KiB must fit several times.
 const MIN_RING: u64 = 16 * 1024;
@@ -17,17 +18,7 @@ const MAX_RING: u64 = 1024 * 1024 * 1024;
 
 /// Size of the ring: `64KiB`, `1MiB`, `1048576`.
 pub fn ring_size(text: &str) -> Result<u32, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kib" => Some(1024),
-        "m" | "mib" => Some(1024 * 1024),
-        "g" | "gib" => Some(1024 * 1024 * 1024),
-        _ => None,
-    };
-    let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    let bytes = bytes.ok_or("write a size as 64KiB, 1MiB or a number of bytes")?;
+    let bytes = bytes(text)?;
     if !(MIN_RING..=MAX_RING).contains(&bytes) {
         return Err("the size must be between 16KiB and 1GiB".to_owned());
     }
@@ -38,6 +29,30 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     u32::try_from(bytes).map_err(|_larger| "the size must be at most 1GiB".to_owned())
 }
 
+/// The room for the past of counts: `1MiB` to `64GiB`.
+pub fn window_memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if (1 << 20..=64 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("the size must be between 1MiB and 64GiB".to_owned())
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kib" => Some(1024),
+        "m" | "mib" => Some(1024 * 1024),
+        "g" | "gib" => Some(1024 * 1024 * 1024),
+        _ => None,
+    };
+    let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.ok_or_else(|| "write a size as 64KiB, 1MiB or a number of bytes".to_owned())
+}
+
 /// A duration: `500ms`, `30s`, `5m`, `1h30m`; more than 0, at most 30 days.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
@@ -45,6 +60,56 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Some(span) if !span.is_zero() && span <= Duration::from_secs(30 * 24 * 3_600) => Ok(span),
         Some(_) => Err("the duration must be longer than 0s and at most 30 days".to_owned()),
         None => Err("write a duration as 500ms, 30s, 5m or 1h30m".to_owned()),
+    }
+}
+
+/// The stretch of time that a snapshot is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Everything since the observation began.
+    All,
+    /// The last part of it.
+    For(Duration),
+}
+
+impl Last {
+    /// The length; nothing for everything.
+    #[must_use]
+    pub fn length(self) -> Option<Duration> {
+        match self {
+            Self::All => None,
+            Self::For(length) => Some(length),
+        }
+    }
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self::For(Duration::from_secs(15 * 60))
+    }
+}
+
+impl FromStr for Last {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let length = duration(text).map_err(|error| format!("{error}; all stands for everything"))?;
+        if length > LONGEST {
+            return Err("a daemon remembers a day: write 24h or less, or all".to_owned());
+        }
+        Ok(Self::For(length))
+    }
+}
+
+impl fmt::Display for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::For(length) => write!(f, "{}ms", length.as_millis()),
+        }
     }
 }
 
@@ -197,6 +262,8 @@ mod tests {
 
     #[test]
     fn sizes() {
+        assert_eq!(window_memory("32MiB"), Ok(32 << 20));
+        assert!(window_memory("1KiB").is_err() && window_memory("x").is_err());
         assert_eq!(ring_size("64KiB"), Ok(65_536));
         assert_eq!(ring_size("1MiB"), Ok(1_048_576));
         assert_eq!(ring_size("2m"), Ok(2_097_152));

@@ -125,8 +125,11 @@ impl HistorySampler {
 
 fn totals(ledger: &Ledger) -> HashMap<EndpointRef, u64> {
     let mut totals: HashMap<EndpointRef, u64> = HashMap::default();
-    for (key, cell) in ledger.cells().filter(|(_, cell)| cell.opened > 0) {
-        *totals.entry(key.endpoint).or_default() += cell.opened;
+    for (key, cell) in ledger.cells() {
+        let opened = cell.total_of(|cell| cell.opened);
+        if opened > 0 {
+            *totals.entry(key.endpoint).or_default() += opened;
+        }
     }
     totals
 }
@@ -148,7 +151,8 @@ mod tests {
 
     fn open(ledger: &mut Ledger, id: u32, connections: u64) {
         let (client, port, resolution) = (None, 80, Resolution::Service);
-        ledger.cell(CellKey { endpoint: endpoint(id), client, port, resolution }).opened += connections;
+        let key = CellKey { endpoint: endpoint(id), client, port, resolution };
+        ledger.cell(key, Time(0)).opened += connections;
     }
 
     fn shown(past: &HistorySampler, ledger: &Ledger) -> History {

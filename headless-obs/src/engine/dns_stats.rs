@@ -9,6 +9,7 @@ use crate::expose::snapshot::Histogram;
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
+use crate::windowed::{Slot, Stretch, Sum, Windowed, trim};
 
 /// The transport of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Transport {
 /// The names of response codes in output, in the order of [`AnswerCounts::rcodes`].
 pub(super) const RCODES: [&str; 4] = ["noerror", "nxdomain", "servfail", "other"];
 
-/// The counts for one Service.
+/// The counts for one Service over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct AnswerCounts {
     /// Responses with addresses or SRV records, and truncated ones without any.
@@ -53,8 +54,6 @@ pub(super) struct AnswerCounts {
     pub latency: Histogram,
     /// Endpoint → responses for the Service's own name, with at least two addresses, that listed it first.
     pub firsts: HashMap<EndpointId, u64>,
-    /// Endpoint → the first response of any kind that listed it.
-    pub first_answered: HashMap<EndpointId, Time>,
     /// Responses that listed an endpoint that had left for longer than the grace.
     pub removed_answered: u64,
     /// Responses that were not truncated and lacked an endpoint that had been ready for longer than the grace.
@@ -63,7 +62,38 @@ pub(super) struct AnswerCounts {
     pub denied: u64,
 }
 
-impl AnswerCounts {
+/// The responses for one Service.
+#[derive(Debug, Default)]
+struct ServiceAnswers {
+    counts: Windowed<AnswerCounts>,
+    /// Endpoint → the first response of any kind that listed it.
+    first_answered: HashMap<EndpointId, Time>,
+}
+
+impl Sum for AnswerCounts {
+    fn add(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.truncated += other.truncated;
+        for (sum, more) in self.rcodes.iter_mut().zip(other.rcodes) {
+            *sum += more;
+        }
+        for (sum, more) in self.transports.iter_mut().zip(other.transports) {
+            *sum += more;
+        }
+        self.listed += other.listed;
+        self.listable += other.listable;
+        self.ratio.add(&other.ratio);
+        self.latency.add(&other.latency);
+        for (endpoint, more) in &other.firsts {
+            *self.firsts.entry(*endpoint).or_default() += more;
+        }
+        self.removed_answered += other.removed_answered;
+        self.incomplete += other.incomplete;
+        self.denied += other.denied;
+    }
+}
+
+impl ServiceAnswers {
     /// Compares a response with the existing endpoints. Returns the endpoint that it lists first.
     fn list(
         &mut self,
@@ -91,25 +121,28 @@ impl AnswerCounts {
                 None => {}
             }
         }
-        self.removed_answered += u64::from(has_removed);
+        let counts = self.counts.at(now);
+        counts.removed_answered += u64::from(has_removed);
         if !is_whole {
             return first;
         }
         if let Some(first) = first.filter(|_| answer.addresses.len() > 1) {
-            *self.firsts.entry(first).or_default() += 1;
+            *counts.firsts.entry(first).or_default() += 1;
         }
         let listable = state.ready(is_ipv6);
-        self.listable += listable as u64;
+        counts.listable += listable as u64;
         let listed_of_these = listed.min(listable) as u64;
-        self.listed += listed_of_these;
+        counts.listed += listed_of_these;
         if listable > 0 {
-            self.ratio.record(crate::spread::ratio(listed_of_these, listable as u64));
+            counts.ratio.record(crate::spread::ratio(listed_of_these, listable as u64));
         }
         let is_short = !answer.truncated && listed < listable;
-        self.incomplete += u64::from(is_short && listed < settled(state, is_ipv6, now, grace));
+        counts.incomplete += u64::from(is_short && listed < settled(state, is_ipv6, now, grace));
         first
     }
+}
 
+impl AnswerCounts {
     /// The share of the ready endpoints that the responses listed, 0 to 1; 1 without responses.
     pub(super) fn completeness(&self) -> f64 {
         if self.listable == 0 { 1.0 } else { crate::spread::ratio(self.listed, self.listable) }
@@ -140,7 +173,7 @@ const ZONES: usize = 16;
 /// Answers by Service.
 #[derive(Debug, Default)]
 pub(super) struct DnsStats {
-    services: HashMap<ServiceId, AnswerCounts>,
+    services: HashMap<ServiceId, ServiceAnswers>,
     /// Zones of names that had records.
     zones: Vec<Box<str>>,
 }
@@ -163,7 +196,8 @@ impl DnsStats {
         } else if self.is_of_search_list(answer) {
             return None;
         }
-        let counts = self.services.entry(service).or_default();
+        let answers = self.services.entry(service).or_default();
+        let counts = answers.counts.at(now);
         let [udp, tcp] = &mut counts.transports;
         *match transport {
             Transport::Udp => udp,
@@ -191,13 +225,13 @@ impl DnsStats {
         }
         counts.answers += 1;
         counts.truncated += u64::from(answer.truncated);
-        counts.list(now, state, answer, is_whole, topology, grace)
+        answers.list(now, state, answer, is_whole, topology, grace)
     }
 
     /// A response for one of the Service's names took this long.
-    pub(super) fn took(&mut self, service: ServiceId, latency: Duration) {
-        if let Some(counts) = self.services.get_mut(&service) {
-            counts.latency.record(latency.as_secs_f64());
+    pub(super) fn took(&mut self, now: Time, service: ServiceId, latency: Duration) {
+        if let Some(answers) = self.services.get_mut(&service) {
+            answers.counts.at(now).latency.record(latency.as_secs_f64());
         }
     }
 
@@ -207,17 +241,29 @@ impl DnsStats {
         is_empty && answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question)
     }
 
-    /// The counts of one Service.
-    pub(super) fn of(&self, service: ServiceId) -> AnswerCounts {
-        self.services.get(&service).cloned().unwrap_or_default()
+    /// The counts of one Service over a stretch of time.
+    pub(super) fn of(&self, service: ServiceId, stretch: Stretch) -> AnswerCounts {
+        self.services.get(&service).map(|answers| answers.counts.over(stretch)).unwrap_or_default()
+    }
+
+    /// The first response that listed an endpoint.
+    pub(super) fn first_answered(&self, service: ServiceId, endpoint: EndpointId) -> Option<Time> {
+        self.services.get(&service)?.first_answered.get(&endpoint).copied()
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub(super) fn trim(&mut self, oldest: Slot) -> usize {
+        self.services.values_mut().map(|answers| trim(&mut answers.counts, oldest)).sum()
     }
 
     /// Forgets Services and endpoints that the topology has forgotten.
     pub(super) fn expire(&mut self, topology: &Topology) {
-        self.services.retain(|service, counts| {
+        self.services.retain(|service, answers| {
             let Some(state) = topology.service_by_id(*service) else { return false };
-            counts.firsts.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
-            counts.first_answered.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
+            answers
+                .counts
+                .edit(|counts| counts.firsts.retain(|endpoint, _| state.endpoint(*endpoint).is_some()));
+            answers.first_answered.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
             true
         });
     }

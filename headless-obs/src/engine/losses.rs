@@ -19,6 +19,7 @@ use crate::expose::snapshot::Counts;
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::ServiceId;
+use crate::windowed::{Number, Stretch, Windowed};
 
 /// Whom a loss can concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,12 +53,12 @@ pub struct KernelLoss {
 }
 
 /// One count.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Count {
     /// The Service that it is about; nothing: any.
     service: Option<ServiceId>,
     reason: &'static str,
-    count: u64,
+    count: Windowed<Number>,
     last: Time,
 }
 
@@ -88,10 +89,11 @@ impl LossTable {
             counts.iter_mut().find(|known| (known.service, known.reason) == (service, reason))
         });
         if let Some(known) = known {
-            known.count += count;
+            known.count.at(now).0 += count;
             known.last = now;
         } else if has_room {
-            let new = Count { service, reason, count, last: now };
+            let mut new = Count { service, reason, count: Windowed::default(), last: now };
+            new.count.at(now).0 = count;
             self.by_holder.entry(holder).or_default().push(new);
             self.counts += 1;
         } else {
@@ -110,16 +112,22 @@ impl LossTable {
         }
     }
 
-    /// The losses that can concern these holders' connections to a Service and the answers for its names, by reason.
-    pub(super) fn of(&self, holders: impl Iterator<Item = Holder>, service: ServiceId) -> Counts {
+    /// The losses in a stretch of time that can concern these holders' connections to a Service and the answers for its
+    /// names, by reason.
+    pub(super) fn of(
+        &self,
+        holders: impl Iterator<Item = Holder>,
+        service: ServiceId,
+        stretch: Stretch,
+    ) -> Counts {
         let mut losses = Counts::new();
         if self.counts == 0 {
             return losses;
         }
         let known = holders.chain([Holder::Everybody]).filter_map(|holder| self.by_holder.get(&holder));
         let about = |count: &&Count| count.service.is_none_or(|only| only == service);
-        for count in known.flatten().filter(about) {
-            *losses.entry(count.reason.to_owned()).or_default() += count.count;
+        for count in known.flatten().filter(about).filter(|count| count.count.has_changed(stretch)) {
+            *losses.entry(count.reason.to_owned()).or_default() += count.count.over(stretch).0;
         }
         losses
     }
@@ -195,7 +203,7 @@ mod tests {
     }
 
     fn of(table: &LossTable, id: u32, service: ServiceId) -> Vec<(String, u64)> {
-        table.of([client(id)].into_iter(), service).into_iter().collect()
+        table.of([client(id)].into_iter(), service, Stretch::All).into_iter().collect()
     }
 
     fn count(reason: &str, count: u64) -> (String, u64) {

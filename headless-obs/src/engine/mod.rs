@@ -24,12 +24,14 @@ mod pending_connections;
 mod reconcile;
 mod report;
 mod trace_events;
+mod verdict_log;
 
 pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
 pub use losses::KernelLoss;
 pub use report::KernelState;
 pub(crate) use report::natural;
+pub use verdict_log::LOOK;
 
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{Attribution, Unattributed};
@@ -43,10 +45,12 @@ use crate::expose::metrics::cardinality::{self, Governor};
 use crate::expose::trace_events::TraceEvent;
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{NO_ENDPOINT, Retention};
+use crate::offer::Offers;
 use crate::time::Time;
 use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
+use crate::windowed::{self, Slot};
 
 use attempt_account::AttemptAccount;
 use client_stats::{ClientServiceKey, ClientStatsTable};
@@ -58,6 +62,7 @@ use ignore_list::IgnoreList;
 use losses::LossTable;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
+use verdict_log::VerdictLog;
 
 /// Limits and modes of the engine.
 #[derive(Debug)]
@@ -74,6 +79,8 @@ pub struct Config {
     pub streams: dns::tcp_stream::Limits,
     /// The most cells in the ledger, approximately; a cell takes some 300 bytes.
     pub cells: usize,
+    /// The most room for the past of counts, in bytes. Without room, the oldest past is dropped.
+    pub window_memory: usize,
     /// The most pairs of client and Service with statistics; a pair takes about 1 KiB.
     pub client_stats: usize,
     /// The size of the kernel's map of ignored destinations.
@@ -103,6 +110,7 @@ impl Default for Config {
             answer_cache: crate::answer_cache::Config::default(),
             streams: dns::tcp_stream::Limits::default(),
             cells: 100_000,
+            window_memory: 32 << 20,
             client_stats: 16_384,
             ignored: 16_384,
             idle_flow: Duration::from_secs(600),
@@ -120,6 +128,8 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct ProgramLookup(ClientServiceKey);
 
+/// The past that is kept, however much room it takes.
+const MIN_REACH: Duration = Duration::from_secs(15 * 60);
 /// How long no Service must have an address before the kernel ignores it.
 const IGNORE_AFTER: Duration = Duration::from_secs(600);
 
@@ -130,6 +140,7 @@ pub struct Engine {
     clients: Clients,
     answer_cache: AnswerCache,
     datagrams: Datagrams,
+    offers: Offers,
     streams: Streams,
     reconciler: FlowReconciler,
     answers: DnsStats,
@@ -139,7 +150,11 @@ pub struct Engine {
     client_stats: ClientStatsTable,
     governor: Governor,
     account: AttemptAccount,
+    /// The oldest slot of which everything is known.
+    oldest_slot: Slot,
+    window_memory: usize,
     history: HistorySampler,
+    verdict_log: VerdictLog,
     decoder: Decoder,
     dns_rejected: [u64; Reject::ALL.len()],
     dns_timeouts: DnsTimeouts,
@@ -171,6 +186,7 @@ impl Engine {
             clients: Clients::new(config.clients),
             answer_cache: AnswerCache::new(config.answer_cache),
             datagrams: Datagrams::default(),
+            offers: Offers::default(),
             streams: Streams::new(config.streams),
             reconciler: FlowReconciler::new(config.cells),
             answers: DnsStats::default(),
@@ -180,7 +196,10 @@ impl Engine {
             client_stats: ClientStatsTable::new(config.client_stats),
             governor: Governor::new(config.series),
             account: AttemptAccount::default(),
+            oldest_slot: Slot::default(),
+            window_memory: config.window_memory,
             history: HistorySampler::default(),
+            verdict_log: VerdictLog::default(),
             decoder: Decoder::default(),
             dns_rejected: [0; Reject::ALL.len()],
             dns_timeouts: DnsTimeouts::new(),
@@ -239,6 +258,7 @@ impl Engine {
             self.account.settle(Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
         }
         self.answer_cache.expire(now);
+        self.offers.expire();
         self.streams.expire(now);
         self.collect_losses(now);
         self.losses.expire(now, self.client_ttl);
@@ -268,6 +288,25 @@ impl Engine {
         used.extend(reconciler.ledger.departed().filter_map(|(key, _)| key.client));
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
+        let is_there = |namespace: &str, name: &str| topology.find(namespace, name).is_some();
+        self.verdict_log.expire(is_there);
+        self.trim(now);
+    }
+
+    /// Drops the oldest slots while all slots together take more room than they may.
+    fn trim(&mut self, now: Time) {
+        let mut reach = windowed::LONGEST;
+        loop {
+            let oldest = Slot::start(now, reach).max(self.oldest_slot);
+            let room = self.reconciler.ledger.trim(oldest)
+                + self.client_stats.trim(oldest)
+                + self.answers.trim(oldest);
+            if room <= self.window_memory || reach < MIN_REACH {
+                self.oldest_slot = oldest;
+                return;
+            }
+            reach = reach.mul_f64(0.75);
+        }
     }
 
     /// Endpoints that left, with the endpoints that have their names now.

@@ -1,18 +1,20 @@
 //! Handles DNS messages: updates the answer cache, the counts of responses, and the learned topology.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use headless_obs_ebpf::ring_record::DnsRecord;
 
 use super::client_stats::AnswerSummary;
 use super::{Engine, Transport, ip};
 use crate::answer_cache::AnswerContext;
-use crate::client::Role;
+use crate::client::{Client, Role};
 use crate::dns::datagram::Piece;
 use crate::dns::message::Reject;
 use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode};
+use crate::offer::Offer;
 use crate::service_resolution::{Resolution, ResolvedName, meant, service_of};
 use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId, Topology};
@@ -103,7 +105,7 @@ impl Engine {
                 self.stale_grace,
             );
             if record.queried_at > 0 && !self.answers.is_of_search_list(answer) {
-                self.answers.took(service, now.since(Time(record.queried_at)));
+                self.answers.took(now, service, now.since(Time(record.queried_at)));
             }
             let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
             if resolution.counts() && !is_empty {
@@ -119,7 +121,13 @@ impl Engine {
             let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
             let renamed = self.topology.renamed();
             let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
-            self.answer_cache.observe(now, client.scope, answer, AnswerContext { name, meaning, local });
+            let offer = match meant.filter(|(.., resolution)| resolution.counts()) {
+                Some((_, service, _)) => self.offer(now, Some(service), answer, (client, local)),
+                None if meant.is_none() && name.is_some() => self.offer(now, None, answer, (client, local)),
+                None => Arc::default(),
+            };
+            let context = AnswerContext { name, meaning, local, offer: &offer };
+            self.answer_cache.observe(now, client.scope, answer, context);
             if meant.is_some() {
                 let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
                 let listed = answer.addresses.iter().chain(of_targets);
@@ -136,6 +144,24 @@ fn ends(record: &DnsRecord) -> StreamKey {
         cgroup: record.header.cgroup,
         client: SocketAddr::new(ip(record.client), record.client_port),
         server: SocketAddr::new(ip(record.server), record.server_port),
+    }
+}
+
+impl Engine {
+    /// The endpoints among which an answer lets the client choose. A member of a cluster does not connect to itself.
+    fn offer(
+        &mut self,
+        now: Time,
+        service: Option<ServiceId>,
+        answer: &Answer,
+        (client, local): (Client, Option<IpAddr>),
+    ) -> Arc<Offer> {
+        // On the host network the address belongs to others as well.
+        let own = local.filter(|_| client.role == Role::Pod);
+        let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
+        let addresses = answer.addresses.iter().chain(of_targets).map(|record| record.address);
+        let others = addresses.filter(move |address| Some(*address) != own);
+        self.offers.of(now, service, others, &self.topology)
     }
 }
 

@@ -124,7 +124,7 @@ impl Engine {
                 port: record.port,
                 _pad: [0; 6],
             };
-            self.reconciler.adopted(record.socket, flow, booking);
+            self.reconciler.adopted(now, record.socket, flow, booking);
         }
     }
 
@@ -210,10 +210,25 @@ impl Engine {
             Attribution::Endpoint(target) => {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
-                let state = self.topology.service_by_id(target.endpoint.service);
-                let recorded =
-                    self.client_stats
-                        .record_connect(client_service, attempt, &target, at, state, || comm_of(record));
+                let recorded = self
+                    .client_stats
+                    .record_connect(client_service, attempt, &target, at, || comm_of(record));
+                if let Some(used_answer) = target.used_answer.filter(|_| recorded.is_selection) {
+                    let who = (client.workload, target.endpoint.service);
+                    let known =
+                        self.answer_cache.offer(client.scope, connect_attempt.address, used_answer.at);
+                    match known.filter(|offer| !offer.members().is_empty()) {
+                        Some(offer) => self.client_stats.selected_from(who, at, offer),
+                        None => {
+                            let all = self.offers.of_ready(
+                                target.endpoint.service,
+                                attempt.is_ipv6,
+                                &self.topology,
+                            );
+                            self.client_stats.selected_from(who, at, &all);
+                        }
+                    }
+                }
                 if recorded.wants_program {
                     self.learn_program(record, client_service);
                 }

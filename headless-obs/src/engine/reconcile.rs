@@ -60,10 +60,10 @@ impl FlowReconciler {
             if older.is_some() {
                 self.sockets.remove(&record.socket);
             }
-            self.close_previous(record.socket, older);
+            self.close_previous(time_of(record), record.socket, older);
             self.untracked_by_kernel.insert(record.socket, (id, place));
         } else {
-            self.bind_socket(key, id);
+            self.bind_socket(time_of(record), key, id);
             let flow = self.flows.entry(key).or_default();
             if !flow.opened(id, place, predates_totals(self.read_at, record)) {
                 return false;
@@ -71,20 +71,20 @@ impl FlowReconciler {
             flow.booked.opened += 1;
         }
         if let Some((cell, entry)) = booking {
-            self.ledger.cell(cell).open(&entry, 1);
+            self.ledger.cell(cell, time_of(record)).open(&entry, 1);
         }
         true
     }
 
     /// A connection is older than the daemon.
-    pub(super) fn adopted(&mut self, socket: u64, key: FlowKey, booking: Booking) {
+    pub(super) fn adopted(&mut self, now: Time, socket: u64, key: FlowKey, booking: Booking) {
         let (id, place) = ((0, socket), booking.map(|(cell, _)| cell));
-        self.bind_socket(key, id);
+        self.bind_socket(now, key, id);
         let flow = self.flows.entry(key).or_default();
         flow.opened(id, place, false);
         flow.preexisting += 1;
         if let Some(cell) = place {
-            self.ledger.cell(cell).preexisting += 1;
+            self.ledger.cell(cell, now).preexisting += 1;
         }
     }
 
@@ -103,7 +103,7 @@ impl FlowReconciler {
             add(&mut flow.booked.failed, why, 1);
         }
         let Some((cell, entry)) = booking else { return true };
-        let cell = self.ledger.cell(cell);
+        let cell = self.ledger.cell(cell, time_of(record));
         if superseded {
             cell.superseded += 1;
             return true;
@@ -147,7 +147,7 @@ impl FlowReconciler {
             }
         };
         if let Some(cell) = place {
-            let cell = self.ledger.cell(cell);
+            let cell = self.ledger.cell(cell, time_of(record));
             cell.closed += 1;
             cell.brief += u64::from(is_brief(record));
             cell.bytes_sent += record.bytes_sent;
@@ -175,7 +175,7 @@ impl FlowReconciler {
             }
             None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
         };
-        let cell = self.ledger.cell(key);
+        let cell = self.ledger.cell(key, closed.map_or(time_of(record), time_of));
         if record.header.kind == KIND_FAILED {
             cell.record_attempt(entry, 1);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
@@ -242,17 +242,17 @@ impl FlowReconciler {
             flow.close_without_record(missing.closed, |place| {
                 of_ends.get_or_insert(place);
                 if let Some(cell) = place {
-                    ledger.cell(cell).closed += 1;
+                    ledger.cell(cell, read_at).closed += 1;
                 }
             });
             if let Some(cell) = of_ends.unwrap_or(place) {
-                let cell = self.ledger.cell(cell);
+                let cell = self.ledger.cell(cell, read_at);
                 cell.bytes_sent += missing.bytes_sent;
                 cell.bytes_received += missing.bytes_received;
                 add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
             }
             if let Some((cell, entry)) = booking {
-                let cell = self.ledger.cell(cell);
+                let cell = self.ledger.cell(cell, read_at);
                 cell.reconciled += missing.opened;
                 if missing.opened > 0 {
                     cell.open(&entry, missing.opened);
@@ -293,14 +293,14 @@ impl FlowReconciler {
     }
 
     /// A socket has a connection.
-    fn bind_socket(&mut self, key: FlowKey, id: Id) {
+    fn bind_socket(&mut self, now: Time, key: FlowKey, id: Id) {
         let (_, socket) = id;
         let older = self.sockets.insert(socket, (key, id));
-        self.close_previous(socket, older.filter(|older| *older != (key, id)));
+        self.close_previous(now, socket, older.filter(|older| *older != (key, id)));
     }
 
     /// A socket has another connection than the `older` one: that one ended, and the record of its end was lost.
-    fn close_previous(&mut self, socket: u64, older: Option<(FlowKey, Id)>) {
+    fn close_previous(&mut self, now: Time, socket: u64, older: Option<(FlowKey, Id)>) {
         let place = match older {
             Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
                 let place = flow.replaced(id);
@@ -310,7 +310,7 @@ impl FlowReconciler {
             None => self.untracked_by_kernel.remove(&socket).map(|(_, place)| place),
         };
         if let Some(cell) = place.flatten() {
-            self.ledger.cell(cell).closed += 1;
+            self.ledger.cell(cell, now).closed += 1;
         }
     }
 
@@ -329,7 +329,7 @@ impl FlowReconciler {
             book_end(flow, record);
         }
         let (cell, entry) = booking?;
-        let booked = self.ledger.cell(cell);
+        let booked = self.ledger.cell(cell, time_of(record));
         if is_older {
             booked.preexisting += 1;
         } else {
@@ -373,8 +373,12 @@ fn is_brief(record: &TcpRecord) -> bool {
     record.started > 0 && Time(record.header.time).since(Time(record.started)) < BRIEF
 }
 
+fn time_of(record: &TcpRecord) -> Time {
+    Time(record.header.time)
+}
+
 fn predates_totals(read_at: Time, record: &TcpRecord) -> bool {
-    Time(record.header.time) <= read_at
+    time_of(record) <= read_at
 }
 
 fn id_of(record: &TcpRecord) -> Id {

@@ -35,6 +35,7 @@ mod names;
 mod scrape;
 mod stale;
 mod trace_events;
+mod windows;
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";
@@ -199,7 +200,7 @@ impl World {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.engine.snapshot(&self.kernel())
+        self.engine.snapshot(&self.kernel(), None)
     }
 
     fn kernel(&self) -> KernelState {

@@ -6,7 +6,10 @@ use super::{Engine, Transport, ip};
 use crate::attribution::{Attribution, Unattributed};
 use crate::client::Client;
 use crate::dns::{Answer, QueryType, Rcode};
-use crate::expose::trace_events::{ClientName, Connection, DnsAnswer, ServiceName, TraceEvent, What};
+use crate::expose::snapshot::VerdictChange;
+use crate::expose::trace_events::{
+    ClientName, Connection, DnsAnswer, NewVerdict, ServiceName, TraceEvent, What,
+};
 use crate::time::Time;
 use crate::topology::ServiceId;
 
@@ -24,6 +27,24 @@ impl Engine {
     /// The distance of the wall clock from the monotonic one, in nanoseconds; it changes when the clock is set.
     pub fn set_wall_offset(&mut self, offset: i128) {
         self.wall_offset = offset;
+    }
+
+    /// Changes of verdicts.
+    pub(super) fn trace_verdicts(&mut self, changes: &[VerdictChange]) {
+        let Some(trace) = &mut self.trace else { return };
+        trace.extend(changes.iter().map(|change| TraceEvent {
+            time: change.at,
+            client: ClientName { namespace: change.namespace.clone(), workload: change.workload.clone() },
+            service: Some(ServiceName {
+                namespace: change.service_namespace.clone(),
+                name: change.service.clone(),
+            }),
+            what: What::Verdict(NewVerdict {
+                verdict: change.cause,
+                before: change.before,
+                since: change.since,
+            }),
+        }));
     }
 
     /// `reason`: why it failed.

@@ -49,7 +49,7 @@ impl Part {
         Self {
             node: snapshot.node.clone(),
             missing: None,
-            from: Some(snapshot.from),
+            from: Some(snapshot.began.unwrap_or(snapshot.from)),
             to: Some(snapshot.to),
             in_sync: quality.topology.synced && quality.topology.stale_since.is_none(),
             stale_since: quality.topology.stale_since,

@@ -15,7 +15,7 @@ pub use super::connection_history::History;
 pub use super::histogram::Histogram;
 pub use super::node_status::Part;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
-pub use super::verdict::{Cause, Confidence, Verdict};
+pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
 
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";
@@ -30,10 +30,14 @@ pub struct Snapshot {
     pub schema: String,
     /// Name of the node; for a merged snapshot, the names or the number of the nodes.
     pub node: String,
-    /// When the observation began.
+    /// The start of the stretch of time that the counts are about. Open connections, endpoint states and the moments of
+    /// last answers are of the present.
     pub from: Timestamp,
     /// When the snapshot was taken.
     pub to: Timestamp,
+    /// When the observation began; for a merged snapshot, the last of the nodes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub began: Option<Timestamp>,
     /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
     #[serde(default)]
     pub mature_after_seconds: f64,
@@ -86,6 +90,9 @@ pub struct Service {
     pub dns: Dns,
     /// Client workloads, by namespace and name.
     pub clients: Vec<Client>,
+    /// The latest changes of the verdicts on its clients, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub changes: Vec<VerdictChange>,
     /// Connections opened over time, as in [`Endpoint::opened`]; empty without any.
     #[serde(skip_serializing_if = "History::is_empty", default)]
     pub history: History,
@@ -312,9 +319,12 @@ pub struct Client {
     #[serde(default)]
     pub verdict: Option<Verdict>,
     /// The reason for no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`,
-    /// `resolved_elsewhere`, `excluded`.
+    /// `resolved_elsewhere`, `excluded`, `silent`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub withheld: Option<String>,
+    /// When the daemon first saw its newest pod with this Service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub newest_pod: Option<Timestamp>,
     /// When the daemon first saw it with this Service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Timestamp>,

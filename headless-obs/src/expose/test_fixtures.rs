@@ -148,7 +148,7 @@ pub(crate) fn verdict(cause: Cause, evidence: &[&str], fix: Option<&str>) -> Ver
         evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
         alternatives: Vec::new(),
         fix: fix.map(ToOwned::to_owned),
-        needed: None,
+        ..Verdict::default()
     }
 }
 
@@ -199,6 +199,7 @@ pub(crate) fn orders() -> Service {
             latency: histogram(&[0.000_4, 0.001, 0.003, 5.002]),
         },
         clients: vec![cron(), web()],
+        changes: Vec::new(),
         history: History {
             step_seconds: 16,
             from: at(0),
@@ -404,6 +405,7 @@ pub(crate) fn snapshot() -> Snapshot {
         nodes: Vec::new(),
         from: at(0),
         to: at(30),
+        began: None,
         mature_after_seconds: 600.0,
         quality: Quality {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),

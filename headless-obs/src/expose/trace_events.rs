@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::snapshot::Cause;
+
 /// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceEvent {
@@ -30,6 +32,19 @@ pub enum What {
     Closed(Connection),
     /// A DNS response arrived.
     Dns(DnsAnswer),
+    /// The verdict on the client changed.
+    Verdict(NewVerdict),
+}
+
+/// A change of a verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVerdict {
+    /// The verdict; none if the facts give none any more.
+    pub verdict: Option<Cause>,
+    /// The verdict before; none if there was none.
+    pub before: Option<Cause>,
+    /// Since when it holds.
+    pub since: Timestamp,
 }
 
 /// A client workload.

@@ -1,9 +1,10 @@
 //! A verdict, in the form of the snapshot. Plain data; docs/verdicts.md explains each cause.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How a client workload spreads its connections over a Service, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The cause.
     pub cause: Cause,
@@ -19,10 +20,47 @@ pub struct Verdict {
     /// How many more selections are needed; only for [`Cause::TooFew`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub needed: Option<u64>,
+    /// Since when it holds, as far back as the facts show.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Timestamp>,
+    /// The verdict before that; nothing if there was none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Cause>,
+    /// The length of the stretch of time that the evidence is about, in seconds.
+    #[serde(default)]
+    pub stretch_seconds: f64,
+}
+
+/// A change of the verdict on a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictChange {
+    /// When the daemon found it.
+    pub at: Timestamp,
+    /// Namespace of the Service.
+    #[serde(skip)]
+    pub service_namespace: String,
+    /// Name of the Service.
+    #[serde(skip)]
+    pub service: String,
+    /// Namespace of the client.
+    pub namespace: String,
+    /// Workload of the client.
+    pub workload: String,
+    /// The verdict before; nothing if there was none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Cause>,
+    /// The verdict since; nothing if the facts of that time give none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<Cause>,
+    /// Since when it holds.
+    pub since: Timestamp,
+    /// If something wrong ended: what changed meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub after: Vec<String>,
 }
 
 /// All causes there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// At least as even as random choice, or uneven without harm.
@@ -64,14 +102,16 @@ pub enum Cause {
     /// More uneven than chance, without a known reason.
     Unexplained,
     /// Too few connections for a verdict.
+    #[default]
     TooFew,
 }
 
 /// How certain a verdict is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// The figures permit other explanations.
+    #[default]
     Low,
     /// Other explanations are unlikely.
     Medium,
@@ -128,6 +168,11 @@ impl Cause {
             Self::Unexplained => "unexplained",
             Self::TooFew => "too_few",
         }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Even | Self::Subset | Self::SeeksRole | Self::TooFew)
     }
 
     /// Whether the spread is worse than it could be (`--fail-on imbalance`).

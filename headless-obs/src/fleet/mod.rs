@@ -53,6 +53,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
     let nodes = parts(&snapshots, missing)?;
     let from = snapshots.iter().map(|snapshot| snapshot.from).min().ok_or(Unmergeable::Nothing)?;
     let to = snapshots.iter().map(|snapshot| snapshot.to).max().ok_or(Unmergeable::Nothing)?;
+    let snapshots_began = snapshots.iter().map(began).max();
     let mature_after = snapshots.iter().map(|snapshot| snapshot.mature_after_seconds).fold(0.0, f64::max);
     let schema = snapshots.first().map(|snapshot| snapshot.schema.clone()).unwrap_or_default();
 
@@ -75,6 +76,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
         node: name(&nodes),
         from,
         to,
+        began: snapshots_began,
         mature_after_seconds: mature_after,
         quality: quality::merge(qualities, &nodes, &services),
         nodes,
@@ -88,12 +90,41 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
     Ok(merged)
 }
 
+/// Merges the snapshots of several nodes over several stretches. Each node has the same stretches, the shortest first;
+/// a node that has only the longest one takes no part in the others. The result has the longest stretch, and verdicts of
+/// this moment.
+///
+/// # Errors
+///
+/// As [`merge`].
+pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+    let mut longest = Vec::with_capacity(nodes.len());
+    let mut shorter: Vec<Vec<Snapshot>> = Vec::new();
+    let is_file = nodes.iter().any(|stretches| stretches.len() < 2);
+    for mut stretches in nodes {
+        longest.extend(stretches.pop());
+        for (place, snapshot) in stretches.into_iter().enumerate().filter(|_| !is_file) {
+            if shorter.len() <= place {
+                shorter.resize_with(place + 1, Vec::new);
+            }
+            shorter[place..].first_mut().into_iter().for_each(|all| all.push(snapshot.clone()));
+        }
+    }
+    let mut merged = merge(longest, missing)?;
+    let recent: Vec<Snapshot> =
+        shorter.into_iter().map(|snapshots| merge(snapshots, Vec::new())).collect::<Result<_, _>>()?;
+    let doubts = doubts(&merged);
+    verdict::judge_now(&mut merged, &recent);
+    withhold(&mut merged, doubts);
+    Ok(merged)
+}
+
 /// The figures of a daemon only grow, so its newest snapshot is enough.
 fn newest_of_each(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
-    snapshots.sort_by(|a, b| (&a.node, a.from, b.to).cmp(&(&b.node, b.from, a.to)));
+    snapshots.sort_by(|a, b| (&a.node, began(a), b.to).cmp(&(&b.node, began(b), a.to)));
     snapshots.dedup_by(|later, kept| {
         let is_of_one = later.nodes.is_empty() && kept.nodes.is_empty();
-        is_of_one && later.node == kept.node && later.from == kept.from
+        is_of_one && later.node == kept.node && began(later) == began(kept)
     });
     snapshots
 }
@@ -128,20 +159,27 @@ pub(crate) fn name(parts: &[Part]) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
+/// When an observation began; with the node, this identifies it.
+fn began(snapshot: &Snapshot) -> Timestamp {
+    snapshot.began.unwrap_or(snapshot.from)
+}
+
 /// Judges the sums, as if the observation had begun with the last of the nodes: not all nodes saw what happened before.
-/// If every node withheld its verdict on a client because of losses or an incomplete topology, the sums give no verdict
-/// either.
 fn judge(merged: &mut Snapshot) {
-    let doubts: Vec<Vec<Option<String>>> = merged
-        .services
-        .iter()
-        .map(|service| service.clients.iter().map(|client| client.withheld.clone()).collect())
-        .collect();
-    let from = merged.from;
-    let last: Option<Timestamp> = merged.nodes.iter().filter_map(|part| part.from).max();
-    merged.from = last.unwrap_or(from);
+    let doubts = doubts(merged);
     verdict::judge_all(merged);
-    merged.from = from;
+    withhold(merged, doubts);
+}
+
+/// The reasons for which every node withheld its verdict on a client: losses or an incomplete topology.
+fn doubts(merged: &Snapshot) -> Vec<Vec<Option<String>>> {
+    let of_service =
+        |service: &Service| service.clients.iter().map(|client| client.withheld.clone()).collect();
+    merged.services.iter().map(of_service).collect()
+}
+
+/// What no node could judge, the sums cannot judge either.
+fn withhold(merged: &mut Snapshot, doubts: Vec<Vec<Option<String>>>) {
     for (service, doubts) in merged.services.iter_mut().zip(doubts) {
         for (client, doubt) in service.clients.iter_mut().zip(doubts) {
             if doubt.is_some() {

@@ -133,6 +133,7 @@ fn node(number: usize, view: &View) -> Snapshot {
         node: format!("n{number}"),
         from: at(view.start),
         to: at(1_000),
+        began: None,
         mature_after_seconds: 600.0,
         nodes: Vec::new(),
         quality: Quality {

@@ -9,7 +9,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::expose::snapshot::Snapshot;
 use crate::messages::findings::{by_waste, nodes};
-use crate::messages::{Paint, between, full_name, length, plural};
+use crate::messages::since::stretch_in_words;
+use crate::messages::{Paint, full_name, plural};
 
 mod clients;
 mod endpoints;
@@ -80,13 +81,13 @@ pub fn render(snapshot: &Snapshot, place: Place) -> String {
 }
 
 fn header(snapshot: &Snapshot, place: Place, title: &str) -> Markup {
-    let seconds = length(between(snapshot.from, snapshot.to));
+    let time = stretch_in_words(snapshot);
     let services = plural(snapshot.services.len().try_into().unwrap_or(u64::MAX), "headless Service");
     html! {
         header {
             h1 { (title) }
             p class="dim" {
-                (services) ", observed for " (seconds) " until "
+                (services) ", " (time) " until "
                 time datetime=(snapshot.to) { (snapshot.to.strftime("%F %T UTC")) }
                 @if place == Place::Daemon { span class="live" { " · " a href="/" { "Reload" } } }
             }
@@ -95,6 +96,8 @@ fn header(snapshot: &Snapshot, place: Place, title: &str) -> Markup {
                 nav aria-label="Other pages" class="dim" {
                     a href="/metrics" { "/metrics" } " for Prometheus · "
                     a href="/api/v1/snapshot" { "/api/v1/snapshot" } " as JSON · "
+                    "the last " a href="/?last=5m" { "5 min" } ", " a href="/?last=15m" { "15 min" } ", " a href="/?last=1h" { "1 h" } ", "
+                    a href="/?last=24h" { "24 h" } ", " a href="/?last=all" { "all" } " · "
                     a href="/readyz" { "/readyz" } " · " a href="/healthz" { "/healthz" }
                 }
             }

@@ -16,7 +16,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, number: usize) -> M
             h2 id={ (id) "-name" } { (name(&service.namespace, &service.name)) }
             (figures(service))
             (dns(service))
-            @if !service.clients.is_empty() { (verdicts::render(service)) }
+            @if !service.clients.is_empty() { (verdicts::render(snapshot, service)) }
             (endpoints::render(snapshot, service))
             @if !service.clients.is_empty() {
                 (matrix::render(service))

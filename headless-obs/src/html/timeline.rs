@@ -11,7 +11,8 @@ use crate::messages::timeline::{cut, moments};
 const MOMENTS: usize = 40;
 
 pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
-    let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
+    let began = snapshot.began.unwrap_or(snapshot.from);
+    let (shown, left_out) = cut(moments(snapshot.from, began, service), MOMENTS);
     html! {
         details {
             summary {

@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::{badge, class, name};
-use crate::expose::snapshot::{Client, Service, Verdict};
+use crate::expose::snapshot::{Client, Service, Snapshot, Verdict};
 use crate::messages::findings::{
     alternatives_in_words, causes, idle_in_words, idle_reasons, in_words, verdict_paint, wrong_clients,
 };
+use crate::messages::since::since_in_words;
 use crate::messages::{clean, plural};
 use crate::verdict::doc_link;
 
@@ -15,7 +16,7 @@ const CARDS: usize = 12;
 /// The most lines of evidence; only a forged snapshot has more.
 const LINES: usize = 20;
 
-pub(super) fn render(service: &Service) -> Markup {
+pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
     let wrong = wrong_clients(service);
     let folded = wrong.len().saturating_sub(CARDS);
     html! {
@@ -28,7 +29,7 @@ pub(super) fn render(service: &Service) -> Markup {
             p class="dim" { "No client needs a change." }
         } @else {
             div class="cards" {
-                @for (client, verdict, concerned) in wrong.iter().take(CARDS) { (card(client, verdict, *concerned)) }
+                @for (client, verdict, concerned) in wrong.iter().take(CARDS) { (card(snapshot, client, verdict, *concerned)) }
             }
         }
         @if folded > 0 {
@@ -37,7 +38,7 @@ pub(super) fn render(service: &Service) -> Markup {
     }
 }
 
-fn card(client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
+fn card(snapshot: &Snapshot, client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
     let paint = verdict_paint(verdict.cause, verdict.confidence);
     html! {
         article class=(class(paint)) {
@@ -48,6 +49,7 @@ fn card(client: &Client, verdict: &Verdict, concerned: u64) -> Markup {
                 @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } }
                 @for line in alternatives_in_words(verdict) { li { (line) } }
             }
+            @if let Some(since) = since_in_words(verdict, snapshot) { p { (since) } }
             @if let Some(fix) = &verdict.fix {
                 p { strong { "Fix: " } (clean(fix)) " " span class="dim" { "(" (doc_link(verdict.cause)) ")" } }
             }

@@ -6,10 +6,11 @@
 //!
 //! Invariants: a count stays in some row for as long as its Service is known; these rows have no open connections.
 
-use super::{Cell, CellKey, Ledger, Retention};
+use super::{Cell, CellKey, Ledger, Retention, active};
 use crate::client::WorkloadId;
 use crate::hash::{HashMap, HashSet};
 use crate::topology::{EndpointId, EndpointRef};
+use crate::windowed::{Sum, Windowed};
 
 /// Stands for all forgotten endpoints. Ids ascend from 0 and never reach this value.
 pub const NO_ENDPOINT: EndpointId = EndpointId(u32::MAX);
@@ -18,13 +19,15 @@ impl Ledger {
     /// Forgets the cells of forgotten endpoints, unless they have open connections.
     pub fn expire(&mut self, retention: impl Fn(EndpointRef) -> Retention) {
         let Self { cells, departed, .. } = self;
-        let is_over =
-            |key: &CellKey, cell: &mut Cell| cell.active() == 0 && retention(key.endpoint) != Retention::Keep;
+        let is_over = |key: &CellKey, cell: &mut Windowed<Cell>| {
+            active(cell) == 0 && retention(key.endpoint) != Retention::Keep
+        };
         // Rows that departed earlier move on if their successor is gone, too.
         let left = departed.extract_if(|key, _| {
             key.endpoint.endpoint != NO_ENDPOINT && retention(key.endpoint) != Retention::Keep
         });
-        let left: Vec<(CellKey, Cell)> = left.chain(cells.extract_if(is_over)).collect();
+        let over = cells.extract_if(is_over).map(|(key, cell)| (key, cell.total()));
+        let left: Vec<(CellKey, Cell)> = left.chain(over).collect();
         for (key, cell) in left {
             let key = match retention(key.endpoint) {
                 Retention::MergeInto(endpoint) => CellKey { endpoint, ..key },
@@ -34,7 +37,7 @@ impl Ledger {
                 }
                 Retention::Keep | Retention::Drop => continue,
             };
-            departed.entry(key).or_default().inherit(cell);
+            departed.entry(key).or_default().add(&cell);
         }
         departed.retain(|key, _| retention(key.endpoint) != Retention::Drop);
     }
@@ -57,7 +60,7 @@ impl Ledger {
         let left: Vec<(CellKey, Cell)> = self.departed.extract_if(has_heir).collect();
         for (key, cell) in left {
             let client = key.client.and_then(|client| heirs.get(&client)).copied();
-            self.departed.entry(CellKey { client, ..key }).or_default().inherit(cell);
+            self.departed.entry(CellKey { client, ..key }).or_default().add(&cell);
         }
     }
 
@@ -67,41 +70,11 @@ impl Ledger {
     }
 }
 
-impl Cell {
-    /// Adds a cell without open connections.
-    fn inherit(&mut self, other: Self) {
-        self.opened += other.opened;
-        self.reconciled += other.reconciled;
-        self.preexisting += other.preexisting;
-        self.closed += other.closed;
-        for (sum, more) in self.failed.iter_mut().zip(other.failed) {
-            *sum += more;
-        }
-        self.superseded += other.superseded;
-        self.bytes_sent += other.bytes_sent;
-        self.bytes_received += other.bytes_received;
-        self.selections += other.selections;
-        self.first = [self.first, other.first].into_iter().flatten().min();
-        for (sum, more) in self.stale.iter_mut().zip(other.stale) {
-            sum.connections += more.connections;
-            sum.answered_after += more.answered_after;
-            sum.past_ttl += more.past_ttl;
-            sum.longest = sum.longest.max(more.longest);
-        }
-        self.in_grace += other.in_grace;
-        if self.positions.len() < other.positions.len() {
-            self.positions.resize(other.positions.len(), 0);
-        }
-        for (sum, more) in self.positions.iter_mut().zip(other.positions) {
-            *sum += more;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::service_resolution::Resolution;
+    use crate::time::Time;
     use crate::topology::ServiceId;
 
     fn key(endpoint: u32, port: u16) -> CellKey {
@@ -127,10 +100,10 @@ mod tests {
     #[test]
     fn counts_go_to_the_heir_then_to_nobody_then_with_the_service() {
         let mut ledger = Ledger::new(10);
-        *ledger.cell(key(1, 80)) = over(3);
-        *ledger.cell(key(2, 80)) = over(4);
-        *ledger.cell(key(2, 81)) = over(5);
-        *ledger.cell(key(3, 80)) = over(1);
+        *ledger.cell(key(1, 80), Time(1)) = over(3);
+        *ledger.cell(key(2, 80), Time(1)) = over(4);
+        *ledger.cell(key(2, 81), Time(1)) = over(5);
+        *ledger.cell(key(3, 80), Time(1)) = over(1);
         let heir = key(3, 80).endpoint;
         ledger.expire(|endpoint| match endpoint.endpoint.0 {
             1 => Retention::MergeInto(heir),
@@ -142,7 +115,7 @@ mod tests {
         ledger.expire(|_| Retention::Archive);
         assert_eq!(left(&ledger), [(NO_ENDPOINT.0, 0, 13)], "the heir is gone, too");
         let (_, cell) = ledger.departed().next().unwrap();
-        assert_eq!((cell.positions[0], cell.active()), (13, 0));
+        assert_eq!((cell.positions[0], cell.opened - cell.closed), (13, 0));
         ledger.expire(|_| Retention::Drop);
         assert_eq!(ledger.departed().count(), 0);
     }

@@ -106,6 +106,7 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
         "no_dns" => {
             "no DNS answer explains its connections: it may use gossip, the API server or a fixed address"
         }
+        "silent" => "it has not connected for a day",
         "excluded" => "its connections are excluded from spread and verdicts",
         other => return clean(other),
     };

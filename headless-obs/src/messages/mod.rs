@@ -10,6 +10,7 @@ use crate::expose::snapshot::Counts;
 
 pub(crate) mod findings;
 pub(crate) mod quality;
+pub(crate) mod since;
 pub(crate) mod timeline;
 
 /// The meaning of a piece of text; it decides the style.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::findings::wrong;
 use super::{clean, full_name};
-use crate::expose::snapshot::{Client, Endpoint, Service};
+use crate::expose::snapshot::{Cause, Client, Endpoint, Service};
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +20,15 @@ pub(crate) struct Moment {
     /// `namespace/workload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client: Option<String>,
+    /// The verdict since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verdict: Option<Cause>,
+    /// The verdict before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Cause>,
+    /// If something wrong ended: what changed meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) after: Vec<String>,
     /// If there is no room for all, those with a lower value are left out.
     #[serde(skip)]
     weight: u32,
@@ -49,12 +58,24 @@ pub(crate) enum Event {
     ConnectedAfterRemoval,
     /// A client's last answer for the Service.
     LastAnswer,
+    /// The verdict on a client changed.
+    Verdict,
 }
 
-/// All events, in order of time.
-pub(crate) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
-    let mut moments =
-        vec![Moment { at: from, event: Event::Began, pod: None, client: None, weight: u32::MAX }];
+/// All events since a moment, in order of time. `from` is the start of the stretch that is shown, and `began` that of
+/// the observation.
+pub(crate) fn moments(from: Timestamp, began: Timestamp, service: &Service) -> Vec<Moment> {
+    let mut moments = vec![Moment { weight: u32::MAX, ..Moment::new(began, Event::Began) }];
+    for change in &service.changes {
+        moments.push(Moment {
+            client: Some(full_name(&change.namespace, &change.workload)),
+            verdict: change.cause,
+            before: change.before,
+            after: change.after.clone(),
+            weight: 100,
+            ..Moment::new(change.since, Event::Verdict)
+        });
+    }
     for endpoint in &service.endpoints {
         of_endpoint(from, endpoint, &mut moments);
     }
@@ -68,11 +89,9 @@ pub(crate) fn moments(from: Timestamp, service: &Service) -> Vec<Moment> {
 fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) {
     let mut push = |at: Option<Timestamp>, event, weight| {
         moments.extend(at.map(|at| Moment {
-            at,
-            event,
             pod: Some(endpoint.pod.clone()),
-            client: None,
             weight,
+            ..Moment::new(at, event)
         }));
     };
     let is_new = is_new(from, endpoint);
@@ -94,7 +113,12 @@ fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut 
     let less = if client.excluded.is_some() { 50 } else { 0 };
     let mut push = |at: Option<Timestamp>, event, pod: Option<&str>, weight: u32| {
         let weight = (weight + more).saturating_sub(less);
-        let moment = |at| Moment { at, event, pod: pod.map(Into::into), client: Some(name.clone()), weight };
+        let moment = |at| Moment {
+            pod: pod.map(Into::into),
+            client: Some(name.clone()),
+            weight,
+            ..Moment::new(at, event)
+        };
         moments.extend(at.map(moment));
     };
     let answers = &client.answers;
@@ -125,6 +149,11 @@ pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
 }
 
 impl Moment {
+    fn new(at: Timestamp, event: Event) -> Self {
+        let (pod, client, verdict, before, after) = (None, None, None, None, Vec::new());
+        Self { at, event, pod, client, verdict, before, after, weight: 0 }
+    }
+
     /// A sentence.
     pub(crate) fn in_words(&self) -> String {
         let pod = self.pod.as_deref().map(clean).unwrap_or_default();
@@ -142,6 +171,16 @@ impl Moment {
                 format!("{client} connected to {pod} for the last time, after the pod was removed")
             }
             Event::LastAnswer => format!("{client} received its most recent DNS answer"),
+            Event::Verdict => {
+                let before =
+                    self.before.map_or_else(String::new, |cause| format!(" (before: {})", cause.as_str()));
+                let after = self.after.join(", ");
+                let after = if after.is_empty() { after } else { format!("; meanwhile: {}", clean(&after)) };
+                match self.verdict {
+                    Some(cause) => format!("{client} became {}{before}{after}", cause.as_str()),
+                    None => format!("{client} had no verdict any more{before}{after}"),
+                }
+            }
         }
     }
 }
@@ -153,7 +192,7 @@ mod tests {
 
     #[test]
     fn moments_are_in_order_of_time() {
-        let moments = moments(at(0), &test_fixtures::orders());
+        let moments = moments(at(0), at(0), &test_fixtures::orders());
         assert!(moments.is_sorted_by_key(|moment| moment.at));
         let has = |event, pod: Option<&str>, client: Option<&str>, seconds| {
             let found = moments.iter().filter(|moment| {
@@ -181,7 +220,7 @@ mod tests {
         orders.endpoints = (0..100).map(old).collect();
         orders.endpoints[50].ready_since = Some(at(20));
         orders.clients.truncate(1);
-        let all = moments(at(0), &orders);
+        let all = moments(at(0), at(0), &orders);
         let (shown, left_out) = cut(all.clone(), 30);
         assert_eq!((shown.len(), shown.len() + left_out), (30, all.len()));
         assert!(shown.is_sorted_by_key(|moment| moment.at));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone, Readiness};
 use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
@@ -31,6 +32,7 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
         .route("/", get(page))
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
+        .route("/api/v1/snapshots", get(snapshots))
         .route("/readyz", get(ready))
         .route("/healthz", get(health))
         .fallback(async || {
@@ -52,9 +54,16 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
+/// The stretch of time that a request is about.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    last: Option<String>,
+}
+
 /// The page for people: a snapshot of this moment. It names every path.
-async fn page(State(parts): State<Parts>) -> Response {
-    let snapshot = match take(&parts).await {
+async fn page(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
+    let snapshot = match take(&parts, asked).await {
         Ok(snapshot) => snapshot,
         Err(response) => return response,
     };
@@ -85,8 +94,20 @@ async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {
     }
 }
 
-async fn snapshot(State(parts): State<Parts>) -> Response {
-    match take(&parts).await.map(|snapshot| serde_json::to_string(&snapshot)) {
+async fn snapshot(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
+    json(take(&parts, asked).await)
+}
+
+/// The shorter stretches that a verdict may rest on, and the one that was asked for: for the sum over several nodes.
+async fn snapshots(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
+    json(match last(asked) {
+        Ok(last) => parts.engine.stretches(last.length()).await.map_err(unavailable),
+        Err(error) => Err(refused(error)),
+    })
+}
+
+fn json(answer: Result<impl serde::Serialize, Response>) -> Response {
+    match answer.map(|answer| serde_json::to_string(&answer)) {
         Ok(Ok(text)) => typed("application/json", text.into_bytes()),
         Ok(Err(error)) => failed(&error),
         Err(response) => response,
@@ -108,9 +129,17 @@ async fn health(State(parts): State<Parts>) -> Response {
     }
 }
 
-async fn take(parts: &Parts) -> Result<Snapshot, Response> {
-    let snapshot = parts.engine.snapshot().await;
-    snapshot.map_err(unavailable)
+async fn take(parts: &Parts, asked: Query<Asked>) -> Result<Snapshot, Response> {
+    let length = last(asked).map_err(refused)?.length();
+    parts.engine.snapshot(length).await.map_err(unavailable)
+}
+
+fn last(Query(asked): Query<Asked>) -> Result<Last, String> {
+    asked.last.map_or_else(|| Ok(Last::default()), |text| text.parse())
+}
+
+fn refused(error: String) -> Response {
+    (StatusCode::BAD_REQUEST, format!("last: {error}\n")).into_response()
 }
 
 fn unavailable(gone: Gone) -> Response {

@@ -8,12 +8,17 @@ use crate::expose::snapshot::{
     Cause, Client, ClientEndpoint, Confidence, Endpoint, Quality, Service, Snapshot, Spread, Verdict,
 };
 
+/// Seconds below which a stretch shows no habits.
+const GLIMPSE: f64 = 300.0;
+
 /// One client of one Service.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleContext<'a> {
     /// The quality of the snapshot.
     pub quality: &'a Quality,
     /// When observation began.
+    pub began: Timestamp,
+    /// The start of the stretch that the facts are about.
     pub from: Timestamp,
     /// When the snapshot was taken.
     pub to: Timestamp,
@@ -31,12 +36,24 @@ impl<'a> RuleContext<'a> {
     pub fn new(snapshot: &'a Snapshot, service: &'a Service, client: &'a Client) -> Self {
         Self {
             quality: &snapshot.quality,
+            began: snapshot.began.unwrap_or(snapshot.from),
             from: snapshot.from,
             to: snapshot.to,
             mature_after_seconds: snapshot.mature_after_seconds,
             service,
             client,
         }
+    }
+
+    /// Length of the stretch.
+    pub(super) fn seconds(&self) -> f64 {
+        self.to.duration_since(self.from).as_secs_f64()
+    }
+
+    /// Whether the stretch is too short for evidence that does not depend on the number of connections: a client that
+    /// happened to be quiet looks like one that does nothing else.
+    pub(super) fn is_glimpse(&self) -> bool {
+        self.from > self.began && self.seconds() < GLIMPSE
     }
 
     /// The Service's endpoints, with the client's row at each.
@@ -110,6 +127,6 @@ impl<'a> RuleContext<'a> {
     /// A verdict with its fix.
     pub(super) fn verdict(&self, cause: Cause, confidence: Confidence, evidence: Vec<String>) -> Verdict {
         let fix = remedies::of(cause, self.client, Some(self.service));
-        Verdict { cause, confidence, evidence, alternatives: Vec::new(), fix, needed: None }
+        Verdict { cause, confidence, evidence, fix, ..Verdict::default() }
     }
 }

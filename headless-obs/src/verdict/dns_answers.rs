@@ -49,7 +49,7 @@ pub(super) fn lacks_endpoints(scene: &RuleContext<'_>) -> bool {
 
 /// DNS does not list endpoints that have been ready for long, and the client does not know them.
 pub(super) fn dns_incomplete(scene: &RuleContext<'_>) -> Option<Verdict> {
-    if !lacks_endpoints(scene) {
+    if scene.is_glimpse() || !lacks_endpoints(scene) {
         return None;
     }
     let dns = &scene.service.dns;

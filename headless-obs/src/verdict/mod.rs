@@ -29,6 +29,7 @@ pub mod idle;
 mod never_re_resolved;
 mod pinned;
 mod port_mismatch;
+mod present;
 mod remedies;
 mod seeks_role;
 mod significance;
@@ -42,6 +43,7 @@ mod withheld;
 use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};
 
 pub use context::RuleContext;
+pub use present::{SPANS, judge_now};
 pub use withheld::Withheld;
 
 /// A rule: a verdict if its cause is visible.

@@ -29,6 +29,9 @@ pub(super) fn uses_one_of_several(scene: &RuleContext<'_>) -> bool {
 
 /// An endpoint became ready after the client's last answer, and the client, active since, does not use it.
 pub(super) fn never_re_resolved(scene: &RuleContext<'_>) -> Option<Verdict> {
+    if scene.is_glimpse() {
+        return None;
+    }
     let newer: Vec<(&str, Timestamp, &ClientEndpoint)> = unknown(scene)
         .filter_map(|(endpoint, own)| Some((endpoint.pod.as_str(), endpoint.ready_since?, own)))
         .collect();

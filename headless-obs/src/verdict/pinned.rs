@@ -67,7 +67,8 @@ fn holds_one(scene: &RuleContext<'_>) -> bool {
     // The open connections of a client that connects and disconnects all the time are not its habit.
     let is_habit = client.open.connections * 2 >= client.spread.connections
         || client.selection_pattern.max_endpoints <= 1;
-    scene.options() > 1
+    !scene.is_glimpse()
+        && scene.options() > 1
         && client.open.connections > 0
         && held.pods > 0
         && held.pods_on_one == held.pods

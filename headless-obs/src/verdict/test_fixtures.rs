@@ -81,6 +81,7 @@ impl Facts {
     pub(super) fn scene(&self) -> RuleContext<'_> {
         RuleContext {
             quality: &self.quality,
+            began: at(0),
             from: at(0),
             to: at(2_000),
             mature_after_seconds: 600.0,

@@ -21,11 +21,13 @@ pub enum Withheld {
     ResolvedElsewhere,
     /// The spread excludes it.
     Excluded,
+    /// It has not connected for a day.
+    Silent,
 }
 
 impl Withheld {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Losses,
         Self::NotInSync,
         Self::StartedAfter,
@@ -33,6 +35,7 @@ impl Withheld {
         Self::NoDns,
         Self::ResolvedElsewhere,
         Self::Excluded,
+        Self::Silent,
     ];
 
     /// The name used in output.
@@ -46,6 +49,7 @@ impl Withheld {
             Self::NoDns => "no_dns",
             Self::ResolvedElsewhere => "resolved_elsewhere",
             Self::Excluded => "excluded",
+            Self::Silent => "silent",
         }
     }
 }

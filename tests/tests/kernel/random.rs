@@ -92,7 +92,7 @@ impl Road {
         assert_eq!(packets, passed_over + nothing + not_answer + datagrams + segments);
         let stats = self.streams.stats();
         assert_eq!(datagrams + stats.messages, decoded + rejected.values().sum::<u64>());
-        let quality = self.engine.snapshot(&state(&self.kernel)).quality;
+        let quality = self.engine.snapshot(&state(&self.kernel), None).quality;
         let expected: BTreeMap<String, u64> =
             rejected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         assert_eq!(quality.dns_rejected, expected);

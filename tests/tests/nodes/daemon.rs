@@ -70,7 +70,7 @@ impl<'a> Daemon<'a> {
     }
 
     pub(crate) fn snapshot(&self) -> Value {
-        let (status, body) = self.page("/api/v1/snapshot");
+        let (status, body) = self.page("/api/v1/snapshot?last=all");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }

@@ -6,8 +6,12 @@
 use crate::Document;
 
 /// Options that are not the daemon's, each with its program.
-pub const OTHERS: [(&str, &str); 3] =
-    [("--enable-feature", "prometheus"), ("--set", "helm"), ("--wait", "helm")];
+pub const OTHERS: [(&str, &str); 4] = [
+    ("--enable-feature", "prometheus"),
+    ("--keep", "cargo xtask e2e cases"),
+    ("--set", "helm"),
+    ("--wait", "helm"),
+];
 
 /// An option and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

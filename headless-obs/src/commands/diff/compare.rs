@@ -282,10 +282,10 @@ fn notes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     if before.node != after.node {
         notes.push("The snapshots are of different nodes, so they show different clients.".to_owned());
     }
-    if before.node == after.node && before.from == after.from {
+    if before.node == after.node && after.from < before.to && before.from < after.to {
         notes.push(
-            "Both snapshots come from one daemon without a restart, so the second includes the time of the first, which \
-             hides a part of the change. Take them with `report --for`, or restart the daemon in between."
+            "Both snapshots include the same time, which hides a part of the change. Take them with `report --for`, or \
+             with `--last` and a time that is shorter than the time between them."
                 .to_owned(),
         );
     } else if after.to < before.to {

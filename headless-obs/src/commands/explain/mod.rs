@@ -45,7 +45,7 @@ fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
         to: snapshot.to,
         service,
         quality: &snapshot.quality,
-        timeline: timeline::moments(snapshot.from, service),
+        timeline: timeline::moments(snapshot.from, snapshot.began.unwrap_or(snapshot.from), service),
     })
 }
 

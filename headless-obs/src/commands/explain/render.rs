@@ -6,11 +6,10 @@ use super::super::findings::{
     alternatives_in_words, causes, excluded_in_words, idle_in_words, idle_reasons, in_words, is_doubtful,
     nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
-use super::super::fit_text::{
-    between, capital, clean, fit_middle, full_name, length, plural, thousands, width, wrap,
-};
+use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+use crate::messages::since::{since_in_words, stretch_in_words};
 use crate::messages::timeline::{Moment, cut, moments};
 use crate::verdict::doc_link;
 
@@ -25,7 +24,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     let node = format!(
         "{}, {} until {}",
         capital(&nodes(snapshot)),
-        length(between(snapshot.from, snapshot.to)),
+        stretch_in_words(snapshot),
         snapshot.to.strftime("%F %T UTC"),
     );
     sentence(&mut text, &node, Some(Paint::Dim), look);
@@ -40,7 +39,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
     }
     for client in ranked(service).into_iter().take(CLIENTS) {
         text.push('\n');
-        explain(&mut text, client, look);
+        explain(&mut text, snapshot, client, look);
     }
     if let Some(hidden) = service.clients.len().checked_sub(CLIENTS).filter(|hidden| *hidden > 0) {
         let hidden = plural(u64::try_from(hidden).unwrap_or(u64::MAX), "more client");
@@ -98,7 +97,7 @@ fn headline(service: &Service) -> (String, Paint) {
     (format!("{name}: {line}."), Paint::Bold)
 }
 
-fn explain(text: &mut String, client: &Client, look: Look) {
+fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) {
     if let Some(reason) = &client.excluded {
         client_title(text, client, &[("excluded", Some(Paint::Dim))], look);
         item(text, "- ", &format!("Spread and verdicts exclude it: {}.", excluded_in_words(reason)), look);
@@ -115,6 +114,9 @@ fn explain(text: &mut String, client: &Client, look: Look) {
     item(text, "", &format!("It {}.", in_words(verdict.cause)), look);
     for line in verdict.evidence.iter().chain(&alternatives_in_words(verdict)) {
         item(text, "- ", line, look);
+    }
+    if let Some(line) = since_in_words(verdict, snapshot) {
+        item(text, "- ", &line, look);
     }
     if let Some(needed) = verdict.needed {
         item(text, "- ", &format!("A verdict needs {}.", plural(needed, "more selection")), look);
@@ -149,7 +151,8 @@ fn item(text: &mut String, before: &str, line: &str, look: Look) {
 }
 
 fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Look) {
-    let (shown, left_out) = cut(moments(snapshot.from, service), MOMENTS);
+    let began = snapshot.began.unwrap_or(snapshot.from);
+    let (shown, left_out) = cut(moments(snapshot.from, began, service), MOMENTS);
     let title = if left_out == 0 {
         "Timeline".to_owned()
     } else {

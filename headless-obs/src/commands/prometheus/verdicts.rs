@@ -120,7 +120,7 @@ fn choose(
         evidence,
         alternatives: Vec::new(),
         fix: verdict::advice(cause, client),
-        needed: None,
+        ..Verdict::default()
     };
     (Some(verdict), None)
 }

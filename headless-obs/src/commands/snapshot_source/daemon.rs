@@ -11,17 +11,26 @@ use tokio::net::TcpStream;
 
 use super::{SourceError, TIMEOUT};
 use crate::commands::fit_text::{clean, fit};
-use crate::commands::snapshot_file::{LARGEST, NotRead, decode};
-use crate::config::values::DaemonUrl;
+use crate::commands::snapshot_file::{LARGEST, NotRead, decode, decode_all};
+use crate::config::values::{DaemonUrl, Last};
 use crate::expose::snapshot::Snapshot;
 
 /// Takes a daemon's snapshot.
-pub(super) async fn snapshot(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
-    let answer = tokio::time::timeout(TIMEOUT, fetch(url)).await;
+pub(super) async fn snapshot(url: &DaemonUrl, last: Last) -> Result<Snapshot, SourceError> {
+    parse(url, &fetch(url, format!("{}?last={last}", url.path)).await?, decode)
+}
+
+/// Takes its snapshots over several stretches, the one that was asked for at last.
+pub(super) async fn stretches(url: &DaemonUrl, last: Last) -> Result<Vec<Snapshot>, SourceError> {
+    parse(url, &fetch(url, format!("{}s?last={last}", url.path)).await?, decode_all)
+}
+
+async fn fetch(url: &DaemonUrl, path: String) -> Result<Bytes, SourceError> {
+    let answer = tokio::time::timeout(TIMEOUT, exchange(url, path)).await;
     answer.unwrap_or_else(|_elapsed| Err(SourceError::Timeout(url.clone())))
 }
 
-async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
+async fn exchange(url: &DaemonUrl, path: String) -> Result<Bytes, SourceError> {
     let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
     let stream =
         TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| match error.kind() {
@@ -30,7 +39,7 @@ async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
         })?;
     let (mut sender, connection) =
         http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
-    let request = Request::get(&url.path)
+    let request = Request::get(path)
         .header(header::HOST, url.authority())
         .header(header::ACCEPT, "application/json")
         .header(header::CONNECTION, "close")
@@ -52,10 +61,14 @@ async fn fetch(url: &DaemonUrl) -> Result<Snapshot, SourceError> {
         let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
         return Err(SourceError::Status(url.clone(), status, text));
     }
-    parse(url, &body)
+    Ok(body)
 }
 
-fn parse(url: &DaemonUrl, body: &[u8]) -> Result<Snapshot, SourceError> {
+fn parse<T>(
+    url: &DaemonUrl,
+    body: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, NotRead>,
+) -> Result<T, SourceError> {
     decode(body).map_err(|error| match error {
         NotRead::NoSnapshot(error) => SourceError::NoSnapshot(url.clone(), error.to_string()),
         NotRead::Schema(schema) => SourceError::Schema(url.clone(), schema),

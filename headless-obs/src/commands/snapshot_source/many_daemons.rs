@@ -12,11 +12,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{SourceError, TIMEOUT, daemon};
 use crate::commands::fit_text::{clean, fit};
-use crate::commands::snapshot_file::{self, LARGEST, decode};
+use crate::commands::snapshot_file::{self, LARGEST, decode_all};
 use crate::config::Kubernetes;
 use crate::config::remote::Origin;
+use crate::config::values::Last;
 use crate::expose::snapshot::{Part, Snapshot};
-use crate::fleet::merge;
+use crate::fleet::merge_stretches;
 use crate::sources::kubernetes::pod_proxy::PodProxy;
 
 /// How many run at the same time.
@@ -24,20 +25,20 @@ const AT_ONCE: usize = 16;
 /// Time limit for all responses together.
 const IN_ALL: Duration = Duration::from_secs(60);
 
-/// A snapshot, or a missing node and the reason.
-type Answer = Result<Snapshot, Box<(String, SourceError)>>;
+/// The snapshots of one source over several stretches, or a missing node and the reason.
+type Answer = Result<Vec<Snapshot>, Box<(String, SourceError)>>;
 
 /// Merges all sources. A file that is not a snapshot is an error. The result names daemons that do not respond, if at
 /// least one does.
-pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError> {
+pub(super) async fn origins(origins: &[Origin], last: Last) -> Result<Snapshot, SourceError> {
     if let [Origin::Daemon(url)] = origins {
-        return daemon::snapshot(url).await;
+        return daemon::snapshot(url, last).await;
     }
     let answers = all(origins.iter().cloned().map(|origin| {
         (origin.to_string(), async move {
             match origin {
-                Origin::Daemon(url) => daemon::snapshot(&url).await,
-                Origin::File(path) => file(path).await,
+                Origin::Daemon(url) => daemon::stretches(&url, last).await,
+                Origin::File(path) => Ok(vec![file(path).await?]),
             }
         })
     }));
@@ -45,7 +46,11 @@ pub(super) async fn origins(origins: &[Origin]) -> Result<Snapshot, SourceError>
 }
 
 /// Merges all daemons of a cluster.
-pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Result<Snapshot, SourceError> {
+pub(super) async fn cluster(
+    options: &Kubernetes,
+    namespace: Option<&str>,
+    last: Last,
+) -> Result<Snapshot, SourceError> {
     let listed = timeout(TIMEOUT, async {
         let daemons = PodProxy::open(options).await?;
         let found = daemons.list(namespace).await?;
@@ -63,7 +68,10 @@ pub(super) async fn cluster(options: &Kubernetes, namespace: Option<&str>) -> Re
         (daemon.node.clone(), async move {
             match &daemon.trouble {
                 Some(trouble) => Err(SourceError::NotRunning(trouble.clone())),
-                None => Ok(decode(&daemons.get(&daemon, "/api/v1/snapshot", LARGEST).await?)?),
+                None => {
+                    let path = format!("/api/v1/snapshots?last={last}");
+                    Ok(decode_all(&daemons.get(&daemon, &path, LARGEST).await?)?)
+                }
             }
         })
     }));
@@ -92,13 +100,13 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     }
     let part =
         |(node, error): (String, SourceError)| Part::missing(node, fit(&clean(&error.to_string()), 300));
-    Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
+    Ok(merge_stretches(snapshots, missing.into_iter().map(part).collect())?)
 }
 
 /// Runs these tasks, several at a time; returns their results in order. A task that takes too long is cancelled.
 async fn all<F>(asks: impl Iterator<Item = (String, F)>) -> Vec<Answer>
 where
-    F: Future<Output = Result<Snapshot, SourceError>> + Send + 'static,
+    F: Future<Output = Result<Vec<Snapshot>, SourceError>> + Send + 'static,
 {
     let (free, end) = (Arc::new(Semaphore::new(AT_ONCE)), Instant::now() + IN_ALL);
     let mut running = JoinSet::new();

@@ -7,10 +7,11 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use super::column_layout::{Column, share, shown};
 use super::findings::{by_waste, is_silent, nodes};
 use super::fit_text::{
-    between, capital, counted, fit_middle, full_name, length, percent, plural, thousands, total, width, wrap,
+    capital, counted, fit_middle, full_name, percent, plural, thousands, total, width, wrap,
 };
 use crate::expose::snapshot::{Service, Snapshot};
 pub(super) use crate::messages::Paint;
+use crate::messages::since::stretch_in_words;
 
 pub(super) mod clients;
 mod empty;
@@ -72,7 +73,7 @@ fn head(text: &mut String, snapshot: &Snapshot, look: Look) {
     let line = format!(
         "{}, {} until {}: {}",
         capital(&nodes(snapshot)),
-        length(between(snapshot.from, snapshot.to)),
+        stretch_in_words(snapshot),
         snapshot.to.strftime("%F %T UTC"),
         plural(services, "headless Service"),
     );

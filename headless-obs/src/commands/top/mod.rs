@@ -31,6 +31,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
         bail!("top needs a terminal, and standard output is none; use `report`, or `top -o json`");
     }
     let mut stop = Stop::new().context("cannot wait for signals")?;
+    let last = args.remote.last.unwrap_or_default();
     let (source, mut observer) = match SnapshotSource::remote(args.remote, args.duration, &args.observe) {
         Some(source) => (source, None),
         None => {
@@ -41,7 +42,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
             if !begun(&mut observer, &mut stop).await? {
                 return observer.stop().await;
             }
-            (SnapshotSource::Engine(observer.engine.clone()), Some(observer))
+            (SnapshotSource::Engine(observer.engine.clone(), last), Some(observer))
         }
     };
     let name = source.name();

@@ -7,12 +7,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::super::findings::nodes;
-use super::super::fit_text::{between, clean, fit_middle, length, plural, width, wrap};
+use super::super::fit_text::{clean, fit_middle, plural, width, wrap};
 use super::super::table::Paint;
 use super::model::Model;
 use super::panes::{self, Listing};
 use super::style::style;
 use crate::messages::quality;
+use crate::messages::since::stretch_in_words;
 
 const KEYS: &str = "q quit  ↑↓ select  tab pane  s sort  p pause  ? help";
 
@@ -78,7 +79,7 @@ fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let mut spans = vec![Span::from("headless-obs ").bold()];
     if let Some(snapshot) = &model.snapshot {
         let services = plural(u64::try_from(snapshot.services.len()).unwrap_or(u64::MAX), "Service");
-        let time = length(between(snapshot.from, snapshot.to));
+        let time = stretch_in_words(snapshot);
         let observer = format!("{} ({})", nodes(snapshot), clean(&model.source));
         let order = format!(", by {}", model.sort.name());
         let left = usize::from(area.width).saturating_sub("headless-obs ".len());

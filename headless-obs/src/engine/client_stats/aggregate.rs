@@ -1,106 +1,163 @@
-//! The statistics of a workload's pods, summed for the snapshot.
+//! The statistics of a workload's pods over a stretch of time, summed for the snapshot.
 
-use std::borrow::Cow;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{ClientCounters, ConnectStats, ResponseStats};
+use super::{ClientCounters, ClientTotals, ConnectStats, ConnectSums, ResponseStats, ResponseSums};
 use crate::client::ClientId;
 use crate::expose::snapshot::{ClientAnswers, Counts, SelectionPattern};
 use crate::hash::HashMap;
+use crate::offer::Offered;
 use crate::time::Time;
 use crate::topology::EndpointId;
+use crate::windowed::{Stretch, Sum};
 
 /// The statistics of one workload for one Service.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ClientStats<'a> {
-    pods: Vec<(ClientId, &'a ConnectStats, Option<&'a ResponseStats>)>,
-    totals: Option<Cow<'a, ClientCounters>>,
+    pods: Vec<PodStats<'a>>,
+    totals: Option<WorkloadStats>,
+}
+
+/// One pod.
+#[derive(Debug)]
+struct PodStats<'a> {
+    scope: ClientId,
+    connects: &'a ConnectStats,
+    made: ConnectSums,
+    answers: Option<(&'a ResponseStats, ResponseSums)>,
+}
+
+/// All pods, including forgotten ones.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct WorkloadStats {
+    /// When it was seen first, and last.
+    pub(in crate::engine) seen: Option<(Time, Time)>,
+    pub(in crate::engine) sums: ClientCounters,
+}
+
+impl WorkloadStats {
+    fn add(&mut self, other: &Self) {
+        let span = |one: (Time, Time), other: (Time, Time)| (one.0.min(other.0), one.1.max(other.1));
+        self.seen = [self.seen, other.seen].into_iter().flatten().reduce(span);
+        self.sums.add(&other.sums);
+    }
 }
 
 impl<'a> ClientStats<'a> {
     pub(in crate::engine) fn add(
         &mut self,
         scope: ClientId,
-        connect_stats: &'a ConnectStats,
-        answered: Option<&'a ResponseStats>,
+        stretch: Stretch,
+        connects: &'a ConnectStats,
+        answers: Option<&'a ResponseStats>,
     ) {
-        self.pods.push((scope, connect_stats, answered));
+        let made = connects.sums.over(stretch);
+        let answers = answers.map(|answers| (answers, answers.sums.over(stretch)));
+        self.pods.push(PodStats { scope, connects, made, answers });
     }
 
     /// The sums of all its pods, including forgotten ones.
-    pub(in crate::engine) fn sum_up(&mut self, totals: &'a ClientCounters) {
-        match &mut self.totals {
-            Some(sum) => sum.to_mut().add(totals),
-            None => self.totals = Some(Cow::Borrowed(totals)),
-        }
+    pub(in crate::engine) fn sum_up(&mut self, stretch: Stretch, totals: &ClientTotals) {
+        let more = WorkloadStats { seen: Some((totals.since, totals.last)), sums: totals.sums.over(stretch) };
+        self.totals.get_or_insert_default().add(&more);
+    }
+
+    /// The sums of a forgotten workload.
+    pub(in crate::engine) fn sum_up_archived(&mut self, sums: &ClientCounters) {
+        self.totals.get_or_insert_default().sums.add(sums);
     }
 
     /// Adds the facts of another workload, to show both as one.
     pub(in crate::engine) fn merge(&mut self, other: Self) {
         self.pods.extend(other.pods);
-        match (&mut self.totals, other.totals) {
-            (Some(sum), Some(more)) => sum.to_mut().add(&more),
-            (sum, more) => *sum = sum.take().or(more),
+        if let Some(more) = other.totals {
+            self.totals.get_or_insert_default().add(&more);
         }
     }
 
     pub(in crate::engine) fn totals(&self) -> Option<&ClientCounters> {
-        self.totals.as_deref()
+        self.totals.as_ref().map(|totals| &totals.sums)
+    }
+
+    /// When the workload was seen first, and last.
+    pub(in crate::engine) fn seen(&self) -> Option<(Time, Time)> {
+        self.totals.as_ref().and_then(|totals| totals.seen)
+    }
+
+    /// When its newest pod was seen first.
+    pub(in crate::engine) fn newest(&self) -> Option<Time> {
+        self.pods.iter().filter_map(|pod| pod.connects.first).max()
     }
 
     /// Its pods, each with its last connection, if it connected by the Service's name, and its last answer.
     pub(in crate::engine) fn pods(&self) -> impl Iterator<Item = (ClientId, Option<Time>, Option<Time>)> {
-        let told = |answered: &ResponseStats| (answered.count > 0).then_some(answered.last);
-        self.pods.iter().map(move |(scope, connects, answered)| {
-            let connected = (connects.connections > 0).then_some(connects.last);
-            (*scope, connected, answered.and_then(told))
+        self.pods.iter().map(|pod| {
+            let answers = pod.answers.as_ref().map(|(answers, _)| *answers);
+            let told = answers.filter(|answers| answers.first.is_some()).map(|answers| answers.last);
+            let has_connected = pod.connects.sums.total_of(|sums| sums.connections) > 0;
+            (pod.scope, has_connected.then_some(pod.connects.last), told)
         })
     }
 
     pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ClientId> {
-        self.pods.iter().map(|(scope, ..)| *scope)
+        self.pods.iter().map(|pod| pod.scope)
     }
 
-    pub(in crate::engine) fn connect_stats(&self) -> impl Iterator<Item = &'a ConnectStats> {
-        self.pods.iter().map(|(_, connect_stats, _)| *connect_stats)
+    fn made(&self) -> impl Iterator<Item = &ConnectSums> {
+        self.pods.iter().map(|pod| &pod.made)
     }
 
-    fn answered(&self) -> impl Iterator<Item = &'a ResponseStats> {
-        self.pods.iter().filter_map(|(.., answered)| *answered).filter(|answered| answered.count > 0)
+    /// The responses with addresses that its pods received, if any.
+    fn answered(&self) -> impl Iterator<Item = (&'a ResponseStats, &ResponseSums)> {
+        let all = self.pods.iter().filter_map(|pod| pod.answers.as_ref());
+        all.map(|(answers, sums)| (*answers, sums)).filter(|(answers, _)| answers.first.is_some())
     }
 
-    /// The expected share of an endpoint that has been ready since then.
-    pub(in crate::engine) fn exposure(&self, ready: Time) -> f64 {
-        // The sum of nothing is negative zero.
-        self.connect_stats().map(|connect_stats| connect_stats.exposure.since(ready)).sum::<f64>() + 0.0
+    /// The selections of each endpoint that random choice would have made. `find` gives the endpoint of an address.
+    pub(in crate::engine) fn expected(
+        &self,
+        find: impl Fn(IpAddr) -> Option<EndpointId>,
+    ) -> HashMap<EndpointId, f64> {
+        let mut expected: HashMap<EndpointId, f64> = HashMap::default();
+        let members = self.totals().map(|totals| totals.expected.by_endpoint()).unwrap_or_default();
+        for (member, share) in members {
+            let endpoint = match member {
+                Offered::Endpoint(endpoint) => Some(endpoint),
+                Offered::Address(address) => find(address),
+            };
+            if let Some(endpoint) = endpoint {
+                *expected.entry(endpoint).or_default() += share;
+            }
+        }
+        expected
     }
 
     /// One of them sent a query for gRPC's service configuration.
     pub(in crate::engine) fn grpc(&self) -> bool {
-        self.pods.iter().filter_map(|(.., answered)| *answered).any(|answered| answered.grpc)
+        self.pods.iter().filter_map(|pod| pod.answers.as_ref()).any(|(answers, _)| answers.grpc)
     }
 
     /// The program that connected last.
     pub(in crate::engine) fn program(&self) -> Option<String> {
-        let last = self
-            .connect_stats()
-            .filter(|connect_stats| connect_stats.program.is_some())
-            .max_by_key(|last| last.last)?;
-        last.program.as_ref().map(|name| name.to_string())
+        let known = self.pods.iter().map(|pod| pod.connects).filter(|connects| connects.program.is_some());
+        known.max_by_key(|connects| connects.last)?.program.as_ref().map(|name| name.to_string())
     }
 
+    /// The counts are of the stretch; the moments of the first and last answers are of all time.
     pub(in crate::engine) fn answers(
         &self,
         wall: impl Fn(Time) -> Timestamp,
         label: impl Fn(EndpointId) -> Option<String>,
     ) -> ClientAnswers {
         let all = || self.answered();
-        let (seconds, intervals) = all()
-            .map(ResponseStats::intervals)
+        let sums = || all().map(|(_, sums)| sums);
+        let (seconds, intervals) = sums()
+            .map(ResponseSums::intervals)
             .fold((0.0, 0), |(seconds, count), (more, times)| (seconds + more, count + times));
         let mut firsts: HashMap<EndpointId, u64> = HashMap::default();
-        for (endpoint, count) in all().flat_map(|answered| &answered.firsts) {
+        for (endpoint, count) in sums().flat_map(|answered| &answered.firsts) {
             *firsts.entry(*endpoint).or_default() += count;
         }
         let mut first_records = Counts::new();
@@ -110,16 +167,18 @@ impl<'a> ClientStats<'a> {
             }
         }
         ClientAnswers {
-            count: all().map(|answered| answered.count).sum(),
-            truncated: all().map(|answered| answered.truncated).sum(),
+            count: sums().map(|answered| answered.count).sum(),
+            truncated: sums().map(|answered| answered.truncated).sum(),
             truncated_used: self.totals().map_or(0, |totals| totals.truncated_used),
-            smallest: all().map(|answered| answered.smallest).min().unwrap_or(0).into(),
-            largest: all().map(|answered| answered.largest).max().unwrap_or(0).into(),
-            ttl_seconds: all().map(|answered| answered.ttl).max().unwrap_or(0),
-            last_ttl_seconds: all().max_by_key(|answered| answered.last).map_or(0, |last| last.last_ttl),
-            first: all().map(|answered| answered.first).min().map(&wall),
-            last: all().map(|answered| answered.last).max().map(&wall),
-            last_of_oldest: all().map(|answered| answered.last).min().map(&wall),
+            smallest: sums().filter_map(|answered| answered.smallest).min().unwrap_or(0).into(),
+            largest: sums().map(|answered| answered.largest).max().unwrap_or(0).into(),
+            ttl_seconds: sums().map(|answered| answered.ttl).max().unwrap_or(0),
+            last_ttl_seconds: all()
+                .max_by_key(|(answers, _)| answers.last)
+                .map_or(0, |(last, _)| last.last_ttl),
+            first: all().filter_map(|(answers, _)| answers.first).min().map(&wall),
+            last: all().map(|(answers, _)| answers.last).max().map(&wall),
+            last_of_oldest: all().map(|(answers, _)| answers.last).min().map(&wall),
             interval_seconds: (intervals > 0).then(|| seconds / intervals as f64),
             intervals,
             first_records,
@@ -127,9 +186,9 @@ impl<'a> ClientStats<'a> {
     }
 
     pub(in crate::engine) fn choice(&self) -> SelectionPattern {
-        let all = || self.connect_stats();
-        let sum = |figure: fn(&ConnectStats) -> u64| all().map(figure).sum::<u64>();
-        let most = |figure: fn(&ConnectStats) -> u64| all().map(figure).max().unwrap_or(0);
+        let all = || self.made();
+        let sum = |figure: fn(&ConnectSums) -> u64| all().map(figure).sum::<u64>();
+        let most = |figure: fn(&ConnectSums) -> u64| all().map(figure).max().unwrap_or(0);
         SelectionPattern {
             selections: sum(|one| one.selections),
             first: sum(|one| one.first),

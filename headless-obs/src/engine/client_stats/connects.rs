@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::expected_share::ExpectedShare;
 use crate::attribution::{AnswerRef, Target};
 use crate::time::Time;
 use crate::topology::EndpointId;
+use crate::windowed::{Sum, Windowed};
 
 /// The most processes per client. For a process that was forgotten, the next connection counts as a selection again.
 const PROCESSES: usize = 32;
@@ -25,11 +25,10 @@ struct Process {
     made: u64,
 }
 
-/// Sums over a client's connections and attempts; figures about selections count only those by the Service's name.
+/// Sums over a client's connections and attempts in a stretch of time; figures about selections count only those by
+/// the Service's name.
 #[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct ConnectStats {
-    pub(in crate::engine) last: Time,
-    processes: VecDeque<Process>,
+pub(in crate::engine) struct ConnectSums {
     pub(in crate::engine) connections: u64,
     pub(in crate::engine) used: BTreeSet<EndpointId>,
     pub(in crate::engine) max_connects_per_answer: u64,
@@ -42,32 +41,83 @@ pub(in crate::engine) struct ConnectStats {
     pub(in crate::engine) with_known_position: u64,
     pub(in crate::engine) max_position: u16,
     pub(in crate::engine) smallest_answer: Option<u16>,
-    pub(in crate::engine) exposure: ExpectedShare,
+}
+
+/// The connections of one client: their sums over time, and what the next one is compared with.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct ConnectStats {
+    pub(in crate::engine) first: Option<Time>,
+    pub(in crate::engine) last: Time,
+    pub(in crate::engine) sums: Windowed<ConnectSums>,
+    processes: VecDeque<Process>,
     /// The program: the thread's name until the process's is known.
     pub(in crate::engine) program: Option<Arc<str>>,
     program_asked: Option<Time>,
 }
 
+impl Sum for ConnectSums {
+    fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        for endpoint in &other.used {
+            self.use_endpoint(*endpoint);
+        }
+        self.max_connects_per_answer = self.max_connects_per_answer.max(other.max_connects_per_answer);
+        self.selections += other.selections;
+        self.first += other.first;
+        self.first_by_chance += other.first_by_chance;
+        self.nearest_candidates += other.nearest_candidates;
+        self.nearest += other.nearest;
+        self.nearest_by_chance += other.nearest_by_chance;
+        self.with_known_position += other.with_known_position;
+        self.max_position = self.max_position.max(other.max_position);
+        self.smallest_answer = [self.smallest_answer, other.smallest_answer].into_iter().flatten().min();
+    }
+}
+
+impl ConnectSums {
+    fn use_endpoint(&mut self, endpoint: EndpointId) {
+        if self.used.len() < ENDPOINTS {
+            self.used.insert(endpoint);
+        }
+    }
+
+    fn record_connect(&mut self, endpoint: EndpointId, used_answer: &AnswerRef) {
+        self.connections += 1;
+        self.use_endpoint(endpoint);
+        if used_answer.size > 1 {
+            self.with_known_position += 1;
+            self.max_position = self.max_position.max(used_answer.position);
+            let smallest = self.smallest_answer.unwrap_or(used_answer.size);
+            self.smallest_answer = Some(smallest.min(used_answer.size));
+        }
+    }
+
+    fn record_selection(&mut self, used_answer: &AnswerRef) {
+        let size = f64::from(used_answer.size);
+        self.selections += 1;
+        self.first += u64::from(used_answer.position == 0);
+        self.first_by_chance += 1.0 / size;
+        if used_answer.nearest > 0 {
+            self.nearest_candidates += 1;
+            self.nearest += u64::from(used_answer.is_near);
+            self.nearest_by_chance += f64::from(used_answer.nearest) / size;
+        }
+    }
+}
+
 impl ConnectStats {
     /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
-    pub(super) fn record_connect(&mut self, process: u32, target: &Target, is_ipv6: bool) -> bool {
+    pub(super) fn record_connect(&mut self, now: Time, process: u32, target: &Target, is_ipv6: bool) -> bool {
         let Some(used_answer) = target.used_answer else { return false };
         if !target.resolution.counts() {
             return false;
         }
-        self.connections += 1;
-        if self.used.len() < ENDPOINTS {
-            self.used.insert(target.endpoint.endpoint);
-        }
-        if used_answer.size > 1 {
-            self.with_known_position += 1;
-            self.max_position = self.max_position.max(used_answer.position);
-            self.smallest_answer =
-                Some(self.smallest_answer.map_or(used_answer.size, |least| least.min(used_answer.size)));
-        }
-        let is_selection = self.is_selection(process, is_ipv6, used_answer.at);
+        let (made, is_selection) = self.use_answer(process, is_ipv6, used_answer.at);
+        let sums = self.sums.at(now);
+        sums.record_connect(target.endpoint.endpoint, &used_answer);
+        sums.max_connects_per_answer = sums.max_connects_per_answer.max(made);
         if is_selection && used_answer.size > 1 {
-            self.record_selection(&used_answer);
+            sums.record_selection(&used_answer);
         }
         is_selection
     }
@@ -82,9 +132,10 @@ impl ConnectStats {
         true
     }
 
-    fn is_selection(&mut self, id: u32, is_ipv6: bool, answered_at: Time) -> bool {
+    /// How many connections the process has made by this answer, and whether this one is the first.
+    fn use_answer(&mut self, id: u32, is_ipv6: bool, answered_at: Time) -> (u64, bool) {
         let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
-        let (made, is_selection) = match known {
+        match known {
             // A process that uses an older answer after a newer one makes no new selection.
             Some(known) if known.answered_at >= answered_at => {
                 known.made += 1;
@@ -101,20 +152,6 @@ impl ConnectStats {
                 self.processes.push_back(Process { id, is_ipv6, answered_at, made: 1 });
                 (1, true)
             }
-        };
-        self.max_connects_per_answer = self.max_connects_per_answer.max(made);
-        is_selection
-    }
-
-    fn record_selection(&mut self, used_answer: &AnswerRef) {
-        let size = f64::from(used_answer.size);
-        self.selections += 1;
-        self.first += u64::from(used_answer.position == 0);
-        self.first_by_chance += 1.0 / size;
-        if used_answer.nearest > 0 {
-            self.nearest_candidates += 1;
-            self.nearest += u64::from(used_answer.is_near);
-            self.nearest_by_chance += f64::from(used_answer.nearest) / size;
         }
     }
 }

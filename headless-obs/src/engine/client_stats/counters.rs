@@ -1,12 +1,14 @@
-//! The sums of a workload for one Service. Pods come and go and are forgotten. These sums stay, because they are
-//! exported as counters, which must not decrease.
+//! The sums of a workload for one Service, over a stretch of time. Pods come and go and are forgotten. The sums of all
+//! time stay, because they are exported as counters, which must not decrease.
 
+use super::expected::Expected;
 use crate::attribution::AnswerRef;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::engine::dns_stats::Transport;
 use crate::expose::snapshot::{AnswerAge, Counts, Histogram, Responses};
 use crate::time::Time;
 use crate::topology::EndpointId;
+use crate::windowed::Sum;
 
 /// The most combinations of endpoint and wrong port.
 const PORTS: usize = 64;
@@ -34,12 +36,10 @@ struct ResponseKind {
 }
 
 /// The sums.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct ClientCounters {
-    /// When it was seen first.
-    pub(in crate::engine) since: Time,
-    /// And last.
-    pub(in crate::engine) last: Time,
+    /// What random choice among the offered endpoints would have selected.
+    pub(in crate::engine) expected: Expected,
     pub(in crate::engine) truncated_used: u64,
     within_ttl: u64,
     past_ttl: u64,
@@ -53,22 +53,6 @@ pub(in crate::engine) struct ClientCounters {
 }
 
 impl ClientCounters {
-    pub(super) fn new(now: Time) -> Self {
-        Self {
-            since: now,
-            last: now,
-            truncated_used: 0,
-            within_ttl: 0,
-            past_ttl: 0,
-            oldest: 0.0,
-            ages: [0; AGES.len() + 1],
-            age: Histogram::default(),
-            convergence: Histogram::default(),
-            wrong_ports: Vec::new(),
-            responses: Vec::new(),
-        }
-    }
-
     /// A connection or an attempt that uses an answer.
     pub(super) fn record_connect(&mut self, used_answer: &AnswerRef, at: Time) {
         let age = at.since(used_answer.at);
@@ -113,39 +97,6 @@ impl ClientCounters {
         }
     }
 
-    /// Adds the sums of another workload.
-    pub(in crate::engine) fn add(&mut self, other: &Self) {
-        self.since = self.since.min(other.since);
-        self.last = self.last.max(other.last);
-        self.truncated_used += other.truncated_used;
-        self.within_ttl += other.within_ttl;
-        self.past_ttl += other.past_ttl;
-        self.oldest = self.oldest.max(other.oldest);
-        for (sum, more) in self.ages.iter_mut().zip(other.ages) {
-            *sum += more;
-        }
-        self.age.add(&other.age);
-        self.convergence.add(&other.convergence);
-        for wrong in &other.wrong_ports {
-            let key = |wrong: &WrongPort| (wrong.endpoint, wrong.port);
-            let has_room = self.wrong_ports.len() < MERGED_PORTS;
-            match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
-                Some(known) => {
-                    known.connections += wrong.connections;
-                    known.failed += wrong.failed;
-                }
-                None if has_room => self.wrong_ports.push(*wrong),
-                None => {}
-            }
-        }
-        for (kind, more) in &other.responses {
-            match self.responses.iter_mut().find(|(known, _)| known == kind) {
-                Some((_, count)) => *count += more,
-                None => self.responses.push((*kind, *more)),
-            }
-        }
-    }
-
     pub(in crate::engine) fn answer_age(&self) -> AnswerAge {
         let names = AGES.iter().map(|(_, name)| *name).chain(["+Inf"]);
         let buckets: Counts = names
@@ -183,6 +134,39 @@ impl ClientCounters {
             |one: &Responses| (one.rcode.clone(), one.qtype.clone(), one.transport.clone(), one.truncated);
         responses.sort_by_cached_key(order);
         responses
+    }
+}
+
+impl Sum for ClientCounters {
+    fn add(&mut self, other: &Self) {
+        self.expected.add(&other.expected);
+        self.truncated_used += other.truncated_used;
+        self.within_ttl += other.within_ttl;
+        self.past_ttl += other.past_ttl;
+        self.oldest = self.oldest.max(other.oldest);
+        for (sum, more) in self.ages.iter_mut().zip(other.ages) {
+            *sum += more;
+        }
+        self.age.add(&other.age);
+        self.convergence.add(&other.convergence);
+        for wrong in &other.wrong_ports {
+            let key = |wrong: &WrongPort| (wrong.endpoint, wrong.port);
+            let has_room = self.wrong_ports.len() < MERGED_PORTS;
+            match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
+                Some(known) => {
+                    known.connections += wrong.connections;
+                    known.failed += wrong.failed;
+                }
+                None if has_room => self.wrong_ports.push(*wrong),
+                None => {}
+            }
+        }
+        for (kind, more) in &other.responses {
+            match self.responses.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, count)) => *count += more,
+                None => self.responses.push((*kind, *more)),
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 mod aggregate;
 mod connects;
 mod counters;
-mod expected_share;
+mod expected;
 mod responses;
 
 use super::dns_stats::Transport;
@@ -26,13 +26,25 @@ use crate::attribution::Target;
 use crate::client::{ClientId, WorkloadId};
 use crate::dns::Answer;
 use crate::hash::HashMap;
+use crate::offer::Offer;
 use crate::time::Time;
-use crate::topology::{EndpointId, ServiceId, ServiceState};
+use crate::topology::{EndpointId, ServiceId};
+use crate::windowed::{Slot, Sum, Windowed, trim};
 
 pub(super) use aggregate::ClientStats;
-pub(super) use connects::ConnectStats;
+pub(super) use connects::{ConnectStats, ConnectSums};
 pub(super) use counters::ClientCounters;
-pub(super) use responses::{AnswerSummary, ResponseStats};
+pub(super) use responses::{AnswerSummary, ResponseStats, ResponseSums};
+
+/// The sums of a workload for one Service.
+#[derive(Clone, Debug)]
+pub(super) struct ClientTotals {
+    /// When it was seen first.
+    pub(super) since: Time,
+    /// And last.
+    pub(super) last: Time,
+    pub(super) sums: Windowed<ClientCounters>,
+}
 
 /// A client and a Service.
 pub(super) type ClientServiceKey = (ClientId, WorkloadId, ServiceId);
@@ -53,7 +65,7 @@ pub(super) struct ClientStatsTable {
     limit: usize,
     answered: HashMap<(ClientId, ServiceId), ResponseStats>,
     connect_stats: HashMap<ClientServiceKey, ConnectStats>,
-    totals: HashMap<(WorkloadId, ServiceId), ClientCounters>,
+    totals: HashMap<(WorkloadId, ServiceId), ClientTotals>,
     /// Sums of forgotten workloads, by Service and namespace: sums over clients must not decrease.
     archived: HashMap<(ServiceId, Arc<str>), ClientCounters>,
     evicted: u64,
@@ -95,7 +107,7 @@ impl ClientStatsTable {
     fn answers_mut(&mut self, now: Time, key: (ClientId, ServiceId)) -> &mut ResponseStats {
         let gone = make_room(&mut self.answered, self.limit, key, |(scope, _)| *scope, |known| known.last);
         self.note(gone.into_iter().map(|(scope, service)| (Holder::Client(scope), service)));
-        self.answered.entry(key).or_insert_with(|| ResponseStats::new(now))
+        self.answered.entry(key).or_insert_with(|| ResponseStats { last: now, ..ResponseStats::default() })
     }
 
     /// A process connects, or tries to.
@@ -105,7 +117,6 @@ impl ClientStatsTable {
         who: Attempt,
         target: &Target,
         at: Time,
-        state: Option<&ServiceState>,
         thread: impl FnOnce() -> Arc<str>,
     ) -> ConnectOutcome {
         let sums = self.totals(pair(client_service), at);
@@ -114,11 +125,13 @@ impl ClientStatsTable {
         }
         let known = self.connects_mut(client_service, at);
         let wants_program = known.wants_program(at, thread);
-        let is_selection = known.record_connect(who.process, target, who.is_ipv6);
-        if let Some(state) = state.filter(|_| is_selection) {
-            known.exposure.add(at, state, who.is_ipv6);
-        }
+        let is_selection = known.record_connect(at, who.process, target, who.is_ipv6);
         ConnectOutcome { is_selection, wants_program }
+    }
+
+    /// The endpoints that a selection was made from.
+    pub(super) fn selected_from(&mut self, who: (WorkloadId, ServiceId), at: Time, offer: &Arc<Offer>) {
+        self.totals(who, at).expected.select(offer, 1);
     }
 
     /// A client connected to a port that the endpoint does not have.
@@ -153,9 +166,10 @@ impl ClientStatsTable {
         let gone =
             make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
         self.note(gone.into_iter().map(|(workload, service)| (Holder::Workload(workload), service)));
-        let known = self.totals.entry(who).or_insert_with(|| ClientCounters::new(at));
+        let new = || ClientTotals { since: at, last: at, sums: Windowed::default() };
+        let known = self.totals.entry(who).or_insert_with(new);
         known.last = known.last.max(at);
-        known
+        known.sums.at(at)
     }
 
     /// The connections of a client; created if needed.
@@ -175,6 +189,7 @@ impl ClientStatsTable {
         // Without its pair, a pod is no part of its workload's row any more.
         self.note(gone.into_iter().map(|(_, workload, service)| (Holder::Workload(workload), service)));
         let known = self.connect_stats.entry(client_service).or_default();
+        known.first.get_or_insert(at);
         known.last = known.last.max(at);
         known
     }
@@ -207,8 +222,16 @@ impl ClientStatsTable {
     }
 
     /// The workloads that connected or received responses, with their sums.
-    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &ClientCounters)> {
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&(WorkloadId, ServiceId), &ClientTotals)> {
         self.totals.iter()
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub(super) fn trim(&mut self, oldest: Slot) -> usize {
+        let connects = self.connect_stats.values_mut().map(|known| trim(&mut known.sums, oldest));
+        let answers = self.answered.values_mut().map(|known| trim(&mut known.sums, oldest));
+        let totals = self.totals.values_mut().map(|known| trim(&mut known.sums, oldest));
+        connects.chain(answers).chain(totals).sum()
     }
 
     /// The sums of forgotten workloads, by Service and namespace.
@@ -244,7 +267,7 @@ impl ClientStatsTable {
         self.answered.retain(|(_, service), known| now.since(known.last) < keep && is_known(*service));
         self.connect_stats
             .retain(|(_, _, service), known| now.since(known.last) < keep && is_known(*service));
-        let is_old = |_: &_, known: &mut ClientCounters| now.since(known.last) >= keep;
+        let is_old = |_: &_, known: &mut ClientTotals| now.since(known.last) >= keep;
         let old: Vec<_> = self.totals.extract_if(is_old).collect();
         for ((workload, service), totals) in old {
             let Some(namespace) = past(workload, service) else {
@@ -252,9 +275,9 @@ impl ClientStatsTable {
                 continue;
             };
             match self.archived.entry((service, namespace)) {
-                Entry::Occupied(mut sum) => sum.get_mut().add(&totals),
+                Entry::Occupied(mut sum) => sum.get_mut().add(&totals.sums.total()),
                 Entry::Vacant(none) => {
-                    none.insert(totals);
+                    none.insert(totals.sums.total());
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::EndpointId;
+use crate::windowed::{Sum, Windowed};
 
 /// The most endpoints that are counted as first in a response.
 const FIRSTS: usize = 1024;
@@ -22,65 +23,87 @@ pub(in crate::engine) struct AnswerSummary {
     pub(in crate::engine) first: Option<EndpointId>,
 }
 
-/// The sum of a client's responses.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct ResponseStats {
+/// The sum of a client's responses in a stretch of time.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct ResponseSums {
     pub(in crate::engine) count: u64,
     pub(in crate::engine) truncated: u64,
-    pub(in crate::engine) smallest: u16,
+    pub(in crate::engine) smallest: Option<u16>,
     pub(in crate::engine) largest: u16,
     pub(in crate::engine) ttl: u32,
-    pub(in crate::engine) last_ttl: u32,
-    pub(in crate::engine) first: Time,
-    pub(in crate::engine) last: Time,
+    first: Option<Time>,
+    last: Option<Time>,
     /// Responses of each family, IPv4 and IPv6; one lookup may have both.
-    pub(in crate::engine) by_family: [u64; 2],
+    by_family: [u64; 2],
     /// Endpoint → responses with at least two addresses that listed it first.
     pub(in crate::engine) firsts: HashMap<EndpointId, u64>,
+}
+
+/// The responses of a client: their sums over time, and the last one.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct ResponseStats {
+    pub(in crate::engine) sums: Windowed<ResponseSums>,
+    pub(in crate::engine) last_ttl: u32,
+    /// The first response with addresses.
+    pub(in crate::engine) first: Option<Time>,
+    pub(in crate::engine) last: Time,
     /// It sends queries for gRPC's service configuration.
     pub(in crate::engine) grpc: bool,
 }
 
 impl ResponseStats {
-    pub(super) fn new(now: Time) -> Self {
-        Self {
-            count: 0,
-            truncated: 0,
-            smallest: u16::MAX,
-            largest: 0,
-            ttl: 0,
-            last_ttl: 0,
-            first: now,
-            last: now,
-            by_family: [0; 2],
-            firsts: HashMap::default(),
-            grpc: false,
+    pub(super) fn add(&mut self, now: Time, reception: &AnswerSummary) {
+        self.first.get_or_insert(now);
+        self.last = now;
+        self.last_ttl = reception.ttl;
+        self.sums.at(now).record(now, reception);
+    }
+}
+
+impl ResponseSums {
+    fn record(&mut self, now: Time, reception: &AnswerSummary) {
+        self.count += 1;
+        self.truncated += u64::from(reception.truncated);
+        self.smallest = Some(self.smallest.map_or(reception.size, |smallest| smallest.min(reception.size)));
+        self.largest = self.largest.max(reception.size);
+        self.ttl = self.ttl.max(reception.ttl);
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        let [v4, v6] = &mut self.by_family;
+        *if reception.is_ipv6 { v6 } else { v4 } += 1;
+        if let Some(first) = reception.first.filter(|_| reception.size > 1) {
+            self.list_first(first, 1);
         }
     }
 
-    pub(super) fn add(&mut self, now: Time, reception: &AnswerSummary) {
-        if self.count == 0 {
-            self.first = now;
-        }
-        self.count += 1;
-        self.truncated += u64::from(reception.truncated);
-        self.smallest = self.smallest.min(reception.size);
-        self.largest = self.largest.max(reception.size);
-        self.ttl = self.ttl.max(reception.ttl);
-        self.last_ttl = reception.ttl;
-        self.last = now;
-        let [v4, v6] = &mut self.by_family;
-        *if reception.is_ipv6 { v6 } else { v4 } += 1;
-        if let Some(first) = reception.first.filter(|_| reception.size > 1)
-            && (self.firsts.len() < FIRSTS || self.firsts.contains_key(&first))
-        {
-            *self.firsts.entry(first).or_default() += 1;
+    fn list_first(&mut self, endpoint: EndpointId, responses: u64) {
+        if self.firsts.len() < FIRSTS || self.firsts.contains_key(&endpoint) {
+            *self.firsts.entry(endpoint).or_default() += responses;
         }
     }
 
     /// Times from one lookup to the next, and their number.
     pub(super) fn intervals(&self) -> (f64, u64) {
         let [v4, v6] = self.by_family;
-        (self.last.since(self.first).as_secs_f64(), v4.max(v6).saturating_sub(1))
+        let seconds = self.first.zip(self.last).map_or(0.0, |(first, last)| last.since(first).as_secs_f64());
+        (seconds, v4.max(v6).saturating_sub(1))
+    }
+}
+
+impl Sum for ResponseSums {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.truncated += other.truncated;
+        self.smallest = [self.smallest, other.smallest].into_iter().flatten().min();
+        self.largest = self.largest.max(other.largest);
+        self.ttl = self.ttl.max(other.ttl);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        for (sum, more) in self.by_family.iter_mut().zip(other.by_family) {
+            *sum += more;
+        }
+        for (endpoint, responses) in &other.firsts {
+            self.list_first(*endpoint, *responses);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::attribution::AnswerRef;
 use crate::service_resolution::Resolution;
 use crate::topology::EndpointRef;
+use crate::windowed::Stretch;
 
 const LIMIT: usize = 64;
 const ME: ClientServiceKey = (ClientId(1), WorkloadId(1), ServiceId(1));
@@ -27,7 +28,7 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
 
 /// Whether it is a selection.
 fn dial(client_stats: &mut ClientStatsTable, who: Attempt, target: &Target, at: u64) -> bool {
-    client_stats.record_connect(ME, who, target, s(at), None, || "thread".into()).is_selection
+    client_stats.record_connect(ME, who, target, s(at), || "thread".into()).is_selection
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn places_are_held_against_chance() {
     }
     let mut facts = ClientStats::default();
     let (_, connect_stats, answered) = client_stats.all().next().unwrap();
-    facts.add(ClientId(1), connect_stats, answered);
+    facts.add(ClientId(1), Stretch::All, connect_stats, answered);
     let choice = facts.choice();
     assert_eq!((choice.selections, choice.first, choice.first_by_chance), (4, 1, 1.0));
     assert_eq!((choice.nearest_candidates, choice.nearest, choice.nearest_by_chance), (4, 2, 1.0));
@@ -75,7 +76,7 @@ fn ages_are_held_against_the_ttl() {
     // The sums keep the counts of a forgotten pod.
     client_stats.connect_stats.clear();
     let (_, totals) = client_stats.sums().next().unwrap();
-    let age = totals.answer_age();
+    let age = totals.sums.total().answer_age();
     assert_eq!((age.histogram.count, age.histogram.sum, age.histogram.zero), (4, 101.0, 1));
     assert_eq!((age.within_ttl, age.past_ttl, age.max_seconds), (2, 2, 90.0));
     let buckets: Vec<_> = age.buckets.iter().map(|(bound, count)| (bound.as_str(), *count)).collect();

@@ -60,8 +60,7 @@ pub(super) fn stale(cells: &[CellRow<'_>]) -> Counts {
         .iter()
         .enumerate()
         .map(|(place, kind)| {
-            let stale_connects = cells.iter().filter_map(|(_, cell)| cell.stale.get(place));
-            (kind.as_str().to_owned(), stale_connects.map(|stale_connects| stale_connects.connections).sum())
+            (kind.as_str().to_owned(), cells.iter().map(|(_, cell)| cell.stale(place).connections).sum())
         })
         .chain([("grace".to_owned(), cells.iter().map(|(_, cell)| cell.in_grace).sum())])
         .collect()

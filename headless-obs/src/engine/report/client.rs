@@ -3,7 +3,7 @@
 use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
-use super::{CellRow, Cells, Moment, Order, Who, spread};
+use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, spread};
 use crate::attribution::{StaleKind, current_pod_at};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::expose::snapshot::{
     StaleTarget,
 };
 use crate::hash::HashMap;
-use crate::ledger::{Cell, StaleConnects};
+use crate::ledger::StaleConnects;
 use crate::spread::ratio;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
@@ -21,18 +21,21 @@ use crate::topology::{self, EndpointId, ServiceState, State};
 /// The name of the clients for which the ledger had no room.
 const FOLDED_NAME: &str = "~other";
 
+/// What is known about a client beside its cells.
+pub(super) struct ClientFacts<'a> {
+    pub(super) stats: Option<&'a ClientStats<'a>>,
+    pub(super) expected: Option<&'a Expectation>,
+    pub(super) held: &'a [HeldRow],
+    pub(super) pods: &'a Pods,
+}
+
 impl Engine {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one of the sources that a client's row is made of"
-    )]
     pub(super) fn client(
         &self,
         state: &ServiceState,
         who: &Who,
         cells: &[CellRow<'_>],
-        facts: Option<&ClientStats<'_>>,
-        (held, pods): (&[HeldRow], &Pods),
+        &ClientFacts { stats: facts, expected, held, pods }: &ClientFacts<'_>,
         order: &Order<'_>,
         moment: &Moment,
     ) -> Client {
@@ -55,16 +58,20 @@ impl Engine {
         };
         let endpoints: Vec<_> = order
             .iter()
-            .map(|(endpoint, row)| self.client_endpoint(state, endpoint, row, of(endpoint), told, pods))
+            .map(|(endpoint, row)| {
+                let share = expected.and_then(|expected| expected.get(&endpoint.id().endpoint));
+                let own = self.client_endpoint(state, endpoint, row, of(endpoint), told, pods);
+                ClientEndpoint { expected: share.filter(|_| row.mature).copied().unwrap_or_default(), ..own }
+            })
             .collect();
-        let exposure = |ready| facts.map_or(0.0, |facts| facts.exposure(ready));
         let others: Order<'_> = order
             .iter()
             .zip(&endpoints)
             .filter(|(_, own)| !own.is_self())
             .map(|(endpoint, _)| *endpoint)
             .collect();
-        let figures = spread::of(cells, &others, exposure);
+        let none = Expectation::default();
+        let figures = spread::of(cells, &others, expected.unwrap_or(&none));
         let totals = facts.and_then(ClientStats::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -72,9 +79,10 @@ impl Engine {
             since: cells
                 .iter()
                 .filter_map(|(_, cell)| cell.first)
-                .chain(totals.map(|totals| totals.since))
+                .chain(facts.and_then(ClientStats::seen).map(|(since, _)| since))
                 .min()
                 .map(|time| self.wall(time)),
+            newest_pod: facts.and_then(ClientStats::newest).map(|time| self.wall(time)),
             responses: totals.map_or_else(Vec::new, ClientCounters::responses),
             stale_kinds: nonzero(stale(cells)),
             convergence: totals.map_or_else(Histogram::default, |totals| totals.convergence.clone()),
@@ -85,7 +93,7 @@ impl Engine {
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
             reconciled: cells.iter().map(|(_, cell)| cell.reconciled).sum(),
-            losses: self.losses_of(state, who, facts),
+            losses: self.losses_of(state, who, facts, moment.stretch),
             coverage: coverage(order, &endpoints),
             answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),
@@ -119,7 +127,7 @@ impl Engine {
         pods: &Pods,
     ) -> ClientEndpoint {
         let facts = told.map(|(facts, _)| facts);
-        let sum = |figure: fn(&Cell) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
+        let sum = |figure: fn(&Tally) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
         let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
         let last_answered: Vec<Time> = facts
             .into_iter()
@@ -137,9 +145,8 @@ impl Engine {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
         let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied());
-        let expected = endpoint.ready_since().zip(facts).filter(|_| row.mature);
         ClientEndpoint {
-            expected: expected.map_or(0.0, |(since, facts)| facts.exposure(since)),
+            expected: 0.0,
             counted_active,
             counted_bytes,
             bytes_sent: sum(|cell| cell.bytes_sent),
@@ -148,8 +155,8 @@ impl Engine {
             pod: row.pod.clone(),
             opened: sum(|cell| cell.opened),
             counted: counting().map(|cell| cell.opened).sum(),
-            failed: sum(Cell::failures),
-            active: sum(Cell::active),
+            failed: sum(|cell| cell.failures()),
+            active: sum(Tally::active),
             selections: counting().map(|cell| cell.selections).sum(),
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
             answered_pods: last_answered.len() as u64,
@@ -170,15 +177,13 @@ impl Engine {
     /// The client's connections to this endpoint while it was not ready.
     fn stale(&self, endpoint: &topology::Endpoint, own: &[CellRow<'_>]) -> Vec<StaleTarget> {
         let kinds = StaleKind::ALL.into_iter().enumerate();
-        let all = |place: usize| own.iter().filter_map(move |(_, cell)| cell.stale.get(place));
+        let all = |place: usize| own.iter().map(move |(_, cell)| cell.stale(place));
         kinds
             .filter(|(place, _)| all(*place).any(|stale_connects| stale_connects.connections > 0))
             .map(|(place, kind)| {
-                let sum = |figure: fn(&StaleConnects) -> u64| all(place).map(figure).sum();
+                let sum = |figure: fn(StaleConnects) -> u64| all(place).map(figure).sum();
                 let ports = || {
-                    own.iter()
-                        .filter(|(_, cell)| cell.stale.get(place).is_some_and(|stale| stale.connections > 0))
-                        .map(|(key, _)| key.port)
+                    own.iter().filter(|(_, cell)| cell.stale(place).connections > 0).map(|(key, _)| key.port)
                 };
                 let mut owners = endpoint.addresses().flat_map(|address| {
                     ports().filter_map(move |port| current_pod_at(address, port, endpoint, &self.topology))

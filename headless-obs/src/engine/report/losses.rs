@@ -6,6 +6,7 @@ use crate::engine::client_stats::ClientStats;
 use crate::engine::losses::Holder;
 use crate::expose::snapshot::Counts;
 use crate::topology::ServiceState;
+use crate::windowed::Stretch;
 
 impl Engine {
     pub(super) fn losses_of(
@@ -13,10 +14,11 @@ impl Engine {
         state: &ServiceState,
         who: &Who,
         facts: Option<&ClientStats<'_>>,
+        stretch: Stretch,
     ) -> Counts {
         let pods = facts.into_iter().flat_map(ClientStats::scopes).map(Holder::Client);
         let holders = pods.chain(who.workload().map(Holder::Workload));
-        let mut losses = self.losses.of(holders, state.id());
+        let mut losses = self.losses.of(holders, state.id(), stretch);
         // Rows of clients that could not be kept apart are about nobody in particular.
         let mixed = match who {
             Who::Workload(None) => ("clients_folded", self.reconciler.ledger.folded()),

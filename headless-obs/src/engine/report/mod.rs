@@ -1,7 +1,9 @@
 //! The engine's state as a [`Snapshot`].
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -18,14 +20,18 @@ use super::Engine;
 use super::client_stats::ClientStats;
 use crate::client::WorkloadId;
 use crate::expose::metrics::cardinality::ClientLabels;
-use crate::expose::snapshot::{Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState};
+use crate::expose::snapshot::{
+    Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState, VerdictChange,
+};
 use crate::hash::{HashMap, HashSet};
-use crate::ledger::{Cell, CellKey};
+use crate::ledger::{Cell, CellKey, active};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
-use crate::verdict;
+use crate::verdict::{self, SPANS};
+use crate::windowed::{Slot, Stretch};
 
 use aggregate::{dns, failures, stale};
+use client::ClientFacts;
 use open_connections::Holders;
 use pods::Pods;
 
@@ -53,9 +59,33 @@ pub struct KernelState {
     pub unknown_records: u64,
 }
 
+/// The sums of a cell over the stretch of a snapshot.
+#[derive(Clone, Debug)]
+struct Tally {
+    sums: Cell,
+    /// Connections that are open now.
+    active: u64,
+}
+
+impl Tally {
+    fn active(&self) -> u64 {
+        self.active
+    }
+}
+
+impl Deref for Tally {
+    type Target = Cell;
+
+    fn deref(&self) -> &Cell {
+        &self.sums
+    }
+}
+
 /// A cell with its key.
-type CellRow<'a> = (&'a CellKey, &'a Cell);
+type CellRow<'a> = (&'a CellKey, &'a Tally);
 type Cells<'a> = Vec<CellRow<'a>>;
+/// The selections of each endpoint that random choice would have made.
+type Expectation = HashMap<EndpointId, f64>;
 /// A Service's endpoints for output.
 type Order<'a> = Vec<(&'a topology::Endpoint, &'a Endpoint)>;
 
@@ -88,6 +118,15 @@ enum View {
     Series(ClientLabels),
 }
 
+/// The Services of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// All.
+    All,
+    /// Those with clients.
+    Clients,
+}
+
 /// What there is to say, by Service.
 struct Sources<'a> {
     cells: HashMap<ServiceId, Cells<'a>>,
@@ -98,10 +137,11 @@ struct Sources<'a> {
     moment: Moment,
 }
 
-/// When a snapshot is taken.
+/// When a snapshot is taken, and over which stretch of time.
 struct Moment {
     now: Time,
-    /// Since observation began.
+    stretch: Stretch,
+    /// Length of the stretch.
     seconds: f64,
     /// Clients that the spread excludes, and the reason.
     excluded: HashMap<WorkloadId, &'static str>,
@@ -119,28 +159,87 @@ impl Moment {
 }
 
 impl Engine {
-    /// The whole state.
-    pub fn snapshot(&self, kernel: &KernelState) -> Snapshot {
-        let mut sources = self.sources(kernel, self.reconciler.ledger.cells());
-        sources.pods = self.pods();
-        let services = self.topology.services();
-        let mut services: Vec<_> =
-            services.map(|state| self.service(state, &mut sources, View::Report)).collect();
-        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let mut snapshot = self.frame(kernel, services);
-        verdict::judge_all(&mut snapshot);
+    /// The sums of every cell over a stretch of time. Cells without changes that have no open connections are left out.
+    fn tallies(&self, stretch: Stretch) -> Vec<(CellKey, Tally)> {
+        let cells = self.reconciler.ledger.cells().map(|(key, cell)| (key, cell, active(cell)));
+        let shown = cells.filter(|(_, cell, active)| *active > 0 || cell.has_changed(stretch));
+        shown.map(|(key, cell, active)| (*key, Tally { sums: cell.over(stretch), active })).collect()
+    }
+
+    /// The state over the last `length`, or since observation began, with the verdicts of this moment.
+    pub fn snapshot(&self, kernel: &KernelState, length: Option<Duration>) -> Snapshot {
+        let mut snapshot = self.facts(kernel, length, Shown::All);
+        verdict::judge_now(&mut snapshot, &self.recent(kernel, length));
+        self.verdict_log.complete(&mut snapshot);
         snapshot
     }
 
+    /// Looks at the verdicts of this moment; returns how they changed since the last look. To be called once in
+    /// [`LOOK`](super::verdict_log::LOOK).
+    pub fn look(&mut self, kernel: &KernelState) -> Vec<VerdictChange> {
+        let recent = self.recent(kernel, None);
+        let Some((longest, shorter)) = recent.split_last() else { return Vec::new() };
+        let mut judged = longest.clone();
+        verdict::judge_now(&mut judged, shorter);
+        let changes = self.verdict_log.look(&judged);
+        self.trace_verdicts(&changes);
+        changes
+    }
+
+    /// The same, after the facts of each shorter stretch that a verdict may rest on.
+    pub fn stretches(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
+        let mut stretches = self.recent(kernel, length);
+        stretches.iter_mut().for_each(verdict::judge_all);
+        stretches.push(self.snapshot(kernel, length));
+        stretches
+    }
+
+    fn recent(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
+        let shorter = SPANS.into_iter().filter(|span| length.is_none_or(|length| *span < length));
+        shorter.map(|span| self.facts(kernel, Some(span), Shown::Clients)).collect()
+    }
+
+    /// The facts over a stretch of time, without verdicts.
+    fn facts(&self, kernel: &KernelState, length: Option<Duration>, shown: Shown) -> Snapshot {
+        let stretch = self.stretch(kernel, length);
+        let rows = self.tallies(stretch);
+        let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
+        sources.pods = self.pods();
+        let has_clients = |state: &&ServiceState| {
+            sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
+        };
+        let states: Vec<&ServiceState> =
+            self.topology.services().filter(|state| shown == Shown::All || has_clients(state)).collect();
+        let mut services: Vec<_> =
+            states.into_iter().map(|state| self.service(state, &mut sources, View::Report)).collect();
+        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        self.frame(kernel, stretch, services)
+    }
+
+    /// The stretch that ends now and is at least this long, as far as slots reach back.
+    fn stretch(&self, kernel: &KernelState, length: Option<Duration>) -> Stretch {
+        let start = length.map(|length| Slot::start(kernel.to, length).max(self.oldest_slot));
+        match start.filter(|start| start.begin() > kernel.began) {
+            Some(start) => Stretch::Since(start),
+            None => Stretch::All,
+        }
+    }
+
     /// A snapshot of these Services.
-    fn frame(&self, kernel: &KernelState, services: Vec<Service>) -> Snapshot {
+    fn frame(&self, kernel: &KernelState, stretch: Stretch, services: Vec<Service>) -> Snapshot {
+        let to = self.wall(kernel.to).max(kernel.from);
+        let from = match stretch {
+            Stretch::All => kernel.from,
+            // The clock may have been set since observation began.
+            Stretch::Since(slot) => self.wall(slot.begin()).clamp(kernel.from, to),
+        };
         Snapshot {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
             nodes: Vec::new(),
-            from: kernel.from,
-            // The clock may have been set back.
-            to: self.wall(kernel.to).max(kernel.from),
+            from,
+            to,
+            began: Some(kernel.from),
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
@@ -148,25 +247,49 @@ impl Engine {
         }
     }
 
-    fn sources<'a>(&'a self, kernel: &KernelState, rows: impl Iterator<Item = CellRow<'a>>) -> Sources<'a> {
+    fn sources<'a>(
+        &'a self,
+        kernel: &KernelState,
+        stretch: Stretch,
+        rows: impl Iterator<Item = CellRow<'a>>,
+    ) -> Sources<'a> {
         let mut cells: HashMap<ServiceId, Cells<'_>> = HashMap::default();
         for (key, cell) in rows {
             cells.entry(key.endpoint.service).or_default().push((key, cell));
         }
         let mut client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'_>>> = HashMap::default();
+        let open = cells.values().flatten().filter(|(_, tally)| tally.active > 0);
+        let has_open: HashSet<(ServiceId, WorkloadId)> =
+            open.filter_map(|(key, _)| Some((key.endpoint.service, key.client?))).collect();
+        let cutoff = |last: Time| match stretch {
+            Stretch::All => true,
+            Stretch::Since(start) => last >= start.begin(),
+        };
         for ((scope, workload, service), connect_stats, answered) in self.client_stats.all() {
+            if !cutoff(connect_stats.last) && !has_open.contains(&(*service, *workload)) {
+                continue;
+            }
             let facts = client_stats.entry(*service).or_default().entry(*workload).or_default();
-            facts.add(*scope, connect_stats, answered);
+            facts.add(*scope, stretch, connect_stats, answered);
         }
         for ((workload, service), totals) in self.client_stats.sums() {
-            client_stats.entry(*service).or_default().entry(*workload).or_default().sum_up(totals);
+            if cutoff(totals.last) || client_stats.get(service).is_some_and(|all| all.contains_key(workload))
+            {
+                let all = client_stats.entry(*service).or_default();
+                all.entry(*workload).or_default().sum_up(stretch, totals);
+            }
         }
         let booked = self.reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let clients: HashSet<WorkloadId> =
             booked.chain(client_stats.values().flat_map(HashMap::keys).copied()).collect();
         let moment = Moment {
             now: kernel.to,
-            seconds: kernel.to.since(kernel.began).as_secs_f64(),
+            stretch,
+            seconds: match stretch {
+                Stretch::All => kernel.to.since(kernel.began),
+                Stretch::Since(start) => kernel.to.since(start.begin()),
+            }
+            .as_secs_f64(),
             excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
         };
         Sources {
@@ -205,27 +328,41 @@ impl Engine {
         };
         shown.sort_by_cached_key(|endpoint| (natural(&endpoint.label()), endpoint.state() == State::Removed));
 
-        let answers = self.answers.of(state.id());
-        let counting = || client_stats.iter().filter(|(client, _)| moment.excluded(Some(**client)).is_none());
-        // The sum of nothing is negative zero.
-        let exposure = |ready| counting().map(|(_, facts)| facts.exposure(ready)).sum::<f64>() + 0.0;
+        let answers = self.answers.of(state.id(), moment.stretch);
+        let find = |address| {
+            let found = self.topology.lookup_in(state, address, 0, moment.now)?;
+            Some(found.endpoint.id().endpoint)
+        };
+        let expectations: HashMap<WorkloadId, Expectation> =
+            client_stats.iter().map(|(client, facts)| (*client, facts.expected(find))).collect();
+        let mut expected = Expectation::default();
+        for (client, own) in &expectations {
+            if moment.excluded(Some(*client)).is_none() {
+                own.iter().for_each(|(endpoint, share)| *expected.entry(*endpoint).or_default() += share);
+            }
+        }
         let endpoints: Vec<_> = shown
             .iter()
             .map(|endpoint| {
                 let cells = by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice);
                 let is_mature = state.is_mature(endpoint, moment.now, self.mature_after);
-                let first = answers.first_answered.get(&endpoint.id().endpoint);
-                let row = self.endpoint(endpoint, cells, is_mature, first.copied(), moment);
-                let expected = endpoint.ready_since().filter(|_| is_mature).map_or(0.0, exposure);
-                Endpoint { expected, ..row }
+                let first = self.answers.first_answered(state.id(), endpoint.id().endpoint);
+                let row = self.endpoint(endpoint, cells, is_mature, first, moment);
+                let own = expected.get(&endpoint.id().endpoint).filter(|_| is_mature);
+                Endpoint { expected: own.copied().unwrap_or_default(), ..row }
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let figures = spread::of(&counted, &order, exposure);
+        let figures = spread::of(&counted, &order, &expected);
         let totals = || client_stats.values().filter_map(ClientStats::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
+        let mut by_who: HashMap<Who, Expectation> = HashMap::default();
+        for (client, own) in expectations {
+            let sum = by_who.entry(self.who(Some(client), view)).or_default();
+            own.into_iter().for_each(|(endpoint, share)| *sum.entry(endpoint).or_default() += share);
+        }
         let mut facts: HashMap<Who, ClientStats<'_>> = HashMap::default();
         for (workload, of_workload) in client_stats {
             facts.entry(self.who(Some(workload), view)).or_default().merge(of_workload);
@@ -241,7 +378,7 @@ impl Engine {
                     ClientLabels::Namespace => Who::Namespace(namespace.clone()),
                     ClientLabels::None => Who::All,
                 };
-                facts.entry(who).or_default().sum_up(totals);
+                facts.entry(who).or_default().sum_up_archived(totals);
             }
             by_client.retain(|who, cells| {
                 who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
@@ -251,7 +388,8 @@ impl Engine {
             .iter()
             .map(|(who, cells)| {
                 let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
-                self.client(state, who, cells, facts.get(who), (held, pods), &order, moment)
+                let facts = ClientFacts { stats: facts.get(who), expected: by_who.get(who), held, pods };
+                self.client(state, who, cells, &facts, &order, moment)
             })
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
@@ -274,6 +412,7 @@ impl Engine {
             name: key.name.to_string(),
             waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
                 * moment.per_second(figures.spread.connections),
+            changes: Vec::new(),
             idle: verdict::idle::idle(&endpoints, &clients),
             spread: figures.spread,
             selections: figures.selections,
@@ -307,7 +446,7 @@ impl Engine {
         first_answered: Option<Time>,
         moment: &Moment,
     ) -> Endpoint {
-        let sum = |figure: fn(&Cell) -> u64| cells.iter().map(|(_, cell)| figure(cell)).sum();
+        let sum = |figure: fn(&Tally) -> u64| cells.iter().map(|(_, cell)| figure(cell)).sum();
         let counting = || {
             let counts = |key: &CellKey| key.resolution.counts() && moment.excluded(key.client).is_none();
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
@@ -332,7 +471,7 @@ impl Engine {
             selections: counting().map(|cell| cell.selections).sum(),
             failed: failures(cells),
             superseded: sum(|cell| cell.superseded),
-            active: sum(Cell::active),
+            active: sum(Tally::active),
             closed: sum(|cell| cell.closed),
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),

@@ -17,10 +17,10 @@ const REFUSED: [(&str, &str); 2] = [("dns_unsolicited", "unsolicited"), ("dns_ot
 impl Engine {
     pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
         let cells = || self.reconciler.ledger.cells();
-        let opened: u64 = cells().map(|(_, cell)| cell.opened).sum();
-        let late: u64 = cells().map(|(_, cell)| cell.reconciled).sum();
-        let no_dns =
-            cells().filter(|(key, _)| key.resolution == Resolution::None).map(|(_, cell)| cell.opened).sum();
+        let opened: u64 = cells().map(|(_, cell)| cell.total_of(|cell| cell.opened)).sum();
+        let late: u64 = cells().map(|(_, cell)| cell.total_of(|cell| cell.reconciled)).sum();
+        let by_address = cells().filter(|(key, _)| key.resolution == Resolution::None);
+        let no_dns = by_address.map(|(_, cell)| cell.total_of(|cell| cell.opened)).sum();
         let account = &self.account;
         let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
         unattributed.extend(account.unattributed().map(|(reason, count)| (reason.to_owned(), count)));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CellRow, KernelState, Sources, View, Who};
+use super::{CellRow, KernelState, Sources, Tally, View, Who};
 use crate::engine::Engine;
 use crate::engine::client_stats::ClientStats;
 use crate::expose::metrics::Scrape;
@@ -17,7 +17,7 @@ use crate::hash::HashSet;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
-use crate::verdict;
+use crate::windowed::Stretch;
 
 /// How long an endpoint keeps its series after it was removed.
 pub(super) const KEEP_SERIES: Duration = Duration::from_secs(15 * 60);
@@ -27,8 +27,10 @@ impl Engine {
     pub fn scrape(&mut self, kernel: &KernelState) -> Scrape {
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
-        let ledger = &self.reconciler.ledger;
-        let mut sources = self.sources(kernel, ledger.cells().chain(ledger.departed()));
+        let mut rows = self.tallies(Stretch::All);
+        let departed = self.reconciler.ledger.departed();
+        rows.extend(departed.map(|(key, cell)| (*key, Tally { sums: cell.clone(), active: 0 })));
+        let mut sources = self.sources(kernel, Stretch::All, rows.iter().map(|(key, tally)| (key, tally)));
         let mut states: Vec<_> = self
             .topology
             .services()
@@ -55,9 +57,15 @@ impl Engine {
                 },
             })
             .collect();
-        let mut snapshot = self.frame(kernel, services);
+        let mut snapshot = self.frame(kernel, Stretch::All, services);
         anonymise(&mut snapshot.unanswered, labels);
-        verdict::judge_all(&mut snapshot);
+        for service in &mut snapshot.services {
+            let present: Vec<_> =
+                service.clients.iter().map(|client| self.verdict_log.present(service, client)).collect();
+            for (client, verdict) in service.clients.iter_mut().zip(present) {
+                client.verdict = verdict;
+            }
+        }
         for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
             if labels != ClientLabels::Workload || plan.detail != Detail::Clients {
                 // Several clients together have no statistics for a verdict.
@@ -78,8 +86,8 @@ impl Engine {
         cells: &[CellRow<'_>],
         now: Time,
     ) -> bool {
-        let last = facts.and_then(ClientStats::totals).map(|totals| totals.last);
-        last.is_some_and(|last| now.since(last) < self.client_ttl)
+        let seen = facts.and_then(ClientStats::seen);
+        seen.is_some_and(|(_, last)| now.since(last) < self.client_ttl)
             || cells.iter().any(|(_, cell)| cell.active() > 0)
     }
 

@@ -1,12 +1,10 @@
 //! The spread over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
 
-use super::{CellRow, Order};
+use super::{CellRow, Expectation, Order, Tally};
 use crate::expose::snapshot::Spread;
 use crate::hash::HashMap;
-use crate::ledger::Cell;
 use crate::service_resolution::Resolution;
 use crate::spread;
-use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId};
 
 /// Four views of the same connections.
@@ -18,12 +16,12 @@ pub(super) struct Figures {
     pub(super) bytes: Spread,
 }
 
-/// The spread of these cells, including zeros. `exposure` is the expected share of an endpoint that has been ready
-/// since a moment.
-pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Time) -> f64) -> Figures {
+/// The spread of these cells, including zeros.
+pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, expected: &Expectation) -> Figures {
     let chosen = |resolution: Resolution| resolution.counts();
-    let exposures: Vec<f64> =
-        mature(order).map(|endpoint| endpoint.ready_since().map_or(0.0, &exposure)).collect();
+    let exposures: Vec<f64> = mature(order)
+        .map(|endpoint| expected.get(&endpoint.id().endpoint).copied().unwrap_or_default())
+        .collect();
     let selections = spread::exposed(&counts(cells, order, chosen, |cell| cell.selections), &exposures);
     let mut opened = spread::exposed(&counts(cells, order, chosen, |cell| cell.opened), &exposures);
     if selections.connections > 0 {
@@ -32,7 +30,7 @@ pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, exposure: impl Fn(Tim
     Figures {
         spread: opened,
         selections,
-        open: spread::of(&counts(cells, order, stays, Cell::active)),
+        open: spread::of(&counts(cells, order, stays, Tally::active)),
         bytes: spread::of(&counts(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received)),
     }
 }
@@ -55,7 +53,7 @@ fn counts(
     cells: &[CellRow<'_>],
     order: &Order<'_>,
     is_counted: impl Fn(Resolution) -> bool,
-    figure: impl Fn(&Cell) -> u64,
+    figure: impl Fn(&Tally) -> u64,
 ) -> Vec<u64> {
     let mut sums: HashMap<EndpointId, u64> =
         mature(order).map(|endpoint| (endpoint.id().endpoint, 0)).collect();

@@ -245,7 +245,7 @@ proptest! {
         kernel.reconcile();
 
         let nobodys: u64 = kernel.world.engine.account.unattributed().map(|(_, count)| count).sum();
-        let cells = || kernel.world.engine.reconciler.ledger.cells().map(|(_, cell)| cell);
+        let cells = || kernel.world.engine.reconciler.ledger.cells().map(|(_, cell)| cell.total());
         let sum = |figure: fn(&FlowTotals) -> u64| kernel.totals.values().map(|(_, totals)| figure(totals)).sum::<u64>();
         let refused = cells().map(|cell| cell.failed[usize::from(reason::REFUSED)]).sum::<u64>();
         let opened = cells().map(|cell| cell.opened).sum::<u64>();
@@ -256,7 +256,7 @@ proptest! {
             prop_assert_eq!(cells().map(|cell| cell.closed).sum::<u64>(), sum(|totals| totals.closed));
             prop_assert_eq!(cells().map(|cell| cell.failures()).sum::<u64>(), sum(|totals| totals.failed.iter().sum()));
             prop_assert_eq!(cells().map(|cell| cell.bytes_sent).sum::<u64>(), sum(|totals| totals.bytes_sent));
-            prop_assert_eq!(cells().map(|cell| cell.active()).sum::<u64>(), kernel.open.len() as u64);
+            prop_assert_eq!(cells().map(|cell| cell.opened + cell.preexisting - cell.closed).sum::<u64>(), kernel.open.len() as u64);
         }
     }
 }
@@ -286,7 +286,7 @@ proptest! {
         prop_assert!(sums.is_closed(), "{:?}", sums);
         prop_assert_eq!(sums.seen, kernel.attempts() + ignored);
         let cells = kernel.world.engine.reconciler.ledger.cells();
-        let booked = cells.map(|(_, cell)| cell.opened + cell.failures() - cell.failed[usize::from(reason::RESET)]);
+        let booked = cells.map(|(_, cell)| cell.total()).map(|cell| cell.opened + cell.failures() - cell.failed[usize::from(reason::RESET)]);
         prop_assert_eq!(sums.attributed, booked.sum::<u64>());
     }
 }

@@ -303,7 +303,7 @@ impl World {
         let mut opened: BTreeMap<String, u64> = BTreeMap::new();
         for (key, cell) in self.engine.reconciler.ledger.cells() {
             if let Some(endpoint) = state.endpoint(key.endpoint.endpoint) {
-                *opened.entry(endpoint.label().to_string()).or_default() += cell.opened;
+                *opened.entry(endpoint.label().to_string()).or_default() += cell.total().opened;
             }
         }
         opened.into_iter().collect()

@@ -9,6 +9,7 @@ fn names(events: &[TraceEvent]) -> Vec<String> {
             What::Opened(connection) => ("opened", connection.resolution.clone()),
             What::Closed(connection) => ("closed", connection.reason.clone()),
             What::Failed(connection) => ("failed", connection.reason.clone()),
+            What::Verdict(new) => ("verdict", new.verdict.map(|cause| cause.as_str().to_owned())),
             What::Dns(answer) => ("dns", Some(format!("{} {}", answer.qtype, answer.rcode))),
         };
         let service = event.service.as_ref().map_or("-", |service| &service.name);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use anyhow::{Result, anyhow};
+use headless_obs::config::values::Last;
 use headless_obs::engine::{Config, Engine, KernelState};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::sources::manifest::{Format, Manifest};
@@ -113,9 +114,10 @@ impl Daemon {
     }
 
     pub(super) fn snapshot(&mut self, now: Time, clock: i64, last: Option<&str>) -> Result<Value> {
-        if last.is_some() {
-            return Err(anyhow!("`last`: the engine's snapshots are about all time"));
-        }
+        let last: Last = match last {
+            Some(text) => text.parse().map_err(|error| anyhow!("`last`: {error}"))?,
+            None => Last::default(),
+        };
         self.engine.set_wall_offset(wall_offset(clock));
         let nanos = i128::from(self.began.0) + i128::from(WALL) * 1_000_000_000;
         let state = KernelState {
@@ -129,7 +131,7 @@ impl Daemon {
             hooks: ["dns", "tcp", "queries"].map(|probe| (probe.to_owned(), "simulated".to_owned())).into(),
             unknown_records: 0,
         };
-        Ok(serde_json::to_value(self.engine.snapshot(&state))?)
+        Ok(serde_json::to_value(self.engine.snapshot(&state, last.length()))?)
     }
 }
 

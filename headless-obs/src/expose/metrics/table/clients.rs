@@ -86,6 +86,7 @@ fn withheld(reason: &str) -> &'static str {
         "no_dns" => "withheld:no_dns",
         "resolved_elsewhere" => "withheld:resolved_elsewhere",
         "excluded" => "withheld:excluded",
+        "silent" => "withheld:silent",
         _ => "withheld:other",
     }
 }

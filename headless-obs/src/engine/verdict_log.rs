@@ -1,0 +1,185 @@
+//! Verdicts over time: since when each holds, and how it changed.
+//!
+//! In: the verdicts of a moment, looked up every few seconds. Out: the present verdict of each client, the time since
+//! when it holds, and the latest changes.
+//!
+//! Invariants: bounded by the clients of the looks and by [`CHANGES`] per Service. A client without a verdict for a
+//! moment keeps its last one until a look finds none for longer than [`FORGET`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verdict, VerdictChange};
+
+/// How often to look.
+pub const LOOK: Duration = Duration::from_secs(10);
+/// The most changes that are kept of a Service.
+const CHANGES: usize = 64;
+/// How long a verdict is kept that no look confirms.
+const FORGET: SignedDuration = SignedDuration::from_secs(300);
+
+/// Namespace and name of a Service, namespace and workload of its client.
+type Key = (String, String, String, String);
+
+/// The verdict on one client.
+#[derive(Clone, Debug)]
+struct Current {
+    cause: Cause,
+    confidence: Confidence,
+    since: Timestamp,
+    before: Option<Cause>,
+    /// The last look that found it.
+    confirmed: Timestamp,
+}
+
+/// All verdicts.
+#[derive(Debug, Default)]
+pub(super) struct VerdictLog {
+    current: BTreeMap<Key, Current>,
+    changes: BTreeMap<(String, String), VecDeque<VerdictChange>>,
+}
+
+impl VerdictLog {
+    /// Takes the verdicts of a moment; returns what changed.
+    pub(super) fn look(&mut self, judged: &Snapshot) -> Vec<VerdictChange> {
+        let (now, mut changes) = (judged.to, Vec::new());
+        for service in &judged.services {
+            for client in &service.clients {
+                let verdict = client.verdict.as_ref().filter(|verdict| verdict.cause != Cause::TooFew);
+                if let Some(verdict) = verdict {
+                    changes.extend(self.confirm(now, service, client, verdict));
+                }
+            }
+        }
+        let gone: Vec<_> = self
+            .current
+            .extract_if(.., |_, current| now.duration_since(current.confirmed) > FORGET)
+            .map(|(key, current)| (key, current.cause))
+            .collect();
+        for ((namespace, service, client_namespace, workload), cause) in gone {
+            if !cause.is_well() {
+                changes.push(VerdictChange {
+                    at: now,
+                    service_namespace: namespace,
+                    service,
+                    namespace: client_namespace,
+                    workload,
+                    before: Some(cause),
+                    since: now,
+                    ..VerdictChange::default()
+                });
+            }
+        }
+        for change in &changes {
+            let of_service = (change.service_namespace.clone(), change.service.clone());
+            let kept = self.changes.entry(of_service).or_default();
+            if kept.len() == CHANGES {
+                kept.pop_front();
+            }
+            kept.push_back(change.clone());
+        }
+        changes
+    }
+
+    /// A look found this verdict.
+    fn confirm(
+        &mut self,
+        now: Timestamp,
+        service: &Service,
+        client: &Client,
+        verdict: &Verdict,
+    ) -> Option<VerdictChange> {
+        let known = self.current.get_mut(&key(service, client));
+        if let Some(known) = known.filter(|known| known.cause == verdict.cause) {
+            (known.confirmed, known.confidence) = (now, verdict.confidence);
+            return None;
+        }
+        let since = verdict.since.unwrap_or(now);
+        let before = self.current.get(&key(service, client)).map(|known| (known.cause, known.since));
+        let cause = verdict.cause;
+        let current = Current {
+            cause,
+            confidence: verdict.confidence,
+            since,
+            before: before.map(|(cause, _)| cause),
+            confirmed: now,
+        };
+        self.current.insert(key(service, client), current);
+        // That a client is fine from the start is no news.
+        if before.is_none() && cause.is_well() {
+            return None;
+        }
+        let healed_since = before.filter(|(before, _)| !before.is_well() && cause.is_well());
+        Some(VerdictChange {
+            at: now,
+            service_namespace: service.namespace.clone(),
+            service: service.name.clone(),
+            namespace: client.namespace.clone(),
+            workload: client.workload.clone(),
+            before: before.map(|(cause, _)| cause),
+            cause: Some(cause),
+            since,
+            after: healed_since
+                .map_or_else(Vec::new, |(before, since)| after(service, client, before, since)),
+        })
+    }
+
+    /// Adds what is known about a verdict's past, and the changes of each Service.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        for service in &mut snapshot.services {
+            let changes = self.changes.get(&(service.namespace.clone(), service.name.clone()));
+            service.changes = changes.map_or_else(Vec::new, |changes| changes.iter().cloned().collect());
+            let (namespace, name) = (service.namespace.clone(), service.name.clone());
+            for client in &mut service.clients {
+                let key =
+                    (namespace.clone(), name.clone(), client.namespace.clone(), client.workload.clone());
+                let Some(verdict) = &mut client.verdict else { continue };
+                let known = self.current.get(&key).filter(|known| known.cause == verdict.cause);
+                if let Some(known) = known {
+                    verdict.since = Some(verdict.since.map_or(known.since, |since| since.min(known.since)));
+                    verdict.before = known.before;
+                }
+            }
+        }
+    }
+
+    /// The present verdict on a client.
+    pub(super) fn present(&self, service: &Service, client: &Client) -> Option<Verdict> {
+        let known = self.current.get(&key(service, client))?;
+        Some(Verdict {
+            cause: known.cause,
+            confidence: known.confidence,
+            since: Some(known.since),
+            before: known.before,
+            ..Verdict::default()
+        })
+    }
+
+    /// Forgets the changes of Services that are gone.
+    pub(super) fn expire(&mut self, is_known: impl Fn(&str, &str) -> bool) {
+        self.changes.retain(|(namespace, name), _| is_known(namespace, name));
+    }
+}
+
+fn key(service: &Service, client: &Client) -> Key {
+    (service.namespace.clone(), service.name.clone(), client.namespace.clone(), client.workload.clone())
+}
+
+/// What changed while something was wrong, and may have ended it.
+fn after(service: &Service, client: &Client, before: Cause, since: Timestamp) -> Vec<String> {
+    let mut after = Vec::new();
+    if client.newest_pod.is_some_and(|newest| newest > since) {
+        after.push("the client has new pods".to_owned());
+    }
+    let came = service.endpoints.iter().filter(|row| row.ready_since.is_some_and(|ready| ready > since));
+    let came = came.count();
+    if came > 0 {
+        after.push(format!("{came} of the Service's endpoints became ready"));
+    }
+    if before == Cause::PortMismatch {
+        after.push("the client connects to another port".to_owned());
+    }
+    after
+}

@@ -1,0 +1,151 @@
+//! The verdict of this moment: the shortest recent stretch of time that carries one decides.
+//!
+//! In: the facts of one snapshot over several stretches that end now. Out: for each client one verdict, with the stretch
+//! that it rests on and the time since when it holds.
+//!
+//! Something wrong in a short stretch is wrong now, whatever happened before. Something wrong in a longer stretch is
+//! over if a shorter one would have shown it and does not. A short stretch in which nothing is wrong proves nothing if
+//! it has too few connections to show what the longer one shows.
+//!
+//! Looking at several stretches gives chance several opportunities. `significance` allows for that: see
+//! `false_alarm_tests`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::context::RuleContext;
+use super::{Withheld, judge, significance};
+use crate::expose::snapshot::{Cause, Client, Service, Snapshot, Verdict};
+use crate::spread;
+use crate::windowed::LONGEST;
+
+/// The stretches that are looked at, beside the one that was asked for. What happened before the last of them is not the
+/// present.
+pub const SPANS: [Duration; 6] = [
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(3_600),
+    LONGEST,
+];
+
+/// Connections with a sign that a stretch must be expected to have for their absence to mean something.
+const EXPECTED: u128 = 5;
+
+/// The judgement on a client over one stretch.
+type Judgement<'a> = (RuleContext<'a>, Result<Verdict, Withheld>);
+
+/// Judges every client of a snapshot. `recent` are the facts of the same moment over shorter stretches, the shortest
+/// first.
+pub fn judge_now(snapshot: &mut Snapshot, recent: &[Snapshot]) {
+    let mut judged: Vec<Vec<Result<Verdict, Withheld>>> = Vec::with_capacity(snapshot.services.len());
+    {
+        let is_present =
+            snapshot.to.duration_since(snapshot.from).as_secs() <= LONGEST.as_secs().cast_signed() + 600;
+        let asked = is_present.then_some(&*snapshot);
+        let stretches: Vec<Facts<'_>> = recent.iter().chain(asked).map(Facts::of).collect();
+        for service in &snapshot.services {
+            let clients = service.clients.iter();
+            judged.push(clients.map(|client| of_client(&stretches, service, client)).collect());
+        }
+    }
+    for (service, judged) in snapshot.services.iter_mut().zip(judged) {
+        for (client, judged) in service.clients.iter_mut().zip(judged) {
+            (client.verdict, client.withheld) = match judged {
+                Ok(verdict) => (Some(verdict), None),
+                Err(reason) => (None, Some(reason.as_str().to_owned())),
+            };
+        }
+    }
+}
+
+/// A snapshot whose Services and clients can be found by name.
+struct Facts<'a> {
+    snapshot: &'a Snapshot,
+    services: HashMap<(&'a str, &'a str), &'a Service>,
+}
+
+impl<'a> Facts<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let named = |service: &'a Service| ((service.namespace.as_str(), service.name.as_str()), service);
+        let services = snapshot.services.iter().map(named).collect();
+        Self { snapshot, services }
+    }
+
+    fn judge(&self, service: &Service, client: &Client) -> Option<Judgement<'a>> {
+        let service = self.services.get(&(service.namespace.as_str(), service.name.as_str()))?;
+        let is_same = |other: &&Client| {
+            (&other.namespace, &other.workload, &other.excluded)
+                == (&client.namespace, &client.workload, &client.excluded)
+        };
+        let client = service.clients.iter().find(is_same)?;
+        let scene = RuleContext::new(self.snapshot, service, client);
+        Some((scene, judge(&scene)))
+    }
+}
+
+/// The verdict on one client from its stretches, the shortest first.
+fn of_client(stretches: &[Facts<'_>], service: &Service, client: &Client) -> Result<Verdict, Withheld> {
+    let judged: Vec<Judgement<'_>> =
+        stretches.iter().filter_map(|facts| facts.judge(service, client)).collect();
+    let Some(place) = decisive(&judged) else {
+        // No stretch carries a verdict; the longest says what is missing.
+        return judged.into_iter().next_back().map_or(Err(Withheld::Silent), |(_, judgement)| judgement);
+    };
+    let (scene, judgement) = &judged[place..][0];
+    let verdict = judgement.clone()?;
+    let longer = judged[place + 1..].iter();
+    let same = longer.take_while(|(_, other)| other.as_ref().is_ok_and(|other| other.cause == verdict.cause));
+    let since = same.last().map_or(scene.from, |(longest, _)| longest.from);
+    Ok(Verdict { since: Some(since), stretch_seconds: scene.seconds(), ..verdict })
+}
+
+/// The stretch whose verdict is that of this moment.
+fn decisive(judged: &[Judgement<'_>]) -> Option<usize> {
+    let mut well: Option<usize> = None;
+    for (place, (scene, judgement)) in judged.iter().enumerate() {
+        let Ok(verdict) = judgement else { continue };
+        if verdict.cause == Cause::TooFew {
+            continue;
+        }
+        if verdict.cause.is_well() {
+            well.get_or_insert(place);
+        } else if !judged[..place].iter().any(|shorter| is_over(scene, verdict.cause, shorter)) {
+            return Some(place);
+        }
+    }
+    well
+}
+
+/// Whether a shorter stretch, in which nothing is wrong, would have shown what the longer one shows.
+fn is_over(longer: &RuleContext<'_>, cause: Cause, (shorter, judgement): &Judgement<'_>) -> bool {
+    if !judgement.as_ref().is_ok_and(|verdict| verdict.cause.is_well()) {
+        return false;
+    }
+    let (part, whole) = (shorter.attempts(), longer.attempts().max(1));
+    let expected = |count: u64| u128::from(count) * u128::from(part) / u128::from(whole);
+    if let Some(signs) = signs(longer.client, cause) {
+        return expected(signs) >= EXPECTED;
+    }
+    let scaled: Vec<u64> =
+        longer.mature().map(|(_, own)| u64::try_from(expected(own.counted)).unwrap_or(u64::MAX)).collect();
+    let would_show = significance::uneven(&spread::of(&scaled)) || cause == Cause::NeverReResolved;
+    would_show && shorter.selections().connections >= significance::needed(shorter.endpoints())
+}
+
+/// Connections with the sign of a cause; nothing if the cause shows in the spread.
+fn signs(client: &Client, cause: Cause) -> Option<u64> {
+    let stale = |kinds: &[&str]| {
+        let of_kind = client.stale.iter().filter(|target| kinds.contains(&target.kind.as_str()));
+        Some(of_kind.map(|target| target.connections).sum::<u64>()).filter(|connections| *connections > 0)
+    };
+    match cause {
+        Cause::PortMismatch => Some(client.other_ports.iter().map(|port| port.failed).sum()),
+        Cause::IpReused => stale(&["ip_reused"]),
+        Cause::DialsNotReady => stale(&["not_ready"]),
+        Cause::DnsStale | Cause::StaleCache => stale(&["removed", "terminating"]),
+        Cause::FailingEndpoint => Some(client.failed),
+        _ => None,
+    }
+}
