@@ -63,6 +63,7 @@ pub(crate) fn wrong(
         }
     }
     pattern::compare(&expectation.snapshot, snapshot, &mut wrong);
+    wrong.extend(unclosed(snapshot));
     for service in &expectation.exact.0 {
         exact(service, snapshot, accepted, &mut wrong);
     }
@@ -85,6 +86,15 @@ pub(crate) fn wrong(
         }
     }
     Ok(wrong)
+}
+
+/// Every attempt that was seen is in one figure, whatever the case says.
+fn unclosed(snapshot: &Value) -> Option<String> {
+    let attempts = snapshot["quality"]["attempts"].as_object()?;
+    let seen = attempts.get("seen")?.as_u64()?;
+    let parts = attempts.iter().filter(|(name, _)| *name != "seen");
+    let sum: u64 = parts.filter_map(|(_, count)| count.as_u64()).sum();
+    (sum != seen).then(|| format!("quality.attempts: {seen} attempts were seen, and {sum} are in its parts"))
 }
 
 /// Why a claim about a client is not true.
@@ -157,4 +167,36 @@ fn texts(of: &str, wanted: &Texts, said: &str, wrong: &mut Vec<String>) {
         .iter()
         .filter(|text| said.contains(text.as_str()))
         .for_each(|text| note(text, "says"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_attempt_that_is_in_no_figure_is_a_difference() {
+        let of = |seen: u64| {
+            unclosed(&json!({"quality": {"attempts": {"seen": seen, "attributed": 4, "waiting": 1}}}))
+        };
+        assert_eq!(of(5), None);
+        assert!(of(6).is_some_and(|wrong| wrong.contains("6 attempts were seen, and 5")));
+    }
+
+    #[test]
+    fn an_endpoint_is_compared_with_its_servers() {
+        let snapshot = json!({"services": [{
+            "namespace": "shop", "name": "orders",
+            "endpoints": [{"pod": "orders-0", "opened": 2}, {"pod": "orders-1", "opened": 0}],
+        }]});
+        let wrong = |accepted: &[(&str, u64)]| {
+            let accepted = accepted.iter().map(|(pod, count)| ((*pod).to_owned(), *count)).collect();
+            let mut wrong = Vec::new();
+            exact("shop/orders", &snapshot, Some(&accepted), &mut wrong);
+            wrong
+        };
+        assert!(wrong(&[("orders-0", 2)]).is_empty());
+        assert_eq!(wrong(&[("orders-0", 2), ("orders-1", 1)]).len(), 1);
+        assert!(wrong(&[])[0].contains("2 connections opened, its servers accepted 0"));
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,7 +53,7 @@ pub(crate) struct LabStage {
     servers: BTreeMap<(String, u16), Vec<Server>>,
     pods: BTreeMap<String, Pod>,
     dns: DnsServer,
-    resolver: std::net::IpAddr,
+    resolver: IpAddr,
     records: Vec<String>,
     manifests: PathBuf,
     node: Node,
@@ -140,8 +141,9 @@ impl Stage for LabStage {
         let data = &state.data;
         let mut spec = PodSpec::new(state.namespace(), &state.name);
         spec.uid.clone_from(&state.uid);
-        let prefix = data.netmask.unwrap_or(32);
-        spec.addresses = state.addresses.iter().map(|address| format!("{address}/{prefix}")).collect();
+        let prefix = |v4| if v4 { data.netmask.unwrap_or(32) } else { 128 };
+        let net = |address: &IpAddr| format!("{address}/{}", prefix(address.is_ipv4()));
+        spec.addresses = state.addresses.iter().map(net).collect();
         spec.sidecar.clone_from(&data.sidecar);
         if let Some((kind, name)) = state.workload() {
             spec = spec.workload(kind, name);

@@ -37,35 +37,46 @@ fn object(name: &str, service: &Service) -> Value {
 }
 
 fn slices(scene: &Scene, name: &str, service: &Service) -> Vec<Value> {
-    let of_pods = scene.all(&service.pods).filter(|pod| pod.listed).map(|pod| endpoint(pod, service));
-    let bare = service.addresses.0.iter();
-    let bare = bare.map(|address| json!({"addresses": [address], "conditions": {"ready": true}}));
-    let endpoints: Vec<Value> = of_pods.chain(bare).collect();
-    let slice = |(number, endpoints): (usize, &[Value])| {
-        json!({
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "namespace": service.namespace,
-                "name": format!("{name}-{number}"),
-                "labels": {"kubernetes.io/service-name": name, "service.kubernetes.io/headless": ""},
-            },
-            "addressType": "IPv4",
-            "ports": [{"name": "main", "port": service.port, "protocol": "TCP"}],
-            "endpoints": endpoints,
-        })
+    let of_family = |v4: bool| {
+        let of_pods = scene.all(&service.pods).filter(|pod| pod.listed);
+        let of_pods = of_pods.filter_map(|pod| endpoint(pod, service, v4));
+        let bare = service.addresses.0.iter().filter(|address| address.is_ipv4() == v4);
+        let bare = bare.map(|address| json!({"addresses": [address], "conditions": {"ready": true}}));
+        let endpoints: Vec<Value> = of_pods.chain(bare).collect();
+        let slice = |(number, endpoints)| slice(name, service, v4, number, endpoints);
+        endpoints.chunks(SLICE).enumerate().map(slice).collect::<Vec<_>>()
     };
-    endpoints.chunks(SLICE).enumerate().map(slice).collect()
+    [of_family(true), of_family(false)].concat()
 }
 
-fn endpoint(pod: &PodState, service: &Service) -> Value {
-    let is_ready = service.publish_not_ready || pod.ready && !pod.terminating;
+fn slice(name: &str, service: &Service, v4: bool, number: usize, endpoints: &[Value]) -> Value {
+    let family = if v4 { "IPv4" } else { "IPv6" };
     json!({
-        "addresses": pod.addresses,
-        "conditions": {"ready": is_ready, "serving": pod.ready, "terminating": pod.terminating},
-        "hostname": pod.name,
-        "nodeName": pod.node,
-        "targetRef": {"kind": "Pod", "namespace": pod.namespace(), "name": pod.name, "uid": pod.uid},
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "namespace": service.namespace,
+            "name": format!("{name}-{}-{number}", family.to_lowercase()),
+            "labels": {"kubernetes.io/service-name": name, "service.kubernetes.io/headless": ""},
+        },
+        "addressType": family,
+        "ports": [{"name": "main", "port": service.port, "protocol": "TCP"}],
+        "endpoints": endpoints,
+    })
+}
+
+/// A pod as an endpoint, if it has an address of the family.
+fn endpoint(pod: &PodState, service: &Service, v4: bool) -> Option<Value> {
+    let is_ready = service.publish_not_ready || pod.ready && !pod.terminating;
+    let addresses: Vec<_> = pod.addresses.iter().filter(|address| address.is_ipv4() == v4).collect();
+    (!addresses.is_empty()).then(|| {
+        json!({
+            "addresses": addresses,
+            "conditions": {"ready": is_ready, "serving": pod.ready, "terminating": pod.terminating},
+            "hostname": pod.name,
+            "nodeName": pod.node,
+            "targetRef": {"kind": "Pod", "namespace": pod.namespace(), "name": pod.name, "uid": pod.uid},
+        })
     })
 }
 

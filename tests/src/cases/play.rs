@@ -82,10 +82,10 @@ impl Player<'_> {
                 self.scene.set_names(names);
                 self.stage.publish(&self.scene)
             }
-            Step::Order(order) => {
-                self.scene.case.dns.order = *order;
-                let options = dns_options(&self.scene.case.dns, &self.scene)?;
-                self.stage.dns(&options)
+            Step::Dns(dns) => {
+                self.scene.case.dns = dns.clone();
+                self.stage.dns(&dns_options(dns, &self.scene)?)?;
+                self.stage.publish(&self.scene)
             }
             Step::Scale { pods, to } => {
                 let (added, gone) = self.scene.scale(pods, *to)?;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lab::dns::Order;
 use serde::Deserialize;
 
-use super::{Addresses, Expectation, Records, Serve, Span};
+use super::{Addresses, Dns, Expectation, Records, Serve, Span};
 
 /// One step.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,8 +34,8 @@ pub(crate) enum Step {
     Manifest(Manifest),
     /// Names of the DNS server; nothing stands for a name that goes.
     Zone(BTreeMap<String, Option<Records>>),
-    /// The DNS server's order of records.
-    Order(Order),
+    /// The DNS server's behaviour; what is not given is as by default.
+    Dns(Dns),
     /// A group gets this many pods.
     Scale { pods: String, to: usize },
     /// All pods of a group are replaced, one after the other, by pods with other addresses.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Case, Client, Names, Resolver, Step};
+use super::{Case, Client, Dns, Names, Resolver, Step};
 
 /// Checks a case.
 pub(super) fn validate(case: &Case) -> Result<()> {
@@ -17,9 +17,7 @@ pub(super) fn validate(case: &Case) -> Result<()> {
             bail!("services.{name}.pods: there is no pod or group `{unknown}`");
         }
     }
-    for pod in &case.dns.deaf {
-        ensure!(checker.knows_pod(pod), "dns.deaf: there is no pod `{pod}`");
-    }
+    checker.dns("dns", &case.dns)?;
     for (name, client) in &case.clients {
         checker.client(name, client)?;
     }
@@ -67,6 +65,11 @@ impl Checker<'_> {
         };
         // A step may have made a group larger.
         self.pods.contains(name) || name.rsplit_once('-').is_some_and(is_of_group)
+    }
+
+    fn dns(&self, path: &str, dns: &Dns) -> Result<()> {
+        let unknown = dns.deaf.iter().find(|pod| !self.knows_pod(pod));
+        unknown.map_or(Ok(()), |pod| bail!("{path}.deaf: there is no pod `{pod}`"))
     }
 
     fn client(&self, name: &str, client: &Client) -> Result<()> {
@@ -128,7 +131,8 @@ impl Checker<'_> {
                 names.chain(&expectation.exact.0).try_for_each(|name| self.service(path, name))
             }
             Step::Repeat { steps, .. } => self.steps(&format!("{path}.repeat.steps"), steps),
-            Step::Wait(_) | Step::Zone(_) | Step::Order(_) | Step::Restart(_) | Step::Clock(_) => Ok(()),
+            Step::Dns(dns) => self.dns(path, dns),
+            Step::Wait(_) | Step::Zone(_) | Step::Restart(_) | Step::Clock(_) => Ok(()),
         }
     }
 

@@ -57,6 +57,7 @@ pub(super) struct Running {
     stub: Stub,
     number: usize,
     host: IpAddr,
+    addresses: Vec<IpAddr>,
     uid: String,
     targets: Targets,
     /// Connections to begin, and those begun.
@@ -101,6 +102,7 @@ impl Running {
             stub,
             number,
             host,
+            addresses: pod.addresses.clone(),
             uid: pod.uid.clone(),
             targets: Targets::new(own_seed),
             begun: 0,
@@ -166,9 +168,10 @@ impl Running {
         let process = u32::try_from(self.number).unwrap_or(u32::MAX).saturating_add(1000);
         let mut comm = [0; COMM_LEN];
         comm.iter_mut().zip(b"lab-agent").for_each(|(to, from)| *to = *from);
+        let source = self.addresses.iter().find(|address| address.is_ipv4() == to.is_ipv4());
         TcpRecord {
             header: Header { kind: KIND_STARTED, length: 0, time: now.0, cgroup },
-            source: abi(self.host),
+            source: abi(source.copied().unwrap_or(self.host)),
             destination: abi(to.ip()),
             port: to.port(),
             _pad: [0; 6],
