@@ -15,7 +15,7 @@ use crate::module_tree::File;
 use crate::{module_tree, process, workspace};
 
 /// The daemon's pure core: modules without IO.
-const PURE: [&str; 16] = [
+const PURE: [&str; 18] = [
     "answer_cache",
     "attribution",
     "client",
@@ -27,11 +27,13 @@ const PURE: [&str; 16] = [
     "html",
     "ledger",
     "messages",
+    "offer",
     "service_resolution",
     "spread",
     "time",
     "topology",
     "verdict",
+    "windowed",
 ];
 
 /// The daemon's modules with IO, and the modules that each must not import.

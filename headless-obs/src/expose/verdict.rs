@@ -27,8 +27,14 @@ pub struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Cause>,
     /// The length of the stretch of time that the evidence is about, in seconds.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub stretch_seconds: f64,
+}
+
+/// Whether nothing is known.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// A change of the verdict on a client.

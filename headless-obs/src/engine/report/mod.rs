@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -15,20 +14,19 @@ mod pods;
 mod quality;
 mod scrape;
 mod spread;
+mod stretches;
 
 use super::Engine;
 use super::client_stats::ClientStats;
 use crate::client::WorkloadId;
 use crate::expose::metrics::cardinality::ClientLabels;
-use crate::expose::snapshot::{
-    Dns, Endpoint, History, SCHEMA, Service, Snapshot, TopologyState, VerdictChange,
-};
+use crate::expose::snapshot::{Dns, Endpoint, History, Service, TopologyState};
 use crate::hash::{HashMap, HashSet};
-use crate::ledger::{Cell, CellKey, active};
+use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
-use crate::verdict::{self, SPANS};
-use crate::windowed::{Slot, Stretch};
+use crate::verdict;
+use crate::windowed::Stretch;
 
 use aggregate::{dns, failures, stale};
 use client::ClientFacts;
@@ -159,94 +157,6 @@ impl Moment {
 }
 
 impl Engine {
-    /// The sums of every cell over a stretch of time. Cells without changes that have no open connections are left out.
-    fn tallies(&self, stretch: Stretch) -> Vec<(CellKey, Tally)> {
-        let cells = self.reconciler.ledger.cells().map(|(key, cell)| (key, cell, active(cell)));
-        let shown = cells.filter(|(_, cell, active)| *active > 0 || cell.has_changed(stretch));
-        shown.map(|(key, cell, active)| (*key, Tally { sums: cell.over(stretch), active })).collect()
-    }
-
-    /// The state over the last `length`, or since observation began, with the verdicts of this moment.
-    pub fn snapshot(&self, kernel: &KernelState, length: Option<Duration>) -> Snapshot {
-        let mut snapshot = self.facts(kernel, length, Shown::All);
-        verdict::judge_now(&mut snapshot, &self.recent(kernel, length));
-        self.verdict_log.complete(&mut snapshot);
-        snapshot
-    }
-
-    /// Looks at the verdicts of this moment; returns how they changed since the last look. To be called once in
-    /// [`LOOK`](super::verdict_log::LOOK).
-    pub fn look(&mut self, kernel: &KernelState) -> Vec<VerdictChange> {
-        let recent = self.recent(kernel, None);
-        let Some((longest, shorter)) = recent.split_last() else { return Vec::new() };
-        let mut judged = longest.clone();
-        verdict::judge_now(&mut judged, shorter);
-        let changes = self.verdict_log.look(&judged);
-        self.trace_verdicts(&changes);
-        changes
-    }
-
-    /// The same, after the facts of each shorter stretch that a verdict may rest on.
-    pub fn stretches(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
-        let mut stretches = self.recent(kernel, length);
-        stretches.iter_mut().for_each(verdict::judge_all);
-        stretches.push(self.snapshot(kernel, length));
-        stretches
-    }
-
-    fn recent(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
-        let shorter = SPANS.into_iter().filter(|span| length.is_none_or(|length| *span < length));
-        shorter.map(|span| self.facts(kernel, Some(span), Shown::Clients)).collect()
-    }
-
-    /// The facts over a stretch of time, without verdicts.
-    fn facts(&self, kernel: &KernelState, length: Option<Duration>, shown: Shown) -> Snapshot {
-        let stretch = self.stretch(kernel, length);
-        let rows = self.tallies(stretch);
-        let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
-        sources.pods = self.pods();
-        let has_clients = |state: &&ServiceState| {
-            sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
-        };
-        let states: Vec<&ServiceState> =
-            self.topology.services().filter(|state| shown == Shown::All || has_clients(state)).collect();
-        let mut services: Vec<_> =
-            states.into_iter().map(|state| self.service(state, &mut sources, View::Report)).collect();
-        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        self.frame(kernel, stretch, services)
-    }
-
-    /// The stretch that ends now and is at least this long, as far as slots reach back.
-    fn stretch(&self, kernel: &KernelState, length: Option<Duration>) -> Stretch {
-        let start = length.map(|length| Slot::start(kernel.to, length).max(self.oldest_slot));
-        match start.filter(|start| start.begin() > kernel.began) {
-            Some(start) => Stretch::Since(start),
-            None => Stretch::All,
-        }
-    }
-
-    /// A snapshot of these Services.
-    fn frame(&self, kernel: &KernelState, stretch: Stretch, services: Vec<Service>) -> Snapshot {
-        let to = self.wall(kernel.to).max(kernel.from);
-        let from = match stretch {
-            Stretch::All => kernel.from,
-            // The clock may have been set since observation began.
-            Stretch::Since(slot) => self.wall(slot.begin()).clamp(kernel.from, to),
-        };
-        Snapshot {
-            schema: SCHEMA.to_owned(),
-            node: kernel.node.clone(),
-            nodes: Vec::new(),
-            from,
-            to,
-            began: Some(kernel.from),
-            mature_after_seconds: self.mature_after.as_secs_f64(),
-            quality: self.quality(kernel),
-            services,
-            unanswered: self.unanswered(),
-        }
-    }
-
     fn sources<'a>(
         &'a self,
         kernel: &KernelState,
