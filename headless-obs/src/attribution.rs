@@ -241,6 +241,14 @@ fn attribute_by_dns<'a>(
     }
 }
 
+/// The Service whose name gave the client this address.
+pub fn named_service<'a>(
+    topology: &Topology,
+    mut cached: impl Iterator<Item = &'a CachedAddress>,
+) -> Option<ServiceId> {
+    cached.find_map(|entry| current_service(&entry.answer, topology)).map(|(service, _)| service)
+}
+
 /// The present meaning of an answer's name. In most cases it is the meaning at the answer's arrival, so a connection
 /// needs no lookup.
 fn current_service(answer: &CachedAnswer, topology: &Topology) -> Option<(ServiceId, Resolution)> {

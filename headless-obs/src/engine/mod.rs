@@ -278,7 +278,7 @@ impl Engine {
         let booked: HashSet<_> = reconciler.ledger.cells().map(|(key, _)| key.endpoint).collect();
         history.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
-        let waiting = pending.clients().map(|client| client.workload);
+        let waiting = pending.clients();
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
         let summed = client_stats.sums().map(|((workload, _), _)| *workload);
         let mut used: HashSet<_> = in_cells.chain(waiting).chain(connect_stats).chain(summed).collect();

@@ -14,7 +14,7 @@ use super::losses::{Holder, LossTable};
 use super::reconcile::Booking;
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
-use crate::attribution::{Attribution, ConnectAttempt, Target, Unattributed, attribute};
+use crate::attribution::{Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service};
 use crate::client::{Client, Clients, Role, sanitize};
 use crate::ledger::{CellKey, Ledger, LedgerEntry};
 use crate::service_resolution::Resolution;
@@ -163,11 +163,19 @@ impl Engine {
     /// Counts an attempt, or keeps it if its address may soon become an endpoint.
     fn count(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
         let endpoint_unknown = outcome == Attribution::Unattributed(Unattributed::NotEndpoint);
-        if endpoint_unknown && self.pending.add(Time(record.header.time), record, client) {
+        if endpoint_unknown && self.wait(record, client) {
             self.account.wait();
         } else {
             self.account.count(outcome, 1);
         }
+    }
+
+    /// Keeps an attempt whose endpoint is not known yet; false if there is no room.
+    fn wait(&mut self, record: &TcpRecord, client: Client) -> bool {
+        let (now, started) = (Time(record.header.time), Time(record.started));
+        let cached = self.answer_cache.cached(client.scope, ip(record.destination), started);
+        let service = named_service(&self.topology, cached);
+        self.pending.add(now, record, client, service)
     }
 
     /// Counts the connections that waited for this change of the topology. Each used the name of a Service, so another

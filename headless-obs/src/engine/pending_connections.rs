@@ -1,8 +1,8 @@
 //! Connections that are ahead of the topology: the client received the address under the name of a headless Service,
 //! and the Service does not have the endpoint yet, because the topology's source is behind the DNS server.
 //!
-//! In: such connections, and their ends. Out: the same when the address becomes an endpoint, or when it has not for too
-//! long.
+//! In: such connections, and their ends. Out: the same when the address becomes an endpoint; and per client and Service,
+//! how many wait, or waited for too long within the last hour.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -11,9 +11,10 @@ use std::time::Duration;
 use headless_obs_ebpf::ring_record::TcpRecord;
 
 use super::ip;
-use crate::client::Client;
+use crate::client::{Client, WorkloadId};
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
+use crate::topology::ServiceId;
 
 /// How far a topology may be behind.
 const LAG: Duration = Duration::from_secs(30);
@@ -27,9 +28,15 @@ pub(super) struct Waiting {
     pub(super) record: TcpRecord,
     /// Its client.
     pub(super) client: Client,
+    /// The Service whose name gave the address.
+    service: Option<ServiceId>,
     /// The record of its end, if it has ended.
     pub(super) closed: Option<TcpRecord>,
 }
+
+/// How long those that waited in vain are remembered, and the most clients of Services that have any.
+const KEEP: Duration = Duration::from_secs(3600);
+const CLIENTS: usize = 4096;
 
 /// Socket and start.
 type Key = (u64, u64);
@@ -39,15 +46,25 @@ type Key = (u64, u64);
 pub(super) struct PendingConnections {
     waiting: HashMap<Key, Waiting>,
     by_age: VecDeque<(Time, Key)>,
+    /// Those that waited in vain, and the last time.
+    in_vain: HashMap<(WorkloadId, ServiceId), (u64, Time)>,
 }
 
 impl PendingConnections {
     /// Lets a connection wait; false if there is no room.
-    pub(super) fn add(&mut self, now: Time, record: &TcpRecord, client: Client) -> bool {
+    pub(super) fn add(
+        &mut self,
+        now: Time,
+        record: &TcpRecord,
+        client: Client,
+        service: Option<ServiceId>,
+    ) -> bool {
+        let waiting = Waiting { record: *record, client, service, closed: None };
         if self.by_age.len() >= LIMIT {
+            self.give_up(now, &waiting);
             return false;
         }
-        self.waiting.insert(key(record), Waiting { record: *record, client, closed: None });
+        self.waiting.insert(key(record), waiting);
         self.by_age.push_back((now, key(record)));
         true
     }
@@ -74,9 +91,22 @@ impl PendingConnections {
         u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
     }
 
-    /// The clients of waiting connections.
-    pub(super) fn clients(&self) -> impl Iterator<Item = Client> {
-        self.waiting.values().map(|waiting| waiting.client)
+    /// The clients of these connections.
+    pub(super) fn clients(&self) -> impl Iterator<Item = WorkloadId> {
+        let waiting = self.waiting.values().map(|waiting| waiting.client.workload);
+        waiting.chain(self.in_vain.keys().map(|(workload, _)| *workload))
+    }
+
+    /// The connections to addresses that the Service's name gave and that are no endpoints of it, by client.
+    pub(super) fn of_service(&self, service: ServiceId) -> HashMap<WorkloadId, u64> {
+        let mut clients: HashMap<WorkloadId, u64> = HashMap::default();
+        for waiting in self.waiting.values().filter(|waiting| waiting.service == Some(service)) {
+            *clients.entry(waiting.client.workload).or_default() += 1;
+        }
+        for ((workload, _), (count, _)) in self.in_vain.iter().filter(|((_, of), _)| *of == service) {
+            *clients.entry(*workload).or_default() += count;
+        }
+        clients
     }
 
     /// Removes a connection.
@@ -87,13 +117,27 @@ impl PendingConnections {
     /// Removes connections that have waited for too long; returns their number.
     pub(super) fn expire(&mut self, now: Time) -> u64 {
         let mut expired = 0;
-        while let Some((since, key)) = self.by_age.front()
-            && now.since(*since) >= LAG
+        self.in_vain.retain(|_, (_, last)| now.since(*last) < KEEP);
+        while let Some((since, key)) = self.by_age.front().copied()
+            && now.since(since) >= LAG
         {
-            expired += u64::from(self.waiting.remove(key).is_some());
+            if let Some(waiting) = self.waiting.remove(&key) {
+                self.give_up(now, &waiting);
+                expired += 1;
+            }
             self.by_age.pop_front();
         }
         expired
+    }
+
+    fn give_up(&mut self, now: Time, waiting: &Waiting) {
+        let Some(service) = waiting.service else { return };
+        let who = (waiting.client.workload, service);
+        if self.in_vain.len() < CLIENTS || self.in_vain.contains_key(&who) {
+            let (count, last) = self.in_vain.entry(who).or_default();
+            *count += 1;
+            *last = now;
+        }
     }
 }
 

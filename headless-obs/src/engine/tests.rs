@@ -35,6 +35,7 @@ mod names;
 mod scrape;
 mod stale;
 mod trace_events;
+mod trouble;
 mod windows;
 
 const PORT: u16 = 8080;

@@ -319,7 +319,7 @@ pub struct Client {
     #[serde(default)]
     pub verdict: Option<Verdict>,
     /// The reason for no verdict: `losses`, `not_in_sync`, `started_after`, `by_hostname`, `no_dns`,
-    /// `resolved_elsewhere`, `excluded`, `silent`.
+    /// `resolved_elsewhere`, `no_answer`, `no_connection`, `not_endpoint`, `excluded`, `silent`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub withheld: Option<String>,
     /// When the daemon first saw its newest pod with this Service.
@@ -334,6 +334,13 @@ pub struct Client {
     /// Connections to addresses that were not a serving endpoint, by kind, as in [`Service::stale`].
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub stale_kinds: Counts,
+    /// Those of `responses` that had addresses or SRV records, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usable_answers: Option<u64>,
+    /// Connections and attempts to addresses that the Service's name gave and that are no endpoints of it: those that
+    /// wait for the endpoint, and those of the last hour that waited in vain. They are in no other figure of the client.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub not_endpoint: u64,
     /// Seconds from an endpoint's becoming ready to this client's first connection to it.
     #[serde(skip_serializing_if = "Histogram::is_empty", default)]
     pub convergence: Histogram,

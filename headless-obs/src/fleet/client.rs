@@ -63,6 +63,9 @@ fn absorb(sum: &mut Client, more: Client) {
     add(&mut sum.active, more.active);
     add(&mut sum.reconciled, more.reconciled);
     add_counts(&mut sum.losses, more.losses);
+    add(&mut sum.not_endpoint, more.not_endpoint);
+    sum.usable_answers =
+        sum.usable_answers.zip(more.usable_answers).map(|(one, other)| one.saturating_add(other));
     add_counts(&mut sum.answer_position, more.answer_position);
     sum.grpc |= more.grpc;
     add(&mut sum.pods, more.pods);

@@ -98,6 +98,14 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
              for example after a restart of the client"
         }
         "by_hostname" => "it addresses individual pods by hostname, which is intentional",
+        "no_answer" => return no_answer_in_words(client),
+        "no_connection" => "it received addresses by the Service's name and made no connection",
+        "not_endpoint" => {
+            return format!(
+                "its {} went to addresses that the Service's name gave and that are no endpoints of it",
+                plural(client.not_endpoint, "connection")
+            );
+        }
         "resolved_elsewhere" => {
             "no DNS answer reached it, but another process of the node received answers for the Service and connects \
              nowhere: that process may resolve names for it (systemd-resolved, nscd, a cache in a sidecar), or it uses \
@@ -111,6 +119,27 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
         other => return clean(other),
     };
     words.to_owned()
+}
+
+/// The client is in trouble: it cannot connect for want of an endpoint's address.
+pub(crate) fn is_in_trouble(reason: &str) -> bool {
+    matches!(reason, "no_answer" | "not_endpoint")
+}
+
+/// The responses without addresses that a client got, by their kind.
+fn no_answer_in_words(client: &Client) -> String {
+    let mut kinds = Counts::new();
+    for response in &client.responses {
+        let truncated = if response.truncated { " truncated" } else { "" };
+        let kind = if response.rcode == "noerror" {
+            format!("empty{truncated}")
+        } else {
+            response.rcode.clone() + truncated
+        };
+        let count = kinds.entry(kind).or_default();
+        *count = count.saturating_add(response.count);
+    }
+    format!("it asked for the Service's name and got no address ({})", counted(&kinds))
 }
 
 /// What may be missing from a client's figures, and the option against it, if there is one.

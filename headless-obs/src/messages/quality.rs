@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Paint, clean, counted, percent, plural, thousands, total};
-use crate::expose::snapshot::{AttemptSums, Counts, Part, Quality, Refusal, Snapshot, TopologyState};
+use super::{Paint, clean, counted, full_name, percent, plural, thousands, total};
+use crate::expose::snapshot::{
+    AttemptSums, Counts, Part, Quality, Refusal, Snapshot, TopologyState, Unanswered,
+};
 
 /// The most nodes that are named; further ones are counted.
 const NAMED: usize = 5;
@@ -48,6 +50,7 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         );
         lines.push((Paint::Warn, line));
     }
+    lines.extend(unanswered(&snapshot.unanswered).map(|line| (Paint::Warn, line)));
     for (map, fill) in &quality.maps {
         // Output is a share, so precision above 2^52 does not matter.
         let share = fill.entries as f64 / fill.capacity.max(1) as f64;
@@ -89,6 +92,19 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     let source = clean(&quality.topology.source);
     lines.push((Paint::Dim, format!("Observed: {seen}Services from {source}.")));
     lines
+}
+
+/// Clients whose queries got no response, those with the most first.
+fn unanswered(rows: &[Unanswered]) -> Option<String> {
+    let mut rows: Vec<&Unanswered> = rows.iter().filter(|row| row.queries > 0).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.queries));
+    let one = |row: &&Unanswered| {
+        format!("{} {}", thousands(row.queries), full_name(&row.namespace, &row.workload))
+    };
+    let named: Vec<_> = rows.iter().take(NAMED).map(one).collect();
+    let more = rows.len().checked_sub(NAMED).filter(|more| *more > 0);
+    let more = more.map_or(String::new(), |more| format!(", and {more} more clients"));
+    (!named.is_empty()).then(|| format!("DNS queries without a response: {}{more}.", named.join(", ")))
 }
 
 /// What became of the connect attempts.

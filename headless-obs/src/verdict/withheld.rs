@@ -19,6 +19,12 @@ pub enum Withheld {
     NoDns,
     /// The same, and another process of the node received answers for the Service and makes no connections.
     ResolvedElsewhere,
+    /// It asked, and got no usable answer.
+    NoAnswer,
+    /// It received addresses, and made no connection.
+    NoConnection,
+    /// All its connections go to addresses that are no endpoints of the Service.
+    NotEndpoint,
     /// The spread excludes it.
     Excluded,
     /// It has not connected for a day.
@@ -27,13 +33,16 @@ pub enum Withheld {
 
 impl Withheld {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Losses,
         Self::NotInSync,
         Self::StartedAfter,
         Self::ByHostname,
         Self::NoDns,
         Self::ResolvedElsewhere,
+        Self::NoAnswer,
+        Self::NoConnection,
+        Self::NotEndpoint,
         Self::Excluded,
         Self::Silent,
     ];
@@ -48,6 +57,9 @@ impl Withheld {
             Self::ByHostname => "by_hostname",
             Self::NoDns => "no_dns",
             Self::ResolvedElsewhere => "resolved_elsewhere",
+            Self::NoAnswer => "no_answer",
+            Self::NoConnection => "no_connection",
+            Self::NotEndpoint => "not_endpoint",
             Self::Excluded => "excluded",
             Self::Silent => "silent",
         }
@@ -105,7 +117,9 @@ pub(super) fn unreliable(scene: &RuleContext<'_>) -> Option<Withheld> {
 /// name. Connections that are older than the daemon may have any resolution.
 pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     let resolution = &scene.client.resolution;
-    if !only(resolution, &["hostname", "none", "preexisting"]) {
+    if let Some(reason) = unconnected(scene) {
+        Some(reason)
+    } else if !only(resolution, &["hostname", "none", "preexisting"]) {
         None
     } else if resolution.get("none").is_some_and(|count| *count > 0) {
         let is_elsewhere = answers_without_connections(scene);
@@ -119,6 +133,20 @@ pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     }
 }
 
+/// The client has no connection to an endpoint.
+fn unconnected(scene: &RuleContext<'_>) -> Option<Withheld> {
+    let client = scene.client;
+    if scene.attempts() + client.active > 0 {
+        None
+    } else if client.not_endpoint > 0 {
+        Some(Withheld::NotEndpoint)
+    } else if client.responses.is_empty() {
+        None
+    } else {
+        Some(if client.usable_answers == Some(0) { Withheld::NoAnswer } else { Withheld::NoConnection })
+    }
+}
+
 /// A process that makes no connection to the Service received answers for its names.
 fn answers_without_connections(scene: &RuleContext<'_>) -> bool {
     let clients = &scene.service.clients;
@@ -126,7 +154,7 @@ fn answers_without_connections(scene: &RuleContext<'_>) -> bool {
     // Clients without connections may have no row; then there are more answers than the rows have.
     let responses = clients.iter().flat_map(|client| &client.responses).map(|responses| responses.count);
     scene.service.dns.answers > responses.fold(0, u64::saturating_add)
-        || clients.iter().any(|client| is_silent(client) && client.answers.count > 0)
+        || clients.iter().any(|client| is_silent(client) && client.usable_answers.unwrap_or(0) > 0)
 }
 
 /// There are connections, and all are of these kinds.

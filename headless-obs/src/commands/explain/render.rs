@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::findings::{
     alternatives_in_words, causes, excluded_in_words, idle_in_words, idle_reasons, in_words, is_doubtful,
-    nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
+    is_in_trouble, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
 use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
@@ -72,7 +72,13 @@ fn headline(service: &Service) -> (String, Paint) {
     }
     let counted = || service.clients.iter().filter(|client| client.excluded.is_none());
     let said = || counted().filter_map(|client| client.verdict.as_ref()).map(|verdict| verdict.cause);
-    let doubt = counted().find(|client| client.withheld.as_deref().is_some_and(is_doubtful));
+    let without_verdict =
+        |is_it: fn(&str) -> bool| counted().find(move |client| client.withheld.as_deref().is_some_and(is_it));
+    if let Some(client) = without_verdict(is_in_trouble) {
+        let client_name = full_name(&client.namespace, &client.workload);
+        return (format!("{name}: {client_name}: {}.", withheld_in_words(client)), Paint::Warn);
+    }
+    let doubt = without_verdict(is_doubtful);
     if let Some(client) = doubt {
         return (
             format!("{name}: at least one client has no verdict: {}.", withheld_in_words(client)),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::bars;
 use super::super::column_layout::{Column, shown};
-use super::super::findings::{causes, verdict_paint};
+use super::super::findings::{causes, is_in_trouble, verdict_paint};
 use super::super::fit_text::{clean, counted, fit, fit_names, full_name, percent, plural, thousands, width};
 use super::{Look, Paint, cell, indented, push, table, widths};
 use crate::expose::snapshot::{Cause, Client, Service};
@@ -89,7 +89,10 @@ pub(in crate::commands) fn verdict(client: &Client) -> (String, Paint) {
             let needed = needed.map(|needed| format!(" ({} more)", thousands(needed))).unwrap_or_default();
             (causes(verdict) + &needed, verdict_paint(verdict.cause, verdict.confidence))
         }
-        (None, Some(reason)) => (format!("({})", fit(&clean(reason), 16)), Paint::Dim),
+        (None, Some(reason)) => {
+            let paint = if is_in_trouble(reason) { Paint::Warn } else { Paint::Dim };
+            (format!("({})", fit(&clean(reason), 16)), paint)
+        }
         (None, None) => ("-".to_owned(), Paint::Dim),
     }
 }

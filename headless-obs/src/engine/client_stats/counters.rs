@@ -50,6 +50,8 @@ pub(in crate::engine) struct ClientCounters {
     pub(in crate::engine) convergence: Histogram,
     pub(in crate::engine) wrong_ports: Vec<WrongPort>,
     responses: Vec<(ResponseKind, u64)>,
+    /// Responses with addresses or SRV records.
+    pub(in crate::engine) usable: u64,
 }
 
 impl ClientCounters {
@@ -80,6 +82,7 @@ impl ClientCounters {
 
     /// A response for one of the Service's names.
     pub(super) fn answered(&mut self, answer: &Answer, transport: Transport) {
+        self.usable += u64::from(!(answer.addresses.is_empty() && answer.targets.is_empty()));
         let kind = ResponseKind {
             rcode: rcode(answer.rcode),
             truncated: answer.truncated,
@@ -161,6 +164,7 @@ impl Sum for ClientCounters {
                 None => {}
             }
         }
+        self.usable += other.usable;
         for (kind, more) in &other.responses {
             match self.responses.iter_mut().find(|(known, _)| known == kind) {
                 Some((_, count)) => *count += more,

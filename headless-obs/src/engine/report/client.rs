@@ -93,6 +93,8 @@ impl Engine {
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
             reconciled: cells.iter().map(|(_, cell)| cell.reconciled).sum(),
+            usable_answers: totals.map(|totals| totals.usable),
+            not_endpoint: 0,
             losses: self.losses_of(state, who, facts, moment.stretch),
             coverage: coverage(order, &endpoints),
             answer_position: answer_position(cells),

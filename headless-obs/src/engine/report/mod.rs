@@ -18,9 +18,9 @@ mod stretches;
 
 use super::Engine;
 use super::client_stats::ClientStats;
-use crate::client::WorkloadId;
+use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
-use crate::expose::snapshot::{Dns, Endpoint, History, Service, TopologyState};
+use crate::expose::snapshot::{Client, Dns, Endpoint, History, Service, TopologyState};
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
@@ -224,12 +224,21 @@ impl Engine {
         }
         for (workload, facts) in &client_stats {
             let is_shown = match view {
-                // A client that only received answers is not a client yet, unless it tried to connect.
-                View::Report => facts.totals().is_some_and(|totals| !totals.wrong_ports.is_empty()),
+                // A client that asked is shown also if it got no usable answer, or made no connection. Where only the
+                // process has a name, nobody knows which one asked.
+                View::Report => facts.totals().is_some_and(|totals| {
+                    !totals.wrong_ports.is_empty() || totals.response_kinds() > 0 && self.has_name(*workload)
+                }),
                 View::Series(_) => true,
             };
             if is_shown {
                 by_client.entry(self.who(Some(*workload), view)).or_default();
+            }
+        }
+        let elsewhere = self.pending.of_service(state.id());
+        if let View::Report = view {
+            for id in elsewhere.keys() {
+                by_client.entry(Who::Workload(Some(*id))).or_default();
             }
         }
         let mut shown = match view {
@@ -299,7 +308,8 @@ impl Engine {
             .map(|(who, cells)| {
                 let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
                 let facts = ClientFacts { stats: facts.get(who), expected: by_who.get(who), held, pods };
-                self.client(state, who, cells, &facts, &order, moment)
+                let not_endpoint = who.workload().and_then(|id| elsewhere.get(&id)).copied().unwrap_or(0);
+                Client { not_endpoint, ..self.client(state, who, cells, &facts, &order, moment) }
             })
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
@@ -346,6 +356,11 @@ impl Engine {
                 Who::Namespace(name.map_or_else(Arc::default, |name| name.namespace.clone()))
             }
         }
+    }
+
+    /// Whether a client is more than an unknown process.
+    fn has_name(&self, client: WorkloadId) -> bool {
+        self.clients.workload(client).is_some_and(|workload| *workload.name != *sanitize::comm(&[]))
     }
 
     fn endpoint(
