@@ -33,6 +33,12 @@ fn shape(text: &str) -> Vec<String> {
         let is_heading =
             line.ends_with(':') || line.starts_with("accepted ") || line.starts_with("The daemon runs");
         match words[..] {
+            // A verdict may name several causes: `pinned or seeks_role`.
+            [client, _, _, coverage, _, _, ref verdict @ ..]
+                if client.starts_with("shop/") && coverage.ends_with('%') =>
+            {
+                lines.push(format!("{client} {}", verdict.join(" ")));
+            }
             [client, .., verdict] if client.starts_with("shop/") && line.starts_with("  ") => {
                 lines.push(format!("{client} {verdict}"));
             }

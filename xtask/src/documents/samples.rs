@@ -5,7 +5,6 @@
 //! may omit elements of arrays; its objects are complete, and its values are those of the file. A text sample has lines
 //! of the file, in their order. The longest sample of a command is complete, and the others are cut from it. The
 //! command's own program compares the sample with its output: `tests/src/demo/sample.rs`.
-//! command prints it is what the command's own program compares: `tests/src/demo/sample.rs`.
 
 use anyhow::Result;
 use docs::{Block, Check, Document};
