@@ -6,7 +6,7 @@ use super::client;
 use super::endpoint::Rows;
 use super::spread::{self, Row};
 use super::sums::{add, add_counts, add_histogram};
-use crate::expose::snapshot::{Client, Dns, Service};
+use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service};
 use crate::spread::ratio;
 use crate::verdict;
 
@@ -48,7 +48,13 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
         client::figure(client, &service.endpoints);
     }
     service.idle = verdict::idle::idle(&service.endpoints, &service.clients);
-    let mature: Vec<Row> = service.endpoints.iter().filter(|row| row.mature).map(Row::from).collect();
+    let counting = || service.clients.iter().filter(|client| client.excluded.is_none());
+    let is_own = |place: usize| {
+        let mut rows = counting().filter_map(|client| client.endpoints.get(place)).peekable();
+        rows.peek().is_some() && rows.all(ClientEndpoint::is_self)
+    };
+    let others = service.endpoints.iter().enumerate().filter(|(place, row)| row.mature && !is_own(*place));
+    let mature: Vec<Row> = others.map(|(_, row)| Row::from(row)).collect();
     [service.spread, service.selections, service.open, service.bytes] = spread::of(&mature);
     let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;

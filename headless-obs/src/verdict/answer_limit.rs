@@ -6,19 +6,19 @@ use super::context::RuleContext;
 use super::format::count;
 use super::pinned::even_fleet;
 use super::significance;
-use crate::expose::snapshot::{Cause, Client, Confidence, Verdict};
+use crate::expose::snapshot::{Cause, ClientAnswers, Confidence, Verdict};
 use crate::spread;
 
 /// The number of addresses in each answer to each client, if all answers have the same, fewer than there are endpoints,
 /// and none was truncated.
 fn size_of_all(scene: &RuleContext<'_>) -> Option<u64> {
-    let own = std::iter::once(scene.client);
-    let asked = |client: &&Client| client.answers.count > 0;
-    let answers: Vec<_> = own.chain(scene.others()).filter(asked).map(|client| &client.answers).collect();
-    let size = answers.first()?.largest;
+    let own = &scene.client.answers;
     let n = scene.rows().filter(|(endpoint, _)| endpoint.mature).count() as u64;
-    let is_alike = answers.iter().all(|one| (one.smallest, one.largest, one.truncated) == (size, size, 0));
-    (is_alike && size > 0 && size < n).then_some(size)
+    let others = || scene.others().map(|other| &other.answers).filter(|answers| answers.count > 0);
+    let size = if own.count > 0 { own.largest } else { others().next()?.largest };
+    let is_alike = |one: &ClientAnswers| (one.smallest, one.largest, one.truncated) == (size, size, 0);
+    let is_part = size > 0 && size < n && (own.count == 0 || is_alike(own));
+    (is_part && others().all(is_alike)).then_some(size)
 }
 
 /// The server's limit: all answers have this number of addresses, and together they listed more endpoints.

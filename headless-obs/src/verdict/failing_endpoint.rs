@@ -46,7 +46,9 @@ fn tried<'a>(scene: &RuleContext<'a>) -> Vec<Tried<'a>> {
     let ready = rows.filter(|(_, (endpoint, own))| endpoint.state == "ready" && endpoint.pod == own.pod);
     ready
         .map(|(place, (_, own))| {
-            let elsewhere = scene.others().filter_map(|other| other.endpoints.get(place));
+            // Where nothing fails, nobody else is asked.
+            let asked = scene.others().filter(|_| own.failed > 0);
+            let elsewhere = asked.filter_map(|other| other.endpoints.get(place));
             let well = elsewhere.filter(|row| row.failed * 10 <= attempts(row));
             let others = well.map(|row| row.opened).fold(0, u64::saturating_add);
             Tried { own, attempts: attempts(own), others }

@@ -6,6 +6,8 @@
 //! told of it. Nothing is known about clients without DNS answers, and a member of the Service never connects to
 //! itself, so neither makes an endpoint idle.
 
+use jiff::Timestamp;
+
 use super::significance;
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
@@ -40,53 +42,69 @@ pub fn reasons(service: &Service) -> impl Iterator<Item = (&Endpoint, Why)> {
 
 fn all<'a>(endpoints: &'a [Endpoint], clients: &'a [Client]) -> impl Iterator<Item = (&'a Endpoint, Why)> {
     let mature = endpoints.iter().filter(|endpoint| endpoint.mature).count() as u64;
-    let counting = move || clients.iter().filter(|client| client.excluded.is_none());
-    let is_used = move |place: usize| {
-        counting().filter_map(|client| client.endpoints.get(place)).any(|own| {
-            let before = own.resolution.get("preexisting").copied().unwrap_or(0);
-            // What fails was chosen, too; that is for other findings.
-            own.opened > 0 || own.failed > 0 || before > 0
-        })
-    };
-    let is_any_used = (0..endpoints.len()).any(is_used);
-    let unused = endpoints
+    let choosers: Vec<Chooser<'_>> =
+        clients.iter().filter(|client| client.excluded.is_none()).map(Chooser::of).collect();
+    let is_used = |place: usize| choosers.iter().any(|chooser| chooser.uses(place));
+    let unused: Vec<_> = endpoints
         .iter()
         .enumerate()
-        .filter(move |(place, endpoint)| is_any_used && endpoint.mature && !is_used(*place));
-    unused.filter_map(move |(place, endpoint)| {
-        let why = why(place, endpoint, mature, counting())?;
+        .filter(|(place, endpoint)| endpoint.mature && !is_used(*place))
+        .collect();
+    let is_any_used = (0..endpoints.len()).any(is_used);
+    unused.into_iter().filter(move |_| is_any_used).filter_map(move |(place, endpoint)| {
+        let why = why(place, endpoint, mature, &choosers)?;
         Some((endpoint, why))
     })
 }
 
-fn why<'a>(
-    place: usize,
-    endpoint: &Endpoint,
-    mature: u64,
-    clients: impl Iterator<Item = &'a Client>,
-) -> Option<Why> {
+/// A client that could choose an endpoint.
+struct Chooser<'a> {
+    client: &'a Client,
+    /// Its first connection to any of them.
+    first: Option<Timestamp>,
+    /// Whether the shares of random choice are known. Prometheus has neither these nor the times.
+    has_shares: bool,
+}
+
+impl<'a> Chooser<'a> {
+    fn of(client: &'a Client) -> Self {
+        let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
+        let has_shares = client.endpoints.iter().any(|own| own.expected > 0.0);
+        Self { client, first, has_shares }
+    }
+
+    /// It has connected there, or tried to: what fails was chosen, too, and is for other findings.
+    fn uses(&self, place: usize) -> bool {
+        self.client.endpoints.get(place).is_some_and(|own| {
+            let before = own.resolution.get("preexisting").copied().unwrap_or(0);
+            own.opened > 0 || own.failed > 0 || own.active > 0 || before > 0
+        })
+    }
+
+    /// Its share of selections for an endpoint that was ready before the first of them, whether answers listed it or
+    /// not.
+    fn plain_share(&self, endpoint: &Endpoint, mature: u64) -> f64 {
+        let was_ready = self.first.zip(endpoint.ready_since).is_some_and(|(first, since)| since <= first);
+        let is_unknown = !self.has_shares && self.first.is_none();
+        let share = self.client.selections.connections as f64 / mature.max(1) as f64;
+        if was_ready || is_unknown { share } else { 0.0 }
+    }
+}
+
+fn why(place: usize, endpoint: &Endpoint, mature: u64, choosers: &[Chooser<'_>]) -> Option<Why> {
     let (mut selections, mut expected, mut unaware) = (0, 0.0, 0);
-    for client in clients {
-        let Some(own) = client.endpoints.get(place).filter(|own| own.own_pods == 0) else { continue };
+    for chooser in choosers {
+        let own = chooser.client.endpoints.get(place).filter(|own| own.own_pods == 0);
+        let Some(own) = own else { continue };
         unaware += own.unaware_pods;
-        selections += client.selections.connections;
-        expected += own.expected.max(plain_share(client, endpoint, mature));
+        selections += chooser.client.selections.connections;
+        expected += own.expected.max(chooser.plain_share(endpoint, mature));
     }
     if significance::none_by_chance_is_ruled_out(expected, mature) {
         Some(Why::Avoided { selections, expected })
     } else {
         (unaware > 0).then_some(Why::Unknown { pods: unaware })
     }
-}
-
-/// The share of a client's selections of an endpoint that was ready before the first of them, whether answers listed
-/// it or not.
-fn plain_share(client: &Client, endpoint: &Endpoint, mature: u64) -> f64 {
-    let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
-    let was_ready = first.zip(endpoint.ready_since).is_some_and(|(first, since)| since <= first)
-        // Prometheus has neither the shares nor the times.
-        || client.endpoints.iter().all(|own| own.expected <= 0.0 && own.first_connection.is_none());
-    if was_ready { client.selections.connections as f64 / mature.max(1) as f64 } else { 0.0 }
 }
 
 #[cfg(test)]

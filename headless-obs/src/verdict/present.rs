@@ -145,7 +145,7 @@ fn signs(client: &Client, cause: Cause) -> Option<u64> {
         Cause::IpReused => stale(&["ip_reused"]),
         Cause::DialsNotReady => stale(&["not_ready"]),
         Cause::DnsStale | Cause::StaleCache => stale(&["removed", "terminating"]),
-        Cause::FailingEndpoint => Some(client.failed),
+        Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => Some(client.failed),
         _ => None,
     }
 }

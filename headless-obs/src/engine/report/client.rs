@@ -147,6 +147,7 @@ impl Engine {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
         let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied());
+        let lives = pods.lives(told.map(|(_, workload)| workload), endpoint.id());
         ClientEndpoint {
             expected: 0.0,
             counted_active,
@@ -163,8 +164,8 @@ impl Engine {
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
             answered_pods: last_answered.len() as u64,
             unaware_pods: facts.map_or(0, |facts| self.unaware(pods, endpoint, facts)),
-            brief: counting().map(|cell| cell.brief).sum(),
-            lasting: counting().map(|cell| cell.opened.saturating_sub(cell.brief)).sum(),
+            brief: lives.brief,
+            lasting: lives.lasting,
             own_pods: told.map_or(0, |(facts, workload)| self.own(pods, endpoint, facts, workload)),
             last_answered: last_answered.iter().max().map(|time| self.wall(*time)),
             first_connection: first.map(|time| self.wall(time)),

@@ -20,7 +20,7 @@ use super::Engine;
 use super::client_stats::ClientStats;
 use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
-use crate::expose::snapshot::{Client, Dns, Endpoint, History, Service, TopologyState};
+use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey};
 use crate::time::Time;
@@ -131,7 +131,7 @@ struct Sources<'a> {
     client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'a>>>,
     held: HashMap<ServiceId, Holders>,
     /// Only for a report.
-    pods: Pods,
+    pods: Arc<Pods>,
     moment: Moment,
 }
 
@@ -206,7 +206,7 @@ impl Engine {
             cells,
             client_stats,
             held: open_connections::by_service(&self.reconciler),
-            pods: Pods::default(),
+            pods: Arc::default(),
             moment,
         }
     }
@@ -274,7 +274,6 @@ impl Engine {
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
         let counted: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
-        let figures = spread::of(&counted, &order, &expected);
         let totals = || client_stats.values().filter_map(ClientStats::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
         let mut by_who: HashMap<Who, Expectation> = HashMap::default();
@@ -314,6 +313,15 @@ impl Engine {
             .collect();
         clients.sort_by(|a, b| (&a.namespace, &a.workload).cmp(&(&b.namespace, &b.workload)));
 
+        // An endpoint that only its own clients could use, but for itself, is no part of the spread.
+        let counting = || clients.iter().filter(|client| client.excluded.is_none());
+        let is_own = |place: usize| {
+            let mut rows = counting().filter_map(|client| client.endpoints.get(place)).peekable();
+            rows.peek().is_some() && rows.all(ClientEndpoint::is_self)
+        };
+        let others = order.iter().enumerate().filter(|(place, _)| !is_own(*place));
+        let figures = spread::of(&counted, &others.map(|(_, row)| *row).collect(), &expected);
+
         let history = match view {
             View::Report => {
                 let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
@@ -333,7 +341,10 @@ impl Engine {
             waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
                 * moment.per_second(figures.spread.connections),
             changes: Vec::new(),
-            idle: verdict::idle::idle(&endpoints, &clients),
+            idle: match view {
+                View::Report => verdict::idle::idle(&endpoints, &clients),
+                View::Series(_) => Vec::new(),
+            },
             spread: figures.spread,
             selections: figures.selections,
             open: figures.open,

@@ -1,16 +1,21 @@
-//! A client's pods: which of them are at work and were not told of an endpoint, and which are that endpoint.
+//! A client's pods: which of them are at work and were not told of an endpoint, which are that endpoint, and how long
+//! their connections last.
 //!
-//! In: open connections, the pods' last answers and connections, and the topology. Out: counts for an endpoint.
+//! In: open connections, the pods' last answers and connections, the ledger and the topology. Out: counts for an
+//! endpoint.
+//!
+//! Invariant: these are facts of the present, whatever stretch of time a snapshot is about. A client that keeps its
+//! connections tells nothing new about how it found them.
 
 use std::net::IpAddr;
 
 use crate::client::{ClientId, WorkloadId};
 use crate::engine::client_stats::ClientStats;
 use crate::engine::{Engine, ip};
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
-use crate::topology::{Endpoint, ServiceId};
+use crate::topology::{Endpoint, EndpointRef, ServiceId};
 
 /// What is known about the pods of all clients.
 #[derive(Debug, Default)]
@@ -21,6 +26,24 @@ pub(super) struct Pods {
     addresses: HashSet<(ServiceId, WorkloadId, IpAddr)>,
     /// Those that were deleted.
     gone: HashSet<ClientId>,
+    /// Connections by the Service's name that a client ever made to an endpoint.
+    lives: HashMap<(WorkloadId, EndpointRef), Lives>,
+}
+
+/// How long connections lasted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lives {
+    /// Those that ended at once.
+    pub(super) brief: u64,
+    /// Those that lasted, or are open.
+    pub(super) lasting: u64,
+}
+
+impl Pods {
+    /// How long a client's connections to an endpoint lasted.
+    pub(super) fn lives(&self, client: Option<WorkloadId>, endpoint: EndpointRef) -> Lives {
+        client.and_then(|client| self.lives.get(&(client, endpoint))).copied().unwrap_or_default()
+    }
 }
 
 impl Engine {
@@ -37,6 +60,13 @@ impl Engine {
             if let Some(workload) = cell.client {
                 pods.addresses.insert((service, workload, local.to_canonical()));
             }
+        }
+        for (key, cell) in self.reconciler.ledger.cells().filter(|(key, _)| key.resolution.counts()) {
+            let Some(workload) = key.client else { continue };
+            let brief = cell.total_of(|cell| cell.brief);
+            let lives = pods.lives.entry((workload, key.endpoint)).or_default();
+            lives.brief += brief;
+            lives.lasting += cell.total_of(|cell| cell.opened).saturating_sub(brief);
         }
         pods.gone = self.topology.deleted_pods().filter_map(|uid| self.clients.scope_of_pod(uid)).collect();
         pods

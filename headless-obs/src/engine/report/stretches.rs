@@ -1,7 +1,9 @@
 //! Snapshots over stretches of time that end now, and the verdicts that rest on them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::pods::Pods;
 use super::{KernelState, Shown, Tally, View};
 use crate::engine::Engine;
 use crate::expose::snapshot::{SCHEMA, Service, Snapshot, VerdictChange};
@@ -20,8 +22,9 @@ impl Engine {
 
     /// The state over the last `length`, or since observation began, with the verdicts of this moment.
     pub fn snapshot(&self, kernel: &KernelState, length: Option<Duration>) -> Snapshot {
-        let mut snapshot = self.facts(kernel, length, Shown::All);
-        verdict::judge_now(&mut snapshot, &self.recent(kernel, length));
+        let pods = Arc::new(self.pods());
+        let mut snapshot = self.facts(kernel, length, Shown::All, &pods);
+        verdict::judge_now(&mut snapshot, &self.recent(kernel, length, &pods));
         self.verdict_log.complete(&mut snapshot);
         snapshot
     }
@@ -29,7 +32,7 @@ impl Engine {
     /// Looks at the verdicts of this moment; returns how they changed since the last look. To be called once in
     /// [`LOOK`](super::verdict_log::LOOK).
     pub fn look(&mut self, kernel: &KernelState) -> Vec<VerdictChange> {
-        let recent = self.recent(kernel, None);
+        let recent = self.recent(kernel, None, &Arc::new(self.pods()));
         let Some((longest, shorter)) = recent.split_last() else { return Vec::new() };
         let mut judged = longest.clone();
         verdict::judge_now(&mut judged, shorter);
@@ -40,23 +43,29 @@ impl Engine {
 
     /// The same, after the facts of each shorter stretch that a verdict may rest on.
     pub fn stretches(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
-        let mut stretches = self.recent(kernel, length);
+        let mut stretches = self.recent(kernel, length, &Arc::new(self.pods()));
         stretches.iter_mut().for_each(verdict::judge_all);
         stretches.push(self.snapshot(kernel, length));
         stretches
     }
 
-    fn recent(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
+    fn recent(&self, kernel: &KernelState, length: Option<Duration>, pods: &Arc<Pods>) -> Vec<Snapshot> {
         let shorter = SPANS.into_iter().filter(|span| length.is_none_or(|length| *span < length));
-        shorter.map(|span| self.facts(kernel, Some(span), Shown::Clients)).collect()
+        shorter.map(|span| self.facts(kernel, Some(span), Shown::Clients, pods)).collect()
     }
 
     /// The facts over a stretch of time, without verdicts.
-    fn facts(&self, kernel: &KernelState, length: Option<Duration>, shown: Shown) -> Snapshot {
+    fn facts(
+        &self,
+        kernel: &KernelState,
+        length: Option<Duration>,
+        shown: Shown,
+        pods: &Arc<Pods>,
+    ) -> Snapshot {
         let stretch = self.stretch(kernel, length);
         let rows = self.tallies(stretch);
         let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
-        sources.pods = self.pods();
+        sources.pods = pods.clone();
         let has_clients = |state: &&ServiceState| {
             sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
         };

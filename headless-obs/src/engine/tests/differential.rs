@@ -243,3 +243,40 @@ fn a_client_whose_names_another_process_resolves_leaves_nothing_idle() {
     let unaware: u64 = client.endpoints.iter().map(|own| own.unaware_pods).sum();
     assert_eq!((service.idle, unaware), (Vec::new(), 0));
 }
+
+#[test]
+fn a_driver_that_found_its_endpoint_long_ago_looks_for_nothing_more() {
+    let mut world = world([orders(&pods(3))]);
+    for turn in 0..10 {
+        world.resolve(1, ORDERS, &THREE);
+        let standby = world.connect(1, THREE[1 + turn % 2]);
+        world.close(standby);
+        world.connect(1, THREE[0]);
+    }
+    for hours in [1, 20] {
+        world.pass(Duration::from_secs(3_600 * hours));
+        let snapshot = world.engine.snapshot(&world.kernel(), Some(Duration::from_secs(900)));
+        let client = &snapshot.services[0].clients[0];
+        assert_eq!(cause(client), Some(Cause::SeeksRole), "{hours} h: {:?}", client.verdict);
+    }
+}
+
+#[test]
+fn a_member_alone_has_a_service_without_idle_capacity() {
+    let endpoints = [ready("orders-1", "10.9.0.1").uid("uid-orders-1"), ready("orders-2", "10.0.0.2")];
+    let mut world = World::with(config(), [orders(&endpoints)]);
+    world.engine.apply(Time(1), Change::Synced(true));
+    world.apply(Pod { workload: "orders".into(), ..pod("shop", "orders-1", &["10.9.0.1"]) });
+    for _ in 0..40 {
+        world.resolve(1, ORDERS, &["10.9.0.1", "10.0.0.2"]);
+        let dialled = world.connect(1, "10.0.0.2");
+        world.close(dialled);
+    }
+    let service = world.service("orders");
+    assert_eq!((service.spread.endpoints, service.spread.coverage, service.waste), (1, 1.0, 0.0));
+    // Another client could use both.
+    web(&mut world, 2);
+    world.resolve(2, ORDERS, &["10.9.0.1", "10.0.0.2"]);
+    world.connect(2, "10.0.0.2");
+    assert_eq!(world.service("orders").spread.endpoints, 2);
+}
