@@ -1,4 +1,4 @@
-//! Which answers explain an address, and which go when there is no room.
+//! The answers that explain an address, and the answers that go when there is no room.
 
 use super::*;
 use crate::dns::{QueryType, Rcode, SrvTarget};

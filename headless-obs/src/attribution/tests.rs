@@ -324,7 +324,7 @@ fn what_is_no_clients_choice_is_left_out() {
 
 #[test]
 fn endpoint_that_left_is_known_to_those_who_still_dial_it() {
-    // Who dials, and how: (address, when, has it failed).
+    // The attempt: (address, when, has it failed).
     let outcome = |topology: &Topology, address: &str, at: u64, has_failed: bool| {
         let by = Role::Pod;
         let dial = ConnectAttempt {

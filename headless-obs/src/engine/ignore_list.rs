@@ -124,7 +124,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens within one batch or in several, the kernel ignores in the end what this list ignores.
+        /// The kernel ignores in the end what this list ignores, after any events in one batch or in several.
         #[test]
         fn kernel_ignores_what_the_list_ignores(steps in prop::collection::vec((0..3_u8, 1..4_u8), 1..40)) {
             let mut list = IgnoreList::new(2, Duration::from_secs(600));

@@ -22,7 +22,7 @@ use crate::time::Time;
 
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
 
-/// Where a connection is counted; nowhere if it belongs to no headless Service.
+/// The place where a connection is counted; none if it belongs to no headless Service.
 pub(super) type Booking = Option<(CellKey, LedgerEntry)>;
 
 /// The counts, and the part of the kernel's totals that they cover.

@@ -167,7 +167,7 @@ fn key(service: &Service, client: &Client) -> Key {
     (service.namespace.clone(), service.name.clone(), client.namespace.clone(), client.workload.clone())
 }
 
-/// What changed while something was wrong, and may have ended it.
+/// The changes while something was wrong that may have ended it.
 fn after(service: &Service, client: &Client, before: Cause, since: Timestamp) -> Vec<String> {
     let mut after = Vec::new();
     if client.newest_pod.is_some_and(|newest| newest > since) {

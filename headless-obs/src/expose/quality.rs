@@ -39,7 +39,7 @@ pub struct Quality {
     /// mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares the kernel),
     /// `observer` (made by the daemon itself).
     pub excluded: Counts,
-    /// What became of the connect attempts that the daemon saw.
+    /// The outcome of the connect attempts that the daemon saw.
     #[serde(default)]
     pub attempts: AttemptSums,
     /// Probe → its hook: `dns`, `queries`, `tcp`, `existing`; `none` if it could not be attached.
@@ -50,9 +50,9 @@ pub struct Quality {
     pub topology: TopologyState,
 }
 
-/// What became of the connect attempts since observation began. The unit is an attempt that has ended: a connection that
-/// was established, or an attempt that failed, each once. Connections that are older than the daemon count, too. `seen`
-/// is the sum of all others.
+/// The outcome of the connect attempts since observation began. The unit is an attempt that has ended: a connection
+/// that was established, or an attempt that failed, each once. Connections that are older than the daemon count, too.
+/// `seen` is the sum of all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptSums {
     /// All.

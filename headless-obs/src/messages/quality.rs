@@ -10,8 +10,8 @@ use crate::expose::snapshot::{
 
 /// The most nodes that are named; further ones are counted.
 const NAMED: usize = 5;
-/// What the daemon forgot of its own history: states and former addresses of endpoints that change often, and endpoints
-/// that left. It is in no figure of the present.
+/// The parts of its own history that the daemon forgot: states and former addresses of endpoints that change often, and
+/// endpoints that left. They are in no figure of the present.
 const HISTORY: [&str; 1] = ["topology_evicted"];
 /// A map that is this full will soon lose something.
 const NEARLY_FULL: f64 = 0.9;
@@ -107,7 +107,7 @@ fn unanswered(rows: &[Unanswered]) -> Option<String> {
     (!named.is_empty()).then(|| format!("DNS queries without a response: {}{more}.", named.join(", ")))
 }
 
-/// What became of the connect attempts.
+/// The outcome of the connect attempts.
 fn account(attempts: &AttemptSums) -> Vec<(Paint, String)> {
     let AttemptSums { seen, attributed, unattributed, waiting, excluded, unrelated } = *attempts;
     if seen == 0 {

@@ -105,7 +105,7 @@ pub struct Cases {
     pub output: CasesOutput,
 }
 
-/// Where a case is played.
+/// The place where a case is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Place {
     /// The engine alone, in virtual time

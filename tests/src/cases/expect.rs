@@ -15,13 +15,13 @@ use crate::case::{Claim, Expectation, Texts};
 use crate::pattern;
 use crate::program::Program;
 
-/// What an expectation says and the report does not.
+/// A difference between an expectation and the report.
 pub(crate) struct Difference {
     /// The path of the step.
     pub(crate) path: String,
     /// Why it is open.
     pub(crate) open: Option<String>,
-    /// What is wrong; nothing if an open expectation holds.
+    /// The errors; none if an open expectation holds.
     pub(crate) wrong: Vec<String>,
     pub(crate) snapshot: Value,
 }

@@ -24,12 +24,12 @@ impl Program {
         Ok(Self { path })
     }
 
-    /// What `report` prints.
+    /// The output of `report`.
     pub(crate) fn report(&self) -> Result<String> {
         self.text(&["report"])
     }
 
-    /// What `explain` prints of a Service.
+    /// The output of `explain` for a Service.
     pub(crate) fn explain(&self, service: &str) -> Result<String> {
         self.text(&["explain", service])
     }

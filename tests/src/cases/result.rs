@@ -19,7 +19,7 @@ pub(crate) struct Outcome {
     about: Option<String>,
     runs: u32,
     right: u32,
-    /// What differed, and errors.
+    /// Differences and errors.
     differences: BTreeSet<String>,
     /// Reasons of open expectations that did not hold.
     open: BTreeSet<String>,
@@ -98,7 +98,7 @@ impl Outcome {
         }
     }
 
-    /// What differed, why something is open, and what is open without need.
+    /// The differences, the reasons of open expectations, and those that are open without need.
     fn remarks(&self) -> String {
         let held = self.held.iter().map(|path| format!("holds, so `open` can go: {path}"));
         let all = self.differences.iter().chain(&self.open).cloned().chain(held);

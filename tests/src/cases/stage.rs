@@ -1,4 +1,4 @@
-//! Where a case is played: the lab or the simulation. Both obey the same commands.
+//! The place where a case is played: the lab or the simulation. Both obey the same commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     libtest::run(&all.collect::<Vec<_>>(), |chosen| chosen.iter().filter(|name| !passes(name)).count())
 }
 
-/// What the player printed and said, and whether it succeeded.
+/// The output of the player, and whether it succeeded.
 struct Played {
     output: String,
     errors: String,

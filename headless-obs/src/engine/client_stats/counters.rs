@@ -38,7 +38,7 @@ struct ResponseKind {
 /// The sums.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct ClientCounters {
-    /// What random choice among the offered endpoints would have selected.
+    /// The selections that random choice among the offered endpoints would have made.
     pub(in crate::engine) expected: Expected,
     pub(in crate::engine) truncated_used: u64,
     within_ttl: u64,

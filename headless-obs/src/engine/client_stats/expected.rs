@@ -1,4 +1,4 @@
-//! What random choice would have selected: each selection adds 1/n to each of the n endpoints of its [`Offer`].
+//! The selections that random choice would have made: each adds 1/n to each of the n endpoints of its [`Offer`].
 //!
 //! In: selections with their offers. Out: the expected selections of each endpoint. The sum is kept per offer, because a
 //! client selects from the same offer many times. If a client has had many offers, the sum is kept per endpoint.

@@ -1,4 +1,4 @@
-//! Whatever records are lost or late, the ledger ends up equal to the totals.
+//! The ledger ends up equal to the totals, also if records are lost or late.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -21,7 +21,7 @@ use crate::topology::{self, EndpointId, ServiceState, State};
 /// The name of the clients for which the ledger had no room.
 const FOLDED_NAME: &str = "~other";
 
-/// What is known about a client beside its cells.
+/// The facts about a client beside its cells.
 pub(super) struct ClientFacts<'a> {
     pub(super) stats: Option<&'a ClientStats<'a>>,
     pub(super) expected: Option<&'a Expectation>,

@@ -125,7 +125,7 @@ enum Shown {
     Clients,
 }
 
-/// What there is to say, by Service.
+/// The contents of the report, by Service.
 struct Sources<'a> {
     cells: HashMap<ServiceId, Cells<'a>>,
     client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'a>>>,

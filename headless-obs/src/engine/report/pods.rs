@@ -17,7 +17,7 @@ use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointRef, ServiceId};
 
-/// What is known about the pods of all clients.
+/// The facts about the pods of all clients.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     /// Those with open connections to a Service, by its name or older than the daemon.

@@ -95,7 +95,7 @@ pub(crate) enum Resolver {
     Libc,
 }
 
-/// Which address of the answer it takes.
+/// The address of the answer that it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pick {

@@ -1,4 +1,4 @@
-//! What the report must say.
+//! The demands on a report.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,7 +53,7 @@ impl TryFrom<Names> for Claims {
     }
 }
 
-/// What must be true of a client.
+/// A demand on a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// `even`, or `pinned high` with the confidence.

@@ -35,7 +35,7 @@ pub(crate) const NAMESPACE: &str = "shop";
 pub(crate) struct Case {
     /// The situation in one sentence.
     pub(crate) title: String,
-    /// Where it was met, and whatever else a reader should know.
+    /// Its source, and anything else that a reader should know.
     #[serde(default)]
     pub(crate) about: Option<String>,
     /// Why it cannot be simulated: what it needs from a real kernel or a real program.
@@ -95,7 +95,7 @@ impl Default for Daemon {
     }
 }
 
-/// Where the daemon learns Services from.
+/// The source from which the daemon learns Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Topology {

@@ -46,7 +46,7 @@ pub(crate) struct Workload {
     pub(crate) name: String,
 }
 
-/// What a server does with a connection.
+/// The treatment of a connection by a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Serve {

@@ -48,11 +48,11 @@ pub(crate) enum Step {
     Clock(String),
     /// Steps are repeated.
     Repeat { times: u64, every: Option<Span>, steps: Vec<Step> },
-    /// What the report must say now.
+    /// Compares the report with an expectation.
     Expect(Box<Expectation>),
 }
 
-/// What can restart.
+/// A thing that can restart.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum What {

@@ -56,7 +56,7 @@ pub(super) fn cgroup(uid: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What happens to an attempt to connect, and when.
+/// The fate of an attempt to connect, and its time.
 pub(super) enum Fate {
     Opened(Duration, Serve),
     Failed(Duration, u8),
@@ -106,7 +106,7 @@ impl Network {
         self.hosts.values().map(|host| (host.cgroup, host.path.as_str()))
     }
 
-    /// What happens to an attempt of a host; `limit` is the client's own patience.
+    /// The fate of an attempt of a host; `limit` is the client's own patience.
     pub(super) fn attempt(&mut self, from: IpAddr, to: SocketAddr, limit: Option<Duration>) -> Fate {
         let slow = self.hosts.get(&from).is_some_and(|host| host.loses_first_packet);
         let answered = ROUND_TRIP + if slow { AGAIN } else { Duration::ZERO };
