@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use headless_obs::config::values::Last;
-use headless_obs::engine::{Config, Engine, KernelState};
+use headless_obs::engine::{Config, Engine, KernelState, LOOK};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::sources::manifest::{Format, Manifest};
 use headless_obs::time::Time;
@@ -25,6 +26,10 @@ use crate::scene::Scene;
 
 /// Ticks between two calls that forget old state, as in the event loop.
 const EXPIRE_TICKS: u64 = 60;
+/// After this time without records, it is enough to look at verdicts that often.
+const QUIET: Duration = Duration::from_secs(300);
+/// How long after the last record the daemon still looks at them: the longest stretch that one may rest on.
+const LOOKS_BACK: Duration = Duration::from_secs(3700);
 /// Seconds of the wall clock when the monotonic clock was zero.
 const WALL: i64 = 1_790_000_000;
 
@@ -35,6 +40,8 @@ pub(super) struct Daemon {
     began: Time,
     /// Destinations that the kernel would ignore.
     ignored: BTreeSet<IpAddr>,
+    /// When the last record came.
+    last_record: Time,
 }
 
 impl Daemon {
@@ -53,7 +60,14 @@ impl Daemon {
             engine.apply(now, Change::Synced(true));
         }
         let source = if learns { "dns" } else { "files" };
-        Self { engine, node: daemon.node.clone(), source, began: now, ignored: BTreeSet::new() }
+        Self {
+            engine,
+            node: daemon.node.clone(),
+            source,
+            began: now,
+            ignored: BTreeSet::new(),
+            last_record: now,
+        }
     }
 
     /// Reads the manifests.
@@ -80,12 +94,14 @@ impl Daemon {
     }
 
     pub(super) fn on_dns(&mut self, record: &DnsRecord, payload: &[u8]) {
+        self.last_record = Time(record.header.time);
         self.engine.on_dns(record, payload);
         self.follow();
     }
 
     pub(super) fn on_tcp(&mut self, record: &TcpRecord) {
         if !self.ignored.contains(&ip(record.destination)) {
+            self.last_record = Time(record.header.time);
             self.engine.on_tcp(record);
             self.follow();
         }
@@ -95,14 +111,22 @@ impl Daemon {
         self.engine.on_unanswered(query);
     }
 
-    pub(super) fn tick(&mut self, now: Time, clock: i64, ticks: u64) {
+    pub(super) fn tick(&mut self, now: Time, clock: i64, ticks: u64) -> Result<()> {
         self.engine.set_wall_offset(wall_offset(clock));
         self.engine.sample_history(now);
+        // A daemon looks at verdicts all the time. Without records they change seldom, and in the end not at all.
+        let quiet = now.since(self.last_record);
+        let every = if quiet < QUIET { LOOK } else { QUIET };
+        if ticks.is_multiple_of(every.as_secs()) && quiet < LOOKS_BACK {
+            let state = self.state(now)?;
+            self.engine.look(&state);
+        }
         if ticks.is_multiple_of(EXPIRE_TICKS) {
             self.engine.expire(now);
             self.engine.idle_flows(now).into_iter().for_each(|(flow, _)| self.engine.forget_flow(flow));
             self.follow();
         }
+        Ok(())
     }
 
     /// What the kernel is to ignore from now on.
@@ -113,14 +137,10 @@ impl Daemon {
         self.engine.take_program_lookups();
     }
 
-    pub(super) fn snapshot(&mut self, now: Time, clock: i64, last: Option<&str>) -> Result<Value> {
-        let last: Last = match last {
-            Some(text) => text.parse().map_err(|error| anyhow!("`last`: {error}"))?,
-            None => Last::default(),
-        };
-        self.engine.set_wall_offset(wall_offset(clock));
+    /// What the kernel side would say of itself.
+    fn state(&self, now: Time) -> Result<KernelState> {
         let nanos = i128::from(self.began.0) + i128::from(WALL) * 1_000_000_000;
-        let state = KernelState {
+        Ok(KernelState {
             node: self.node.clone(),
             from: Timestamp::from_nanosecond(nanos)?,
             began: self.began,
@@ -130,7 +150,16 @@ impl Daemon {
             maps: BTreeMap::new(),
             hooks: ["dns", "tcp", "queries"].map(|probe| (probe.to_owned(), "simulated".to_owned())).into(),
             unknown_records: 0,
+        })
+    }
+
+    pub(super) fn snapshot(&mut self, now: Time, clock: i64, last: Option<&str>) -> Result<Value> {
+        let last: Last = match last {
+            Some(text) => text.parse().map_err(|error| anyhow!("`last`: {error}"))?,
+            None => Last::default(),
         };
+        self.engine.set_wall_offset(wall_offset(clock));
+        let state = self.state(now)?;
         Ok(serde_json::to_value(self.engine.snapshot(&state, last.length()))?)
     }
 }

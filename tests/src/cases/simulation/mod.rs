@@ -77,7 +77,7 @@ impl Simulation {
     }
 
     /// Lets everything happen that is due until a time.
-    fn run_until(&mut self, end: Time) {
+    fn run_until(&mut self, end: Time) -> Result<()> {
         loop {
             let due = self.events.peek().map(|Reverse((time, ..))| Time(*time)).filter(|time| *time <= end);
             let tick = Some(self.next_tick).filter(|time| *time <= end);
@@ -90,27 +90,26 @@ impl Simulation {
                 }
                 (_, Some(tick)) => {
                     self.now = tick;
-                    self.tick();
+                    self.tick()?;
                 }
                 (Some(_), None) => break,
             }
         }
         self.now = end;
+        Ok(())
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Result<()> {
         self.next_tick = self.now.plus(TICK);
         self.ticks += 1;
-        if let Some(daemon) = &mut self.daemon {
-            daemon.tick(self.now, self.clock, self.ticks);
-        }
+        self.daemon.as_mut().map_or(Ok(()), |daemon| daemon.tick(self.now, self.clock, self.ticks))
     }
 
     /// Runs until a condition holds; an error if nothing is left that could make it hold.
     fn run_while(&mut self, mut goes_on: impl FnMut(&Self) -> bool) -> Result<()> {
         while goes_on(self) {
             let Reverse((next, ..)) = self.events.peek().context("the client waits for ever")?;
-            self.run_until(Time(*next));
+            self.run_until(Time(*next))?;
         }
         Ok(())
     }
@@ -241,8 +240,7 @@ impl Stage for Simulation {
     }
 
     fn pass(&mut self, time: Duration) -> Result<()> {
-        self.run_until(self.now.plus(time));
-        Ok(())
+        self.run_until(self.now.plus(time))
     }
 
     fn set_clock(&mut self, seconds: i64) -> Result<()> {
