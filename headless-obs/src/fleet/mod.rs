@@ -101,6 +101,7 @@ pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<
     let mut longest = Vec::with_capacity(nodes.len());
     let mut shorter: Vec<Vec<Snapshot>> = Vec::new();
     let is_file = nodes.iter().any(|stretches| stretches.len() < 2);
+    let is_alone = is_file && nodes.len() == 1 && missing.is_empty();
     for mut stretches in nodes {
         longest.extend(stretches.pop());
         for (place, snapshot) in stretches.into_iter().enumerate().filter(|_| !is_file) {
@@ -111,6 +112,10 @@ pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<
         }
     }
     let mut merged = merge(longest, missing)?;
+    if is_alone {
+        // Its verdicts may rest on shorter stretches, which are not in the file.
+        return Ok(merged);
+    }
     let recent: Vec<Snapshot> =
         shorter.into_iter().map(|snapshots| merge(snapshots, Vec::new())).collect::<Result<_, _>>()?;
     let doubts = doubts(&merged);

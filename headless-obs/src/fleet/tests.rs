@@ -305,3 +305,13 @@ fn a_pod_that_came_back_under_its_name_has_two_rows() {
     let web: Vec<_> = both.services[0].clients[1].endpoints.iter().map(|own| own.opened).collect();
     assert_eq!(web[3..], [14, 0]);
 }
+
+#[test]
+fn a_snapshot_in_a_file_keeps_its_verdicts() {
+    let mut snapshot = test_fixtures::snapshot();
+    let web = &mut snapshot.services[0].clients[0];
+    // Its figures alone do not lead to this: they are about a longer stretch than the verdict.
+    web.verdict = Some(test_fixtures::verdict(Cause::Even, &[], None));
+    let merged = merge_stretches(vec![vec![snapshot.clone()]], Vec::new()).unwrap();
+    assert_eq!(merged, snapshot);
+}
