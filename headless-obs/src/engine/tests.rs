@@ -26,6 +26,7 @@ use crate::topology::test_builders::{ip, ready, slice};
 
 mod balance;
 mod client_stats;
+mod clock;
 mod differential;
 mod dns_stats;
 mod expiry;

@@ -16,6 +16,9 @@ pub struct Part {
     /// When its observation began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Timestamp>,
+    /// As [`Snapshot::observation`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observation: Option<Timestamp>,
     /// When its snapshot was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<Timestamp>,
@@ -50,6 +53,7 @@ impl Part {
             node: snapshot.node.clone(),
             missing: None,
             from: Some(snapshot.began.unwrap_or(snapshot.from)),
+            observation: snapshot.observation,
             to: Some(snapshot.to),
             in_sync: quality.topology.synced && quality.topology.stale_since.is_none(),
             stale_since: quality.topology.stale_since,

@@ -38,6 +38,10 @@ pub struct Snapshot {
     /// When the observation began; for a merged snapshot, the last of the nodes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub began: Option<Timestamp>,
+    /// The same by the clock of that moment, if the clock was set since. Together with the node, it names the
+    /// observation. All other times are by the clock of `to`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observation: Option<Timestamp>,
     /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
     #[serde(default)]
     pub mature_after_seconds: f64,

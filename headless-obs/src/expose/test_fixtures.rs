@@ -406,6 +406,7 @@ pub(crate) fn snapshot() -> Snapshot {
         from: at(0),
         to: at(30),
         began: None,
+        observation: None,
         mature_after_seconds: 600.0,
         quality: Quality {
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),

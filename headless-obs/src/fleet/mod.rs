@@ -77,6 +77,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
         from,
         to,
         began: snapshots_began,
+        observation: None,
         mature_after_seconds: mature_after,
         quality: quality::merge(qualities, &nodes, &services),
         nodes,
@@ -126,10 +127,12 @@ pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<
 
 /// The figures of a daemon only grow, so its newest snapshot is enough.
 fn newest_of_each(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
-    snapshots.sort_by(|a, b| (&a.node, began(a), b.to).cmp(&(&b.node, began(b), a.to)));
+    // Times by a clock that was set do not compare, so within an observation the largest duration counts.
+    let age = |snapshot: &Snapshot| snapshot.to.duration_since(began(snapshot));
+    snapshots.sort_by(|a, b| (&a.node, named(a), age(b)).cmp(&(&b.node, named(b), age(a))));
     snapshots.dedup_by(|later, kept| {
         let is_of_one = later.nodes.is_empty() && kept.nodes.is_empty();
-        is_of_one && later.node == kept.node && began(later) == began(kept)
+        is_of_one && later.node == kept.node && named(later) == named(kept)
     });
     snapshots
 }
@@ -147,7 +150,7 @@ fn parts(snapshots: &[Snapshot], missing: Vec<Part>) -> Result<Vec<Part>, Unmerg
     parts.sort_by(|a, b| (&a.node, a.from, a.to).cmp(&(&b.node, b.from, b.to)));
     let mut seen = BTreeSet::new();
     for part in parts.iter().filter(|part| part.missing.is_none()) {
-        if !seen.insert((&part.node, part.from)) {
+        if !seen.insert((&part.node, part.observation.or(part.from))) {
             return Err(Unmergeable::Twice(part.node.clone()));
         }
     }
@@ -164,9 +167,14 @@ pub(crate) fn name(parts: &[Part]) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// When an observation began; with the node, this identifies it.
+/// When an observation began.
 fn began(snapshot: &Snapshot) -> Timestamp {
     snapshot.began.unwrap_or(snapshot.from)
+}
+
+/// The same by the clock of that moment; with the node, this identifies the observation.
+fn named(snapshot: &Snapshot) -> Timestamp {
+    snapshot.observation.unwrap_or_else(|| began(snapshot))
 }
 
 /// Judges the sums, as if the observation had begun with the last of the nodes: not all nodes saw what happened before.

@@ -134,6 +134,7 @@ fn node(number: usize, view: &View) -> Snapshot {
         from: at(view.start),
         to: at(1_000),
         began: None,
+        observation: None,
         mature_after_seconds: 600.0,
         nodes: Vec::new(),
         quality: Quality {

@@ -62,7 +62,10 @@ fn a_clock_that_is_set_changes_no_count_and_no_duration() {
         let service = orders(&snapshot);
         assert_eq!(opened(service), accepted(&shop.scene.lab), "{offset}");
         assert_eq!((sum(service, "opened"), sum(service, "active")), (turn * 20 + 3, 3), "{offset}");
-        assert_eq!(snapshot["from"], before["from"], "which names the observation");
+        let name = |snapshot: &Value| snapshot.get("observation").unwrap_or(&snapshot["began"]).clone();
+        assert_eq!(name(&snapshot), name(&before), "which names the observation");
+        let shown = seconds(&snapshot, "to") - seconds(&snapshot, "from");
+        assert!((0..600).contains(&shown), "{offset}: the stretch is {shown} s long");
         let moved = seconds(&snapshot, "to") - seconds(&before, "to");
         assert!(offset <= 0 || (DAY..DAY + 600).contains(&moved), "it was told: {moved} s");
         assert!(seconds(&snapshot, "to") >= seconds(&snapshot, "from"), "{offset}");

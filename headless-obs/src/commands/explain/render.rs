@@ -95,6 +95,8 @@ fn headline(service: &Service) -> (String, Paint) {
         } else {
             "its clients hold their connections, and make too few new ones for a verdict"
         }
+    } else if counted().any(|client| client.withheld.as_deref() == Some("no_connection")) {
+        "clients received addresses by its name, and none of them connected"
     } else if service.clients.is_empty() {
         "no client connected; observe longer, for example with --for 5m"
     } else {

@@ -89,6 +89,7 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
         from: from.min(to),
         to,
         began: Some(began.unwrap_or(from).min(to)),
+        observation: None,
         mature_after_seconds: mature_after.as_secs_f64(),
         quality: quality(answers, &nodes),
         nodes,

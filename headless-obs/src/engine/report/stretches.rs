@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::pods::Pods;
 use super::{KernelState, Shown, Tally, View};
 use crate::engine::Engine;
@@ -11,6 +13,9 @@ use crate::ledger::{CellKey, active};
 use crate::topology::ServiceState;
 use crate::verdict::{self, SPANS};
 use crate::windowed::{Slot, Stretch};
+
+/// Two readings of the wall clock that differ by more show that it was set, or that it drifted.
+const CLOCK_SET: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// The sums of every cell over a stretch of time. Cells without changes that have no open connections are left out.
@@ -86,13 +91,21 @@ impl Engine {
         }
     }
 
+    /// When observation began, by the present wall clock. All times of a snapshot are by that clock, so the time between
+    /// two of them is that of the monotonic clock, also if the wall clock was set in between.
+    fn began(&self, kernel: &KernelState) -> Timestamp {
+        let began = self.wall(kernel.began);
+        // Two readings of both clocks differ a little.
+        if began.duration_since(kernel.from).unsigned_abs() < CLOCK_SET { kernel.from } else { began }
+    }
+
     /// A snapshot of these Services.
     pub(super) fn frame(&self, kernel: &KernelState, stretch: Stretch, services: Vec<Service>) -> Snapshot {
-        let to = self.wall(kernel.to).max(kernel.from);
+        let to = self.wall(kernel.to);
+        let began = self.began(kernel);
         let from = match stretch {
-            Stretch::All => kernel.from,
-            // The clock may have been set since observation began.
-            Stretch::Since(slot) => self.wall(slot.begin()).clamp(kernel.from, to),
+            Stretch::All => began,
+            Stretch::Since(slot) => self.wall(slot.begin()).max(began),
         };
         Snapshot {
             schema: SCHEMA.to_owned(),
@@ -100,7 +113,8 @@ impl Engine {
             nodes: Vec::new(),
             from,
             to,
-            began: Some(kernel.from),
+            began: Some(began),
+            observation: (began != kernel.from).then_some(kernel.from),
             mature_after_seconds: self.mature_after.as_secs_f64(),
             quality: self.quality(kernel),
             services,
