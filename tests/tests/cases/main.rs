@@ -15,7 +15,7 @@ mod document;
 mod player;
 
 use std::panic::catch_unwind;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use lab::libtest;
 use serde_json::Value;
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 
 /// The output of the player, and whether it succeeded.
 struct Played {
+    process: u32,
     output: String,
     errors: String,
     succeeded: bool,
@@ -48,8 +49,12 @@ struct Played {
 
 /// Runs the player.
 fn play(words: &[&str]) -> Played {
-    let output = Command::new(PLAYER).args(words).output().unwrap();
+    let player =
+        Command::new(PLAYER).args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = player.id();
+    let output = player.wait_with_output().unwrap();
     Played {
+        process,
         output: String::from_utf8(output.stdout).unwrap(),
         errors: String::from_utf8(output.stderr).unwrap(),
         succeeded: output.status.success(),

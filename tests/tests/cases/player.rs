@@ -83,8 +83,8 @@ pub(crate) fn a_missing_file_is_named() {
     assert!(!nowhere.succeeded && nowhere.errors.contains("there is no case nowhere"), "{}", nowhere.errors);
 }
 
-/// Folders and cgroups of labs, and snapshots.
-fn remains() -> BTreeSet<PathBuf> {
+/// Folders and cgroups of a process's labs, and its snapshots. Another process may have a lab by now.
+fn remains(process: u32) -> BTreeSet<PathBuf> {
     let names = |folder: &Path, prefix: &str| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let is_ours =
@@ -93,15 +93,18 @@ fn remains() -> BTreeSet<PathBuf> {
     };
     let temp = std::env::temp_dir();
     let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
-    let cgroups = roots.iter().flat_map(|root| names(root, "headless-lab."));
-    names(&temp, "headless-lab.").into_iter().chain(names(&temp, "headless-case-")).chain(cgroups).collect()
+    let cgroups = roots.iter().flat_map(|root| names(root, &format!("headless-lab.{process}.")));
+    names(&temp, &format!("headless-lab.{process}."))
+        .into_iter()
+        .chain(names(&temp, &format!("headless-case-{process}-")))
+        .chain(cgroups)
+        .collect()
 }
 
 fn leaves_nothing(name: &str, text: &str, said: &str) {
-    let before = remains();
     let played = Folder::new(name, text).play("lab");
     assert!(!played.succeeded && played.errors.contains(said), "{}", played.errors);
-    let left: Vec<_> = remains().difference(&before).cloned().collect();
+    let left = remains(played.process);
     assert!(left.is_empty(), "{left:?}");
 }
 
