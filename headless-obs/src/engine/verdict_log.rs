@@ -39,6 +39,8 @@ struct Current {
 pub(super) struct VerdictLog {
     current: BTreeMap<Key, Current>,
     changes: BTreeMap<(String, String), VecDeque<VerdictChange>>,
+    /// Changes that nobody has taken yet.
+    news: Vec<VerdictChange>,
 }
 
 impl VerdictLog {
@@ -80,7 +82,13 @@ impl VerdictLog {
             }
             kept.push_back(change.clone());
         }
+        self.news.extend(changes.iter().cloned());
         changes
+    }
+
+    /// The changes since the last call.
+    pub(super) fn take_news(&mut self) -> Vec<VerdictChange> {
+        std::mem::take(&mut self.news)
     }
 
     /// A look found this verdict.

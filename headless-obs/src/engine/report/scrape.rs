@@ -25,6 +25,7 @@ pub(super) const KEEP_SERIES: Duration = Duration::from_secs(15 * 60);
 impl Engine {
     /// The input of series.
     pub fn scrape(&mut self, kernel: &KernelState) -> Scrape {
+        self.update_verdicts(kernel);
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
         let mut rows = self.tallies(Stretch::All);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pods::Pods;
-use super::{KernelState, Shown, Tally, View};
+use super::{KernelState, Shown, Sources, Tally, View};
 use crate::engine::Engine;
 use crate::expose::snapshot::{SCHEMA, Service, Snapshot, VerdictChange};
+use crate::hash::HashMap;
 use crate::ledger::{CellKey, active};
 use crate::topology::ServiceState;
 use crate::verdict::{self, SPANS};
@@ -16,6 +17,10 @@ use crate::windowed::{Slot, Stretch};
 
 /// Two readings of the wall clock that differ by more show that it was set, or that it drifted.
 const CLOCK_SET: Duration = Duration::from_millis(500);
+
+/// The most rows of clients at endpoints in a shorter stretch, about 12 MiB. Verdicts on clients of the Services beyond
+/// rest on the stretch that was asked for, and have no time since when they hold.
+const ROWS: usize = 20_000;
 
 impl Engine {
     /// The sums of every cell over a stretch of time. Cells without changes that have no open connections are left out.
@@ -37,13 +42,18 @@ impl Engine {
     /// Looks at the verdicts of this moment; returns how they changed since the last look. To be called once in
     /// [`LOOK`](super::verdict_log::LOOK).
     pub fn look(&mut self, kernel: &KernelState) -> Vec<VerdictChange> {
+        self.update_verdicts(kernel);
+        self.verdict_log.take_news()
+    }
+
+    /// Brings the log of verdicts up to date.
+    pub(super) fn update_verdicts(&mut self, kernel: &KernelState) {
         let recent = self.recent(kernel, None, &Arc::new(self.pods()));
-        let Some((longest, shorter)) = recent.split_last() else { return Vec::new() };
+        let Some((longest, shorter)) = recent.split_last() else { return };
         let mut judged = longest.clone();
         verdict::judge_now(&mut judged, shorter);
         let changes = self.verdict_log.look(&judged);
         self.trace_verdicts(&changes);
-        changes
     }
 
     /// The same, after the facts of each shorter stretch that a verdict may rest on.
@@ -71,15 +81,34 @@ impl Engine {
         let rows = self.tallies(stretch);
         let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
         sources.pods = pods.clone();
-        let has_clients = |state: &&ServiceState| {
-            sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
+        let states: Vec<&ServiceState> = match shown {
+            Shown::All => self.topology.services().collect(),
+            Shown::Clients => self.smallest(&sources),
         };
-        let states: Vec<&ServiceState> =
-            self.topology.services().filter(|state| shown == Shown::All || has_clients(state)).collect();
         let mut services: Vec<_> =
             states.into_iter().map(|state| self.service(state, &mut sources, View::Report)).collect();
         services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         self.frame(kernel, stretch, services)
+    }
+
+    /// The Services with clients, the smallest first, as far as all of their rows together have room. Each client has a
+    /// row for each endpoint, and several stretches are looked at every few seconds.
+    fn smallest(&self, sources: &Sources<'_>) -> Vec<&ServiceState> {
+        let rows = |state: &ServiceState| {
+            let clients = sources.client_stats.get(&state.id()).map_or(0, HashMap::len);
+            let cells = sources.cells.get(&state.id()).map_or(0, Vec::len);
+            (clients + cells > 0).then(|| clients.max(1) * state.endpoints().count().max(1))
+        };
+        let mut sized: Vec<(usize, &ServiceState)> =
+            self.topology.services().filter_map(|state| Some((rows(state)?, state))).collect();
+        sized.sort_by_key(|(rows, state)| (*rows, state.id()));
+        let mut room = ROWS;
+        let fits = |(rows, _): &(usize, &ServiceState)| {
+            let has_room = *rows <= room;
+            room = room.saturating_sub(*rows);
+            has_room
+        };
+        sized.into_iter().take_while(fits).map(|(_, state)| state).collect()
     }
 
     /// The stretch that ends now and is at least this long, as far as slots reach back.
