@@ -40,7 +40,7 @@ impl Engine {
     }
 
     /// Looks at the verdicts of this moment; returns how they changed since the last look. To be called once in
-    /// [`LOOK`](super::verdict_log::LOOK).
+    /// [`LOOK`](crate::engine::LOOK).
     pub fn look(&mut self, kernel: &KernelState) -> Vec<VerdictChange> {
         self.update_verdicts(kernel);
         self.verdict_log.take_news()

@@ -1,6 +1,6 @@
 //! A case: all of a situation as data, and what the report must say about it.
 //!
-//! In: the YAML of `case.yaml` ([`read`]). Out: a [`Case`]. Unknown fields are errors, and each error names the path of
+//! In: the YAML of `case.yaml` ([`read()`]). Out: a [`Case`]. Unknown fields are errors, and each error names the path of
 //! its field. docs/cases.md explains the fields to those who write cases. Invariant: this is data alone; a player gives
 //! it its meaning.
 
