@@ -34,11 +34,16 @@ struct Current {
     confirmed: Timestamp,
 }
 
+/// A verdict that says too few, or the reason for none.
+type Undecided = (Option<Verdict>, Option<String>);
+
 /// All verdicts.
 #[derive(Debug, Default)]
 pub(super) struct VerdictLog {
     current: BTreeMap<Key, Current>,
     changes: BTreeMap<(String, String), VecDeque<VerdictChange>>,
+    /// Clients on which the last look had no verdict, or too few connections for one.
+    undecided: BTreeMap<Key, Undecided>,
     /// Changes that nobody has taken yet.
     news: Vec<VerdictChange>,
 }
@@ -47,11 +52,15 @@ impl VerdictLog {
     /// Takes the verdicts of a moment; returns what changed.
     pub(super) fn look(&mut self, judged: &Snapshot) -> Vec<VerdictChange> {
         let (now, mut changes) = (judged.to, Vec::new());
+        self.undecided.clear();
         for service in &judged.services {
             for client in &service.clients {
                 let verdict = client.verdict.as_ref().filter(|verdict| verdict.cause != Cause::TooFew);
                 if let Some(verdict) = verdict {
                     changes.extend(self.confirm(now, service, client, verdict));
+                } else {
+                    let undecided = (client.verdict.clone(), client.withheld.clone());
+                    self.undecided.insert(key(service, client), undecided);
                 }
             }
         }
@@ -153,16 +162,20 @@ impl VerdictLog {
         }
     }
 
-    /// The present verdict on a client.
-    pub(super) fn present(&self, service: &Service, client: &Client) -> Option<Verdict> {
-        let known = self.current.get(&key(service, client))?;
-        Some(Verdict {
+    /// The present verdict on a client, or the reason for none.
+    pub(super) fn present(&self, service: &Service, client: &Client) -> Undecided {
+        let key = key(service, client);
+        let Some(known) = self.current.get(&key) else {
+            return self.undecided.get(&key).cloned().unwrap_or_default();
+        };
+        let verdict = Verdict {
             cause: known.cause,
             confidence: known.confidence,
             since: Some(known.since),
             before: known.before,
             ..Verdict::default()
-        })
+        };
+        (Some(verdict), None)
     }
 
     /// Forgets the changes of Services that are gone.

@@ -8,8 +8,7 @@ use docs::{Check, read};
 use crate::play;
 
 pub(crate) fn the_examples_are_cases() {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let documents = read(&Path::new(&package).join("..")).unwrap();
+    let documents = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
     let blocks = documents.iter().flat_map(|document| &document.blocks);
     let cases: Vec<_> = blocks.filter(|block| block.check() == Ok(Check::Case)).collect();
     assert!(!cases.is_empty(), "docs/cases.md shows a case");

@@ -63,8 +63,8 @@ impl Engine {
         for service in &mut snapshot.services {
             let present: Vec<_> =
                 service.clients.iter().map(|client| self.verdict_log.present(service, client)).collect();
-            for (client, verdict) in service.clients.iter_mut().zip(present) {
-                client.verdict = verdict;
+            for (client, present) in service.clients.iter_mut().zip(present) {
+                (client.verdict, client.withheld) = present;
             }
         }
         for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
