@@ -105,11 +105,12 @@ pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<
     let is_alone = is_file && nodes.len() == 1 && missing.is_empty();
     for mut stretches in nodes {
         longest.extend(stretches.pop());
-        for (place, snapshot) in stretches.into_iter().enumerate().filter(|_| !is_file) {
-            if shorter.len() <= place {
-                shorter.resize_with(place + 1, Vec::new);
-            }
-            shorter[place..].first_mut().into_iter().for_each(|all| all.push(snapshot.clone()));
+        if is_file {
+            continue;
+        }
+        shorter.resize_with(shorter.len().max(stretches.len()), Vec::new);
+        for (all, snapshot) in shorter.iter_mut().zip(stretches) {
+            all.push(snapshot);
         }
     }
     let mut merged = merge(longest, missing)?;
@@ -191,7 +192,7 @@ fn doubts(merged: &Snapshot) -> Vec<Vec<Option<String>>> {
     merged.services.iter().map(of_service).collect()
 }
 
-/// What no node could judge, the sums cannot judge either.
+/// The sums cannot judge a client that no node could judge.
 fn withhold(merged: &mut Snapshot, doubts: Vec<Vec<Option<String>>>) {
     for (service, doubts) in merged.services.iter_mut().zip(doubts) {
         for (client, doubt) in service.clients.iter_mut().zip(doubts) {

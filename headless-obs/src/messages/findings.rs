@@ -142,7 +142,7 @@ fn no_answer_in_words(client: &Client) -> String {
     format!("it asked for the Service's name and got no address ({})", counted(&kinds))
 }
 
-/// What may be missing from a client's figures, and the option against it, if there is one.
+/// The losses that a client's figures may lack, and the option against them, if there is one.
 fn losses_in_words(client: &Client) -> String {
     let late = Counts::from([("reconciled".to_owned(), client.reconciled)]);
     let missing: Vec<_> = [&client.losses, &late]

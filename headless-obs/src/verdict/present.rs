@@ -7,8 +7,8 @@
 //! over if a shorter one would have shown it and does not. A short stretch in which nothing is wrong proves nothing if
 //! it has too few connections to show what the longer one shows.
 //!
-//! Looking at several stretches gives chance several opportunities. `significance` allows for that: see
-//! `false_alarm_tests`.
+//! Several stretches give chance several opportunities. No threshold allows for that; the simulation of fair clients in
+//! `engine/tests/windows` counts the alarms over all stretches together.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::expose::snapshot::{Cause, Client, Service, Snapshot, Verdict};
 use crate::spread;
 use crate::windowed::LONGEST;
 
-/// The stretches that are looked at, beside the one that was asked for. What happened before the last of them is not the
+/// The stretches that are looked at, beside the one that was asked for. Events before the longest of them are not the
 /// present.
 pub const SPANS: [Duration; 6] = [
     Duration::from_secs(30),
@@ -93,9 +93,9 @@ fn of_client(stretches: &[Facts<'_>], service: &Service, client: &Client) -> Res
         // No stretch carries a verdict; the longest says what is missing.
         return judged.into_iter().next_back().map_or(Err(Withheld::Silent), |(_, judgement)| judgement);
     };
-    let (scene, judgement) = &judged[place..][0];
-    let verdict = judgement.clone()?;
-    let longer = judged[place + 1..].iter();
+    let mut longer = judged.into_iter().skip(place);
+    let Some((scene, judgement)) = longer.next() else { return Err(Withheld::Silent) };
+    let verdict = judgement?;
     let same = longer.take_while(|(_, other)| other.as_ref().is_ok_and(|other| other.cause == verdict.cause));
     let since = same.last().map_or(scene.from, |(longest, _)| longest.from);
     Ok(Verdict { since: Some(since), stretch_seconds: scene.seconds(), ..verdict })

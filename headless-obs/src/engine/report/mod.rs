@@ -224,7 +224,7 @@ impl Engine {
         }
         for (workload, facts) in &client_stats {
             let is_shown = match view {
-                // A client that asked is shown also if it got no usable answer, or made no connection. Where only the
+                // A client that asked is shown also if it got no usable answer, or made no connection. If only the
                 // process has a name, nobody knows which one asked.
                 View::Report => facts.totals().is_some_and(|totals| {
                     !totals.wrong_ports.is_empty() || totals.response_kinds() > 0 && self.has_name(*workload)
@@ -252,8 +252,13 @@ impl Engine {
             let found = self.topology.lookup_in(state, address, 0, moment.now)?;
             Some(found.endpoint.id().endpoint)
         };
-        let expectations: HashMap<WorkloadId, Expectation> =
-            client_stats.iter().map(|(client, facts)| (*client, facts.expected(find))).collect();
+        let expectations: HashMap<WorkloadId, Expectation> = match view {
+            View::Report => {
+                client_stats.iter().map(|(client, facts)| (*client, facts.expected(find))).collect()
+            }
+            // No series uses them, and a large answer has thousands for each of its clients.
+            View::Series(_) => HashMap::default(),
+        };
         let mut expected = Expectation::default();
         for (client, own) in &expectations {
             if moment.excluded(Some(*client)).is_none() {

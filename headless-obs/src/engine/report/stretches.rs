@@ -48,10 +48,9 @@ impl Engine {
 
     /// Brings the log of verdicts up to date.
     pub(super) fn update_verdicts(&mut self, kernel: &KernelState) {
-        let recent = self.recent(kernel, None, &Arc::new(self.pods()));
-        let Some((longest, shorter)) = recent.split_last() else { return };
-        let mut judged = longest.clone();
-        verdict::judge_now(&mut judged, shorter);
+        let mut recent = self.recent(kernel, None, &Arc::new(self.pods()));
+        let Some(mut judged) = recent.pop() else { return };
+        verdict::judge_now(&mut judged, &recent);
         let changes = self.verdict_log.look(&judged);
         self.trace_verdicts(&changes);
     }
