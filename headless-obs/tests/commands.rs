@@ -18,7 +18,7 @@ const SNAPSHOT: &str = include_str!("../src/golden/snapshot.json");
 /// Two contexts, none of them current; their servers do not exist.
 const KUBECONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubeconfig.yaml");
 
-/// Answers every request with the snapshot, for as long as the test runs.
+/// Answers every request for the default stretch with the snapshot, for as long as the test runs.
 fn daemon() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -27,7 +27,7 @@ fn daemon() -> SocketAddr {
             let mut stream = stream.unwrap();
             let mut request = [0; 4_096];
             let read = stream.read(&mut request).unwrap();
-            assert!(request[..read].starts_with(b"GET /api/v1/snapshot HTTP/1.1\r\n"));
+            assert!(request[..read].starts_with(b"GET /api/v1/snapshot?last=900000ms HTTP/1.1\r\n"));
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", SNAPSHOT.len());
             stream.write_all((head + SNAPSHOT).as_bytes()).unwrap();
         }

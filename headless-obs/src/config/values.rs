@@ -211,7 +211,7 @@ pub struct DaemonUrl {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Path with query.
+    /// Path, without a query.
     pub path: String,
 }
 
@@ -230,13 +230,19 @@ impl FromStr for DaemonUrl {
         if host.is_empty() || authority.as_str().contains('@') {
             return Err(format!("a host is needed, and no user name or password; {example}"));
         }
+        if uri.query().is_some() {
+            return Err(
+                "the address needs no question mark and nothing after it; say --last for the stretch"
+                    .to_owned(),
+            );
+        }
         // The parser accepts any digits for a port.
         if authority.port_u16().is_none() && authority.as_str().len() > authority.host().len() {
             return Err(format!("the port must be a number from 1 to 65535; {example}"));
         }
-        let path = match uri.path_and_query().map(|path| path.as_str()) {
-            None | Some("" | "/") => "/api/v1/snapshot".to_owned(),
-            Some(path) => path.to_owned(),
+        let path = match uri.path() {
+            "" | "/" => "/api/v1/snapshot".to_owned(),
+            path => path.to_owned(),
         };
         Ok(Self { host, port: authority.port_u16().unwrap_or(9464), path })
     }
@@ -311,7 +317,8 @@ mod tests {
         let show = |text: &str| text.parse::<DaemonUrl>().map(|url| url.to_string());
         assert_eq!(show("node1").unwrap(), "http://node1:9464/api/v1/snapshot");
         assert_eq!(show("http://[::1]:80/").unwrap(), "http://[::1]:80/api/v1/snapshot");
-        assert_eq!(show("127.0.0.1:9464/x?y").unwrap(), "http://127.0.0.1:9464/x?y");
+        assert_eq!(show("127.0.0.1:9464/x/y").unwrap(), "http://127.0.0.1:9464/x/y");
+        assert!(show("node1/x?last=1h").unwrap_err().contains("--last"));
         for wrong in ["", "https://a", "http://", "http://u:p@h", "http://a b", "http://h:99999"] {
             assert!(show(wrong).is_err(), "{wrong}");
         }

@@ -141,6 +141,7 @@ fn options() -> Vec<Row> {
         option("options.max-connections", json!(1_000_000), &["--max-connections=1000000"]),
         option("options.max-ignored", json!(1024), &["--max-ignored=1024"]),
         option("options.max-clients", json!(4096), &["--max-clients=4096"]),
+        option("options.window-memory", json!("64MiB"), &["--window-memory=64MiB"]),
         option("options.kernel-log", json!(true), &["--kernel-log"]),
         option("options.stand-by", json!(true), &["--stand-by"]),
         option("options.client-labels", json!("namespace"), &["--client-labels=namespace"]),

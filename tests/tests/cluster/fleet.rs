@@ -119,8 +119,8 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
     assert!(code == Some(0) && out.contains("there") && out.contains("here"), "{out}{err}");
 }
 
-/// A pod that answers with a recorded snapshot instead of a daemon.
-fn stand_in(two: &mut Two<'_>, name: &str, node: &str, snapshot: Option<&Value>) -> Option<Program> {
+/// A pod that answers with what a daemon said instead of one.
+fn stand_in(two: &mut Two<'_>, name: &str, node: &str, recorded: Option<&String>) -> Option<Program> {
     const SERVE: &str = "
         $SIG{PIPE} = 'IGNORE'; my ($file) = @ARGV; local $/; open my $in, '<', $file or die; my $body = <$in>;
         my $listener = IO::Socket::INET->new(Listen => 9, LocalPort => 9464, ReuseAddr => 1) or die $@;
@@ -132,7 +132,7 @@ fn stand_in(two: &mut Two<'_>, name: &str, node: &str, snapshot: Option<&Value>)
     let labels = json!({"metadata": {"labels": {"app.kubernetes.io/name": "headless-obs"}}});
     let pod = two.scene.namespace.pod(&Draft::new(name).node(node).with(labels)).unwrap();
     let file = two.scene.shared.lab.folder().join(format!("{name}.json"));
-    fs::write(&file, snapshot?.to_string()).unwrap();
+    fs::write(&file, recorded?).unwrap();
     let words = ["perl", "-MIO::Socket::INET", "-e", SERVE, file.to_str().unwrap()];
     let server = pod.exec(&words).unwrap();
     until(PATIENCE, "a server in the pod", || {
@@ -148,10 +148,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shared) {
     let mut two = Two::new(shared, "proxied");
-    let snapshots = two.addresses().map(|address| report(shared, &["--from", &address]));
+    let recorded = two.daemons.each_ref().map(|daemon| daemon.get("/api/v1/snapshots?last=15m").unwrap().1);
     let _servers = [
-        stand_in(&mut two, "observer-a", "n1", Some(&snapshots[0])),
-        stand_in(&mut two, "observer-b", "n2", Some(&snapshots[1])),
+        stand_in(&mut two, "observer-a", "n1", Some(&recorded[0])),
+        stand_in(&mut two, "observer-b", "n2", Some(&recorded[1])),
     ];
     stand_in(&mut two, "observer-c", "n3", None);
     two.scene.namespace.apply(ROLE).unwrap();
