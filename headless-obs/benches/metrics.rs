@@ -21,7 +21,7 @@ use headless_obs::expose::metrics::cardinality::Config as Limits;
 use headless_obs::expose::metrics::{Format, encode};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
-use headless_obs::topology::model::{Change, Object, ObjectKey, PodRef, Slice, SliceEndpoint};
+use headless_obs::topology::model::{Change, Object, ObjectKey, PodRef, ServicePort, Slice, SliceEndpoint};
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, TcpRecord};
 use jiff::Timestamp;
@@ -43,6 +43,7 @@ fn slice(service: u32, count: u32) -> Slice {
     let key = |name: String| ObjectKey { namespace: "shop".into(), name: name.into() };
     let one = |number| SliceEndpoint {
         address: address(service, number).into(),
+        port: None,
         hostname: None,
         pod: Some(PodRef {
             key: key(format!("orders-{service}-7d4b9c6f5d-{number:05}")),
@@ -58,7 +59,7 @@ fn slice(service: u32, count: u32) -> Slice {
         key: key(format!("orders-{service}-a")),
         service: format!("orders-{service}").into(),
         headless: true,
-        ports: vec![8080],
+        ports: vec![ServicePort { name: "http".into(), port: 8080 }],
         endpoints: (0..count).map(one).collect(),
     }
 }

@@ -77,7 +77,7 @@ impl Parts {
         let renamed = self.topology.renamed();
         let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
         let service = meant.map(|(_, service, _)| service);
-        let addresses = answer.addresses.iter().map(|record| record.address);
+        let addresses = answer.addresses.iter().map(|record| (record.address, 0));
         let offer = self.offers.of(Time(2), service, addresses, &self.topology);
         let name = meant.map(|(name, ..)| name);
         let meant = AnswerContext { name, meaning, local: Some(local(client).into()), offer: &offer };

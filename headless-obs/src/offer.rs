@@ -26,7 +26,7 @@ pub enum Offered {
     Address(IpAddr),
 }
 
-/// The endpoints of an answer, each once, whatever their order.
+/// The endpoints of an answer, whatever their order; one with several addresses in it is there as often.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer(Box<[Offered]>);
 
@@ -48,48 +48,52 @@ pub struct Offers {
 }
 
 impl Offers {
-    /// The offer of these addresses.
+    /// The offer of these addresses, each with the port that the answer gives for it; 0 if it gives none.
     pub fn of(
         &mut self,
         now: Time,
         service: Option<ServiceId>,
-        addresses: impl Iterator<Item = IpAddr> + Clone,
+        targets: impl Iterator<Item = (IpAddr, u16)> + Clone,
         topology: &Topology,
     ) -> Arc<Offer> {
         let state = service.and_then(|id| topology.service_by_id(id));
-        let sum =
-            addresses.clone().fold(0_u64, |sum, address| sum.wrapping_add(self.hasher.hash_one(address)));
+        let sum = targets.clone().fold(0_u64, |sum, target| sum.wrapping_add(self.hasher.hash_one(target)));
         let key = (service, state.map_or(0, |state| state.changes()), sum);
         if let Some(known) = self.shared.get(&key) {
             return known.clone();
         }
-        let member = |address| {
-            let found = state.and_then(|state| topology.lookup_in(state, address, 0, now));
+        let member = |(address, port)| {
+            let found = state.and_then(|state| topology.lookup_in(state, address, port, now));
             found.map_or(Offered::Address(address), |found| Offered::Endpoint(found.endpoint.id().endpoint))
         };
-        let members = addresses.map(member).collect();
+        let members = targets.map(member).collect();
         self.share(key, members)
     }
 
-    /// The offer of a client whose answer is not known: the endpoints that are ready and have an address of the family.
-    pub fn of_ready(&mut self, service: ServiceId, is_ipv6: bool, topology: &Topology) -> Arc<Offer> {
+    /// The offer of a client whose answer is not known: the addresses of the family that the ready endpoints have.
+    pub fn of_ready(
+        &mut self,
+        now: Time,
+        service: ServiceId,
+        is_ipv6: bool,
+        topology: &Topology,
+    ) -> Arc<Offer> {
         let Some(state) = topology.service_by_id(service) else { return Arc::default() };
         let key = (Some(service), state.changes(), u64::from(is_ipv6));
         if let Some(known) = self.shared.get(&key) {
             return known.clone();
         }
-        let has_family = |endpoint: &&Endpoint| {
-            endpoint.ready_since().is_some()
-                && endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6)
+        let is_ready =
+            |endpoint: &&Endpoint| endpoint.ready_since().is_some() && topology.is_reached(endpoint, now);
+        let of_family = |endpoint: &Endpoint| {
+            let addresses = endpoint.addresses().filter(|address| address.is_ipv6() == is_ipv6).count();
+            std::iter::repeat_n(Offered::Endpoint(endpoint.id().endpoint), addresses)
         };
-        let ready =
-            state.endpoints().filter(has_family).map(|endpoint| Offered::Endpoint(endpoint.id().endpoint));
-        self.share(key, ready.collect())
+        self.share(key, state.endpoints().filter(is_ready).flat_map(of_family).collect())
     }
 
     fn share(&mut self, key: Key, mut members: Vec<Offered>) -> Arc<Offer> {
         members.sort_unstable();
-        members.dedup();
         let offer = Arc::new(Offer(members.into()));
         if self.shared.len() < LIMIT {
             self.shared.insert(key, offer.clone());

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use headless_obs::topology::model::{ObjectKey, Pod, PodRef, Proxies, Slice, SliceEndpoint};
+use headless_obs::topology::model::{ObjectKey, Pod, PodRef, Proxies, ServicePort, Slice, SliceEndpoint};
 use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -38,6 +38,7 @@ fn key(name: String) -> ObjectKey {
 pub(crate) fn slice(service: u32, count: u32) -> Slice {
     let one = |number| SliceEndpoint {
         address: endpoint(service, number).into(),
+        port: None,
         hostname: None,
         pod: Some(PodRef {
             key: key(format!("s{service}-{number}")),
@@ -53,7 +54,7 @@ pub(crate) fn slice(service: u32, count: u32) -> Slice {
         key: key(format!("s{service}-a")),
         service: format!("s{service}").into(),
         headless: true,
-        ports: vec![8080],
+        ports: vec![ServicePort { name: "http".into(), port: 8080 }],
         endpoints: (0..count).map(one).collect(),
     }
 }

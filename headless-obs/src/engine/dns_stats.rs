@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::dns::service_name::candidates;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::snapshot::Histogram;
-use crate::hash::HashMap;
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::{Endpoint, EndpointId, ServiceId, ServiceState, State, Topology};
 use crate::windowed::{Slot, Stretch, Sum, Windowed, trim};
@@ -158,13 +158,12 @@ fn has_left(service: &ServiceState, state: State) -> bool {
     }
 }
 
-/// Endpoints of a family that have been ready for longer than the grace.
+/// Addresses of a family, each once, whose endpoints have been ready for longer than the grace.
 fn settled(state: &ServiceState, is_ipv6: bool, now: Time, grace: Duration) -> usize {
-    let is_settled = |endpoint: &&Endpoint| {
-        endpoint.ready_since().is_some_and(|since| now.since(since) >= grace)
-            && endpoint.addresses().any(|address| address.is_ipv6() == is_ipv6)
-    };
-    state.endpoints().filter(is_settled).count()
+    let is_settled =
+        |endpoint: &&Endpoint| endpoint.ready_since().is_some_and(|since| now.since(since) >= grace);
+    let addresses = state.endpoints().filter(is_settled).flat_map(Endpoint::addresses);
+    addresses.filter(|address| address.is_ipv6() == is_ipv6).collect::<HashSet<_>>().len()
 }
 
 /// The most zones that are remembered; a cluster has one, and rarely a few.

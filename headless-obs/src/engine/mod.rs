@@ -321,7 +321,7 @@ impl Engine {
             let named: HashMap<_, _> =
                 there.into_iter().map(|endpoint| (endpoint.label(), endpoint.id())).collect();
             let found =
-                left.into_iter().filter_map(|endpoint| Some((endpoint.id(), *named.get(&endpoint.label())?)));
+                left.into_iter().filter_map(|endpoint| Some((endpoint.id(), *named.get(endpoint.label())?)));
             successors.extend(found);
         }
         successors

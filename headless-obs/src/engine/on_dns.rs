@@ -13,7 +13,7 @@ use crate::dns::datagram::Piece;
 use crate::dns::message::Reject;
 use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
-use crate::dns::{Answer, Rcode};
+use crate::dns::{Answer, Rcode, SrvTarget};
 use crate::offer::Offer;
 use crate::service_resolution::{Resolution, ResolvedName, meant, service_of};
 use crate::time::Time;
@@ -149,18 +149,20 @@ fn ends(record: &DnsRecord) -> StreamKey {
 
 impl Engine {
     /// The endpoints among which an answer lets the client choose. A member of a cluster does not connect to itself.
-    fn offer(
+    fn offer<'a>(
         &mut self,
         now: Time,
         service: Option<ServiceId>,
-        answer: &Answer,
+        answer: &'a Answer,
         (client, local): (Client, Option<IpAddr>),
     ) -> Arc<Offer> {
         // On the host network the address belongs to others as well.
         let own = local.filter(|_| client.role == Role::Pod);
-        let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
-        let addresses = answer.addresses.iter().chain(of_targets).map(|record| record.address);
-        let others = addresses.filter(move |address| Some(*address) != own);
+        let of_target =
+            |target: &'a SrvTarget| target.addresses.iter().map(|record| (record.address, target.port));
+        let addresses = answer.addresses.iter().map(|record| (record.address, 0));
+        let all = addresses.chain(answer.targets.iter().flat_map(of_target));
+        let others = all.filter(move |(address, _)| Some(*address) != own);
         self.offers.of(now, service, others, &self.topology)
     }
 }

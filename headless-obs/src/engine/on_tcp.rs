@@ -229,6 +229,7 @@ impl Engine {
                         Some(offer) => self.client_stats.selected_from(who, at, offer),
                         None => {
                             let all = self.offers.of_ready(
+                                connect_attempt.now,
                                 target.endpoint.service,
                                 attempt.is_ipv6,
                                 &self.topology,

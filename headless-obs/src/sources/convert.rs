@@ -96,27 +96,32 @@ pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid
         return Err(Invalid::new("addressType", reason));
     }
     let listed = object.ports.as_deref().unwrap_or_default();
-    let listed = listed.iter().map(|port| (port.port, port.protocol.as_deref()));
+    let listed = listed.iter().map(|port| (port.name.as_deref(), port.port, port.protocol.as_deref()));
     let Some(ports) = target_ports("ports", listed)? else { return Ok(None) };
     if object.address_type == "FQDN" {
         return Ok(None);
     }
     let mut endpoints = Vec::with_capacity(object.endpoints.len());
     for (index, endpoint) in object.endpoints.iter().enumerate() {
-        let path = || format!("endpoints[{index}].addresses[0]");
-        let text = endpoint.addresses.first().ok_or_else(|| Invalid::new(path(), "is missing"))?;
+        if endpoint.addresses.is_empty() {
+            return Err(Invalid::new(format!("endpoints[{index}].addresses[0]"), "is missing"));
+        }
         let conditions = endpoint.conditions.as_ref();
         let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
-        endpoints.push(SliceEndpoint {
-            address: address(text, path)?,
-            hostname: optional(endpoint.hostname.as_deref()),
-            pod: pod_ref(endpoint.target_ref.as_ref(), &key),
-            node: optional(endpoint.node_name.as_deref()),
-            zone: optional(endpoint.zone.as_deref()),
-            ready,
-            serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(ready),
-            terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
-        });
+        // DNS serves every address of an entry.
+        for (place, text) in endpoint.addresses.iter().enumerate() {
+            endpoints.push(SliceEndpoint {
+                address: address(text, || format!("endpoints[{index}].addresses[{place}]"))?,
+                port: None,
+                hostname: optional(endpoint.hostname.as_deref()),
+                pod: pod_ref(endpoint.target_ref.as_ref(), &key),
+                node: optional(endpoint.node_name.as_deref()),
+                zone: optional(endpoint.zone.as_deref()),
+                ready,
+                serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(ready),
+                terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
+            });
+        }
     }
     let headless = has_headless_label(&object.metadata);
     Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, key }))
@@ -128,7 +133,8 @@ pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
     let mut slices = Vec::new();
     for (index, subset) in object.subsets.iter().flatten().enumerate() {
         let listed = subset.ports.as_deref().unwrap_or_default();
-        let listed = listed.iter().map(|port| (Some(port.port), port.protocol.as_deref()));
+        let listed =
+            listed.iter().map(|port| (port.name.as_deref(), Some(port.port), port.protocol.as_deref()));
         let Some(ports) = target_ports(&format!("subsets[{index}].ports"), listed)? else { continue };
         let mut endpoints = Vec::new();
         for (field, list, ready) in [
@@ -138,6 +144,7 @@ pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
             for (place, entry) in list.iter().flatten().enumerate() {
                 endpoints.push(SliceEndpoint {
                     address: address(&entry.ip, || format!("subsets[{index}].{field}[{place}].ip"))?,
+                    port: None,
                     hostname: optional(entry.hostname.as_deref()),
                     pod: pod_ref(entry.target_ref.as_ref(), &key),
                     node: optional(entry.node_name.as_deref()),
@@ -194,13 +201,16 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
 /// The TCP ports of a slice. An empty list means any port; nothing means that all ports have other protocols.
 fn target_ports<'a>(
     path: &str,
-    listed: impl Iterator<Item = (Option<i32>, Option<&'a str>)>,
-) -> Result<Option<Vec<u16>>, Invalid> {
+    listed: impl Iterator<Item = (Option<&'a str>, Option<i32>, Option<&'a str>)>,
+) -> Result<Option<Vec<ServicePort>>, Invalid> {
     let (mut ports, mut any, mut others) = (Vec::new(), false, false);
-    for (index, (number, protocol)) in listed.enumerate() {
+    for (index, (name, number, protocol)) in listed.enumerate() {
         match number {
             _ if !is_tcp(protocol) => others = true,
-            Some(number) => ports.push(port(number, || format!("{path}[{index}].port"))?),
+            Some(number) => ports.push(ServicePort {
+                name: name.unwrap_or_default().into(),
+                port: port(number, || format!("{path}[{index}].port"))?,
+            }),
             None => any = true,
         }
     }

@@ -6,8 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::EndpointRef;
-use super::model::PodRef;
+use super::model::{PodRef, ServicePort};
 use crate::time::Time;
 
 /// The state of an endpoint in its Service.
@@ -57,7 +59,39 @@ pub(super) struct SliceEntry {
     pub(super) ready: bool,
     pub(super) serving: bool,
     pub(super) terminating: bool,
-    pub(super) ports: Arc<[u16]>,
+    pub(super) ports: Arc<SlicePorts>,
+}
+
+/// The ports of a slice; none: any port.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SlicePorts {
+    named: Box<[ServicePort]>,
+    numbers: Arc<[u16]>,
+}
+
+impl SlicePorts {
+    pub(super) fn new(ports: &[ServicePort]) -> Arc<Self> {
+        Arc::new(Self { named: ports.into(), numbers: ports.iter().map(|port| port.port).collect() })
+    }
+
+    /// The number that stands for all of them in a name; 0 for any port.
+    pub(super) fn first(&self) -> u16 {
+        first(&self.numbers)
+    }
+
+    /// Whether a port has the same name in both and another number, as two instances on one machine have it.
+    fn contradicts(&self, other: &Self) -> bool {
+        let is_other = |one: &ServicePort| {
+            let same = other.named.iter().filter(|port| port.name == one.name);
+            same.map(|port| port.port).all(|port| port != one.port)
+                && other.named.iter().any(|port| port.name == one.name)
+        };
+        self.named.iter().any(is_other)
+    }
+}
+
+fn first(ports: &[u16]) -> u16 {
+    ports.iter().min().copied().unwrap_or_default()
 }
 
 /// An address, and the time in which the endpoint had it. An address that comes back counts as never lost; the
@@ -99,6 +133,8 @@ pub struct Endpoint {
     pub(super) node: Option<Arc<str>>,
     pub(super) zone: Option<Arc<str>>,
     pub(super) parts: Vec<SliceEntry>,
+    /// Its name for output. No other endpoint of the Service that exists has it.
+    label: Arc<str>,
     ports: Arc<[u16]>,
     addresses: Vec<Held>,
     history: Vec<(Time, EndpointStatus)>,
@@ -114,6 +150,7 @@ impl Endpoint {
             node: None,
             zone: None,
             parts: Vec::new(),
+            label: Arc::default(),
             ports: Arc::default(),
             addresses: Vec::with_capacity(1),
             history: Vec::with_capacity(1),
@@ -146,17 +183,31 @@ impl Endpoint {
         self.zone.as_ref()
     }
 
-    /// The pod's name, or the address if there is no pod.
-    pub fn label(&self) -> Arc<str> {
-        match &self.pod {
-            Some(pod) => pod.key.name.clone(),
-            None => self.addresses.first().map_or_else(Arc::default, |held| held.address.to_string().into()),
+    /// The pod's name, with the namespace if that is not the Service's; or the address if there is no pod, with the
+    /// port if it is one of several instances.
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    pub(super) fn set_label(&mut self, label: &Arc<str>) {
+        if self.label != *label {
+            self.label.clone_from(label);
         }
+    }
+
+    /// Whether these ports cannot be of the same instance.
+    pub(super) fn contradicts(&self, ports: &SlicePorts) -> bool {
+        self.parts.iter().any(|part| part.ports.contradicts(ports))
     }
 
     /// Its ports; empty: any port.
     pub fn ports(&self) -> &[u16] {
         &self.ports
+    }
+
+    /// The number that stands for all its ports in a name.
+    pub(super) fn first_port(&self) -> u16 {
+        first(&self.ports)
     }
 
     /// Whether `port` is one of its ports.
@@ -184,11 +235,9 @@ impl Endpoint {
         self.status().state
     }
 
-    /// Whether it is ready and has an address of the family: IPv4, IPv6.
-    pub(super) fn ready_families(&self) -> [bool; 2] {
-        let is_ready = self.state() == State::Ready;
-        let has = |is_ipv6| is_ready && self.addresses().any(|address| address.is_ipv6() == is_ipv6);
-        [has(false), has(true)]
+    /// Its addresses, if it is ready.
+    pub(super) fn ready_addresses(&self) -> SmallVec<[IpAddr; 2]> {
+        if self.state() == State::Ready { self.addresses().collect() } else { SmallVec::new() }
     }
 
     /// Since when it has been ready without interruption, as far as the daemon saw; `None` if it is not ready.
@@ -289,13 +338,14 @@ impl Endpoint {
 
     fn sum_of_ports(&self) -> Arc<[u16]> {
         let Some((first, rest)) = self.parts.split_first() else { return Arc::default() };
-        if rest.iter().all(|part| part.ports == first.ports) {
-            return first.ports.clone();
+        if rest.iter().all(|part| part.ports.numbers == first.ports.numbers) {
+            return first.ports.numbers.clone();
         }
-        if self.parts.iter().any(|part| part.ports.is_empty()) {
+        if self.parts.iter().any(|part| part.ports.numbers.is_empty()) {
             return Arc::default();
         }
-        let mut all: Vec<u16> = self.parts.iter().flat_map(|part| part.ports.iter().copied()).collect();
+        let mut all: Vec<u16> =
+            self.parts.iter().flat_map(|part| part.ports.numbers.iter().copied()).collect();
         all.sort_unstable();
         all.dedup();
         all.into()

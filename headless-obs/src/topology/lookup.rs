@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::endpoint::{Endpoint, EndpointStatus};
+use super::endpoint::{Endpoint, EndpointStatus, State};
 use super::model::{Pod, ServiceKey};
 use super::service::ServiceState;
 use super::store::Topology;
@@ -60,9 +60,10 @@ impl Topology {
 
     /// The endpoint of `service` that `address` stands for, for a client that connects at `at`.
     ///
-    /// Several endpoints may have or have had the address: pods on the host network share the node's addresses, and
-    /// addresses are reused. An endpoint that serves `port` comes first, then the one that had the address at that
-    /// moment, then the one that has it now, then the one that lost it last.
+    /// Several endpoints may have or have had the address: pods on the host network share the node's addresses, a pod
+    /// that moves to another node has its successor beside it, and addresses are reused. An endpoint that serves `port`
+    /// comes first, then the one that had the address at that moment and could serve then, then the one that has it
+    /// now, then the one that lost it last, then the one that became ready last. Their order in slices decides nothing.
     pub fn lookup(&self, address: IpAddr, port: u16, service: ServiceId, at: Time) -> Option<Match<'_>> {
         self.lookup_in(self.services.get(&service)?, address, port, at)
     }
@@ -76,8 +77,13 @@ impl Topology {
         at: Time,
     ) -> Option<Match<'a>> {
         let service = state.id();
-        let rank = |endpoint: &Endpoint| {
-            (endpoint.serves(port), endpoint.had(address, at), endpoint.has(address), endpoint.lost(address))
+        let rank = |endpoint: &'a Endpoint| {
+            let status = endpoint.status_at_address(address, at).map(|(_, status)| status);
+            let is_serving = status.is_some_and(|status| status.serving);
+            let is_ready = status.is_some_and(|status| status.state == State::Ready);
+            let held = (endpoint.had(address, at), is_serving, is_ready, endpoint.has(address));
+            let name = endpoint.pod().map(|pod| (&pod.key, &pod.uid));
+            (endpoint.serves(port), held, endpoint.lost(address), endpoint.ready_since(), name)
         };
         let endpoint = self
             .addresses
@@ -92,6 +98,18 @@ impl Topology {
             status: endpoint.status_at_address(address, at),
             serves_port: endpoint.serves(port),
         })
+    }
+
+    /// Whether clients that connect now to an address of this endpoint reach it. Of several endpoints that have an
+    /// address and a port in common, one does.
+    pub fn is_reached(&self, endpoint: &Endpoint, now: Time) -> bool {
+        let Some(state) = self.services.get(&endpoint.id().service) else { return false };
+        let ports = if endpoint.ports().is_empty() { &[0] } else { endpoint.ports() };
+        let reaches = |address, port| {
+            let found = self.lookup_in(state, address, port, now);
+            found.is_some_and(|found| found.endpoint.id() == endpoint.id())
+        };
+        endpoint.addresses().any(|address| ports.iter().any(|port| reaches(address, *port)))
     }
 
     /// Endpoints that have `address` now, of any Service.

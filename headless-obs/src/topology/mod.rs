@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source ─ Change ─► Topology ─┬ Service ◄─ Slice      by namespace and name
-//!                              │    └► Endpoint*       one per pod, with history, kept a while after it left
+//!                              │    └► Endpoint*       one per pod or address, with history, kept a while after it left
 //!                              ├ addresses             address → endpoints that have or had it
 //!                              └ Pod                   by address and by UID: who a client is
 //! ```
@@ -12,7 +12,9 @@
 //! Invariants:
 //! - A [`ServiceId`] or [`EndpointId`] is never reused, so figures under an id cannot be credited to anything else. An
 //!   endpoint that comes back while it is remembered keeps its id.
-//! - A pod is one endpoint of a Service, whatever number of addresses, slices and ports it has.
+//! - A pod is one endpoint of a Service, whatever number of addresses, slices and ports it has. Without a pod, each
+//!   address is one; and each port of an address at which several instances have a port of the same name.
+//! - The endpoints of a Service that exist have different names.
 //! - [`Config`] bounds all memory; [`Counters`] count what does not fit.
 //! - Addresses are canonical: an IPv4-mapped address is IPv4. Lookups expect that, too.
 //!

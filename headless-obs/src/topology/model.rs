@@ -37,12 +37,12 @@ pub struct Service {
     pub publish_not_ready: bool,
 }
 
-/// One port of a Service. The endpoints' own ports are in the slices.
+/// One port of a Service or of a slice. A headless Service maps no ports, so clients must connect to the slice's port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
     /// Name; empty if it has none.
     pub name: Arc<str>,
-    /// The port that clients learn. A headless Service maps no ports, so clients must connect to the endpoint's port.
+    /// Number.
     pub port: u16,
 }
 
@@ -56,16 +56,18 @@ pub struct Slice {
     /// Whether it has the label `service.kubernetes.io/headless`.
     pub headless: bool,
     /// Target ports, TCP only; empty: any port.
-    pub ports: Vec<u16>,
+    pub ports: Vec<ServicePort>,
     /// Its endpoints.
     pub endpoints: Vec<SliceEndpoint>,
 }
 
-/// One endpoint of a slice.
+/// One address of an endpoint of a slice. The addresses of one pod are one endpoint; without a pod, each is an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceEndpoint {
-    /// Address; only the first address of a Kubernetes endpoint has a meaning.
+    /// Address.
     pub address: IpAddr,
+    /// Its own port, in place of the slice's: one of several instances that may share the address.
+    pub port: Option<u16>,
     /// DNS host name below the Service's name.
     pub hostname: Option<Arc<str>>,
     /// Its zone, if the source reports it.

@@ -1,33 +1,30 @@
 //! One Service: the union of its slices as endpoints, one per pod.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::address_index::AddressIndex;
-use super::endpoint::{Endpoint, SliceEntry, State};
-use super::model::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice};
+use super::endpoint::{Endpoint, SliceEntry, SlicePorts, State};
+use super::model::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint};
 use super::{EndpointId, EndpointRef, ServiceId};
 use crate::hash::HashMap;
 use crate::time::Time;
 
 /// The identity of an endpoint over several entries of slices: the pod's UID, otherwise its name, otherwise the
-/// address.
+/// address; with the port if several instances have the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     Uid(Arc<str>),
     Name(ObjectKey),
     Address(IpAddr),
+    Instance(IpAddr, u16),
 }
 
 impl Identity {
-    fn of(pod: Option<&PodRef>, address: IpAddr) -> Self {
-        match pod {
-            Some(pod) if !pod.uid.is_empty() => Self::Uid(pod.uid.clone()),
-            Some(pod) => Self::Name(pod.key.clone()),
-            None => Self::Address(address),
-        }
+    fn of_pod(pod: &PodRef) -> Self {
+        if pod.uid.is_empty() { Self::Name(pod.key.clone()) } else { Self::Uid(pod.uid.clone()) }
     }
 }
 
@@ -44,11 +41,11 @@ pub struct ServiceState {
     /// Boxed, because the nodes of a map that grows at its end are half empty.
     endpoints: BTreeMap<EndpointId, Box<Endpoint>>,
     identities: HashMap<Identity, EndpointId>,
-    /// Ready endpoints with an address of the family: IPv4, IPv6.
+    /// Addresses of ready endpoints, each once, by family: IPv4, IPv6.
     ready: [usize; 2],
     /// When the first of its endpoints became ready.
     first_ready: Option<Time>,
-    /// How often an endpoint became ready or stopped being ready.
+    /// How often an endpoint became ready, stopped being ready, or had other addresses while it was.
     changes: u64,
 }
 
@@ -112,13 +109,13 @@ impl ServiceState {
         self.missing
     }
 
-    /// How many of its endpoints are ready and have an address of this family.
+    /// How many addresses of this family DNS can list: those of its ready endpoints. Two endpoints may share one.
     pub fn ready(&self, is_ipv6: bool) -> usize {
         let [v4, v6] = self.ready;
         if is_ipv6 { v6 } else { v4 }
     }
 
-    /// How often the set of ready endpoints changed.
+    /// How often its ready endpoints or their addresses changed.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -154,15 +151,21 @@ impl ServiceState {
         slice: &Slice,
         addresses: &mut AddressIndex,
     ) -> Vec<EndpointId> {
-        let ports: Arc<[u16]> = slice.ports.as_slice().into();
+        let of_slice = SlicePorts::new(&slice.ports);
         let mut members = Vec::with_capacity(slice.endpoints.len());
         for entry in &slice.endpoints {
-            let identity = Identity::of(entry.pod.as_ref(), entry.address);
+            let ports = match entry.port {
+                Some(port) => SlicePorts::new(&[ServicePort { name: Arc::default(), port }]),
+                None => of_slice.clone(),
+            };
+            let identity = self.identity(entry, &ports);
+            let label = self.label(entry, &identity);
             let Some(endpoint) = self.endpoint_of(identity, entry.pod.as_ref(), entry.address, addresses)
             else {
                 addresses.counters.endpoints_full += 1;
                 continue;
             };
+            endpoint.set_label(&label);
             endpoint.pod.clone_from(&entry.pod);
             endpoint.hostname.clone_from(&entry.hostname);
             endpoint.node.clone_from(&entry.node);
@@ -174,11 +177,42 @@ impl ServiceState {
                 ready: entry.ready,
                 serving: entry.serving,
                 terminating: entry.terminating,
-                ports: ports.clone(),
+                ports,
             });
             members.push(endpoint.id().endpoint);
         }
         members
+    }
+
+    /// The identity of an entry with these ports. An address without a pod is one endpoint with the ports of all slices,
+    /// unless a port of the same name has several numbers: then several instances have the address.
+    fn identity(&mut self, entry: &SliceEndpoint, ports: &SlicePorts) -> Identity {
+        let instance = Identity::Instance(entry.address, ports.first());
+        match &entry.pod {
+            Some(pod) => Identity::of_pod(pod),
+            None if entry.port.is_some() || self.identities.contains_key(&instance) => instance,
+            None => {
+                let alone = Identity::Address(entry.address);
+                let known = self.identities.get(&alone).copied();
+                let other = known.and_then(|id| self.endpoints.get_mut(&id));
+                let Some(other) = other.filter(|other| other.contradicts(ports)) else { return alone };
+                let (id, port) = (other.id().endpoint, other.first_port());
+                other.set_label(&SocketAddr::new(entry.address, port).to_string().into());
+                self.identities.remove(&alone);
+                self.identities.insert(Identity::Instance(entry.address, port), id);
+                instance
+            }
+        }
+    }
+
+    /// The name of an entry's endpoint for output.
+    fn label(&self, entry: &SliceEndpoint, identity: &Identity) -> Arc<str> {
+        match (&entry.pod, identity) {
+            (Some(pod), _) if pod.key.namespace == self.key.namespace => pod.key.name.clone(),
+            (Some(pod), _) => format!("{}/{}", pod.key.namespace, pod.key.name).into(),
+            (None, Identity::Instance(address, port)) => SocketAddr::new(*address, *port).to_string().into(),
+            (None, _) => entry.address.to_string().into(),
+        }
     }
 
     /// Removes the entries of slice `number` from `members`.
@@ -200,14 +234,11 @@ impl ServiceState {
         let publish = self.object.as_ref().is_some_and(|object| object.publish_not_ready);
         for id in dirty {
             let Some(endpoint) = self.endpoints.get_mut(&id) else { continue };
-            let before = endpoint.ready_families();
+            let before = endpoint.ready_addresses();
             let settled = endpoint.settle(now, publish, addresses.config.history);
             self.first_ready = self.first_ready.or(endpoint.ready_since());
-            self.changes += u64::from(endpoint.ready_families() != before);
-            for ((ready, after), before) in self.ready.iter_mut().zip(endpoint.ready_families()).zip(before) {
-                *ready = *ready + usize::from(after) - usize::from(before);
-            }
-            let id = endpoint.id();
+            let (id, after) = (endpoint.id(), endpoint.ready_addresses());
+            self.count_ready(id, &before, &after, addresses);
             for address in settled.gained {
                 addresses.claim(address, id);
             }
@@ -226,6 +257,30 @@ impl ServiceState {
         }
     }
 
+    /// Counts the addresses of an endpoint that became ready, or no longer are, unless another endpoint has them, too.
+    fn count_ready(
+        &mut self,
+        id: EndpointRef,
+        before: &[IpAddr],
+        after: &[IpAddr],
+        addresses: &AddressIndex,
+    ) {
+        self.changes += u64::from(before != after);
+        let is_of_another = |address: &IpAddr| {
+            let others =
+                addresses.at(*address).iter().filter(|other| other.service == self.id && **other != id);
+            let mut others = others.filter_map(|other| self.endpoints.get(&other.endpoint));
+            others.any(|other| other.state() == State::Ready && other.has(*address))
+        };
+        let is_own = |address: &&IpAddr| !is_of_another(address);
+        let gone = before.iter().filter(|address| !after.contains(address)).filter(is_own);
+        let came = after.iter().filter(|address| !before.contains(address)).filter(is_own);
+        let [mut v4, mut v6] = self.ready;
+        came.for_each(|address| *if address.is_ipv6() { &mut v6 } else { &mut v4 } += 1);
+        gone.for_each(|address| *if address.is_ipv6() { &mut v6 } else { &mut v4 } -= 1);
+        self.ready = [v4, v6];
+    }
+
     /// Removes the entries of all slices.
     pub(super) fn withdraw_all(&mut self) {
         for endpoint in self.endpoints.values_mut() {
@@ -236,13 +291,14 @@ impl ServiceState {
     /// Forgets an endpoint that left.
     pub(super) fn forget(&mut self, id: EndpointId, addresses: &mut AddressIndex) {
         let Some(endpoint) = self.endpoints.remove(&id) else { return };
-        let mut first = None;
-        for address in endpoint.known_addresses() {
-            first = first.or(Some(address));
-            addresses.disclaim(address, endpoint.id());
-        }
-        if let Some(address) = first {
-            let identity = Identity::of(endpoint.pod(), address);
+        endpoint.known_addresses().for_each(|address| addresses.disclaim(address, endpoint.id()));
+        let of_address =
+            |address| [Identity::Address(address), Identity::Instance(address, endpoint.first_port())];
+        let possible: Vec<_> = match endpoint.pod() {
+            Some(pod) => vec![Identity::of_pod(pod)],
+            None => endpoint.known_addresses().flat_map(of_address).collect(),
+        };
+        for identity in possible {
             if self.identities.get(&identity) == Some(&id) {
                 self.identities.remove(&identity);
             }

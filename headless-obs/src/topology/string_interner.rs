@@ -43,6 +43,7 @@ impl StringInterner {
     pub(super) fn share_slice(&mut self, slice: &mut Slice) {
         self.share_key(&mut slice.key);
         self.share(&mut slice.service);
+        slice.ports.iter_mut().for_each(|port| self.share(&mut port.name));
         for endpoint in &mut slice.endpoints {
             if let Some(hostname) = &mut endpoint.hostname {
                 self.share(hostname);

@@ -68,7 +68,8 @@ impl Slice {
     }
 
     pub(crate) fn ports(mut self, ports: &[u16]) -> Self {
-        self.ports = ports.to_vec();
+        self.ports =
+            ports.iter().map(|&port| ServicePort { name: format!("p{port}").into(), port }).collect();
         self
     }
 
@@ -86,6 +87,7 @@ impl Slice {
 pub(crate) fn bare(address: &str) -> SliceEndpoint {
     SliceEndpoint {
         address: ip(address),
+        port: None,
         hostname: None,
         zone: None,
         pod: None,

@@ -93,7 +93,8 @@ mod tests {
             for _ in 0..200 {
                 let size = 1 + random.below(5);
                 let first = random.below(6);
-                let of = (first..first + size).map(|n| IpAddr::from([10, 0, 0, u8::try_from(n).unwrap()]));
+                let of =
+                    (first..first + size).map(|n| (IpAddr::from([10, 0, 0, u8::try_from(n).unwrap()]), 0));
                 let offer = offers.of(Time(1), None, of, &topology);
                 let selections = random.below(4) as u64;
                 parts[random.below(2)].select(&offer, selections);

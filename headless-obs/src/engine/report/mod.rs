@@ -245,7 +245,7 @@ impl Engine {
             View::Report => remembered(state, &by_endpoint),
             View::Series(_) => scrape::shown(state, moment.now),
         };
-        shown.sort_by_cached_key(|endpoint| (natural(&endpoint.label()), endpoint.state() == State::Removed));
+        shown.sort_by_cached_key(|endpoint| (natural(endpoint.label()), endpoint.state() == State::Removed));
 
         let answers = self.answers.of(state.id(), moment.stretch);
         let find = |address| {
@@ -269,7 +269,8 @@ impl Engine {
             .iter()
             .map(|endpoint| {
                 let cells = by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice);
-                let is_mature = state.is_mature(endpoint, moment.now, self.mature_after);
+                let is_mature = state.is_mature(endpoint, moment.now, self.mature_after)
+                    && self.topology.is_reached(endpoint, moment.now);
                 let first = self.answers.first_answered(state.id(), endpoint.id().endpoint);
                 let row = self.endpoint(endpoint, cells, is_mature, first, moment);
                 let own = expected.get(&endpoint.id().endpoint).filter(|_| is_mature);

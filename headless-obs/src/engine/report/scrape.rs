@@ -138,10 +138,10 @@ fn is_other((key, _): &CellRow<'_>) -> bool {
 /// new endpoint continues the counts of the old one.
 pub(super) fn shown(state: &ServiceState, now: Time) -> Vec<&topology::Endpoint> {
     let there = state.endpoints().filter(|endpoint| endpoint.state() != State::Removed);
-    let names: HashSet<Arc<str>> = there.map(topology::Endpoint::label).collect();
+    let names: HashSet<&Arc<str>> = there.map(topology::Endpoint::label).collect();
     let is_shown = |endpoint: &&topology::Endpoint| {
         let left = endpoint.state_since().filter(|_| endpoint.state() == State::Removed);
-        left.is_none_or(|since| now.since(since) < KEEP_SERIES || names.contains(&endpoint.label()))
+        left.is_none_or(|since| now.since(since) < KEEP_SERIES || names.contains(endpoint.label()))
     };
     state.endpoints().filter(is_shown).collect()
 }

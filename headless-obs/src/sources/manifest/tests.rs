@@ -100,6 +100,7 @@ metadata: {name: web}
 "#;
     let endpoint = |address, ready, serving, terminating| SliceEndpoint {
         address: ip(address),
+        port: None,
         hostname: None,
         pod: None,
         node: None,
@@ -122,13 +123,19 @@ metadata: {name: web}
             key: key("shop", "orders-abc"),
             service: arc("orders"),
             headless: true,
-            ports: vec![8080],
+            ports: vec![port("", 8080)],
             endpoints: vec![
                 SliceEndpoint {
                     hostname: Some(arc("orders-0")),
                     pod: pod("orders-0", "u-1"),
                     node: Some(arc("n1")),
                     ..endpoint("10.244.1.5", true, true, false)
+                },
+                SliceEndpoint {
+                    hostname: Some(arc("orders-0")),
+                    pod: pod("orders-0", "u-1"),
+                    node: Some(arc("n1")),
+                    ..endpoint("10.244.9.9", true, true, false)
                 },
                 endpoint("10.244.1.6", false, false, false),
                 SliceEndpoint { pod: pod("orders-2", ""), ..endpoint("10.244.1.7", false, true, true) },
@@ -176,8 +183,25 @@ fn services_with_addresses_and_without_ports() {
 }
 
 #[test]
+fn every_address_of_an_endpoint_is_read() {
+    let endpoints = "[{addresses: [10.0.0.1, 10.0.0.2], hostname: a, conditions: {ready: false}}, {addresses: [10.0.0.3]}]";
+    let slice = slices(&slice("[{port: 80}]", endpoints)).remove(0);
+    let read: Vec<_> = slice
+        .endpoints
+        .iter()
+        .map(|endpoint| (endpoint.address.to_string(), endpoint.hostname.as_deref(), endpoint.ready))
+        .collect();
+    let expected = [("10.0.0.1", Some("a"), false), ("10.0.0.2", Some("a"), false), ("10.0.0.3", None, true)];
+    assert_eq!(read, expected.map(|(address, hostname, ready)| (address.to_owned(), hostname, ready)));
+}
+
+fn numbers(slice: &Slice) -> Vec<u16> {
+    slice.ports.iter().map(|port| port.port).collect()
+}
+
+#[test]
 fn ports_of_slices() {
-    let ports = |ports| slices(&slice(ports, "[]")).pop().map(|slice| slice.ports);
+    let ports = |ports| slices(&slice(ports, "[]")).pop().as_ref().map(numbers);
     assert_eq!(ports("[]"), Some(vec![]));
     assert_eq!(ports("null"), Some(vec![]));
     assert_eq!(ports("[{name: any}]"), Some(vec![]));
@@ -201,7 +225,7 @@ fn endpoints_become_slices_unless_there_are_some() {
         .iter()
         .map(|slice| {
             let ready: Vec<_> = slice.endpoints.iter().map(|endpoint| endpoint.ready).collect();
-            (&*slice.key.name, &*slice.service, slice.ports.clone(), ready)
+            (&*slice.key.name, &*slice.service, numbers(slice), ready)
         })
         .collect();
     assert_eq!(

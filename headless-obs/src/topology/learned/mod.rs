@@ -287,6 +287,7 @@ fn slice_key(service: &ServiceKey) -> ObjectKey {
 fn slice(service: &ServiceKey, learned: &Learned) -> Change {
     let endpoint = |(address, member): (&IpAddr, &Member)| SliceEndpoint {
         address: *address,
+        port: None,
         hostname: member.host.clone(),
         pod: member.host.clone().map(|name| PodRef {
             key: ObjectKey { namespace: service.namespace.clone(), name },

@@ -1,6 +1,7 @@
 //! The endpoints of a Service, and their ports.
 
 use super::*;
+use crate::topology::model::ServicePort;
 
 #[test]
 fn slices_are_joined_and_an_endpoint_in_two_of_them_counts_once() {
@@ -226,4 +227,97 @@ fn an_endpoint_that_comes_to_be_known_by_a_better_name_is_the_same() {
     test.apply(slice("shop", "orders", "a"));
     test.apply(slice("shop", "orders", "a").with(ready("orders-1", "10.0.0.2")));
     assert_eq!(test.states(), ["orders-0=removed", "10.0.0.2=removed", "orders-1=ready"]);
+}
+
+#[test]
+fn of_two_pods_with_one_address_the_one_that_serves_has_it_whatever_their_order() {
+    // A virtual machine that moves: source and copy.
+    let steps = [
+        (ready("source", "10.0.0.1"), unready("copy", "10.0.0.1"), "source=ready"),
+        (terminating("source", "10.0.0.1"), unready("copy", "10.0.0.1"), "source=terminating"),
+        (unready("source", "10.0.0.1"), ready("copy", "10.0.0.1"), "copy=ready"),
+        (terminating("source", "10.0.0.1"), ready("copy", "10.0.0.1"), "copy=ready"),
+    ];
+    for is_swapped in [false, true] {
+        let mut test = Test::new();
+        for (source, copy, expected) in steps.clone() {
+            let (first, second) = if is_swapped { (copy, source) } else { (source, copy) };
+            let other = ready("other", "10.0.0.2");
+            test.apply(slice("shop", "orders", "a").ports(&[80]).with(first).with(second).with(other));
+            assert_eq!(test.dial("orders", "10.0.0.1", 80), expected, "swapped: {is_swapped}");
+            assert_eq!(test.dial("orders", "10.0.0.1", 81), format!("{expected}!"));
+            let reached = test.orders().endpoints().filter(|e| test.topology.is_reached(e, s(test.now)));
+            let reached: Vec<_> = reached.map(|e| e.label().to_string()).collect();
+            assert!(reached.contains(&"other".to_owned()) && reached.len() == 2, "{reached:?}");
+        }
+        // What was dialled before the change is looked up as of then.
+        assert_eq!(test.dial_at("orders", "10.0.0.1", 80, 1), "source=ready");
+    }
+}
+
+#[test]
+fn both_ready_at_one_address_count_once_and_the_later_one_has_it() {
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").with(ready("source", "10.0.0.1")).with(ready("x", "10.0.0.2")));
+    let before = test.orders().changes();
+    test.apply(slice("shop", "orders", "b").with(ready("copy", "10.0.0.1")).with(ready("x", "fd00::2")));
+    assert_eq!(test.dial("orders", "10.0.0.1", 80), "copy=ready");
+    assert_eq!((test.orders().ready(false), test.orders().ready(true)), (2, 1));
+    assert!(test.orders().changes() > before);
+    test.apply(slice("shop", "orders", "a").with(ready("x", "10.0.0.2")));
+    assert_eq!((test.orders().ready(false), test.dial("orders", "10.0.0.1", 80).as_str()), (2, "copy=ready"));
+    test.delete_slice("orders-b");
+    assert_eq!((test.orders().ready(false), test.orders().ready(true)), (1, 0));
+}
+
+#[test]
+fn an_address_with_several_numbers_of_one_port_is_several_endpoints() {
+    for suffixes in [["a", "b"], ["b", "a"]] {
+        let mut test = Test::new();
+        let of = |suffix: &str, name: &str, port| {
+            let mut slice = slice("shop", "orders", suffix).with(bare("192.0.2.1")).with(bare("fd00::1"));
+            slice.ports = vec![ServicePort { name: name.into(), port }];
+            slice
+        };
+        let ports = [("a", 20_001), ("b", 20_002)];
+        for suffix in suffixes {
+            let (_, port) = ports.iter().find(|(known, _)| *known == suffix).unwrap();
+            test.apply(of(suffix, "http", *port));
+        }
+        let labels = |test: &Test| {
+            let mut labels: Vec<_> = test.orders().endpoints().map(|e| e.label().to_string()).collect();
+            labels.sort();
+            labels
+        };
+        let all = ["192.0.2.1:20001", "192.0.2.1:20002", "[fd00::1]:20001", "[fd00::1]:20002"];
+        assert_eq!(labels(&test), all);
+        assert_eq!(test.dial("orders", "192.0.2.1", 20_001), "192.0.2.1:20001=ready");
+        assert_eq!(test.dial("orders", "192.0.2.1", 20_002), "192.0.2.1:20002=ready");
+        // The same slices again change nothing, and one slice takes its instance alone.
+        test.apply(of("a", "http", 20_001));
+        assert_eq!(labels(&test), all);
+        test.delete_slice("orders-a");
+        assert_eq!(test.dial("orders", "192.0.2.1", 20_001), "192.0.2.1:20001=removed");
+        assert_eq!(test.dial("orders", "192.0.2.1", 20_002), "192.0.2.1:20002=ready");
+        // When its time is over, nothing is left.
+        test.delete_slice("orders-b");
+        let _ = test.topology.expire(s(1_000_000));
+        assert!(test.topology.is_empty());
+    }
+    // Ports with other names are of the same machine.
+    let mut test = Test::new();
+    test.apply(slice("shop", "orders", "a").ports(&[80]).with(bare("192.0.2.1")));
+    test.apply(slice("shop", "orders", "b").ports(&[443]).with(bare("192.0.2.1")));
+    assert_eq!(test.states(), ["192.0.2.1=ready"]);
+}
+
+#[test]
+fn pods_of_other_namespaces_have_names_of_their_own() {
+    let mut test = Test::new();
+    let mut foreign = ready("orders-0", "10.0.0.2").uid("other");
+    foreign.pod.as_mut().unwrap().key.namespace = "elsewhere".into();
+    let mut slice = slice("shop", "orders", "a").with(ready("orders-0", "10.0.0.1"));
+    slice.endpoints.push(foreign);
+    test.apply(slice);
+    assert_eq!(test.states(), ["orders-0=ready", "elsewhere/orders-0=ready"]);
 }
