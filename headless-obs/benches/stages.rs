@@ -145,9 +145,7 @@ fn stages(criterion: &mut Criterion) {
             let key = ledger.key_within_limit(key);
             let entry =
                 LedgerEntry { target: *target, at: Time(3), grace: Duration::ZERO, is_selection: false };
-            let cell = ledger.cell(key, Time(3));
-            cell.open(&entry, 1);
-            cell.closed += 1;
+            ledger.open(key, Time(3), &entry, 1).closed += 1;
         });
     });
     group.finish();

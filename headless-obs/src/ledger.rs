@@ -20,7 +20,7 @@ use crate::hash::HashMap;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointRef;
-use crate::windowed::{Slot, Sum, Windowed, trim};
+use crate::windowed::{Slot, Stretch, Sum, Windowed, trim};
 
 /// Positions in an answer with counts of their own; later positions share one more.
 pub const POSITIONS: usize = 32;
@@ -120,7 +120,7 @@ pub struct LedgerEntry {
 
 impl Cell {
     /// A connection was established.
-    pub fn open(&mut self, entry: &LedgerEntry, connections: u64) {
+    fn open(&mut self, entry: &LedgerEntry, connections: u64) {
         self.opened += connections;
         self.first = Some(self.first.map_or(entry.at, |first| first.min(entry.at)));
         self.record_attempt(entry, connections);
@@ -234,10 +234,31 @@ pub fn active(cell: &Windowed<Cell>) -> u64 {
     all.saturating_sub(cell.total_of(|cell| cell.closed))
 }
 
+/// Connections of all cells, also of those that are forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Booked {
+    /// Connections established.
+    pub opened: u64,
+    /// Those that were attributed by the address alone.
+    pub by_address: u64,
+    /// Those that were counted from totals alone.
+    pub reconciled: u64,
+}
+
+impl Sum for Booked {
+    fn add(&mut self, other: &Self) {
+        let Self { opened, by_address, reconciled } = other;
+        self.opened += opened;
+        self.by_address += by_address;
+        self.reconciled += reconciled;
+    }
+}
+
 /// All cells.
 #[derive(Debug)]
 pub struct Ledger {
     cells: HashMap<CellKey, Windowed<Cell>>,
+    booked: Windowed<Booked>,
     /// The counts of forgotten cells.
     departed: HashMap<CellKey, Cell>,
     limit: usize,
@@ -247,7 +268,13 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger of at most about `limit` cells.
     pub fn new(limit: usize) -> Self {
-        Self { cells: HashMap::default(), departed: HashMap::default(), limit, folded: 0 }
+        Self {
+            cells: HashMap::default(),
+            booked: Windowed::default(),
+            departed: HashMap::default(),
+            limit,
+            folded: 0,
+        }
     }
 
     /// The key for a connection: `key` itself, or without its client and port if there is no room for one more.
@@ -257,6 +284,27 @@ impl Ledger {
         }
         self.folded += 1;
         CellKey { client: FOLDED, port: 0, ..key }
+    }
+
+    /// Counts connections that were established; returns their cell.
+    pub fn open(&mut self, key: CellKey, now: Time, entry: &LedgerEntry, connections: u64) -> &mut Cell {
+        let booked = self.booked.at(now);
+        booked.opened += connections;
+        booked.by_address += if key.resolution == Resolution::None { connections } else { 0 };
+        let cell = self.cell(key, now);
+        cell.open(entry, connections);
+        cell
+    }
+
+    /// The same for connections of which only totals tell.
+    pub fn reconcile(&mut self, key: CellKey, now: Time, entry: &LedgerEntry, connections: u64) {
+        self.booked.at(now).reconciled += connections;
+        self.open(key, now, entry, connections).reconciled += connections;
+    }
+
+    /// The connections of all cells over a stretch of time.
+    pub fn booked(&self, stretch: Stretch) -> Booked {
+        self.booked.over(stretch)
     }
 
     /// The cell of an admitted key, for changes at this moment; created if needed.

@@ -8,7 +8,7 @@
 //! how long there were changes, not on how many there were. A start that [`Slot::start`] returned never falls into
 //! the middle of joined slots.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::time::Time;
@@ -50,6 +50,13 @@ impl Slot {
         Time(self.0.saturating_sub(1).saturating_mul(SLOT_NANOS))
     }
 
+    /// Begin and end of the joined stretch to which the slot belongs at a moment.
+    pub fn span(self, now: Self) -> (Time, Time) {
+        let (slots, number) = self.joined(now);
+        let begin = |number: u64| Self((number * slots).max(1)).begin();
+        (begin(number), begin(number + 1))
+    }
+
     /// The joined stretch to which the slot belongs at a moment: its length and number.
     fn joined(self, now: Self) -> (u64, u64) {
         let is_old = |grain: &&Grain| {
@@ -83,6 +90,15 @@ pub struct Number(pub u64);
 impl Sum for Number {
     fn add(&mut self, other: &Self) {
         self.0 += other.0;
+    }
+}
+
+/// Counts by name.
+impl<K: Clone + Ord> Sum for BTreeMap<K, u64> {
+    fn add(&mut self, other: &Self) {
+        for (name, more) in other {
+            *self.entry(name.clone()).or_default() += more;
+        }
     }
 }
 

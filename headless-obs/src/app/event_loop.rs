@@ -188,7 +188,6 @@ impl EventLoop {
 
     async fn tick(&mut self, is_time_to_expire: bool) {
         self.engine.set_wall_offset(wall_offset());
-        self.engine.sample_history(now());
         self.warn_of_full_maps();
         self.count_losses();
         self.detect_node_cgroup();
@@ -238,7 +237,7 @@ impl EventLoop {
         let now = now();
         for asked in self.loaded.maps.take_unanswered(now.minus(UNANSWERED_AFTER).0) {
             self.resolver.resolve(now, asked.cgroup, &self.loaded.cgroups, self.engine.clients());
-            self.engine.on_unanswered(&asked);
+            self.engine.on_unanswered(now, &asked);
         }
     }
 

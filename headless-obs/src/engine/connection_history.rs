@@ -1,8 +1,10 @@
-//! Connections per endpoint over time: the ledger's totals, sampled when a bucket is full.
+//! Connections opened per endpoint over time, from the slots of the ledger.
 //!
-//! In: the ledger and the time. Out: [`History`] of an endpoint's buckets. Invariants: there are as many rows as the
-//! ledger has endpoints with connections. Each row has at most [`History::BUCKETS`] numbers, because a longer
-//! observation has longer buckets. An endpoint's buckets add up to its total. Setting the clock moves no bucket.
+//! In: the ledger and a stretch of time. Out: the [`History`] of a Service's endpoints. Slots and buckets have different
+//! bounds, so a slot's connections are spread evenly over its time: a steady client has even buckets.
+//!
+//! Invariants: an endpoint's buckets add up to what its cells opened in the slots of the stretch. There are at most
+//! [`History::BUCKETS`]. Slots reach back a day, and so does the history.
 
 use jiff::Timestamp;
 
@@ -11,16 +13,21 @@ use crate::hash::HashMap;
 use crate::ledger::Ledger;
 use crate::time::Time;
 use crate::topology::EndpointRef;
+use crate::windowed::Slot;
 
-/// The history that the daemon keeps.
+/// The shortest step, in seconds: about a slot.
+const FINEST: i64 = 8;
+const SECOND: i128 = 1_000_000_000;
+
+/// The buckets of all endpoints.
 #[derive(Debug, Default)]
-pub(super) struct HistorySampler {
-    line: Option<Line>,
-    rows: HashMap<EndpointRef, Row>,
+pub(super) struct ConnectionHistory {
+    line: Line,
+    rows: HashMap<EndpointRef, Vec<u64>>,
 }
 
-/// The position of the buckets on the wall clock, as it was at the first sample.
-#[derive(Clone, Copy, Debug)]
+/// The position of the buckets on the wall clock.
+#[derive(Clone, Copy, Debug, Default)]
 struct Line {
     /// Nanoseconds from the monotonic clock to the wall clock.
     offset: i128,
@@ -28,172 +35,140 @@ struct Line {
     from: i64,
     /// Seconds per bucket.
     step: i64,
-    /// The current bucket.
-    open: usize,
-}
-
-/// An endpoint's buckets, up to the last one with connections.
-#[derive(Clone, Debug, Default)]
-struct Row {
-    booked: u64,
-    buckets: Vec<u64>,
-}
-
-impl Row {
-    /// Adds the increase of the total to this bucket.
-    fn book(&mut self, bucket: usize, total: u64) {
-        let more = total.saturating_sub(self.booked);
-        if more == 0 {
-            return;
-        }
-        self.booked = total;
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
-        }
-        if let Some(count) = self.buckets.get_mut(bucket) {
-            *count += more;
-        }
-    }
+    buckets: usize,
 }
 
 impl Line {
-    fn bucket(&self, now: Time) -> usize {
-        let wall = (i128::from(now.0) + self.offset).div_euclid(1_000_000_000) - i128::from(self.from);
-        usize::try_from(wall.div_euclid(i128::from(self.step))).unwrap_or(0)
+    fn new(from: Time, to: Time, offset: i128) -> Self {
+        let wall = |time: Time| i64::try_from((i128::from(time.0) + offset).div_euclid(SECOND)).unwrap_or(0);
+        let mut step = FINEST;
+        let buckets = |step: i64| {
+            let last = wall(to).div_euclid(step).saturating_sub(wall(from).div_euclid(step));
+            usize::try_from(last).unwrap_or(0).saturating_add(1)
+        };
+        while buckets(step) > History::BUCKETS {
+            step *= 2;
+        }
+        Self { offset, from: wall(from).div_euclid(step) * step, step, buckets: buckets(step) }
+    }
+
+    /// Spreads connections evenly over the time in which they were opened.
+    fn spread(&self, row: &mut [u64], (begin, end): (Time, Time), connections: u64) {
+        let step = i128::from(self.step) * SECOND;
+        let begin = i128::from(begin.0) + self.offset - i128::from(self.from) * SECOND;
+        let length = (i128::from(end.0) + self.offset - i128::from(self.from) * SECOND - begin).max(1);
+        let first = begin.div_euclid(step);
+        let mut before = 0;
+        for (bucket, sum) in (first + 1..).zip(row.iter_mut().skip(usize::try_from(first).unwrap_or(0))) {
+            let until = (bucket * step - begin).min(length);
+            let share = u64::try_from(i128::from(connections) * until / length).unwrap_or(connections);
+            *sum += share - before;
+            before = share;
+            if until == length {
+                return;
+            }
+        }
     }
 }
 
-impl HistorySampler {
-    /// Adds the connections opened since the last sample, if a bucket is full.
-    pub(super) fn sample(&mut self, now: Time, wall_offset: i128, ledger: &Ledger) {
-        let Some(line) = &mut self.line else {
-            let wall = (i128::from(now.0) + wall_offset).div_euclid(1_000_000_000);
-            let from = i64::try_from(wall).unwrap_or(0);
-            self.line = Some(Line { offset: wall_offset, from, step: 1, open: 0 });
-            return;
-        };
-        if line.bucket(now) <= line.open {
-            return;
-        }
-        for (endpoint, total) in totals(ledger) {
-            self.rows.entry(endpoint).or_default().book(line.open, total);
-        }
-        while line.bucket(now) >= History::BUCKETS {
-            let longer = line.step * 2;
-            for row in self.rows.values_mut() {
-                let mut history = History {
-                    step_seconds: line.step.cast_unsigned(),
-                    from: Timestamp::from_second(line.from).unwrap_or_default(),
-                    opened: [(String::new(), std::mem::take(&mut row.buckets))].into(),
-                };
-                history.join_to(longer);
-                row.buckets = history.opened.into_values().next().unwrap_or_default();
+impl ConnectionHistory {
+    /// The history from this slot to now, for an observation that began at a moment.
+    pub(super) fn of(ledger: &Ledger, start: Slot, (began, now): (Time, Time), wall_offset: i128) -> Self {
+        let from = start.begin().max(began).min(now);
+        let line = Line::new(from, now, wall_offset);
+        let mut rows: HashMap<EndpointRef, Vec<u64>> = HashMap::default();
+        for (key, cell) in ledger.cells() {
+            for (slot, sum) in cell.slots(start).filter(|(_, sum)| sum.opened > 0) {
+                let (begin, end) = slot.span(Slot::of(now));
+                let row = rows.entry(key.endpoint).or_insert_with(|| vec![0; line.buckets]);
+                line.spread(row, (begin.clamp(from, now), end.min(now)), sum.opened);
             }
-            line.from = line.from.div_euclid(longer) * longer;
-            line.step = longer;
         }
-        line.open = line.bucket(now);
+        Self { line, rows }
     }
 
-    /// Forgets endpoints that the ledger has forgotten.
-    pub(super) fn expire(&mut self, is_known: impl Fn(EndpointRef) -> bool) {
-        self.rows.retain(|endpoint, _| is_known(*endpoint));
-    }
-
-    /// The history of these endpoints, with their names and totals. Connections since the last sample are in the
-    /// current bucket.
-    pub(super) fn of(&self, endpoints: impl Iterator<Item = (EndpointRef, String, u64)>) -> History {
-        let Some(line) = self.line else { return History::default() };
+    /// The history of these endpoints, with their names.
+    pub(super) fn service(&self, endpoints: impl Iterator<Item = (EndpointRef, String)>) -> History {
         let mut history = History {
-            step_seconds: line.step.cast_unsigned(),
-            from: Timestamp::from_second(line.from).unwrap_or_default(),
+            step_seconds: self.line.step.cast_unsigned(),
+            from: Timestamp::from_second(self.line.from).unwrap_or_default(),
             ..History::default()
         };
-        for (endpoint, name, total) in endpoints {
-            let mut row = self.rows.get(&endpoint).cloned().unwrap_or_default();
-            row.book(line.open, total);
-            if row.booked == 0 {
-                continue;
-            }
+        for (endpoint, name) in endpoints {
+            let Some(row) = self.rows.get(&endpoint) else { continue };
             // A pod that came back under its name is another endpoint.
-            let buckets = history.opened.entry(name).or_insert_with(|| vec![0; line.open + 1]);
-            buckets.iter_mut().zip(row.buckets).for_each(|(sum, count)| *sum += count);
+            let buckets = history.opened.entry(name).or_insert_with(|| vec![0; row.len()]);
+            buckets.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
         }
         if history.opened.is_empty() { History::default() } else { history }
     }
 }
 
-fn totals(ledger: &Ledger) -> HashMap<EndpointRef, u64> {
-    let mut totals: HashMap<EndpointRef, u64> = HashMap::default();
-    for (key, cell) in ledger.cells() {
-        let opened = cell.total_of(|cell| cell.opened);
-        if opened > 0 {
-            *totals.entry(key.endpoint).or_default() += opened;
-        }
-    }
-    totals
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ledger::CellKey;
     use crate::service_resolution::Resolution;
     use crate::topology::{EndpointId, ServiceId};
+    use crate::windowed::LONGEST;
 
-    const SECOND: u64 = 1_000_000_000;
     /// The wall clock at boot: an odd second, and a part of one.
-    const OFFSET: i128 = 1_767_225_601 * 1_000_000_000 + 300_000_000;
+    const OFFSET: i128 = 1_767_225_601 * SECOND + 300_000_000;
+
+    fn s(seconds: u64) -> Time {
+        Time(seconds * 1_000_000_000)
+    }
 
     fn endpoint(id: u32) -> EndpointRef {
         EndpointRef { service: ServiceId(1), endpoint: EndpointId(id) }
     }
 
-    fn open(ledger: &mut Ledger, id: u32, connections: u64) {
+    fn open(ledger: &mut Ledger, id: u32, at: Time, connections: u64) {
         let (client, port, resolution) = (None, 80, Resolution::Service);
         let key = CellKey { endpoint: endpoint(id), client, port, resolution };
-        ledger.cell(key, Time(0)).opened += connections;
+        ledger.cell(key, at).opened += connections;
     }
 
-    fn shown(past: &HistorySampler, ledger: &Ledger) -> History {
-        let totals = totals(ledger).into_iter();
-        past.of(totals.map(|(at, total)| (at, format!("pod-{}", at.endpoint.0), total)))
-    }
-
-    #[test]
-    fn what_is_opened_is_in_the_bucket_of_its_time() {
-        let (mut past, mut ledger) = (HistorySampler::default(), Ledger::new(10));
-        assert!(shown(&past, &ledger).is_empty());
-        past.sample(Time(SECOND), OFFSET, &ledger);
-        open(&mut ledger, 1, 3);
-        past.sample(Time(2 * SECOND), OFFSET, &ledger);
-        past.sample(Time(4 * SECOND), OFFSET, &ledger);
-        open(&mut ledger, 1, 4);
-        open(&mut ledger, 2, 1);
-        // The clock is set; the buckets stay where they are.
-        past.sample(Time(5 * SECOND), OFFSET + 7_000 * i128::from(SECOND), &ledger);
-        open(&mut ledger, 2, 2);
-        let history = shown(&past, &ledger);
-        assert_eq!((history.step_seconds, history.from.as_second()), (1, 1_767_225_602));
-        assert_eq!(history.opened["pod-1"], [3, 0, 0, 4, 0]);
-        assert_eq!(history.opened["pod-2"], [0, 0, 0, 1, 2]);
+    fn shown(ledger: &Ledger, began: Time, now: Time, length: Duration) -> History {
+        let history = ConnectionHistory::of(ledger, Slot::start(now, length), (began, now), OFFSET);
+        history.service([1, 2].map(|id| (endpoint(id), format!("pod-{id}"))).into_iter())
     }
 
     #[test]
-    fn a_day_takes_no_more_room_than_a_minute_and_sums_stay() {
-        let (mut past, mut ledger) = (HistorySampler::default(), Ledger::new(10));
-        for second in 0..100_000 {
-            past.sample(Time(second * SECOND), OFFSET, &ledger);
-            open(&mut ledger, 1, 1);
-            let history = shown(&past, &ledger);
-            assert!(history.len() <= History::BUCKETS);
-            assert_eq!(history.opened["pod-1"].iter().sum::<u64>(), second + 1);
+    fn what_is_opened_is_in_the_buckets_of_its_slot() {
+        let mut ledger = Ledger::new(10);
+        assert!(shown(&ledger, s(100), s(101), LONGEST).is_empty());
+        open(&mut ledger, 1, s(101), 3);
+        open(&mut ledger, 1, s(131), 40);
+        open(&mut ledger, 2, s(133), 2);
+        let history = shown(&ledger, s(100), s(139), LONGEST);
+        // The observation began at 1,767,225,701.3.
+        assert_eq!((history.step_seconds, history.from.as_second()), (8, 1_767_225_696));
+        // The last slot is from 731.3 to now, 740.3, and its buckets meet at 736.
+        assert_eq!(history.opened["pod-1"], [0, 3, 0, 0, 20, 20]);
+        assert_eq!(history.opened["pod-2"].iter().sum::<u64>(), 2);
+        let last = shown(&ledger, s(100), s(139), Duration::from_secs(1));
+        assert_eq!(last.opened["pod-1"].iter().sum::<u64>(), 40, "a stretch has what happened in it");
+    }
+
+    #[test]
+    fn a_steady_client_has_even_buckets_in_every_stretch() {
+        let mut ledger = Ledger::new(10);
+        let now = 90_000;
+        (0..now).for_each(|second| open(&mut ledger, 1, s(second), 2));
+        for length in [30, 300, 900, 3_600, 20_000, 86_400] {
+            for now in [now, now + 7] {
+                let history = shown(&ledger, s(0), s(now), Duration::from_secs(length));
+                let buckets = &history.opened["pod-1"];
+                assert!(buckets.len() <= History::BUCKETS);
+                let whole = &buckets[1..buckets.len() - 2];
+                let even = history.step_seconds * 2;
+                assert!(whole.iter().all(|count| count.abs_diff(even) <= 2), "{length} {even}: {whole:?}");
+                let begin = Slot::start(s(now), Duration::from_secs(length)).begin();
+                assert_eq!(buckets.iter().sum::<u64>(), (90_000 - begin.0 / 1_000_000_000) * 2);
+            }
         }
-        let history = shown(&past, &ledger);
-        assert_eq!((history.step_seconds, history.from.as_second() % 2048), (2_048, 0));
-        let whole = &history.opened["pod-1"][1..history.len() - 1];
-        assert!(whole.iter().all(|count| (2_047..=2_049).contains(count)), "{whole:?}");
-        past.expire(|_| false);
-        assert!(past.rows.is_empty());
     }
 }

@@ -19,7 +19,7 @@ use crate::expose::snapshot::Counts;
 use crate::hash::HashMap;
 use crate::time::Time;
 use crate::topology::ServiceId;
-use crate::windowed::{Number, Stretch, Windowed};
+use crate::windowed::{Number, Slot, Stretch, Windowed, trim};
 
 /// Whom a loss can concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +130,11 @@ impl LossTable {
             *losses.entry(count.reason.to_owned()).or_default() += count.count.over(stretch).0;
         }
         losses
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub(super) fn trim(&mut self, oldest: Slot) -> usize {
+        self.by_holder.values_mut().flatten().map(|known| trim(&mut known.count, oldest)).sum()
     }
 
     /// Forgets losses that are older than the clients that are remembered.

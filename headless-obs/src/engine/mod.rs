@@ -23,6 +23,7 @@ mod on_tcp;
 mod pending_connections;
 mod reconcile;
 mod report;
+mod sampled_totals;
 mod trace_events;
 mod verdict_log;
 
@@ -39,7 +40,7 @@ use crate::client::exclude::Exclude;
 use crate::client::{Clients, sanitize};
 use crate::dns;
 use crate::dns::datagram::Datagrams;
-use crate::dns::message::{Decoder, Reject};
+use crate::dns::message::Decoder;
 use crate::dns::tcp_stream::Streams;
 use crate::expose::metrics::cardinality::{self, Governor};
 use crate::expose::trace_events::TraceEvent;
@@ -50,11 +51,10 @@ use crate::time::Time;
 use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
-use crate::windowed::{self, Slot};
+use crate::windowed::{self, Slot, Windowed};
 
 use attempt_account::AttemptAccount;
 use client_stats::{ClientServiceKey, ClientStatsTable};
-use connection_history::HistorySampler;
 use dns_stats::DnsStats;
 use dns_timeouts::DnsTimeouts;
 use happy_eyeballs::RecentConnects;
@@ -62,6 +62,7 @@ use ignore_list::IgnoreList;
 use losses::LossTable;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
+use sampled_totals::{SampledTotals, Totals};
 use verdict_log::VerdictLog;
 
 /// Limits and modes of the engine.
@@ -153,10 +154,11 @@ pub struct Engine {
     /// The oldest slot of which everything is known.
     oldest_slot: Slot,
     window_memory: usize,
-    history: HistorySampler,
     verdict_log: VerdictLog,
     decoder: Decoder,
-    dns_rejected: [u64; Reject::ALL.len()],
+    dns_rejected: Windowed<Totals>,
+    /// What the kernel programs and the engine's limits have counted.
+    sampled: SampledTotals,
     dns_timeouts: DnsTimeouts,
     losses: LossTable,
     idle_flow: Duration,
@@ -198,10 +200,10 @@ impl Engine {
             account: AttemptAccount::default(),
             oldest_slot: Slot::default(),
             window_memory: config.window_memory,
-            history: HistorySampler::default(),
             verdict_log: VerdictLog::default(),
             decoder: Decoder::default(),
-            dns_rejected: [0; Reject::ALL.len()],
+            dns_rejected: Windowed::default(),
+            sampled: SampledTotals::default(),
             dns_timeouts: DnsTimeouts::new(),
             losses: LossTable::default(),
             idle_flow: config.idle_flow,
@@ -224,7 +226,7 @@ impl Engine {
             self.last_topology_event = Some(now);
         }
         let touched = self.topology.apply(now, change);
-        self.touch(&touched);
+        self.touch(now, &touched);
     }
 
     /// Whether the topology is complete and current.
@@ -242,20 +244,15 @@ impl Engine {
         &mut self.clients
     }
 
-    /// Samples the history; to be called about once a second.
-    pub fn sample_history(&mut self, now: Time) {
-        self.history.sample(now, self.wall_offset, &self.reconciler.ledger);
-    }
-
     /// Forgets old state.
     pub fn expire(&mut self, now: Time) {
         let successors = self.successors();
         let touched = self.topology.expire(now);
-        self.touch(&touched);
+        self.touch(now, &touched);
         // A stale source cannot prove that an endpoint does not exist.
         if self.synced() {
             let given_up = self.pending.expire(now);
-            self.account.settle(Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
+            self.account.settle(now, Attribution::Unattributed(Unattributed::NotEndpoint), given_up);
         }
         self.answer_cache.expire(now);
         self.offers.expire();
@@ -273,10 +270,8 @@ impl Engine {
         };
         let is_known = |service| self.topology.service_by_id(service).is_some();
         self.client_stats.expire(now, self.client_ttl, is_known, past);
-        let Self { reconciler, answers, topology, pending, client_stats, history, .. } = self;
+        let Self { reconciler, answers, topology, pending, client_stats, .. } = self;
         reconciler.ledger.expire(|place| retention(topology, &successors, place));
-        let booked: HashSet<_> = reconciler.ledger.cells().map(|(key, _)| key.endpoint).collect();
-        history.expire(|endpoint| booked.contains(&endpoint));
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients();
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
@@ -300,7 +295,9 @@ impl Engine {
             let oldest = Slot::start(now, reach).max(self.oldest_slot);
             let room = self.reconciler.ledger.trim(oldest)
                 + self.client_stats.trim(oldest)
-                + self.answers.trim(oldest);
+                + self.answers.trim(oldest)
+                + self.losses.trim(oldest)
+                + self.pending.trim(oldest);
             if room <= self.window_memory || reach < MIN_REACH {
                 self.oldest_slot = oldest;
                 return;
@@ -357,9 +354,9 @@ impl Engine {
     }
 
     /// Looks again at addresses whose owners changed.
-    fn touch(&mut self, touched: &Touched) {
+    fn touch(&mut self, now: Time, touched: &Touched) {
         touched.addresses.iter().for_each(|address| self.ignored.unignore(*address));
-        self.book_pending(touched);
+        self.book_pending(now, touched);
     }
 }
 

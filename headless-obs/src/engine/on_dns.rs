@@ -10,7 +10,6 @@ use super::{Engine, Transport, ip};
 use crate::answer_cache::AnswerContext;
 use crate::client::{Client, Role};
 use crate::dns::datagram::Piece;
-use crate::dns::message::Reject;
 use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
 use crate::dns::{Answer, Rcode, SrvTarget};
@@ -66,10 +65,8 @@ impl Engine {
         match self.decoder.decode(message) {
             Ok(answer) => self.on_answer(record, &answer, transport),
             Err(reject) => {
-                let rejected = Reject::ALL.iter().position(|known| *known == reject);
-                if let Some(count) = rejected.and_then(|place| self.dns_rejected.get_mut(place)) {
-                    *count += 1;
-                }
+                let rejected = self.dns_rejected.at(Time(record.header.time));
+                *rejected.entry(reject.as_str()).or_default() += 1;
             }
         }
     }
@@ -80,7 +77,7 @@ impl Engine {
             for change in learner.observe(now, answer) {
                 self.last_topology_event = Some(now);
                 let touched = self.topology.apply(now, change);
-                self.touch(&touched);
+                self.touch(now, &touched);
             }
         }
         let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);

@@ -83,7 +83,7 @@ impl Engine {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
-            account.count(outcome, 1);
+            account.count(connect_attempt.now, outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
@@ -111,7 +111,7 @@ impl Engine {
                 now,
             };
             let outcome = self.attribute(connect_attempt, client);
-            self.account.count(outcome, 1);
+            self.account.count(now, outcome, 1);
             if let Attribution::Endpoint(target) = outcome {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
                 self.client_stats.connect_stats(client_service, now);
@@ -150,7 +150,7 @@ impl Engine {
                 now,
             };
             let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
-            account.count(outcome, connections);
+            account.count(now, outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
@@ -166,7 +166,7 @@ impl Engine {
         if endpoint_unknown && self.wait(record, client) {
             self.account.wait();
         } else {
-            self.account.count(outcome, 1);
+            self.account.count(Time(record.header.time), outcome, 1);
         }
     }
 
@@ -180,7 +180,7 @@ impl Engine {
 
     /// Counts the connections that waited for this change of the topology. Each used the name of a Service, so another
     /// Service that gets the address first does not matter.
-    pub(super) fn book_pending(&mut self, touched: &Touched) {
+    pub(super) fn book_pending(&mut self, now: Time, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let connect_attempt = connect_attempt(&waiting.record, waiting.client);
             let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, waiting.client);
@@ -193,7 +193,7 @@ impl Engine {
                 continue;
             }
             self.pending.remove(&waiting.record);
-            self.account.settle(outcome, 1);
+            self.account.settle(now, outcome, 1);
             if let Some((key, entry)) = self.record_connect(&waiting.record, waiting.client, outcome) {
                 self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &entry);
             }

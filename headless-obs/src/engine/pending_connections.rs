@@ -2,7 +2,7 @@
 //! and the Service does not have the endpoint yet, because the topology's source is behind the DNS server.
 //!
 //! In: such connections, and their ends. Out: the same when the address becomes an endpoint; and per client and Service,
-//! how many wait, or waited for too long within the last hour.
+//! how many wait, or waited in vain in a stretch of time.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use crate::client::{Client, WorkloadId};
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::ServiceId;
+use crate::windowed::{LONGEST, Number, Slot, Stretch, Windowed, trim};
 
 /// How far a topology may be behind.
 const LAG: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ pub(super) struct Waiting {
 }
 
 /// How long those that waited in vain are remembered, and the most clients of Services that have any.
-const KEEP: Duration = Duration::from_secs(3600);
+const KEEP: Duration = LONGEST;
 const CLIENTS: usize = 4096;
 
 /// Socket and start.
@@ -47,7 +48,7 @@ pub(super) struct PendingConnections {
     waiting: HashMap<Key, Waiting>,
     by_age: VecDeque<(Time, Key)>,
     /// Those that waited in vain, and the last time.
-    in_vain: HashMap<(WorkloadId, ServiceId), (u64, Time)>,
+    in_vain: HashMap<(WorkloadId, ServiceId), (Windowed<Number>, Time)>,
 }
 
 impl PendingConnections {
@@ -97,14 +98,16 @@ impl PendingConnections {
         waiting.chain(self.in_vain.keys().map(|(workload, _)| *workload))
     }
 
-    /// The connections to addresses that the Service's name gave and that are no endpoints of it, by client.
-    pub(super) fn of_service(&self, service: ServiceId) -> HashMap<WorkloadId, u64> {
+    /// The connections to addresses that the Service's name gave and that are no endpoints of it, by client: those that
+    /// wait, and those that waited in vain in a stretch of time.
+    pub(super) fn of_service(&self, service: ServiceId, stretch: Stretch) -> HashMap<WorkloadId, u64> {
         let mut clients: HashMap<WorkloadId, u64> = HashMap::default();
         for waiting in self.waiting.values().filter(|waiting| waiting.service == Some(service)) {
             *clients.entry(waiting.client.workload).or_default() += 1;
         }
-        for ((workload, _), (count, _)) in self.in_vain.iter().filter(|((_, of), _)| *of == service) {
-            *clients.entry(*workload).or_default() += count;
+        let in_vain = self.in_vain.iter().filter(|((_, of), _)| *of == service);
+        for ((workload, _), (count, _)) in in_vain.filter(|(_, (count, _))| count.has_changed(stretch)) {
+            *clients.entry(*workload).or_default() += count.over(stretch).0;
         }
         clients
     }
@@ -112,6 +115,11 @@ impl PendingConnections {
     /// Removes a connection.
     pub(super) fn remove(&mut self, record: &TcpRecord) {
         self.waiting.remove(&key(record));
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub(super) fn trim(&mut self, oldest: Slot) -> usize {
+        self.in_vain.values_mut().map(|(count, _)| trim(count, oldest)).sum()
     }
 
     /// Removes connections that have waited for too long; returns their number.
@@ -135,7 +143,7 @@ impl PendingConnections {
         let who = (waiting.client.workload, service);
         if self.in_vain.len() < CLIENTS || self.in_vain.contains_key(&who) {
             let (count, last) = self.in_vain.entry(who).or_default();
-            *count += 1;
+            count.at(now).0 += 1;
             *last = now;
         }
     }

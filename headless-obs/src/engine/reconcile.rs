@@ -71,7 +71,7 @@ impl FlowReconciler {
             flow.booked.opened += 1;
         }
         if let Some((cell, entry)) = booking {
-            self.ledger.cell(cell, time_of(record)).open(&entry, 1);
+            self.ledger.open(cell, time_of(record), &entry, 1);
         }
         true
     }
@@ -175,13 +175,14 @@ impl FlowReconciler {
             }
             None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
         };
-        let cell = self.ledger.cell(key, closed.map_or(time_of(record), time_of));
+        let now = closed.map_or(time_of(record), time_of);
         if record.header.kind == KIND_FAILED {
+            let cell = self.ledger.cell(key, now);
             cell.record_attempt(entry, 1);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
             return;
         }
-        cell.open(entry, 1);
+        let cell = self.ledger.open(key, now, entry, 1);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.bytes_sent += closed.bytes_sent;
@@ -252,11 +253,10 @@ impl FlowReconciler {
                 add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
             }
             if let Some((cell, entry)) = booking {
-                let cell = self.ledger.cell(cell, read_at);
-                cell.reconciled += missing.opened;
                 if missing.opened > 0 {
-                    cell.open(&entry, missing.opened);
+                    self.ledger.reconcile(cell, read_at, &entry, missing.opened);
                 }
+                let cell = self.ledger.cell(cell, read_at);
                 if attempts > 0 {
                     cell.record_attempt(&entry, attempts);
                 }
@@ -329,12 +329,10 @@ impl FlowReconciler {
             book_end(flow, record);
         }
         let (cell, entry) = booking?;
-        let booked = self.ledger.cell(cell, time_of(record));
         if is_older {
-            booked.preexisting += 1;
+            self.ledger.cell(cell, time_of(record)).preexisting += 1;
         } else {
-            booked.reconciled += 1;
-            booked.open(&entry, 1);
+            self.ledger.reconcile(cell, time_of(record), &entry, 1);
         }
         Some(cell)
     }

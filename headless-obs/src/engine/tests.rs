@@ -33,6 +33,7 @@ mod expiry;
 mod limits;
 mod losses;
 mod names;
+mod quality;
 mod scrape;
 mod stale;
 mod trace_events;

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 /// Connections opened per endpoint and time interval.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// The length of a bucket in seconds: a power of two that grows with the observation.
+    /// The length of a bucket in seconds: a power of two that grows with the stretch of time.
     pub step_seconds: u64,
     /// The start of the first bucket.
     pub from: Timestamp,
     /// Endpoint, as in `Endpoint::pod` → connections opened in each bucket, the oldest first. All rows have the same
-    /// length. Endpoints without connections are left out. The first bucket includes everything from before `from`.
+    /// length. Endpoints without connections are left out. Buckets reach back a day at most.
     pub opened: BTreeMap<String, Vec<u64>>,
 }
 

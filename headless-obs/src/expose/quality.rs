@@ -1,4 +1,6 @@
 //! The quality of a snapshot: what was lost, left out or not seen, and what became of the connect attempts. Plain data.
+//!
+//! Counts are those of the snapshot's stretch of time, except [`TopologyState`]'s.
 
 use std::collections::BTreeMap;
 
@@ -50,9 +52,8 @@ pub struct Quality {
     pub topology: TopologyState,
 }
 
-/// The outcome of the connect attempts since observation began. The unit is an attempt that has ended: a connection
-/// that was established, or an attempt that failed, each once. Connections that are older than the daemon count, too.
-/// `seen` is the sum of all others.
+/// The outcome of the connect attempts. The unit is an attempt that has ended: a connection that was established, or an
+/// attempt that failed, each once. Connections that are older than the daemon count, too. `seen` is the sum of all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptSums {
     /// All.
@@ -62,7 +63,7 @@ pub struct AttemptSums {
     /// The sum of [`Quality::unattributed`] without `no_dns`.
     pub unattributed: u64,
     /// Those that wait for their endpoint: the client received the address by a Service's name, and the Service does not
-    /// have it so far.
+    /// have it so far. They are those of now; each counts in a stretch of time when its outcome is known.
     pub waiting: u64,
     /// The sum of [`Quality::excluded`].
     pub excluded: u64,
@@ -103,7 +104,7 @@ pub struct TopologyState {
     /// The requests that the API server does not permit, and the effect.
     #[serde(default)]
     pub refused: Vec<Refusal>,
-    /// Requests to the API server.
+    /// Requests to the API server since the daemon started; so are the following counts.
     #[serde(default)]
     pub requests: u64,
     /// Bytes that the API server sent, without headers.

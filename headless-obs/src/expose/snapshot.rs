@@ -342,7 +342,7 @@ pub struct Client {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usable_answers: Option<u64>,
     /// Connections and attempts to addresses that the Service's name gave and that are no endpoints of it: those that
-    /// wait for the endpoint, and those of the last hour that waited in vain. They are in no other figure of the client.
+    /// wait for the endpoint, and those that waited in vain. They are in no other figure of the client.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub not_endpoint: u64,
     /// Seconds from an endpoint's becoming ready to this client's first connection to it.

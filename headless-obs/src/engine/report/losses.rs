@@ -1,9 +1,11 @@
 //! The losses that can have taken connections or answers from a client of a Service.
 
 use super::Who;
+use super::quality::{CLIENTS_FOLDED, CLIENTS_FULL};
 use crate::engine::Engine;
 use crate::engine::client_stats::ClientStats;
 use crate::engine::losses::Holder;
+use crate::engine::sampled_totals::Totals;
 use crate::expose::snapshot::Counts;
 use crate::topology::ServiceState;
 use crate::windowed::Stretch;
@@ -21,14 +23,15 @@ impl Engine {
         let mut losses = self.losses.of(holders, state.id(), stretch);
         // Rows of clients that could not be kept apart are about nobody in particular.
         let mixed = match who {
-            Who::Workload(None) => ("clients_folded", self.reconciler.ledger.folded()),
+            Who::Workload(None) => Totals::from([(CLIENTS_FOLDED, self.reconciler.ledger.folded())]),
             Who::Workload(Some(id)) if id.is_other() => {
-                ("clients_full", self.clients.counters().workloads_full)
+                Totals::from([(CLIENTS_FULL, self.clients.counters().workloads_full)])
             }
-            Who::Workload(_) | Who::Namespace(_) | Who::All => ("", 0),
+            Who::Workload(_) | Who::Namespace(_) | Who::All => Totals::new(),
         };
+        let mixed = self.sampled.over(stretch, &mixed);
         let missing = ("topology_full", u64::try_from(state.missing()).unwrap_or(u64::MAX));
-        for (reason, count) in [mixed, missing].into_iter().filter(|(_, count)| *count > 0) {
+        for (reason, count) in mixed.into_iter().chain([missing]).filter(|(_, count)| *count > 0) {
             *losses.entry(reason.to_owned()).or_default() += count;
         }
         losses

@@ -18,6 +18,7 @@ mod stretches;
 
 use super::Engine;
 use super::client_stats::ClientStats;
+use super::connection_history::ConnectionHistory;
 use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
@@ -132,6 +133,7 @@ struct Sources<'a> {
     held: HashMap<ServiceId, Holders>,
     /// Only for a report.
     pods: Arc<Pods>,
+    history: ConnectionHistory,
     moment: Moment,
 }
 
@@ -207,6 +209,7 @@ impl Engine {
             client_stats,
             held: open_connections::by_service(&self.reconciler),
             pods: Arc::default(),
+            history: ConnectionHistory::default(),
             moment,
         }
     }
@@ -235,7 +238,7 @@ impl Engine {
                 by_client.entry(self.who(Some(*workload), view)).or_default();
             }
         }
-        let elsewhere = self.pending.of_service(state.id());
+        let elsewhere = self.pending.of_service(state.id(), moment.stretch);
         if let View::Report = view {
             for id in elsewhere.keys() {
                 by_client.entry(Who::Workload(Some(*id))).or_default();
@@ -330,8 +333,8 @@ impl Engine {
 
         let history = match view {
             View::Report => {
-                let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone(), row.opened));
-                self.history.of(rows)
+                let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone()));
+                sources.history.service(rows)
             }
             // No series uses it.
             View::Series(_) => History::default(),

@@ -2,11 +2,11 @@
 
 use super::KernelState;
 use super::aggregate::nonzero;
-use crate::dns::message::Reject;
 use crate::engine::Engine;
+use crate::engine::sampled_totals::Totals;
 use crate::expose::snapshot::{AttemptSums, Counts, MapFill, Quality, TopologyState};
-use crate::service_resolution::Resolution;
 use crate::spread::ratio;
+use crate::windowed::Stretch;
 
 /// Kernel counters that are no losses.
 const NO_LOSS: [&str; 4] = ["dns_not_answer", "ignored", "dns_unsolicited", "dns_other_server"];
@@ -14,44 +14,39 @@ const NO_LOSS: [&str; 4] = ["dns_not_answer", "ignored", "dns_unsolicited", "dns
 /// figures look unreliable.
 const REFUSED: [(&str, &str); 2] = [("dns_unsolicited", "unsolicited"), ("dns_other_server", "other_server")];
 
+/// Clients for which there was no room: those without a name of their own, and those without cells of their own.
+pub(super) const CLIENTS_FULL: &str = "clients_full";
+pub(super) const CLIENTS_FOLDED: &str = "clients_folded";
+
 impl Engine {
-    pub(super) fn quality(&self, kernel: &KernelState) -> Quality {
-        let cells = || self.reconciler.ledger.cells();
-        let opened: u64 = cells().map(|(_, cell)| cell.total_of(|cell| cell.opened)).sum();
-        let late: u64 = cells().map(|(_, cell)| cell.total_of(|cell| cell.reconciled)).sum();
-        let by_address = cells().filter(|(key, _)| key.resolution == Resolution::None);
-        let no_dns = by_address.map(|(_, cell)| cell.total_of(|cell| cell.opened)).sum();
-        let account = &self.account;
-        let mut unattributed = Counts::from([("no_dns".to_owned(), no_dns)]);
-        unattributed.extend(account.unattributed().map(|(reason, count)| (reason.to_owned(), count)));
-        let ignored = kernel.counters.get("ignored").copied().unwrap_or(0);
+    /// What happened in a stretch of time; the probes, the maps and the topology's source are those of now.
+    pub(in crate::engine) fn quality(&self, kernel: &KernelState, stretch: Stretch) -> Quality {
+        let totals = self.sampled.over(stretch, &self.totals(kernel));
+        let total = |name| totals.get(name).copied().unwrap_or(0);
+        let made = self.account.over(stretch);
+        let booked = self.reconciler.ledger.booked(stretch);
+        let mut unattributed = Counts::from([("no_dns".to_owned(), booked.by_address)]);
+        unattributed.extend(named(made.unattributed()));
+        let ignored = total("ignored");
         let mut excluded = Counts::from([("ignored".to_owned(), ignored)]);
-        excluded.extend(account.excluded().map(|(reason, count)| (reason.to_owned(), count)));
+        excluded.extend(named(made.excluded()));
         let attempts = AttemptSums {
             // The kernel counts those to ignored destinations, and tells no more of them.
-            seen: account.seen() + ignored,
-            attributed: account.attributed(),
-            unattributed: account.unattributed().map(|(_, count)| count).sum(),
+            seen: made.seen + self.account.waiting() + ignored,
+            attributed: made.attributed,
+            unattributed: made.unattributed().map(|(_, count)| count).sum(),
             waiting: self.pending.len(),
             excluded: excluded.values().sum(),
-            unrelated: account.unrelated(),
+            unrelated: made.unrelated,
         };
         Quality {
-            events_lost: self.losses(kernel),
-            dns_rejected: nonzero(
-                Reject::ALL
-                    .iter()
-                    .zip(self.dns_rejected)
-                    .map(|(reject, count)| (reject.as_str().to_owned(), count))
-                    .collect(),
-            ),
-            dns_refused: REFUSED
-                .map(|(counter, reason)| {
-                    (reason.to_owned(), kernel.counters.get(counter).copied().unwrap_or(0))
-                })
-                .into(),
-            reconciled: late,
-            reconciled_share: ratio(late, opened),
+            events_lost: named(totals.iter().map(|(name, count)| (*name, *count)))
+                .filter(|(name, _)| !NO_LOSS.contains(&name.as_str()))
+                .collect(),
+            dns_rejected: nonzero(named(self.dns_rejected.over(stretch)).collect()),
+            dns_refused: REFUSED.map(|(counter, reason)| (reason.to_owned(), total(counter))).into(),
+            reconciled: booked.reconciled,
+            reconciled_share: ratio(booked.reconciled, booked.opened),
             unattributed,
             excluded,
             attempts,
@@ -75,29 +70,32 @@ impl Engine {
         }
     }
 
-    /// All losses by reason: in the kernel, and by the engine's limits.
-    fn losses(&self, kernel: &KernelState) -> Counts {
-        let in_kernel = kernel.counters.iter().filter(|(name, _)| !NO_LOSS.contains(name));
-        let mut losses: Counts = in_kernel.map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    /// The counters of the kernel programs, and those of the engine's limits, since the beginning.
+    pub(in crate::engine) fn totals(&self, kernel: &KernelState) -> Totals {
+        let mut totals = kernel.counters.clone();
         let topology = self.topology.counters();
         let clients = self.clients.counters();
-        let own = [
+        totals.extend([
             ("record_unknown", kernel.unknown_records),
             ("dns_incomplete", self.datagrams.incomplete()),
             ("answers_evicted", self.answer_cache.evicted()),
             ("client_stats_evicted", self.client_stats.evicted()),
             ("clients_evicted", clients.scopes_evicted + clients.cgroups_evicted),
-            ("clients_full", clients.workloads_full),
-            ("clients_folded", self.reconciler.ledger.folded()),
+            (CLIENTS_FULL, clients.workloads_full),
+            (CLIENTS_FOLDED, self.reconciler.ledger.folded()),
             ("topology_full", topology.services_full + topology.endpoints_full + topology.pods_full),
             (
                 "topology_evicted",
                 topology.removed_evicted + topology.history_evicted + topology.addresses_evicted,
             ),
             ("learner_full", self.learner.as_ref().map_or(0, |learner| learner.counters().total())),
-        ];
-        losses.extend(own.map(|(name, count)| (name.to_owned(), count)));
-        losses.extend(self.streams.stats().losses().map(|(name, count)| (name.to_owned(), count)));
-        losses
+        ]);
+        totals.extend(self.streams.stats().losses());
+        totals
     }
+}
+
+/// Counts with owned names.
+fn named(counts: impl IntoIterator<Item = (&'static str, u64)>) -> impl Iterator<Item = (String, u64)> {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count))
 }

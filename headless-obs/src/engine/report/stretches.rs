@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::pods::Pods;
 use super::{KernelState, Shown, Sources, Tally, View};
 use crate::engine::Engine;
+use crate::engine::connection_history::ConnectionHistory;
 use crate::expose::snapshot::{SCHEMA, Service, Snapshot, VerdictChange};
 use crate::hash::HashMap;
 use crate::ledger::{CellKey, active};
 use crate::topology::ServiceState;
 use crate::verdict::{self, SPANS};
-use crate::windowed::{Slot, Stretch};
+use crate::windowed::{LONGEST, Slot, Stretch};
 
 /// Two readings of the wall clock that differ by more show that it was set, or that it drifted.
 const CLOCK_SET: Duration = Duration::from_millis(500);
@@ -48,6 +49,7 @@ impl Engine {
 
     /// Brings the log of verdicts up to date.
     pub(super) fn update_verdicts(&mut self, kernel: &KernelState) {
+        self.sampled.read(kernel.to, self.totals(kernel));
         let mut recent = self.recent(kernel, None, &Arc::new(self.pods()));
         let Some(mut judged) = recent.pop() else { return };
         verdict::judge_now(&mut judged, &recent);
@@ -80,6 +82,14 @@ impl Engine {
         let rows = self.tallies(stretch);
         let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
         sources.pods = pods.clone();
+        if shown == Shown::All {
+            let start = match stretch {
+                Stretch::All => Slot::start(kernel.to, LONGEST).max(self.oldest_slot),
+                Stretch::Since(start) => start,
+            };
+            let time = (kernel.began, kernel.to);
+            sources.history = ConnectionHistory::of(&self.reconciler.ledger, start, time, self.wall_offset);
+        }
         let states: Vec<&ServiceState> = match shown {
             Shown::All => self.topology.services().collect(),
             Shown::Clients => self.smallest(&sources),
@@ -144,9 +154,9 @@ impl Engine {
             began: Some(began),
             observation: (began != kernel.from).then_some(kernel.from),
             mature_after_seconds: self.mature_after.as_secs_f64(),
-            quality: self.quality(kernel),
+            quality: self.quality(kernel, stretch),
             services,
-            unanswered: self.unanswered(),
+            unanswered: self.unanswered(stretch),
         }
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::expose::snapshot::AttemptSums;
+use crate::windowed::{Slot, Stretch};
 
 /// An event, and whether the ring loses it.
 #[derive(Clone, Debug)]
@@ -244,7 +245,7 @@ proptest! {
         steps.into_iter().for_each(|step| kernel.step(step));
         kernel.reconcile();
 
-        let nobodys: u64 = kernel.world.engine.account.unattributed().map(|(_, count)| count).sum();
+        let nobodys: u64 = kernel.world.engine.account.over(Stretch::All).unattributed().map(|(_, count)| count).sum();
         let cells = || kernel.world.engine.reconciler.ledger.cells().map(|(_, cell)| cell.total());
         let sum = |figure: fn(&FlowTotals) -> u64| kernel.totals.values().map(|(_, totals)| figure(totals)).sum::<u64>();
         let refused = cells().map(|cell| cell.failed[usize::from(reason::REFUSED)]).sum::<u64>();
@@ -269,7 +270,18 @@ proptest! {
         world.apply(Change::Synced(is_synced));
         let mut kernel =
             Kernel { world, open: Vec::new(), totals: BTreeMap::new(), late: Vec::new() };
-        let account = |kernel: &Kernel| kernel.world.snapshot().quality.attempts;
+        let over = |kernel: &Kernel, stretch| kernel.world.engine.quality(&kernel.world.kernel(), stretch).attempts;
+        let account = |kernel: &Kernel| over(kernel, Stretch::All);
+        let of_last = |kernel: &Kernel, seconds| {
+            let start = Slot::start(kernel.world.time(), Duration::from_secs(seconds));
+            over(kernel, Stretch::Since(start))
+        };
+        let sample = |kernel: &mut Kernel| {
+            let totals = kernel.world.engine.totals(&kernel.world.kernel());
+            kernel.world.engine.sampled.read(kernel.world.time(), totals);
+        };
+        // A stretch has a beginning.
+        kernel.world.pass(Duration::from_secs(10_000));
         for step in steps {
             // A minute passes, so what waits gives up.
             if matches!(step, Step::Expire) {
@@ -277,8 +289,12 @@ proptest! {
             }
             let is_due = matches!(step, Step::Expire | Step::Reconcile | Step::Endpoints { .. });
             kernel.step(step);
-            let sums = if is_due { account(&kernel) } else { AttemptSums::default() };
-            prop_assert!(sums.is_closed(), "{:?}", sums);
+            if is_due {
+                sample(&mut kernel);
+                let sums = [of_last(&kernel, 10), of_last(&kernel, 60), of_last(&kernel, 600), account(&kernel)];
+                prop_assert!(sums.iter().all(AttemptSums::is_closed), "{:?}", sums);
+                prop_assert!(sums.is_sorted_by_key(|sums| sums.seen), "a longer stretch has no less: {:?}", sums);
+            }
         }
         kernel.reconcile();
         let sums = account(&kernel);
@@ -288,5 +304,10 @@ proptest! {
         let cells = kernel.world.engine.reconciler.ledger.cells();
         let booked = cells.map(|(_, cell)| cell.total()).map(|cell| cell.opened + cell.failures() - cell.failed[usize::from(reason::RESET)]);
         prop_assert_eq!(sums.attributed, booked.sum::<u64>());
+        sample(&mut kernel);
+        kernel.world.pass(Duration::from_secs(3_600));
+        let (quiet, waiting) = (of_last(&kernel, 900), kernel.world.engine.account.waiting());
+        prop_assert_eq!(quiet, AttemptSums { seen: waiting, waiting, ..AttemptSums::default() });
+        prop_assert_eq!(account(&kernel), sums, "nothing is forgotten in all");
     }
 }

@@ -175,7 +175,8 @@ fn questions_that_nobody_answered_are_their_clients() {
         world.engine.clients().cgroup(client, &path);
     }
     for client in [1, 2, 1] {
-        world.engine.on_unanswered(&asked(client));
+        let now = world.tick();
+        world.engine.on_unanswered(now, &asked(client));
     }
     let row = |workload: &str, questions| Unanswered {
         namespace: String::new(),

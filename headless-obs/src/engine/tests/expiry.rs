@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn flow(Dialled(record): Dialled) -> FlowKey {
+pub(super) fn flow(Dialled(record): Dialled) -> FlowKey {
     FlowKey {
         cgroup: record.header.cgroup,
         source: record.source,
@@ -12,7 +12,7 @@ fn flow(Dialled(record): Dialled) -> FlowKey {
     }
 }
 
-fn totals(opened: u64, closed: u64) -> FlowTotals {
+pub(super) fn totals(opened: u64, closed: u64) -> FlowTotals {
     let comm = Dialled(World::new([]).dial(1, "10.0.0.1").0).0.comm;
     FlowTotals { opened, closed, comm, ..FlowTotals::default() }
 }

@@ -66,7 +66,10 @@ fn connections_to_addresses_that_nobody_owns_are_in_a_row_while_they_wait_and_af
     assert_eq!(world.unattributed("not_endpoint"), 3);
     assert_eq!(only_row(&world), (Some("not_endpoint".to_owned()), 3));
     expire(&mut world, Duration::from_secs(3_600));
-    assert_eq!(only_row(&world), (Some("no_connection".to_owned()), 0), "an hour later");
+    let last = world.engine.snapshot(&world.kernel(), Some(Duration::from_secs(900)));
+    assert_eq!(last.services[0].clients, [], "an hour later");
+    expire(&mut world, Duration::from_secs(23 * 3_600));
+    assert_eq!(world.service("orders").clients, [], "a day later, in all");
 }
 
 #[test]

@@ -107,13 +107,12 @@ impl Daemon {
         }
     }
 
-    pub(super) fn on_unanswered(&mut self, query: &PendingQuery) {
-        self.engine.on_unanswered(query);
+    pub(super) fn on_unanswered(&mut self, now: Time, query: &PendingQuery) {
+        self.engine.on_unanswered(now, query);
     }
 
     pub(super) fn tick(&mut self, now: Time, clock: i64, ticks: u64) -> Result<()> {
         self.engine.set_wall_offset(wall_offset(clock));
-        self.engine.sample_history(now);
         // A daemon looks at verdicts all the time. Without records they change seldom, and in the end not at all.
         let quiet = now.since(self.last_record);
         let every = if quiet < QUIET { LOOK } else { QUIET };

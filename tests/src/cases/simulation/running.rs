@@ -421,7 +421,7 @@ impl Simulation {
         (servers[0], ports[0]) = (abi(one.stub.server.ip()), one.stub.server.port());
         let query = PendingQuery { time: at, cgroup, client: abi(one.host), servers, ports, state: 0 };
         if let Some(daemon) = &mut self.daemon {
-            daemon.on_unanswered(&query);
+            daemon.on_unanswered(self.now, &query);
         }
     }
 
