@@ -72,24 +72,35 @@ struct ServiceAnswers {
 
 impl Sum for AnswerCounts {
     fn add(&mut self, other: &Self) {
-        self.answers += other.answers;
-        self.truncated += other.truncated;
-        for (sum, more) in self.rcodes.iter_mut().zip(other.rcodes) {
-            *sum += more;
-        }
-        for (sum, more) in self.transports.iter_mut().zip(other.transports) {
-            *sum += more;
-        }
-        self.listed += other.listed;
-        self.listable += other.listable;
-        self.ratio.add(&other.ratio);
-        self.latency.add(&other.latency);
-        for (endpoint, more) in &other.firsts {
+        // Each field by its name, so that a new one cannot be left out.
+        let Self {
+            answers,
+            truncated,
+            rcodes,
+            transports,
+            listed,
+            listable,
+            ratio,
+            latency,
+            firsts,
+            removed_answered,
+            incomplete,
+            denied,
+        } = other;
+        self.answers += answers;
+        self.truncated += truncated;
+        self.rcodes.iter_mut().zip(rcodes).for_each(|(sum, more)| *sum += more);
+        self.transports.iter_mut().zip(transports).for_each(|(sum, more)| *sum += more);
+        self.listed += listed;
+        self.listable += listable;
+        self.ratio.add(ratio);
+        self.latency.add(latency);
+        for (endpoint, more) in firsts {
             *self.firsts.entry(*endpoint).or_default() += more;
         }
-        self.removed_answered += other.removed_answered;
-        self.incomplete += other.incomplete;
-        self.denied += other.denied;
+        self.removed_answered += removed_answered;
+        self.incomplete += incomplete;
+        self.denied += denied;
     }
 }
 

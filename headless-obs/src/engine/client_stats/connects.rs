@@ -57,20 +57,33 @@ pub(in crate::engine) struct ConnectStats {
 
 impl Sum for ConnectSums {
     fn add(&mut self, other: &Self) {
-        self.connections += other.connections;
-        for endpoint in &other.used {
-            self.use_endpoint(*endpoint);
-        }
-        self.max_connects_per_answer = self.max_connects_per_answer.max(other.max_connects_per_answer);
-        self.selections += other.selections;
-        self.first += other.first;
-        self.first_by_chance += other.first_by_chance;
-        self.nearest_candidates += other.nearest_candidates;
-        self.nearest += other.nearest;
-        self.nearest_by_chance += other.nearest_by_chance;
-        self.with_known_position += other.with_known_position;
-        self.max_position = self.max_position.max(other.max_position);
-        self.smallest_answer = [self.smallest_answer, other.smallest_answer].into_iter().flatten().min();
+        // Each field by its name, so that a new one cannot be left out.
+        let Self {
+            connections,
+            used,
+            max_connects_per_answer,
+            selections,
+            first,
+            first_by_chance,
+            nearest_candidates,
+            nearest,
+            nearest_by_chance,
+            with_known_position,
+            max_position,
+            smallest_answer,
+        } = other;
+        self.connections += connections;
+        used.iter().for_each(|endpoint| self.use_endpoint(*endpoint));
+        self.max_connects_per_answer = self.max_connects_per_answer.max(*max_connects_per_answer);
+        self.selections += selections;
+        self.first += first;
+        self.first_by_chance += first_by_chance;
+        self.nearest_candidates += nearest_candidates;
+        self.nearest += nearest;
+        self.nearest_by_chance += nearest_by_chance;
+        self.with_known_position += with_known_position;
+        self.max_position = self.max_position.max(*max_position);
+        self.smallest_answer = [self.smallest_answer, *smallest_answer].into_iter().flatten().min();
     }
 }
 

@@ -142,17 +142,29 @@ impl ClientCounters {
 
 impl Sum for ClientCounters {
     fn add(&mut self, other: &Self) {
-        self.expected.add(&other.expected);
-        self.truncated_used += other.truncated_used;
-        self.within_ttl += other.within_ttl;
-        self.past_ttl += other.past_ttl;
-        self.oldest = self.oldest.max(other.oldest);
-        for (sum, more) in self.ages.iter_mut().zip(other.ages) {
-            *sum += more;
-        }
-        self.age.add(&other.age);
-        self.convergence.add(&other.convergence);
-        for wrong in &other.wrong_ports {
+        // Each field by its name, so that a new one cannot be left out.
+        let Self {
+            expected,
+            truncated_used,
+            within_ttl,
+            past_ttl,
+            oldest,
+            ages,
+            age,
+            convergence,
+            wrong_ports,
+            responses,
+            usable,
+        } = other;
+        self.expected.add(expected);
+        self.truncated_used += truncated_used;
+        self.within_ttl += within_ttl;
+        self.past_ttl += past_ttl;
+        self.oldest = self.oldest.max(*oldest);
+        self.ages.iter_mut().zip(ages).for_each(|(sum, more)| *sum += more);
+        self.age.add(age);
+        self.convergence.add(convergence);
+        for wrong in wrong_ports {
             let key = |wrong: &WrongPort| (wrong.endpoint, wrong.port);
             let has_room = self.wrong_ports.len() < MERGED_PORTS;
             match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
@@ -164,8 +176,8 @@ impl Sum for ClientCounters {
                 None => {}
             }
         }
-        self.usable += other.usable;
-        for (kind, more) in &other.responses {
+        self.usable += usable;
+        for (kind, more) in responses {
             match self.responses.iter_mut().find(|(known, _)| known == kind) {
                 Some((_, count)) => *count += more,
                 None => self.responses.push((*kind, *more)),

@@ -92,18 +92,16 @@ impl ResponseSums {
 
 impl Sum for ResponseSums {
     fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.truncated += other.truncated;
-        self.smallest = [self.smallest, other.smallest].into_iter().flatten().min();
-        self.largest = self.largest.max(other.largest);
-        self.ttl = self.ttl.max(other.ttl);
-        self.first = [self.first, other.first].into_iter().flatten().min();
-        self.last = self.last.max(other.last);
-        for (sum, more) in self.by_family.iter_mut().zip(other.by_family) {
-            *sum += more;
-        }
-        for (endpoint, responses) in &other.firsts {
-            self.list_first(*endpoint, *responses);
-        }
+        // Each field by its name, so that a new one cannot be left out.
+        let Self { count, truncated, smallest, largest, ttl, first, last, by_family, firsts } = other;
+        self.count += count;
+        self.truncated += truncated;
+        self.smallest = [self.smallest, *smallest].into_iter().flatten().min();
+        self.largest = self.largest.max(*largest);
+        self.ttl = self.ttl.max(*ttl);
+        self.first = [self.first, *first].into_iter().flatten().min();
+        self.last = self.last.max(*last);
+        self.by_family.iter_mut().zip(by_family).for_each(|(sum, more)| *sum += more);
+        firsts.iter().for_each(|(endpoint, responses)| self.list_first(*endpoint, *responses));
     }
 }
