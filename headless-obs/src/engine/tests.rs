@@ -32,6 +32,7 @@ mod dns_stats;
 mod expiry;
 mod limits;
 mod losses;
+mod merged;
 mod names;
 mod quality;
 mod scrape;

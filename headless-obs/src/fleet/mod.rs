@@ -10,6 +10,7 @@
 
 mod client;
 mod endpoint;
+mod known_verdicts;
 mod quality;
 mod service;
 mod spread;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use crate::expose::snapshot::{Part, Service, Snapshot, Unanswered};
 use crate::verdict;
 
+use known_verdicts::KnownVerdicts;
 pub(crate) use service::figure;
 
 /// The most nodes that are named.
@@ -40,13 +42,46 @@ pub enum Unmergeable {
     Twice(String),
 }
 
-/// Merges snapshots; `missing` are nodes without one.
+/// Merges the snapshots of several nodes over several stretches; `missing` are nodes without one. Each node has the same
+/// stretches, the shortest first. The result has the longest stretch, and verdicts of this moment. If one of them has
+/// only one stretch, as in a file, the verdicts rest on the longest stretch alone. A single file keeps its verdicts.
 ///
 /// # Errors
 ///
 /// If there is none, or if something would count twice.
-pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
-    let mut snapshots = newest_of_each(snapshots);
+pub fn merge(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+    let has_stretches = nodes.iter().all(|stretches| stretches.len() > 1);
+    let mut longest = Vec::with_capacity(nodes.len());
+    let mut shorter: Vec<Vec<Snapshot>> = Vec::new();
+    for mut stretches in nodes {
+        longest.extend(stretches.pop());
+        if has_stretches {
+            shorter.resize_with(shorter.len().max(stretches.len()), Vec::new);
+            shorter.iter_mut().zip(stretches).for_each(|(all, snapshot)| all.push(snapshot));
+        }
+    }
+    let longest = newest_of_each(longest);
+    if longest.len() == 1 && missing.is_empty() && !has_stretches {
+        // Its verdicts may rest on shorter stretches, which are not in the file.
+        return longest.into_iter().next().ok_or(Unmergeable::Nothing);
+    }
+    let known = KnownVerdicts::of(&longest);
+    let mut merged = sum(longest, missing)?;
+    let doubts = doubts(&merged);
+    if has_stretches {
+        let recent = shorter.into_iter().map(|of_each| sum(newest_of_each(of_each), Vec::new()));
+        verdict::judge_now(&mut merged, &recent.collect::<Result<Vec<_>, _>>()?);
+        known.complete(&mut merged);
+    } else {
+        verdict::judge_all(&mut merged);
+    }
+    withhold(&mut merged, doubts);
+    Ok(merged)
+}
+
+/// Adds the snapshots. The sums have no verdicts; each client has the reason for which no node can judge it, if there is
+/// one. The observation of all begins with that of the last node: not all nodes saw what happened before.
+fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
     if snapshots.len() == 1 && missing.is_empty() {
         return snapshots.pop().ok_or(Unmergeable::Nothing);
     }
@@ -71,7 +106,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
     }
     let seconds = to.duration_since(from).as_secs_f64();
     let services: Vec<_> = services.into_values().map(|rows| service::merge(rows, seconds)).collect();
-    let mut merged = Snapshot {
+    Ok(Snapshot {
         schema,
         node: name(&nodes),
         from,
@@ -86,44 +121,7 @@ pub fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, U
             .into_iter()
             .map(|((namespace, workload), queries)| Unanswered { namespace, workload, queries })
             .collect(),
-    };
-    judge(&mut merged);
-    Ok(merged)
-}
-
-/// Merges the snapshots of several nodes over several stretches. Each node has the same stretches, the shortest first;
-/// a node that has only the longest one takes no part in the others. The result has the longest stretch, and verdicts of
-/// this moment.
-///
-/// # Errors
-///
-/// As [`merge`].
-pub fn merge_stretches(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
-    let mut longest = Vec::with_capacity(nodes.len());
-    let mut shorter: Vec<Vec<Snapshot>> = Vec::new();
-    let is_file = nodes.iter().any(|stretches| stretches.len() < 2);
-    let is_alone = is_file && nodes.len() == 1 && missing.is_empty();
-    for mut stretches in nodes {
-        longest.extend(stretches.pop());
-        if is_file {
-            continue;
-        }
-        shorter.resize_with(shorter.len().max(stretches.len()), Vec::new);
-        for (all, snapshot) in shorter.iter_mut().zip(stretches) {
-            all.push(snapshot);
-        }
-    }
-    let mut merged = merge(longest, missing)?;
-    if is_alone {
-        // Its verdicts may rest on shorter stretches, which are not in the file.
-        return Ok(merged);
-    }
-    let recent: Vec<Snapshot> =
-        shorter.into_iter().map(|snapshots| merge(snapshots, Vec::new())).collect::<Result<_, _>>()?;
-    let doubts = doubts(&merged);
-    verdict::judge_now(&mut merged, &recent);
-    withhold(&mut merged, doubts);
-    Ok(merged)
+    })
 }
 
 /// The figures of a daemon only grow, so its newest snapshot is enough.
@@ -176,13 +174,6 @@ fn began(snapshot: &Snapshot) -> Timestamp {
 /// The same by the clock of that moment; with the node, this identifies the observation.
 fn named(snapshot: &Snapshot) -> Timestamp {
     snapshot.observation.unwrap_or_else(|| began(snapshot))
-}
-
-/// Judges the sums, as if the observation had begun with the last of the nodes: not all nodes saw what happened before.
-fn judge(merged: &mut Snapshot) {
-    let doubts = doubts(merged);
-    verdict::judge_all(merged);
-    withhold(merged, doubts);
 }
 
 /// The reasons for which every node withheld its verdict on a client: losses or an incomplete topology.

@@ -163,6 +163,10 @@ fn fleet(views: &[View]) -> Vec<Snapshot> {
     views.iter().enumerate().map(|(number, view)| node(number, view)).collect()
 }
 
+fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+    super::merge(snapshots.into_iter().map(|snapshot| vec![snapshot]).collect(), missing)
+}
+
 fn merged(snapshots: Vec<Snapshot>) -> Snapshot {
     merge(snapshots, Vec::new()).unwrap()
 }
@@ -313,6 +317,6 @@ fn a_snapshot_in_a_file_keeps_its_verdicts() {
     let web = &mut snapshot.services[0].clients[0];
     // Its figures alone do not lead to this: they are about a longer stretch than the verdict.
     web.verdict = Some(test_fixtures::verdict(Cause::Even, &[], None));
-    let merged = merge_stretches(vec![vec![snapshot.clone()]], Vec::new()).unwrap();
+    let merged = merged(vec![snapshot.clone()]);
     assert_eq!(merged, snapshot);
 }

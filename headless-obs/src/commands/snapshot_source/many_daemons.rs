@@ -17,7 +17,7 @@ use crate::config::Kubernetes;
 use crate::config::remote::Origin;
 use crate::config::values::Last;
 use crate::expose::snapshot::{Part, Snapshot};
-use crate::fleet::merge_stretches;
+use crate::fleet::merge;
 use crate::sources::kubernetes::pod_proxy::PodProxy;
 
 /// How many run at the same time.
@@ -100,7 +100,7 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
     }
     let part =
         |(node, error): (String, SourceError)| Part::missing(node, fit(&clean(&error.to_string()), 300));
-    Ok(merge_stretches(snapshots, missing.into_iter().map(part).collect())?)
+    Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
 }
 
 /// Runs these tasks, several at a time; returns their results in order. A task that takes too long is cancelled.
