@@ -126,6 +126,9 @@ pub struct Endpoint {
     /// Whether it is mature.
     #[serde(default)]
     pub mature: bool,
+    /// How often it became ready again, after it had been ready before.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub flaps: u64,
     /// The first answer that listed it, to any client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_answered: Option<Timestamp>,
@@ -158,6 +161,14 @@ pub struct Endpoint {
     pub bytes_sent: u64,
     /// Bytes that clients received, in connections that ended.
     pub bytes_received: u64,
+}
+
+impl Endpoint {
+    /// Its readiness comes and goes. A restart or two are none of that.
+    #[must_use]
+    pub fn is_flapping(&self) -> bool {
+        self.flaps >= 3
+    }
 }
 
 /// The spread of connections over n ready endpoints with x connections each, including zeros.

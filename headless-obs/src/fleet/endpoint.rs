@@ -122,6 +122,8 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     if is_later && more.zone.is_some() || sum.zone.is_none() {
         sum.zone = more.zone;
     }
+    // All nodes see the same changes.
+    sum.flaps = sum.flaps.max(more.flaps);
     sum.addresses.extend(more.addresses);
     sum.first_answered = earliest(sum.first_answered, more.first_answered);
     add(&mut sum.opened, more.opened);

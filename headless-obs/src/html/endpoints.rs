@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use super::scale::{Axis, HEATS, LINE, chosen, level, levels};
 use super::wide;
 use crate::expose::snapshot::{Endpoint, Service, Snapshot};
+use crate::messages::findings::state_in_words;
 use crate::messages::{clean, counted, percent, plural, thousands, total};
 
 /// The most rows; the rest is summed.
@@ -107,14 +108,15 @@ impl View<'_> {
         let share = if self.sum > 0 { endpoint.opened as f64 / self.sum as f64 } else { 0.0 };
         let failed = total(&endpoint.failed);
         let is_idle = self.service.idle.contains(&endpoint.pod);
-        let paint = if endpoint.state == "ready" && !is_idle { "" } else { "warn" };
+        let is_well = endpoint.state == "ready" && !is_idle && !endpoint.is_flapping();
+        let paint = if is_well { "" } else { "warn" };
         html! {
             tr {
                 th scope="row" class="name" title=(endpoint.addresses.iter().take(4).map(|text| clean(text)).collect::<Vec<_>>().join(", ")) {
                     (clean(&endpoint.pod))
                 }
                 td class=(paint) {
-                    (clean(&endpoint.state.replace('_', " ")))
+                    (state_in_words(endpoint))
                     @if is_idle { ", idle" }
                 }
                 td class="line" { (self.line(endpoint)) }

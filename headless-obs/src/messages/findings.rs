@@ -224,6 +224,28 @@ pub(crate) fn idle_in_words(service: &Service) -> Option<String> {
     })
 }
 
+/// `2 endpoints are flapping: a (became ready again 12 times), b (4 times)`; nothing if none is.
+pub(crate) fn flapping_in_words(service: &Service) -> Option<String> {
+    let mut flapping: Vec<_> = service.endpoints.iter().filter(|endpoint| endpoint.is_flapping()).collect();
+    flapping.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.flaps));
+    let (count, more) = (flapping.len(), if flapping.len() > 3 { ", …" } else { "" });
+    let named = flapping.into_iter().take(3).enumerate().map(|(place, endpoint)| {
+        let what = if place == 0 { "became ready again " } else { "" };
+        format!("{} ({what}{} times)", clean(&endpoint.pod), thousands(endpoint.flaps))
+    });
+    let named: Vec<_> = named.collect();
+    let verb = if count == 1 { "endpoint is" } else { "endpoints are" };
+    (count > 0).then(|| format!("{count} {verb} flapping: {}{more}", named.join(", ")))
+}
+
+/// The state of an endpoint, as tables show it.
+pub(crate) fn state_in_words(endpoint: &Endpoint) -> String {
+    if endpoint.is_flapping() && endpoint.state != "removed" {
+        return "flapping".to_owned();
+    }
+    clean(&endpoint.state).replace('_', " ")
+}
+
 /// Whether the observation itself is unreliable.
 pub(crate) fn is_doubtful(reason: &str) -> bool {
     matches!(reason, "losses" | "not_in_sync" | "started_after")
@@ -310,6 +332,20 @@ mod tests {
         assert_eq!(names(&orders)[1].1, 12, "those to endpoints that left, no others");
         orders.clients[1].excluded = Some("host".into());
         assert_eq!(names(&orders).len(), 1);
+    }
+
+    #[test]
+    fn endpoints_that_come_and_go_are_named() {
+        let mut orders = test_fixtures::orders();
+        orders.endpoints[0].flaps = 2;
+        assert_eq!(flapping_in_words(&orders), None, "two restarts");
+        (orders.endpoints[1].flaps, orders.endpoints[2].flaps) = (3, 1_200);
+        assert_eq!(
+            flapping_in_words(&orders).unwrap(),
+            "2 endpoints are flapping: orders-2 (became ready again 1,200 times), orders-1 (3 times)"
+        );
+        let states: Vec<_> = orders.endpoints.iter().map(state_in_words).collect();
+        assert_eq!(states, ["ready", "flapping", "flapping", "removed"]);
     }
 
     #[test]

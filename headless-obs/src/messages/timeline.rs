@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::findings::wrong;
-use super::{clean, full_name};
+use super::{clean, full_name, thousands};
 use crate::expose::snapshot::{Cause, Client, Endpoint, Service};
 
 /// An event.
@@ -26,6 +26,9 @@ pub(crate) struct Moment {
     /// The verdict before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Cause>,
+    /// How often it happened, if more than once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) times: Option<u64>,
     /// If something wrong ended: what changed meanwhile.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) after: Vec<String>,
@@ -48,6 +51,8 @@ pub(crate) enum Event {
     Terminating,
     /// It was removed.
     Removed,
+    /// The last of many changes between ready and not ready.
+    Flapping,
     /// The first answer to any client that listed it.
     Answered,
     /// A client's first answer for the Service.
@@ -87,6 +92,14 @@ pub(crate) fn moments(from: Timestamp, began: Timestamp, service: &Service) -> V
 }
 
 fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) {
+    if endpoint.is_flapping() {
+        moments.extend(endpoint.state_since.map(|at| Moment {
+            pod: Some(endpoint.pod.clone()),
+            times: Some(endpoint.flaps),
+            weight: 97,
+            ..Moment::new(at, Event::Flapping)
+        }));
+    }
     let mut push = |at: Option<Timestamp>, event, weight| {
         moments.extend(at.map(|at| Moment {
             pod: Some(endpoint.pod.clone()),
@@ -150,8 +163,8 @@ pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
 
 impl Moment {
     fn new(at: Timestamp, event: Event) -> Self {
-        let (pod, client, verdict, before, after) = (None, None, None, None, Vec::new());
-        Self { at, event, pod, client, verdict, before, after, weight: 0 }
+        let (pod, client, verdict, before, times, after) = (None, None, None, None, None, Vec::new());
+        Self { at, event, pod, client, verdict, before, times, after, weight: 0 }
     }
 
     /// A sentence.
@@ -164,6 +177,10 @@ impl Moment {
             Event::NotReady => format!("{pod} was no longer ready"),
             Event::Terminating => format!("{pod} began to terminate"),
             Event::Removed => format!("{pod} was removed"),
+            Event::Flapping => {
+                let times = thousands(self.times.unwrap_or(0));
+                format!("{pod} was flapping: until then it became ready again {times} times")
+            }
             Event::Answered => format!("a DNS answer listed {pod} for the first time"),
             Event::FirstAnswer => format!("{client} received its first DNS answer"),
             Event::Connected => format!("{client} connected to {pod} for the first time"),
@@ -211,6 +228,16 @@ mod tests {
         let of_one =
             |client, event| moments.iter().any(|m| m.event == event && m.client.as_deref() == client);
         assert!(!of_one(Some("shop/web"), Event::LastAnswer), "it has but one answer");
+    }
+
+    #[test]
+    fn an_endpoint_that_comes_and_goes_is_told_once() {
+        let mut orders = test_fixtures::orders();
+        (orders.endpoints[0].flaps, orders.endpoints[0].state_since) = (24, Some(at(25)));
+        let told = moments(at(0), at(0), &orders);
+        let told: Vec<_> = told.iter().filter(|moment| moment.event == Event::Flapping).collect();
+        assert_eq!((told.len(), told[0].at, told[0].pod.as_deref()), (1, at(25), Some("orders-0")));
+        assert!(told[0].in_words().ends_with("ready again 24 times"), "{}", told[0].in_words());
     }
 
     #[test]

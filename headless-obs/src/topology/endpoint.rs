@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::EndpointRef;
 use super::model::{PodRef, ServicePort};
 use crate::time::Time;
+use crate::windowed::{Number, Stretch, Windowed};
 
 /// The state of an endpoint in its Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,6 +140,8 @@ pub struct Endpoint {
     addresses: Vec<Held>,
     history: Vec<(Time, EndpointStatus)>,
     ready_since: Option<Time>,
+    /// How often it came back; most endpoints never do.
+    flaps: Option<Box<Windowed<Number>>>,
 }
 
 impl Endpoint {
@@ -155,6 +158,7 @@ impl Endpoint {
             addresses: Vec::with_capacity(1),
             history: Vec::with_capacity(1),
             ready_since: None,
+            flaps: None,
         }
     }
 
@@ -250,6 +254,11 @@ impl Endpoint {
         self.history.last().map(|(since, _)| *since)
     }
 
+    /// How often its pod became ready again in a stretch of time, after it had been ready before.
+    pub fn flaps(&self, stretch: Stretch) -> u64 {
+        self.flaps.as_ref().map_or(0, |flaps| flaps.over(stretch).0)
+    }
+
     /// Its state at `at`; `None` if it was not known then, or if that was forgotten.
     pub fn status_at(&self, at: Time) -> Option<(Time, EndpointStatus)> {
         self.history.iter().rev().find(|(since, _)| *since <= at).copied()
@@ -306,6 +315,10 @@ impl Endpoint {
             settled.revived = Some(since);
         }
         settled.removed = status.state == State::Removed;
+        let was_away = before.is_some_and(|(_, before)| !before.serving);
+        if was_away && status.serving && status.state == State::Ready && self.has_served() {
+            self.flaps.get_or_insert_default().at(now).0 += 1;
+        }
         self.ready_since = if status.state == State::Ready { self.ready_since.or(Some(now)) } else { None };
         match self.history.last_mut() {
             // Two changes at the same moment are one.
@@ -317,6 +330,11 @@ impl Endpoint {
             settled.history_evicted = true;
         }
         settled
+    }
+
+    /// Whether its pod was ready before. Without a flap, all of its states since it came are few, so none is forgotten.
+    fn has_served(&self) -> bool {
+        self.flaps.is_some() || self.history.iter().any(|(_, status)| status.serving)
     }
 
     /// Slices may disagree while an endpoint moves between them. A shutdown is never undone, so an entry that reports

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::super::findings::{
-    alternatives_in_words, causes, excluded_in_words, idle_in_words, idle_reasons, in_words, is_doubtful,
-    is_in_trouble, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
+    alternatives_in_words, causes, excluded_in_words, flapping_in_words, idle_in_words, idle_reasons,
+    in_words, is_doubtful, is_in_trouble, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
 };
 use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
@@ -36,6 +36,9 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> Stri
         for line in idle_reasons(service) {
             item(&mut text, "- ", &line, look);
         }
+    }
+    if let Some(flapping) = flapping_in_words(service) {
+        sentence(&mut text, &format!("{flapping}."), Some(Paint::Warn), look);
     }
     for client in ranked(service).into_iter().take(CLIENTS) {
         text.push('\n');

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::bars::bar;
 use super::super::column_layout::{Column, shown};
+use super::super::findings::state_in_words;
 use super::super::fit_text::{
     between, clean, counted, fit, fit_names, length, plural, thousands, total, width,
 };
@@ -134,7 +135,7 @@ struct Row<'a> {
 
 fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) -> Row<'a> {
     let (idle, new) = (is_idle(service, endpoint), is_new(service, endpoint));
-    let state = clean(&endpoint.state).replace('_', " ");
+    let state = state_in_words(endpoint);
     let remark = if idle {
         ", idle"
     } else if new {

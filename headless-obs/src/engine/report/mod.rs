@@ -411,6 +411,7 @@ impl Engine {
             ready_since: endpoint.ready_since().map(|time| self.wall(time)),
             mature,
             first_answered: first_answered.map(|time| self.wall(time)),
+            flaps: endpoint.flaps(moment.stretch),
             opened: sum(|cell| cell.opened),
             counted: counting().map(|cell| cell.opened).sum(),
             selections: counting().map(|cell| cell.selections).sum(),

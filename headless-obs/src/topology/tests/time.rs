@@ -1,6 +1,7 @@
 //! Changes over time: states, moves, returns, resets, and what is forgotten.
 
 use super::*;
+use crate::windowed::{Slot, Stretch};
 
 #[test]
 fn an_address_that_goes_to_another_service_is_not_confused() {
@@ -261,4 +262,31 @@ fn times_that_stand_still_do_no_harm() {
     let id = topology.find("shop", "orders").unwrap();
     let found = topology.lookup(ip("10.0.0.1"), 80, id, Time(0)).unwrap();
     assert_eq!(found.status.unwrap().1.state, State::Ready);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_again_and_again_flaps() {
+    let mut test = Test::with(Config { history: 2, ..Config::default() });
+    let slice = |endpoint| slice("shop", "orders", "a").with(endpoint);
+    let flaps = |test: &Test| {
+        let since = |seconds| Stretch::Since(Slot::of(s(seconds)));
+        let over = |stretch| test.orders().endpoints().map(|endpoint| endpoint.flaps(stretch)).sum::<u64>();
+        (over(Stretch::All), over(since(100)))
+    };
+    // A pod starts, and becomes ready for the first time.
+    test.apply(slice(unready("p", "10.0.0.1")));
+    test.apply(slice(ready("p", "10.0.0.1")));
+    assert_eq!(flaps(&test), (0, 0));
+    for _ in 0..5 {
+        test.apply(slice(unready("p", "10.0.0.1")));
+        test.apply(slice(ready("p", "10.0.0.1")));
+    }
+    assert_eq!(flaps(&test), (5, 0), "also those whose states are forgotten");
+    test.now = 120;
+    test.apply(slice(unready("p", "10.0.0.1")));
+    test.apply(slice(ready("p", "10.0.0.1")));
+    // Its end is no flap, and neither is one of another pod under its name.
+    test.apply(slice(terminating("p", "10.0.0.1")));
+    test.apply(slice(ready("p", "10.0.0.2").uid("another")));
+    assert_eq!(flaps(&test), (6, 1));
 }
