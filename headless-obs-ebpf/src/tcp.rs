@@ -145,6 +145,7 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
         tgid,
         reason: reason::NONE,
         in_flow_totals: 0,
+        ended_by_peer: 0,
         _end: 0,
     };
     if CONNECTIONS.insert(record.socket, record, BPF_NOEXIST).is_ok() {
@@ -226,6 +227,7 @@ fn ended(socket: &impl Socket, new: i32) {
     let was_opened = record.header.kind == KIND_OPENED;
     let (sent, received) = socket.bytes_transferred(new != CLOSE);
     (record.bytes_sent, record.bytes_received, record.reason) = (sent, received, why);
+    record.ended_by_peer = u8::from(new == CLOSE_WAIT);
     report(record, KIND_CLOSED, |totals| {
         if !was_opened {
             bump!(totals, opened, 1);

@@ -96,6 +96,7 @@ fn engine(case: &Case) -> Engine {
                     tgid: 1_000 + client,
                     reason: reason::NONE,
                     in_flow_totals: 1,
+                    ended_by_peer: 0,
                     _end: 0,
                 });
             }

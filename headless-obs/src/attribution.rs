@@ -8,12 +8,16 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+mod reused_address;
+
 use crate::answer_cache::{CachedAddress, CachedAnswer};
 use crate::client::Role;
 use crate::service_resolution::{Resolution, service_of};
 use crate::time::Time;
 use crate::topology::model::{ObjectKey, Pod, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, ServiceState, State, Topology};
+
+pub use reused_address::with_history;
 
 /// A connect attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,8 @@ pub struct Target {
     /// Set if the address was not a serving endpoint. An endpoint that was not known yet counts as serving: the
     /// topology may be behind DNS.
     pub stale: Option<Stale>,
+    /// The port is none of the endpoint's. The connection was established, or is older than the daemon.
+    pub is_other_port: bool,
 }
 
 /// Why a connection to an endpoint's address belongs to no Service.
@@ -177,7 +183,8 @@ pub enum Attribution {
     Endpoint(Target),
     /// It goes to an endpoint, but belongs to no Service.
     Unattributed(Unattributed),
-    /// The client received the address under the Service's name, but the endpoint does not have the port.
+    /// The client received the address under the Service's name, but the endpoint does not have the port, and no
+    /// connection came about; or the address may be another pod's at that port.
     WrongPort(EndpointRef),
     /// It goes to an endpoint and is left out.
     Excluded(Excluded),
@@ -224,16 +231,17 @@ fn attribute_by_dns<'a>(
             endpoint_unknown = true;
             continue;
         };
-        if !found.serves_port {
-            other_port = other_port.or(Some(found.endpoint.id()));
-            continue;
-        }
         let resolution = if connect_attempt.started.is_some() { asked } else { Resolution::Preexisting };
         let used_answer = connect_attempt.started.map(|_| used_answer(entry));
-        return Attribution::Endpoint(target(&found, resolution, used_answer, connect_attempt, topology));
+        let target = target(&found, resolution, used_answer, connect_attempt, topology);
+        if found.serves_port {
+            return Attribution::Endpoint(target);
+        }
+        other_port = other_port.or(Some((target, found.endpoint)));
     }
-    if let Some(endpoint) = other_port {
-        return Attribution::WrongPort(endpoint);
+    if let Some((target, endpoint)) = other_port {
+        let is_its = !connect_attempt.has_failed && is_alone(connect_attempt.address, endpoint, topology);
+        return if is_its { Attribution::Endpoint(target) } else { Attribution::WrongPort(target.endpoint) };
     }
     match by_address(connect_attempt, topology) {
         Attribution::Unrelated if endpoint_unknown => Attribution::Unattributed(Unattributed::NotEndpoint),
@@ -339,7 +347,22 @@ fn target(
         };
         Some(Stale { kind, since })
     });
-    Target { endpoint: found.endpoint.id(), resolution, used_answer, stale }
+    Target {
+        endpoint: found.endpoint.id(),
+        resolution,
+        used_answer,
+        stale,
+        is_other_port: !found.serves_port,
+    }
+}
+
+/// Whether no other pod has the address, as far as is known: then whatever listens there belongs to the endpoint. Pods
+/// on the host's network share the node's address with everything else on the node.
+fn is_alone(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
+    let is_other = |key: &ObjectKey, uid: &str| endpoint.pod().is_none_or(|own| !same_pod(own, key, uid));
+    let mut pods = topology.owners(address).filter_map(Endpoint::pod);
+    !pods.any(|pod| is_other(&pod.key, &pod.uid))
+        && topology.pod_by_address(address).is_none_or(|pod| !is_other(&pod.key, &pod.uid))
 }
 
 fn publishes_not_ready(endpoint: &Endpoint, topology: &Topology) -> bool {

@@ -393,8 +393,13 @@ mod tests {
         };
         let stale = Some(Stale { kind: StaleKind::Removed, since: s(left) });
         let resolution = Resolution::Service;
-        let target =
-            Target { endpoint: key(1, 1).endpoint, resolution, used_answer: Some(used_answer), stale };
+        let target = Target {
+            endpoint: key(1, 1).endpoint,
+            resolution,
+            used_answer: Some(used_answer),
+            stale,
+            is_other_port: false,
+        };
         LedgerEntry { target, at: s(at), grace: Duration::from_secs(3), is_selection: position == 0 }
     }
 

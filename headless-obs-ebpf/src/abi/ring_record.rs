@@ -105,8 +105,10 @@ pub struct TcpRecord {
     pub reason: u8,
     /// 1 if the totals of FLOWS include this change (FLOWS was not full).
     pub in_flow_totals: u8,
+    /// Closed: 1 if the peer ended the connection first, in an orderly way.
+    pub ended_by_peer: u8,
     /// Always 0.
-    pub _end: u16,
+    pub _end: u8,
 }
 const _: () = assert!(size_of::<TcpRecord>() == 120);
 const _: () = {

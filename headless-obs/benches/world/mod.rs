@@ -88,6 +88,7 @@ impl World {
             tgid: 1_000 + client,
             reason: reason::NONE,
             in_flow_totals: 1,
+            ended_by_peer: 0,
             _end: 0,
         };
         self.engine.on_tcp(&record);

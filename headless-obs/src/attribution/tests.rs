@@ -151,10 +151,10 @@ fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
 }
 
 #[test]
-fn another_port_is_not_the_services() {
+fn another_port_is_the_services_only_by_its_name_and_if_it_works() {
     let topology = topology(&[("orders", &[ready("p-0", "10.0.0.1")])]);
     let dial = |names: &[&str]| text(&topology, dial_port(&topology, "10.0.0.1", 8080, 20, names));
-    assert_eq!(dial(&[ORDERS]), "other_port of the Service");
+    assert_eq!(dial(&[ORDERS]), "orders/p-0 service 3 fresh");
     assert_eq!(dial(&[]), "other_port");
 }
 
@@ -173,7 +173,7 @@ fn an_older_answer_counts_where_the_newest_names_a_service_without_that_port_or_
         "orders/p-0 service 3 fresh"
     );
     let only_backup = dial(&topology, "10.0.0.1", 20, &[BACKUP]);
-    assert_eq!(text(&topology, only_backup), "other_port of the Service");
+    assert_eq!(text(&topology, only_backup), "backup/p-0 service 3 fresh");
 }
 
 #[test]

@@ -7,14 +7,16 @@ use std::time::Duration;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord};
 
-use super::client_stats::ClientServiceKey;
+use super::client_stats::{ClientServiceKey, PortFate};
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
 use super::losses::{Holder, LossTable};
 use super::reconcile::Booking;
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
-use crate::attribution::{Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service};
+use crate::attribution::{
+    Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_history,
+};
 use crate::client::{Client, Clients, Role, sanitize};
 use crate::ledger::{CellKey, Ledger, LedgerEntry};
 use crate::service_resolution::Resolution;
@@ -79,20 +81,38 @@ impl Engine {
         let (grace, own) = (self.stale_grace, self.own_process);
         let Self { reconciler, clients, topology, answer_cache, account, losses, .. } = self;
         // The opening has been attributed already.
-        reconciler.closed(record, |ledger| {
+        let place = reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
-            let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
+            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client);
             account.count(connect_attempt.now, outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
+        if let Some(key) = place.filter(|_| was_turned_away(record)) {
+            self.turned_away(Time(record.header.time), key);
+        }
         if self.trace.is_some() {
             let client = self.identify(record);
-            let outcome =
-                attribute_for(&self.topology, &self.answer_cache, connect_attempt(record, client), client);
+            let outcome = attribute_for(
+                &self.topology,
+                &self.answer_cache,
+                &self.reconciler.ledger,
+                connect_attempt(record, client),
+                client,
+            );
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
+        }
+    }
+
+    /// The peer ended a connection at once. At a port that the endpoint does not have, that is no success: a proxy in the
+    /// pod accepts every port.
+    fn turned_away(&mut self, now: Time, key: CellKey) {
+        let CellKey { endpoint, client, port, .. } = key;
+        let has_port = self.topology.endpoint(endpoint).is_none_or(|endpoint| endpoint.serves(port));
+        if let Some(workload) = client.filter(|_| !has_port) {
+            self.client_stats.turned_away(now, (workload, endpoint.service), (endpoint.endpoint, port));
         }
     }
 
@@ -149,7 +169,7 @@ impl Engine {
                 has_failed: totals.opened == 0,
                 now,
             };
-            let outcome = attribute_for(topology, answer_cache, connect_attempt, client);
+            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client);
             account.count(now, outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -183,7 +203,13 @@ impl Engine {
     pub(super) fn book_pending(&mut self, now: Time, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let connect_attempt = connect_attempt(&waiting.record, waiting.client);
-            let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, waiting.client);
+            let outcome = attribute_for(
+                &self.topology,
+                &self.answer_cache,
+                &self.reconciler.ledger,
+                connect_attempt,
+                waiting.client,
+            );
             let is_its = match outcome {
                 Attribution::Endpoint(target) => target.resolution != Resolution::None,
                 Attribution::WrongPort(_) => true,
@@ -202,7 +228,13 @@ impl Engine {
 
     /// Attributes a connection. The kernel may ignore the address if it belongs to no Service.
     fn attribute(&mut self, connect_attempt: ConnectAttempt, client: Client) -> Attribution {
-        let outcome = attribute_for(&self.topology, &self.answer_cache, connect_attempt, client);
+        let outcome = attribute_for(
+            &self.topology,
+            &self.answer_cache,
+            &self.reconciler.ledger,
+            connect_attempt,
+            client,
+        );
         if outcome == Attribution::Unrelated {
             let policy = self.ignore_policy(connect_attempt.address);
             self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
@@ -241,17 +273,18 @@ impl Engine {
                 if recorded.wants_program {
                     self.learn_program(record, client_service);
                 }
+                if target.is_other_port {
+                    let port = (target.endpoint.endpoint, connect_attempt.port);
+                    self.client_stats.other_port(client_service, at, port, PortFate::Opened);
+                }
                 recorded.is_selection
             }
             Attribution::WrongPort(place) => {
                 let client_service = (client.scope, client.workload, place.service);
-                let has_failed = record.header.kind != KIND_OPENED;
-                self.client_stats.other_port(
-                    client_service,
-                    at,
-                    (place.endpoint, connect_attempt.port),
-                    has_failed,
-                );
+                let fate =
+                    if record.header.kind == KIND_FAILED { PortFate::Failed } else { PortFate::Elsewhere };
+                let port = (place.endpoint, connect_attempt.port);
+                self.client_stats.other_port(client_service, at, port, fate);
                 if self.client_stats.wants_program(client_service, at, || comm_of(record)) {
                     self.learn_program(record, client_service);
                 }
@@ -323,6 +356,14 @@ fn comm_of(record: &TcpRecord) -> Arc<str> {
     Arc::from(&*sanitize::comm(&record.comm))
 }
 
+/// Whether the peer ended the connection shortly after it was established, without a byte.
+fn was_turned_away(record: &TcpRecord) -> bool {
+    let is_by_peer = record.ended_by_peer != 0 || record.reason == reason::RESET;
+    let is_brief =
+        record.started > 0 && Time(record.header.time).since(Time(record.started)) < crate::ledger::BRIEF;
+    is_by_peer && is_brief && record.bytes_received == 0
+}
+
 /// Whether the client may have abandoned an attempt with this failure. If the hook cannot see the error, this holds for
 /// every failure.
 fn may_be_happy_eyeballs_loss(why: u8) -> bool {
@@ -336,15 +377,18 @@ fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record
     Client { role, ..client }
 }
 
-/// Attribution by the client's DNS answers.
+/// Attribution by the client's DNS answers, and by its history.
 fn attribute_for(
     topology: &Topology,
     answer_cache: &AnswerCache,
+    ledger: &Ledger,
     connect_attempt: ConnectAttempt,
     client: Client,
 ) -> Attribution {
     let at = connect_attempt.started.unwrap_or(connect_attempt.now);
-    attribute(connect_attempt, topology, answer_cache.cached(client.scope, connect_attempt.address, at))
+    let cached = answer_cache.cached(client.scope, connect_attempt.address, at);
+    let has_connected = |endpoint| ledger.has_connected(client.workload, endpoint, connect_attempt.port);
+    with_history(attribute(connect_attempt, topology, cached), connect_attempt, topology, has_connected)
 }
 
 fn booking_of(

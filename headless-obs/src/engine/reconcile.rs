@@ -113,8 +113,12 @@ impl FlowReconciler {
         true
     }
 
-    /// A connection ended. `attribute` is called only if its opening was lost and is not counted yet.
-    pub(super) fn closed(&mut self, record: &TcpRecord, attribute: impl FnOnce(&mut Ledger) -> Booking) {
+    /// A connection ended; returns its cell. `attribute` is called only if its opening was lost and is not counted yet.
+    pub(super) fn closed(
+        &mut self,
+        record: &TcpRecord,
+        attribute: impl FnOnce(&mut Ledger) -> Booking,
+    ) -> LedgerSlot {
         let (key, id) = (flow_of(record), id_of(record));
         if let Entry::Occupied(known) = self.sockets.entry(record.socket)
             && *known.get() == (key, id)
@@ -141,7 +145,7 @@ impl FlowReconciler {
                         }
                         place
                     }
-                    Ended::Booked => return,
+                    Ended::Booked => return None,
                     Ended::Unknown => self.record_late_open(key, record, attribute),
                 }
             }
@@ -156,6 +160,7 @@ impl FlowReconciler {
                 add(&mut cell.failed, usize::from(record.reason), 1);
             }
         }
+        place
     }
 
     /// Counts a connection that was not counted when it opened or failed; `closed` if it has ended since.

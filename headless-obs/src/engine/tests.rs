@@ -19,7 +19,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::expose::snapshot::{
-    Cause, Client as ClientRow, ClientAnswers, Counts, Service as ServiceRow, Snapshot, Spread, TopologyState,
+    Cause, Client as ClientRow, ClientAnswers, Confidence, Counts, Service as ServiceRow, Snapshot, Spread,
+    TopologyState,
 };
 use crate::topology::model::{Slice, SliceEndpoint};
 use crate::topology::test_builders::{ip, ready, slice};
@@ -34,7 +35,9 @@ mod limits;
 mod losses;
 mod merged;
 mod names;
+mod other_ports;
 mod quality;
+mod reused_address;
 mod scrape;
 mod stale;
 mod trace_events;
@@ -169,6 +172,7 @@ impl World {
             tgid: client.into(),
             reason: reason::NONE,
             in_flow_totals: 1,
+            ended_by_peer: 0,
             _end: 0,
         })
     }

@@ -114,6 +114,9 @@ pub struct StaleTarget {
     pub answered_after: u64,
     /// Those by an expired answer: the client kept it for too long.
     pub past_ttl: u64,
+    /// Those without a DNS answer.
+    #[serde(default)]
+    pub unresolved: u64,
     /// The longest time from the change to the connection, in seconds.
     pub seconds: f64,
     /// The present owner of the address, if known: `namespace/pod`.
@@ -121,20 +124,31 @@ pub struct StaleTarget {
     pub current_owner: Option<String>,
 }
 
-/// A port that a client used and the endpoint lacks. A headless Service maps no ports.
+/// A port that a client used and the endpoint does not list. A headless Service maps no ports, but the pod may listen there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OtherPort {
     /// The port.
     pub port: u16,
     /// Connections and failed attempts.
     pub connections: u64,
-    /// Those that failed.
+    /// Those that were established with the endpoint. They are in the client's other figures, too.
+    #[serde(default)]
+    pub opened: u64,
+    /// Those in vain: they failed, or the other side ended them within five seconds without a byte.
     pub failed: u64,
     /// Whether it is a port of the Service.
     pub of_service: bool,
     /// The right port, if there is only one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub use_port: Option<u16>,
+}
+
+impl OtherPort {
+    /// Most connections to it are in vain.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        self.failed.saturating_mul(2) > self.connections
+    }
 }
 
 /// Connections and failures at one port of an endpoint.

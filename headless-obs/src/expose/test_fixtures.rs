@@ -280,6 +280,7 @@ fn cron() -> Client {
             ..SelectionPattern::default()
         },
         stale: vec![StaleTarget {
+            unresolved: 0,
             pod: "orders-3".into(),
             kind: "removed".into(),
             connections: 12,

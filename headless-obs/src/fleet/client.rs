@@ -185,12 +185,14 @@ fn stale(sum: &mut StaleTarget, more: StaleTarget) {
     add(&mut sum.connections, more.connections);
     add(&mut sum.answered_after, more.answered_after);
     add(&mut sum.past_ttl, more.past_ttl);
+    add(&mut sum.unresolved, more.unresolved);
     sum.seconds = sum.seconds.max(more.seconds);
     sum.current_owner = sum.current_owner.take().max(more.current_owner);
 }
 
 fn other_port(sum: &mut OtherPort, more: OtherPort) {
     add(&mut sum.connections, more.connections);
+    add(&mut sum.opened, more.opened);
     add(&mut sum.failed, more.failed);
     sum.of_service |= more.of_service;
     sum.use_port = sum.use_port.filter(|port| Some(*port) == more.use_port);

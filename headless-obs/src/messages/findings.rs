@@ -1,6 +1,8 @@
 //! Sentences about the findings in a snapshot. The report, the page, `--fail-on`, `explain` and `diff` share them.
 //! Pure.
 
+use std::collections::BTreeMap;
+
 use super::quality::remedies;
 use super::{Paint, clean, counted, plural, thousands, total};
 use crate::expose::snapshot::{
@@ -85,6 +87,29 @@ pub(crate) fn idle_reasons(service: &Service) -> Vec<String> {
         }
     };
     idle::reasons(service).take(3).map(line).collect()
+}
+
+/// The most ports that are named.
+const PORTS: usize = 3;
+
+/// Ports that the Service does not list and that work, a sentence each.
+pub(crate) fn unlisted_ports(service: &Service) -> Vec<String> {
+    let mut ports: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+    for client in service.clients.iter().filter(|client| client.excluded.is_none()) {
+        for port in client.other_ports.iter().filter(|port| port.opened > 0 && !port.is_in_vain()) {
+            let (connections, clients) = ports.entry(port.port).or_default();
+            *connections = connections.saturating_add(port.opened);
+            *clients += 1;
+        }
+    }
+    let line = |(port, (connections, clients)): (&u16, &(u64, u64))| {
+        format!(
+            "Port {port} works, although the Service does not list it: {} of {}, which count like all others.",
+            plural(*connections, "connection"),
+            plural(*clients, "client")
+        )
+    };
+    ports.iter().take(PORTS).map(line).collect()
 }
 
 /// The reason for no verdict on a client.
@@ -176,7 +201,9 @@ pub(crate) fn wrong(client: &Client) -> Option<&Verdict> {
 pub(crate) fn concerned(client: &Client, cause: Cause) -> u64 {
     let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
     match cause {
-        Cause::PortMismatch => sum(&mut client.other_ports.iter().map(|port| port.connections)),
+        Cause::PortMismatch => {
+            sum(&mut client.other_ports.iter().filter(|port| port.is_in_vain()).map(|port| port.connections))
+        }
         Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => client.failed,
         stale if stale.is_stale() && !client.stale.is_empty() => {
             sum(&mut client.stale.iter().map(|target| target.connections))
@@ -306,6 +333,7 @@ pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expose::snapshot::OtherPort;
     use crate::expose::test_fixtures;
 
     #[test]
@@ -346,6 +374,24 @@ mod tests {
         );
         let states: Vec<_> = orders.endpoints.iter().map(state_in_words).collect();
         assert_eq!(states, ["ready", "flapping", "flapping", "removed"]);
+    }
+
+    #[test]
+    fn ports_that_work_without_being_listed_are_named_once() {
+        let mut orders = test_fixtures::orders();
+        let port =
+            |port, failed| OtherPort { port, connections: 10, opened: 10, failed, ..OtherPort::default() };
+        orders.clients[0].other_ports = vec![port(9090, 0), port(80, 9)];
+        orders.clients[1].other_ports = vec![port(9090, 1)];
+        let lines = unlisted_ports(&orders);
+        assert!(lines.len() == 1 && lines[0].contains("Port 9090"), "{lines:?}");
+        assert!(lines[0].contains("20 connections of 2 clients"), "{lines:?}");
+        orders.clients[0].excluded = Some("option".into());
+        assert!(
+            unlisted_ports(&orders)[0].contains("10 connections of 1 client,"),
+            "{:?}",
+            unlisted_ports(&orders)
+        );
     }
 
     #[test]

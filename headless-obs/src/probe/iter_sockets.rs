@@ -85,6 +85,7 @@ fn tracked(record: &SocketRecord) -> TcpRecord {
         tgid: record.tgid,
         reason: reason::NONE,
         in_flow_totals: 0,
+        ended_by_peer: 0,
         _end: 0,
     }
 }

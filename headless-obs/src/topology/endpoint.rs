@@ -209,6 +209,12 @@ impl Endpoint {
         &self.ports
     }
 
+    /// The number of the port with this name.
+    pub fn port_named(&self, name: &str) -> Option<u16> {
+        let named = self.parts.iter().flat_map(|part| &part.ports.named);
+        named.into_iter().find(|port| *port.name == *name).map(|port| port.port)
+    }
+
     /// The number that stands for all its ports in a name.
     pub(super) fn first_port(&self) -> u16 {
         first(&self.ports)

@@ -89,7 +89,8 @@ impl<'a> RuleContext<'a> {
     /// Connections and attempts, including those to ports that endpoints do not have.
     pub(super) fn attempts(&self) -> u64 {
         let client = self.client;
-        client.opened + client.failed + client.other_ports.iter().map(|port| port.connections).sum::<u64>()
+        let others = client.other_ports.iter().map(|port| port.connections.saturating_sub(port.opened));
+        client.opened + client.failed + others.sum::<u64>()
     }
 
     /// Whether this is a significant share of the client's connections.

@@ -66,7 +66,8 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         Cause::PortMismatch => (
             &[Sign {
                 says: "Connections and attempts to a port that the endpoint does not have are 1 % or more of all, and more \
-                 than half of them fail.",
+                 than half of them are in vain: they fail, or the other side accepts them and ends them within 5 s \
+                 without a byte, as a mesh's proxy does.",
                 holds: port_mismatch::dials_in_vain,
             }],
             &[],
@@ -81,7 +82,9 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         Cause::IpReused => (
             &[Sign {
                 says: "A connection went to an address that was the Service's and now belongs to another pod. The address \
-                 of a node, which several pods share, is another pod's only at that pod's ports.",
+                 of a node, which several pods share, is another pod's only at that pod's ports. Without a DNS answer, only \
+                 of a client that connected to the former endpoint, and to no other endpoint of the Service that has the \
+                 address now.",
                 holds: stale_endpoint::reaches_stranger,
             }],
             &[],

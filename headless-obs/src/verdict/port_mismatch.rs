@@ -6,7 +6,8 @@ use super::format::count;
 use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
 
 /// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
-/// ports than the Service lists, and nothing is wrong.
+/// ports than the Service lists, and nothing is wrong. A connection that the other side ends at once is no success: a
+/// mesh's proxy accepts every port of the pod.
 pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
     if !dials_in_vain(scene) {
         return None;
@@ -20,11 +21,17 @@ pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
                 Some(instead) => format!("the endpoints listen on {instead}"),
                 None => "the endpoints do not have that port".to_owned(),
             };
-            let number = port.port;
-            format!("{tried} went to port {number}{of_service}; {instead}; {} of them failed.", port.failed)
+            let (number, failed) = (port.port, port.failed);
+            let how = if port.opened > 0 {
+                "were accepted and then ended by the other side without a byte, or failed"
+            } else {
+                "failed"
+            };
+            format!("{tried} went to port {number}{of_service}; {instead}; {failed} of them {how}.")
         })
         .collect();
-    let sure = ports().all(|port| port.use_port.is_some());
+    // Whatever listens at a port that is not the Service's may have reasons of its own to end a connection.
+    let sure = ports().all(|port| port.use_port.is_some() && (port.opened == 0 || port.of_service));
     let confidence = if sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::PortMismatch, confidence, evidence))
 }
@@ -44,7 +51,7 @@ pub(super) fn others_connect_there(scene: &RuleContext<'_>) -> bool {
 }
 
 fn in_vain<'a>(scene: &RuleContext<'a>) -> impl Iterator<Item = &'a OtherPort> {
-    scene.client.other_ports.iter().filter(|port| port.failed.saturating_mul(2) > port.connections)
+    scene.client.other_ports.iter().filter(|port| port.is_in_vain())
 }
 
 #[cfg(test)]
@@ -66,7 +73,7 @@ mod tests {
         for (connections, failed, use_port, others, expected) in cases {
             let mut facts = Facts::even(3, others);
             facts.client.other_ports =
-                vec![OtherPort { port: 80, connections, failed, of_service: true, use_port }];
+                vec![OtherPort { port: 80, connections, opened: 0, failed, of_service: true, use_port }];
             let got = port_mismatch(&facts.scene());
             assert_eq!(
                 got.as_ref().map(|verdict| verdict.confidence),
@@ -85,8 +92,14 @@ mod tests {
     #[test]
     fn a_port_to_which_others_connect_may_be_closed_to_this_client_alone() {
         let mut facts = Facts::even(3, 0);
-        let port =
-            |failed| OtherPort { port: 80, connections: 20, failed, of_service: true, use_port: Some(8080) };
+        let port = |failed| OtherPort {
+            port: 80,
+            connections: 20,
+            failed,
+            of_service: true,
+            use_port: Some(8080),
+            opened: 0,
+        };
         facts.client.other_ports = vec![port(20)];
         let verdict = crate::verdict::judge(&facts.scene()).unwrap();
         assert_eq!((verdict.confidence, verdict.alternatives), (Confidence::High, vec![]));

@@ -3,7 +3,7 @@
 //! In: a cause, the name of the client's program, and whether it sends queries for gRPC's service configuration. Out:
 //! advice, or nothing if nothing is wrong. docs/verdicts.md has more.
 
-use crate::expose::snapshot::{Cause, Client, Service};
+use crate::expose::snapshot::{Cause, Client, OtherPort, Service};
 
 /// The client's technology, as far as its program's name shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Op
         Cause::AddressSort => SORT.to_owned(),
         Cause::TruncatedAnswer => TRUNCATED.to_owned(),
         Cause::ClientCap => CAP.to_owned(),
-        Cause::PortMismatch => match client.other_ports.iter().find_map(|port| port.use_port) {
+        Cause::PortMismatch => match in_vain(client).find_map(|port| port.use_port) {
             Some(port) => format!(
                 "Connect to port {port}, because a headless Service does not map ports; or make port and targetPort the \
                  same."
@@ -212,6 +212,10 @@ const FAILING: &str = "Look at that pod (kubectl describe and logs), and make it
      serve, so that DNS does not list it.";
 const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights, zones or sticky keys in its load \
      balancer, or a list of addresses that does not come from DNS.";
+
+fn in_vain(client: &Client) -> impl Iterator<Item = &OtherPort> {
+    client.other_ports.iter().filter(|port| port.is_in_vain())
+}
 
 #[cfg(test)]
 mod tests {

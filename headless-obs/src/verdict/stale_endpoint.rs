@@ -11,15 +11,24 @@ pub(super) fn ip_reused(scene: &RuleContext<'_>) -> Option<Verdict> {
         .iter()
         .map(|target| {
             let now = target.current_owner.as_deref().unwrap_or("another pod");
+            let unresolved = if target.unresolved < target.connections {
+                ""
+            } else {
+                " No DNS answer led there; the client had connected to the address before, and to no other endpoint of \
+                 its present owner's Service."
+            };
             format!(
-                "{} went to the former address of {}, which now belongs to {now}; the last was {} after the change.",
+                "{} went to the former address of {}, which now belongs to {now}; the last was {} after the change.{unresolved}",
                 count(target.connections, "connection"),
                 target.pod,
                 span(target.seconds)
             )
         })
         .collect();
-    let confidence = if reused.iter().any(|target| target.current_owner.is_some()) {
+    // Without an answer, the client may have found the address elsewhere since.
+    let is_sure =
+        |target: &&StaleTarget| target.current_owner.is_some() && target.unresolved < target.connections;
+    let confidence = if reused.iter().copied().any(|target| is_sure(&target)) {
         Confidence::High
     } else {
         Confidence::Medium
@@ -173,7 +182,16 @@ mod tests {
 
     fn target(kind: &str, connections: u64, answered_after: u64, past_ttl: u64) -> StaleTarget {
         let (pod, kind) = ("orders-9".to_owned(), kind.to_owned());
-        StaleTarget { pod, kind, connections, answered_after, past_ttl, seconds: 300.0, current_owner: None }
+        StaleTarget {
+            pod,
+            kind,
+            connections,
+            answered_after,
+            past_ttl,
+            seconds: 300.0,
+            current_owner: None,
+            unresolved: 0,
+        }
     }
 
     #[test]

@@ -76,8 +76,14 @@ fn what_is_wrong_comes_before_how_it_is_spread() {
         ..StaleTarget::default()
     };
     facts.client.stale = ["removed", "not_ready", "ip_reused"].map(stale).into();
-    facts.client.other_ports =
-        vec![OtherPort { port: 80, connections: 60, failed: 60, of_service: true, use_port: Some(8080) }];
+    facts.client.other_ports = vec![OtherPort {
+        port: 80,
+        connections: 60,
+        opened: 0,
+        failed: 60,
+        of_service: true,
+        use_port: Some(8080),
+    }];
     assert_eq!(cause(&facts), Ok(Cause::PortMismatch));
     facts.client.other_ports.clear();
     assert_eq!(cause(&facts), Ok(Cause::IpReused));

@@ -230,6 +230,7 @@ fn client_stats(drafts: &mut Drafts, answers: &Answers) {
         let port = OtherPort {
             port: series.label("port").parse().unwrap_or(0),
             connections: series.count(),
+            failed: series.count(),
             ..OtherPort::default()
         };
         draft(drafts, series).client(series).0.other_ports.push(port);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use super::column_layout::{Column, share, shown};
-use super::findings::{by_waste, is_silent, nodes};
+use super::findings::{by_waste, is_silent, nodes, unlisted_ports};
 use super::fit_text::{
     capital, counted, fit_middle, full_name, percent, plural, thousands, total, width, wrap,
 };
@@ -130,6 +130,7 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
             look,
         );
     }
+    unlisted_ports(service).iter().for_each(|line| indented(text, line, None, look));
     let dns = &service.dns;
     if dns.answers == 0 {
         return;

@@ -17,12 +17,26 @@ const MERGED_PORTS: usize = 512;
 /// Upper bounds of the age classes, in seconds.
 const AGES: [(u64, &str); 5] = [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
 
+/// What became of an attempt at a port that the endpoint does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum PortFate {
+    /// It was established, and is in the Service's figures.
+    Opened,
+    /// It was established, but perhaps with another pod.
+    Elsewhere,
+    /// It failed.
+    Failed,
+}
+
 /// A port that an endpoint does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct WrongPort {
     pub(in crate::engine) endpoint: EndpointId,
     pub(in crate::engine) port: u16,
     pub(in crate::engine) connections: u64,
+    /// Those that the Service's other figures include.
+    pub(in crate::engine) opened: u64,
+    /// Those that failed, or that the peer ended at once.
     pub(in crate::engine) failed: u64,
 }
 
@@ -68,16 +82,29 @@ impl ClientCounters {
         self.age.record(age.as_secs_f64());
     }
 
-    pub(super) fn other_port(&mut self, endpoint: EndpointId, port: u16, has_failed: bool) {
-        let (failed, has_room) = (u64::from(has_failed), self.wrong_ports.len() < PORTS);
-        let mut known = self.wrong_ports.iter_mut();
-        if let Some(known) = known.find(|known| (known.endpoint, known.port) == (endpoint, port)) {
+    pub(super) fn other_port(&mut self, port: (EndpointId, u16), fate: PortFate) {
+        // Beyond the limit, only the counts of attempts include it.
+        if let Some(known) = self.wrong_port(port) {
             known.connections += 1;
-            known.failed += failed;
-        } else if has_room {
-            self.wrong_ports.push(WrongPort { endpoint, port, connections: 1, failed });
+            known.opened += u64::from(fate == PortFate::Opened);
+            known.failed += u64::from(fate == PortFate::Failed);
         }
-        // Beyond the limit, only the count of unattributed connections includes it.
+    }
+
+    /// The peer ended a connection to such a port at once.
+    pub(super) fn turned_away(&mut self, port: (EndpointId, u16)) {
+        if let Some(known) = self.wrong_port(port) {
+            known.failed += 1;
+        }
+    }
+
+    /// The counts of a port; created if there is room.
+    fn wrong_port(&mut self, (endpoint, port): (EndpointId, u16)) -> Option<&mut WrongPort> {
+        let is_it = |known: &WrongPort| (known.endpoint, known.port) == (endpoint, port);
+        if !self.wrong_ports.iter().any(is_it) && self.wrong_ports.len() < PORTS {
+            self.wrong_ports.push(WrongPort { endpoint, port, connections: 0, opened: 0, failed: 0 });
+        }
+        self.wrong_ports.iter_mut().find(|known| is_it(known))
     }
 
     /// A response for one of the Service's names.
@@ -170,6 +197,7 @@ impl Sum for ClientCounters {
             match self.wrong_ports.iter_mut().find(|known| key(known) == key(wrong)) {
                 Some(known) => {
                     known.connections += wrong.connections;
+                    known.opened += wrong.opened;
                     known.failed += wrong.failed;
                 }
                 None if has_room => self.wrong_ports.push(*wrong),

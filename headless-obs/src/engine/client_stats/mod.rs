@@ -33,7 +33,7 @@ use crate::windowed::{Slot, Sum, Windowed, trim};
 
 pub(super) use aggregate::ClientStats;
 pub(super) use connects::{ConnectStats, ConnectSums};
-pub(super) use counters::ClientCounters;
+pub(super) use counters::{ClientCounters, PortFate};
 pub(super) use responses::{AnswerSummary, ResponseStats, ResponseSums};
 
 /// The sums of a workload for one Service.
@@ -139,11 +139,16 @@ impl ClientStatsTable {
         &mut self,
         client_service: ClientServiceKey,
         at: Time,
-        (endpoint, port): (EndpointId, u16),
-        has_failed: bool,
+        port: (EndpointId, u16),
+        fate: PortFate,
     ) {
         self.connect_stats(client_service, at);
-        self.totals(pair(client_service), at).other_port(endpoint, port, has_failed);
+        self.totals(pair(client_service), at).other_port(port, fate);
+    }
+
+    /// The peer ended a connection to such a port at once.
+    pub(super) fn turned_away(&mut self, now: Time, who: (WorkloadId, ServiceId), port: (EndpointId, u16)) {
+        self.totals(who, now).turned_away(port);
     }
 
     /// A client received a response for one of the Service's names, with or without addresses.

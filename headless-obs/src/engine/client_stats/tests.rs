@@ -19,7 +19,13 @@ fn used_answer(at: u64, position: u16) -> AnswerRef {
 
 fn target(endpoint: u32, used_answer: AnswerRef) -> Target {
     let endpoint = EndpointRef { service: ServiceId(1), endpoint: EndpointId(endpoint) };
-    Target { endpoint, resolution: Resolution::Service, used_answer: Some(used_answer), stale: None }
+    Target {
+        endpoint,
+        resolution: Resolution::Service,
+        used_answer: Some(used_answer),
+        stale: None,
+        is_other_port: false,
+    }
 }
 
 fn by(process: u32, is_ipv6: bool) -> Attempt {

@@ -28,6 +28,7 @@ fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpReco
         tgid: 1,
         reason: reason::NONE,
         in_flow_totals: 1,
+        ended_by_peer: 0,
         _end: 0,
     }
 }
@@ -42,7 +43,8 @@ fn booking(port: u16) -> Booking {
     let cell = CellKey { endpoint, client: Some(WorkloadId(1)), port, resolution };
     let used_answer =
         AnswerRef { at: Time(0), position: 0, size: 1, ttl: 5, truncated: false, nearest: 0, is_near: false };
-    let target = Target { endpoint, resolution, used_answer: Some(used_answer), stale: None };
+    let target =
+        Target { endpoint, resolution, used_answer: Some(used_answer), stale: None, is_other_port: false };
     let (at, grace) = (Time(0), Duration::ZERO);
     Some((cell, LedgerEntry { target, at, grace, is_selection: false }))
 }
@@ -115,7 +117,7 @@ impl Kernel {
             let booking = booking(record.port);
             match record.header.kind {
                 KIND_OPENED => _ = reconciler.opened(&record, booking),
-                KIND_CLOSED => reconciler.closed(&record, |_| booking),
+                KIND_CLOSED => _ = reconciler.closed(&record, |_| booking),
                 _ => _ = reconciler.failed(&record, booking, false),
             }
         }

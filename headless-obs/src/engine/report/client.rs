@@ -14,6 +14,7 @@ use crate::expose::snapshot::{
 };
 use crate::hash::HashMap;
 use crate::ledger::StaleConnects;
+use crate::service_resolution::Resolution;
 use crate::spread::ratio;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
@@ -198,6 +199,11 @@ impl Engine {
                     connections: sum(|stale_connects| stale_connects.connections),
                     answered_after: sum(|stale_connects| stale_connects.answered_after),
                     past_ttl: sum(|stale_connects| stale_connects.past_ttl),
+                    unresolved: own
+                        .iter()
+                        .filter(|(key, _)| key.resolution == Resolution::None)
+                        .map(|(_, cell)| cell.stale(place).connections)
+                        .sum(),
                     seconds: all(place)
                         .map(|stale_connects| stale_connects.longest.as_secs_f64())
                         .fold(0.0, f64::max),
@@ -215,28 +221,35 @@ fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
     ratio(reached as u64, mature().count() as u64)
 }
 
-/// Ports that a client used and the endpoint lacks, and the right port if the endpoint has only one.
+/// Ports that a client used and the endpoint does not list, and the right port: the endpoint's only one, or the one with
+/// the name that the port has in the Service.
 fn other_ports(totals: &ClientCounters, state: &ServiceState) -> Vec<OtherPort> {
     let mut ports: Vec<OtherPort> = Vec::new();
     for wrong in &totals.wrong_ports {
+        let of_service = state.ports().iter().find(|port| port.port == wrong.port);
         let use_port = state.endpoint(wrong.endpoint).and_then(|endpoint| match endpoint.ports() {
             [only] => Some(*only),
-            _ => None,
+            _ => endpoint.port_named(&of_service?.name),
         });
         match ports.iter_mut().find(|known| known.port == wrong.port) {
             Some(known) => {
                 known.connections += wrong.connections;
+                known.opened += wrong.opened;
                 known.failed += wrong.failed;
                 known.use_port = known.use_port.filter(|port| Some(*port) == use_port);
             }
             None => ports.push(OtherPort {
                 port: wrong.port,
                 connections: wrong.connections,
+                opened: wrong.opened,
                 failed: wrong.failed,
-                of_service: state.ports().iter().any(|port| port.port == wrong.port),
+                of_service: of_service.is_some(),
                 use_port,
             }),
         }
     }
+    // The stretch may begin between a connection and its end.
+    ports.retain(|port| port.connections > 0);
+    ports.iter_mut().for_each(|port| port.failed = port.failed.min(port.connections));
     ports
 }

@@ -130,9 +130,8 @@ fn without_dns_the_address_alone_counts_if_it_leaves_no_choice() {
 }
 
 #[test]
-fn another_port_is_not_the_services_and_is_counted() {
+fn another_port_without_an_answer_is_not_the_services_and_is_counted() {
     let mut world = World::new([orders(&pods(1))]);
-    world.resolve(1, ORDERS, &["10.0.0.1"]);
     let Dialled(record) = world.dial(1, "10.0.0.1");
     let other = Dialled(TcpRecord { port: 9, ..record });
     world.open(other);

@@ -67,7 +67,7 @@ fn every_event_says_what_happened_and_what_for() {
     world.reset(dialled);
     let refused = world.dial(1, "10.0.0.2");
     world.fail(refused, reason::REFUSED);
-    let other_port = Dialled(TcpRecord { port: 9, ..world.dial(1, "10.0.0.1").0 });
+    let other_port = Dialled(TcpRecord { port: 9, ..world.dial(2, "10.0.0.1").0 });
     world.open(other_port);
     let nobodys = world.connect(1, "192.0.2.1");
     world.close(nobodys);

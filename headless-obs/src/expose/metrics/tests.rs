@@ -189,8 +189,14 @@ fn whoever_was_only_answered_has_answers_and_no_edges() {
 #[test]
 fn wrong_ports_and_verdicts() {
     let mut snapshot = test_fixtures::snapshot();
-    snapshot.services[0].clients[0].other_ports =
-        vec![OtherPort { port: 80, connections: 2, failed: 2, of_service: true, use_port: Some(8080) }];
+    snapshot.services[0].clients[0].other_ports = vec![OtherPort {
+        port: 80,
+        connections: 2,
+        opened: 0,
+        failed: 2,
+        of_service: true,
+        use_port: Some(8080),
+    }];
     let open = open(snapshot);
     assert_eq!(
         open.value("headless_port_mismatch_total", &[("client_workload", "cron"), ("port", "80")]),

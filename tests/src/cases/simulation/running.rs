@@ -37,7 +37,7 @@ pub(super) enum Event {
     Try(usize),
     /// The attempt is over: without a reason, it has a connection.
     Over(usize, Option<u8>),
-    /// One of its connections ends; by a reset with this reason.
+    /// One of its connections ends; with a reason, it is the peer who ends it.
     Closed(usize, u64, Option<u8>),
     /// A query of it has had no response for long.
     Unanswered(usize, u64),
@@ -183,6 +183,7 @@ impl Running {
             tgid: process,
             reason: reason::NONE,
             in_flow_totals: 1,
+            ended_by_peer: 0,
             _end: 0,
         }
     }
@@ -368,7 +369,7 @@ impl Simulation {
         }
         self.submit(KIND_OPENED, record);
         match by {
-            Serve::Close => self.after(ROUND_TRIP, Event::Closed(number, record.socket, None)),
+            Serve::Close => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::NONE))),
             Serve::Reset => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::RESET))),
             Serve::Hold | Serve::Echo if keeps => self.after(Duration::ZERO, Event::Next(number)),
             Serve::Hold | Serve::Echo => {
@@ -389,8 +390,9 @@ impl Simulation {
         };
         let record = TcpRecord {
             bytes_sent: u64::try_from(dial.send).unwrap_or_default(),
-            bytes_received: u64::try_from(received).unwrap_or_default(),
+            bytes_received: if why.is_some() { 0 } else { u64::try_from(received).unwrap_or_default() },
             reason: why.unwrap_or(reason::NONE),
+            ended_by_peer: u8::from(why == Some(reason::NONE)),
             ..record
         };
         let event = if one.attempt.is_some() { Event::Try(number) } else { Event::Next(number) };

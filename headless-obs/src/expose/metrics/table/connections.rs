@@ -164,10 +164,12 @@ pub(super) const PORT_MISMATCH: Metric = Metric {
     name: "headless_port_mismatch",
     unit: None,
     kind: Kind::Counter,
-    help: "Connections and attempts to a port that the endpoint does not have. A headless Service does not map ports.",
+    help: "Attempts in vain at a port that the endpoint does not have: they failed, or the other side accepted them and \
+           ended them within five seconds without a byte. A headless Service does not map ports.",
     labels: &["namespace", "service", "client_namespace", "client_workload", "port"],
     per: "Service, client and wrong port",
-    more: "No other metric of the Service counts them.",
+    more: "No other metric of the Service counts attempts that failed. Connections to such a port are in \
+           `headless_connections_opened_total`, whether they work or not.",
     example: "increase(headless_port_mismatch_total[10m]) > 0",
     collect: |scrape, series| {
         for (service, of) in scrape.connecting_clients() {
@@ -175,7 +177,7 @@ pub(super) const PORT_MISMATCH: Metric = Metric {
             let [namespace, service, client_namespace, workload] = client(service, of);
             for other in &of.other_ports {
                 let port = scrape.port(other.port);
-                series.add([namespace, service, client_namespace, workload, port], other.connections);
+                series.add([namespace, service, client_namespace, workload, port], other.failed);
             }
         }
     },
