@@ -35,6 +35,10 @@ pub mod ledger;
 pub mod log;
 #[cfg(feature = "shell")]
 pub mod probe;
+#[cfg(feature = "shell")]
+pub mod readiness;
+#[cfg(feature = "shell")]
+pub mod running_daemon;
 pub mod service_resolution;
 /// The kernel side as user space sees it: only the part that reads records.
 #[cfg(not(feature = "shell"))]
@@ -55,5 +59,7 @@ pub mod spread;
 mod testing;
 pub mod time;
 pub mod topology;
+#[cfg(feature = "shell")]
+pub mod trace_channel;
 pub mod verdict;
 pub mod windowed;

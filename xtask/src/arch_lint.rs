@@ -37,7 +37,7 @@ const PURE: [&str; 18] = [
 ];
 
 /// The daemon's modules with IO, and the modules that each must not import.
-const SHELL: [(&str, &[&str]); 9] = [
+const SHELL: [(&str, &[&str]); 12] = [
     ("app", &[]),
     ("cli", &["app", "commands", "probe", "server", "sources"]),
     ("commands", &[]),
@@ -45,8 +45,11 @@ const SHELL: [(&str, &[&str]); 9] = [
     ("engine_handle", &["app", "commands", "probe", "server", "sources"]),
     ("log", &["app", "commands", "probe", "server", "sources"]),
     ("probe", &["app", "commands", "server", "sources"]),
+    ("readiness", &["app", "commands", "probe", "server", "sources"]),
+    ("running_daemon", &["app", "commands", "probe", "server", "sources"]),
     ("server", &["app", "commands", "probe", "sources"]),
     ("sources", &["app", "commands", "probe", "server"]),
+    ("trace_channel", &["app", "commands", "probe", "server", "sources"]),
 ];
 
 /// The daemon's test-only modules. They read files with expected texts.

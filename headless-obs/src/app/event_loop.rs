@@ -11,12 +11,14 @@ use super::cgroup_resolver::{CgroupResolver, detect_node_cgroup};
 use super::clock::{now, wall_offset};
 use super::startup::{NodeInfo, apply_update};
 use crate::engine::{Engine, KernelState, LOOK};
-use crate::engine_handle::{Readiness, Request, TraceTap};
+use crate::engine_handle::Request;
 use crate::expose::metrics::cardinality::Notice;
 use crate::expose::snapshot::Cause;
 use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
+use crate::readiness::Readiness;
 use crate::sources::Update;
 use crate::time::Time;
+use crate::trace_channel::TraceTap;
 use headless_obs_ebpf::ring_record::SocketRecord;
 
 /// The most records per turn.

@@ -18,7 +18,9 @@ mod startup;
 
 use crate::config::{self, Observe};
 use crate::engine::{self, Engine};
-use crate::engine_handle::{EngineHandle, Observer, Readiness};
+use crate::engine_handle::EngineHandle;
+use crate::readiness::Readiness;
+use crate::running_daemon::RunningDaemon;
 use crate::sources::kubernetes::{self, Kubernetes};
 use crate::sources::{self, Update};
 use crate::topology::learned::Learner;
@@ -39,7 +41,7 @@ const UPDATES: usize = 64;
 ///
 /// # Errors
 /// The probes cannot be attached, or the topology cannot be read; the error says what to do.
-pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
+pub async fn start(observe: Observe) -> anyhow::Result<RunningDaemon> {
     let readiness = Readiness::waiting_for([
         ("probes", "not attached yet; they wait for the topology"),
         ("topology", "not read completely yet"),
@@ -101,7 +103,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<Observer> {
             event_loop.run(updates, requests, &mut stopped).await
         })
     };
-    Ok(Observer::new(handle, readiness, stop, task))
+    Ok(RunningDaemon::new(handle, readiness, stop, task))
 }
 
 /// Loads the probes. The topology comes first, because the attribution of open connections needs it.

@@ -10,12 +10,14 @@ use tracing::error;
 use super::clock::{now, wall_offset};
 use super::instance_lock::InstanceLock;
 use crate::engine::{Engine, KernelState};
-use crate::engine_handle::{Readiness, Request, TraceTap};
+use crate::engine_handle::Request;
 use crate::expose::snapshot::TopologyState;
 use crate::probe::trim_heap;
+use crate::readiness::Readiness;
 use crate::sources::{Update, kubernetes};
 use crate::time::Time;
 use crate::topology::model::Change;
+use crate::trace_channel::TraceTap;
 
 /// The number of changes after which memory for them is returned.
 const TRIM_AFTER_CHANGES: usize = 256;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, Output};
 use crate::config::Observe;
-use crate::engine_handle::Observer;
 use crate::expose::doctor_check::Check;
 use crate::messages::findings;
+use crate::running_daemon::RunningDaemon;
 
 mod bars;
 mod column_layout;
@@ -34,9 +34,9 @@ mod top;
 mod trace;
 
 /// Starts the daemon; returns when its probes are attached.
-pub trait Start: AsyncFnOnce(Observe) -> anyhow::Result<Observer> {}
+pub trait Start: AsyncFnOnce(Observe) -> anyhow::Result<RunningDaemon> {}
 
-impl<F: AsyncFnOnce(Observe) -> anyhow::Result<Observer>> Start for F {}
+impl<F: AsyncFnOnce(Observe) -> anyhow::Result<RunningDaemon>> Start for F {}
 
 /// Runs the command. `probe_checks` are the findings of `doctor` that need the probes.
 pub async fn execute(

@@ -87,8 +87,8 @@ pub(super) fn names(snapshot: &Snapshot) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use crate::engine_handle::fake;
     use crate::expose::test_fixtures;
+    use crate::running_daemon::fake;
     use clap::Parser;
 
     #[tokio::test]

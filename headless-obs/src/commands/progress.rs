@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::fit_text::{clean, length};
 use super::output::note;
 use super::signal::Stop;
-use crate::engine_handle::Observer;
+use crate::running_daemon::RunningDaemon;
 
 /// How often a bar is redrawn.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -60,7 +60,7 @@ impl Progress {
 }
 
 /// Waits until the probes are attached, and shows progress. False: the user cancelled.
-pub(super) async fn begun(observer: &mut Observer, stop: &mut Stop) -> anyhow::Result<bool> {
+pub(super) async fn begun(observer: &mut RunningDaemon, stop: &mut Stop) -> anyhow::Result<bool> {
     if observer.readiness.of("probes").is_none() {
         return Ok(true);
     }

@@ -191,8 +191,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::engine_handle::{Readiness, fake};
+    use crate::engine_handle::fake;
     use crate::expose::test_fixtures;
+    use crate::readiness::Readiness;
     use crate::server::{Server, routes::routes};
 
     fn source(address: std::net::SocketAddr) -> SnapshotSource {

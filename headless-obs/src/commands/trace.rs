@@ -11,9 +11,9 @@ use super::signal::Stop;
 use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
 use crate::config::values::ServiceFilter;
-use crate::engine_handle::TraceReader;
 use crate::expose::snapshot::Cause;
 use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
+use crate::trace_channel::TraceReader;
 
 pub(super) async fn run(args: TraceArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot wait for signals")?;

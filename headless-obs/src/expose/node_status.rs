@@ -7,7 +7,7 @@ use super::snapshot::{Counts, Snapshot};
 
 /// The state of one node in a merged snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct NodeStatus {
     /// The node; if it is missing, the address that was asked.
     pub node: String,
     /// Why it is missing. The figures do not include its clients.
@@ -36,7 +36,7 @@ pub struct Part {
     pub not_attached: Vec<String>,
 }
 
-impl Part {
+impl NodeStatus {
     /// The state of a missing node.
     #[must_use]
     pub fn missing(node: impl Into<String>, why: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ pub use super::client_stats::{
 };
 pub use super::connection_history::History;
 pub use super::histogram::Histogram;
-pub use super::node_status::Part;
+pub use super::node_status::NodeStatus;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
 pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
 
@@ -47,7 +47,7 @@ pub struct Snapshot {
     pub mature_after_seconds: f64,
     /// The nodes of a merged snapshot, by name; empty for a single node.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub nodes: Vec<Part>,
+    pub nodes: Vec<NodeStatus>,
     /// The quality of the rest.
     pub quality: Quality,
     /// Observed headless Services, by namespace and name.

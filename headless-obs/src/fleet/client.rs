@@ -1,7 +1,7 @@
 //! Merges one client workload, whose pods are spread over several nodes.
 
 use super::endpoint::Rows;
-use super::spread::{self, Row};
+use super::spread::{self, EndpointLoad};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPort, PortCounts,
@@ -31,7 +31,7 @@ pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
-    let figures: Vec<Row> = mature.into_iter().map(Row::from).collect();
+    let figures: Vec<EndpointLoad> = mature.into_iter().map(EndpointLoad::from).collect();
     [client.spread, client.selections, client.open, client.bytes] = spread::of(&figures);
 }
 

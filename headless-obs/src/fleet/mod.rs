@@ -4,7 +4,7 @@
 //! shows the fleet.
 //!
 //! Counts are added. Spread, shares and verdicts are computed again from the sums; none is an average. The problems of
-//! a node stay with its name ([`Part`]), because one bad node would not show in sums over many.
+//! a node stay with its name ([`NodeStatus`]), because one bad node would not show in sums over many.
 //!
 //! A single snapshot does not change, and the order does not matter. Merged snapshots can be merged again.
 
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::expose::snapshot::{Part, Service, Snapshot, Unanswered};
+use crate::expose::snapshot::{NodeStatus, Service, Snapshot, Unanswered};
 use crate::verdict;
 
 use known_verdicts::KnownVerdicts;
@@ -49,7 +49,7 @@ pub enum Unmergeable {
 /// # Errors
 ///
 /// If there is none, or if something would count twice.
-pub fn merge(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+pub fn merge(nodes: Vec<Vec<Snapshot>>, missing: Vec<NodeStatus>) -> Result<Snapshot, Unmergeable> {
     let has_stretches = nodes.iter().all(|stretches| stretches.len() > 1);
     let mut longest = Vec::with_capacity(nodes.len());
     let mut shorter: Vec<Vec<Snapshot>> = Vec::new();
@@ -81,7 +81,7 @@ pub fn merge(nodes: Vec<Vec<Snapshot>>, missing: Vec<Part>) -> Result<Snapshot, 
 
 /// Adds the snapshots. The sums have no verdicts; each client has the reason for which no node can judge it, if there is
 /// one. The observation of all begins with that of the last node: not all nodes saw what happened before.
-fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapshot, Unmergeable> {
     if snapshots.len() == 1 && missing.is_empty() {
         return snapshots.pop().ok_or(Unmergeable::Nothing);
     }
@@ -137,11 +137,11 @@ fn newest_of_each(mut snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
 }
 
 /// All nodes by name.
-fn parts(snapshots: &[Snapshot], missing: Vec<Part>) -> Result<Vec<Part>, Unmergeable> {
+fn parts(snapshots: &[Snapshot], missing: Vec<NodeStatus>) -> Result<Vec<NodeStatus>, Unmergeable> {
     let mut parts = missing;
     for snapshot in snapshots {
         if snapshot.nodes.is_empty() {
-            parts.push(Part::of(snapshot));
+            parts.push(NodeStatus::of(snapshot));
         } else {
             parts.extend(snapshot.nodes.iter().cloned());
         }
@@ -157,7 +157,7 @@ fn parts(snapshots: &[Snapshot], missing: Vec<Part>) -> Result<Vec<Part>, Unmerg
 }
 
 /// `a, b`, or `12 nodes`.
-pub(crate) fn name(parts: &[Part]) -> String {
+pub(crate) fn name(parts: &[NodeStatus]) -> String {
     let names: BTreeSet<&str> =
         parts.iter().filter(|part| part.missing.is_none()).map(|part| part.node.as_str()).collect();
     if names.len() > NAMED {

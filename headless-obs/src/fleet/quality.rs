@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::sums::{add, add_counts, earliest};
-use crate::expose::snapshot::{AttemptSums, Part, Quality, Service, TopologyState};
+use crate::expose::snapshot::{AttemptSums, NodeStatus, Quality, Service, TopologyState};
 use crate::spread::ratio;
 
 /// The name of a probe that is not attached.
 const NONE: &str = "none";
 
-pub(super) fn merge(qualities: Vec<Quality>, nodes: &[Part], services: &[Service]) -> Quality {
+pub(super) fn merge(qualities: Vec<Quality>, nodes: &[NodeStatus], services: &[Service]) -> Quality {
     let mut merged = Quality::default();
     for quality in qualities {
         add_counts(&mut merged.events_lost, quality.events_lost);

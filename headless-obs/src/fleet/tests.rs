@@ -15,7 +15,7 @@ const WORKLOADS: [&str; 3] = ["cron", "web", "worker"];
 
 /// The view of one node: connections to each pod by workload (if it runs there), and the pods that it saw leave.
 #[derive(Clone, Debug)]
-struct View {
+struct NodeView {
     clients: [Option<[u32; PODS]>; WORKLOADS.len()],
     has_left: [bool; PODS],
     is_mature: bool,
@@ -23,11 +23,11 @@ struct View {
     in_sync: bool,
 }
 
-fn view() -> impl Strategy<Value = View> {
+fn view() -> impl Strategy<Value = NodeView> {
     let client = || proptest::option::of(any::<[u8; PODS]>().prop_map(|counts| counts.map(u32::from)));
     let parts =
         ([client(), client(), client()], any::<[bool; PODS]>(), any::<bool>(), 0..400_i64, any::<bool>());
-    parts.prop_map(|(clients, has_left, is_mature, start, in_sync)| View {
+    parts.prop_map(|(clients, has_left, is_mature, start, in_sync)| NodeView {
         clients,
         has_left,
         is_mature,
@@ -77,7 +77,7 @@ fn client(workload: &str, made: &[u32; PODS]) -> Client {
 }
 
 /// Buckets of one second for some nodes, of up to sixteen for others; half of the connections in each of two.
-fn history(view: &View, sum: impl Fn(usize, fn(&ClientEndpoint) -> u64) -> u64) -> History {
+fn history(view: &NodeView, sum: impl Fn(usize, fn(&ClientEndpoint) -> u64) -> u64) -> History {
     let step = 1 << (view.start % 5);
     let from = at(view.start).as_second().div_euclid(step) * step;
     let opened = (0..PODS).filter_map(|pod| {
@@ -91,7 +91,7 @@ fn history(view: &View, sum: impl Fn(usize, fn(&ClientEndpoint) -> u64) -> u64) 
     History { step_seconds: step.cast_unsigned(), from: Timestamp::from_second(from).unwrap(), opened }
 }
 
-fn node(number: usize, view: &View) -> Snapshot {
+fn node(number: usize, view: &NodeView) -> Snapshot {
     let clients: Vec<Client> = WORKLOADS
         .iter()
         .zip(&view.clients)
@@ -159,11 +159,11 @@ fn node(number: usize, view: &View) -> Snapshot {
     snapshot
 }
 
-fn fleet(views: &[View]) -> Vec<Snapshot> {
+fn fleet(views: &[NodeView]) -> Vec<Snapshot> {
     views.iter().enumerate().map(|(number, view)| node(number, view)).collect()
 }
 
-fn merge(snapshots: Vec<Snapshot>, missing: Vec<Part>) -> Result<Snapshot, Unmergeable> {
+fn merge(snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapshot, Unmergeable> {
     super::merge(snapshots.into_iter().map(|snapshot| vec![snapshot]).collect(), missing)
 }
 
@@ -280,7 +280,7 @@ fn what_a_bad_node_saw_alone_is_not_judged() {
     }
     bad.services[0].clients[1].workload = "alone".into();
     let both =
-        merge(vec![test_fixtures::snapshot(), bad], vec![Part::missing("n3:9464", "refused")]).unwrap();
+        merge(vec![test_fixtures::snapshot(), bad], vec![NodeStatus::missing("n3:9464", "refused")]).unwrap();
     let sessions = &both.services[1];
     let withheld = |name: &str| {
         let client = sessions.clients.iter().find(|client| client.workload == name).unwrap();

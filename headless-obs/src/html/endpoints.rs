@@ -26,7 +26,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
     let rest = shown.iter().filter_map(|place| service.endpoints.get(*place));
     let rest = rest.fold(sum, |rest, endpoint| rest.saturating_sub(endpoint.opened));
     let most = service.endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
-    let view = View {
+    let view = RowContext {
         axis: Axis::new(snapshot, &service.history),
         snapshot,
         service,
@@ -79,7 +79,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
 }
 
 /// Values that all rows share.
-struct View<'a> {
+struct RowContext<'a> {
     axis: Axis,
     snapshot: &'a Snapshot,
     service: &'a Service,
@@ -103,7 +103,7 @@ fn firsts(service: &Service) -> HashMap<&str, Timestamp> {
     firsts
 }
 
-impl View<'_> {
+impl RowContext<'_> {
     fn row(&self, endpoint: &Endpoint) -> Markup {
         let share = if self.sum > 0 { endpoint.opened as f64 / self.sum as f64 } else { 0.0 };
         let failed = total(&endpoint.failed);

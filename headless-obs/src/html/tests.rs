@@ -1,7 +1,7 @@
 //! The page of hand-made snapshots. tests/tests/page opens one in a browser.
 
 use super::*;
-use crate::expose::snapshot::{Counts, History, Part, Service};
+use crate::expose::snapshot::{Counts, History, NodeStatus, Service};
 use crate::expose::test_fixtures::{self, client, endpoint, part};
 
 fn page() -> String {
@@ -48,7 +48,7 @@ fn names_cannot_do_anything() {
     let evil = "</title></style><img src=x onerror=alert(1)>\"'&\u{202e}\u{1b}]0;x\u{7}";
     let mut snapshot = test_fixtures::snapshot();
     snapshot.node = evil.into();
-    snapshot.nodes = vec![Part::missing(evil, evil)];
+    snapshot.nodes = vec![NodeStatus::missing(evil, evil)];
     snapshot.quality.events_lost = [(evil.to_owned(), 3)].into();
     snapshot.quality.maps.insert(evil.into(), crate::expose::snapshot::MapFill::default());
     snapshot.quality.probes.insert(evil.into(), evil.into());
@@ -86,7 +86,8 @@ fn names_cannot_do_anything() {
 fn of_several_nodes_it_says_which_are_missing() {
     let mut snapshot = test_fixtures::snapshot();
     snapshot.node = "n1, n2".into();
-    snapshot.nodes = vec![Part::of(&test_fixtures::snapshot()), Part::missing("n3", "connection refused")];
+    snapshot.nodes =
+        vec![NodeStatus::of(&test_fixtures::snapshot()), NodeStatus::missing("n3", "connection refused")];
     let page = render(&snapshot, Place::File);
     assert!(page.contains("<h1>Headless Services on nodes n1, n2</h1>"), "{page}");
     assert!(page.contains(

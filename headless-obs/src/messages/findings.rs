@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::quality::remedies;
 use super::{Paint, clean, counted, plural, thousands, total};
 use crate::expose::snapshot::{
-    Cause, Client, Confidence, Counts, Endpoint, Part, Quality, Service, Snapshot, Verdict,
+    Cause, Client, Confidence, Counts, Endpoint, NodeStatus, Quality, Service, Snapshot, Verdict,
 };
 use crate::verdict;
 use crate::verdict::idle::{self, Why};
@@ -291,7 +291,7 @@ pub(crate) fn nodes(snapshot: &Snapshot) -> String {
 }
 
 /// Nodes whose figures are missing or unreliable.
-pub(crate) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &Part> {
+pub(crate) fn bad_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &NodeStatus> {
     snapshot.nodes.iter().filter(|part| part.missing.is_some() || !part.in_sync)
 }
 

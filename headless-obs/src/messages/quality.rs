@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::{Paint, clean, counted, full_name, percent, plural, thousands, total};
 use crate::expose::snapshot::{
-    AttemptSums, Counts, Part, Quality, Refusal, Snapshot, TopologyState, Unanswered,
+    AttemptSums, Counts, NodeStatus, Quality, Refusal, Snapshot, TopologyState, Unanswered,
 };
 
 /// The most nodes that are named; further ones are counted.
@@ -137,7 +137,7 @@ fn account(attempts: &AttemptSums) -> Vec<(Paint, String)> {
 }
 
 /// Nodes with a problem, which sums over many nodes would hide.
-fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
+fn nodes(parts: &[NodeStatus]) -> Vec<(Paint, String)> {
     let named = |parts: Vec<String>| {
         let more = parts.len().checked_sub(NAMED).filter(|more| *more > 0);
         let more = more.map_or(String::new(), |more| format!("; and {more} more"));
@@ -148,7 +148,7 @@ fn nodes(parts: &[Part]) -> Vec<(Paint, String)> {
     if !missing.is_empty() {
         let (count, all) = (missing.len(), parts.len());
         let share = percent(missing.len() as f64 / parts.len().max(1) as f64);
-        let why = |(part, why): (&Part, &String)| format!("{}: {}", clean(&part.node), clean(why));
+        let why = |(part, why): (&NodeStatus, &String)| format!("{}: {}", clean(&part.node), clean(why));
         let why = named(missing.into_iter().map(why).collect());
         let line =
             format!("No data from {count} of {all} nodes ({share}); their clients are not included: {why}.");

@@ -12,7 +12,7 @@ use crate::expose::snapshot::{Cause, Client, Endpoint, Service};
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Moment {
+pub(crate) struct TimelineEvent {
     pub(crate) at: Timestamp,
     pub(crate) event: Event,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,16 +69,16 @@ pub(crate) enum Event {
 
 /// All events since a moment, in order of time. `from` is the start of the stretch that is shown, and `began` that of
 /// the observation.
-pub(crate) fn moments(from: Timestamp, began: Timestamp, service: &Service) -> Vec<Moment> {
-    let mut moments = vec![Moment { weight: u32::MAX, ..Moment::new(began, Event::Began) }];
+pub(crate) fn moments(from: Timestamp, began: Timestamp, service: &Service) -> Vec<TimelineEvent> {
+    let mut moments = vec![TimelineEvent { weight: u32::MAX, ..TimelineEvent::new(began, Event::Began) }];
     for change in &service.changes {
-        moments.push(Moment {
+        moments.push(TimelineEvent {
             client: Some(full_name(&change.namespace, &change.workload)),
             verdict: change.cause,
             before: change.before,
             after: change.after.clone(),
             weight: 100,
-            ..Moment::new(change.since, Event::Verdict)
+            ..TimelineEvent::new(change.since, Event::Verdict)
         });
     }
     for endpoint in &service.endpoints {
@@ -91,20 +91,20 @@ pub(crate) fn moments(from: Timestamp, began: Timestamp, service: &Service) -> V
     moments
 }
 
-fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) {
+fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<TimelineEvent>) {
     if endpoint.is_flapping() {
-        moments.extend(endpoint.state_since.map(|at| Moment {
+        moments.extend(endpoint.state_since.map(|at| TimelineEvent {
             pod: Some(endpoint.pod.clone()),
             times: Some(endpoint.flaps),
             weight: 97,
-            ..Moment::new(at, Event::Flapping)
+            ..TimelineEvent::new(at, Event::Flapping)
         }));
     }
     let mut push = |at: Option<Timestamp>, event, weight| {
-        moments.extend(at.map(|at| Moment {
+        moments.extend(at.map(|at| TimelineEvent {
             pod: Some(endpoint.pod.clone()),
             weight,
-            ..Moment::new(at, event)
+            ..TimelineEvent::new(at, event)
         }));
     };
     let is_new = is_new(from, endpoint);
@@ -119,18 +119,18 @@ fn of_endpoint(from: Timestamp, endpoint: &Endpoint, moments: &mut Vec<Moment>) 
     push(endpoint.state_since, left, 95);
 }
 
-fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut Vec<Moment>) {
+fn of_client(from: Timestamp, service: &Service, client: &Client, moments: &mut Vec<TimelineEvent>) {
     let name = full_name(&client.namespace, &client.workload);
     // Clients with problems are the most relevant; excluded ones the least.
     let more = if wrong(client).is_some() { 25 } else { 0 };
     let less = if client.excluded.is_some() { 50 } else { 0 };
     let mut push = |at: Option<Timestamp>, event, pod: Option<&str>, weight: u32| {
         let weight = (weight + more).saturating_sub(less);
-        let moment = |at| Moment {
+        let moment = |at| TimelineEvent {
             pod: pod.map(Into::into),
             client: Some(name.clone()),
             weight,
-            ..Moment::new(at, event)
+            ..TimelineEvent::new(at, event)
         };
         moments.extend(at.map(moment));
     };
@@ -151,7 +151,7 @@ fn is_new(from: Timestamp, endpoint: &Endpoint) -> bool {
 }
 
 /// The `room` most relevant events, still in order of time, and the number of the others.
-pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
+pub(crate) fn cut(moments: Vec<TimelineEvent>, room: usize) -> (Vec<TimelineEvent>, usize) {
     let left_out = moments.len().saturating_sub(room);
     let mut ranked: Vec<_> = moments.into_iter().enumerate().collect();
     // Of equally relevant events the later ones, which led to the present state.
@@ -161,7 +161,7 @@ pub(crate) fn cut(moments: Vec<Moment>, room: usize) -> (Vec<Moment>, usize) {
     (ranked.into_iter().map(|(_, moment)| moment).collect(), left_out)
 }
 
-impl Moment {
+impl TimelineEvent {
     fn new(at: Timestamp, event: Event) -> Self {
         let (pod, client, verdict, before, times, after) = (None, None, None, None, None, Vec::new());
         Self { at, event, pod, client, verdict, before, times, after, weight: 0 }

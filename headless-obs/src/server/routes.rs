@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::config::values::Last;
-use crate::engine_handle::{EngineHandle, Gone, Readiness};
+use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
 use crate::html::{self, Place};
+use crate::readiness::Readiness;
 
 /// Time limit for a response. The engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

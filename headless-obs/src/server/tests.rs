@@ -5,9 +5,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::engine_handle::{EngineHandle, Readiness, fake};
+use crate::engine_handle::{EngineHandle, fake};
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
+use crate::readiness::Readiness;
 
 struct Running {
     address: SocketAddr,

@@ -89,7 +89,7 @@ fn compared(text: &mut String, service: &ServiceDiff, look: Look) {
     push(text, &table);
 }
 
-struct Row {
+struct DiffLine {
     name: String,
     is_outcome: bool,
     paint: Option<Paint>,
@@ -99,7 +99,7 @@ struct Row {
 }
 
 /// The line for before, and the change.
-fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Option<Change>) -> [Row; 2] {
+fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Option<Change>) -> [DiffLine; 2] {
     let indent = name.len() - name.trim_start().len();
     let (word, paint) = match change {
         Some(Change::TooFew) => ("too few", Paint::Dim),
@@ -109,14 +109,21 @@ fn pair(name: String, old: Option<&Figures>, new: Option<&Figures>, change: Opti
         None => ("not judged", Paint::Dim),
     };
     let becomes = format!("{:indent$}→ {word}", "");
-    [row(name, None, old), Row { is_outcome: true, ..row(becomes, Some(paint), new) }]
+    [row(name, None, old), DiffLine { is_outcome: true, ..row(becomes, Some(paint), new) }]
 }
 
-fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> Row {
+fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> DiffLine {
     let Some(figures) = figures else {
         let mut cells = vec!["-".to_owned(); 8];
         cells.push(String::new());
-        return Row { name, is_outcome: false, paint, cells, verdict_paint: None, aside: Some(Paint::Dim) };
+        return DiffLine {
+            name,
+            is_outcome: false,
+            paint,
+            cells,
+            verdict_paint: None,
+            aside: Some(Paint::Dim),
+        };
     };
     let aside = figures.excluded.is_some().then_some(Paint::Dim);
     let (verdict, verdict_paint) = match (&figures.excluded, figures.verdict, &figures.withheld) {
@@ -136,7 +143,7 @@ fn row(name: String, paint: Option<Paint>, figures: Option<&Figures>) -> Row {
         percent(figures.stale),
         verdict,
     ];
-    Row { name, is_outcome: false, paint, cells, verdict_paint, aside }
+    DiffLine { name, is_outcome: false, paint, cells, verdict_paint, aside }
 }
 
 /// Three digits are enough.

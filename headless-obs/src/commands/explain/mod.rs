@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Start, one_shot, output};
 use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
-use crate::messages::timeline::{self, Moment};
+use crate::messages::timeline::{self, TimelineEvent};
 
 mod render;
 
@@ -20,7 +20,7 @@ struct Explanation<'a> {
     to: Timestamp,
     service: &'a Service,
     quality: &'a Quality,
-    timeline: Vec<Moment>,
+    timeline: Vec<TimelineEvent>,
 }
 
 pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {

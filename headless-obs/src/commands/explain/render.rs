@@ -10,7 +10,7 @@ use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thou
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
 use crate::messages::since::{since_in_words, stretch_in_words};
-use crate::messages::timeline::{Moment, cut, moments};
+use crate::messages::timeline::{TimelineEvent, cut, moments};
 use crate::verdict::doc_link;
 
 /// The most moments; the rest is left out.
@@ -173,7 +173,7 @@ fn time_line(text: &mut String, snapshot: &Snapshot, service: &Service, look: Lo
     sentence(text, &title, Some(Paint::Bold), look);
     // With the date only if it is another day.
     let today = snapshot.to.strftime("%F").to_string();
-    let time = |moment: &Moment| {
+    let time = |moment: &TimelineEvent| {
         let is_today = moment.at.strftime("%F").to_string() == today;
         moment.at.strftime(if is_today { "%T.%3f" } else { "%F %T" }).to_string()
     };

@@ -9,7 +9,7 @@ use super::queries::Query;
 use super::series::{Answers, Series};
 use super::verdicts;
 use crate::expose::snapshot::{
-    Client, ClientEndpoint, Endpoint, OtherPort, Part, Quality, Responses, SCHEMA, Service, Snapshot,
+    Client, ClientEndpoint, Endpoint, NodeStatus, OtherPort, Quality, Responses, SCHEMA, Service, Snapshot,
     TopologyState,
 };
 use crate::fleet;
@@ -290,8 +290,8 @@ fn dns(drafts: &mut Drafts, answers: &Answers) {
 }
 
 /// The daemons by name, including those that are down.
-fn nodes(answers: &Answers, to: f64) -> Vec<Part> {
-    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+fn nodes(answers: &Answers, to: f64) -> Vec<NodeStatus> {
+    let mut parts: BTreeMap<String, NodeStatus> = BTreeMap::new();
     let name = |series: &Series| {
         let node = series.label("node");
         if node.is_empty() { series.label("instance").to_owned() } else { node.to_owned() }
@@ -321,7 +321,7 @@ fn nodes(answers: &Answers, to: f64) -> Vec<Part> {
         .collect()
 }
 
-fn quality(answers: &Answers, nodes: &[Part]) -> Quality {
+fn quality(answers: &Answers, nodes: &[NodeStatus]) -> Quality {
     let mut quality = Quality::default();
     for series in answers.of(Query::Lost) {
         let count = series.count();

@@ -59,11 +59,11 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Data {
-    result: Vec<Row>,
+    result: Vec<Sample>,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct Sample {
     metric: BTreeMap<String, String>,
     value: (f64, String),
 }

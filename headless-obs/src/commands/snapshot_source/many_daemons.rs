@@ -16,7 +16,7 @@ use crate::commands::snapshot_file::{self, LARGEST, decode_all};
 use crate::config::Kubernetes;
 use crate::config::remote::Origin;
 use crate::config::values::Last;
-use crate::expose::snapshot::{Part, Snapshot};
+use crate::expose::snapshot::{NodeStatus, Snapshot};
 use crate::fleet::merge;
 use crate::sources::kubernetes::pod_proxy::PodProxy;
 
@@ -98,8 +98,9 @@ fn together(answers: Vec<Answer>) -> Result<Snapshot, SourceError> {
         let why: Vec<String> = missing.iter().map(|(node, error)| format!("{node}: {error}")).collect();
         return Err(SourceError::AllMissing(why.join("; ")));
     }
-    let part =
-        |(node, error): (String, SourceError)| Part::missing(node, fit(&clean(&error.to_string()), 300));
+    let part = |(node, error): (String, SourceError)| {
+        NodeStatus::missing(node, fit(&clean(&error.to_string()), 300))
+    };
     Ok(merge(snapshots, missing.into_iter().map(part).collect())?)
 }
 

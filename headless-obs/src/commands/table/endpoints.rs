@@ -26,11 +26,11 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, now: Opt
         text.push_str("  no endpoints: no pod is ready, or the Service's selector matches no pod\n");
         return;
     }
-    let rows: Vec<Row<'_>> =
+    let rows: Vec<EndpointLine<'_>> =
         order(service).into_iter().take(ROWS).map(|endpoint| row(service, endpoint, now)).collect();
-    let all = |says: fn(&Row<'_>) -> bool| rows.iter().all(says);
-    let of = |cell: for<'r> fn(&'r Row<'_>) -> &'r str| rows.iter().map(move |row| width(cell(row)));
-    let widest = |cell: for<'r> fn(&'r Row<'_>) -> &'r str| of(cell).max().unwrap_or(0);
+    let all = |says: fn(&EndpointLine<'_>) -> bool| rows.iter().all(says);
+    let of = |cell: for<'r> fn(&'r EndpointLine<'_>) -> &'r str| rows.iter().map(move |row| width(cell(row)));
+    let widest = |cell: for<'r> fn(&'r EndpointLine<'_>) -> &'r str| of(cell).max().unwrap_or(0);
     let mut columns =
         vec![Column::name("POD", of(|row| &row.pod)), Column::word("STATE", of(|row| &row.state)).needed(1)];
     columns.extend(now.map(|_| Column::figure(READY_FOR, of(|row| &row.ready_for)).optional(0)));
@@ -120,7 +120,7 @@ fn age(time: Duration) -> String {
     whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-struct Row<'a> {
+struct EndpointLine<'a> {
     endpoint: &'a Endpoint,
     pod: String,
     state: String,
@@ -133,7 +133,7 @@ struct Row<'a> {
     failed_by_kind: String,
 }
 
-fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) -> Row<'a> {
+fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) -> EndpointLine<'a> {
     let (idle, new) = (is_idle(service, endpoint), is_new(service, endpoint));
     let state = state_in_words(endpoint);
     let remark = if idle {
@@ -145,7 +145,7 @@ fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) ->
     };
     let ready_for = now.zip(endpoint.ready_since).map(|(now, since)| age(between(since, now)));
     let failed = total(&endpoint.failed);
-    Row {
+    EndpointLine {
         endpoint,
         pod: clean(&endpoint.pod),
         state: fit(&(state + remark), 14),
@@ -162,7 +162,7 @@ fn row<'a>(service: &Service, endpoint: &'a Endpoint, now: Option<Timestamp>) ->
     }
 }
 
-impl Row<'_> {
+impl EndpointLine<'_> {
     /// The peak is marked if there is one.
     fn bar_paint(&self, peak_to_mean: f64, most: u64) -> Paint {
         match self.endpoint.state.as_str() {

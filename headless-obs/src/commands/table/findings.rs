@@ -11,7 +11,7 @@ const ROWS: usize = 10;
 /// The least room for evidence; with less, only `explain` shows it.
 const MIN_LINE: usize = 24;
 
-struct Row {
+struct FindingLine {
     waste: String,
     service: String,
     client: String,
@@ -21,7 +21,7 @@ struct Row {
 }
 
 pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
-    let rows: Vec<Row> = by_waste(&snapshot.services).into_iter().flat_map(rows).collect();
+    let rows: Vec<FindingLine> = by_waste(&snapshot.services).into_iter().flat_map(rows).collect();
     let Some(worst) = rows.first() else { return };
     let shown_rows = &rows[..rows.len().min(ROWS)];
 
@@ -40,7 +40,7 @@ pub(super) fn render(text: &mut String, snapshot: &Snapshot, look: Look) {
 }
 
 /// Each client next to its Service, if no name must be cut.
-fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
+fn beside(text: &mut String, rows: &[FindingLine], look: Look) -> bool {
     let columns = [
         waste(rows),
         Column::name("SERVICE", rows.iter().map(|row| width(&row.service))),
@@ -49,7 +49,8 @@ fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
         evidence(rows),
     ];
     let widths = widths(&columns, look);
-    let fits = |column, name: fn(&Row) -> &str| rows.iter().all(|row| Some(width(name(row))) <= column);
+    let fits =
+        |column, name: fn(&FindingLine) -> &str| rows.iter().all(|row| Some(width(name(row))) <= column);
     if !fits(widths[1], |row| &row.service) || !fits(widths[2], |row| &row.client) {
         return false;
     }
@@ -70,7 +71,7 @@ fn beside(text: &mut String, rows: &[Row], look: Look) -> bool {
 }
 
 /// Each Service above its clients.
-fn below(text: &mut String, rows: &[Row], look: Look) {
+fn below(text: &mut String, rows: &[FindingLine], look: Look) {
     let names: Vec<_> = rows
         .iter()
         .zip(firsts(rows))
@@ -105,26 +106,26 @@ fn below(text: &mut String, rows: &[Row], look: Look) {
 }
 
 /// Whether a row is the first of its Service.
-fn firsts(rows: &[Row]) -> impl Iterator<Item = bool> {
+fn firsts(rows: &[FindingLine]) -> impl Iterator<Item = bool> {
     let mut above = None;
     rows.iter().map(move |row| above.replace(&row.service) != Some(&row.service))
 }
 
-fn waste(rows: &[Row]) -> Column {
+fn waste(rows: &[FindingLine]) -> Column {
     Column::figure("WASTE", rows.iter().map(|row| width(&row.waste))).needed(0)
 }
 
-fn verdicts(rows: &[Row]) -> Column {
+fn verdicts(rows: &[FindingLine]) -> Column {
     Column::word("VERDICT", rows.iter().map(|row| width(&row.verdict))).needed(1)
 }
 
-fn evidence(rows: &[Row]) -> Column {
+fn evidence(rows: &[FindingLine]) -> Column {
     let widest = rows.iter().map(|row| width(&row.line)).max().unwrap_or(0);
     Column::elastic("", widest.min(MIN_LINE), widest).optional(0)
 }
 
-fn rows(service: &Service) -> Vec<Row> {
-    let row = |client: String, verdict, paint, line| Row {
+fn rows(service: &Service) -> Vec<FindingLine> {
+    let row = |client: String, verdict, paint, line| FindingLine {
         waste: format!("{:.1}", service.waste),
         service: full_name(&service.namespace, &service.name),
         client,

@@ -14,8 +14,8 @@ use super::signal::Stop;
 use super::snapshot_source::{SnapshotSource, SourceError};
 use super::{Start, output};
 use crate::cli::{Output, TopArgs};
-use crate::engine_handle::Observer;
 use crate::expose::snapshot::Snapshot;
+use crate::running_daemon::RunningDaemon;
 
 mod model;
 mod panes;
@@ -71,7 +71,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
 }
 
 /// Why the observation in this process ended, if there was one.
-async fn ended(observer: &mut Option<Observer>) -> anyhow::Error {
+async fn ended(observer: &mut Option<RunningDaemon>) -> anyhow::Error {
     match observer {
         Some(observer) => observer.ended().await,
         None => std::future::pending().await,

@@ -34,11 +34,11 @@ pub(super) struct Model {
 
 type Key = (String, String);
 /// Connections opened by Service and, for its parts, by name.
-type Opened = HashMap<(Key, Part), u64>;
+type Opened = HashMap<(Key, Subject), u64>;
 
 /// A part of a Service, or all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Part {
+pub(super) enum Subject {
     /// All of it.
     Whole,
     /// An endpoint, by pod.
@@ -124,8 +124,9 @@ impl Model {
             Sort::Unevenness => services.sort_by(|a, b| unevenness(b).total_cmp(&unevenness(a))),
             Sort::Connections => services.sort_by_key(|service| Reverse(total_opened(service))),
             Sort::Rate => {
-                let rate =
-                    |service: &Service| self.rate(service, Part::Whole, total_opened(service)).unwrap_or(0.0);
+                let rate = |service: &Service| {
+                    self.rate(service, Subject::Whole, total_opened(service)).unwrap_or(0.0)
+                };
                 services.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
             }
             Sort::Name => {}
@@ -140,7 +141,7 @@ impl Model {
     }
 
     /// Connections opened per second since the previous snapshot.
-    pub(super) fn rate(&self, service: &Service, part: Part, opened: u64) -> Option<f64> {
+    pub(super) fn rate(&self, service: &Service, part: Subject, opened: u64) -> Option<f64> {
         let (before, seconds) = self.before.as_ref()?;
         let before = before.get(&(key(service), part)).copied().unwrap_or(0);
         // Precision above 2^52 does not matter on a screen.
@@ -226,12 +227,12 @@ fn key(service: &Service) -> Key {
 fn opened(snapshot: &Snapshot) -> Opened {
     let mut opened = HashMap::new();
     for service in &snapshot.services {
-        opened.insert((key(service), Part::Whole), total_opened(service));
+        opened.insert((key(service), Subject::Whole), total_opened(service));
         for endpoint in &service.endpoints {
-            opened.insert((key(service), Part::Endpoint(endpoint.pod.clone())), endpoint.opened);
+            opened.insert((key(service), Subject::Endpoint(endpoint.pod.clone())), endpoint.opened);
         }
         for client in &service.clients {
-            let part = Part::Client(client.namespace.clone(), client.workload.clone());
+            let part = Subject::Client(client.namespace.clone(), client.workload.clone());
             opened.insert((key(service), part), client.opened);
         }
     }

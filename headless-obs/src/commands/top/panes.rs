@@ -13,7 +13,7 @@ use super::super::fit_text::{
 };
 use super::super::table::Paint;
 use super::super::table::clients::{per_pod, pods_column, verdict};
-use super::model::{Model, Pane, Part, total_opened};
+use super::model::{Model, Pane, Subject, total_opened};
 use super::style::style;
 use crate::expose::snapshot::{Client, Endpoint, Service};
 
@@ -55,7 +55,7 @@ pub(super) fn services(model: &Model) -> Listing<'_> {
             Cell::Name(full_name(&service.namespace, &service.name)),
             plain(ready.to_string()),
             plain(thousands(opened)),
-            plain(rate(model.rate(service, Part::Whole, opened))),
+            plain(rate(model.rate(service, Subject::Whole, opened))),
             plain(thousands(active)),
             plain(counted(percent(spread.coverage))),
             Cell::Text(counted(format!("{:.2}", spread.peak_to_mean)), uneven),
@@ -88,7 +88,7 @@ pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> 
             _ if uneven => Paint::Warn,
             _ => Paint::Good,
         };
-        let per_second = model.rate(service, Part::Endpoint(endpoint.pod.clone()), endpoint.opened);
+        let per_second = model.rate(service, Subject::Endpoint(endpoint.pod.clone()), endpoint.opened);
         let failed = total(&endpoint.failed);
         vec![
             Cell::Name(clean(&endpoint.pod)),
@@ -121,7 +121,7 @@ pub(super) fn clients<'a>(model: &Model, service: &'a Service) -> Listing<'a> {
     let mut clients: Vec<&Client> = service.clients.iter().collect();
     clients.sort_by_key(|client| std::cmp::Reverse((client.opened, client.active)));
     let row = |client: &&'a Client| {
-        let part = Part::Client(client.namespace.clone(), client.workload.clone());
+        let part = Subject::Client(client.namespace.clone(), client.workload.clone());
         let (verdict, paint) = verdict(client);
         vec![
             Cell::Name(full_name(&client.namespace, &client.workload)),

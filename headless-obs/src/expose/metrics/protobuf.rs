@@ -61,7 +61,7 @@ pub(super) struct Counter {
     #[prost(double, tag = "1")]
     pub(super) value: f64,
     #[prost(message, optional, tag = "3")]
-    pub(super) start: Option<Moment>,
+    pub(super) start: Option<ProtoTimestamp>,
 }
 
 /// `Histogram`.
@@ -84,7 +84,7 @@ pub(super) struct Buckets {
     #[prost(sint64, repeated, tag = "13")]
     pub(super) deltas: Vec<i64>,
     #[prost(message, optional, tag = "15")]
-    pub(super) start: Option<Moment>,
+    pub(super) start: Option<ProtoTimestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -106,7 +106,7 @@ pub(super) struct Span {
 
 /// `google.protobuf.Timestamp`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Moment {
+pub(super) struct ProtoTimestamp {
     #[prost(int64, tag = "1")]
     pub(super) seconds: i64,
     #[prost(int32, tag = "2")]
@@ -192,6 +192,6 @@ fn native(values: &Histogram) -> (Vec<Span>, Vec<i64>) {
     (spans, deltas)
 }
 
-fn moment(time: Timestamp) -> Moment {
-    Moment { seconds: time.as_second(), nanoseconds: time.subsec_nanosecond() }
+fn moment(time: Timestamp) -> ProtoTimestamp {
+    ProtoTimestamp { seconds: time.as_second(), nanoseconds: time.subsec_nanosecond() }
 }

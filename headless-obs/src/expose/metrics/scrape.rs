@@ -22,7 +22,7 @@ pub struct Scrape {
 
 /// A Service with clients on this node.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct ServicePlan<'a> {
     /// Its figures.
     pub service: &'a Service,
     /// The decision about its detail.
@@ -33,7 +33,7 @@ pub struct Part<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Edge<'a> {
     /// The Service.
-    pub part: Part<'a>,
+    pub part: ServicePlan<'a>,
     /// The client.
     pub client: &'a Client,
     /// Its figures there.
@@ -53,14 +53,15 @@ impl Scrape {
     }
 
     /// Every Service with clients on this node, whatever its detail.
-    pub fn services(&self) -> impl Iterator<Item = Part<'_>> {
+    pub fn services(&self) -> impl Iterator<Item = ServicePlan<'_>> {
         let plans = self.plans.iter().copied().chain(std::iter::repeat(Plan::default()));
-        let parts = self.snapshot.services.iter().zip(plans).map(|(service, plan)| Part { service, plan });
+        let parts =
+            self.snapshot.services.iter().zip(plans).map(|(service, plan)| ServicePlan { service, plan });
         parts.filter(|part| !part.service.clients.is_empty() || part.plan.detail == Detail::Nothing)
     }
 
     /// Those with more detail than the fact that they are folded.
-    pub fn described(&self) -> impl Iterator<Item = Part<'_>> {
+    pub fn described(&self) -> impl Iterator<Item = ServicePlan<'_>> {
         self.services().filter(|part| part.plan.detail < Detail::Nothing)
     }
 
@@ -117,7 +118,7 @@ impl From<Snapshot> for Scrape {
     }
 }
 
-impl Part<'_> {
+impl ServicePlan<'_> {
     fn is_used(&self) -> bool {
         self.service.clients.iter().any(has_connected)
     }

@@ -52,14 +52,14 @@ pub(super) fn version(object: &impl ResourceExt) -> Option<u64> {
 /// All known objects, each with the watch to which it belongs.
 #[derive(Debug)]
 pub(super) struct Merger {
-    watches: Vec<Part>,
+    watches: Vec<WatchedKind>,
     held: HashMap<(Kind, ObjectKey), Held>,
     /// Objects that could not be read, since the start.
     rejected: u64,
 }
 
 #[derive(Debug)]
-struct Part {
+struct WatchedKind {
     kind: Kind,
     /// The list that is being received.
     list: Option<Vec<Item>>,
@@ -78,7 +78,7 @@ struct Held {
 impl Merger {
     /// For these watches; their position in the list identifies them.
     pub(super) fn new(watches: impl IntoIterator<Item = WatchKind>) -> Self {
-        let part = |what: WatchKind| Part { kind: what.kind(), list: None, lists: 0 };
+        let part = |what: WatchKind| WatchedKind { kind: what.kind(), list: None, lists: 0 };
         Self { watches: watches.into_iter().map(part).collect(), held: HashMap::new(), rejected: 0 }
     }
 

@@ -49,7 +49,7 @@ impl Reason {
 }
 
 #[derive(Debug)]
-struct Part {
+struct WatchState {
     watch: Watch,
     is_open: bool,
     is_listed: bool,
@@ -60,7 +60,7 @@ struct Part {
     trouble: Option<String>,
 }
 
-impl Part {
+impl WatchState {
     /// The verb that has been refused for long enough.
     fn denied(&self, now: Instant) -> Option<&'static str> {
         self.refused.filter(|(_, since)| *since + BELIEVED <= now).map(|(verb, _)| verb)
@@ -71,13 +71,13 @@ impl Part {
 #[derive(Debug)]
 pub(super) struct SyncState {
     url: String,
-    parts: Vec<Part>,
+    parts: Vec<WatchState>,
     was_synced: bool,
 }
 
 impl SyncState {
     pub(super) fn new(url: &str, watches: &[Watch], now: Instant) -> Self {
-        let part = |watch: &Watch| Part {
+        let part = |watch: &Watch| WatchState {
             watch: watch.clone(),
             is_open: false,
             is_listed: false,
@@ -115,7 +115,7 @@ impl SyncState {
         });
     }
 
-    fn change(&mut self, watch: usize, now: Instant, change: impl FnOnce(&mut Part)) {
+    fn change(&mut self, watch: usize, now: Instant, change: impl FnOnce(&mut WatchState)) {
         let Some(part) = self.parts.get_mut(watch) else { return };
         change(part);
         if part.is_open {
@@ -131,7 +131,7 @@ impl SyncState {
 
     /// The watches that are refused, each once.
     pub(super) fn refusals(&self, now: Instant) -> Vec<(&Watch, Refusal)> {
-        let refusal = |part: &Part| part.denied(now).map(|verb| part.watch.refusal(verb));
+        let refusal = |part: &WatchState| part.denied(now).map(|verb| part.watch.refusal(verb));
         let mut refusals: Vec<_> =
             self.parts.iter().filter_map(|part| Some((&part.watch, refusal(part)?))).collect();
         refusals.dedup_by(|(_, a), (_, b)| a == b);
@@ -140,7 +140,7 @@ impl SyncState {
 
     /// The current state.
     pub(super) fn state(&mut self, now: Instant) -> State {
-        let is_needed = |part: &&Part| part.denied(now).is_none() || part.watch.what.is_vital();
+        let is_needed = |part: &&WatchState| part.denied(now).is_none() || part.watch.what.is_vital();
         let down: Vec<_> =
             self.parts.iter().filter(is_needed).filter(|part| part.down_since.is_some()).collect();
         let Some(since) = down.iter().filter_map(|part| part.down_since).min() else {
@@ -162,7 +162,7 @@ impl SyncState {
     }
 
     /// Why the topology is not current.
-    fn reason(&self, down: &[&Part]) -> Reason {
+    fn reason(&self, down: &[&WatchState]) -> Reason {
         // A refusal comes first: it does not go away by itself.
         let refused = down.iter().find(|part| part.refused.is_some());
         if let Some(trouble) = refused.or(down.iter().find(|part| part.trouble.is_some())) {
