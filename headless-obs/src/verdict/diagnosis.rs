@@ -318,7 +318,7 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         Cause::Even => (
             &[Sign {
                 says: "The connections are not uneven: random choice explains them, or no endpoint has more than 1.5 times \
-                 its share.",
+                 its share or less than half of it.",
                 holds: |scene| !evenness::is_uneven(scene),
             }],
             &[],

@@ -3,14 +3,36 @@
 use super::context::RuleContext;
 use super::format::count as number;
 use super::significance;
-use crate::expose::snapshot::{Cause, Confidence, Spread, Verdict};
+use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Spread, Verdict};
 
 /// The most endpoints whose counts are listed.
 const SHOWN: usize = 10;
 
-/// More uneven than chance, and enough to do harm: in the selections as well as in the connections.
+/// More uneven than chance, and enough to do harm: one endpoint has too much, in the selections as well as in the
+/// connections, or one has hardly anything.
 pub(super) fn is_uneven(scene: &RuleContext<'_>) -> bool {
     significance::uneven(scene.selections()) && significance::peak(scene.spread()) > significance::PEAK
+        || starved(scene).is_some()
+}
+
+/// The endpoint with the lowest share of the selections that are expected there, if chance rules that out, and as low a
+/// share of the connections.
+fn starved<'a>(scene: &RuleContext<'a>) -> Option<(&'a str, &'a ClientEndpoint)> {
+    let (n, connections) = (scene.endpoints(), scene.client.spread.connections);
+    let selections: u64 = scene.mature().map(|(_, own)| own.selections).sum();
+    let expected: f64 = scene.mature().map(|(_, own)| own.expected).sum();
+    // Counts of older snapshots, and of connections without a known answer, have no expectation.
+    if scene.selections().connections < significance::needed(n) || expected < 0.5 * selections as f64 {
+        return None;
+    }
+    let rows = scene.mature().filter(|(_, own)| {
+        let share = own.expected / expected;
+        significance::is_starved(own.selections, share * selections as f64, n)
+            && significance::is_starved(own.counted, share * connections as f64, n)
+    });
+    let share = |own: &ClientEndpoint| own.selections as f64 / own.expected;
+    let lowest = rows.min_by(|(_, a), (_, b)| share(a).total_cmp(&share(b)));
+    lowest.map(|(endpoint, own)| (endpoint.pod.as_str(), own))
 }
 
 /// At least as even as random choice.
@@ -41,7 +63,7 @@ pub(super) fn even(scene: &RuleContext<'_>) -> Option<Verdict> {
         let line = if significance::beyond_chance(selections) {
             format!(
                 "The selections are less even than random choice (dispersion {dispersion:.1}), but no endpoint has more \
-                 than {:.1} times its share, so no capacity is lost.",
+                 than {:.1} times its share or less than half of it, so little capacity is lost.",
                 significance::PEAK
             )
         } else {
@@ -96,6 +118,13 @@ pub(super) fn unexplained(scene: &RuleContext<'_>) -> Verdict {
             "The busiest endpoint is {pod} with {} ({}).",
             number(connections, "connection"),
             counts(scene)
+        ));
+    }
+    if let Some((pod, own)) = starved(scene) {
+        evidence.push(format!(
+            "{pod} got {}; the answers that the client used lead to expect {:.0}.",
+            number(own.selections, "selection"),
+            own.expected
         ));
     }
     let choice = &scene.client.selection_pattern;
@@ -156,7 +185,7 @@ mod tests {
 
     #[test]
     fn figures_alone_say_even_uneven_or_too_few() {
-        let cases: [(&[u64], Cause, Option<u64>); 11] = [
+        let cases: [(&[u64], Cause, Option<u64>); 15] = [
             (&[2, 1, 0], Cause::TooFew, Some(12)),
             (&[0, 0, 0], Cause::TooFew, Some(15)),
             (&[], Cause::TooFew, Some(10)),
@@ -165,6 +194,11 @@ mod tests {
             (&[110, 95, 100], Cause::Even, None),
             (&[10, 8, 3], Cause::Even, None),
             (&[30, 30, 30, 0, 0, 0], Cause::Unexplained, None),
+            // No endpoint has much more than its share; one has nothing.
+            (&[45, 45, 0], Cause::Unexplained, None),
+            (&[30, 30, 30, 30, 0], Cause::Unexplained, None),
+            (&[100, 100, 100, 100, 100, 100, 100, 100, 20], Cause::Unexplained, None),
+            (&[10, 10, 10, 10, 10, 0], Cause::Even, None),
             (&[200, 100, 100, 100, 100], Cause::Unexplained, None),
             // Beyond chance, and harmless.
             (&[14_000, 10_000, 10_000], Cause::Even, None),

@@ -161,6 +161,7 @@ mod tests {
     fn what_cannot_be_known_is_not_idle() {
         let mut facts = Facts::new(&[1_000, 1_000, 0]);
         facts.client.selections = crate::spread::of(&[0, 0, 0]);
+        facts.client.endpoints.iter_mut().for_each(|own| own.expected = 0.0);
         facts.client.resolution = [("none".to_owned(), 2_000)].into();
         assert_eq!(of(&facts), [""; 0], "no DNS answer");
         let mut facts = Facts::new(&[1_000, 0]);

@@ -13,6 +13,8 @@ const LEAST: u64 = 10;
 const Z: f64 = 4.0;
 /// Peak to mean below which a spread does no harm.
 pub(super) const PEAK: f64 = 1.5;
+/// Share of the expected connections below which an endpoint is starved.
+const STARVED: f64 = 0.5;
 /// Dispersion below which a client uses endpoints in turn, not at random.
 pub(super) const IN_TURN: f64 = 0.2;
 /// −ln of the probability that counts as impossible, 1 in 100,000.
@@ -68,6 +70,19 @@ pub(super) fn uneven_in_bursts(spread: &Spread, burst: f64) -> bool {
     };
     let z = crate::spread::deviations(spread.dispersion / burst.max(1.0), n - 1.0);
     is_sharp || (choices >= needed(spread.endpoints) as f64 && z > Z)
+}
+
+/// An endpoint gets less than half of the selections that are expected there, and chance rules that out for each of this
+/// number of endpoints. Such an endpoint idles, however little the others have more.
+pub(super) fn is_starved(selections: u64, expected: f64, endpoints: u64) -> bool {
+    let got = selections as f64;
+    if expected <= 0.0 || got >= STARVED * expected {
+        return false;
+    }
+    let share = got / expected;
+    let term = if got > 0.0 { share * share.ln() } else { 0.0 };
+    // Chernoff's bound for the lower tail of a Poisson count, which a sum of trials does not exceed.
+    expected * (1.0 - share + term) > NEVER + (endpoints.max(1) as f64).ln()
 }
 
 /// The peak divided by its endpoint's expected share; snapshots of older versions have only the mean.
@@ -135,6 +150,26 @@ mod tests {
         ];
         for (counts, expected) in cases {
             assert_eq!(uneven(&spread::of(counts)), expected, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn starved_is_far_below_what_is_expected() {
+        let cases = [
+            (0, 30.0, 3, true),
+            (0, 12.0, 3, false),
+            (5, 60.0, 10, true),
+            // Beyond chance, and no harm.
+            (700, 1_000.0, 3, false),
+            (499, 1_000.0, 3, true),
+            (0, 0.0, 3, false),
+        ];
+        for (selections, expected, endpoints, is_starved) in cases {
+            assert_eq!(
+                super::is_starved(selections, expected, endpoints),
+                is_starved,
+                "{selections} of {expected}"
+            );
         }
     }
 

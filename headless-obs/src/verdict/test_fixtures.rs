@@ -32,6 +32,7 @@ impl Facts {
             counted: *count,
             lasting: *count,
             selections: *count,
+            expected: spread.connections as f64 / spread.endpoints as f64,
             answered_pods: 1,
             last_connection: (*count > 0).then(|| at(2_000)),
             ..ClientEndpoint::default()
