@@ -37,14 +37,15 @@ metadata: {name: nobody}
 ";
 
 /// Runs a command; returns its output on both streams and its exit code.
-fn run(shared: &Shared, program: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn run(shared: &Shared, program: &Path, words: &[&str]) -> (Option<i32>, String, String) {
     let words = [&[program.to_str().unwrap()], words].concat();
     let output = shared.lab.exec(&words).unwrap().output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn report(shared: &Shared, words: &[&str]) -> Value {
+/// The snapshot that `report` prints as JSON.
+pub(crate) fn report(shared: &Shared, words: &[&str]) -> Value {
     let words = [&["report", "-o", "json"], words].concat();
     let (code, out, err) = run(shared, &program().unwrap(), &words);
     assert_eq!(code, Some(0), "{err}");

@@ -29,6 +29,7 @@ mod snapshot_figures;
 mod source;
 mod test_namespace;
 mod topology_sources;
+mod turning;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -101,5 +102,6 @@ fn main() -> ExitCode {
         source::clients_and_endpoints_have_their_names,
         source::only_the_namespaces_asked_for,
         source::slices_made_by_hand_count,
+        turning::clients_that_turn_or_heal_are_told_within_a_minute,
     ])
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use lab::Pod;
 
 use super::from_manifest::{Cast, path};
 use super::install::debian;
-use super::real_pods::{Running, repeat_well, run};
+use super::real_pods::{Running, client, repeat_well, run};
 use super::summary::{Counts, said};
 use crate::scenario::{Scenario, Seen};
 use crate::stage::Stage;
@@ -51,6 +52,9 @@ fn mysql(stage: &Stage) -> Result<Seen> {
         })
         .collect::<Result<Vec<_>>>()?;
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
+    for (number, pod) in cast.replicas("mysql") {
+        knows_user(pod, &path(stage, &format!("mysql-{number}"))?)?;
+    }
 
     let sql = |host: &str, sql: &str| format!("mariadb --no-defaults -h {host} -u {USER} -e '{sql}'");
     let writer = cast.pod("writer")?;
@@ -66,6 +70,14 @@ fn mysql(stage: &Stage) -> Result<Seen> {
         ("mysql", "mysql", Counts::Any),
     ];
     said(&observer.snapshot()?, &clients)
+}
+
+/// Waits until a server has the clients' user: the primary makes it after it began to listen, and each replica copies
+/// it. The server's own socket is used, because a connection over TCP would count as a client's.
+fn knows_user(pod: &Pod, data: &str) -> Result<()> {
+    let query = format!("select 'made' from mysql.user where user = '{USER}'");
+    let ask = format!("mariadb --no-defaults --skip-column-names -S {data}/socket -u root -e \"{query}\"");
+    client(pod, &["sh", "-c", &format!("until {ask} | grep -q made; do sleep 0.1; done")]).map(drop)
 }
 
 const OPTIONS: [&str; 7] = [
