@@ -61,6 +61,7 @@ fn slice(service: u32, count: u32) -> Slice {
         headless: true,
         ports: vec![ServicePort { name: "http".into(), port: 8080 }],
         endpoints: (0..count).map(one).collect(),
+        missing: 0,
     }
 }
 
@@ -116,6 +117,7 @@ fn kernel() -> KernelState {
         maps: BTreeMap::new(),
         hooks: BTreeMap::new(),
         unknown_records: 0,
+        stands_by: false,
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn slice(service: u32, count: u32) -> Slice {
         headless: true,
         ports: vec![ServicePort { name: "http".into(), port: 8080 }],
         endpoints: (0..count).map(one).collect(),
+        missing: 0,
     }
 }
 

@@ -317,7 +317,7 @@ impl EventLoop {
             maps: self.loaded.maps.usage(),
             hooks: self.loaded.hooks.clone(),
             unknown_records: self.loaded.ring.unknown(),
-            ..self.node_info.kernel_state()
+            ..self.node_info.kernel_state(false)
         }
     }
 

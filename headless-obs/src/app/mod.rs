@@ -31,7 +31,7 @@ use clock::now;
 use event_loop::EventLoop;
 use instance_lock::InstanceLock;
 pub use probe_checks::checks;
-use startup::{NodeInfo, apply_update};
+use startup::{NodeInfo, SourceStatus, apply_update};
 
 /// Topology updates that may wait for the engine.
 const UPDATES: usize = 64;
@@ -151,7 +151,7 @@ fn probe_options(observe: &Observe) -> probe::Options {
 /// The opened source of the topology. Another source is another variant: it has an initial state and sends updates from
 /// then on.
 enum Source {
-    Files(PathBuf, Vec<Change>),
+    Files(PathBuf, Vec<Change>, sources::files::Status),
     Dns,
     Kubernetes(Kubernetes),
 }
@@ -163,8 +163,11 @@ impl Source {
                 // In another thread with its own arena, so that the copies lie close together, not between the remains
                 // of reading.
                 let file = path.clone();
-                let changes = tokio::task::spawn_blocking(move || sources::files::load(&file)).await??;
-                Self::Files(path.clone(), changes)
+                let reading = tokio::task::spawn_blocking(move || sources::files::load(&file)).await??;
+                for flaw in &reading.flaws {
+                    warn!("not read: {flaw}");
+                }
+                Self::Files(path.clone(), reading.changes, sources::files::Status::default())
             }
             config::Topology::Dns => Self::Dns,
             config::Topology::Kubernetes(options) => {
@@ -181,10 +184,11 @@ impl Source {
         }
     }
 
-    fn status(&self) -> Option<kubernetes::Status> {
+    fn status(&self) -> SourceStatus {
         match self {
-            Self::Kubernetes(source) => Some(source.status()),
-            Self::Files(..) | Self::Dns => None,
+            Self::Kubernetes(source) => SourceStatus::Kubernetes(source.status()),
+            Self::Files(_, _, status) => SourceStatus::Files(status.clone()),
+            Self::Dns => SourceStatus::None,
         }
     }
 
@@ -218,7 +222,7 @@ impl Source {
     /// The initial state.
     fn first(&self) -> Vec<Change> {
         match self {
-            Self::Files(_, changes) => changes.clone(),
+            Self::Files(_, changes, _) => changes.clone(),
             Self::Dns => vec![Change::Synced(true)],
             Self::Kubernetes(_) => Vec::new(),
         }
@@ -227,8 +231,8 @@ impl Source {
     /// Sends changes from now on.
     fn follow(self, sender: mpsc::Sender<Update>) {
         match self {
-            Self::Files(path, _) => drop(tokio::spawn(async move {
-                if let Err(error) = sources::files::watch(path, sender).await {
+            Self::Files(path, _, status) => drop(tokio::spawn(async move {
+                if let Err(error) = sources::files::watch(path, status, sender).await {
                     tracing::error!(%error, "headless-obs no longer sees changes of the manifests");
                 }
             })),

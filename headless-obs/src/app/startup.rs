@@ -14,7 +14,7 @@ use crate::engine_handle::Request;
 use crate::expose::snapshot::TopologyState;
 use crate::probe::trim_heap;
 use crate::readiness::Readiness;
-use crate::sources::{Update, kubernetes};
+use crate::sources::{Update, files, kubernetes};
 use crate::time::Time;
 use crate::topology::model::Change;
 use crate::trace_channel::TraceTap;
@@ -22,13 +22,22 @@ use crate::trace_channel::TraceTap;
 /// The number of changes after which memory for them is returned.
 const TRIM_AFTER_CHANGES: usize = 256;
 
+/// Where the source writes its state.
+#[derive(Clone, Debug)]
+pub(super) enum SourceStatus {
+    Kubernetes(kubernetes::Status),
+    Files(files::Status),
+    /// It has none.
+    None,
+}
+
 /// Node, source, and start.
 #[derive(Clone, Debug)]
 pub(super) struct NodeInfo {
     pub(super) node: String,
     pub(super) source: &'static str,
-    /// The state of the source, if it reports one.
-    pub(super) status: Option<kubernetes::Status>,
+    /// The state of the source.
+    pub(super) status: SourceStatus,
     /// The start, on both clocks.
     pub(super) from: Timestamp,
     pub(super) began: Time,
@@ -44,9 +53,13 @@ impl NodeInfo {
         self.source == kubernetes::NAME
     }
 
-    /// The state without probes.
-    pub(super) fn kernel_state(&self) -> KernelState {
-        let nameless = self.status.as_ref().map(kubernetes::Status::topology).unwrap_or_default();
+    /// The state without probes; `stands_by`: they wait for another daemon to end.
+    pub(super) fn kernel_state(&self, stands_by: bool) -> KernelState {
+        let nameless = match &self.status {
+            SourceStatus::Kubernetes(status) => status.topology(),
+            SourceStatus::Files(status) => status.topology(),
+            SourceStatus::None => TopologyState::default(),
+        };
         KernelState {
             node: self.node.clone(),
             from: self.from,
@@ -57,6 +70,7 @@ impl NodeInfo {
             maps: BTreeMap::new(),
             hooks: BTreeMap::new(),
             unknown_records: 0,
+            stands_by,
         }
     }
 
@@ -78,6 +92,7 @@ impl NodeInfo {
                 // It can take over at any moment, so a rollout that waits for readiness can end the other daemon now.
                 readiness.clear("probes");
             }
+            let stands_by = !lock.is_granted();
             tokio::select! {
                 _stopped = &mut *stop => return None,
                 () = lock.granted() => {}
@@ -87,15 +102,15 @@ impl NodeInfo {
                     Request::Ping(reply) => drop(reply.send(())),
                     Request::Snapshot(last, reply) => {
                         engine.set_wall_offset(wall_offset());
-                        drop(reply.send(engine.snapshot(&self.kernel_state(), last)));
+                        drop(reply.send(engine.snapshot(&self.kernel_state(stands_by), last)));
                     }
                     Request::Stretches(last, reply) => {
                         engine.set_wall_offset(wall_offset());
-                        drop(reply.send(engine.stretches(&self.kernel_state(), last)));
+                        drop(reply.send(engine.stretches(&self.kernel_state(stands_by), last)));
                     }
                     Request::Scrape(reply) => {
                         engine.set_wall_offset(wall_offset());
-                        drop(reply.send(engine.scrape(&self.kernel_state())));
+                        drop(reply.send(engine.scrape(&self.kernel_state(stands_by))));
                     }
                     Request::Trace(tap) => trace_subscribers.push(tap),
                 },
@@ -122,6 +137,7 @@ pub(super) fn apply_update(engine: &mut Engine, readiness: &Readiness, update: U
         }
         Update::Refused(reason) => {
             error!("the topology is invalid, so the last valid one stays in use: {reason}");
+            readiness.block("topology", format!("invalid, so the last valid one stays in use: {reason}"));
         }
         Update::OutOfTouch(reason) => {
             engine.apply(now(), Change::Synced(false));

@@ -228,6 +228,7 @@ impl World {
             maps: BTreeMap::new(),
             hooks: BTreeMap::new(),
             unknown_records: 8,
+            stands_by: false,
         }
     }
 

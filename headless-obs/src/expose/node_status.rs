@@ -51,7 +51,9 @@ impl NodeStatus {
         let not_attached = quality.probes.iter().filter(|(_, hook)| *hook == "none");
         Self {
             node: snapshot.node.clone(),
-            missing: None,
+            missing: quality
+                .stands_by
+                .then(|| "it stands by, because another daemon observes the node".to_owned()),
             from: Some(snapshot.began.unwrap_or(snapshot.from)),
             observation: snapshot.observation,
             to: Some(snapshot.to),

@@ -44,6 +44,9 @@ pub struct Quality {
     /// The outcome of the connect attempts that the daemon saw.
     #[serde(default)]
     pub attempts: AttemptSums,
+    /// The daemon waits for another one on this machine to end, and observes nothing so far.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub stands_by: bool,
     /// Probe → its hook: `dns`, `queries`, `tcp`, `existing`; `none` if it could not be attached.
     pub probes: BTreeMap<String, String>,
     /// Kernel map → entries and capacity.
@@ -119,6 +122,12 @@ pub struct TopologyState {
     /// Objects that could not be read. Each keeps its last readable state.
     #[serde(default)]
     pub rejected_objects: u64,
+    /// What is wrong with the source's present state: why it is refused, or the first object that is not read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
+    /// Objects and files of the present state that are passed over: they are none of the topology's.
+    #[serde(default)]
+    pub passed_over: u64,
     /// When the source last received anything; for several watches, the one that has been silent for longest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_event: Option<Timestamp>,

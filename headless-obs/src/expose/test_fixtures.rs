@@ -410,6 +410,7 @@ pub(crate) fn snapshot() -> Snapshot {
         observation: None,
         mature_after_seconds: 600.0,
         quality: Quality {
+            stands_by: false,
             events_lost: counts([("ring_full", 0), ("flows_full", 0)]),
             dns_rejected: counts([("malformed", 1)]),
             dns_refused: counts([("unsolicited", 2), ("other_server", 0)]),

@@ -69,5 +69,7 @@ fn topology(sum: &mut TopologyState, more: TopologyState) {
     add(&mut sum.watch_restarts, more.watch_restarts);
     add(&mut sum.relists, more.relists);
     add(&mut sum.rejected_objects, more.rejected_objects);
+    add(&mut sum.passed_over, more.passed_over);
+    sum.problem = sum.problem.take().or(more.problem);
     sum.last_event = earliest(sum.last_event, more.last_event);
 }

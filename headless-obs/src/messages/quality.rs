@@ -20,11 +20,18 @@ const NEARLY_FULL: f64 = 0.9;
 pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
     let quality = &snapshot.quality;
     let mut lines = nodes(&snapshot.nodes);
+    if quality.stands_by {
+        let line = "This daemon stands by: another headless-obs observes this machine, and this one counts nothing until that \
+                    one ends. Ask the other one.";
+        lines.push((Paint::Bad, line.to_owned()));
+    }
     lines.extend(topology(&quality.topology).into_iter().map(|line| (Paint::Warn, line)));
     let (history, lost) = apart(&quality.events_lost);
     let lost = counted(&lost) + &remedies(&lost);
     let attempts = &quality.attempts;
-    if lost.is_empty() && attempts.is_closed() {
+    if quality.stands_by {
+        // Nothing was seen, so nothing can be said to be complete.
+    } else if lost.is_empty() && attempts.is_closed() {
         lines.push((Paint::Good, "Complete: no event was lost.".to_owned()));
     } else if lost.is_empty() {
         lines.push((
@@ -180,7 +187,14 @@ fn nodes(parts: &[NodeStatus]) -> Vec<(Paint, String)> {
 fn topology(topology: &TopologyState) -> Vec<String> {
     let source = clean(&topology.source);
     let mut lines = Vec::new();
+    let problem = topology.problem.as_deref().map(clean);
     match topology.stale_since {
+        Some(since) if problem.is_some() => {
+            let since = since.strftime("%F %T UTC");
+            lines.push(format!(
+                "Services and pods are those of {since}: what {source} has said since then is refused."
+            ));
+        }
         Some(since) => {
             let since = since.strftime("%F %T UTC");
             lines.push(format!(
@@ -192,6 +206,7 @@ fn topology(topology: &TopologyState) -> Vec<String> {
         }
         None => {}
     }
+    lines.extend(problem.map(|problem| format!("Not read from {source}: {problem}.")));
     for refusal in &topology.refused {
         let Refusal { verb, resource, namespace, lost } = refusal;
         let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };

@@ -25,6 +25,8 @@ const DEFAULT_NAMESPACE: &str = "default";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The annotation with a static pod's own UID; the API object is only its mirror and has another UID.
 const STATIC_UID: &str = "kubernetes.io/config.mirror";
+/// The annotation of Endpoints objects that do not list all endpoints.
+const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// The label of the slices of headless Services.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
@@ -60,7 +62,10 @@ pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
     if cluster_ips.is_empty() {
         cluster_ips.extend(spec.cluster_ip.as_ref().map(|address| ("spec.clusterIP".to_owned(), address)));
     }
-    let headless = cluster_ips.iter().any(|(_, address)| *address == "None");
+    // The name of an ExternalName Service is an alias, whatever address it has.
+    let is_alias = spec.type_.as_deref() == Some("ExternalName");
+    let headless = !is_alias && cluster_ips.iter().any(|(_, address)| *address == "None");
+    cluster_ips.retain(|_| !is_alias);
     cluster_ips.retain(|(_, address)| *address != "None" && !address.is_empty());
 
     let mut ports = Vec::new();
@@ -82,6 +87,13 @@ pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
         ports,
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
     }))
+}
+
+/// Whether a slice says to which Service it belongs. Controllers of several clusters and operators write slices that do
+/// not.
+pub fn names_service(object: &discovery::EndpointSlice) -> bool {
+    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+    label.is_some_and(|service| !service.is_empty())
 }
 
 /// An EndpointSlice.
@@ -124,7 +136,7 @@ pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid
         }
     }
     let headless = has_headless_label(&object.metadata);
-    Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, key }))
+    Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, missing: 0, key }))
 }
 
 /// An Endpoints object: one slice per subset, named `<name>/<number>`; no slice can have such a name.
@@ -164,7 +176,16 @@ pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
             headless: has_headless_label(&object.metadata),
             ports,
             endpoints,
+            missing: 0,
         });
+    }
+    // The controller lists the first thousand of them.
+    let annotations = object.metadata.annotations.as_ref();
+    let capacity = annotations.and_then(|annotations| annotations.get(OVER_CAPACITY));
+    if let Some(first) = slices.first_mut()
+        && capacity.is_some_and(|said| said == "truncated")
+    {
+        first.missing = 1;
     }
     Ok(slices)
 }

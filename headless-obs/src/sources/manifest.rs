@@ -1,18 +1,25 @@
 //! Manifests to the objects of a topology: YAML or JSON as `kubectl` reads and writes it. Pure.
 //!
-//! In: texts. Out: all their objects as [`Change`]s, or the first [`Flaw`] with its position.
+//! In: texts. Out: all their objects as [`Change`]s, the [`Flaw`]s of objects that cannot be read, and the number of
+//! those that are passed over. A text whose syntax is wrong ends at that place, with a [`Flaw`].
 //!
-//! It reads Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them, and ignores other
-//! kinds. An object must not occur twice. Endpoints count only for Services that have no EndpointSlice, because a
-//! cluster keeps both for the same Service.
+//! It reads Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them, and passes over
+//! everything else, and slices that name no Service: other tools and controllers write these. An object with a flaw
+//! refuses itself; if it was readable before, its last state stays. An object must not occur twice. Endpoints count only
+//! for Services that have no EndpointSlice, because a cluster keeps both for the same Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+mod text;
+
+pub use text::decode;
 
 use super::convert::{self, Invalid};
 use crate::topology::model::{Change, Kind, Object, ObjectKey, Slice};
@@ -52,9 +59,18 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// The most flaws that are kept; further ones are counted.
+const FLAWS: usize = 20;
+
 /// The objects of any number of texts.
 #[derive(Default)]
 pub struct Manifest {
+    /// The first flaws, each with the name of its text.
+    flaws: Vec<(String, Flaw)>,
+    flawed: u64,
+    passed_over: u64,
+    /// Slices, Services and Pods that have a flaw.
+    unreadable: Vec<(Kind, ObjectKey)>,
     /// The position of each object.
     places: BTreeMap<(&'static str, ObjectKey), String>,
     services: Vec<Object>,
@@ -66,13 +82,21 @@ pub struct Manifest {
 
 impl Manifest {
     /// Adds the objects of `text`; `source` is its name.
+    ///
+    /// # Errors
+    ///
+    /// If its syntax is wrong. The objects before that place are added.
     pub fn add(&mut self, source: &str, format: Format, text: &str) -> Result<(), Flaw> {
+        let text = &*text::without_remarks(format, text);
         let mut number = 0;
         let mut each = |document: Result<Value, String>| {
             number += 1;
             let mut place = Place { source, document: number, object: String::new(), path: String::new() };
             match document {
-                Ok(value) => self.add_document(value, &mut place),
+                Ok(value) => {
+                    self.add_document(value, &mut place);
+                    Ok(())
+                }
                 Err(reason) => Err(place.flaw("", reason)),
             }
         };
@@ -90,37 +114,89 @@ impl Manifest {
         self.places.is_empty()
     }
 
+    /// The flaws of the first objects that have one, each with the name of its text.
+    pub fn flaws(&self) -> &[(String, Flaw)] {
+        &self.flaws
+    }
+
+    /// How many objects have a flaw.
+    pub fn flawed(&self) -> u64 {
+        self.flawed
+    }
+
+    /// How many objects and documents are none of the topology's.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
     /// All objects, as a source reports them at its start.
     pub fn into_changes(mut self) -> Vec<Change> {
         let named: BTreeSet<_> =
             self.slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
         self.endpoints.retain(|slice| !named.contains(&(slice.key.namespace.clone(), slice.service.clone())));
         self.slices.append(&mut self.endpoints);
+        let mut slices: Vec<_> = self.slices.into_iter().map(Object::Slice).collect();
+        for (kind, key) in self.unreadable {
+            let objects = match kind {
+                Kind::Service => &mut self.services,
+                Kind::Slice => &mut slices,
+                Kind::Pod => &mut self.pods,
+            };
+            objects.push(Object::Unreadable(key));
+        }
         vec![
             Change::Reset(Kind::Service, self.services),
-            Change::Reset(Kind::Slice, self.slices.into_iter().map(Object::Slice).collect()),
+            Change::Reset(Kind::Slice, slices),
             Change::Reset(Kind::Pod, self.pods),
             Change::Synced(true),
         ]
     }
 
-    /// Adds an object or a list.
-    fn add_document(&mut self, mut value: Value, place: &mut Place<'_>) -> Result<(), Flaw> {
+    /// Adds an object or a list, unless it has a flaw or is none of the topology's.
+    fn add_document(&mut self, mut value: Value, place: &mut Place<'_>) {
         let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, kind) = (text("apiVersion"), text("kind"));
-        if kind.is_empty() {
-            return Err(place.flaw("kind", "is missing; this is no Kubernetes object"));
+        match value.get_mut("items") {
+            Some(items @ (Value::Array(_) | Value::Null)) if kind.ends_with("List") => {
+                if let Value::Array(items) = items.take() {
+                    self.add_items(items, kind.trim_end_matches("List"), &version, place);
+                }
+                return;
+            }
+            None if kind == "List" => return,
+            _ => {}
         }
-        if let Some(items_kind) = kind.strip_suffix("List") {
-            return match value.get_mut("items").map(Value::take) {
-                Some(Value::Array(items)) => self.add_items(items, items_kind, &version, place),
-                None | Some(Value::Null) => Ok(()),
-                Some(_) => Err(place.flaw("items", "is no list")),
-            };
+        if let Value::Array(items) = value {
+            return self.add_items(items, "", "", place);
         }
+        let key = key_of(&value);
+        if let Err(flaw) = self.add_object(value, (&version, &kind), place) {
+            let kinds = [("Service", Kind::Service), ("EndpointSlice", Kind::Slice), ("Pod", Kind::Pod)];
+            let known = kinds.into_iter().find(|(name, _)| *name == kind);
+            if let Some(((name, kind), key)) = known.zip(key) {
+                let place = (name, key);
+                // Otherwise another object has the name.
+                if !self.places.contains_key(&place) {
+                    self.unreadable.push((kind, place.1));
+                }
+            }
+            self.flawed += 1;
+            if self.flaws.len() < FLAWS {
+                self.flaws.push((place.source.to_owned(), flaw));
+            }
+        }
+    }
+
+    /// Adds an object.
+    fn add_object(
+        &mut self,
+        value: Value,
+        (version, kind): (&str, &str),
+        place: &mut Place<'_>,
+    ) -> Result<(), Flaw> {
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         place.object = format!("{kind} {name}").trim_end().to_owned();
-        match (version.as_str(), kind.as_str()) {
+        match (version, kind) {
             ("v1", "Service") => {
                 let object = convert::service(&parse::<Service>(value, place)?);
                 if let Some(service) = object.map_err(|invalid| place.invalid(invalid))? {
@@ -144,8 +220,12 @@ impl Manifest {
                 self.endpoints.extend(slices);
             }
             ("discovery.k8s.io/v1", "EndpointSlice") => {
-                let slice = convert::slice(&parse::<EndpointSlice>(value, place)?);
-                if let Some(slice) = slice.map_err(|invalid| place.invalid(invalid))? {
+                let object: EndpointSlice = parse(value, place)?;
+                if !convert::names_service(&object) {
+                    self.passed_over += 1;
+                    return Ok(());
+                }
+                if let Some(slice) = convert::slice(&object).map_err(|invalid| place.invalid(invalid))? {
                     self.claim("EndpointSlice", slice.key.clone(), place)?;
                     self.slices.push(slice);
                 }
@@ -158,24 +238,21 @@ impl Manifest {
             ("", "Service" | "Pod" | "Endpoints" | "EndpointSlice") => {
                 return Err(place.flaw("apiVersion", "is missing"));
             }
-            _ => tracing::debug!(
-                file = place.source,
-                document = place.document,
-                object = place.object,
-                "ignored an object of another kind"
-            ),
+            _ => {
+                self.passed_over += 1;
+                tracing::debug!(
+                    file = place.source,
+                    document = place.document,
+                    object = place.object,
+                    "passed over an object of another kind"
+                );
+            }
         }
         Ok(())
     }
 
     /// Adds the items of a list. The items of a typed list, as the API returns it, do not name their kind.
-    fn add_items(
-        &mut self,
-        items: Vec<Value>,
-        kind: &str,
-        version: &str,
-        place: &mut Place<'_>,
-    ) -> Result<(), Flaw> {
+    fn add_items(&mut self, items: Vec<Value>, kind: &str, version: &str, place: &mut Place<'_>) {
         let outer = place.path.clone();
         for (index, mut item) in items.into_iter().enumerate() {
             place.path = format!("{outer}items[{index}].");
@@ -186,10 +263,9 @@ impl Manifest {
                 fields.entry("apiVersion").or_insert_with(|| version.into());
             }
             place.object.clear();
-            self.add_document(item, place)?;
+            self.add_document(item, place);
         }
         place.path = outer;
-        Ok(())
     }
 
     /// Records the position of an object, which must not occur twice.
@@ -204,6 +280,13 @@ impl Manifest {
             }
         }
     }
+}
+
+/// Namespace and name, if it has a name.
+fn key_of(value: &Value) -> Option<ObjectKey> {
+    let text = |field| value.get("metadata")?.get(field)?.as_str().map(str::to_owned);
+    convert::key(&ObjectMeta { name: text("name"), namespace: text("namespace"), ..ObjectMeta::default() })
+        .ok()
 }
 
 /// The document that is being read.

@@ -59,6 +59,8 @@ pub struct Slice {
     pub ports: Vec<ServicePort>,
     /// Its endpoints.
     pub endpoints: Vec<SliceEndpoint>,
+    /// Endpoints, at least, that the source says it leaves out.
+    pub missing: usize,
 }
 
 /// One address of an endpoint of a slice. The addresses of one pod are one endpoint; without a pod, each is an endpoint.
@@ -144,6 +146,8 @@ pub enum Object {
     Slice(Slice),
     /// A Pod.
     Pod(Pod),
+    /// It exists and cannot be read: its last readable state stays.
+    Unreadable(ObjectKey),
 }
 
 /// Kinds of objects.

@@ -127,6 +127,7 @@ impl Topology {
                 self.put_pod(now, pod);
                 key
             }
+            Object::Unreadable(key) => key,
         }
     }
 
@@ -211,7 +212,7 @@ impl Topology {
 
         let old = self.slices.remove(&slice.key);
         self.entries -= old.as_ref().map_or(0, |old| weight(&old.slice));
-        let missing = self.shorten(&mut slice);
+        let missing = self.shorten(&mut slice) + slice.missing;
         self.entries += weight(&slice);
         let (number, left, missing_before) = match old {
             Some(old) => (old.number, old.members, old.missing),

@@ -58,6 +58,7 @@ pub(crate) fn slice(namespace: &str, service: &str, suffix: &str) -> Slice {
         headless: true,
         ports: vec![],
         endpoints: vec![],
+        missing: 0,
     }
 }
 

@@ -4,12 +4,20 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
 use super::kernel::parse_version;
+use crate::commands::fit_text::plural;
 use crate::config::Topology;
 use crate::expose::doctor_check::Check;
+use crate::sources::files::{self, Reading};
+use crate::time::Time;
+use crate::topology;
+use crate::topology::model::{Change, Kind, Object};
 
 /// The type number of a cgroup2 file system (`CGROUP2_SUPER_MAGIC`).
 const CGROUP2: u64 = 0x6367_7270;
@@ -58,26 +66,73 @@ pub(super) fn memlock(release: &str) -> Check {
     }
 }
 
-/// Whether the files for the topology are readable on this machine.
-pub(super) fn topology(topology: &Topology) -> Check {
-    let name = "topology";
-    let path = match topology {
-        Topology::Dns => return Check::ok(name, "from DNS answers; there is nothing to read"),
-        Topology::Kubernetes(_) => return Check::ok(name, "from the Kubernetes API"),
-        Topology::Files(path) => path,
-    };
-    let readable = fs::metadata(path).and_then(|found| match found.is_dir() {
-        true => Ok(format!("{} with {} entries", path.display(), fs::read_dir(path)?.count())),
-        false => fs::File::open(path).map(|_opened| path.display().to_string()),
-    });
-    match readable {
-        Ok(found) => Check::ok(name, found),
-        Err(error) => Check::fail(
-            name,
-            format!("{}: {error}", path.display()),
-            "check the path after files:, and its permissions",
-        ),
+/// The longest time in which manifests are read.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `run` would read for the topology.
+pub(super) fn source(source: &Topology) -> Check {
+    match source {
+        Topology::Dns => Check::ok("topology", "from DNS answers; there is nothing to read"),
+        Topology::Kubernetes(_) => Check::ok("topology", "from the Kubernetes API"),
+        Topology::Files(path) => manifests(path, PATIENCE),
     }
+}
+
+/// What manifests say. A file system can block whoever reads it, so another thread does.
+fn manifests(path: &Path, patience: Duration) -> Check {
+    const REMEDY: &str = "check the path after files:, its permissions and its content";
+    let name = "topology";
+    let (sender, receiver) = mpsc::channel();
+    let owned = path.to_owned();
+    thread::spawn(move || drop(sender.send(files::load(&owned))));
+    let reading = match receiver.recv_timeout(patience) {
+        Ok(Ok(reading)) => reading,
+        Ok(Err(error)) => return Check::fail(name, error.to_string(), REMEDY),
+        Err(_timeout) => {
+            let seconds = patience.as_secs();
+            return Check::fail(name, format!("{}: not read within {seconds} s", path.display()), REMEDY);
+        }
+    };
+    let found = format!("{}: {}", path.display(), in_words(&reading));
+    match reading.flaws.first() {
+        Some(first) => Check::warn(
+            name,
+            format!("{found}; not read: {first}"),
+            "correct it: what is not read is missing, or keeps its last readable state",
+        ),
+        None => Check::ok(name, found),
+    }
+}
+
+/// `2 headless Services of 3, 7 endpoints, 4 pods; 5 passed over`
+fn in_words(reading: &Reading) -> String {
+    let mut topology = topology::Topology::new(topology::Config::default());
+    let (mut services, mut pods) = (0, 0);
+    for change in &reading.changes {
+        if let Change::Reset(kind, objects) = change {
+            let count = objects.iter().filter(|object| !matches!(object, Object::Unreadable(_))).count();
+            match kind {
+                Kind::Service => services = count,
+                Kind::Pod => pods = count,
+                Kind::Slice => {}
+            }
+        }
+        let _touched = topology.apply(Time(0), change.clone());
+    }
+    let headless = topology.services().count() as u64;
+    let endpoints = topology.services().map(|service| service.endpoints().count() as u64).sum();
+    let count = |count, one| plural(count, one);
+    let passed_over = match reading.passed_over {
+        0 => String::new(),
+        passed_over => format!("; {} passed over", plural(passed_over, "other object")),
+    };
+    format!(
+        "{} (of {} listed), {}, {}{passed_over}",
+        count(headless, "headless Service"),
+        count(services as u64, "Service"),
+        count(endpoints, "endpoint"),
+        count(pods as u64, "pod")
+    )
 }
 
 /// Whether pods run here, as their cgroups show. Without any, clients have names of cgroups or processes.
@@ -134,12 +189,41 @@ mod tests {
 
     #[test]
     fn files() {
-        assert_eq!(topology(&Topology::Dns).status, Status::Ok);
-        assert_eq!(topology(&Topology::Files("/proc/self/status".into())).status, Status::Ok);
-        assert_eq!(topology(&Topology::Files("/proc/self".into())).status, Status::Ok);
-        assert_eq!(topology(&Topology::Files("/proc/none".into())).status, Status::Fail);
+        assert_eq!(source(&Topology::Dns).status, Status::Ok);
         assert_eq!(given_cgroup(Path::new("/proc")).status, Status::Fail);
         assert_eq!(given_cgroup(Path::new("/none")).status, Status::Fail);
+    }
+
+    #[test]
+    fn manifests_are_read_as_they_will_be() {
+        let root = std::env::temp_dir().join(format!("headless-obs-doctor-{}", std::process::id()));
+        fs::create_dir_all(root.join("empty")).unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(root.join(name), bytes).unwrap();
+        let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None}\n";
+        let slice = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, labels: \
+                     {kubernetes.io/service-name: a}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0.1, 10.0.0.2]}]\n";
+        write("good.yaml", format!("{service}{slice}---\nkind: Deployment\n").as_bytes());
+        write("flawed.yaml", format!("{service}---\napiVersion: v1\nkind: Pod\n").as_bytes());
+        write("binary.yaml", &[0xff, 0xd8, 0, 1, 2]);
+        let pipe = root.join("pipe.yaml");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let check = |name: &str| {
+            let check = manifests(&root.join(name), PATIENCE);
+            (check.status, check.found)
+        };
+        let (status, found) = check("good.yaml");
+        assert!(found.contains(
+            "1 headless Service (of 1 Service listed), 2 endpoints, 0 pods; 1 other object passed"
+        ));
+        assert_eq!(status, Status::Ok);
+        let (status, found) = check("flawed.yaml");
+        assert!(status == Status::Warn && found.contains("metadata.name: is missing"), "{found}");
+        for name in ["empty", "binary.yaml", "pipe.yaml", "absent.yaml"] {
+            assert_eq!(check(name).0, Status::Fail, "{name}");
+        }
+        let late = manifests(&root.join("good.yaml"), Duration::ZERO);
+        assert!(late.status == Status::Fail && late.found.contains("not read within"), "{late:?}");
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

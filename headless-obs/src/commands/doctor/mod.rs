@@ -67,7 +67,7 @@ fn look_around(config: &Observe) -> Vec<Check> {
             }
         },
         machine::memlock(&release),
-        machine::topology(&config.topology),
+        machine::source(&config.topology),
     ];
     checks.extend(config.cgroup.clone().or(cgroup.map(|view| view.point)).map(|root| machine::pods(&root)));
     checks

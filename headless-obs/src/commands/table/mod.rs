@@ -59,7 +59,7 @@ pub fn render(snapshot: &Snapshot, look: Look) -> String {
         clients::render(&mut text, service, look);
         beside(&mut text, service, look);
     }
-    if snapshot.services.iter().all(is_silent) {
+    if snapshot.services.iter().all(is_silent) && !snapshot.quality.stands_by {
         empty::render(&mut text, snapshot, look);
     }
     findings::render(&mut text, snapshot, look);

@@ -226,3 +226,26 @@ fn long_names_at_usual_widths() {
         golden(&format!("report-long-{width}.txt"), &render(&snapshot, Look { width, colours: false }));
     }
 }
+
+#[test]
+fn a_daemon_that_stands_by_says_so_and_calls_nothing_complete() {
+    let mut snapshot = test_fixtures::snapshot();
+    snapshot.quality = crate::expose::snapshot::Quality { stands_by: true, ..Default::default() };
+    snapshot.services.iter_mut().for_each(|service| service.endpoints.clear());
+    let text = render(&snapshot, Look { width: 80, colours: false });
+    assert!(text.contains("This daemon stands by"), "{text}");
+    assert!(!text.contains("Complete") && !text.contains("observe longer"), "{text}");
+    let part = crate::expose::snapshot::NodeStatus::of(&snapshot);
+    assert!(part.missing.is_some_and(|why| why.contains("stands by")));
+}
+
+#[test]
+fn what_the_source_refuses_is_said() {
+    let mut snapshot = test_fixtures::snapshot();
+    snapshot.quality.topology.problem = Some("b.yaml: document 1: unclosed bracket".to_owned());
+    let text = render(&snapshot, Look { width: 120, colours: false });
+    assert!(text.contains("Not read from") && text.contains("b.yaml"), "{text}");
+    snapshot.quality.topology.stale_since = Some(snapshot.to);
+    let text = render(&snapshot, Look { width: 120, colours: false });
+    assert!(text.contains("is refused") && !text.contains("unreachable"), "{text}");
+}

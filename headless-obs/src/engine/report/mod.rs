@@ -56,6 +56,8 @@ pub struct KernelState {
     pub hooks: BTreeMap<String, String>,
     /// Ring records that could not be read.
     pub unknown_records: u64,
+    /// The probes wait for another daemon on this machine to end.
+    pub stands_by: bool,
 }
 
 /// The sums of a cell over the stretch of a snapshot.

@@ -50,6 +50,7 @@ impl Engine {
             unattributed,
             excluded,
             attempts,
+            stands_by: kernel.stands_by,
             probes: kernel.hooks.clone(),
             maps: kernel
                 .maps

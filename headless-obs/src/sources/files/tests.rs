@@ -63,7 +63,7 @@ struct Watched {
 impl Watched {
     async fn start(path: PathBuf, services: &[&str]) -> Self {
         let (sender, updates) = mpsc::channel(1);
-        let mut watched = Self { updates, task: tokio::spawn(watch(path, sender)) };
+        let mut watched = Self { updates, task: tokio::spawn(watch(path, Status::default(), sender)) };
         watched.expect(services).await;
         watched
     }
@@ -109,13 +109,13 @@ fn a_folder_is_read_in_order_of_names() {
     folder.write(".hidden.yaml", "nonsense");
     folder.write("notes.txt", "nonsense");
     folder.write("deeper.yaml/d.yaml", "nonsense");
-    assert_eq!(names(&load(&folder.0).unwrap()), ["a1", "a2", "b", "c"]);
+    assert_eq!(names(&load(&folder.0).unwrap().changes), ["a1", "a2", "b", "c"]);
 }
 
 #[test]
 fn a_named_file_can_be_called_anything() {
     let folder = Folder::new();
-    assert_eq!(names(&load(&folder.write("topology", &service("a"))).unwrap()), ["a"]);
+    assert_eq!(names(&load(&folder.write("topology", &service("a"))).unwrap().changes), ["a"]);
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn errors_name_the_file_and_what_to_do() {
     File::options().write(true).open(&large).unwrap().set_len(MAX_BYTES + 1).unwrap();
     check(&large, "is larger than 64 MiB; remove objects that are no Service, EndpointSlice or Pod");
     let binary = folder.path("binary.yaml");
-    fs::write(&binary, [0xff, 0xfe]).unwrap();
-    check(&binary, "cannot be read: stream did not contain valid UTF-8; check the path and its permissions");
+    fs::write(&binary, [0xff, 0xd8]).unwrap();
+    check(&binary, "is no manifest in UTF-8 or UTF-16; write one with kubectl get -o yaml");
 }
 
 #[test]
@@ -149,8 +149,10 @@ fn twice_in_two_files() {
     let folder = Folder::new();
     let first = folder.write("a.yaml", &service("a"));
     let second = folder.write("b.yaml", &service("a"));
+    let reading = load(&folder.0).unwrap();
+    assert_eq!((names(&reading.changes), reading.flawed), (vec!["a".to_owned()], 1));
     assert_eq!(
-        load(&folder.0).unwrap_err().to_string(),
+        reading.flaws[0],
         format!(
             "{}: document 1 (Service a): metadata.name: is in {}, document 1, too (namespace default); remove one",
             second.display(),
@@ -163,9 +165,9 @@ fn twice_in_two_files() {
 async fn a_bad_start_is_an_error() {
     let folder = Folder::new();
     let (sender, _updates) = mpsc::channel(1);
-    let result = watch(folder.path("absent.yaml"), sender.clone()).await;
+    let result = watch(folder.path("absent.yaml"), Status::default(), sender.clone()).await;
     assert!(matches!(result, Err(FilesError::Unreadable { .. })));
-    let result = watch(folder.write("bad.yaml", "kind: ["), sender).await;
+    let result = watch(folder.write("bad.yaml", "kind: Pod\nx: ["), Status::default(), sender).await;
     assert!(matches!(result, Err(FilesError::Invalid { .. })));
 }
 
@@ -216,7 +218,7 @@ async fn files_come_and_go_in_a_folder() {
     folder.write("b.yaml", &service("b"));
     folder.write("c.yaml", &service("c"));
     watched.expect(&["b", "c"]).await;
-    folder.write("c.yaml", "kind: [");
+    folder.write("c.yaml", "kind: Service\nx: [");
     watched.expect_refusal().await;
     fs::remove_file(folder.path("c.yaml")).unwrap();
     watched.expect(&["b"]).await;
@@ -282,4 +284,50 @@ async fn ends_when_nobody_listens() {
     let mut watched = Watched::start(folder.write("a.yaml", &service("a")), &["a"]).await;
     watched.updates.close();
     assert!(matches!((&mut watched.task).await, Ok(Ok(()))));
+}
+
+#[test]
+fn what_is_not_ours_is_passed_over_and_what_is_ours_is_read() {
+    let folder = Folder::new();
+    folder.write("a.yaml", &service("a"));
+    folder.write("kustomization.yaml", "resources: [a.yaml]\n");
+    folder.write("values.yml", "replicas: 3\n---\n- 1\n");
+    folder.write("template.yaml", "metadata: {{ .Values.meta }}: [\n");
+    folder.write("package.json", "not JSON");
+    fs::write(folder.path("image.json"), [0x89, 0x50, 0, 1]).unwrap();
+    let utf16: Vec<u8> =
+        format!("\u{feff}{}", service("b")).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path("windows.yaml"), utf16).unwrap();
+    let reading = load(&folder.0).unwrap();
+    assert_eq!(names(&reading.changes), ["a", "b"]);
+    assert_eq!((reading.flaws.len(), reading.flawed, reading.passed_over), (0, 0, 6), "{:?}", reading.flaws);
+    // A file that names a kind of ours is ours, though it is broken; the others are read.
+    folder.write("broken.yaml", "kind: Service\nspec: [");
+    let reading = load(&folder.0).unwrap();
+    assert_eq!(names(&reading.changes), ["a", "b"]);
+    assert!(reading.flaws[0].contains("broken.yaml: document 1"), "{:?}", reading.flaws);
+}
+
+#[tokio::test]
+async fn a_refusal_is_in_the_state_of_the_source_until_it_is_over() {
+    let folder = Folder::new();
+    folder.write("a.yaml", &service("a"));
+    let (sender, mut updates) = mpsc::channel(1);
+    let status = Status::default();
+    let task = tokio::spawn(watch(folder.0.clone(), status.clone(), sender));
+    let mut next = async || timeout(Duration::from_mins(1), updates.recv()).await.unwrap().unwrap();
+    assert!(matches!(next().await, Update::Changes(_)));
+    assert_eq!((status.topology().stale_since, status.topology().problem), (None, None));
+    folder.write("b.yaml", "kind: Service\nspec: [");
+    assert!(matches!(next().await, Update::Refused(_)));
+    let topology = status.topology();
+    assert!(topology.stale_since.is_some() && topology.problem.unwrap().contains("b.yaml"));
+    // One object refuses itself alone.
+    folder.write("b.yaml", &format!("{}---\napiVersion: v1\nkind: Pod\n", service("b")));
+    let Update::Changes(changes) = next().await else { panic!("refused") };
+    assert_eq!(names(&changes), ["a", "b"]);
+    let topology = status.topology();
+    assert_eq!((topology.stale_since, topology.rejected_objects), (None, 1));
+    assert!(topology.problem.unwrap().contains("document 2 (Pod)"));
+    task.abort();
 }

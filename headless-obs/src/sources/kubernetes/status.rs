@@ -56,6 +56,8 @@ impl Status {
             watch_restarts: sum(WatchTransport::restarts),
             relists: said.relists,
             rejected_objects: said.rejected,
+            problem: None,
+            passed_over: 0,
         }
     }
 }

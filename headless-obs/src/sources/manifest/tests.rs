@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
+use crate::topology;
 use crate::topology::model::{self, PodRef, Proxies, ServiceKey, ServicePort, SliceEndpoint};
 
 fn arc(text: &str) -> Arc<str> {
@@ -123,6 +124,7 @@ metadata: {name: web}
             key: key("shop", "orders-abc"),
             service: arc("orders"),
             headless: true,
+            missing: 0,
             ports: vec![port("", 8080)],
             endpoints: vec![
                 SliceEndpoint {
@@ -268,7 +270,9 @@ fn a_static_pod_is_known_by_its_own_uid() {
 #[test]
 fn flaws_say_where_they_are() {
     let check = |text: &str, expected: &str| {
-        let flaw = Manifest::default().add("test", Format::Yaml, text).err();
+        let mut manifest = Manifest::default();
+        let broken = manifest.add("test", Format::Yaml, text).err();
+        let flaw = broken.or_else(|| manifest.flaws().first().map(|(_, flaw)| flaw.clone()));
         assert_eq!(flaw.map(|flaw| flaw.to_string()).as_deref(), Some(expected), "{text}");
     };
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: orders}\n";
@@ -289,18 +293,12 @@ fn flaws_say_where_they_are() {
         r#"document 1 (EndpointSlice orders-abc): addressType: "IPv5" is none of "IPv4", "IPv6", "FQDN""#,
     );
     check(
-        &slice("[]", "[]").replace("service-name", "service"),
-        "document 1 (EndpointSlice orders-abc): metadata.labels[\"kubernetes.io/service-name\"]: is missing; \
-         it names the slice's Service",
-    );
-    check(
         &slice("[]", "[]").replace("io/v1\n", "io/v1beta1\n"),
         "document 1 (EndpointSlice orders-abc): apiVersion: \"discovery.k8s.io/v1beta1\" is not supported; \
          write \"discovery.k8s.io/v1\"",
     );
     check("apiVersion: v1\nkind: Pod\n", "document 1 (Pod): metadata.name: is missing");
     check("kind: Pod\nmetadata: {name: a}\n", "document 1 (Pod a): apiVersion: is missing");
-    check("replicas: 3\n", "document 1: kind: is missing; this is no Kubernetes object");
     check(
         &format!("{service}spec: {{ports: [{{port: 80}}, {{port: http}}]}}\n"),
         r#"document 1 (Service orders): spec.ports[1].port: invalid type: string "http", expected i32"#,
@@ -321,7 +319,6 @@ fn flaws_say_where_they_are() {
         "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {podIP: x}}]\n",
         r#"document 1 (Pod a): items[0].status.podIP: "x" is no IP address"#,
     );
-    check("apiVersion: v1\nkind: List\nitems: {}\n", "document 1: items: is no list");
     check(
         &format!("{service}---\n{service}"),
         "document 2 (Service orders): metadata.name: is in test, document 1, too (namespace default); remove one",
@@ -359,4 +356,70 @@ fn a_text_that_expands_without_end_is_refused() {
         text += &format!("a{level}: &a{level} [{alias}]\n");
     }
     assert!(Manifest::default().add("test", Format::Yaml, &text).is_err());
+}
+
+#[test]
+fn one_object_refuses_itself_and_what_is_not_ours_is_passed_over() {
+    let mut manifest = Manifest::default();
+    let service = |name: &str| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n");
+    let foreign = slice("[]", "[]").replace("kubernetes.io/service-name", "multicluster.io/service-name");
+    let text = [
+        service("a"),
+        slice("[{port: 0}]", "[]"),
+        foreign,
+        "replicas: 3\n".to_owned(),
+        "[1, text, {kind: Pod}]\n".to_owned(),
+        "apiVersion: example.com/v1\nkind: AllowList\nmetadata: {name: x}\nspec: {}\n".to_owned(),
+        "apiVersion: example.com/v1\nkind: AllowList\nitems: {a: 1}\n".to_owned(),
+        "apiVersion: example.com/v1\nkind: GadgetList\nitems: [{metadata: {name: x}}, null]\n".to_owned(),
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n- text\n".to_owned(),
+        "kind: List\n".to_owned(),
+        service("c"),
+    ];
+    manifest.add("test", Format::Yaml, &text.join("---\n")).unwrap();
+    // A number, a text; a Pod without a version is one of ours.
+    assert_eq!((manifest.flawed(), manifest.passed_over()), (2, 9), "{:?}", manifest.flaws());
+    let changes = manifest.into_changes();
+    assert!(matches!(&changes[0], Change::Reset(Kind::Service, services) if services.len() == 3));
+    // The slice exists: what is known of it stays.
+    let unreadable = [Object::Unreadable(key("default", "orders-abc"))];
+    assert!(
+        matches!(&changes[1], Change::Reset(Kind::Slice, slices) if slices == &unreadable),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn an_object_that_can_no_longer_be_read_keeps_its_last_state() {
+    let mut topology = topology::Topology::new(topology::Config::default());
+    let mut states = Vec::new();
+    let good = slice("[{port: 80}]", "[{addresses: [10.0.0.1]}]");
+    let headless = "apiVersion: v1\nkind: Service\nmetadata: {name: orders}\nspec: {clusterIP: None}\n---\n";
+    for text in [good.clone(), slice("[{port: 0}]", "[]"), good] {
+        let mut manifest = Manifest::default();
+        manifest.add("test", Format::Yaml, &format!("{headless}{text}")).unwrap();
+        for change in manifest.into_changes() {
+            let _touched = topology.apply(crate::time::Time(1), change);
+        }
+        let service = topology.find("default", "orders").and_then(|id| topology.service_by_id(id)).unwrap();
+        states.push(service.endpoints().map(|endpoint| endpoint.state().name()).collect::<Vec<_>>());
+    }
+    assert_eq!(states, [["ready"]; 3]);
+}
+
+#[test]
+fn endpoints_that_list_a_part_leave_some_out() {
+    let annotated = ENDPOINTS.replace(
+        "{name: orders}",
+        "{name: orders, annotations: {endpoints.kubernetes.io/over-capacity: truncated}}",
+    );
+    let missing = |text: &str| slices(text).iter().map(|slice| slice.missing).sum::<usize>();
+    assert_eq!((missing(ENDPOINTS), missing(&annotated)), (0, 1));
+}
+
+#[test]
+fn the_name_of_an_external_service_is_an_alias_whatever_address_it_has() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n\
+                spec: {type: ExternalName, externalName: x.example, clusterIP: None}\n";
+    assert!(matches!(&objects(text)[0], Object::Service(service) if !service.headless));
 }

@@ -305,5 +305,6 @@ fn slice(service: &ServiceKey, learned: &Learned) -> Change {
         headless: true,
         ports: Vec::new(),
         endpoints: learned.members.iter().map(endpoint).collect(),
+        missing: 0,
     }))
 }

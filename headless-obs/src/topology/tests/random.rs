@@ -79,7 +79,7 @@ impl Model {
                 }
                 objects.into_iter().for_each(|object| self.apply(Change::Apply(object)));
             }
-            Change::Apply(Object::Pod(_)) | Change::Synced(_) => {}
+            Change::Apply(Object::Pod(_) | Object::Unreadable(_)) | Change::Synced(_) => {}
         }
     }
 

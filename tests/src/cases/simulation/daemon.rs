@@ -149,6 +149,7 @@ impl Daemon {
             maps: BTreeMap::new(),
             hooks: ["dns", "tcp", "queries"].map(|probe| (probe.to_owned(), "simulated".to_owned())).into(),
             unknown_records: 0,
+            stands_by: false,
         })
     }
 
