@@ -42,6 +42,7 @@ mod scrape;
 mod stale;
 mod trace_events;
 mod trouble;
+mod verdict_log;
 mod windows;
 
 const PORT: u16 = 8080;

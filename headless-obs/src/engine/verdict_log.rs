@@ -3,8 +3,8 @@
 //! In: the verdicts of a moment, looked up every few seconds. Out: the present verdict of each client, the time since
 //! when it holds, and the latest changes.
 //!
-//! Invariants: bounded by the clients of the looks and by [`CHANGES`] per Service. A client without a verdict for a
-//! moment keeps its last one until a look finds none for longer than [`FORGET`].
+//! Invariants: bounded by the clients of the looks and by [`CHANGES`] per Service. The present verdict is that of the last
+//! look, or none. What a client's verdict was is remembered until looks have found none for longer than [`FORGET`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,7 +17,10 @@ use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verd
 pub const LOOK: Duration = Duration::from_secs(10);
 /// The most changes that are kept of a Service.
 const CHANGES: usize = 64;
-/// How long a verdict is kept that no look confirms.
+/// How long a verdict is remembered that no look confirms, so that it continues, with its `since` and without a change in
+/// the log, if it comes back. Stretches reach back a day, so a client that is merely quiet keeps its verdict; one without
+/// any has it withheld, because its events were lost or the topology's source was away. Both are mostly over when the
+/// stretch of five minutes has nothing of them any more.
 const FORGET: SignedDuration = SignedDuration::from_secs(300);
 
 /// Namespace and name of a Service, namespace and workload of its client.
@@ -42,6 +45,8 @@ type Undecided = (Option<Verdict>, Option<String>);
 pub(super) struct VerdictLog {
     current: BTreeMap<Key, Current>,
     changes: BTreeMap<(String, String), VecDeque<VerdictChange>>,
+    /// When the last look was.
+    looked: Timestamp,
     /// Clients on which the last look had no verdict, or too few connections for one.
     undecided: BTreeMap<Key, Undecided>,
     /// Changes that nobody has taken yet.
@@ -53,6 +58,7 @@ impl VerdictLog {
     pub(super) fn look(&mut self, judged: &Snapshot) -> Vec<VerdictChange> {
         let (now, mut changes) = (judged.to, Vec::new());
         self.undecided.clear();
+        self.looked = now;
         for service in &judged.services {
             for client in &service.clients {
                 let verdict = client.verdict.as_ref().filter(|verdict| verdict.cause != Cause::TooFew);
@@ -165,7 +171,7 @@ impl VerdictLog {
     /// The present verdict on a client, or the reason for none.
     pub(super) fn present(&self, service: &Service, client: &Client) -> Undecided {
         let key = key(service, client);
-        let Some(known) = self.current.get(&key) else {
+        let Some(known) = self.current.get(&key).filter(|known| known.confirmed == self.looked) else {
             return self.undecided.get(&key).cloned().unwrap_or_default();
         };
         let verdict = Verdict {

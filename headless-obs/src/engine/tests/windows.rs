@@ -12,14 +12,14 @@ fn long_config() -> Config {
 }
 
 /// A world with so many pods, and the client web with one pod.
-fn world(config: Config, count: u8) -> World {
+pub(super) fn world(config: Config, count: u8) -> World {
     let mut world = World::with(config, [orders(&pods(count))]);
     world.engine.apply(Time(1), Change::Synced(true));
     world.apply(pod("shop", "web-1", &["10.9.0.1"]));
     world
 }
 
-fn address(n: usize) -> String {
+pub(super) fn address(n: usize) -> String {
     format!("10.0.0.{}", n + 1)
 }
 
@@ -56,7 +56,7 @@ fn cause(world: &World) -> Option<Cause> {
     world.client("orders").verdict.map(|verdict| verdict.cause)
 }
 
-fn show(world: &World) -> String {
+pub(super) fn show(world: &World) -> String {
     let client = world.client("orders");
     let rows: Vec<_> = client
         .endpoints
