@@ -31,6 +31,7 @@ mod clock;
 mod differential;
 mod dns_stats;
 mod expiry;
+mod false_alarms;
 mod limits;
 mod losses;
 mod merged;

@@ -3,7 +3,7 @@
 //! Such answers lack endpoints, but the server is not behind: together, the answers list more endpoints than any one.
 
 use super::context::RuleContext;
-use super::format::count;
+use super::format::{count, thousands};
 use super::pinned::even_fleet;
 use super::significance;
 use crate::expose::snapshot::{Cause, ClientAnswers, Confidence, Verdict};
@@ -63,7 +63,7 @@ pub(super) fn answer_limit(scene: &RuleContext<'_>) -> Option<Verdict> {
         format!(
             "{} to the client left out {} of them, to which it has no connections.",
             count(scene.client.answers.count, "answer"),
-            misses(scene)
+            thousands(misses(scene))
         ),
     ];
     if let Some((fleet, whose, pods)) = even_fleet(scene, false) {

@@ -2,7 +2,7 @@
 
 use super::context::RuleContext;
 use super::evenness::{self, busiest, figures};
-use super::format::{count, list};
+use super::format::{about, count, list, thousands};
 use super::significance;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Endpoint, Verdict};
 
@@ -58,8 +58,9 @@ pub(super) fn dns_incomplete(scene: &RuleContext<'_>) -> Option<Verdict> {
     let mut evidence = Vec::new();
     if has_gaps {
         evidence.push(format!(
-            "{} of {} answers lacked an endpoint that was ready.",
-            dns.incomplete, dns.answers
+            "{} of {} lacked an endpoint that was ready.",
+            thousands(dns.incomplete),
+            count(dns.answers, "answer")
         ));
     }
     if is_denied {
@@ -93,12 +94,12 @@ pub(super) fn truncated_answer(scene: &RuleContext<'_>) -> Option<Verdict> {
     let evidence = vec![
         format!(
             "{} of {} used a truncated answer.",
-            answers.truncated_used,
+            thousands(answers.truncated_used),
             count(connections, "connection")
         ),
         format!(
             "{} of {} to the client were truncated; the smallest had {} of {n} addresses.",
-            answers.truncated,
+            thousands(answers.truncated),
             count(answers.count, "answer"),
             answers.smallest
         ),
@@ -124,16 +125,16 @@ pub(super) fn address_sort(scene: &RuleContext<'_>) -> Option<Verdict> {
     let choice = &scene.client.selection_pattern;
     let evidence = vec![
         format!(
-            "{} of {} used the address nearest to the client's own; random choice would give {:.0}.",
-            choice.nearest,
+            "{} of {} used the address nearest to the client's own; random choice would give {}.",
+            thousands(choice.nearest),
             count(choice.nearest_candidates, "selection"),
-            choice.nearest_by_chance
+            about(choice.nearest_by_chance)
         ),
         format!(
-            "The position in the answer plays no role: {} of {} took the first address; random choice would give {:.0}.",
-            choice.first,
+            "The position in the answer plays no role: {} of {} took the first address; random choice would give {}.",
+            thousands(choice.first),
             count(choice.selections, "selection"),
-            choice.first_by_chance
+            about(choice.first_by_chance)
         ),
         figures(scene.spread(), "connections"),
     ];
@@ -149,7 +150,12 @@ pub(super) fn stays_below_cap(scene: &RuleContext<'_>) -> bool {
     if cap < 3 || cap >= choice.smallest_answer || choice.with_known_position < cap.saturating_mul(5) {
         return false;
     }
-    let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choice.with_known_position as f64;
+    // A selection may open several connections to its address, which are one choice. Only where more positions were used
+    // than selections were made, connections by one answer went to several addresses.
+    let positions = scene.client.answer_position.values().filter(|count| **count > 0).count() as u64;
+    let is_choice = positions > choice.selections;
+    let choices = if is_choice { choice.with_known_position } else { choice.selections };
+    let by_chance = (cap as f64 / choice.smallest_answer as f64).ln() * choices as f64;
     let most = scene.client.answer_position.values().max().copied().unwrap_or(0);
     by_chance <= (1e-4_f64).ln() && (most * cap <= choice.with_known_position.saturating_mul(2) || cap > 32)
 }
@@ -198,12 +204,17 @@ pub(super) fn answer_order(scene: &RuleContext<'_>) -> Option<Verdict> {
     }
     let evidence = vec![
         format!(
-            "{} of {} took the first address of their answer; random choice would give {:.0}.",
-            choice.first,
+            "{} of {} took the first address of their answer; random choice would give {}.",
+            thousands(choice.first),
             count(choice.selections, "selection"),
-            choice.first_by_chance
+            about(choice.first_by_chance)
         ),
-        format!("{pod} was first in {first} of {all} answers; shuffled answers would give {mean:.0}."),
+        format!(
+            "{pod} was first in {} of {}; shuffled answers would give {}.",
+            thousands(first),
+            count(all, "answer"),
+            about(mean)
+        ),
         figures(scene.spread(), "connections"),
     ];
     Some(scene.verdict(Cause::AnswerOrder, Confidence::High, evidence))
@@ -286,23 +297,27 @@ mod tests {
 
     #[test]
     fn a_cap_is_a_position_that_nothing_goes_beyond() {
-        // Highest position, smallest answer, connections with a known position, most at one position, expected.
+        // Highest position, smallest answer, connections with a known position, selections, most at one position, expected.
         let cases = [
-            (47, 60, 600, 20, Some(Confidence::High)),
-            (9, 60, 600, 70, Some(Confidence::Medium)),
-            (59, 60, 600, 20, None),
-            (47, 60, 30, 2, None),
-            (1, 60, 600, 590, None),
-            (4, 60, 600, 590, None),
-            (19, 60, 20, 1, None),
-            (0, 60, 600, 600, None),
+            (47, 60, 600, 600, 20, Some(Confidence::High)),
+            (9, 60, 600, 600, 70, Some(Confidence::Medium)),
+            (59, 60, 600, 600, 20, None),
+            (47, 60, 30, 30, 2, None),
+            (1, 60, 600, 600, 590, None),
+            (4, 60, 600, 600, 590, None),
+            (19, 60, 20, 20, 1, None),
+            (0, 60, 600, 600, 600, None),
+            // Five connections by each selection are one choice; 600 by one answer, to several addresses, are 600.
+            (3, 5, 60, 12, 15, None),
+            (9, 60, 600, 1, 70, Some(Confidence::Medium)),
         ];
-        for (max_position, smallest_answer, with_position, most, expected) in cases {
+        for (max_position, smallest_answer, with_position, selections, most, expected) in cases {
             let mut facts = Facts::even(60, 10);
-            facts.client.answer_position = counts([("0", most)]);
+            let used = (1..=max_position.min(31)).map(|position: u64| (position.to_string(), 1));
+            facts.client.answer_position = used.chain([("0".to_owned(), most)]).collect();
             let choice = &mut facts.client.selection_pattern;
-            (choice.max_position, choice.smallest_answer, choice.with_known_position) =
-                (max_position, smallest_answer, with_position);
+            (choice.max_position, choice.smallest_answer, choice.with_known_position, choice.selections) =
+                (max_position, smallest_answer, with_position, selections);
             let verdict = client_cap(&facts.scene());
             assert_eq!(verdict.map(|verdict| verdict.confidence), expected, "{max_position} {with_position}");
         }

@@ -1,7 +1,7 @@
 //! Rules by figures alone: even, unexplained, or too few.
 
 use super::context::RuleContext;
-use super::format::count as number;
+use super::format::{about, count as number, thousands};
 use super::significance;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Spread, Verdict};
 
@@ -130,10 +130,10 @@ pub(super) fn unexplained(scene: &RuleContext<'_>) -> Verdict {
     let choice = &scene.client.selection_pattern;
     if choice.selections > 0 {
         evidence.push(format!(
-            "{} of {} took the first address of their answer; random choice would give {:.0}.",
-            choice.first,
+            "{} of {} took the first address of their answer; random choice would give {}.",
+            thousands(choice.first),
             number(choice.selections, "selection"),
-            choice.first_by_chance
+            about(choice.first_by_chance)
         ));
     }
     scene.verdict(Cause::Unexplained, Confidence::Medium, evidence)
@@ -144,9 +144,9 @@ pub(super) fn figures(spread: &Spread, what: &str) -> String {
     let what = if spread.connections == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
     let z = spread.z.map_or_else(String::new, |z| format!(", z {z:.1}"));
     format!(
-        "{} {what} went to {:.0} of {}; the busiest has {:.2} times the mean ({:.2} by chance){z}.",
-        spread.connections,
-        spread.coverage * spread.endpoints as f64,
+        "{} {what} went to {} of {}; the busiest has {:.2} times the mean ({:.2} by chance){z}.",
+        thousands(spread.connections),
+        about(spread.coverage * spread.endpoints as f64),
         number(spread.endpoints, "endpoint"),
         spread.peak_to_mean,
         spread.expected_peak_to_mean
@@ -164,7 +164,9 @@ pub(super) fn counts(scene: &RuleContext<'_>) -> String {
     let is_open = scene.client.spread.connections == 0;
     let mut rows: Vec<_> = scene
         .mature()
-        .map(|(endpoint, own)| format!("{} {}", endpoint.pod, if is_open { own.active } else { own.counted }))
+        .map(|(endpoint, own)| {
+            format!("{} {}", endpoint.pod, thousands(if is_open { own.active } else { own.counted }))
+        })
         .collect();
     let more = rows.len().saturating_sub(SHOWN);
     rows.truncate(SHOWN);

@@ -1,7 +1,7 @@
 //! Rule about expired answers: if few answers lead to many connections, the connections are as uneven as the answers.
 
 use super::context::RuleContext;
-use super::format::{count, span};
+use super::format::{count, span, thousands};
 use super::significance;
 use crate::expose::snapshot::{Cause, Confidence, Verdict};
 
@@ -35,15 +35,17 @@ pub(super) fn old_answers(scene: &RuleContext<'_>) -> Option<Verdict> {
     let age = &client.answer_age;
     let all = age.within_ttl + age.past_ttl;
     let mut evidence = vec![format!(
-        "{} of {all} connections used an answer past its TTL of {} s; the oldest was {} old.",
-        age.past_ttl,
+        "{} of {} used an answer past its TTL of {} s; the oldest was {} old.",
+        thousands(age.past_ttl),
+        count(all, "connection"),
         client.answers.ttl_seconds,
         span(age.max_seconds)
     )];
     let by_one = client.selection_pattern.max_connects_per_answer;
     evidence.push(format!(
-        "{} led to all of them; one process made up to {by_one} by one answer.",
-        count(client.answers.count, "answer")
+        "{} led to all of them; one process made up to {} by one answer.",
+        count(client.answers.count, "answer"),
+        thousands(by_one)
     ));
     evidence.push(super::evenness::figures(&client.spread, "connections"));
     Some(scene.verdict(Cause::StaleCache, Confidence::High, evidence))

@@ -4,7 +4,7 @@
 //! endpoint refutes that the endpoint fails.
 
 use super::context::RuleContext;
-use super::format::{count, list};
+use super::format::{count, list, thousands};
 use super::significance;
 use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Counts, Verdict};
 
@@ -85,6 +85,7 @@ pub(super) fn failing_endpoint(scene: &RuleContext<'_>) -> Option<Verdict> {
     if evidence.is_empty() {
         return None;
     }
+    let failed = thousands(failed);
     evidence.push(format!("At the other endpoints {failed} of {} failed.", count(attempts, "attempt")));
     Some(scene.verdict(Cause::FailingEndpoint, Confidence::High, evidence))
 }
@@ -97,8 +98,9 @@ pub(super) fn gives_up_early(scene: &RuleContext<'_>) -> Option<Verdict> {
     let all = tried(scene);
     let (attempts, given_up) = (sum(&all, |row| row.attempts), sum(&all, |row| row.given_up()));
     let mut evidence = vec![format!(
-        "The client itself ended {given_up} of {} before an answer came: its time limit had passed, or it had no source \
+        "The client itself ended {} of {} before an answer came: its time limit had passed, or it had no source \
          port left.",
+        thousands(given_up),
         count(attempts, "attempt")
     )];
     let places: Vec<_> = all.iter().filter(|row| row.given_up() > 0).collect();
@@ -106,7 +108,7 @@ pub(super) fn gives_up_early(scene: &RuleContext<'_>) -> Option<Verdict> {
         evidence.push(format!(
             "At {}, where it gave up {} of {}, other clients opened {}.",
             row.own.pod,
-            row.given_up(),
+            thousands(row.given_up()),
             count(row.attempts, "attempt"),
             count(row.others, "connection")
         ));
@@ -139,6 +141,7 @@ pub(super) fn cannot_connect(scene: &RuleContext<'_>) -> Option<Verdict> {
     }
     let all = tried(scene);
     let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.own.failed));
+    let failed = thousands(failed);
     let mut evidence = vec![format!("{failed} of {} to ready endpoints failed.", count(attempts, "attempt"))];
     let mut failing: Vec<_> = all.iter().filter(|row| row.fails()).collect();
     failing.sort_by_key(|row| std::cmp::Reverse((row.is_alive(), row.own.failed)));
@@ -196,7 +199,8 @@ pub(super) fn only_others_connect_there(scene: &RuleContext<'_>) -> bool {
 /// `20 of 20 attempts at pod-0 failed (20 timeout).`
 fn line(row: &Tried<'_>) -> String {
     let attempts = count(row.attempts, "attempt");
-    format!("{} of {attempts} at {} failed ({}).", row.own.failed, row.own.pod, reasons(&row.own.reasons))
+    let failed = thousands(row.own.failed);
+    format!("{failed} of {attempts} at {} failed ({}).", row.own.pod, reasons(&row.own.reasons))
 }
 
 /// Connections, plus attempts without a connection. A reset connection had been opened.
@@ -208,7 +212,7 @@ fn reasons(counts: &Counts) -> String {
     let counts: Vec<_> = counts
         .iter()
         .filter(|(_, count)| **count > 0)
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| format!("{} {name}", thousands(*count)))
         .collect();
     if counts.is_empty() { "reason unknown".to_owned() } else { counts.join(", ") }
 }

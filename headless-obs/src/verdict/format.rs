@@ -1,8 +1,11 @@
 //! Figures as text, for evidence.
 
-/// `1 connection`, `5 connections`.
-pub(super) fn count(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+pub(super) use crate::messages::{plural as count, thousands};
+
+/// A figure that is not exact, as a whole number.
+pub(super) fn about(figure: f64) -> String {
+    let whole = format!("{figure:.0}");
+    whole.parse().map_or(whole, thousands)
 }
 
 /// `no one`, `a`, `a and b`, `a, b and 3 more`.
@@ -37,7 +40,7 @@ mod tests {
 
     #[test]
     fn figures_read_well() {
-        assert_eq!((count(1, "pod").as_str(), count(0, "pod").as_str()), ("1 pod", "0 pods"));
+        assert_eq!([about(0.4), about(1_233.6)], ["0", "1,234"]);
         let names: [&str; 4] = ["a", "b", "c", "d"];
         let lists = [0, 1, 2, 3, 4].map(|length| list(&names[..length]));
         assert_eq!(lists, ["none", "a", "a and b", "a, b and c", "a, b and 2 more"]);

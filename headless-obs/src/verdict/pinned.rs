@@ -2,7 +2,7 @@
 //! almost even.
 
 use super::context::RuleContext;
-use super::format::{count, span};
+use super::format::{count, span, thousands};
 use super::significance;
 use crate::expose::snapshot::{Cause, Client, Confidence, Spread, Verdict};
 
@@ -26,14 +26,14 @@ pub(super) fn pinned(scene: &RuleContext<'_>) -> Option<Verdict> {
     let mut evidence = vec![if is_held {
         format!(
             "All open connections of {} of {} have been to one endpoint per pod for {} or longer.",
-            client.open_connections.pods_on_one,
+            thousands(client.open_connections.pods_on_one),
             count(client.open_connections.pods, "pod"),
             span(client.open_connections.seconds)
         )
     } else {
         format!(
             "{} of {} made all connections to one endpoint per pod: {} with {}.",
-            client.selection_pattern.pods_on_one,
+            thousands(client.selection_pattern.pods_on_one),
             count(client.selection_pattern.pods, "pod"),
             count(connections(client), "connection"),
             count(selections(client).max(1), "selection")

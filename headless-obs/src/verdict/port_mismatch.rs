@@ -2,7 +2,7 @@
 //! Service's port fails if the pods listen on another one.
 
 use super::context::RuleContext;
-use super::format::count;
+use super::format::{count, thousands};
 use crate::expose::snapshot::{Cause, Confidence, OtherPort, Verdict};
 
 /// The client connects to a port that the endpoints do not have, and fails. If it succeeds, the pod listens on more
@@ -21,7 +21,7 @@ pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
                 Some(instead) => format!("the endpoints listen on {instead}"),
                 None => "the endpoints do not have that port".to_owned(),
             };
-            let (number, failed) = (port.port, port.failed);
+            let (number, failed) = (port.port, thousands(port.failed));
             let how = if port.opened > 0 {
                 "were accepted and then ended by the other side without a byte, or failed"
             } else {

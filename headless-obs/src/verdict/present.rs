@@ -20,10 +20,11 @@ use crate::spread;
 use crate::windowed::LONGEST;
 
 /// The stretches that are looked at, beside the one that was asked for. Events before the longest of them are not the
-/// present.
+/// present. Slots make a stretch up to ten seconds longer, so the second one is a minute at most: what ended a minute ago
+/// is in none of the first two.
 pub const SPANS: [Duration; 6] = [
     Duration::from_secs(30),
-    Duration::from_secs(60),
+    Duration::from_secs(50),
     Duration::from_secs(300),
     Duration::from_secs(900),
     Duration::from_secs(3_600),

@@ -1,7 +1,7 @@
 //! Rules about connections to addresses that are not a ready endpoint: the client or the DNS server is at fault.
 
 use super::context::RuleContext;
-use super::format::{count, span};
+use super::format::{count, span, thousands};
 use crate::expose::snapshot::{Cause, Confidence, StaleTarget, Verdict};
 
 /// Another pod has the address now, so the client talks to a stranger. Once is enough.
@@ -52,7 +52,8 @@ pub(super) fn dials_not_ready(scene: &RuleContext<'_>) -> Option<Verdict> {
     }
     evidence.push(if listed > 0 {
         format!(
-            "DNS listed them: {listed} of {} used an answer that came after they were not ready.",
+            "DNS listed them: {} of {} used an answer that came after they were not ready.",
+            thousands(listed),
             count(connections, "connection")
         )
     } else {
@@ -77,8 +78,9 @@ pub(super) fn dns_stale(scene: &RuleContext<'_>) -> Option<Verdict> {
         .collect();
     let dns = &scene.service.dns;
     evidence.push(format!(
-        "{} of {} answers for the Service listed endpoints that had left.",
-        dns.removed_answered, dns.answers
+        "{} of {} for the Service listed endpoints that had left.",
+        thousands(dns.removed_answered),
+        count(dns.answers, "answer")
     ));
     Some(scene.verdict(Cause::DnsStale, sure(after), evidence))
 }
@@ -103,7 +105,8 @@ pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
     if past > 0 {
         let oldest = span(age.max_seconds);
         evidence.push(format!(
-            "{past} of them used an answer past its TTL of {ttl} s; the oldest was {oldest} old."
+            "{} of them used an answer past its TTL of {ttl} s; the oldest was {oldest} old.",
+            thousands(past)
         ));
     }
     // Within the TTL the client did nothing wrong, and any cache may be the cause.

@@ -4,8 +4,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::cluster::{Draft, FakePod};
 use lab::client::Pick;
+use lab::cluster::{Draft, FakePod};
 use lab::{Client, ClientSpec, program, stretched};
 use serde_json::{Value, json};
 
