@@ -14,6 +14,7 @@
 )]
 
 mod atomic;
+mod dialled;
 mod dns;
 mod iter_sockets;
 mod losses;
@@ -22,10 +23,10 @@ mod ring_wakeup;
 mod socket;
 mod tcp;
 
-use aya_ebpf::macros::{btf_tracepoint, cgroup_skb, tracepoint};
-use aya_ebpf::programs::{BtfTracePointContext, SkBuffContext, TracePointContext};
+use aya_ebpf::macros::{btf_tracepoint, cgroup_skb, cgroup_sock_addr, tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, SkBuffContext, SockAddrContext, TracePointContext};
 
-/// `cgroup_skb` verdict: let the packet pass.
+/// Verdict of programs at cgroups: let the packet pass, or the socket connect or send.
 const PASS: i32 = 1;
 
 /// Every packet that a socket below the attached cgroup receives.
@@ -64,6 +65,34 @@ fn tcp_state_classic(ctx: TracePointContext) -> u32 {
         tcp::handle_transition(&ctx, &socket, old, new, false);
     }
     0
+}
+
+/// Every `connect()` over IPv4 of a socket below the attached cgroup. By its name, a second daemon knows it.
+#[cgroup_sock_addr(connect4)]
+fn headless_conn4(ctx: SockAddrContext) -> i32 {
+    dialled::connect(&ctx, dialled::v4(&ctx));
+    PASS
+}
+
+/// The same over IPv6.
+#[cgroup_sock_addr(connect6)]
+fn headless_conn6(ctx: SockAddrContext) -> i32 {
+    dialled::connect(&ctx, dialled::v6(&ctx));
+    PASS
+}
+
+/// Every datagram over IPv4 to an address that the socket names in the call.
+#[cgroup_sock_addr(sendmsg4)]
+fn headless_send4(ctx: SockAddrContext) -> i32 {
+    dialled::send(&ctx, dialled::v4(&ctx));
+    PASS
+}
+
+/// The same over IPv6.
+#[cgroup_sock_addr(sendmsg6)]
+fn headless_send6(ctx: SockAddrContext) -> i32 {
+    dialled::send(&ctx, dialled::v6(&ctx));
+    PASS
 }
 
 /// The verifier proves that no program reaches this: it rejects an endless loop.

@@ -8,6 +8,7 @@
 //! | IGNORED_DESTS | address → 1 | only user space writes it |
 //! | PENDING_QUERIES | query → client, servers, time | the oldest is evicted; its response is refused and counted |
 //! | REQUIRE_QUERY | 0 → whether unsolicited responses are refused | never; only user space writes it |
+//! | DIALLED | socket's cookie → what it dialled | the oldest is evicted; what that socket dialled is not known |
 //! | COUNTERS | number → count, per CPU | never |
 //! | LOSSES | client and reason → losses since user space read them | the loss has no client |
 //! | LAST_WAKEUP | 0 → time of the last wake-up, and bytes submitted since | never |
@@ -20,6 +21,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::counters;
+use headless_obs_ebpf::dialled::{Dialled, MAX_DIALLED};
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
@@ -46,6 +48,9 @@ pub(crate) static PENDING_QUERIES: LruHashMap<QueryKey, PendingQuery> =
 /// This is not a global, because globals are set before it is known whether egress can be attached.
 #[map]
 pub(crate) static REQUIRE_QUERY: Array<u32> = Array::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static DIALLED: LruHashMap<u64, Dialled> = LruHashMap::with_max_entries(MAX_DIALLED, 0);
 
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNT, 0);
@@ -82,6 +87,9 @@ pub(crate) static LAST_TRANSITION: PerCpuArray<Transition> = PerCpuArray::with_m
 pub(crate) static RING_WATERMARK: Global<u32> = Global::new(1 << 18);
 
 #[unsafe(no_mangle)]
+pub(crate) static KNOWS_DIALLED: Global<u32> = Global::new(0);
+
+#[unsafe(no_mangle)]
 pub(crate) static DNS_PORTS: Global<[u16; MAX_DNS_PORTS]> = Global::new([0; MAX_DNS_PORTS]);
 
 #[unsafe(no_mangle)]
@@ -94,6 +102,7 @@ pub(crate) static SOCK_OFFSETS: Global<SockOffsets> = Global::new(SockOffsets {
     sport: 0,
     family: 0,
     state: 0,
+    cookie: 0,
     protocol: 0,
     err: 0,
     flags: 0,

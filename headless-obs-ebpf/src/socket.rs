@@ -3,7 +3,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock};
 use aya_ebpf::programs::TracePointContext;
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::reason;
@@ -38,6 +38,8 @@ pub(crate) struct Tuple {
 pub(crate) trait Socket {
     /// Identifies the socket while it lives.
     fn id(&self) -> u64;
+    /// The kernel's own number of the socket; 0 if nobody asked for it, or if it cannot be read.
+    fn cookie(&self) -> u64;
     /// Source, destination and destination port; `None` if it is not TCP over IP.
     fn tuple(&self) -> Option<Tuple>;
     /// The reason of the failure; [`reason::NONE`] if there is no error.
@@ -119,6 +121,11 @@ impl Socket for BtfSocket {
     #[inline(always)]
     fn id(&self) -> u64 {
         self.sk as u64
+    }
+
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        load!(self.sk, cookie)
     }
 
     #[inline(always)]
@@ -222,6 +229,19 @@ impl Socket for ClassicSocket<'_> {
     #[inline(always)]
     fn id(&self) -> u64 {
         record!(self, skaddr, u64).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        let (socket, at) = (self.id(), offset!(cookie));
+        if at == 0 {
+            return 0;
+        }
+        let mut cookie = 0_u64;
+        let field = (socket as usize).wrapping_add(at) as *const c_void;
+        // SAFETY: the helper writes the eight bytes of `cookie`, and fails instead of faulting.
+        unsafe { bpf_probe_read_kernel((&raw mut cookie).cast(), 8, field) };
+        cookie
     }
 
     #[inline(always)]

@@ -27,6 +27,7 @@ use headless_obs_ebpf::ring_record::{
 };
 
 use crate::atomic::{add, count};
+use crate::dialled;
 use crate::losses::count_loss;
 use crate::maps::{CONNECTIONS, EVENTS, FLOWS, IGNORED_DESTS, LAST_TRANSITION, Transition};
 use crate::ring_wakeup::submit;
@@ -124,6 +125,7 @@ pub(crate) fn handle_transition(
 #[inline(always)]
 fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
     let Some(tuple) = socket.tuple() else { return };
+    let (tuple, sent_to) = dialled::undo(socket, tuple);
     if IGNORED_DESTS.get_ptr(tuple.destination).is_some() {
         return count(IGNORED);
     }
@@ -141,6 +143,7 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
         started: time,
         bytes_sent: 0,
         bytes_received: 0,
+        sent_to,
         comm,
         tgid,
         reason: reason::NONE,
@@ -291,6 +294,7 @@ fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
         failed: [0; reason::COUNT],
         bytes_sent: 0,
         bytes_received: 0,
+        sent_to: record.sent_to,
         comm: record.comm,
     };
     // Another CPU may have been faster; then its entry counts.

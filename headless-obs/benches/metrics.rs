@@ -93,6 +93,7 @@ fn engine(case: &Case) -> Engine {
                     started: time,
                     bytes_sent: 0,
                     bytes_received: 0,
+                    sent_to: [0; 16],
                     comm,
                     tgid: 1_000 + client,
                     reason: reason::NONE,

@@ -159,11 +159,14 @@ pub enum Excluded {
     OtherNode,
     /// The daemon made it itself.
     Observer,
+    /// A socket-level load balancer chose the endpoint; the client dialled an address that is none.
+    LoadBalanced,
 }
 
 impl Excluded {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::Probe, Self::Proxy, Self::OtherNode, Self::Observer];
+    pub const ALL: [Self; 5] =
+        [Self::Probe, Self::Proxy, Self::OtherNode, Self::Observer, Self::LoadBalanced];
 
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
@@ -172,6 +175,7 @@ impl Excluded {
             Self::Proxy => "proxy",
             Self::OtherNode => "other_node",
             Self::Observer => "observer",
+            Self::LoadBalanced => "load_balanced",
         }
     }
 }
@@ -200,6 +204,18 @@ pub fn attribute<'a>(
 ) -> Attribution {
     let outcome = attribute_by_dns(connect_attempt, topology, cached);
     excluded(connect_attempt, outcome, topology).map_or(outcome, Attribution::Excluded)
+}
+
+/// The outcome of a connection to an address that the client did not dial: a socket-level load balancer replaced what it
+/// dialled, for which `outcome` is, by `sent_to`. What the client dialled decides, if it is an endpoint.
+pub fn with_balancer(outcome: Attribution, sent_to: Option<IpAddr>, topology: &Topology) -> Attribution {
+    let is_endpoint = |address| topology.owners(address).next().is_some();
+    match outcome {
+        Attribution::Unrelated if sent_to.is_some_and(is_endpoint) => {
+            Attribution::Excluded(Excluded::LoadBalanced)
+        }
+        outcome => outcome,
+    }
 }
 
 /// Why a connection with this outcome is left out.

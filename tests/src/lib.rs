@@ -38,6 +38,7 @@ pub mod process_usage;
 pub mod prometheus;
 pub mod server;
 mod signals;
+pub mod socket_balancer;
 
 pub use agent_process::{Agent, agent_path};
 pub use cgroup::{CgroupLayout, Driver, Qos, Runtime};

@@ -5,8 +5,8 @@
 
 use crate::Address;
 
-/// The most servers per query; resolvers know three name servers.
-pub const MAX_SERVERS: usize = 3;
+/// The most servers per query: resolvers know three name servers, and their addresses may be translated into another one.
+pub const MAX_SERVERS: usize = 4;
 /// The server of a connected socket, whatever its address is: the kernel delivers only its peer's packets. If the
 /// socket's own network namespace translates the address, egress sees another one than responses come from.
 pub const PEER: Address = [0; 16];
@@ -50,5 +50,7 @@ pub struct PendingQuery {
     pub ports: [u16; MAX_SERVERS],
     /// Bits: [`ANSWERED`], [`CLIENT_ENDED`], [`SERVER_ENDED`].
     pub state: u16,
+    /// Always 0.
+    pub _pad: [u8; 6],
 }
-const _: () = assert!(size_of::<PendingQuery>() == 88);
+const _: () = assert!(size_of::<PendingQuery>() == 112);

@@ -36,10 +36,12 @@ pub struct FlowTotals {
     pub bytes_sent: u64,
     /// Bytes that clients received, in connections that ended.
     pub bytes_received: u64,
+    /// As in [`crate::ring_record::TcpRecord`], of the first connection.
+    pub sent_to: Address,
     /// `comm` of the thread that made the first connection.
     pub comm: [u8; COMM_LEN],
 }
-const _: () = assert!(size_of::<FlowTotals>() == 96);
+const _: () = assert!(size_of::<FlowTotals>() == 112);
 
 /// Reasons of failures.
 pub mod reason {

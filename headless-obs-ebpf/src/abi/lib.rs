@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod dialled;
 pub mod dns_query;
 pub mod flow;
 pub mod losses;

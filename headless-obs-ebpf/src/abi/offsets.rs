@@ -20,6 +20,8 @@ pub struct SockOffsets {
     pub family: u32,
     /// `sk.__sk_common.skc_state`
     pub state: u32,
+    /// `sk.__sk_common.skc_cookie`
+    pub cookie: u32,
     /// `sk.sk_protocol`
     pub protocol: u32,
     /// `sk.sk_err`
@@ -51,7 +53,7 @@ pub struct SockOffsets {
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,
 }
-const _: () = assert!(size_of::<SockOffsets>() == 92);
+const _: () = assert!(size_of::<SockOffsets>() == 96);
 
 /// Byte offsets in the classic tracepoint's record, parsed from its tracefs `format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

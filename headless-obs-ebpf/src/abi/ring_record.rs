@@ -83,9 +83,9 @@ pub struct TcpRecord {
     pub header: Header,
     /// Source address.
     pub source: Address,
-    /// Destination address.
+    /// Destination address, as the client dialled it.
     pub destination: Address,
-    /// Destination port.
+    /// Destination port, as the client dialled it.
     pub port: u16,
     /// Always 0.
     pub _pad: [u8; 6],
@@ -97,6 +97,8 @@ pub struct TcpRecord {
     pub started: u64,
     /// Closed: bytes received.
     pub bytes_received: u64,
+    /// The address to which a program at `connect()` sent the connection instead ([`crate::dialled`]); zero if none did.
+    pub sent_to: Address,
     /// `comm` of the thread that connected.
     pub comm: [u8; COMM_LEN],
     /// Process that connected.
@@ -110,7 +112,7 @@ pub struct TcpRecord {
     /// Always 0.
     pub _end: u8,
 }
-const _: () = assert!(size_of::<TcpRecord>() == 120);
+const _: () = assert!(size_of::<TcpRecord>() == 136);
 const _: () = {
     let key = offset_of!(TcpRecord, header) + offset_of!(Header, cgroup);
     assert!(offset_of!(FlowKey, cgroup) == 0);

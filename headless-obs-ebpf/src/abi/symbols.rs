@@ -30,6 +30,11 @@ pub const TCP_STATE: &str = "tcp_state";
 pub const TCP_STATE_FALLBACK: &str = "tcp_state_fallback";
 /// `tracepoint/sock/inet_sock_set_state`: connections where the kernel has no BTF.
 pub const TCP_STATE_CLASSIC: &str = "tcp_state_classic";
+/// `cgroup/connect4` and `cgroup/connect6`: destinations before programs of others replace them. Loaded only if there are
+/// such programs.
+pub const CONNECTS: [&str; 2] = ["headless_conn4", "headless_conn6"];
+/// `cgroup/sendmsg4` and `cgroup/sendmsg6`: the servers that unconnected sockets ask.
+pub const SENDS: [&str; 2] = ["headless_send4", "headless_send6"];
 /// `iter/task_file`: connections that are older than the daemon.
 pub const ITER_SOCKETS: &str = "iter_sockets";
 
@@ -37,6 +42,8 @@ pub const ITER_SOCKETS: &str = "iter_sockets";
 pub const DNS_PORTS: &str = "DNS_PORTS";
 /// The most DNS ports.
 pub const MAX_DNS_PORTS: usize = 8;
+/// `u32`: 1 if [`CONNECTS`] are attached.
+pub const KNOWS_DIALLED: &str = "KNOWS_DIALLED";
 /// `u32`: the number of bytes since the last wake-up that causes another one.
 pub const RING_WATERMARK: &str = "RING_WATERMARK";
 /// [`crate::offsets::SockOffsets`]: where the fields of the kernel's socket structures are.

@@ -41,7 +41,8 @@ pub(crate) fn ingress(ctx: &SkBuffContext) {
 #[inline(always)]
 pub(crate) fn egress(ctx: &SkBuffContext) {
     let Some(peer) = peer_dns_port(ctx) else { return };
-    if peer == 0 && ports_no_options(ctx).is_some_and(|[_, destination]| !is_dns_port(destination)) {
+    let is_other = || ports_no_options(ctx).is_some_and(|[_, destination]| !is_dns_port(destination));
+    if peer == 0 && !is_on_loopback(ctx) && is_other() {
         return;
     }
     let Some(network) = network(ctx) else { return };
@@ -63,8 +64,19 @@ fn peer_dns_port(ctx: &SkBuffContext) -> Option<u16> {
     (remote == 0 || is_dns_port(port)).then_some(port)
 }
 
+/// Whether the packet stays in its network namespace. There, firewall rules may send a query to any port.
 #[inline(always)]
-fn is_dns_port(port: u16) -> bool {
+fn is_on_loopback(ctx: &SkBuffContext) -> bool {
+    /// The loopback device of every network namespace.
+    const LOOPBACK: u32 = 1;
+    // SAFETY: the context is valid for the program's run.
+    let device = unsafe { &raw const (*ctx.skb.skb).ifindex };
+    // SAFETY: as above.
+    unsafe { device.read_volatile() == LOOPBACK }
+}
+
+#[inline(always)]
+pub(crate) fn is_dns_port(port: u16) -> bool {
     let ports = (&raw const DNS_PORTS).cast::<u16>();
     for index in 0..MAX_DNS_PORTS {
         // SAFETY: `Global` is transparent over an array of MAX_DNS_PORTS, read-only while programs run.

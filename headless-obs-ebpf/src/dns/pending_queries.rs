@@ -6,12 +6,14 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skb_cgroup_id};
 use aya_ebpf::programs::SkBuffContext;
 use headless_obs_ebpf::counters::{DNS_OTHER_SERVER, DNS_UNSOLICITED};
+use headless_obs_ebpf::dialled::Dialled;
 use headless_obs_ebpf::dns_query::{
     ANSWERED, CLIENT_ENDED, MAX_SERVERS, PEER, PendingQuery, QueryKey, SERVER_ENDED,
 };
 
 use super::headers::{ACK, FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, ports};
 use super::is_dns_port;
+use crate::dialled;
 use crate::maps::{PENDING_QUERIES, REQUIRE_QUERY};
 use crate::socket::{bytes, words};
 use crate::tcp::now;
@@ -30,7 +32,8 @@ pub(super) fn filter_enabled() -> bool {
 #[inline(always)]
 pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
     let Some([_, port]) = ports(ctx, network) else { return };
-    if peer == 0 && !is_dns_port(port) {
+    let dialled = if peer == 0 { dialled::take(cookie(ctx)) } else { None };
+    if peer == 0 && dialled.is_none() && !is_dns_port(port) {
         return;
     }
     let Ok(header) = ctx.load::<[u8; DNS_HEADER]>(network.transport + 8) else { return };
@@ -39,18 +42,33 @@ pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
         return;
     }
     let key = query_key(ctx, u16::from_be_bytes([header[0], header[1]]));
-    // Egress comes after address translation in this network namespace, so for a connected socket the peer counts.
-    let (server, port) = if peer == 0 { (bytes(network.destination), port) } else { (PEER, peer) };
+    // Egress comes after address translation in this network namespace. So for a connected socket the peer counts, and
+    // for another one the address that it dialled. If a socket-level load balancer replaced that in between, the
+    // response comes from the address of the packet.
+    let translated = (bytes(network.destination), port);
+    let (server, port) = match dialled {
+        _ if peer != 0 => (PEER, peer),
+        Some(Dialled { address, port, .. }) => (address, port),
+        None => translated,
+    };
+    let is_translated = peer == 0 && (words(server) != network.destination || port != translated.1);
     let mut query = pending_query(ctx, network);
     query.servers[0] = server;
     query.ports[0] = port;
+    if is_translated {
+        (query.servers[1], query.ports[1]) = translated;
+    }
     // Most queries are new. The map refuses none for lack of room: it evicts the oldest.
     if PENDING_QUERIES.insert(key, query, u64::from(BPF_NOEXIST)).is_err()
         && let Some(query) = PENDING_QUERIES.get_ptr_mut(key)
     {
         // SAFETY: a live value of the map. Another CPU that asks from the same socket at this moment may take the same
         // place; then one of the two answers is refused, and counted.
-        add_server(unsafe { &mut *query }, server, port);
+        let query = unsafe { &mut *query };
+        add_server(query, server, port);
+        if is_translated {
+            add_server(query, translated.0, translated.1);
+        }
     }
 }
 
@@ -177,6 +195,7 @@ fn pending_query(ctx: &SkBuffContext, network: &Network) -> PendingQuery {
         servers: [PEER; MAX_SERVERS],
         ports: [0; MAX_SERVERS],
         state: 0,
+        _pad: [0; 6],
     }
 }
 

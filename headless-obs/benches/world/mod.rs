@@ -84,6 +84,7 @@ impl World {
             bytes_sent: 100,
             started,
             bytes_received: 1_000,
+            sent_to: [0; 16],
             comm: *b"client\0\0\0\0\0\0\0\0\0\0",
             tgid: 1_000 + client,
             reason: reason::NONE,

@@ -2,7 +2,7 @@
 
 use crate::config::Observe;
 use crate::expose::doctor_check::Check;
-use crate::probe::{self, Loaded, Options, ProbeError, TcpHook};
+use crate::probe::{self, Dialled, Loaded, Options, ProbeError, TcpHook};
 
 /// Loads and attaches the probes in each way, for a moment. Must be called within a tokio runtime.
 pub fn checks(observe: &Observe) -> Vec<Check> {
@@ -18,6 +18,7 @@ pub fn checks(observe: &Observe) -> Vec<Check> {
     if let Ok(loaded) = best.or(fallback) {
         checks.push(queries(&loaded));
         checks.push(existing(&loaded));
+        checks.push(balancers(loaded.dialled.as_ref()));
     }
     checks
 }
@@ -67,4 +68,27 @@ fn existing(loaded: &Loaded) -> Check {
         ),
         Some(_) => Check::ok(name, format!("{} client sockets", loaded.existing.len())),
     }
+}
+
+fn balancers(dialled: Option<&Dialled>) -> Check {
+    /// The most names in one list.
+    const NAMED: usize = 3;
+    let name = "socket-level load balancers";
+    let Some(dialled) = dialled else { return Check::ok(name, "none: nobody has a program at connect()") };
+    let some = |all: Vec<String>| {
+        let more = all.len().checked_sub(NAMED).filter(|more| *more > 0);
+        let more = more.map_or(String::new(), |more| format!(" and {more} more"));
+        all.into_iter().take(NAMED).collect::<Vec<_>>().join(", ") + &more
+    };
+    let others = some(dialled.others.iter().cloned().collect());
+    if dialled.hook() == "cgroup/connect" {
+        return Check::ok(name, format!("{others} at connect(); headless-obs sees what clients dial before"));
+    }
+    let behind = some(dialled.behind.iter().map(|path| path.display().to_string()).collect());
+    Check::warn(
+        name,
+        format!("{others} at connect(), and headless-obs cannot see what clients dial before in: {behind}"),
+        "with Linux 6.17 or newer it can, unless a program allows no others beside it; until then connections of these \
+         cgroups to a ClusterIP may count as connections to a headless Service of the same pods",
+    )
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord};
 
@@ -15,7 +16,7 @@ use super::reconcile::Booking;
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{
-    Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_history,
+    Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer, with_history,
 };
 use crate::client::{Client, Clients, Role, sanitize};
 use crate::ledger::{CellKey, Ledger, LedgerEntry};
@@ -40,7 +41,7 @@ impl Engine {
     fn on_opened(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute(connect_attempt, client);
+        let outcome = self.attribute(connect_attempt, client, sent_to(record));
         let booking = self.record_connect(record, client, outcome);
         self.answer_cache.touch(connect_attempt.now, client.scope);
         if let Attribution::Endpoint(target) = outcome {
@@ -56,7 +57,7 @@ impl Engine {
     fn on_failed(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
         let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute(connect_attempt, client);
+        let outcome = self.attribute(connect_attempt, client, sent_to(record));
         let is_superseded = match (outcome, connect_attempt.started) {
             (Attribution::Endpoint(target), Some(started)) if may_be_happy_eyeballs_loss(record.reason) => {
                 self.happy_eyeballs.beat(started, attempt(record, client, target.endpoint.service))
@@ -84,7 +85,8 @@ impl Engine {
         let place = reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
-            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client);
+            let sent_to = sent_to(record);
+            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(connect_attempt.now, outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -100,6 +102,7 @@ impl Engine {
                 &self.reconciler.ledger,
                 connect_attempt(record, client),
                 client,
+                sent_to(record),
             );
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
@@ -130,7 +133,7 @@ impl Engine {
                 has_failed: false,
                 now,
             };
-            let outcome = self.attribute(connect_attempt, client);
+            let outcome = self.attribute(connect_attempt, client, None);
             self.account.count(now, outcome, 1);
             if let Attribution::Endpoint(target) = outcome {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
@@ -169,7 +172,8 @@ impl Engine {
                 has_failed: totals.opened == 0,
                 now,
             };
-            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client);
+            let sent_to = given(totals.sent_to);
+            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(now, outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -209,6 +213,7 @@ impl Engine {
                 &self.reconciler.ledger,
                 connect_attempt,
                 waiting.client,
+                sent_to(&waiting.record),
             );
             let is_its = match outcome {
                 Attribution::Endpoint(target) => target.resolution != Resolution::None,
@@ -227,13 +232,19 @@ impl Engine {
     }
 
     /// Attributes a connection. The kernel may ignore the address if it belongs to no Service.
-    fn attribute(&mut self, connect_attempt: ConnectAttempt, client: Client) -> Attribution {
+    fn attribute(
+        &mut self,
+        connect_attempt: ConnectAttempt,
+        client: Client,
+        sent_to: Option<IpAddr>,
+    ) -> Attribution {
         let outcome = attribute_for(
             &self.topology,
             &self.answer_cache,
             &self.reconciler.ledger,
             connect_attempt,
             client,
+            sent_to,
         );
         if outcome == Attribution::Unrelated {
             let policy = self.ignore_policy(connect_attempt.address);
@@ -384,11 +395,14 @@ fn attribute_for(
     ledger: &Ledger,
     connect_attempt: ConnectAttempt,
     client: Client,
+    sent_to: Option<IpAddr>,
 ) -> Attribution {
     let at = connect_attempt.started.unwrap_or(connect_attempt.now);
     let cached = answer_cache.cached(client.scope, connect_attempt.address, at);
     let has_connected = |endpoint| ledger.has_connected(client.workload, endpoint, connect_attempt.port);
-    with_history(attribute(connect_attempt, topology, cached), connect_attempt, topology, has_connected)
+    let outcome = attribute(connect_attempt, topology, cached);
+    let outcome = with_history(outcome, connect_attempt, topology, has_connected);
+    with_balancer(outcome, sent_to, topology)
 }
 
 fn booking_of(
@@ -417,6 +431,16 @@ fn connect_attempt(record: &TcpRecord, client: Client) -> ConnectAttempt {
         has_failed: record.header.kind == KIND_FAILED,
         now: Time(record.header.time),
     }
+}
+
+/// The address to which a socket-level load balancer sent the connection.
+fn sent_to(record: &TcpRecord) -> Option<IpAddr> {
+    given(record.sent_to)
+}
+
+/// An address that is not zero.
+fn given(address: Address) -> Option<IpAddr> {
+    (address != Address::default()).then(|| ip(address))
 }
 
 fn attempt(record: &TcpRecord, client: Client, service: ServiceId) -> Attempt {

@@ -26,6 +26,7 @@ use crate::topology::model::{Slice, SliceEndpoint};
 use crate::topology::test_builders::{ip, ready, slice};
 
 mod balance;
+mod balancer;
 mod client_stats;
 mod clock;
 mod differential;
@@ -170,6 +171,7 @@ impl World {
             started,
             bytes_sent: 0,
             bytes_received: 0,
+            sent_to: [0; 16],
             comm,
             tgid: client.into(),
             reason: reason::NONE,

@@ -39,7 +39,7 @@ pub struct Quality {
     /// Connections that are left out, by reason: `ignored` (to destinations that cannot be endpoints). Including failed
     /// attempts: `probe` (from the node itself to pods on it, without DNS: health checks), `proxy` (made by a service
     /// mesh's proxy for others, whose own connections count), `other_node` (made on another node that shares the kernel),
-    /// `observer` (made by the daemon itself).
+    /// `observer` (made by the daemon itself), `load_balanced` (a socket-level load balancer chose the endpoint).
     pub excluded: Counts,
     /// The outcome of the connect attempts that the daemon saw.
     #[serde(default)]
@@ -47,7 +47,9 @@ pub struct Quality {
     /// The daemon waits for another one on this machine to end, and observes nothing so far.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub stands_by: bool,
-    /// Probe → its hook: `dns`, `queries`, `tcp`, `existing`; `none` if it could not be attached.
+    /// Probe → its hook: `dns`, `queries`, `servers`, `tcp`, `existing`; `none` if it could not be attached. `connects`
+    /// only where programs of others are at `connect()`; `… in part` if some processes connect before it sees what they
+    /// dial.
     pub probes: BTreeMap<String, String>,
     /// Kernel map → entries and capacity.
     pub maps: BTreeMap<String, MapFill>,

@@ -30,6 +30,7 @@ pub(super) fn sock_offsets() -> Result<SockOffsets, ProbeError> {
         sport: at("sock", "skc_num")?,
         family: at("sock", "skc_family")?,
         state: at("sock", "skc_state")?,
+        cookie: at("sock", "skc_cookie")?,
         protocol: at("sock", "sk_protocol")?,
         err: at("sock", "sk_err")?,
         flags: at("sock", "skc_flags")?,

@@ -81,6 +81,7 @@ fn tracked(record: &SocketRecord) -> TcpRecord {
         started: 0,
         bytes_sent: 0,
         bytes_received: 0,
+        sent_to: [0; 16],
         comm: record.comm,
         tgid: record.tgid,
         reason: reason::NONE,

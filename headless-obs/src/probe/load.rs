@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, TracePoint,
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, ProgramError, TracePoint,
 };
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
 use headless_obs_ebpf::ring_record::SocketRecord;
 use headless_obs_ebpf::symbols::{
-    CONNECTIONS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, IGNORED_DESTS, MAX_DNS_PORTS,
-    RING_WATERMARK, SOCK_OFFSETS, TCP_STATE, TCP_STATE_CLASSIC, TCP_STATE_FALLBACK, TRACEPOINT_OFFSETS,
+    CONNECTIONS, DNS_EGRESS, DNS_INGRESS, DNS_PORTS, EVENTS, FLOWS, IGNORED_DESTS, KNOWS_DIALLED,
+    MAX_DNS_PORTS, RING_WATERMARK, SENDS, SOCK_OFFSETS, TCP_STATE, TCP_STATE_CLASSIC, TCP_STATE_FALLBACK,
+    TRACEPOINT_OFFSETS,
 };
 use tracing::{info, warn};
 
 use super::aya_pod::AsPod;
+use super::dialled::{Dialled, Survey};
 use super::privilege_check::{not_permitted, sees_only_own_processes};
 use super::recursion_misses::RecursionMisses;
 use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, iter_sockets, tracefs};
@@ -40,6 +42,8 @@ pub struct Loaded {
     pub existing: Vec<SocketRecord>,
     /// Probe → hook.
     pub hooks: Hooks,
+    /// What clients dial, if programs of others may replace it.
+    pub dialled: Option<Dialled>,
     /// Counts skipped runs.
     recursion_misses: RecursionMisses,
     /// Holds programs and links.
@@ -61,6 +65,12 @@ struct Offsets {
     tracepoint: TracepointOffsets,
 }
 
+/// The place to which programs are attached.
+struct Place {
+    cgroups: CgroupRoot,
+    survey: Survey,
+}
+
 /// Loads and attaches. Must be called within a tokio runtime.
 ///
 /// # Errors
@@ -70,49 +80,50 @@ pub fn load(options: &Options) -> Result<Loaded, ProbeError> {
         return Err(ProbeError::NoObject);
     }
     let cgroups = CgroupRoot::find(options.cgroup.as_deref())?;
+    let place = Place { survey: Survey::of(&cgroups), cgroups };
     let kernel_btf = Btf::from_sys_fs().map_err(|_| ProbeError::NoBtf);
     let sock = kernel_btf.as_ref().map_err(|_| ProbeError::NoBtf).and_then(|_| btf::sock_offsets());
     match (options.tcp_hook, sock, kernel_btf) {
         (TcpHook::Auto | TcpHook::TpBtf, Ok(sock), Ok(kernel_btf)) => {
             let offsets = Offsets { sock, tracepoint: TracepointOffsets::default() };
-            let mut ebpf = open(options, &offsets)?;
+            let mut ebpf = open(options, &offsets, &place)?;
             match attach_tp_btf(&mut ebpf, &kernel_btf) {
-                Ok(()) => finish(ebpf, options, cgroups, "tp_btf", Some(&kernel_btf)),
+                Ok(()) => finish(ebpf, options, place, "tp_btf", Some(&kernel_btf)),
                 Err(error) if options.tcp_hook == TcpHook::TpBtf => Err(error),
                 Err(error) => {
                     warn!(%error, "tp_btf does not work here: using the classic tracepoint, without failure reasons");
-                    load_classic(options, cgroups, sock, Some(&kernel_btf))
+                    load_classic(options, place, sock, Some(&kernel_btf))
                 }
             }
         }
         (TcpHook::TpBtf, Err(error), _) => Err(error),
         (TcpHook::Auto, Err(error), kernel_btf) => {
             warn!(%error, "using the classic tracepoint, without failure reasons and bytes");
-            load_classic(options, cgroups, SockOffsets::default(), kernel_btf.ok().as_ref())
+            load_classic(options, place, SockOffsets::default(), kernel_btf.ok().as_ref())
         }
         (_, sock, kernel_btf) => {
-            load_classic(options, cgroups, sock.unwrap_or_default(), kernel_btf.ok().as_ref())
+            load_classic(options, place, sock.unwrap_or_default(), kernel_btf.ok().as_ref())
         }
     }
 }
 
 fn load_classic(
     options: &Options,
-    cgroups: CgroupRoot,
+    place: Place,
     sock: SockOffsets,
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
     let ebpf = tracefs::with_tracefs(|| {
         let offsets = Offsets { sock, tracepoint: tracefs::offsets()? };
-        let mut ebpf = open(options, &offsets)?;
+        let mut ebpf = open(options, &offsets, &place)?;
         attach_classic(&mut ebpf)?;
         Ok(ebpf)
     })?;
-    finish(ebpf, options, cgroups, "tracepoint", kernel_btf.filter(|_| sock != SockOffsets::default()))
+    finish(ebpf, options, place, "tracepoint", kernel_btf.filter(|_| sock != SockOffsets::default()))
 }
 
 /// Creates the maps and sets the globals; no program is loaded yet.
-fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+fn open(options: &Options, offsets: &Offsets, place: &Place) -> Result<Ebpf, ProbeError> {
     let mut ports = [0_u16; MAX_DNS_PORTS];
     for (place, port) in ports.iter_mut().zip(&options.dns_ports) {
         *place = *port;
@@ -123,6 +134,7 @@ fn open(options: &Options, offsets: &Offsets) -> Result<Ebpf, ProbeError> {
     EbpfLoader::new()
         .override_global(DNS_PORTS, &ports, true)
         .override_global(RING_WATERMARK, &watermark, true)
+        .override_global(KNOWS_DIALLED, &u32::from(place.survey.has_others()), true)
         .override_global(SOCK_OFFSETS, &sock, true)
         .override_global(TRACEPOINT_OFFSETS, &tracepoint, true)
         .override_global(aya_log::LEVEL, &log_level, false)
@@ -141,10 +153,11 @@ const DEBUG: u8 = 4;
 fn finish(
     mut ebpf: Ebpf,
     options: &Options,
-    cgroups: CgroupRoot,
+    place: Place,
     tcp: &str,
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
+    let Place { cgroups, survey } = place;
     let mut maps = Maps::take(&mut ebpf, options)?;
     // Queries first: their responses may arrive as soon as the program for responses is attached.
     let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
@@ -155,10 +168,22 @@ fn finish(
         ("queries".to_owned(), "none".to_owned()),
         ("tcp".to_owned(), tcp.to_owned()),
         ("existing".to_owned(), "none".to_owned()),
+        ("servers".to_owned(), "none".to_owned()),
     ]);
     match watched {
-        Ok(()) => drop(hooks.insert("queries".to_owned(), "cgroup_skb/egress".to_owned())),
+        Ok(()) => {
+            hooks.insert("queries".to_owned(), "cgroup_skb/egress".to_owned());
+            match SENDS.into_iter().try_for_each(|name| attach_sends(&mut ebpf, name, &cgroups)) {
+                Ok(()) => drop(hooks.insert("servers".to_owned(), "cgroup/sendmsg".to_owned())),
+                Err(error) => warn!(
+                    %error,
+                    "cannot see which server an unconnected socket asks, so headless-obs refuses its answers where the \
+                     pod's own network translates the server's address"
+                ),
+            }
+        }
         Err(error) => {
+            hooks.remove("servers");
             warn!(%error, "cannot see DNS queries, so headless-obs accepts every DNS response, even unsolicited ones");
         }
     }
@@ -177,6 +202,17 @@ fn finish(
             Vec::new()
         }
     };
+    let dialled = survey.has_others().then(|| match kernel_btf {
+        Some(_) => survey.attach(&mut ebpf),
+        None => Err(ProbeError::NoBtf),
+    });
+    let dialled = dialled.map(|attached| {
+        hooks.insert("connects".to_owned(), attached.as_ref().map_or("none", Dialled::hook).to_owned());
+        attached.unwrap_or_else(|error| {
+            warn!(%error, "cannot see what clients dial behind a socket-level load balancer");
+            Dialled::default()
+        })
+    });
     if options.kernel_log {
         forward_log(&mut ebpf);
     }
@@ -189,7 +225,16 @@ fn finish(
         .map_err(|error: aya::maps::MapError| ProbeError::Refused { what: EVENTS, why: error.to_string() })?;
     let (path, how) = cgroups.describe();
     info!(tcp, cgroup = %path.display(), how, existing = existing.len(), "probes attached");
-    Ok(Loaded { ring: Ring::new(ring)?, maps, cgroups, existing, hooks, recursion_misses, _ebpf: ebpf })
+    Ok(Loaded {
+        ring: Ring::new(ring)?,
+        maps,
+        cgroups,
+        existing,
+        hooks,
+        dialled,
+        recursion_misses,
+        _ebpf: ebpf,
+    })
 }
 
 fn attach_skb(
@@ -203,6 +248,13 @@ fn attach_skb(
         // `Single` passes no flags, which for links means: next to other programs. The kernel refuses the other modes.
         program.attach(cgroups.fd(), direction, CgroupAttachMode::Single)
     });
+    attached.map(drop).map_err(refused(name))
+}
+
+/// After those of others, so that the program sees where a socket-level load balancer sends a query.
+fn attach_sends(ebpf: &mut Ebpf, name: &'static str, cgroups: &CgroupRoot) -> Result<(), ProbeError> {
+    let program: &mut CgroupSockAddr = program(ebpf, name)?;
+    let attached = program.load().and_then(|()| program.attach(cgroups.fd(), CgroupAttachMode::Single));
     attached.map(drop).map_err(refused(name))
 }
 
@@ -222,7 +274,7 @@ fn attach_classic(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     attached.map(drop).map_err(refused(TCP_STATE_CLASSIC))
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
@@ -233,7 +285,7 @@ where
 }
 
 /// The kernel's refusal of a program, with the complete reason.
-fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
+pub(super) fn refused(what: &'static str) -> impl Fn(ProgramError) -> ProbeError {
     move |error| match &error {
         ProgramError::SyscallError(syscall) if is_permission(&syscall.io_error) => {
             not_permitted(format!("{what}: {}", chain(&error)))

@@ -19,6 +19,8 @@ mod aya_pod;
 mod btf;
 mod cgroup;
 mod cgroup_mount;
+mod cgroup_programs;
+mod dialled;
 mod drop_capabilities;
 mod iter_sockets;
 mod load;
@@ -33,6 +35,7 @@ mod tracefs;
 pub use btf::VMLINUX;
 pub use cgroup::{CgroupRoot, RootLock, is_own_container};
 pub use cgroup_mount::{CgroupView, widest_cgroup2};
+pub use dialled::Dialled;
 pub use drop_capabilities::{DroppedCapabilities, drop_capabilities, drop_helper_capabilities};
 pub use load::{Loaded, load, object};
 pub use malloc_trim::trim_heap;
@@ -90,7 +93,7 @@ impl Default for Options {
     }
 }
 
-/// Probe (`dns`, `queries`, `tcp`, `existing`) → the hook it runs on, or `none`.
+/// Probe (`dns`, `queries`, `tcp`, `existing`, `servers`, `connects`) → the hook it runs on, or `none`.
 pub type Hooks = BTreeMap<String, String>;
 
 /// Why the kernel side does not work, and what to do.

@@ -79,6 +79,6 @@ mod tests {
         bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
         assert!(matches!(Record::parse(&bytes), Some(Record::Dns(_, payload)) if payload.len() == 8));
         bytes[..4].copy_from_slice(&KIND_OPENED.to_ne_bytes());
-        assert!(Record::parse(&bytes[..size_of::<TcpRecord>() - 40]).is_none(), "too short");
+        assert!(Record::parse(&bytes[..size_of::<TcpRecord>() - 56]).is_none(), "too short");
     }
 }

@@ -64,13 +64,13 @@ impl Entry {
             time: u64::from_ne_bytes(value[..8].try_into().unwrap()),
             client: value[16..32].try_into().unwrap(),
             server: value[32..48].try_into().unwrap(),
-            ports: [80, 82, 84].map(|at| number(value, at)),
+            ports: std::array::from_fn(|slot| number(value, 32 + 16 * MAX_SERVERS + 2 * slot)),
         }
     }
 
     /// Id, client, server and its port.
     fn question(&self) -> oracle::Question {
-        assert_eq!((self.protocol, &self.ports[1..]), (17, &[0, 0][..]));
+        assert_eq!((self.protocol, &self.ports[1..]), (17, &[0; MAX_SERVERS - 1][..]));
         (self.id, self.client.into(), self.server.into(), self.ports[0])
     }
 }

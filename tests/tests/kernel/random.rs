@@ -132,6 +132,7 @@ fn state(kernel: &Kernel) -> KernelState {
         maps: BTreeMap::new(),
         hooks: BTreeMap::new(),
         unknown_records: 0,
+        stands_by: false,
     }
 }
 

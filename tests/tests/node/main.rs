@@ -11,6 +11,7 @@
 )]
 
 mod attribution;
+mod balancer;
 mod capabilities;
 mod clock;
 mod commands;
@@ -27,6 +28,7 @@ mod learned;
 mod many_clients;
 mod memory;
 mod mesh;
+mod redirected_dns;
 mod refusals;
 mod restart;
 mod seccomp;

@@ -15,12 +15,12 @@ use socket2::{Domain, Socket, Type};
 use crate::ways_to_connect::client;
 use crate::{ORDERS, PATIENCE, PORT, Scene, orders};
 
-const DNS: u16 = 53;
+pub(crate) const DNS: u16 = 53;
 /// A query counts as unanswered after ten seconds, and the daemon checks every five.
 const UNANSWERED: Duration = Duration::from_secs(40);
 
 /// A query for the Service, or its response with this address.
-fn message(id: u16, answer: Option<Ipv4Addr>) -> Vec<u8> {
+pub(crate) fn message(id: u16, answer: Option<Ipv4Addr>) -> Vec<u8> {
     let kind = if answer.is_some() { MessageType::Response } else { MessageType::Query };
     let mut message = Message::new(id, kind, OpCode::Query);
     let name = Name::from_str(&format!("{ORDERS}.")).unwrap();
@@ -31,12 +31,12 @@ fn message(id: u16, answer: Option<Ipv4Addr>) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-fn pod_address(n: u8) -> Ipv4Addr {
+pub(crate) fn pod_address(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 244, 1, 100 + n)
 }
 
 /// A socket inside a pod.
-fn udp(pod: &Pod, port: u16) -> UdpSocket {
+pub(crate) fn udp(pod: &Pod, port: u16) -> UdpSocket {
     let socket = pod.run(|| Ok(UdpSocket::bind((pod.ip(true)?, port))?)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
@@ -51,7 +51,7 @@ fn pass(from: &UdpSocket, to: &UdpSocket, message: &[u8]) {
 }
 
 /// Connects from a pod to pods of the Service.
-fn connect(pod: &Pod, to: &[u8]) {
+pub(crate) fn connect(pod: &Pod, to: &[u8]) {
     let dial = |n: &u8| Ok(TcpStream::connect((pod_address(*n), PORT)).map(drop)?);
     pod.run(|| to.iter().try_for_each(dial)).unwrap();
 }

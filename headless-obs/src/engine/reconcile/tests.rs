@@ -24,6 +24,7 @@ fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpReco
         started,
         bytes_sent: 0,
         bytes_received: 0,
+        sent_to: [0; 16],
         comm: [0; 16],
         tgid: 1,
         reason: reason::NONE,

@@ -167,7 +167,8 @@ fn questions_that_nobody_answered_are_their_clients() {
         cgroup: client.into(),
         client: address_of(client),
         servers: [PEER; MAX_SERVERS],
-        ports: [53, 0, 0],
+        ports: [53, 0, 0, 0],
+        _pad: [0; 6],
         state: 0,
     };
     for client in [1, 2] {

@@ -52,7 +52,15 @@ fn the_queries_without_a_response_are_those_of_the_stretch() {
     let mut world = World::new([orders(&pods(1))]);
     let ask = |world: &mut World| {
         let (servers, ports) = ([[0; 16]; MAX_SERVERS], [53; MAX_SERVERS]);
-        let query = PendingQuery { time: 1, cgroup: 1, client: address_of(1), servers, ports, state: 0 };
+        let query = PendingQuery {
+            time: 1,
+            cgroup: 1,
+            client: address_of(1),
+            servers,
+            ports,
+            _pad: [0; 6],
+            state: 0,
+        };
         let now = world.tick();
         world.engine.on_unanswered(now, &query);
     };

@@ -179,6 +179,7 @@ impl Running {
             bytes_sent: 0,
             started: now.0,
             bytes_received: 0,
+            sent_to: [0; 16],
             comm,
             tgid: process,
             reason: reason::NONE,
@@ -421,7 +422,8 @@ impl Simulation {
         let mut servers = [[0; 16]; MAX_SERVERS];
         let mut ports = [0; MAX_SERVERS];
         (servers[0], ports[0]) = (abi(one.stub.server.ip()), one.stub.server.port());
-        let query = PendingQuery { time: at, cgroup, client: abi(one.host), servers, ports, state: 0 };
+        let query =
+            PendingQuery { time: at, cgroup, client: abi(one.host), servers, ports, _pad: [0; 6], state: 0 };
         if let Some(daemon) = &mut self.daemon {
             daemon.on_unanswered(self.now, &query);
         }

@@ -87,7 +87,7 @@ pub(super) const EXCLUDED_CONNECTIONS: Metric = Metric {
     more: "`ignored`: ignored in the kernel, because the destination cannot be an endpoint. `probe`: from the node itself to a pod on it, \
            without DNS, such as the kubelet's health checks. `proxy`: made by a service mesh's proxy for a client whose own \
            connection counts. `other_node`: made on another node that shares the kernel. `observer`: made by the daemon \
-           itself.",
+           itself. `load_balanced`: a socket-level load balancer chose the endpoint.",
     example: "rate(headless_observer_excluded_connections_total[5m])",
     collect: |scrape, series| by_name(series, &scrape.snapshot.quality.excluded),
 };
@@ -134,7 +134,8 @@ pub(super) const PROBE_ENABLED: Metric = Metric {
     help: "Whether the probe is attached, and to which hook.",
     labels: &["probe", "hook"],
     per: "probe",
-    more: "`dns`, `queries`, `tcp`, `existing`; 0 with `hook=\"none\"`.",
+    more: "`dns`, `queries`, `servers`, `tcp`, `existing`, and `connects` where there is a socket-level load balancer; 0 with \
+           `hook=\"none\"`.",
     example: "headless_observer_probe_enabled == 0",
     collect: |scrape, series| {
         for (probe, hook) in &scrape.snapshot.quality.probes {
