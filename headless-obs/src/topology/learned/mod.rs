@@ -15,8 +15,10 @@
 //!   pod is one endpoint. If an address becomes a pod's second one after it was an endpoint of its own, that endpoint
 //!   stays behind as removed.
 //! - SRV answers add endpoints and names, and remove nothing, because the addresses in them are optional.
+//! - Outside Kubernetes, an endpoint from an SRV answer is an **instance**: an address and a port, because several may
+//!   run on one machine.
 //!
-//! The ports are not known, so the Service has any port.
+//! Without SRV answers the ports are not known, so the Service has any port.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -101,7 +103,8 @@ struct Member {
 struct Learned {
     /// Names that have answered with addresses, so that their absence means something.
     names: Vec<Name>,
-    members: BTreeMap<IpAddr, Member>,
+    /// By address and port; 0: any port.
+    members: BTreeMap<(IpAddr, u16), Member>,
     answered: Time,
 }
 
@@ -117,6 +120,8 @@ pub struct Learner {
 /// An address as one answer lists it.
 struct Listed {
     address: IpAddr,
+    /// Its port, if it is an instance; otherwise 0.
+    port: u16,
     ttl: u32,
     host: Option<Arc<str>>,
 }
@@ -165,17 +170,20 @@ impl Learner {
 
     /// The addresses of the answer that can be endpoints.
     fn listed(&self, answer: &Answer, subject: &DiscoveredService) -> Vec<Listed> {
-        let own = answer.addresses.iter().map(|record| (record, subject.host.clone()));
+        let own = answer.addresses.iter().map(|record| (record, subject.host.clone(), 0));
         let targets = answer.targets.iter().flat_map(|target| {
             let host = subject.host_of(&target.target);
-            target.addresses.iter().map(move |record| (record, host.clone()))
+            // In Kubernetes, the ports of several SRV names are of the same pod.
+            let port = if subject.kubernetes { 0 } else { target.port };
+            target.addresses.iter().map(move |record| (record, host.clone(), port))
         });
         own.chain(targets)
-            .map(|(record, host)| (record.address.to_canonical(), record.ttl.min(TTL_MAX), host))
+            .map(|(record, host, port)| (record.address.to_canonical(), record.ttl.min(TTL_MAX), host, port))
             .filter(|(address, ..)| self.config.filter.allows_address(*address))
             // CoreDNS names a pod without host name by its address; that is no host name.
-            .map(|(address, ttl, host)| Listed {
+            .map(|(address, ttl, host, port)| Listed {
                 address,
+                port,
                 ttl,
                 host: host.filter(|host| !is_dashed(host, address)),
             })
@@ -190,7 +198,7 @@ impl Learner {
         listed: &[Listed],
         changes: &mut Vec<Change>,
     ) -> bool {
-        let mut addresses: Vec<IpAddr> = listed.iter().map(|listed| listed.address).collect();
+        let mut addresses: Vec<_> = listed.iter().map(|listed| (listed.address, listed.port)).collect();
         addresses.sort_unstable();
         addresses.dedup();
         if subject.host.is_some() || !self.config.filter.selects(&subject.name, addresses.len()) {
@@ -215,9 +223,17 @@ impl Learner {
     fn join(&mut self, now: Time, subject: &DiscoveredService, listed: Vec<Listed>) -> bool {
         let Some(learned) = self.services.get_mut(&subject.service) else { return false };
         let mut changed = false;
-        for Listed { address, ttl, host } in listed {
+        for Listed { address, port, ttl, host } in listed {
             let keep = Duration::from_secs(2 * u64::from(ttl)).max(self.config.keep);
-            if let Some(member) = learned.members.get_mut(&address) {
+            let instances = learned.members.range_mut((address, 1)..=(address, u16::MAX));
+            if port == 0 && instances.map(|(_, member)| member.listed = now).count() > 0 {
+                continue;
+            }
+            // An instance is known better than its address alone.
+            if port > 0 && learned.members.remove(&(address, 0)).is_some() {
+                self.members -= 1;
+            }
+            if let Some(member) = learned.members.get_mut(&(address, port)) {
                 (member.listed, member.keep) = (now, keep);
                 // In Kubernetes an endpoint has one name at a time. Elsewhere an address may be the target of many
                 // names, and the first one stays.
@@ -231,7 +247,7 @@ impl Learner {
             {
                 self.counters.endpoints_full += 1;
             } else {
-                learned.members.insert(address, Member { host, listed: now, keep });
+                learned.members.insert((address, port), Member { host, listed: now, keep });
                 self.members += 1;
                 changed = true;
             }
@@ -258,13 +274,12 @@ fn leave(
     if answer.truncated || !learned.names.contains(&subject.name) {
         return 0;
     }
-    for listed in listed {
-        if let Some(member) = learned.members.get_mut(&listed.address) {
-            member.listed = now;
-        }
+    for Listed { address, .. } in listed {
+        let known = learned.members.range_mut((*address, 0)..=(*address, u16::MAX));
+        known.for_each(|(_, member)| member.listed = now);
     }
     let before = learned.members.len();
-    learned.members.retain(|address, member| {
+    learned.members.retain(|(address, _), member| {
         !covers(*address)
             || (subject.host.is_some() && member.host != subject.host)
             || member.listed == now
@@ -285,12 +300,17 @@ fn slice_key(service: &ServiceKey) -> ObjectKey {
 
 /// A learned Service, as a source reports it.
 fn slice(service: &ServiceKey, learned: &Learned) -> Change {
-    let endpoint = |(address, member): (&IpAddr, &Member)| SliceEndpoint {
-        address: *address,
-        port: None,
+    // Several instances of one host have names of their own.
+    let name = |host: &Arc<str>, (address, port)| {
+        let is_only = learned.members.range((address, 0)..=(address, u16::MAX)).count() == 1;
+        if is_only { host.clone() } else { format!("{host}:{port}").into() }
+    };
+    let endpoint = |(place, member): (&(IpAddr, u16), &Member)| SliceEndpoint {
+        address: place.0,
+        port: Some(place.1).filter(|port| *port > 0),
         hostname: member.host.clone(),
-        pod: member.host.clone().map(|name| PodRef {
-            key: ObjectKey { namespace: service.namespace.clone(), name },
+        pod: member.host.as_ref().map(|host| PodRef {
+            key: ObjectKey { namespace: service.namespace.clone(), name: name(host, *place) },
             uid: Arc::default(),
         }),
         node: None,

@@ -293,3 +293,34 @@ fn hostile_ttls_and_mapped_addresses_do_no_harm() {
     test.observe(3 * 86_400, answer(WEB, &["10.0.0.1"]));
     assert_eq!(test.states("prod", "web")[1], "10.0.0.2=removed");
 }
+
+#[test]
+fn outside_kubernetes_an_instance_is_an_address_and_a_port() {
+    let instances = |ports: &[u16]| {
+        let mut answer = srv("_web._tcp.service.consul", &[]);
+        let target = |port: &u16| SrvTarget {
+            target: "n1.node.consul".into(),
+            port: *port,
+            ttl: 5,
+            addresses: self::answer("n1.node.consul", &["10.0.1.1"]).addresses,
+        };
+        answer.targets = ports.iter().map(target).collect();
+        answer
+    };
+    let mut test = Test::new();
+    assert_eq!(test.observe(0, instances(&[20_001, 20_002])), 1);
+    assert_eq!(test.observe(1, instances(&[20_002, 20_001])), 0);
+    let service = test.topology.services().next().unwrap();
+    let labels: Vec<_> = service.endpoints().map(|endpoint| endpoint.label().to_string()).collect();
+    assert_eq!(labels, ["n1.node.consul:20001", "n1.node.consul:20002"]);
+    let dial = |port| test.topology.lookup(ip("10.0.1.1"), port, service.id(), s(1)).unwrap();
+    assert_eq!(dial(20_002).endpoint.ports(), [20_002]);
+    assert!(!dial(20_003).serves_port);
+    // In Kubernetes, ports of several names are of one pod.
+    let mut test = Test::new();
+    test.observe(
+        0,
+        srv(&format!("_http._tcp.{WEB}"), &[("a.web.prod.svc.cluster.local", &["10.0.0.1", "10.0.0.2"])]),
+    );
+    assert_eq!(test.states("prod", "web"), ["a=ready"]);
+}
