@@ -7,22 +7,40 @@
 //!
 //! | mesh | proxy |
 //! |---|---|
-//! | Istio, Linkerd | a container in the pod, perhaps among the init containers |
+//! | Istio, Linkerd, Kuma, Consul, NGINX | a container in the pod, perhaps among the init containers |
+//! | Open Service Mesh, AWS App Mesh | the container `envoy`, if an init container may change the pod's network |
 //! | Istio ambient | the pod `ztunnel`, one per node, with sockets inside the pods it serves |
+//! | Cilium | the pod `cilium-envoy`, one per node |
 //!
 //! A pod with no container but a proxy is a gateway, a client like any other. So is a pod whose proxy takes over no
-//! traffic (Istio's interception mode `NONE`).
+//! traffic (Istio's interception mode `NONE`). Dapr's sidecar takes over none: an application asks it at a loopback
+//! address, and its own connections are the only ones.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
 use crate::topology::model::Proxies;
 
 /// Names of the proxies' containers.
-const SIDECARS: [&str; 2] = ["istio-proxy", "linkerd-proxy"];
-/// The label of pods that serve their whole node, and its value.
-const NODE_PROXY: (&str, &str) = ("app", "ztunnel");
-/// The annotation for how Istio's sidecar gets the pod's traffic.
-const INTERCEPTION: &str = "sidecar.istio.io/interceptionMode";
+const SIDECARS: [&str; 7] = [
+    "istio-proxy",
+    "linkerd-proxy",
+    "kuma-sidecar",
+    "consul-dataplane",
+    // Consul before 1.14.
+    "envoy-sidecar",
+    "nginx-mesh-sidecar",
+    "cilium-envoy",
+];
+/// A proxy if an init container may change the pod's network: any pod may have a container of this name.
+const PLAIN_ENVOY: &str = "envoy";
+/// Labels of pods that serve their whole node.
+const NODE_PROXIES: [(&str, &str); 2] = [("app", "ztunnel"), ("k8s-app", "cilium-envoy")];
+/// Annotations that say that the sidecar does not take over the pod's traffic.
+const NOT_TAKEN_OVER: [(&str, &str); 3] = [
+    ("sidecar.istio.io/interceptionMode", "NONE"),
+    ("kuma.io/transparent-proxying", "disabled"),
+    ("consul.hashicorp.com/transparent-proxy", "false"),
+];
 
 /// The containers of the pod that are proxies for others.
 ///
@@ -32,11 +50,15 @@ pub(super) fn proxies(pod: &Pod) -> Proxies {
     let has = |map: &Option<std::collections::BTreeMap<String, String>>, (key, value): (&str, &str)| {
         map.as_ref().and_then(|map| map.get(key)).is_some_and(|found| found == value)
     };
-    let sidecars = || spec.containers.iter().filter(|container| is_sidecar(&container.name)).count();
-    if has(&meta.labels, NODE_PROXY) && sidecars() > 0 {
+    let is_redirected = spec.init_containers.iter().flatten().any(changes_network);
+    let is_sidecar = |name: &str| SIDECARS.contains(&name) || name == PLAIN_ENVOY && is_redirected;
+    let sidecars = spec.containers.iter().filter(|container| is_sidecar(&container.name)).count();
+    if sidecars > 0 && NODE_PROXIES.iter().any(|label| has(&meta.labels, *label)) {
         return Proxies::All;
     }
-    if has(&meta.annotations, (INTERCEPTION, "NONE")) || sidecars() == spec.containers.len() {
+    if NOT_TAKEN_OVER.iter().any(|annotation| has(&meta.annotations, *annotation))
+        || sidecars == spec.containers.len()
+    {
         return Proxies::None;
     }
     let Some(status) = &pod.status else { return Proxies::None };
@@ -45,8 +67,12 @@ pub(super) fn proxies(pod: &Pod) -> Proxies {
     if ids.is_empty() { Proxies::None } else { Proxies::Sidecars(ids) }
 }
 
-fn is_sidecar(name: &str) -> bool {
-    SIDECARS.contains(&name)
+/// Whether a container may change the pod's network.
+fn changes_network(container: &Container) -> bool {
+    let security = container.security_context.as_ref();
+    let added = security.and_then(|security| security.capabilities.as_ref()?.add.as_ref());
+    added.is_some_and(|added| added.iter().any(|name| name.trim_start_matches("CAP_") == "NET_ADMIN"))
+        || security.and_then(|security| security.privileged) == Some(true)
 }
 
 /// The id without the runtime, as in `containerd://4bf9…`.
@@ -79,7 +105,7 @@ mod tests {
             names.iter().map(one).collect::<Vec<_>>()
         };
         serde_json::json!({
-            "metadata": { "labels": { "app": app }, "annotations": { INTERCEPTION: mode } },
+            "metadata": { "labels": { "app": app }, "annotations": { "sidecar.istio.io/interceptionMode": mode } },
             "spec": { "containers": spec(containers), "initContainers": spec(init) },
             "status": { "containerStatuses": status(containers), "initContainerStatuses": status(init) },
         })
@@ -98,6 +124,29 @@ mod tests {
     }
 
     #[test]
+    fn sidecars_of_other_meshes() {
+        for name in ["kuma-sidecar", "consul-dataplane", "envoy-sidecar", "nginx-mesh-sidecar"] {
+            check(pod(&["web", name], &[], "web", ""), sidecar(name));
+            check(pod(&[name], &[], "gateway", ""), Proxies::None);
+        }
+        check(pod(&["web", "daprd"], &[], "web", ""), Proxies::None);
+        for (key, value) in NOT_TAKEN_OVER {
+            let mut off = pod(&["web", "kuma-sidecar"], &[], "web", "");
+            off["metadata"]["annotations"] = serde_json::json!({ key: value });
+            check(off, Proxies::None);
+        }
+    }
+
+    #[test]
+    fn any_envoy_is_a_proxy_only_where_the_network_is_changed_for_it() {
+        let mut meshed = pod(&["web", "envoy"], &["setup"], "web", "");
+        check(meshed.clone(), Proxies::None);
+        let may = serde_json::json!({ "capabilities": { "add": ["NET_ADMIN"] } });
+        meshed["spec"]["initContainers"][0]["securityContext"] = may;
+        check(meshed, sidecar("envoy"));
+    }
+
+    #[test]
     fn gateways_and_proxies_that_are_asked_are_clients() {
         check(pod(&["istio-proxy"], &[], "istio-ingressgateway", ""), Proxies::None);
         check(pod(&["web", "istio-proxy"], &[], "web", "NONE"), Proxies::None);
@@ -107,6 +156,9 @@ mod tests {
     fn a_nodes_proxy_is_one_in_all_it_does() {
         check(pod(&["istio-proxy"], &[], "ztunnel", ""), Proxies::All);
         check(pod(&["web"], &[], "ztunnel", ""), Proxies::None);
+        let mut of_cilium = pod(&["cilium-envoy"], &[], "", "");
+        of_cilium["metadata"]["labels"] = serde_json::json!({ "k8s-app": "cilium-envoy" });
+        check(of_cilium, Proxies::All);
     }
 
     #[test]
