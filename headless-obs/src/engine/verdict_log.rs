@@ -119,8 +119,10 @@ impl VerdictLog {
             (known.confirmed, known.confidence) = (now, verdict.confidence);
             return None;
         }
-        let since = verdict.since.unwrap_or(now);
-        let before = self.current.get(&key(service, client)).map(|known| (known.cause, known.since));
+        let known = self.current.get(&key(service, client));
+        let before = known.map(|known| (known.cause, known.since));
+        // A sign shows in longer stretches, too. While the verdict was another one, this one did not hold.
+        let since = verdict.since.unwrap_or(now).max(known.map_or(Timestamp::MIN, |known| known.confirmed));
         let cause = verdict.cause;
         let current = Current {
             cause,
@@ -161,7 +163,8 @@ impl VerdictLog {
                 let Some(verdict) = &mut client.verdict else { continue };
                 let known = self.current.get(&key).filter(|known| known.cause == verdict.cause);
                 if let Some(known) = known {
-                    verdict.since = Some(verdict.since.map_or(known.since, |since| since.min(known.since)));
+                    let since = verdict.since.filter(|_| known.before.is_none());
+                    verdict.since = Some(since.map_or(known.since, |since| since.min(known.since)));
                     verdict.before = known.before;
                 }
             }

@@ -34,9 +34,9 @@ impl KnownVerdicts {
                 let Some(oldest) = same.filter(|own| own.since.is_some()).min_by_key(|own| own.since) else {
                     continue;
                 };
-                if verdict.since.is_none_or(|since| oldest.since < Some(since)) {
-                    verdict.since = oldest.since;
-                }
+                // A node that knows what was before knows the time better than the merged stretches show it.
+                let since = verdict.since.filter(|_| oldest.before.is_none());
+                verdict.since = since.into_iter().chain(oldest.since).min();
                 verdict.before = oldest.before;
             }
         }

@@ -32,7 +32,9 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::PortMismatch => "connects to a port that the endpoints do not have",
         Cause::IpReused => "connects to an address that now belongs to another pod",
         Cause::DialsNotReady => "connects to endpoints that are not ready",
-        Cause::DnsStale => "gets DNS answers that list endpoints that have left, or lack ready ones",
+        Cause::DnsStale => {
+            "gets DNS answers that list endpoints that have left or are not ready, or lack ready ones"
+        }
         Cause::Subset => "uses few endpoints, but the client pods together are even",
         Cause::FailingEndpoint => "fails at some endpoints while others work",
         Cause::GivesUpEarly => "gives up attempts to connect before an answer can come",

@@ -96,17 +96,25 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                  more of all.",
                 holds: stale_endpoint::reaches_not_ready,
             }],
-            &[Sign {
-                says: "The Service asks for such endpoints (`publishNotReadyAddresses`), and connections there succeed.",
-                holds: stale_endpoint::is_asked_for,
-            }],
+            &[
+                Sign {
+                    says: "The Service asks for such endpoints (`publishNotReadyAddresses`), and connections there \
+                     succeed.",
+                    holds: stale_endpoint::is_asked_for,
+                },
+                Sign {
+                    says: "The Service does not ask for them, and at least half of the connections used answers from \
+                     after the change: the DNS server is behind.",
+                    holds: stale_endpoint::was_told_of_not_ready,
+                },
+            ],
             &[],
         ),
         Cause::DnsStale => (
             &[Sign {
-                says: "Connections used answers that came after the endpoint had left and the grace had passed (a Service \
-                 with `publishNotReadyAddresses` asks for endpoints that shut down); or a tenth of the answers, and \
-                 at least three, lack endpoints or deny that there are any, and this client never received the \
+                says: "Connections used answers that came after the endpoint had left, or was not ready, and the grace had \
+                 passed (a Service with `publishNotReadyAddresses` asks for such endpoints); or a tenth of the answers, \
+                 and at least three, lack endpoints or deny that there are any, and this client never received the \
                  address of an endpoint that was ready before its last answer.",
                 holds: |scene| stale_endpoint::was_told_of_left(scene) || dns_answers::lacks_endpoints(scene),
             }],

@@ -145,7 +145,8 @@ fn signs(client: &Client, cause: Cause) -> Option<u64> {
         Cause::PortMismatch => Some(client.other_ports.iter().map(|port| port.failed).sum()),
         Cause::IpReused => stale(&["ip_reused"]),
         Cause::DialsNotReady => stale(&["not_ready"]),
-        Cause::DnsStale | Cause::StaleCache => stale(&["removed", "terminating"]),
+        Cause::DnsStale => stale(&["removed", "terminating", "not_ready"]),
+        Cause::StaleCache => stale(&["removed", "terminating"]),
         Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => Some(client.failed),
         _ => None,
     }

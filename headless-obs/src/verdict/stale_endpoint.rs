@@ -62,26 +62,28 @@ pub(super) fn dials_not_ready(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::DialsNotReady, sure(connections), evidence))
 }
 
-/// The endpoint has left, and DNS still listed it.
+/// The endpoint has left or is not ready, and DNS still listed it.
 pub(super) fn dns_stale(scene: &RuleContext<'_>) -> Option<Verdict> {
     if !was_told_of_left(scene) {
         return None;
     }
     let listed = |target: &&StaleTarget| target.answered_after > 0;
-    let (_, after) = sums(of_kind(scene, &LEFT).filter(listed));
-    let mut evidence: Vec<_> = of_kind(scene, &LEFT)
+    let (_, after) = sums(of_kind(scene, unlisted(scene)).filter(listed));
+    let mut evidence: Vec<_> = of_kind(scene, unlisted(scene))
         .filter(listed)
         .map(|target| {
-            let what = format!("with answers that listed it after it was {}", target.kind);
+            let what = format!("with answers that listed it after it was {}", target.kind.replace('_', " "));
             line(&StaleTarget { connections: target.answered_after, ..target.clone() }, &what)
         })
         .collect();
     let dns = &scene.service.dns;
-    evidence.push(format!(
-        "{} of {} for the Service listed endpoints that had left.",
-        thousands(dns.removed_answered),
-        count(dns.answers, "answer")
-    ));
+    if dns.removed_answered > 0 {
+        evidence.push(format!(
+            "{} of {} for the Service listed endpoints that had left.",
+            thousands(dns.removed_answered),
+            count(dns.answers, "answer")
+        ));
+    }
     Some(scene.verdict(Cause::DnsStale, sure(after), evidence))
 }
 
@@ -125,6 +127,12 @@ pub(super) fn is_asked_for(scene: &RuleContext<'_>) -> bool {
         }
 }
 
+/// The endpoints were listed after they were not ready, although the Service does not ask for that.
+pub(super) fn was_told_of_not_ready(scene: &RuleContext<'_>) -> bool {
+    let (connections, after) = sums(of_kind(scene, &["not_ready"]));
+    !scene.service.publishes_not_ready && after > 0 && after.saturating_mul(2) >= connections
+}
+
 /// Connections to endpoints of these kinds are 1 % or more of all.
 pub(super) fn reaches_not_ready(scene: &RuleContext<'_>) -> bool {
     scene.is_significant_share(sums(of_kind(scene, &["not_ready"])).0)
@@ -135,10 +143,11 @@ pub(super) fn reaches_stranger(scene: &RuleContext<'_>) -> bool {
     of_kind(scene, &["ip_reused"]).any(|target| target.connections > 0)
 }
 
-/// Connections to endpoints that have left, by an answer from after that, are 1 % or more, and at least half of those
-/// to such endpoints.
+/// Connections to endpoints that DNS should no longer list, by an answer from after that, are 1 % or more, and at least
+/// half of those to such endpoints.
 pub(super) fn was_told_of_left(scene: &RuleContext<'_>) -> bool {
-    let (connections, after) = sums(of_kind(scene, &LEFT).filter(|target| target.answered_after > 0));
+    let (connections, after) =
+        sums(of_kind(scene, unlisted(scene)).filter(|target| target.answered_after > 0));
     scene.is_significant_share(after) && after.saturating_mul(2) >= connections
 }
 
@@ -154,6 +163,12 @@ pub(super) fn is_within_ttl(scene: &RuleContext<'_>) -> bool {
 }
 
 const LEFT: [&str; 2] = ["removed", "terminating"];
+const NOT_LISTED: [&str; 3] = ["removed", "terminating", "not_ready"];
+
+/// The kinds of endpoints that DNS does not list if it is up to date.
+fn unlisted(scene: &RuleContext<'_>) -> &'static [&'static str] {
+    if was_told_of_not_ready(scene) { &NOT_LISTED } else { &LEFT }
+}
 
 fn of_kind<'a>(scene: &RuleContext<'a>, kinds: &'a [&str]) -> impl Iterator<Item = &'a StaleTarget> {
     scene.client.stale.iter().filter(|target| kinds.contains(&target.kind.as_str()))
