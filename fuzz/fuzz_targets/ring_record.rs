@@ -88,5 +88,6 @@ fn kernel_state() -> KernelState {
         maps: Default::default(),
         hooks: Default::default(),
         unknown_records: 0,
+        stands_by: false,
     }
 }

@@ -179,6 +179,7 @@ pub async fn watch(path: PathBuf, status: Status, sender: mpsc::Sender<Update>) 
     let mut watcher = FileWatcher::at(&path, &changed)?;
     let first = read_all(&path).await?;
     status.took(&first);
+    warn_of(&first);
     let broken = first.broken;
     // The hash of the last valid state; none: the next state is new in any case.
     let mut good = Some(first.fingerprint);
@@ -200,6 +201,7 @@ pub async fn watch(path: PathBuf, status: Status, sender: mpsc::Sender<Update>) 
             Ok(reading) if reading.broken.iter().all(|file| broken.contains(file)) => {
                 good = Some(reading.fingerprint);
                 status.took(&reading);
+                warn_of(&reading);
                 Some(Update::Changes(reading.changes))
             }
             refused => {
@@ -212,6 +214,12 @@ pub async fn watch(path: PathBuf, status: Status, sender: mpsc::Sender<Update>) 
                 Some(Update::Refused(reason))
             }
         };
+    }
+}
+
+fn warn_of(reading: &Reading) {
+    for flaw in &reading.flaws {
+        tracing::warn!("refused, so its last readable state stays in use: {flaw}");
     }
 }
 

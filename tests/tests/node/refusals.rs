@@ -182,16 +182,17 @@ fn manifests_that_cannot_be_read_are_refused() {
             "kind: Service\nmetadata: {name: a, namespace: b}\n",
             &["document 1 (Service a)", "apiVersion: is missing"][..],
         ),
+        // An object that can be read would be used, and the other one reported.
         (
-            "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {clusterIP: None}\n---\n\
-             apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: b}\nstatus: {podIPs: [{ip: 10.0.0.256}]}\n",
-            &["document 2 (Pod p)", "status.podIPs[0].ip", "10.0.0.256"],
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: b}\nstatus: {podIPs: [{ip: 10.0.0.256}]}\n",
+            &["document 1 (Pod p)", "status.podIPs[0].ip", "10.0.0.256"],
         ),
         (
             "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {ports: [{port: many}]}\n",
             &["document 1 (Service a)", "spec.ports[0].port"],
         ),
-        ("{]", &["document 1"]),
+        ("kind: Service\nx: [", &["document 1"]),
+        ("{]", &["is no manifest", "kubectl get -o yaml"]),
     ] {
         fs::write(&file, text).unwrap();
         refuse(&file, hints);
@@ -208,7 +209,7 @@ fn a_manifest_that_becomes_invalid_leaves_the_last_good_state() {
     let draft = shop.scene.lab.folder().join(".draft");
     fs::write(&draft, good.replacen("\"port\": 8080", "\"port\": \"many\"", 1)).unwrap();
     fs::rename(&draft, &path).unwrap();
-    let log = log_when(&observer, "the topology is invalid");
+    let log = log_when(&observer, "refused, so its last readable state stays in use");
     assert!(
         log.contains(&path) && log.contains("document 1 (Service orders)") && log.contains("port"),
         "{log}"
@@ -216,6 +217,8 @@ fn a_manifest_that_becomes_invalid_leaves_the_last_good_state() {
     shop.connect(20);
     let snapshot = shop.settled(&observer, 40);
     assert_eq!(snapshot["quality"]["topology"]["synced"], true);
+    let problem = snapshot["quality"]["topology"]["problem"].as_str().unwrap();
+    assert!(problem.contains("document 1 (Service orders)"), "{problem}");
     assert_eq!(observer.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
 
     let other = ServiceSpec { name: "parts".to_owned(), ..shop.service.clone() };
