@@ -74,7 +74,7 @@ fn backend(ctx: &SockAddrContext, address: [u32; 4]) -> Option<[u32; 4]> {
     let number = unsafe { bpf_get_prandom_u32() } % BACKENDS;
     let key = Dialled {
         // SAFETY: both are sixteen plain bytes.
-        address: unsafe { core::mem::transmute(address) },
+        address: unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(address) },
         port: u16::from_be(field!(load ctx, user_port) as u16),
         _pad: [number as u8, 0, 0, 0, 0, 0],
     };
@@ -83,7 +83,7 @@ fn backend(ctx: &SockAddrContext, address: [u32; 4]) -> Option<[u32; 4]> {
     let Dialled { address, port, .. } = unsafe { backend.read() };
     field!(store ctx, user_port, u32::from(port.to_be()));
     // SAFETY: both are sixteen plain bytes.
-    Some(unsafe { core::mem::transmute(address) })
+    Some(unsafe { core::mem::transmute::<[u8; 16], [u32; 4]>(address) })
 }
 
 /// The verifier proves that no program reaches this: an endless loop is rejected.
