@@ -1,4 +1,4 @@
-//! What a program dialled, before anything replaces it.
+//! The destination that a program dialled, before anything replaces it.
 //!
 //! - At `connect()` of a TCP socket, in front of socket-level load balancers: when the SYN is sent, the entry is taken
 //!   out. So a connection has the destination that the client chose, as with load balancers that translate addresses

@@ -22,7 +22,7 @@ use crate::trace_channel::TraceTap;
 /// The number of changes after which memory for them is returned.
 const TRIM_AFTER_CHANGES: usize = 256;
 
-/// Where the source writes its state.
+/// The state that the source writes.
 #[derive(Clone, Debug)]
 pub(super) enum SourceStatus {
     Kubernetes(kubernetes::Status),

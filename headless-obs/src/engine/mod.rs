@@ -157,7 +157,7 @@ pub struct Engine {
     verdict_log: VerdictLog,
     decoder: Decoder,
     dns_rejected: Windowed<Totals>,
-    /// What the kernel programs and the engine's limits have counted.
+    /// The counts of the kernel programs and of the engine's limits.
     sampled: SampledTotals,
     dns_timeouts: DnsTimeouts,
     losses: LossTable,

@@ -4,7 +4,7 @@
 //! when it holds, and the latest changes.
 //!
 //! Invariants: bounded by the clients of the looks and by [`CHANGES`] per Service. The present verdict is that of the last
-//! look, or none. What a client's verdict was is remembered until looks have found none for longer than [`FORGET`].
+//! look, or none. The log remembers a client's verdict until looks have found none for longer than [`FORGET`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -163,9 +163,7 @@ impl VerdictLog {
                 let Some(verdict) = &mut client.verdict else { continue };
                 let known = self.current.get(&key).filter(|known| known.cause == verdict.cause);
                 if let Some(known) = known {
-                    let since = verdict.since.filter(|_| known.before.is_none());
-                    verdict.since = Some(since.map_or(known.since, |since| since.min(known.since)));
-                    verdict.before = known.before;
+                    verdict.remember(known.since, known.before);
                 }
             }
         }

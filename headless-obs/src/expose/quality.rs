@@ -124,7 +124,7 @@ pub struct TopologyState {
     /// Objects that could not be read. Each keeps its last readable state.
     #[serde(default)]
     pub rejected_objects: u64,
-    /// What is wrong with the source's present state: why it is refused, or the first object that is not read.
+    /// The problem of the source's present state: the reason for its refusal, or the first object that is not read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     /// Objects and files of the present state that are passed over: they are none of the topology's.

@@ -31,6 +31,16 @@ pub struct Verdict {
     pub stretch_seconds: f64,
 }
 
+impl Verdict {
+    /// Takes a memory of the same verdict: since when it holds, and the one before it. A memory of another verdict before
+    /// knows the time better than the stretches of time do, because a sign shows in longer ones, too.
+    pub(crate) fn remember(&mut self, since: Timestamp, before: Option<Cause>) {
+        let shown = self.since.filter(|_| before.is_none());
+        self.since = Some(shown.map_or(since, |shown| shown.min(since)));
+        self.before = before;
+    }
+}
+
 /// Whether nothing is known.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(seconds: &f64) -> bool {

@@ -1,4 +1,4 @@
-//! What the nodes know of the past of their own verdicts: since when each holds, and what was before.
+//! The past of the nodes' own verdicts: since when each holds, and the one before it.
 //!
 //! In: the snapshots of daemons before they are merged, and the merged snapshot with its verdicts. Out: the same, where a
 //! node had the same verdict for longer than the merged stretches show.
@@ -31,13 +31,11 @@ impl KnownVerdicts {
             for (client, key) in service.clients.iter_mut().zip(keys) {
                 let Some(verdict) = &mut client.verdict else { continue };
                 let same = self.0.get(&key).into_iter().flatten().filter(|own| own.cause == verdict.cause);
-                let Some(oldest) = same.filter(|own| own.since.is_some()).min_by_key(|own| own.since) else {
-                    continue;
-                };
-                // A node that knows what was before knows the time better than the merged stretches show it.
-                let since = verdict.since.filter(|_| oldest.before.is_none());
-                verdict.since = since.into_iter().chain(oldest.since).min();
-                verdict.before = oldest.before;
+                let oldest =
+                    same.filter_map(|own| Some((own.since?, own.before))).min_by_key(|(since, _)| *since);
+                if let Some((since, before)) = oldest {
+                    verdict.remember(since, before);
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What clients dial, where a socket-level load balancer replaces it: programs at `connect()`, in front of the balancer's.
+//! The destinations that clients dial, before a socket-level load balancer replaces them: programs at `connect()`, in
+//! front of the balancer's.
 //!
 //! In: the cgroups, and the programs of others at `connect()`. Out: our own programs in front of them, and whether that
 //! holds for every cgroup with processes.

@@ -42,7 +42,7 @@ pub struct Loaded {
     pub existing: Vec<SocketRecord>,
     /// Probe → hook.
     pub hooks: Hooks,
-    /// What clients dial, if programs of others may replace it.
+    /// The destinations that clients dial, if programs of others may replace it.
     pub dialled: Option<Dialled>,
     /// Counts skipped runs.
     recursion_misses: RecursionMisses,

@@ -96,7 +96,7 @@ pub enum FilesError {
 pub struct Reading {
     /// All objects.
     pub changes: Vec<Change>,
-    /// What is wrong with objects that are not read, and with files that are not or not wholly read.
+    /// The flaws of objects that are not read, and of files that are not or not wholly read.
     pub flaws: Vec<String>,
     /// How many objects have a flaw.
     pub flawed: u64,
@@ -217,9 +217,12 @@ pub async fn watch(path: PathBuf, status: Status, sender: mpsc::Sender<Update>) 
     }
 }
 
+/// Logs everything that is not read.
 fn warn_of(reading: &Reading) {
     for flaw in &reading.flaws {
-        tracing::warn!("refused, so its last readable state stays in use: {flaw}");
+        tracing::warn!(
+            "a manifest cannot be read: {flaw}; the daemon keeps its last readable state, if there is one"
+        );
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn port_mismatch(scene: &RuleContext<'_>) -> Option<Verdict> {
             format!("{tried} went to port {number}{of_service}; {instead}; {failed} of them {how}.")
         })
         .collect();
-    // Whatever listens at a port that is not the Service's may have reasons of its own to end a connection.
+    // A program that listens at a port that is not the Service's may have reasons of its own to end a connection.
     let sure = ports().all(|port| port.use_port.is_some() && (port.opened == 0 || port.of_service));
     let confidence = if sure { Confidence::High } else { Confidence::Medium };
     Some(scene.verdict(Cause::PortMismatch, confidence, evidence))

@@ -8,7 +8,7 @@
 //! it has too few connections to show what the longer one shows.
 //!
 //! Several stretches give chance several opportunities. No threshold allows for that; the simulation of fair clients in
-//! `engine/tests/windows` counts the alarms over all stretches together.
+//! `engine/tests/false_alarms` counts the alarms over all stretches together.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -24,7 +24,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Each has a daemon and a client.
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
-/// What a client does until it is dropped.
+/// The way in which a client behaves until it is dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Habit {
     Fair,
@@ -126,7 +126,7 @@ impl<'a> Three<'a> {
         clients.map(|row| (row["workload"].as_str().unwrap().to_owned(), row["verdict"].clone())).collect()
     }
 
-    /// What `explain` prints for all daemons together.
+    /// The output of `explain` for all daemons together.
     fn explain(&self) -> String {
         let name = format!("{}/orders", self.scene.namespace.name());
         let froms: Vec<String> = self.daemons.iter().map(|daemon| daemon.address().to_string()).collect();
@@ -143,7 +143,9 @@ fn fits(cause: Option<&str>, habit: Habit) -> bool {
     match habit {
         Habit::Fair => cause == Some("even"),
         Habit::OnePod => {
-            !matches!(cause, None | Some("even")) && !cause.unwrap_or_default().starts_with("withheld")
+            let says_nothing =
+                |cause: &str| matches!(cause, "even" | "too_few") || cause.starts_with("withheld");
+            cause.is_some_and(|cause| !says_nothing(cause))
         }
     }
 }

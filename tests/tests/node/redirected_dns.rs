@@ -16,7 +16,7 @@ struct Redirection {
     asked: Ipv4Addr,
     /// The firewall's rule for the query.
     rule: &'static str,
-    /// Where the query arrives.
+    /// The address at which the query arrives.
     arrives: (Ipv4Addr, u16),
 }
 

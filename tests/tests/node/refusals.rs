@@ -209,7 +209,7 @@ fn a_manifest_that_becomes_invalid_leaves_the_last_good_state() {
     let draft = shop.scene.lab.folder().join(".draft");
     fs::write(&draft, good.replacen("\"port\": 8080", "\"port\": \"many\"", 1)).unwrap();
     fs::rename(&draft, &path).unwrap();
-    let log = log_when(&observer, "refused, so its last readable state stays in use");
+    let log = log_when(&observer, "a manifest cannot be read");
     assert!(
         log.contains(&path) && log.contains("document 1 (Service orders)") && log.contains("port"),
         "{log}"

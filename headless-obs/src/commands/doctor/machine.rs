@@ -69,7 +69,7 @@ pub(super) fn memlock(release: &str) -> Check {
 /// The longest time in which manifests are read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What `run` would read for the topology.
+/// The topology as `run` would read it.
 pub(super) fn source(source: &Topology) -> Check {
     match source {
         Topology::Dns => Check::ok("topology", "from DNS answers; there is nothing to read"),
@@ -78,7 +78,7 @@ pub(super) fn source(source: &Topology) -> Check {
     }
 }
 
-/// What manifests say. A file system can block whoever reads it, so another thread does.
+/// The content of manifests. A file system can block its reader, so another thread reads.
 fn manifests(path: &Path, patience: Duration) -> Check {
     const REMEDY: &str = "check the path after files:, its permissions and its content";
     let name = "topology";

@@ -17,7 +17,7 @@ const MERGED_PORTS: usize = 512;
 /// Upper bounds of the age classes, in seconds.
 const AGES: [(u64, &str); 5] = [(1, "1"), (5, "5"), (30, "30"), (300, "300"), (3600, "3600")];
 
-/// What became of an attempt at a port that the endpoint does not have.
+/// The fate of an attempt at a port that the endpoint does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum PortFate {
     /// It was established, and is in the Service's figures.

@@ -19,7 +19,7 @@ pub(super) const CLIENTS_FULL: &str = "clients_full";
 pub(super) const CLIENTS_FOLDED: &str = "clients_folded";
 
 impl Engine {
-    /// What happened in a stretch of time; the probes, the maps and the topology's source are those of now.
+    /// The quality over a stretch of time; the probes, the maps and the topology's source are those of now.
     pub(in crate::engine) fn quality(&self, kernel: &KernelState, stretch: Stretch) -> Quality {
         let totals = self.sampled.over(stretch, &self.totals(kernel));
         let total = |name| totals.get(name).copied().unwrap_or(0);

@@ -110,7 +110,7 @@ impl Sim {
         }
     }
 
-    /// What is said of the client, if it is that something is wrong.
+    /// The verdict on the client, if something is wrong.
     fn alarm(&self) -> Option<String> {
         let clients = self.world.service("orders").clients;
         let verdict = clients.into_iter().find_map(|client| client.verdict)?;

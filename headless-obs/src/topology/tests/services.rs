@@ -250,7 +250,7 @@ fn of_two_pods_with_one_address_the_one_that_serves_has_it_whatever_their_order(
             let reached: Vec<_> = reached.map(|e| e.label().to_string()).collect();
             assert!(reached.contains(&"other".to_owned()) && reached.len() == 2, "{reached:?}");
         }
-        // What was dialled before the change is looked up as of then.
+        // An address that was dialled before the change is looked up as of then.
         assert_eq!(test.dial_at("orders", "10.0.0.1", 80, 1), "source=ready");
     }
 }
