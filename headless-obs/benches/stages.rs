@@ -10,11 +10,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use headless_obs::answer_cache::{self, AnswerCache, AnswerContext};
 use headless_obs::attribution::{Attribution, ConnectAttempt, Target, attribute};
 use headless_obs::client::{self, Client, Clients, Role};
+use headless_obs::cluster_zone::ClusterZone;
 use headless_obs::dns::Answer;
 use headless_obs::dns::message::Decoder;
 use headless_obs::ledger::{CellKey, Ledger, LedgerEntry};
 use headless_obs::offer::Offers;
-use headless_obs::service_resolution::{ResolvedName, meant};
+use headless_obs::service_resolution::meant;
 use headless_obs::time::Time;
 use headless_obs::topology::model::{Change, Object};
 use headless_obs::topology::{self, Topology};
@@ -33,6 +34,7 @@ struct Parts {
     clients: Clients,
     answer_cache: AnswerCache,
     offers: Offers,
+    zone: ClusterZone,
     decoder: Decoder,
 }
 
@@ -51,6 +53,7 @@ impl Parts {
             clients: Clients::new(client::Config::default()),
             answer_cache: AnswerCache::new(answer_cache::Config::default()),
             offers: Offers::default(),
+            zone: ClusterZone::default(),
             decoder: Decoder::default(),
         };
         for client in 0..CLIENTS {
@@ -73,14 +76,13 @@ impl Parts {
 
     fn keep(&mut self, client: u32, answer: &Answer) {
         let scope = self.identify(client).scope;
-        let meant = meant(answer, &self.topology);
+        let (name, meaning) = meant(answer, &self.topology, &self.zone);
         let renamed = self.topology.renamed();
-        let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
-        let service = meant.map(|(_, service, _)| service);
+        let service = meaning.service().map(|(service, _)| service);
         let addresses = answer.addresses.iter().map(|record| (record.address, 0));
         let offer = self.offers.of(Time(2), service, addresses, &self.topology);
-        let name = meant.map(|(name, ..)| name);
-        let meant = AnswerContext { name, meaning, local: Some(local(client).into()), offer: &offer };
+        let (name, local) = (Some(name), Some(local(client).into()));
+        let meant = AnswerContext { name, meaning, renamed, local, offer: &offer };
         self.answer_cache.observe(Time(2), scope, answer, meant);
     }
 
@@ -99,7 +101,7 @@ impl Parts {
             now: started,
         };
         let cached = self.answer_cache.cached(client.scope, address, started);
-        (client, attribute(connect_attempt, &self.topology, cached))
+        (client, attribute(connect_attempt, &self.topology, &self.zone, cached))
     }
 
     fn target(&mut self, turn: u32) -> (Client, Target) {

@@ -20,7 +20,7 @@ use crate::client::ClientId;
 use crate::dns::{AddressRecord, Answer, Name};
 use crate::hash::HashMap;
 use crate::offer::Offer;
-use crate::service_resolution::ResolvedName;
+use crate::service_resolution::Meaning;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
@@ -42,10 +42,10 @@ pub struct CachedAddress {
 pub struct CachedAnswer {
     /// The name that identifies the Service: the owner of the addresses, or the SRV name that led to them.
     pub name: Name,
-    /// The Service that the answer was about when it arrived.
-    pub service: Option<ServiceId>,
-    /// The meaning of the name at that time; nothing if it was not looked up or means no Service.
-    pub meaning: Option<ResolvedName>,
+    /// The meaning of the answer when it arrived.
+    pub meaning: Meaning,
+    /// [`Topology::renamed`](crate::topology::Topology::renamed) at that moment.
+    pub renamed: u64,
     /// When it arrived.
     pub at: Time,
     /// How many seconds a client may keep the shortest-lived record.
@@ -61,13 +61,22 @@ pub struct CachedAnswer {
     pub nearest: u16,
 }
 
+impl CachedAnswer {
+    /// The Service that the answer was about when it arrived.
+    pub fn service(&self) -> Option<ServiceId> {
+        self.meaning.service().map(|(service, _)| service)
+    }
+}
+
 /// The context of an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AnswerContext<'a> {
     /// The name that identifies the Service. Without one, the answer is kept only if an SRV answer led to it.
     pub name: Option<&'a Name>,
-    /// The meaning of that name, if the Service is known.
-    pub meaning: Option<ResolvedName>,
+    /// The meaning of the answer.
+    pub meaning: Meaning,
+    /// [`Topology::renamed`](crate::topology::Topology::renamed) at this moment.
+    pub renamed: u64,
     /// The client's own address, if it does not share one.
     pub local: Option<IpAddr>,
     /// The endpoints among which the answer lets the client choose.
@@ -119,6 +128,8 @@ pub struct Eviction {
 struct SrvHost {
     /// The SRV name.
     name: Name,
+    /// The meaning of the answer.
+    meaning: Meaning,
     /// Until when a look-up of the host is taken for a consequence of the answer.
     until: Time,
 }
@@ -152,11 +163,13 @@ impl AnswerCache {
         }
         let hosts = self.scopes.get(&scope).map(|evidence| &evidence.srv_hosts);
         let srv = hosts.and_then(|hosts| answer.chain.iter().rev().find_map(|name| hosts.get(name)));
-        let srv = srv.filter(|host| now <= host.until).map(|host| &host.name);
-        let meaning = meant.meaning.filter(|_| srv.is_none());
+        let srv = srv.filter(|host| now <= host.until);
         // The answer for a host of an SRV record is no offer: the client chose among the hosts.
-        let offer = if srv.is_some() { Arc::default() } else { meant.offer.clone() };
-        let Some(name) = srv.or(meant.name).cloned() else { return self.touch(now, scope) };
+        let (name, meaning, offer) = match (srv, meant.name) {
+            (Some(host), _) => (host.name.clone(), host.meaning.clone(), Arc::default()),
+            (None, Some(name)) => (name.clone(), meant.meaning, meant.offer.clone()),
+            (None, None) => return self.touch(now, scope),
+        };
 
         let evidence = self.scopes.entry(scope).or_default();
         evidence.last = now;
@@ -166,8 +179,8 @@ impl AnswerCache {
         let near = meant.local.map_or(NearestPrefix::default(), |local| NearestPrefix::of(local, records()));
         let received = Arc::new(CachedAnswer {
             name: name.clone(),
-            service: meant.meaning.map(|meaning| meaning.service),
-            meaning,
+            meaning: meaning.clone(),
+            renamed: meant.renamed,
             at: now,
             ttl: records().map(|record| record.ttl).min().unwrap_or(0),
             size: u16::try_from(records().count()).unwrap_or(u16::MAX),
@@ -178,7 +191,7 @@ impl AnswerCache {
         evidence.add(&self.config, &received, &near, answer.addresses.iter());
         for target in &answer.targets {
             let lasts = HOST_LOOK_UP.max(Duration::from_secs(target.ttl.into()));
-            let host = SrvHost { name: name.clone(), until: now.plus(lasts) };
+            let host = SrvHost { name: name.clone(), meaning: meaning.clone(), until: now.plus(lasts) };
             let known = evidence.srv_hosts.insert(target.target.clone(), host);
             evidence.held += usize::from(known.is_none());
         }
@@ -201,7 +214,7 @@ impl AnswerCache {
     /// The last answer for a name of `service` that listed `address` to `scope`.
     pub fn last_answered(&self, scope: ClientId, address: IpAddr, service: ServiceId) -> Option<Time> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
-        known.iter().find(|entry| entry.answer.service == Some(service)).map(|entry| entry.answer.at)
+        known.iter().find(|entry| entry.answer.service() == Some(service)).map(|entry| entry.answer.at)
     }
 
     /// The offer of the answer that arrived at `at` and listed `address` to `scope`.
@@ -319,7 +332,7 @@ impl ClientCache {
                 known.retain(|entry| {
                     let stays = entry.answer.at > newest_to_go;
                     if !stays {
-                        *gone.entry(entry.answer.service).or_default() += 1;
+                        *gone.entry(entry.answer.service()).or_default() += 1;
                     }
                     stays
                 });

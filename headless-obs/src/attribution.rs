@@ -1,8 +1,8 @@
 //! Attribution: the Service and endpoint of a connection, how the client resolved the address, and whether the endpoint
 //! still had the address.
 //!
-//! In: a [`ConnectAttempt`], the [`Topology`], the client's [`CachedAddress`]s. Out: an [`Attribution`]. The client's own DNS answers
-//! decide. Without any, the address decides if only one Service has it. Connections that are not the choice of a
+//! In: a [`ConnectAttempt`], the [`Topology`], the zone of the cluster, the client's [`CachedAddress`]s. Out: an
+//! [`Attribution`]. The client's own DNS answers decide. Without any, the address decides if only one Service has it. Connections that are not the choice of a
 //! client, or that another daemon counts, are [`Excluded`].
 
 use std::net::IpAddr;
@@ -12,7 +12,9 @@ mod reused_address;
 
 use crate::answer_cache::{CachedAddress, CachedAnswer};
 use crate::client::Role;
-use crate::service_resolution::{Resolution, service_of};
+use crate::cluster_zone::ClusterZone;
+use crate::offer::Offered;
+use crate::service_resolution::{Meaning, Resolution, by_addresses, named};
 use crate::time::Time;
 use crate::topology::model::{ObjectKey, Pod, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, ServiceState, State, Topology};
@@ -131,11 +133,15 @@ pub enum Unattributed {
     NotEndpoint,
     /// No DNS answer, and the address was that of an endpoint that has left; who has it now is not known.
     Removed,
+    /// The client received the address under a name that is no Service's here, and whose addresses are not those of one
+    /// Service.
+    OtherName,
 }
 
 impl Unattributed {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::Ambiguous, Self::OtherPort, Self::NotEndpoint, Self::Removed];
+    pub const ALL: [Self; 5] =
+        [Self::Ambiguous, Self::OtherPort, Self::NotEndpoint, Self::Removed, Self::OtherName];
 
     /// The name used in output.
     pub fn as_str(self) -> &'static str {
@@ -144,6 +150,7 @@ impl Unattributed {
             Self::OtherPort => "other_port",
             Self::NotEndpoint => "not_endpoint",
             Self::Removed => "removed",
+            Self::OtherName => "other_name",
         }
     }
 }
@@ -200,9 +207,10 @@ pub enum Attribution {
 pub fn attribute<'a>(
     connect_attempt: ConnectAttempt,
     topology: &Topology,
+    zone: &ClusterZone,
     cached: impl Iterator<Item = &'a CachedAddress>,
 ) -> Attribution {
-    let outcome = attribute_by_dns(connect_attempt, topology, cached);
+    let outcome = attribute_by_dns(connect_attempt, topology, zone, cached);
     excluded(connect_attempt, outcome, topology).map_or(outcome, Attribution::Excluded)
 }
 
@@ -236,19 +244,40 @@ fn excluded(connect_attempt: ConnectAttempt, outcome: Attribution, topology: &To
 fn attribute_by_dns<'a>(
     connect_attempt: ConnectAttempt,
     topology: &Topology,
+    zone: &ClusterZone,
     cached: impl Iterator<Item = &'a CachedAddress>,
 ) -> Attribution {
-    let at = connect_attempt.started.unwrap_or(connect_attempt.now);
+    let ConnectAttempt { address, port, started, .. } = connect_attempt;
+    let at = started.unwrap_or(connect_attempt.now);
+    let lookup = |service| topology.lookup(address, port, service, at);
     let mut endpoint_unknown = false;
     let mut other_port = None;
+    let mut is_others = false;
     for entry in cached {
-        let Some((service, asked)) = current_service(&entry.answer, topology) else { continue };
-        let Some(found) = topology.lookup(connect_attempt.address, connect_attempt.port, service, at) else {
-            endpoint_unknown = true;
-            continue;
+        let (found, asked) = match present_meaning(&entry.answer, topology, zone) {
+            Meaning::Named { service, resolution } => match lookup(service) {
+                Some(found) => (found, resolution),
+                None => {
+                    endpoint_unknown = true;
+                    continue;
+                }
+            },
+            Meaning::Held { services, resolution } => {
+                let mut serving = services.into_iter().filter_map(lookup).filter(|found| found.serves_port);
+                match (serving.next(), serving.next()) {
+                    (Some(found), None) => (found, resolution),
+                    (Some(_), Some(_)) => return Attribution::Unattributed(Unattributed::Ambiguous),
+                    (None, _) => continue,
+                }
+            }
+            // The client may mean this name, so an older answer proves nothing.
+            Meaning::Nobody => {
+                is_others = true;
+                break;
+            }
         };
-        let resolution = if connect_attempt.started.is_some() { asked } else { Resolution::Preexisting };
-        let used_answer = connect_attempt.started.map(|_| used_answer(entry));
+        let resolution = if started.is_some() { asked } else { Resolution::Preexisting };
+        let used_answer = started.map(|_| used_answer(entry));
         let target = target(&found, resolution, used_answer, connect_attempt, topology);
         if found.serves_port {
             return Attribution::Endpoint(target);
@@ -261,6 +290,12 @@ fn attribute_by_dns<'a>(
     }
     match by_address(connect_attempt, topology) {
         Attribution::Unrelated if endpoint_unknown => Attribution::Unattributed(Unattributed::NotEndpoint),
+        Attribution::Endpoint(_)
+        | Attribution::Unattributed(Unattributed::Ambiguous | Unattributed::Removed)
+            if is_others =>
+        {
+            Attribution::Unattributed(Unattributed::OtherName)
+        }
         outcome => outcome,
     }
 }
@@ -268,17 +303,32 @@ fn attribute_by_dns<'a>(
 /// The Service whose name gave the client this address.
 pub fn named_service<'a>(
     topology: &Topology,
+    zone: &ClusterZone,
     mut cached: impl Iterator<Item = &'a CachedAddress>,
 ) -> Option<ServiceId> {
-    cached.find_map(|entry| current_service(&entry.answer, topology)).map(|(service, _)| service)
+    cached.find_map(|entry| match present_meaning(&entry.answer, topology, zone) {
+        Meaning::Named { service, .. } => Some(service),
+        Meaning::Held { .. } | Meaning::Nobody => None,
+    })
 }
 
-/// The present meaning of an answer's name. In most cases it is the meaning at the answer's arrival, so a connection
-/// needs no lookup.
-fn current_service(answer: &CachedAnswer, topology: &Topology) -> Option<(ServiceId, Resolution)> {
-    match answer.meaning {
-        Some(meaning) if meaning.renamed == topology.renamed() => Some((meaning.service, meaning.resolution)),
-        _ => service_of(&answer.name, topology),
+/// The present meaning of an answer. In most cases it is the meaning at the answer's arrival, so a connection needs no
+/// lookup. The topology may have learned of a Service or of endpoints since.
+fn present_meaning(answer: &CachedAnswer, topology: &Topology, zone: &ClusterZone) -> Meaning {
+    let is_renamed = answer.renamed != topology.renamed();
+    match &answer.meaning {
+        Meaning::Named { .. } if is_renamed => named(&answer.name, topology, zone).unwrap_or_default(),
+        Meaning::Held { .. } if is_renamed => {
+            named(&answer.name, topology, zone).unwrap_or_else(|| answer.meaning.clone())
+        }
+        Meaning::Nobody => named(&answer.name, topology, zone).unwrap_or_else(|| {
+            let addresses = answer.offer.members().iter().filter_map(|member| match member {
+                Offered::Address(address) => Some(*address),
+                Offered::Endpoint(_) => None,
+            });
+            by_addresses(&answer.name, addresses, false, answer.truncated, topology)
+        }),
+        meaning => meaning.clone(),
     }
 }
 

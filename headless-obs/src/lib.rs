@@ -18,6 +18,7 @@ pub mod attribution;
 #[cfg(feature = "shell")]
 pub mod cli;
 pub mod client;
+pub mod cluster_zone;
 #[cfg(feature = "shell")]
 pub mod commands;
 #[cfg(feature = "shell")]

@@ -15,10 +15,11 @@ use crate::module_tree::File;
 use crate::{module_tree, process, workspace};
 
 /// The daemon's pure core: modules without IO.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "answer_cache",
     "attribution",
     "client",
+    "cluster_zone",
     "dns",
     "engine",
     "expose",

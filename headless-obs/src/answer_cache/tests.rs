@@ -26,7 +26,7 @@ fn observe(evidence: &mut AnswerCache, at: u64, scope: u32, answer: &Answer) {
         Time(at),
         ClientId(scope),
         answer,
-        AnswerContext { name, meaning: None, local: None, offer: &Arc::default() },
+        AnswerContext { name, meaning: Meaning::Nobody, renamed: 0, local: None, offer: &Arc::default() },
     );
 }
 

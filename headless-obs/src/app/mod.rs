@@ -16,6 +16,7 @@ mod instance_lock;
 mod probe_checks;
 mod startup;
 
+use crate::cluster_zone::ClusterZone;
 use crate::config::{self, Observe};
 use crate::engine::{self, Engine};
 use crate::engine_handle::EngineHandle;
@@ -50,6 +51,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<RunningDaemon> {
     let mut engine = Engine::new(engine::Config {
         topology: topology::Config { node: source.node(&observe), ..Default::default() },
         learner: source.learner(&observe),
+        zone: observe.cluster_domain.as_deref().map_or_else(ClusterZone::learned, ClusterZone::said),
         clients: client::Config {
             scopes: usize::try_from(observe.max_clients)?,
             cgroups: usize::try_from(observe.max_clients)?,

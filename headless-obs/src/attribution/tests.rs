@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dns::{Answer, Name, QueryType, Rcode};
-use crate::service_resolution::{ResolvedName, meant};
+use crate::service_resolution::{meant, service_of};
 use crate::topology::model::{Change, Kind, SliceEndpoint};
 use crate::topology::test_builders::{bare, ip, key, pod, ready, service, slice, terminating, unready};
 use crate::topology::{Config, Topology};
@@ -27,10 +27,10 @@ fn apply(topology: &mut Topology, at: u64, name: &str, endpoints: &[SliceEndpoin
 }
 
 fn sighting(name: &str, at: u64) -> CachedAddress {
-    let (name, at, (service, meaning)) = (name.into(), s(at), (None, None));
+    let (name, at, meaning) = (name.into(), s(at), Meaning::Nobody);
     let offer = std::sync::Arc::default();
-    let answer =
-        CachedAnswer { name, service, meaning, at, ttl: 5, size: 4, truncated: false, offer, nearest: 0 };
+    let (renamed, ttl, size, nearest) = (0, 5, 4, 0);
+    let answer = CachedAnswer { name, meaning, renamed, at, ttl, size, truncated: false, offer, nearest };
     CachedAddress { position: 3, is_near: false, answer: answer.into() }
 }
 
@@ -53,7 +53,7 @@ fn dial_by(topology: &Topology, by: Role, address: &str, port: u16, at: u64, nam
         now: s(at + 1),
     };
     let cached: Vec<_> = names.iter().map(|name| sighting(name, at)).collect();
-    attribute(dial, topology, cached.iter())
+    attribute(dial, topology, &ClusterZone::default(), cached.iter())
 }
 
 /// `service/endpoint resolution position stale` of an outcome, or the reason for none.
@@ -88,9 +88,11 @@ fn the_name_that_was_asked_for_decides_between_services_that_share_a_pod() {
     };
     check(&[ORDERS], "orders/p-0 service 3 fresh");
     check(&[BACKUP, ORDERS], "backup/p-0 service 3 fresh");
-    check(&["www.example.org", "nothing.shop.svc.cluster.local", ORDERS], "orders/p-0 service 3 fresh");
+    // The client may mean the newest name, so older ones prove nothing.
+    check(&["www.example.org", ORDERS], "other_name");
+    check(&[ORDERS, "www.example.org"], "orders/p-0 service 3 fresh");
     check(&[], "ambiguous");
-    check(&["nothing.shop.svc.cluster.local"], "ambiguous");
+    check(&["nothing.shop.svc.cluster.local"], "other_name");
 }
 
 #[test]
@@ -99,7 +101,8 @@ fn what_of_the_service_was_asked_for() {
     let check = |name: &str, expected| {
         assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[name])), expected, "{name}");
     };
-    check("orders.shop.svc.corp.example", "orders/p-0 service 3 fresh");
+    check("orders.shop.svc.corp.example", "other_name");
+    check("eu.pin._zone.orders.shop.svc.cluster.local", "orders/p-0 part 3 fresh");
     check("p-0.orders.shop.svc.cluster.local", "orders/p-0 hostname 3 fresh");
     check("_http._tcp.orders.shop.svc.cluster.local", "orders/p-0 srv 3 fresh");
     assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[])), "orders/p-0 none - fresh");
@@ -108,11 +111,11 @@ fn what_of_the_service_was_asked_for() {
 #[test]
 fn outside_of_kubernetes_a_service_is_its_domain_name() {
     let mut topology = Topology::new(Config::default());
-    let _ = topology.apply(s(1), slice("", "service.consul", "a").with(bare("10.0.0.1")).into());
+    let _ = topology.apply(s(1), slice("", "web.service.consul", "a").with(bare("10.0.0.1")).into());
     for (name, expected) in [
-        ("service.consul", "service.consul/10.0.0.1 service 3 fresh"),
-        ("_web._tcp.service.consul", "service.consul/10.0.0.1 srv 3 fresh"),
-        ("other.consul", "service.consul/10.0.0.1 none - fresh"),
+        ("web.service.consul", "web.service.consul/10.0.0.1 service 3 fresh"),
+        ("_web._tcp.service.consul", "other_name"),
+        ("service.consul", "other_name"),
     ] {
         assert_eq!(text(&topology, dial(&topology, "10.0.0.1", 20, &[name])), expected, "{name}");
     }
@@ -122,11 +125,11 @@ fn outside_of_kubernetes_a_service_is_its_domain_name() {
 fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
     let mut topology =
         topology(&[("orders", &[ready("p-0", "10.0.0.1")]), ("backup", &[ready("p-0", "10.0.0.1")])]);
-    let (service, resolution) = service_of(BACKUP, &topology).unwrap();
-    let meaning = Some(ResolvedName { service, resolution, renamed: topology.renamed() });
+    let (service, resolution) = service_of(BACKUP, &topology, &ClusterZone::default()).unwrap();
+    let (meaning, renamed) = (Meaning::Named { service, resolution }, topology.renamed());
     // The name does not fit the stored meaning, so the test shows which of the two decides.
     let CachedAddress { answer, position, is_near } = sighting(ORDERS, 20);
-    let answer = CachedAnswer { meaning, ..(*answer).clone() }.into();
+    let answer = CachedAnswer { meaning, renamed, ..(*answer).clone() }.into();
     let known = CachedAddress { answer, position, is_near };
     let dial = ConnectAttempt {
         address: ip("10.0.0.1"),
@@ -136,7 +139,10 @@ fn what_a_name_meant_when_it_was_answered_counts_until_names_mean_others() {
         has_failed: false,
         now: s(21),
     };
-    let by_known = |topology: &Topology| text(topology, attribute(dial, topology, [&known].into_iter()));
+    let by_known = |topology: &Topology| {
+        let zone = ClusterZone::default();
+        text(topology, attribute(dial, topology, &zone, [&known].into_iter()))
+    };
     assert_eq!(by_known(&topology), "backup/p-0 service 3 fresh");
 
     apply(&mut topology, 21, "orders", &[ready("p-0", "10.0.0.1"), ready("p-1", "10.0.0.2")]);
@@ -262,7 +268,7 @@ fn connections_older_than_the_observer_are_preexisting_whatever_the_evidence() {
         now: s(20),
     };
     for cached in [vec![], vec![sighting(ORDERS, 19)]] {
-        let outcome = attribute(dial, &topology, cached.iter());
+        let outcome = attribute(dial, &topology, &ClusterZone::default(), cached.iter());
         assert_eq!(text(&topology, outcome), "orders/p-0 preexisting - fresh");
     }
 }
@@ -282,7 +288,8 @@ fn an_answer_means_the_last_service_of_its_chain() {
     };
     let check = |chain: &[&str], expected: Option<&str>| {
         let answer = answer(chain);
-        assert_eq!(meant(&answer, &topology).map(|(name, ..)| &**name), expected);
+        let (name, meaning) = meant(&answer, &topology, &ClusterZone::default());
+        assert_eq!(meaning.service().map(|_| &**name), expected);
     };
     check(&[ORDERS], Some(ORDERS));
     check(&["db.example.org", ORDERS, BACKUP], Some(BACKUP));
@@ -335,7 +342,7 @@ fn endpoint_that_left_is_known_to_those_who_still_dial_it() {
             has_failed,
             now: s(at + 1),
         };
-        text(topology, attribute(dial, topology, std::iter::empty()))
+        text(topology, attribute(dial, topology, &ClusterZone::default(), std::iter::empty()))
     };
     let mut topology = topology(&[
         ("web", &[ready("web-0", "10.0.0.1"), ready("web-1", "10.0.0.2"), ready("web-2", "10.0.0.3")]),

@@ -9,16 +9,17 @@ use clap::Args;
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
-use crate::config::values::{duration_or_none, namespace, ring_size, window_memory};
+use crate::config::values::{duration_or_none, namespace, ring_size, window_memory, zone};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topology};
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that conflict with other sources. `node` and `kubeconfig` are not among them, because their environment
 /// variables may be set anyway. Nor are `context` and `mature_after`, which some sources use.
-pub(super) const OBSERVING: [&str; 17] = [
+pub(super) const OBSERVING: [&str; 18] = [
     "topology",
     "namespaces",
+    "cluster_domain",
     "dns_names",
     "dns_public",
     "dns_ports",
@@ -57,6 +58,10 @@ pub struct ObserveArgs {
     /// several times [default: all]
     #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = namespace)]
     namespaces: Vec<String>,
+    /// Zone of the cluster, which follows `svc` in the names of its Services; a name of another zone is another cluster's
+    /// [default: learned from answers, with --topology dns cluster.local]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    cluster_domain: Option<String>,
     /// With --topology dns: observe only names that match, even if they resolve to one address; !GLOB excludes names;
     /// can be given several times
     #[arg(long, value_name = "GLOB", value_parser = name_pattern)]
@@ -226,6 +231,7 @@ impl ObserveArgs {
         Ok(Observe {
             count_host: args.count_host.unwrap_or(!matches!(topology, Topology::Kubernetes(_))),
             topology,
+            cluster_domain: args.cluster_domain,
             dns_names: NameFilter::new(args.dns_names, args.dns_public)?,
             dns_ports,
             tcp_hook: args.tcp_hook,

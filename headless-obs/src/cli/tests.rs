@@ -63,12 +63,14 @@ fn everything_set() {
     let observe = observe(
         "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
          --max-flows 10 --max-connections 11 --max-ignored 12 --cgroup /c --node n --kernel-log \
-         --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false",
+         --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false \
+         --cluster-domain Corp.Example.",
     )
     .unwrap();
     assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (60, 0));
     assert_eq!((observe.exclude, observe.count_host), (Exclude::new(["none", "shop/*"]).unwrap(), false));
     assert_eq!(observe.topology, Topology::Files("/m".into()));
+    assert_eq!(observe.cluster_domain.as_deref(), Some("corp.example"));
     assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
     assert_eq!((observe.tcp_hook, observe.ring_bytes), (TcpHook::TpBtf, 65_536));
     assert_eq!((observe.max_flows, observe.max_connections, observe.max_ignored), (10, 11, 12));
@@ -91,6 +93,7 @@ fn errors_say_what_to_do() {
         ("run --namespace Shop", "lower case"),
         ("run --exclude a/b/c", "monitoring/*"),
         ("run --mature-after 10", "500ms, 30s"),
+        ("run --cluster-domain a..b", "such as cluster.local"),
         ("run --listen 9464", "127.0.0.1:9464 for this machine"),
         ("run --ring-size 100KiB", "65536 or 131072"),
         ("run --dns-port 0", "1..=65535"),

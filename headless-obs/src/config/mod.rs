@@ -20,6 +20,8 @@ pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
 pub struct Observe {
     /// The source of Services and Pods.
     pub topology: Topology,
+    /// The zone of the cluster, if it is said.
+    pub cluster_domain: Option<String>,
     /// Names and addresses that the `dns` topology observes.
     pub dns_names: NameFilter,
     /// Source ports of DNS answers; unused places are 0.

@@ -161,6 +161,19 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// The zone of a cluster, as names in answers are written: lower case, no final dot.
+pub fn zone(text: &str) -> Result<String, String> {
+    let zone = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(is_name);
+    match zone.len() <= 253 && zone.split('.').all(is_label) {
+        true => Ok(zone),
+        false => {
+            Err("the zone is what follows `svc` in the names of Services, such as cluster.local".to_owned())
+        }
+    }
+}
+
 /// The selected Services: `NAMESPACE/NAME`, or `NAME` in any namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFilter {

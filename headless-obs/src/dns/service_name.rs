@@ -7,9 +7,9 @@
 //! | name | meaning |
 //! |---|---|
 //! | `<service>.<namespace>.svc.<zone>` | the Service |
-//! | `<hostname>.<service>.<namespace>.svc.<zone>` | one endpoint |
-//! | `_<port>._<protocol>.<service>.<namespace>.svc.<zone>` | a port of the Service (SRV) |
-//! | `<area>.pin._zone.<service>.<namespace>.svc.<zone>`, also `prefer` | the Service, endpoints of an area |
+//! | `<hostname>.<service>.<namespace>.svc.<zone>` | one endpoint; the name of a pod may have dots |
+//! | `_<port>._<protocol>.<service>.<namespace>.svc.<zone>` | a port of the Service (SRV), also without underscores |
+//! | `<area>.pin._zone.<service>.<namespace>.svc.<zone>`, also `prefer` | the endpoints of an area |
 //! | `<endpoint>.<cluster>.<service>.<namespace>.svc.clusterset.local` | one endpoint in a set of clusters |
 //!
 //! The zone may be anything, so a name with several labels `svc` can have several meanings:
@@ -21,8 +21,8 @@
 //! `orders` in `shop` (left `svc`), and the client does look for that. The right `svc` has too many labels in front of
 //! it to be a Service, so it gives no candidate. `orders.shop.shop.svc.cluster.local` has the form of a hostname,
 //! `orders` of `shop`; its form alone does not reveal the search list. Such names do not exist and their answers have
-//! no addresses, so no connection is attributed to them. When the cluster's zone is known from a name that exists,
-//! [`ServiceName::zone`] identifies most of them.
+//! no addresses, so no connection is attributed to them. When the cluster's zone is known, [`ServiceName::zone`]
+//! identifies most of them.
 
 /// The Service, and the part of it, that a name can refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +44,8 @@ pub enum NameKind<'a> {
     Service,
     /// The endpoint with this hostname.
     Hostname(&'a str),
+    /// The endpoints of an area.
+    Area,
     /// All endpoints, with the number of a named port (SRV).
     Port {
         /// The port's name.
@@ -61,15 +63,6 @@ pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
     })
 }
 
-/// The name without leading labels of port and protocol, which start with an underscore.
-pub fn without_port(name: &str) -> &str {
-    let mut rest = name;
-    while let Some((_, below)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
-        rest = below;
-    }
-    rest
-}
-
 /// The meaning of the labels before `.svc.<zone>`.
 fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     let (rest, namespace) = labels.rsplit_once('.')?;
@@ -82,27 +75,36 @@ fn meaning<'a>(labels: &'a str, zone: &'a str) -> Option<ServiceName<'a>> {
     }
     let asked = match prefix {
         None => NameKind::Service,
-        Some(prefix) => asked(prefix, zone)?,
+        Some(prefix) => asked(prefix, service, zone)?,
     };
     Some(ServiceName { namespace, service, asked, zone })
 }
 
 /// The meaning of the labels before the Service's name.
-fn asked<'a>(prefix: &'a str, zone: &str) -> Option<NameKind<'a>> {
+fn asked<'a>(prefix: &'a str, service: &str, zone: &str) -> Option<NameKind<'a>> {
     let Some((first, last)) = prefix.rsplit_once('.') else {
         return is_label(prefix).then_some(NameKind::Hostname(prefix));
     };
     if last == "_zone" {
         // The area itself may contain dots.
         let (area, how) = first.rsplit_once('.')?;
-        return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(NameKind::Service);
+        return (!area.is_empty() && matches!(how, "pin" | "prefer")).then_some(NameKind::Area);
     }
     match (first.strip_prefix('_'), last.strip_prefix('_')) {
         (Some(port), Some(protocol)) if is_label(port) && is_label(protocol) => {
             Some(NameKind::Port { port, protocol })
         }
+        // DNS servers take a port without underscores, too.
+        (None, None) if is_label(first) && matches!(last, "tcp" | "udp" | "sctp") => {
+            Some(NameKind::Port { port: first, protocol: last })
+        }
         (None, None) if zone.split('.').next() == Some("clusterset") => {
             (is_label(first) && is_label(last)).then_some(NameKind::Hostname(first))
+        }
+        // A label `svc` shows that a search list continued a whole name.
+        (None, None) => {
+            let mut labels = prefix.split('.').chain([service]);
+            labels.all(|label| is_label(label) && label != "svc").then_some(NameKind::Hostname(prefix))
         }
         _ => None,
     }
@@ -126,6 +128,7 @@ mod tests {
             .map(|ServiceName { namespace, service, asked, .. }| match asked {
                 NameKind::Service => format!("{namespace}/{service}"),
                 NameKind::Hostname(host) => format!("{namespace}/{service} host {host}"),
+                NameKind::Area => format!("{namespace}/{service} area"),
                 NameKind::Port { port, protocol } => format!("{namespace}/{service} port {port}/{protocol}"),
             })
             .collect();
@@ -150,9 +153,10 @@ mod tests {
         check("orders.shop.svc.clusterset.local", &["shop/orders"]);
         check("_http._tcp.orders.shop.svc.clusterset.local", &["shop/orders port http/tcp"]);
         check("orders-0.east.orders.shop.svc.clusterset.local", &["shop/orders host orders-0"]);
-        check("orders-0.east.orders.shop.svc.cluster.local", &[]);
-        check("eu.pin._zone.orders.shop.svc.cluster.local", &["shop/orders"]);
-        check("eu-1.a.prefer._zone.orders.shop.svc.cluster.local", &["shop/orders"]);
+        check("app.v1-0.orders.shop.svc.cluster.local", &["shop/orders host app.v1-0"]);
+        check("http.tcp.orders.shop.svc.cluster.local", &["shop/orders port http/tcp"]);
+        check("eu.pin._zone.orders.shop.svc.cluster.local", &["shop/orders area"]);
+        check("eu-1.a.prefer._zone.orders.shop.svc.cluster.local", &["shop/orders area"]);
         check("pin._zone.orders.shop.svc.cluster.local", &[]);
         check("eu.always._zone.orders.shop.svc.cluster.local", &[]);
     }
@@ -177,7 +181,8 @@ mod tests {
             "orders.shop.mysvc.cluster.local",
             "orders.shop.svc2.cluster.local",
             "10-1-2-3.shop.pod.cluster.local",
-            "a.b.orders.shop.svc.cluster.local",
+            "a..b.orders.shop.svc.cluster.local",
+            "a.b_.orders.shop.svc.cluster.local",
             "_http.tcp.orders.shop.svc.cluster.local",
             "http._tcp.orders.shop.svc.cluster.local",
             "_._tcp.orders.shop.svc.cluster.local",
@@ -206,14 +211,6 @@ mod tests {
     }
 
     #[test]
-    fn ports_in_front_of_any_name() {
-        assert_eq!(without_port("_web._tcp.service.consul"), "service.consul");
-        assert_eq!(without_port("service.consul"), "service.consul");
-        assert_eq!(without_port("_web._tcp"), "_tcp");
-        assert_eq!(without_port(""), "");
-    }
-
-    #[test]
     fn search_noise() {
         // Searched for in namespace `shop`, zone `cluster.local`.
         check("orders.shop.svc.cluster.local.shop.svc.cluster.local", &["shop/orders"]);
@@ -224,7 +221,7 @@ mod tests {
         check("orders.shop.svc.shop.svc.cluster.local", &["shop/orders"]);
         check("orders.shop.shop.svc.cluster.local", &["shop/shop host orders"]);
         check("orders.shop.cluster.local", &[]);
-        check("www.example.com.shop.svc.cluster.local", &[]);
+        check("www.example.com.shop.svc.cluster.local", &["shop/com host www.example"]);
         check("example.com.shop.svc.cluster.local", &["shop/com host example"]);
         check("api.example.com.svc.cluster.local", &["com/example host api"]);
     }

@@ -1,9 +1,8 @@
-//! Counts of the DNS responses for each Service's names. Names that search lists made do not count; otherwise every
-//! lookup of the full name would look like a series of failures.
+//! Counts of the DNS responses for each Service's names. Denials of names that search lists made are left out by the
+//! caller; otherwise every lookup of the full name would look like a series of failures.
 
 use std::time::Duration;
 
-use crate::dns::service_name::candidates;
 use crate::dns::{Answer, QueryType, Rcode};
 use crate::expose::snapshot::Histogram;
 use crate::hash::{HashMap, HashSet};
@@ -177,15 +176,10 @@ fn settled(state: &ServiceState, is_ipv6: bool, now: Time, grace: Duration) -> u
     addresses.filter(|address| address.is_ipv6() == is_ipv6).collect::<HashSet<_>>().len()
 }
 
-/// The most zones that are remembered; a cluster has one, and rarely a few.
-const ZONES: usize = 16;
-
 /// Answers by Service.
 #[derive(Debug, Default)]
 pub(super) struct DnsStats {
     services: HashMap<ServiceId, ServiceAnswers>,
-    /// Zones of names that had records.
-    zones: Vec<Box<str>>,
 }
 
 impl DnsStats {
@@ -201,11 +195,6 @@ impl DnsStats {
         grace: Duration,
     ) -> Option<EndpointId> {
         let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
-        if !is_empty {
-            self.learn_zone(&answer.question);
-        } else if self.is_of_search_list(answer) {
-            return None;
-        }
         let answers = self.services.entry(service).or_default();
         let counts = answers.counts.at(now);
         let [udp, tcp] = &mut counts.transports;
@@ -230,7 +219,9 @@ impl DnsStats {
                 QueryType::Srv | QueryType::Other(_) => None,
             };
             let is_wrong = |is_ipv6| settled(state, is_ipv6, now, grace) > 0;
-            counts.denied += u64::from(is_whole && is_denial && asked.is_some_and(is_wrong));
+            // The server of an alias may not know the zone to which it leads.
+            let is_direct = is_whole && answer.chain.len() == 1;
+            counts.denied += u64::from(is_direct && is_denial && asked.is_some_and(is_wrong));
             return None;
         }
         counts.answers += 1;
@@ -243,12 +234,6 @@ impl DnsStats {
         if let Some(answers) = self.services.get_mut(&service) {
             answers.counts.at(now).latency.record(latency.as_secs_f64());
         }
-    }
-
-    /// Whether only a search list can have made the query name; then it counts nowhere.
-    pub(super) fn is_of_search_list(&self, answer: &Answer) -> bool {
-        let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
-        is_empty && answer.rcode == Rcode::NxDomain && self.is_searched(&answer.question)
     }
 
     /// The counts of one Service over a stretch of time.
@@ -276,21 +261,5 @@ impl DnsStats {
             answers.first_answered.retain(|endpoint, _| state.endpoint(*endpoint).is_some());
             true
         });
-    }
-
-    fn learn_zone(&mut self, name: &str) {
-        if self.zones.len() < ZONES
-            && let Some(meant) = candidates(name).next()
-            && !self.zones.iter().any(|zone| **zone == *meant.zone)
-        {
-            self.zones.push(meant.zone.into());
-        }
-    }
-
-    /// Whether a search list made the name: more labels follow the zone of a name that is complete already.
-    fn is_searched(&self, name: &str) -> bool {
-        let goes_on =
-            |zone: &str, whole: &str| zone.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.'));
-        candidates(name).any(|meant| self.zones.iter().any(|whole| goes_on(meant.zone, whole)))
     }
 }

@@ -20,6 +20,7 @@ mod ignore_list;
 mod losses;
 mod on_dns;
 mod on_tcp;
+mod other_names;
 mod pending_connections;
 mod reconcile;
 mod report;
@@ -38,6 +39,7 @@ use crate::answer_cache::AnswerCache;
 use crate::attribution::{Attribution, Unattributed};
 use crate::client::exclude::Exclude;
 use crate::client::{Clients, sanitize};
+use crate::cluster_zone::ClusterZone;
 use crate::dns;
 use crate::dns::datagram::Datagrams;
 use crate::dns::message::Decoder;
@@ -60,6 +62,7 @@ use dns_timeouts::DnsTimeouts;
 use happy_eyeballs::RecentConnects;
 use ignore_list::IgnoreList;
 use losses::LossTable;
+use other_names::OtherNames;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
 use sampled_totals::{SampledTotals, Totals};
@@ -72,6 +75,8 @@ pub struct Config {
     pub topology: crate::topology::Config,
     /// Set if the topology is learned from answers.
     pub learner: Option<Learner>,
+    /// The zone of the cluster.
+    pub zone: ClusterZone,
     /// Limits of the client directory.
     pub clients: crate::client::Config,
     /// Limits of the answer cache.
@@ -107,6 +112,7 @@ impl Default for Config {
         Self {
             topology: crate::topology::Config::default(),
             learner: None,
+            zone: ClusterZone::default(),
             clients: crate::client::Config::default(),
             answer_cache: crate::answer_cache::Config::default(),
             streams: dns::tcp_stream::Limits::default(),
@@ -137,6 +143,7 @@ const IGNORE_AFTER: Duration = Duration::from_secs(600);
 /// All state of the daemon.
 pub struct Engine {
     topology: Topology,
+    zone: ClusterZone,
     learner: Option<Learner>,
     clients: Clients,
     answer_cache: AnswerCache,
@@ -145,6 +152,7 @@ pub struct Engine {
     streams: Streams,
     reconciler: FlowReconciler,
     answers: DnsStats,
+    other_names: OtherNames,
     ignored: IgnoreList,
     happy_eyeballs: RecentConnects,
     pending: PendingConnections,
@@ -184,6 +192,7 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         Self {
             topology: Topology::new(config.topology),
+            zone: config.zone,
             learner: config.learner,
             clients: Clients::new(config.clients),
             answer_cache: AnswerCache::new(config.answer_cache),
@@ -192,6 +201,7 @@ impl Engine {
             streams: Streams::new(config.streams),
             reconciler: FlowReconciler::new(config.cells),
             answers: DnsStats::default(),
+            other_names: OtherNames::default(),
             ignored: IgnoreList::new(config.ignored, IGNORE_AFTER),
             happy_eyeballs: RecentConnects::default(),
             pending: PendingConnections::default(),
@@ -270,13 +280,17 @@ impl Engine {
         };
         let is_known = |service| self.topology.service_by_id(service).is_some();
         self.client_stats.expire(now, self.client_ttl, is_known, past);
+        let client_ttl = self.client_ttl;
+        self.other_names.expire(is_known, |last| now.since(last) < client_ttl);
         let Self { reconciler, answers, topology, pending, client_stats, .. } = self;
         reconciler.ledger.expire(|place| retention(topology, &successors, place));
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients();
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
         let summed = client_stats.sums().map(|((workload, _), _)| *workload);
-        let mut used: HashSet<_> = in_cells.chain(waiting).chain(connect_stats).chain(summed).collect();
+        let named = self.other_names.clients();
+        let mut used: HashSet<_> =
+            in_cells.chain(waiting).chain(connect_stats).chain(summed).chain(named).collect();
         // Sums over a namespace must not decrease, so what is left of a client that is forgotten stays with its namespace.
         let clients = &mut self.clients;
         reconciler.ledger.bequeath(|client| if used.contains(&client) { None } else { clients.heir(client) });
@@ -297,7 +311,8 @@ impl Engine {
                 + self.client_stats.trim(oldest)
                 + self.answers.trim(oldest)
                 + self.losses.trim(oldest)
-                + self.pending.trim(oldest);
+                + self.pending.trim(oldest)
+                + self.other_names.trim(oldest);
             if room <= self.window_memory || reach < MIN_REACH {
                 self.oldest_slot = oldest;
                 return;

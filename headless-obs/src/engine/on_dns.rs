@@ -9,14 +9,15 @@ use super::client_stats::AnswerSummary;
 use super::{Engine, Transport, ip};
 use crate::answer_cache::AnswerContext;
 use crate::client::{Client, Role};
+use crate::cluster_zone::ClusterZone;
 use crate::dns::datagram::Piece;
-use crate::dns::service_name::candidates;
+use crate::dns::service_name::{ServiceName, candidates};
 use crate::dns::tcp_stream::{Segment, StreamKey};
-use crate::dns::{Answer, Rcode, SrvTarget};
+use crate::dns::{Answer, Name, Rcode, SrvTarget};
 use crate::offer::Offer;
-use crate::service_resolution::{Resolution, ResolvedName, meant, service_of};
+use crate::service_resolution::{Meaning, Resolution, here, holds, listed, meant, service_of};
 use crate::time::Time;
-use crate::topology::{EndpointId, ServiceId, Topology};
+use crate::topology::{EndpointId, ServiceId};
 
 impl Engine {
     /// A DNS message, or a segment of a stream.
@@ -74,7 +75,7 @@ impl Engine {
     fn on_answer(&mut self, record: &DnsRecord, answer: &Answer, transport: Transport) {
         let now = Time(record.header.time);
         if let Some(learner) = &mut self.learner {
-            for change in learner.observe(now, answer) {
+            for change in learner.observe(now, answer, &self.zone) {
                 self.last_topology_event = Some(now);
                 let touched = self.topology.apply(now, change);
                 self.touch(now, &touched);
@@ -84,54 +85,110 @@ impl Engine {
         if client.role == Role::OtherNode {
             return;
         }
-        if let Some(service) = asked_for_grpc(&answer.question, &self.topology) {
+        if let Some(service) = self.asked_for_grpc(&answer.question) {
             self.client_stats.asked_for_grpc(now, client.scope, service);
         }
-        let meant = meant(answer, &self.topology);
-        if let Some((_, service, resolution)) = meant {
-            if !self.answers.is_of_search_list(answer) {
-                self.client_stats.responded(now, (client.workload, service), answer, transport);
+        let is_searched = is_denied_search(answer, &self.zone);
+        self.learn_zone(answer);
+        let (name, meaning) = meant(answer, &self.topology, &self.zone);
+        let meant = meaning.service();
+        if let Some((service, resolution)) = meant.filter(|_| !is_searched) {
+            self.count_answer(record, answer, (client, transport), (service, &meaning, resolution));
+        }
+        let context = (&self.topology, &self.zone);
+        match (&meaning, meant) {
+            _ if !has_records(answer) => {}
+            (Meaning::Nobody, _) => self.other_names.misled(now, client.workload, answer, context),
+            (_, Some((service, _))) => {
+                self.other_names.led(now, (client.workload, service), answer, context);
             }
-            let is_whole = resolution == Resolution::Service;
-            let first = self.answers.count(
-                now,
-                service,
-                answer,
-                (transport, is_whole),
-                &self.topology,
-                self.stale_grace,
-            );
-            if record.queried_at > 0 && !self.answers.is_of_search_list(answer) {
-                self.answers.took(now, service, now.since(Time(record.queried_at)));
-            }
-            let is_empty = answer.addresses.is_empty() && answer.targets.is_empty();
-            if resolution.counts() && !is_empty {
-                self.client_stats.answered(now, client.scope, service, &reception(answer, first));
-            }
+            (_, None) => {}
         }
         if answer.rcode == Rcode::NoError {
-            // A name with the form of a Service's name counts before the topology knows it, because the topology may be
-            // behind DNS.
-            let likely = || answer.chain.iter().rev().find(|name| candidates(name).next().is_some());
-            let name = meant.map(|(name, ..)| name).or_else(likely);
-            // Clients reach resolvers on the host or in the pod from a loopback address.
-            let local = Some(ip(record.client)).filter(|local| !local.is_loopback());
-            let renamed = self.topology.renamed();
-            let meaning = meant.map(|(_, service, resolution)| ResolvedName { service, resolution, renamed });
-            let offer = match meant.filter(|(.., resolution)| resolution.counts()) {
-                Some((_, service, _)) => self.offer(now, Some(service), answer, (client, local)),
-                None if meant.is_none() && name.is_some() => self.offer(now, None, answer, (client, local)),
-                None => Arc::default(),
-            };
-            let context = AnswerContext { name, meaning, local, offer: &offer };
-            self.answer_cache.observe(now, client.scope, answer, context);
-            if meant.is_some() {
-                let of_targets = answer.targets.iter().flat_map(|target| &target.addresses);
-                let listed = answer.addresses.iter().chain(of_targets);
-                listed.for_each(|record| self.ignored.unignore(record.address));
-            }
+            self.remember(now, (client, ip(record.client)), answer, (name, meaning));
         }
-        self.trace_dns(now, client, meant.map(|(_, service, _)| service), answer, transport);
+        self.trace_dns(now, client, meant.map(|(service, _)| service), answer, transport);
+    }
+
+    /// Counts an answer for a Service.
+    fn count_answer(
+        &mut self,
+        record: &DnsRecord,
+        answer: &Answer,
+        (client, transport): (Client, Transport),
+        (service, meaning, resolution): (ServiceId, &Meaning, Resolution),
+    ) {
+        let now = Time(record.header.time);
+        self.client_stats.responded(now, (client.workload, service), answer, transport);
+        // A name that is not the Service's own may stand for a part of it, and its server knows nothing of the others.
+        let is_whole = matches!(meaning, Meaning::Named { resolution: Resolution::Service, .. });
+        let first =
+            self.answers.count(now, service, answer, (transport, is_whole), &self.topology, self.stale_grace);
+        if record.queried_at > 0 {
+            self.answers.took(now, service, now.since(Time(record.queried_at)));
+        }
+        if resolution.counts() && has_records(answer) {
+            self.client_stats.answered(now, client.scope, service, &reception(answer, first));
+        }
+    }
+
+    /// Keeps an answer for the connections that use it.
+    fn remember(
+        &mut self,
+        now: Time,
+        (client, address): (Client, IpAddr),
+        answer: &Answer,
+        (name, meaning): (&Name, Meaning),
+    ) {
+        let meant = meaning.service();
+        // A name of this cluster counts before the topology knows it, because the topology may be behind DNS. Of other
+        // names, only those matter that lead to an endpoint.
+        let is_likely = || candidates(name).any(|name| self.zone.is_own(name.zone));
+        let matters = || listed(answer).any(|address| self.topology.knows(address));
+        let is_kept = meaning != Meaning::Nobody || is_likely() || matters();
+        // Clients reach resolvers on the host or in the pod from a loopback address.
+        let local = Some(address).filter(|local| !local.is_loopback());
+        let offer = match (&meaning, meant) {
+            (_, Some((service, resolution))) if resolution.counts() => {
+                self.offer(now, Some(service), answer, (client, local))
+            }
+            (Meaning::Nobody, _) if is_kept => self.offer(now, None, answer, (client, local)),
+            _ => Arc::default(),
+        };
+        let context = AnswerContext {
+            name: is_kept.then_some(name),
+            meaning,
+            renamed: self.topology.renamed(),
+            local,
+            offer: &offer,
+        };
+        self.answer_cache.observe(now, client.scope, answer, context);
+        if meant.is_some() {
+            listed(answer).for_each(|address| self.ignored.unignore(address));
+        }
+    }
+
+    /// Compares an answer for a name of a Service of this cluster, whatever its zone, with the Service's endpoints. A
+    /// topology that is learned from answers proves nothing about them.
+    fn learn_zone(&mut self, answer: &Answer) {
+        if self.learner.is_some() || !has_records(answer) {
+            return;
+        }
+        let Some(name) = answer.chain.last() else { return };
+        let is_right = |name: &ServiceName<'_>| {
+            let service = here(name, &self.topology)?;
+            holds(answer, service, &self.topology)
+        };
+        let right = candidates(name).find_map(|name| Some((name.zone, is_right(&name)?)));
+        if let Some((zone, is_right)) = right {
+            self.zone.observe(zone, is_right);
+        }
+    }
+
+    /// The Service whose gRPC configuration a query requests.
+    fn asked_for_grpc(&self, question: &str) -> Option<ServiceId> {
+        let name = question.strip_prefix("_grpc_config.")?;
+        service_of(name, &self.topology, &self.zone).map(|(service, _)| service)
     }
 }
 
@@ -177,8 +234,13 @@ fn reception(answer: &Answer, first: Option<EndpointId>) -> AnswerSummary {
     }
 }
 
-/// The Service whose gRPC configuration a query requests.
-fn asked_for_grpc(question: &str, topology: &Topology) -> Option<ServiceId> {
-    let name = question.strip_prefix("_grpc_config.")?;
-    service_of(name, topology).map(|(service, _)| service)
+/// Whether the answer denies a name that only a search list can have made.
+fn is_denied_search(answer: &Answer, zone: &ClusterZone) -> bool {
+    let is_longer = || candidates(&answer.question).any(|name| zone.searched(name.zone).is_some());
+    answer.rcode == Rcode::NxDomain && !has_records(answer) && is_longer()
+}
+
+/// Whether an answer lists anything.
+fn has_records(answer: &Answer) -> bool {
+    !answer.addresses.is_empty() || !answer.targets.is_empty()
 }

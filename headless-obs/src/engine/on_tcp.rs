@@ -19,6 +19,7 @@ use crate::attribution::{
     Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer, with_history,
 };
 use crate::client::{Client, Clients, Role, sanitize};
+use crate::cluster_zone::ClusterZone;
 use crate::ledger::{CellKey, Ledger, LedgerEntry};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
@@ -80,13 +81,13 @@ impl Engine {
     fn on_closed(&mut self, record: &TcpRecord) {
         self.pending.closed(record);
         let (grace, own) = (self.stale_grace, self.own_process);
-        let Self { reconciler, clients, topology, answer_cache, account, losses, .. } = self;
+        let Self { reconciler, clients, topology, zone, answer_cache, account, losses, .. } = self;
         // The opening has been attributed already.
         let place = reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
             let sent_to = sent_to(record);
-            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client, sent_to);
+            let outcome = attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(connect_attempt.now, outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -96,14 +97,7 @@ impl Engine {
         }
         if self.trace.is_some() {
             let client = self.identify(record);
-            let outcome = attribute_for(
-                &self.topology,
-                &self.answer_cache,
-                &self.reconciler.ledger,
-                connect_attempt(record, client),
-                client,
-                sent_to(record),
-            );
+            let outcome = self.attribution(connect_attempt(record, client), client, sent_to(record));
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
         }
@@ -160,7 +154,7 @@ impl Engine {
     /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
-        let Self { reconciler, topology, answer_cache, clients, account, losses, .. } = self;
+        let Self { reconciler, topology, zone, answer_cache, clients, account, losses, .. } = self;
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
             let address = ip(flow.destination);
@@ -173,7 +167,7 @@ impl Engine {
                 now,
             };
             let sent_to = given(totals.sent_to);
-            let outcome = attribute_for(topology, answer_cache, ledger, connect_attempt, client, sent_to);
+            let outcome = attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(now, outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -198,7 +192,7 @@ impl Engine {
     fn wait(&mut self, record: &TcpRecord, client: Client) -> bool {
         let (now, started) = (Time(record.header.time), Time(record.started));
         let cached = self.answer_cache.cached(client.scope, ip(record.destination), started);
-        let service = named_service(&self.topology, cached);
+        let service = named_service(&self.topology, &self.zone, cached);
         self.pending.add(now, record, client, service)
     }
 
@@ -207,14 +201,7 @@ impl Engine {
     pub(super) fn book_pending(&mut self, now: Time, touched: &Touched) {
         for waiting in self.pending.of(&touched.addresses) {
             let connect_attempt = connect_attempt(&waiting.record, waiting.client);
-            let outcome = attribute_for(
-                &self.topology,
-                &self.answer_cache,
-                &self.reconciler.ledger,
-                connect_attempt,
-                waiting.client,
-                sent_to(&waiting.record),
-            );
+            let outcome = self.attribution(connect_attempt, waiting.client, sent_to(&waiting.record));
             let is_its = match outcome {
                 Attribution::Endpoint(target) => target.resolution != Resolution::None,
                 Attribution::WrongPort(_) => true,
@@ -231,6 +218,17 @@ impl Engine {
         }
     }
 
+    fn attribution(
+        &self,
+        connect_attempt: ConnectAttempt,
+        client: Client,
+        sent_to: Option<IpAddr>,
+    ) -> Attribution {
+        let context = (&self.topology, &self.zone);
+        let ledger = &self.reconciler.ledger;
+        attribute_for(context, &self.answer_cache, ledger, connect_attempt, client, sent_to)
+    }
+
     /// Attributes a connection. The kernel may ignore the address if it belongs to no Service.
     fn attribute(
         &mut self,
@@ -238,14 +236,7 @@ impl Engine {
         client: Client,
         sent_to: Option<IpAddr>,
     ) -> Attribution {
-        let outcome = attribute_for(
-            &self.topology,
-            &self.answer_cache,
-            &self.reconciler.ledger,
-            connect_attempt,
-            client,
-            sent_to,
-        );
+        let outcome = self.attribution(connect_attempt, client, sent_to);
         if outcome == Attribution::Unrelated {
             let policy = self.ignore_policy(connect_attempt.address);
             self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
@@ -390,7 +381,7 @@ fn identify(clients: &mut Clients, topology: &Topology, own_process: u32, record
 
 /// Attribution by the client's DNS answers, and by its history.
 fn attribute_for(
-    topology: &Topology,
+    (topology, zone): (&Topology, &ClusterZone),
     answer_cache: &AnswerCache,
     ledger: &Ledger,
     connect_attempt: ConnectAttempt,
@@ -400,7 +391,7 @@ fn attribute_for(
     let at = connect_attempt.started.unwrap_or(connect_attempt.now);
     let cached = answer_cache.cached(client.scope, connect_attempt.address, at);
     let has_connected = |endpoint| ledger.has_connected(client.workload, endpoint, connect_attempt.port);
-    let outcome = attribute(connect_attempt, topology, cached);
+    let outcome = attribute(connect_attempt, topology, zone, cached);
     let outcome = with_history(outcome, connect_attempt, topology, has_connected);
     with_balancer(outcome, sent_to, topology)
 }

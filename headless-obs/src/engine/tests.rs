@@ -37,6 +37,7 @@ mod limits;
 mod losses;
 mod merged;
 mod names;
+mod other_names;
 mod other_ports;
 mod quality;
 mod reused_address;

@@ -6,6 +6,7 @@ pub mod doctor_check;
 pub mod histogram;
 pub mod metrics;
 mod node_status;
+mod other_name;
 mod quality;
 pub mod snapshot;
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub use super::client_stats::{
 pub use super::connection_history::History;
 pub use super::histogram::Histogram;
 pub use super::node_status::NodeStatus;
+pub use super::other_name::OtherName;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
 pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
 
@@ -97,6 +98,9 @@ pub struct Service {
     /// The latest changes of the verdicts on its clients, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub changes: Vec<VerdictChange>,
+    /// Names that are not its own and that clients looked up, by name and client.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub other_names: Vec<OtherName>,
     /// Connections opened over time, as in [`Endpoint::opened`]; empty without any.
     #[serde(skip_serializing_if = "History::is_empty", default)]
     pub history: History,
@@ -266,7 +270,7 @@ pub struct Client {
     pub namespace: String,
     /// Workload: Deployment, StatefulSet …, bare pod, or the cgroup's or process's name.
     pub workload: String,
-    /// Connections opened, by resolution: `service`, `srv`, `hostname`, `none`; open ones that are older than the
+    /// Connections opened, by resolution: `service`, `srv`, `hostname`, `part`, `none`; open ones that are older than the
     /// daemon as `preexisting`.
     pub resolution: Counts,
     /// Connections established.

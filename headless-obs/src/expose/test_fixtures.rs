@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::snapshot::{
     AnswerAge, AttemptSums, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
-    Histogram, History, MapFill, PortCounts, Quality, Responses, SCHEMA, SelectionPattern, Service, Snapshot,
-    Spread, StaleTarget, TopologyState, Unanswered, Verdict,
+    Histogram, History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, SelectionPattern,
+    Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Verdict,
 };
 
 /// Counts from pairs.
@@ -200,6 +200,10 @@ pub(crate) fn orders() -> Service {
         },
         clients: vec![cron(), web()],
         changes: Vec::new(),
+        other_names: vec![
+            other_name("orders.corp.example", "web", &[]),
+            other_name("orders.shop.svc.cluster.local.example.net", "web", &["10.99.0.9"]),
+        ],
         history: History {
             step_seconds: 16,
             from: at(0),
@@ -207,6 +211,16 @@ pub(crate) fn orders() -> Service {
                 .map(|(pod, opened)| (pod.to_owned(), opened.to_vec()))
                 .into(),
         },
+    }
+}
+
+fn other_name(name: &str, workload: &str, addresses: &[&str]) -> OtherName {
+    OtherName {
+        name: name.into(),
+        namespace: "shop".into(),
+        workload: workload.into(),
+        answers: 3,
+        addresses: addresses.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::client;
 use super::endpoint::Rows;
 use super::spread::{self, EndpointLoad};
-use super::sums::{add, add_counts, add_histogram};
+use super::sums::{add, add_counts, add_histogram, add_rows};
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service};
 use crate::spread::ratio;
 use crate::verdict;
@@ -25,6 +25,15 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
         merged.publishes_not_ready |= service.publishes_not_ready;
         add_counts(&mut merged.stale, service.stale);
         merged.history.add(&service.history);
+        add_rows(
+            &mut merged.other_names,
+            service.other_names,
+            |a, b| a.key() == b.key(),
+            |sum, more| {
+                add(&mut sum.answers, more.answers);
+                add_rows(&mut sum.addresses, more.addresses, |a, b| a == b, |_, _| ());
+            },
+        );
         match &mut answers {
             Some(sum) => dns(sum, service.dns),
             none => *none = Some(service.dns),
@@ -34,6 +43,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
             clients.entry(key).or_default().push((number, client));
         }
     }
+    merged.other_names.sort_by(|a, b| a.key().cmp(&b.key()));
     merged.dns = answers.unwrap_or_default();
     merged.dns.completeness = completeness(&merged.dns);
     merged.clients = clients.into_values().map(|seen| client::merge(seen, &rows)).collect();

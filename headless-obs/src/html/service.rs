@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::{class, clients, endpoints, figure, matrix, name, timeline, verdicts};
 use crate::expose::snapshot::{Counts, Service, Snapshot};
-use crate::messages::{Paint, clean, counted, percent, thousands, total};
+use crate::messages::other_names::other_names;
+use crate::messages::{Paint, capital, clean, counted, percent, thousands, total};
 
 /// An empty cell.
 const NONE: &str = "–";
@@ -16,6 +17,9 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, number: usize) -> M
             h2 id={ (id) "-name" } { (name(&service.namespace, &service.name)) }
             (figures(service))
             (dns(service))
+            @for (line, is_missed) in other_names(service) {
+                p class=(class(if is_missed { Paint::Warn } else { Paint::Dim })) { (capital(&line)) "." }
+            }
             @if !service.clients.is_empty() { (verdicts::render(snapshot, service)) }
             (endpoints::render(snapshot, service))
             @if !service.clients.is_empty() {

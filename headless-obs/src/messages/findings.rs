@@ -124,7 +124,9 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
             "it resolved the name before observation began, and has not resolved it again; a verdict needs a new answer, \
              for example after a restart of the client"
         }
-        "by_hostname" => "it addresses individual pods by hostname, which is intentional",
+        "by_hostname" => {
+            "it asks for individual pods by hostname, or for a part of the endpoints, which is intentional"
+        }
         "no_answer" => return no_answer_in_words(client),
         "no_connection" => "it received addresses by the Service's name and made no connection",
         "not_endpoint" => {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::expose::snapshot::Counts;
 
 pub(crate) mod findings;
+pub(crate) mod other_names;
 pub(crate) mod quality;
 pub(crate) mod since;
 pub(crate) mod timeline;

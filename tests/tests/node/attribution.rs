@@ -69,7 +69,7 @@ fn of_two_services_the_one_whose_name_was_asked_for() {
     let quality = &snapshot["quality"]["unattributed"];
     assert_eq!(
         *quality,
-        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0, "removed": 0})
+        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0, "removed": 0, "other_name": 0})
     );
 }
 

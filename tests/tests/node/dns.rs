@@ -43,7 +43,7 @@ fn resolving_is_not_connecting() {
     assert_eq!(snapshot["quality"]["reconciled"], 0);
     assert_eq!(
         snapshot["quality"]["unattributed"],
-        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0, "removed": 0})
+        json!({"no_dns": 0, "ambiguous": 0, "other_port": 0, "not_endpoint": 0, "removed": 0, "other_name": 0})
     );
 
     libc.open(1).unwrap();

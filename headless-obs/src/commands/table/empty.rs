@@ -54,6 +54,9 @@ fn reasons(snapshot: &Snapshot) -> Vec<String> {
             "not_endpoint" => format!(
                 "{connections} went to addresses that a Service's name gave and that are none of its endpoints."
             ),
+            "other_name" => format!(
+                "{connections} went to endpoints, under names that are none of a Service here."
+            ),
             other => format!("{connections} belong to no Service here ({}).", clean(other)),
         }
     }));

@@ -11,6 +11,7 @@ use super::fit_text::{
 };
 use crate::expose::snapshot::{Service, Snapshot};
 pub(super) use crate::messages::Paint;
+use crate::messages::other_names::other_names;
 use crate::messages::since::stretch_in_words;
 
 pub(super) mod clients;
@@ -121,6 +122,9 @@ fn phrases(text: &mut String, phrases: &[(String, Option<Paint>)], look: Look) {
 
 /// Connections that are not part of the spread but worth reporting.
 pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
+    for (line, is_missed) in other_names(service) {
+        indented(text, &line, Some(if is_missed { Paint::Warn } else { Paint::Dim }), look);
+    }
     let stale = counted(&service.stale);
     if !stale.is_empty() {
         indented(

@@ -352,6 +352,10 @@ impl Engine {
             waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
                 * moment.per_second(figures.spread.connections),
             changes: Vec::new(),
+            other_names: match view {
+                View::Report => self.names_of(state.id(), moment.stretch),
+                View::Series(_) => Vec::new(),
+            },
             idle: match view {
                 View::Report => verdict::idle::idle(&endpoints, &clients),
                 View::Series(_) => Vec::new(),

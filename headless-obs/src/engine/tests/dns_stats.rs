@@ -133,8 +133,8 @@ fn srv_outside_of_kubernetes_is_learnt_and_counts() {
     message.add_additional(record("n2.node.consul", "10.0.0.2"));
     world.answer(1, &message);
     world.connect(1, "10.0.0.2");
-    assert_eq!(world.clients("service.consul"), ["client-1 srv=1"]);
-    assert_eq!(world.rows("service.consul"), ["n2.node.consul 1/1/0/1"]);
+    assert_eq!(world.clients(owner), ["client-1 srv=1"]);
+    assert_eq!(world.rows(owner), ["n2.node.consul 1/1/0/1"]);
 }
 
 #[test]

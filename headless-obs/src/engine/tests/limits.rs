@@ -114,5 +114,5 @@ fn quality_says_what_was_lost_and_what_was_left_out() {
     assert_eq!((quality.reconciled, quality.reconciled_share), (0, 0.0));
     assert_eq!((quality.topology.source.as_str(), quality.topology.synced), ("files", true));
     let unattributed: Vec<_> = quality.unattributed.keys().map(String::as_str).collect();
-    assert_eq!(unattributed, ["ambiguous", "no_dns", "not_endpoint", "other_port", "removed"]);
+    assert_eq!(unattributed, ["ambiguous", "no_dns", "not_endpoint", "other_name", "other_port", "removed"]);
 }

@@ -1,9 +1,9 @@
 //! The `dns` topology: without configuration, DNS answers define Services and endpoints.
 //!
 //! In: the [`Answer`]s of all clients. Out: [`Change`]s, one slice per Service, as from any other source. A name
-//! becomes a Service when it answers with several private addresses at once ([`NameFilter`] changes that). A name in
-//! Kubernetes' form becomes namespace and name. Any other name is the Service's name, in the empty namespace. In a
-//! chain of aliases, the last name counts.
+//! becomes a Service when it answers with several private addresses at once ([`NameFilter`] changes that). A name of the
+//! cluster's zone becomes namespace and name. Any other name, also one of another cluster, is the Service's name, in the
+//! empty namespace. In a chain of aliases, the last name counts.
 //!
 //! - An endpoint **joins** when an answer lists it, and is ready from then on.
 //! - It **leaves** when answers for the same name and family no longer list it, and none has for twice its TTL (at
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::{Change, Kind, Object, ObjectKey, PodRef, ServiceKey, Slice, SliceEndpoint};
+use crate::cluster_zone::ClusterZone;
 use crate::dns::{Answer, Name, QueryType, Rcode};
 use crate::hash::HashMap;
 use crate::time::Time;
@@ -143,8 +144,8 @@ impl Learner {
     }
 
     /// Takes an answer that a client received at `now`; returns the changes for the topology, usually none.
-    pub fn observe(&mut self, now: Time, answer: &Answer) -> Vec<Change> {
-        let subject = DiscoveredService::of(answer);
+    pub fn observe(&mut self, now: Time, answer: &Answer, zone: &ClusterZone) -> Vec<Change> {
+        let subject = DiscoveredService::of(answer, zone);
         if !self.config.filter.allows(&subject.name) {
             return Vec::new();
         }
@@ -201,7 +202,7 @@ impl Learner {
         let mut addresses: Vec<_> = listed.iter().map(|listed| (listed.address, listed.port)).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        if subject.host.is_some() || !self.config.filter.selects(&subject.name, addresses.len()) {
+        if subject.is_part || !self.config.filter.selects(&subject.name, addresses.len()) {
             return false;
         }
         if self.services.len() >= self.config.services {
@@ -281,7 +282,7 @@ fn leave(
     let before = learned.members.len();
     learned.members.retain(|(address, _), member| {
         !covers(*address)
-            || (subject.host.is_some() && member.host != subject.host)
+            || (subject.is_part && (subject.host.is_none() || member.host != subject.host))
             || member.listed == now
             || now.since(member.listed) < member.keep
     });

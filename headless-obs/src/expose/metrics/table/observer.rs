@@ -70,7 +70,7 @@ pub(super) const UNATTRIBUTED_CONNECTIONS: Metric = Metric {
     per: "reason",
     more: "`ambiguous`: no DNS answer explains the connection, and several Services have the address. `other_port`: not a \
            port of the Service. `not_endpoint`: an answer for the Service's name listed the address, which never became an \
-           endpoint. `removed`: no DNS answer explains it, and the address was that of an endpoint that has left. `no_dns`: attributed without a DNS answer; `headless_connections_opened_total` counts these with \
+           endpoint. `other_name`: an answer for a name of no Service here listed the address. `removed`: no DNS answer explains it, and the address was that of an endpoint that has left. `no_dns`: attributed without a DNS answer; `headless_connections_opened_total` counts these with \
            `resolution=\"none\"`.",
     example: "rate(headless_observer_unattributed_connections_total[5m])",
     collect: |scrape, series| by_name(series, &scrape.snapshot.quality.unattributed),

@@ -1,0 +1,152 @@
+//! Names that are not a Service's own and that clients looked up: those that gave the Service's endpoints, and those that
+//! a search list made of the Service's name and that gave other addresses.
+//!
+//! In: answers with their client. Out: rows for the snapshot.
+//!
+//! Invariants: bounded by [`NAMES`] and [`NAMES_PER_CLIENT`]. A name beyond them is not shown; nothing depends on it.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::Engine;
+use crate::client::WorkloadId;
+use crate::cluster_zone::ClusterZone;
+use crate::dns::service_name::candidates;
+use crate::dns::{Answer, Name};
+use crate::expose::snapshot::OtherName;
+use crate::hash::HashMap;
+use crate::service_resolution::{here, listed, service_of};
+use crate::time::Time;
+use crate::topology::{ServiceId, Topology};
+use crate::windowed::{Number, Slot, Stretch, Windowed, trim};
+
+/// The most names of one client for one Service.
+const NAMES_PER_CLIENT: usize = 4;
+/// The most names of all clients.
+const NAMES: usize = 4096;
+/// The most addresses of one name.
+const ADDRESSES: usize = 4;
+
+/// A name that one client looked up.
+#[derive(Debug)]
+struct Asked {
+    name: Name,
+    /// Addresses that are no endpoints; none if the name gave endpoints.
+    strange: SmallVec<[IpAddr; 1]>,
+    answers: Windowed<Number>,
+    last: Time,
+}
+
+/// The names of all clients.
+#[derive(Debug, Default)]
+pub(super) struct OtherNames {
+    asked: HashMap<(ServiceId, WorkloadId), Vec<Asked>>,
+    held: usize,
+}
+
+impl OtherNames {
+    /// An answer gave a client the endpoints of a Service. The query name is another one's if it does not name the
+    /// Service.
+    pub(super) fn led(
+        &mut self,
+        now: Time,
+        (client, service): (WorkloadId, ServiceId),
+        answer: &Answer,
+        (topology, zone): (&Topology, &ClusterZone),
+    ) {
+        let asked = service_of(&answer.question, topology, zone).map(|(named, _)| named);
+        if asked != Some(service) && searched(&answer.question, topology, zone) != Some(service) {
+            self.add(now, (client, service), &answer.question, &mut std::iter::empty());
+        }
+    }
+
+    /// An answer gave a client addresses that are no Service's.
+    pub(super) fn misled(
+        &mut self,
+        now: Time,
+        client: WorkloadId,
+        answer: &Answer,
+        (topology, zone): (&Topology, &ClusterZone),
+    ) {
+        if let Some(service) = searched(&answer.question, topology, zone) {
+            self.add(now, (client, service), &answer.question, &mut listed(answer));
+        }
+    }
+
+    fn add(
+        &mut self,
+        now: Time,
+        key: (WorkloadId, ServiceId),
+        name: &Name,
+        strange: &mut dyn Iterator<Item = IpAddr>,
+    ) {
+        let known = self.asked.entry((key.1, key.0)).or_default();
+        let place = known.iter().position(|asked| asked.name == *name);
+        let place = match place {
+            Some(place) => place,
+            None if known.len() < NAMES_PER_CLIENT && self.held < NAMES => {
+                self.held += 1;
+                let (strange, answers) = (SmallVec::new(), Windowed::default());
+                known.push(Asked { name: name.clone(), strange, answers, last: now });
+                known.len() - 1
+            }
+            None => return,
+        };
+        let Some(asked) = known.get_mut(place) else { return };
+        asked.answers.at(now).0 += 1;
+        asked.last = now;
+        for address in strange {
+            if asked.strange.len() < ADDRESSES && !asked.strange.contains(&address) {
+                asked.strange.push(address);
+            }
+        }
+    }
+
+    /// Drops slots before this one; returns the room that is taken, in bytes.
+    pub(super) fn trim(&mut self, oldest: Slot) -> usize {
+        self.asked.values_mut().flatten().map(|asked| trim(&mut asked.answers, oldest)).sum()
+    }
+
+    /// Forgets the names of clients and Services that are forgotten, and those that were not asked for lately.
+    pub(super) fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool, is_recent: impl Fn(Time) -> bool) {
+        self.asked.retain(|(service, _), known| {
+            known.retain(|asked| is_recent(asked.last));
+            is_known(*service) && !known.is_empty()
+        });
+        self.held = self.asked.values().map(Vec::len).sum();
+    }
+
+    /// Clients with names.
+    pub(super) fn clients(&self) -> impl Iterator<Item = WorkloadId> {
+        self.asked.keys().map(|(_, client)| *client)
+    }
+}
+
+/// The Service whose whole name is at the beginning of a longer one, which a search list made.
+fn searched(name: &str, topology: &Topology, zone: &ClusterZone) -> Option<ServiceId> {
+    candidates(name).filter(|name| zone.searched(name.zone).is_some()).find_map(|name| here(&name, topology))
+}
+
+impl Engine {
+    /// The other names of a Service that were looked up in a stretch of time.
+    pub(super) fn names_of(&self, service: ServiceId, stretch: Stretch) -> Vec<OtherName> {
+        let of_service = self.other_names.asked.iter().filter(|((id, _), _)| *id == service);
+        let rows =
+            of_service.flat_map(|((_, client), names)| names.iter().map(move |asked| (*client, asked)));
+        let mut names: Vec<OtherName> = rows
+            .filter_map(|(client, asked)| {
+                let workload = self.clients.workload(client)?;
+                Some(OtherName {
+                    name: asked.name.to_string(),
+                    namespace: workload.namespace.to_string(),
+                    workload: workload.name.to_string(),
+                    answers: Some(asked.answers.over(stretch).0).filter(|answers| *answers > 0)?,
+                    addresses: asked.strange.iter().map(ToString::to_string).collect(),
+                })
+            })
+            .collect();
+        names.sort_by(|a, b| a.key().cmp(&b.key()));
+        names
+    }
+}
