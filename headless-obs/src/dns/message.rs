@@ -7,6 +7,11 @@
 //! are returned. [`Answer::truncated`] is the server's own mark (TC); the kernel program counts its truncations itself.
 //! A record that is invalid in itself rejects the whole message.
 //!
+//! An answer is what a client makes of it: each address once; nothing where the response code is an error, also one that
+//! EDNS extends; no SRV target where the record says that there is none. Records of another owner than the query name
+//! (or the end of its aliases) are taken if that has none: most clients do not compare owners, and a rewriting server
+//! sends such records. Their owner is then the last name of the chain.
+//!
 //! Invariants: no input causes a panic. The message's length bounds the work, whatever its header claims: each record
 //! takes bytes, a name has a limit of bytes and compression pointers, a chain a limit of names, and SRV targets a limit
 //! of addresses.
@@ -20,7 +25,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::wire_format::{self, Lately, Names, Owner, Wrong};
 use super::{AddressRecord, Answer, Name, QueryType, Rcode, SrvTarget};
-use crate::hash::HashMap;
+use crate::hash::{HashMap, HashSet};
 
 /// The most names in a chain; resolvers give up long before.
 pub const MAX_CHAIN: usize = 16;
@@ -81,6 +86,7 @@ pub fn decode(bytes: &[u8]) -> Result<Answer, Reject> {
 /// Decodes one message after the other, in the same buffers.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    seen: HashSet<IpAddr>,
     lately: Lately,
     owners: Vec<Name>,
     records: Records,
@@ -106,7 +112,7 @@ impl Decoder {
             0 => return Err(Reject::NoQuestion),
             _ => return Err(Reject::SeveralQuestions),
         }
-        let Self { lately, owners, records, text } = self;
+        let Self { seen, lately, owners, records, text } = self;
         let mut names = Names::of(bytes, lately, owners, text);
         let kind = read_question(&mut decoder, &mut names).map_err(|wrong| match wrong {
             Wrong::Cut => Reject::TooShort,
@@ -119,7 +125,9 @@ impl Decoder {
         }
         let rcode = (records.rcode_high << 4) | u16::from(header.metadata.response_code.low());
         let truncated = header.metadata.truncation;
-        Ok(records.take_answer(owners, kind, rcode_from_number(rcode), truncated))
+        let mut answer = records.take_answer(owners, kind, rcode_from_number(rcode), truncated);
+        once(&mut answer.addresses, seen);
+        Ok(answer)
     }
 }
 
@@ -276,12 +284,28 @@ impl Records {
 
     fn take_answer(&mut self, owners: &[Name], kind: QueryType, rcode: Rcode, truncated: bool) -> Answer {
         let question = Owner::QUESTION.name(owners).cloned().unwrap_or_default();
-        let chain = follow(question.clone(), owners, &self.aliases);
+        let mut chain = follow(question.clone(), owners, &self.aliases);
+        if rcode != Rcode::NoError {
+            return Answer { question, kind, rcode, truncated, chain, addresses: vec![], targets: vec![] };
+        }
+        if let Some(other) = self.other_owner(chain.last().unwrap_or(&question), owners) {
+            chain.push(other.clone());
+        }
         let owner = chain.last().unwrap_or(&question);
         let addresses = owned_by(owner, owners, self.addresses.drain(..));
         let mut targets = owned_by(owner, owners, self.targets.drain(..));
+        // A target that is the root says that the service is not available (RFC 2782).
+        targets.retain(|target| !target.target.is_empty());
         give_addresses(&mut targets, owners, &self.additional);
         Answer { question, kind, rcode, truncated, chain, addresses, targets }
+    }
+
+    /// The owner of the records, if `expected` owns none and all belong to one other name.
+    fn other_owner<'a>(&self, expected: &Name, owners: &'a [Name]) -> Option<&'a Name> {
+        let of_addresses = self.addresses.iter().map(|(owner, _)| *owner);
+        let mut all = of_addresses.chain(self.targets.iter().map(|(owner, _)| *owner));
+        let first = all.next()?.name(owners)?;
+        (first != expected && all.all(|owner| owner.is(first, owners))).then_some(first)
     }
 }
 
@@ -297,6 +321,14 @@ fn follow(question: Name, owners: &[Name], aliases: &[(Owner, Name)]) -> Vec<Nam
         chain.push(Arc::clone(target));
     }
     chain
+}
+
+/// Keeps each address once, at its first place.
+fn once(addresses: &mut Vec<AddressRecord>, seen: &mut HashSet<IpAddr>) {
+    if addresses.len() > 1 {
+        seen.clear();
+        addresses.retain(|record| seen.insert(record.address));
+    }
 }
 
 fn owned_by<T>(name: &Name, owners: &[Name], records: impl ExactSizeIterator<Item = (Owner, T)>) -> Vec<T> {
@@ -325,5 +357,7 @@ fn give_addresses(targets: &mut [SrvTarget], owners: &[Name], additional: &[(Own
     }
 }
 
+#[cfg(test)]
+mod odd_tests;
 #[cfg(test)]
 mod tests;

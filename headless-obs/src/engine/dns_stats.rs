@@ -124,7 +124,10 @@ impl ServiceAnswers {
             }
             self.first_answered.entry(id).or_insert(now);
             match found.status {
-                Some((_, status)) if status.state == State::Ready => listed += 1,
+                // An answer for both families is compared by the family that comes first.
+                Some((_, status)) if status.state == State::Ready => {
+                    listed += usize::from(record.address.is_ipv6() == is_ipv6);
+                }
                 Some((since, status)) => {
                     has_removed |= has_left(state, status.state) && now.since(since) >= grace
                 }

@@ -87,7 +87,8 @@ impl Engine {
             let client = identify(clients, topology, own, record);
             let connect_attempt = connect_attempt(record, client);
             let sent_to = sent_to(record);
-            let outcome = attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
+            let outcome =
+                attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(connect_attempt.now, outcome, 1);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
@@ -167,7 +168,8 @@ impl Engine {
                 now,
             };
             let sent_to = given(totals.sent_to);
-            let outcome = attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
+            let outcome =
+                attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(now, outcome, connections);
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))

@@ -326,7 +326,9 @@ fn oracle(bytes: &[u8]) -> Option<Answer> {
         other => QueryType::Other(other.into()),
     };
     let rcode = rcode_from_number(message.metadata.response_code.into());
-    Some(records.take_answer(&owners, kind, rcode, message.metadata.truncation))
+    let mut answer = records.take_answer(&owners, kind, rcode, message.metadata.truncation);
+    once(&mut answer.addresses, &mut HashSet::default());
+    Some(answer)
 }
 
 fn any_record() -> impl Strategy<Value = Record> {

@@ -188,3 +188,36 @@ fn questions_that_nobody_answered_are_their_clients() {
     let rows = world.engine.scrape(&world.kernel()).snapshot.unanswered;
     assert_eq!(rows.len(), 2);
 }
+
+#[test]
+fn denials_and_gaps_are_counted_as_what_they_are() {
+    let alias = |to: &str| Record::from_rdata(name("alias.example"), 30, RData::CNAME(CNAME(name(to))));
+    let denial = |question: &str, records| {
+        let mut message = response(question, RecordType::A, records);
+        message.metadata.response_code = ResponseCode::NXDomain;
+        message
+    };
+    let listed = |addresses: &[&str]| addresses_of(ORDERS, addresses);
+    let failed = || {
+        let mut message = listed(&["10.0.0.1"]);
+        message.metadata.response_code = ResponseCode::BADVERS;
+        message.set_edns(hickory_proto::op::Edns::new());
+        message
+    };
+    // Answers, incomplete, denied, and responses with another code than NOERROR.
+    let cases = [
+        ("all of them", listed(&["10.0.0.1", "10.0.0.2"]), [1, 0, 0, 0]),
+        ("one, twice", listed(&["10.0.0.1", "10.0.0.1"]), [1, 1, 0, 0]),
+        ("a denial", denial(ORDERS, vec![]), [0, 0, 1, 1]),
+        ("a denial by the server of an alias", denial("alias.example", vec![alias(ORDERS)]), [0, 0, 0, 1]),
+        ("an extended code", failed(), [0, 0, 0, 1]),
+    ];
+    for (case, message, expected) in cases {
+        let mut world = World::new([orders(&pods(2))]);
+        world.pass(Duration::from_secs(60));
+        world.answer(1, &message);
+        let dns = world.service("orders").dns;
+        let others = dns.rcodes.iter().filter(|(code, _)| *code != "noerror").map(|(_, count)| count).sum();
+        assert_eq!([dns.answers, dns.incomplete, dns.denied, others], expected, "{case}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Odd messages of real servers, and what each is: name, message, and the answer in one line.
+
+use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
+
+use super::*;
+
+const ORDERS: &str = "orders.shop.svc.cluster.local";
+
+fn name(text: &str) -> Name {
+    text.parse::<Name>().unwrap().append_domain(&Name::root()).unwrap()
+}
+
+fn record(owner: &str, data: RData) -> Record {
+    Record::from_rdata(name(owner), 5, data)
+}
+
+fn a(owner: &str, last: u8) -> Record {
+    record(owner, RData::A(A([10, 244, 1, last].into())))
+}
+
+fn aaaa(owner: &str, last: u16) -> Record {
+    record(owner, RData::AAAA(AAAA([0xfd00, 0, 0, 0, 0, 0, 0, last].into())))
+}
+
+fn alias(owner: &str, target: &str) -> Record {
+    record(owner, RData::CNAME(CNAME(name(target))))
+}
+
+fn srv(owner: &str, port: u16, target: &str) -> Record {
+    let target = if target.is_empty() { Name::root() } else { name(target) };
+    record(owner, RData::SRV(SRV::new(0, 10, port, target)))
+}
+
+fn response(question: &str, kind: RecordType, answers: Vec<Record>) -> Message {
+    let mut message = Message::response(7, OpCode::Query);
+    message.add_query(Query::query(name(question), kind));
+    message.add_answers(answers);
+    message
+}
+
+fn with_code(mut message: Message, code: ResponseCode) -> Message {
+    message.metadata.response_code = code;
+    message.set_edns(Edns::new());
+    message
+}
+
+/// `response code: names of the chain: addresses: targets`
+fn text(answer: &Answer) -> String {
+    let chain: Vec<_> = answer.chain.iter().map(|name| name.split('.').next().unwrap()).collect();
+    let addresses: Vec<_> = answer.addresses.iter().map(|record| record.address.to_string()).collect();
+    let targets: Vec<_> =
+        answer.targets.iter().map(|target| format!("{}:{}", target.target, target.port)).collect();
+    format!("{:?}: {}: {}: {}", answer.rcode, chain.join(" "), addresses.join(" "), targets.join(" "))
+}
+
+#[test]
+fn odd_messages_are_what_they_are() {
+    let rewritten = || vec![a(ORDERS, 100), a(ORDERS, 101)];
+    let cases = [
+        (
+            "another zone's name, with records of the cluster's",
+            response("orders.shop.svc.corp.example", RecordType::A, rewritten()),
+            "NoError: orders orders: 10.244.1.100 10.244.1.101: ",
+        ),
+        (
+            "a rewritten name whose records keep their owner",
+            response("db.internal", RecordType::A, rewritten()),
+            "NoError: db orders: 10.244.1.100 10.244.1.101: ",
+        ),
+        (
+            "records of several other names belong to nobody",
+            response("db.internal", RecordType::A, vec![a(ORDERS, 100), a("x.example", 101)]),
+            "NoError: db: : ",
+        ),
+        (
+            "records of another name beside its own",
+            response("db.internal", RecordType::A, vec![a(ORDERS, 100), a("db.internal", 101)]),
+            "NoError: db: 10.244.1.101: ",
+        ),
+        (
+            "an alias whose record comes last",
+            response("alias.x", RecordType::A, vec![a(ORDERS, 100), alias("alias.x", ORDERS)]),
+            "NoError: alias orders: 10.244.1.100: ",
+        ),
+        (
+            "an alias, and records of a third name",
+            response("alias.x", RecordType::A, vec![alias("alias.x", "b.x"), a(ORDERS, 100)]),
+            "NoError: alias b orders: 10.244.1.100: ",
+        ),
+        (
+            "duplicates",
+            response(ORDERS, RecordType::A, [100, 100, 101, 100].map(|last| a(ORDERS, last)).into()),
+            "NoError: orders: 10.244.1.100 10.244.1.101: ",
+        ),
+        (
+            "both families",
+            response(ORDERS, RecordType::ANY, vec![a(ORDERS, 100), aaaa(ORDERS, 1), aaaa(ORDERS, 1)]),
+            "NoError: orders: 10.244.1.100 fd00::1: ",
+        ),
+        (
+            "an alias that ends in NXDOMAIN",
+            with_code(
+                response("alias.x", RecordType::A, vec![alias("alias.x", ORDERS)]),
+                ResponseCode::NXDomain,
+            ),
+            "NxDomain: alias orders: : ",
+        ),
+        (
+            "an extended code beside an address",
+            with_code(response(ORDERS, RecordType::A, vec![a(ORDERS, 100)]), ResponseCode::BADVERS),
+            "Other(16): orders: : ",
+        ),
+        (
+            "a refusal beside an address",
+            with_code(response(ORDERS, RecordType::A, vec![a(ORDERS, 100)]), ResponseCode::Refused),
+            "Other(5): orders: : ",
+        ),
+        (
+            "a service that is decidedly not available",
+            response("_http._tcp.x", RecordType::SRV, vec![srv("_http._tcp.x", 0, "")]),
+            "NoError: _http: : ",
+        ),
+        (
+            "two instances of one host",
+            response(
+                "_http._tcp.x",
+                RecordType::SRV,
+                vec![srv("_http._tcp.x", 20_001, "h.x"), srv("_http._tcp.x", 20_002, "h.x")],
+            ),
+            "NoError: _http: : h.x:20001 h.x:20002",
+        ),
+    ];
+    for (case, message, expected) in cases {
+        let answer = decode(&message.to_bytes().unwrap()).unwrap();
+        assert_eq!(text(&answer), expected, "{case}");
+    }
+}
