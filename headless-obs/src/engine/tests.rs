@@ -33,6 +33,7 @@ mod differential;
 mod dns_stats;
 mod expiry;
 mod false_alarms;
+mod false_attribution;
 mod limits;
 mod losses;
 mod merged;

@@ -14,7 +14,8 @@
 //!   (`db-0.db.shop.svc.zone`, as a query name or as the target of an SRV record). Such a name stands for a pod, and a
 //!   pod is one endpoint. If an address becomes a pod's second one after it was an endpoint of its own, that endpoint
 //!   stays behind as removed.
-//! - SRV answers add endpoints and names, and remove nothing, because the addresses in them are optional.
+//! - SRV answers add endpoints and names, and remove nothing, because the addresses in them are optional. Outside
+//!   Kubernetes, where no other answer may list the instances, one with an address for each target removes others.
 //! - Outside Kubernetes, an endpoint from an SRV answer is an **instance**: an address and a port, because several may
 //!   run on one machine.
 //!
@@ -265,7 +266,14 @@ fn leave(
     subject: &DiscoveredService,
     listed: &[Listed],
 ) -> usize {
+    // Outside Kubernetes, nothing but SRV answers may list a Service's instances.
+    let is_whole = !subject.kubernetes
+        && !answer.targets.is_empty()
+        && answer.targets.iter().all(|target| !target.addresses.is_empty());
+    let has_family =
+        |address: IpAddr| listed.iter().any(|listed| listed.address.is_ipv6() == address.is_ipv6());
     let covers = |address: IpAddr| match (answer.rcode, answer.kind) {
+        (Rcode::NoError, QueryType::Srv) => is_whole && has_family(address),
         (_, QueryType::Srv) => false,
         (Rcode::NxDomain, _) => true,
         (Rcode::NoError, QueryType::A) => address.is_ipv4(),
@@ -275,8 +283,10 @@ fn leave(
     if answer.truncated || !learned.names.contains(&subject.name) {
         return 0;
     }
-    for Listed { address, .. } in listed {
-        let known = learned.members.range_mut((*address, 0)..=(*address, u16::MAX));
+    for Listed { address, port, .. } in listed {
+        // An address alone stands for all its instances.
+        let ports = if *port == 0 { 0..=u16::MAX } else { *port..=*port };
+        let known = learned.members.range_mut((*address, *ports.start())..=(*address, *ports.end()));
         known.for_each(|(_, member)| member.listed = now);
     }
     let before = learned.members.len();

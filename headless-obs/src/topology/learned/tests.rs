@@ -323,3 +323,24 @@ fn outside_kubernetes_an_instance_is_an_address_and_a_port() {
     );
     assert_eq!(test.states("prod", "web"), ["a=ready"]);
 }
+
+#[test]
+fn outside_kubernetes_srv_answers_with_all_addresses_tell_what_left() {
+    let all: [(&str, &[&str]); 2] = [("n1.consul", &["10.0.1.1"]), ("n2.consul", &["10.0.1.2"])];
+    let without_address: [(&str, &[&str]); 2] = [("n1.consul", &["10.0.1.1"]), ("n3.consul", &[])];
+    let name = "_web._tcp.service.consul";
+    let labels = |test: &Test| test.states("", name);
+    let mut test = Test::new();
+    test.observe(0, srv(name, &all));
+    test.observe(1, srv(name, &all[..1]));
+    assert_eq!(labels(&test), ["n1.consul=ready", "n2.consul=ready"], "it may be listed again");
+    test.observe(100, srv(name, &without_address));
+    assert_eq!(labels(&test), ["n1.consul=ready", "n2.consul=ready"], "the other one may be n3");
+    test.observe(101, srv(name, &all[..1]));
+    assert_eq!(labels(&test), ["n1.consul=ready", "n2.consul=removed"]);
+    // In Kubernetes, a port's name lists only the pods with that port.
+    let mut test = Test::new();
+    test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
+    test.observe(100, srv(&format!("_http._tcp.{WEB}"), &[("a.web.prod.svc.cluster.local", &["10.0.0.1"])]));
+    assert_eq!(test.states("prod", "web").last().unwrap(), "10.0.0.2=ready");
+}
