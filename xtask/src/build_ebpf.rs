@@ -46,6 +46,11 @@ pub(crate) fn noop_object() -> PathBuf {
     built(&workspace::ebpf_dir(), "bench-noop")
 }
 
+/// The path of the object with the tests' load balancer, after [`build`].
+pub(crate) fn balancer_object() -> PathBuf {
+    built(&workspace::ebpf_dir(), "socket-balancer")
+}
+
 fn built(target: &Path, name: &str) -> PathBuf {
     target.join(BPF_TARGET).join("release").join(name)
 }

@@ -142,6 +142,7 @@ const ALL: [Program; 3] = [
         name: "node",
         tests: &[
             "attribution::",
+            "balancer::",
             "dns::what_does_not_fit",
             "dns::messages_of_every_form",
             "failures::",

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use super::cases::Program;
 use super::cpio::{self, Entry};
 use crate::target_arch::TargetArch;
-use crate::{elf, process};
+use crate::{build_ebpf, elf, process};
 
 /// The script of the first process.
 const INIT: &str = include_str!("init.sh");
@@ -50,6 +50,7 @@ impl Guest<'_> {
         entries.insert("init".to_owned(), Entry::Program(INIT.as_bytes().to_vec()));
         entries.insert("tests".to_owned(), Entry::File(commands(self.tests, self.filter).into_bytes()));
         entries.insert("bin/busybox".to_owned(), Entry::Program(read(self.busybox)?));
+        entries.insert("balancer.o".to_owned(), Entry::File(read(&build_ebpf::balancer_object())?));
         entries.insert("modules".to_owned(), Entry::Folder);
         for (number, module) in self.modules.iter().enumerate() {
             let name = module.file_name().unwrap_or_default().to_string_lossy();

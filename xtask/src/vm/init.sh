@@ -5,6 +5,7 @@
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin:/programs HOME=/ CARGO_MANIFEST_DIR=/ HEADLESS_OBS_BIN=/programs/headless-obs
+export HEADLESS_OBS_BALANCER=/balancer.o
 # A test on an emulated, busy machine is slow. Its timeout is shorter than the time after which the machine counts as
 # hung.
 export RUST_BACKTRACE=0 NO_COLOR=1 HEADLESS_OBS_LAB_SLOWNESS=8
