@@ -16,6 +16,7 @@ use crate::cluster_zone::ClusterZone;
 use crate::offer::Offered;
 use crate::service_resolution::{Meaning, Resolution, by_addresses, named};
 use crate::time::Time;
+use crate::topology::learned::is_networks_own;
 use crate::topology::model::{ObjectKey, Pod, PodRef};
 use crate::topology::{Endpoint, EndpointRef, Match, ServiceId, ServiceState, State, Topology};
 
@@ -317,7 +318,10 @@ pub fn named_service<'a>(
 fn present_meaning(answer: &CachedAnswer, topology: &Topology, zone: &ClusterZone) -> Meaning {
     let is_renamed = answer.renamed != topology.renamed();
     match &answer.meaning {
-        Meaning::Named { .. } if is_renamed => named(&answer.name, topology, zone).unwrap_or_default(),
+        // A name that several networks have tells nothing without the answer.
+        Meaning::Named { .. } if is_renamed && !is_networks_own(&answer.name) => {
+            named(&answer.name, topology, zone).unwrap_or_default()
+        }
         Meaning::Held { .. } if is_renamed => {
             named(&answer.name, topology, zone).unwrap_or_else(|| answer.meaning.clone())
         }

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::cluster_zone::ClusterZone;
 use crate::dns::service_name::{NameKind, ServiceName, candidates};
 use crate::dns::{Answer, Name};
+use crate::topology::learned::is_networks_own;
 use crate::topology::{Endpoint, ServiceId, Topology};
 
 /// How a client resolved the address of a connection.
@@ -94,11 +95,35 @@ impl Meaning {
 /// The meaning of an answer, and the name that has it: for a Service's name the last one of the chain, because an alias
 /// only leads to another name, otherwise the query name.
 pub fn meant<'a>(answer: &'a Answer, topology: &Topology, zone: &ClusterZone) -> (&'a Name, Meaning) {
-    let named = answer.chain.iter().rev().find_map(|name| Some((name, named(name, topology, zone)?)));
+    let of_name = |name| named(name, topology, zone).or_else(|| in_network(name, answer, topology));
+    let named = answer.chain.iter().rev().find_map(|name| Some((name, of_name(name)?)));
     named.unwrap_or_else(|| {
         let is_srv = !answer.targets.is_empty();
         (&answer.question, by_addresses(&answer.question, listed(answer), is_srv, answer.truncated, topology))
     })
+}
+
+/// The meaning of a name that several networks may have: the Service of that name that has most of the addresses.
+fn in_network(name: &str, answer: &Answer, topology: &Topology) -> Option<Meaning> {
+    if !is_networks_own(name) {
+        return None;
+    }
+    let Meaning::Held { services, resolution } =
+        by_addresses(name, listed(answer), false, answer.truncated, topology)
+    else {
+        return None;
+    };
+    let is_its = |service: &ServiceId| is_named(*service, name, topology);
+    let service = services.into_iter().find(is_its)?;
+    Some(Meaning::Named { service, resolution })
+}
+
+/// Whether a Service outside Kubernetes has exactly this name.
+pub fn is_named(service: ServiceId, name: &str, topology: &Topology) -> bool {
+    let is_clusters = |namespace: &str| !namespace.is_empty() && !namespace.contains(['.', ':']);
+    topology
+        .service_by_id(service)
+        .is_some_and(|state| *state.key().name == *name && !is_clusters(&state.key().namespace))
 }
 
 /// The meaning of a name of this cluster.
@@ -114,6 +139,9 @@ pub fn service_of(name: &str, topology: &Topology, zone: &ClusterZone) -> Option
         in_kubernetes.filter_map(|candidate| Some((here(&candidate, topology)?, part(&candidate))));
     // Outside Kubernetes, the domain name is the name of the Service.
     known.next().or_else(|| {
+        if is_networks_own(name) {
+            return None;
+        }
         let resolution = if name.starts_with('_') { Resolution::Srv } else { Resolution::Service };
         Some((headless("", name, topology)?, resolution))
     })

@@ -370,8 +370,14 @@ impl Engine {
 
     /// Looks again at addresses whose owners changed.
     fn touch(&mut self, now: Time, touched: &Touched) {
-        touched.addresses.iter().for_each(|address| self.ignored.unignore(*address));
+        touched.addresses.iter().for_each(|address| self.unignore(*address));
         self.book_pending(now, touched);
+    }
+
+    /// The kernel must report connections to this address, also to its translations.
+    fn unignore(&mut self, address: IpAddr) {
+        self.ignored.unignore(address);
+        self.topology.translations(address).for_each(|translated| self.ignored.unignore(translated));
     }
 }
 

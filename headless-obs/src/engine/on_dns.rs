@@ -17,6 +17,7 @@ use crate::dns::{Answer, Name, Rcode, SrvTarget};
 use crate::offer::Offer;
 use crate::service_resolution::{Meaning, Resolution, here, holds, listed, meant, service_of};
 use crate::time::Time;
+use crate::topology::nat64::{IPV4_ONLY, Prefix};
 use crate::topology::{EndpointId, ServiceId};
 
 impl Engine {
@@ -64,7 +65,10 @@ impl Engine {
 
     fn on_message(&mut self, record: &DnsRecord, message: &[u8], transport: Transport) {
         match self.decoder.decode(message) {
-            Ok(answer) => self.on_answer(record, &answer, transport),
+            Ok(mut answer) => {
+                self.undo_nat64(&mut answer);
+                self.on_answer(record, &answer, transport);
+            }
             Err(reject) => {
                 let rejected = self.dns_rejected.at(Time(record.header.time));
                 *rejected.entry(reject.as_str()).or_default() += 1;
@@ -74,14 +78,14 @@ impl Engine {
 
     fn on_answer(&mut self, record: &DnsRecord, answer: &Answer, transport: Transport) {
         let now = Time(record.header.time);
+        let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
         if let Some(learner) = &mut self.learner {
-            for change in learner.observe(now, answer, &self.zone) {
+            for change in learner.observe(now, client.scope.0, answer, &self.zone) {
                 self.last_topology_event = Some(now);
                 let touched = self.topology.apply(now, change);
                 self.touch(now, &touched);
             }
         }
-        let client = self.clients.identify(&self.topology, record.header.cgroup, ip(record.client), &[]);
         if client.role == Role::OtherNode {
             return;
         }
@@ -164,7 +168,7 @@ impl Engine {
         };
         self.answer_cache.observe(now, client.scope, answer, context);
         if meant.is_some() {
-            listed(answer).for_each(|address| self.ignored.unignore(address));
+            listed(answer).for_each(|address| self.unignore(address));
         }
     }
 
@@ -183,6 +187,42 @@ impl Engine {
         if let Some((zone, is_right)) = right {
             self.zone.observe(zone, is_right);
         }
+    }
+
+    /// Puts the addresses that endpoints have in place of translated ones.
+    fn undo_nat64(&mut self, answer: &mut Answer) {
+        if !listed(answer).any(|address| address.is_ipv6()) {
+            return;
+        }
+        if let Some(prefix) = self.shown_nat64(answer) {
+            self.topology.learn_nat64(prefix);
+        }
+        let of_targets = answer.targets.iter_mut().flat_map(|target| &mut target.addresses);
+        for record in answer.addresses.iter_mut().chain(of_targets) {
+            record.address = self.topology.original(record.address);
+        }
+    }
+
+    /// The prefix under which an answer is a translation: all its addresses stand for endpoints of the Service that its
+    /// name names, and are none themselves.
+    fn shown_nat64(&self, answer: &Answer) -> Option<Prefix> {
+        let translated = listed(answer).map(|address| match address {
+            IpAddr::V6(translated) if !self.topology.knows(address) => Some(translated),
+            _ => None,
+        });
+        if translated.clone().any(|address| address.is_none()) {
+            return None;
+        }
+        let translated = translated.flatten();
+        if &*answer.question == "ipv4only.arpa" {
+            return Prefix::shown(translated, |original| IPV4_ONLY.contains(&original));
+        }
+        let mut names = answer.chain.iter().rev();
+        let (service, _) = names.find_map(|name| service_of(name, &self.topology, &self.zone))?;
+        Prefix::shown(translated, |original| {
+            let mut owners = self.topology.owners(original.into());
+            owners.any(|endpoint| endpoint.id().service == service)
+        })
     }
 
     /// The Service whose gRPC configuration a query requests.

@@ -41,8 +41,9 @@ impl Engine {
 
     fn on_opened(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
-        let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute(connect_attempt, client, sent_to(record));
+        let connect_attempt = connect_attempt(record, client, &self.topology);
+        let outcome =
+            self.attribute(ip(record.destination), connect_attempt, client, sent_to(record, &self.topology));
         let booking = self.record_connect(record, client, outcome);
         self.answer_cache.touch(connect_attempt.now, client.scope);
         if let Attribution::Endpoint(target) = outcome {
@@ -57,8 +58,9 @@ impl Engine {
 
     fn on_failed(&mut self, record: &TcpRecord) {
         let client = self.identify(record);
-        let connect_attempt = connect_attempt(record, client);
-        let outcome = self.attribute(connect_attempt, client, sent_to(record));
+        let connect_attempt = connect_attempt(record, client, &self.topology);
+        let outcome =
+            self.attribute(ip(record.destination), connect_attempt, client, sent_to(record, &self.topology));
         let is_superseded = match (outcome, connect_attempt.started) {
             (Attribution::Endpoint(target), Some(started)) if may_be_happy_eyeballs_loss(record.reason) => {
                 self.happy_eyeballs.beat(started, attempt(record, client, target.endpoint.service))
@@ -85,8 +87,8 @@ impl Engine {
         // The opening has been attributed already.
         let place = reconciler.closed(record, |ledger| {
             let client = identify(clients, topology, own, record);
-            let connect_attempt = connect_attempt(record, client);
-            let sent_to = sent_to(record);
+            let connect_attempt = connect_attempt(record, client, topology);
+            let sent_to = sent_to(record, topology);
             let outcome =
                 attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(connect_attempt.now, outcome, 1);
@@ -98,7 +100,11 @@ impl Engine {
         }
         if self.trace.is_some() {
             let client = self.identify(record);
-            let outcome = self.attribution(connect_attempt(record, client), client, sent_to(record));
+            let outcome = self.attribution(
+                connect_attempt(record, client, &self.topology),
+                client,
+                sent_to(record, &self.topology),
+            );
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
         }
@@ -119,7 +125,7 @@ impl Engine {
         for record in existing {
             let client =
                 self.clients.identify(&self.topology, record.cgroup, ip(record.source), &record.comm);
-            let address = ip(record.destination);
+            let address = self.topology.original(ip(record.destination));
             let connect_attempt = ConnectAttempt {
                 address,
                 port: record.port,
@@ -128,7 +134,7 @@ impl Engine {
                 has_failed: false,
                 now,
             };
-            let outcome = self.attribute(connect_attempt, client, None);
+            let outcome = self.attribute(ip(record.destination), connect_attempt, client, None);
             self.account.count(now, outcome, 1);
             if let Attribution::Endpoint(target) = outcome {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
@@ -158,7 +164,7 @@ impl Engine {
         let Self { reconciler, topology, zone, answer_cache, clients, account, losses, .. } = self;
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
-            let address = ip(flow.destination);
+            let address = topology.original(ip(flow.destination));
             let connect_attempt = ConnectAttempt {
                 address,
                 port: flow.port,
@@ -167,7 +173,7 @@ impl Engine {
                 has_failed: totals.opened == 0,
                 now,
             };
-            let sent_to = given(totals.sent_to);
+            let sent_to = given(totals.sent_to, topology);
             let outcome =
                 attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(now, outcome, connections);
@@ -193,7 +199,8 @@ impl Engine {
     /// Keeps an attempt whose endpoint is not known yet; false if there is no room.
     fn wait(&mut self, record: &TcpRecord, client: Client) -> bool {
         let (now, started) = (Time(record.header.time), Time(record.started));
-        let cached = self.answer_cache.cached(client.scope, ip(record.destination), started);
+        let address = self.topology.original(ip(record.destination));
+        let cached = self.answer_cache.cached(client.scope, address, started);
         let service = named_service(&self.topology, &self.zone, cached);
         self.pending.add(now, record, client, service)
     }
@@ -201,9 +208,11 @@ impl Engine {
     /// Counts the connections that waited for this change of the topology. Each used the name of a Service, so another
     /// Service that gets the address first does not matter.
     pub(super) fn book_pending(&mut self, now: Time, touched: &Touched) {
-        for waiting in self.pending.of(&touched.addresses) {
-            let connect_attempt = connect_attempt(&waiting.record, waiting.client);
-            let outcome = self.attribution(connect_attempt, waiting.client, sent_to(&waiting.record));
+        let original = |address| self.topology.original(address);
+        for waiting in self.pending.of(&touched.addresses, original) {
+            let connect_attempt = connect_attempt(&waiting.record, waiting.client, &self.topology);
+            let outcome =
+                self.attribution(connect_attempt, waiting.client, sent_to(&waiting.record, &self.topology));
             let is_its = match outcome {
                 Attribution::Endpoint(target) => target.resolution != Resolution::None,
                 Attribution::WrongPort(_) => true,
@@ -231,9 +240,10 @@ impl Engine {
         attribute_for(context, &self.answer_cache, ledger, connect_attempt, client, sent_to)
     }
 
-    /// Attributes a connection. The kernel may ignore the address if it belongs to no Service.
+    /// Attributes a connection. The kernel may ignore the address that was dialled if it belongs to no Service.
     fn attribute(
         &mut self,
+        dialled: IpAddr,
         connect_attempt: ConnectAttempt,
         client: Client,
         sent_to: Option<IpAddr>,
@@ -241,14 +251,14 @@ impl Engine {
         let outcome = self.attribution(connect_attempt, client, sent_to);
         if outcome == Attribution::Unrelated {
             let policy = self.ignore_policy(connect_attempt.address);
-            self.ignored.unrelated(connect_attempt.now, connect_attempt.address, policy);
+            self.ignored.unrelated(connect_attempt.now, dialled, policy);
         }
         outcome
     }
 
     /// The cell of a connection or an attempt, which also enters its client's statistics.
     fn record_connect(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) -> Booking {
-        let connect_attempt = connect_attempt(record, client);
+        let connect_attempt = connect_attempt(record, client, &self.topology);
         let at = connect_attempt.started.unwrap_or(connect_attempt.now);
         let is_selection = match outcome {
             Attribution::Endpoint(target) => {
@@ -267,7 +277,7 @@ impl Engine {
                             let all = self.offers.of_ready(
                                 connect_attempt.now,
                                 target.endpoint.service,
-                                attempt.is_ipv6,
+                                connect_attempt.address.is_ipv6(),
                                 &self.topology,
                             );
                             self.client_stats.selected_from(who, at, &all);
@@ -415,9 +425,9 @@ fn booking_of(
     Some((key, LedgerEntry { target, at, grace, is_selection: false }))
 }
 
-fn connect_attempt(record: &TcpRecord, client: Client) -> ConnectAttempt {
+fn connect_attempt(record: &TcpRecord, client: Client, topology: &Topology) -> ConnectAttempt {
     ConnectAttempt {
-        address: ip(record.destination),
+        address: topology.original(ip(record.destination)),
         port: record.port,
         by: client.role,
         started: (record.started > 0).then_some(Time(record.started)),
@@ -427,13 +437,13 @@ fn connect_attempt(record: &TcpRecord, client: Client) -> ConnectAttempt {
 }
 
 /// The address to which a socket-level load balancer sent the connection.
-fn sent_to(record: &TcpRecord) -> Option<IpAddr> {
-    given(record.sent_to)
+fn sent_to(record: &TcpRecord, topology: &Topology) -> Option<IpAddr> {
+    given(record.sent_to, topology)
 }
 
 /// An address that is not zero.
-fn given(address: Address) -> Option<IpAddr> {
-    (address != Address::default()).then(|| ip(address))
+fn given(address: Address, topology: &Topology) -> Option<IpAddr> {
+    (address != Address::default()).then(|| topology.original(ip(address)))
 }
 
 fn attempt(record: &TcpRecord, client: Client, service: ServiceId) -> Attempt {

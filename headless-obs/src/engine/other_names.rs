@@ -16,8 +16,9 @@ use crate::dns::service_name::candidates;
 use crate::dns::{Answer, Name};
 use crate::expose::snapshot::OtherName;
 use crate::hash::HashMap;
-use crate::service_resolution::{here, listed, service_of};
+use crate::service_resolution::{here, is_named, listed, service_of};
 use crate::time::Time;
+use crate::topology::learned::is_networks_own;
 use crate::topology::{ServiceId, Topology};
 use crate::windowed::{Number, Slot, Stretch, Windowed, trim};
 
@@ -55,6 +56,9 @@ impl OtherNames {
         answer: &Answer,
         (topology, zone): (&Topology, &ClusterZone),
     ) {
+        if is_networks_own(&answer.question) && is_named(service, &answer.question, topology) {
+            return;
+        }
         let asked = service_of(&answer.question, topology, zone).map(|(named, _)| named);
         if asked != Some(service) && searched(&answer.question, topology, zone) != Some(service) {
             self.add(now, (client, service), &answer.question, &mut std::iter::empty());

@@ -77,13 +77,13 @@ impl PendingConnections {
         }
     }
 
-    /// The connections to one of these addresses.
-    pub(super) fn of(&self, addresses: &[IpAddr]) -> Vec<Waiting> {
+    /// The connections to one of these addresses; `original` finds the address that a client reaches.
+    pub(super) fn of(&self, addresses: &[IpAddr], original: impl Fn(IpAddr) -> IpAddr) -> Vec<Waiting> {
         if self.waiting.is_empty() {
             return Vec::new();
         }
         let addresses: HashSet<&IpAddr> = addresses.iter().collect();
-        let to_them = |waiting: &&Waiting| addresses.contains(&ip(waiting.record.destination));
+        let to_them = |waiting: &&Waiting| addresses.contains(&original(ip(waiting.record.destination)));
         self.waiting.values().filter(to_them).copied().collect()
     }
 

@@ -38,6 +38,7 @@ mod limits;
 mod losses;
 mod merged;
 mod names;
+mod nat64;
 mod other_names;
 mod other_ports;
 mod quality;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::endpoint::{Endpoint, EndpointStatus, State};
 use super::model::{Pod, ServiceKey};
+use super::nat64::Prefix;
 use super::service::ServiceState;
 use super::store::Topology;
 use super::{EndpointRef, ServiceId};
@@ -154,6 +155,28 @@ impl Topology {
     /// Whether `address` is a Service's ClusterIP.
     pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
         self.cluster_ips.contains_key(&address)
+    }
+
+    /// The address that a client reaches at `address`: the original of a translated address, otherwise `address` itself.
+    /// Of an endpoint or a pod, it is that itself, whatever prefix it has.
+    pub fn original(&self, address: IpAddr) -> IpAddr {
+        let IpAddr::V6(translated) = address else { return address };
+        let original = self.nat64.original(translated).filter(|_| !self.knows(address));
+        original.map_or(address, IpAddr::V4)
+    }
+
+    /// The translated addresses at which a client reaches `address`.
+    pub fn translations(&self, address: IpAddr) -> impl Iterator<Item = IpAddr> {
+        let original = match address {
+            IpAddr::V4(original) => Some(original),
+            IpAddr::V6(_) => None,
+        };
+        original.into_iter().flat_map(|original| self.nat64.translations(original)).map(IpAddr::V6)
+    }
+
+    /// Addresses are translated under this prefix.
+    pub fn learn_nat64(&mut self, prefix: Prefix) {
+        self.nat64.learn(prefix);
     }
 
     /// Whether `address` is or was an endpoint's, or is a pod's, so that connections to it can matter.

@@ -16,7 +16,8 @@
 //!   address is one; and each port of an address at which several instances have a port of the same name.
 //! - The endpoints of a Service that exist have different names.
 //! - [`Config`] bounds all memory; [`Counters`] count what does not fit.
-//! - Addresses are canonical: an IPv4-mapped address is IPv4. Lookups expect that, too.
+//! - Addresses are canonical: an IPv4-mapped address is IPv4, and a translated one ([`Topology::original`]) its original.
+//!   Lookups expect that, too.
 //!
 //! Watch events and DNS can differ by up to a second in both directions. A client may connect to an endpoint before the
 //! topology has it (its state is then `None`), and shortly after it left. The caller decides what that means.
@@ -31,6 +32,7 @@ pub mod glob;
 pub mod learned;
 mod lookup;
 pub mod model;
+pub mod nat64;
 mod pods;
 pub mod service;
 mod store;

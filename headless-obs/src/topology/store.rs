@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::address_index::AddressIndex;
 use super::model::{Change, Kind, Object, ObjectKey, Pod, Service, ServiceKey, Slice};
+use super::nat64::Nat64;
 use super::pods::Pods;
 use super::service::ServiceState;
 use super::string_interner::StringInterner;
@@ -33,6 +34,7 @@ pub struct Topology {
     /// ClusterIP → Services that have it.
     pub(super) cluster_ips: HashMap<IpAddr, usize>,
     pub(super) pods: Pods,
+    pub(super) nat64: Nat64,
     pub(super) synced: bool,
     /// How often a name came to mean another headless Service, or none.
     pub(super) renamed: u64,
@@ -56,6 +58,7 @@ impl Topology {
             by_name: HashMap::default(),
             cluster_ips: HashMap::default(),
             pods: Pods::default(),
+            nat64: Nat64::default(),
             synced: false,
             renamed: 0,
             slices: HashMap::default(),

@@ -18,6 +18,8 @@ pub struct DiscoveredService {
     pub name: Name,
     /// The host below the Service, if the answer is about one endpoint.
     pub host: Option<Arc<str>>,
+    /// Whether the name is in the cluster's zone.
+    pub is_own: bool,
     /// Whether the name has Kubernetes' form.
     pub kubernetes: bool,
     /// Whether the answer lists a part of the Service by intent: an area, or one endpoint.
@@ -36,6 +38,7 @@ impl DiscoveredService {
                 service: whole(full.clone()),
                 name: full.clone(),
                 host: None,
+                is_own: false,
                 kubernetes: false,
                 is_part: false,
             };
@@ -48,7 +51,7 @@ impl DiscoveredService {
         };
         let host = host.map(Arc::from);
         let is_part = host.is_some() || meaning.asked == NameKind::Area;
-        Self { service, name, host, kubernetes: true, is_part }
+        Self { service, name, host, is_own: own.is_some(), kubernetes: true, is_part }
     }
 
     /// The name of an SRV target as an endpoint: the host below the Service. Outside Kubernetes, where targets can have

@@ -20,6 +20,11 @@
 //!   run on one machine.
 //!
 //! Without SRV answers the ports are not known, so the Service has any port.
+//!
+//! A name that each network of containers has for itself ([`is_networks_own`]) means a Service per network. The second
+//! one and further ones have their subnet as the namespace.
+//!
+//! A name of the cluster's zone is a Service whatever addresses it has; of other names, only private addresses count.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,11 +39,15 @@ use crate::time::Time;
 
 mod discovered_service;
 mod name_filter;
+mod networks;
 #[cfg(test)]
 mod tests;
 
+use networks::Networks;
+
 pub use discovered_service::DiscoveredService;
 pub use name_filter::{BadPattern, NameFilter};
+pub use networks::is_networks_own;
 
 /// Limits of the learned topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +124,7 @@ struct Learned {
 pub struct Learner {
     config: LearnConfig,
     services: HashMap<ServiceKey, Learned>,
+    networks: Networks,
     members: usize,
     counters: LearnCounters,
 }
@@ -131,12 +141,13 @@ struct Listed {
 impl Learner {
     /// A learner without any Service.
     pub fn new(config: LearnConfig) -> Self {
-        Self { config, services: HashMap::default(), members: 0, counters: LearnCounters::default() }
+        let (services, networks) = (HashMap::default(), Networks::default());
+        Self { config, services, networks, members: 0, counters: LearnCounters::default() }
     }
 
     /// Whether an address can become an endpoint.
     pub fn admits(&self, address: IpAddr) -> bool {
-        self.config.filter.allows_address(address.to_canonical())
+        self.config.filter.allows_address(address.to_canonical(), false)
     }
 
     /// Counts of objects that did not fit.
@@ -145,16 +156,22 @@ impl Learner {
     }
 
     /// Takes an answer that a client received at `now`; returns the changes for the topology, usually none.
-    pub fn observe(&mut self, now: Time, answer: &Answer, zone: &ClusterZone) -> Vec<Change> {
-        let subject = DiscoveredService::of(answer, zone);
+    pub fn observe(&mut self, now: Time, client: u32, answer: &Answer, zone: &ClusterZone) -> Vec<Change> {
+        let mut subject = DiscoveredService::of(answer, zone);
         if !self.config.filter.allows(&subject.name) {
             return Vec::new();
         }
-        let listed = self.listed(answer, &subject);
+        let mut listed = self.listed(answer, &subject);
+        if is_networks_own(&subject.name) && !self.find_network(client, &mut subject, &mut listed) {
+            return Vec::new();
+        }
         let mut changes = Vec::new();
         if !self.services.contains_key(&subject.service) && !self.admit(now, &subject, &listed, &mut changes)
         {
             return changes;
+        }
+        if is_networks_own(&subject.name) {
+            self.networks.answered(&subject.service, client);
         }
         let Some(learned) = self.services.get_mut(&subject.service) else { return changes };
         learned.answered = now;
@@ -170,6 +187,24 @@ impl Learner {
         changes
     }
 
+    /// Makes the Service of the client's network the subject, without the addresses of others; false if the answer says
+    /// nothing about any.
+    fn find_network(&self, client: u32, subject: &mut DiscoveredService, listed: &mut Vec<Listed>) -> bool {
+        let Self { networks, services, .. } = self;
+        let addresses: Vec<_> = listed.iter().map(|listed| listed.address).collect();
+        let has = |service: &ServiceKey, is_like: &dyn Fn(IpAddr) -> bool| {
+            let members = services.get(service).into_iter().flat_map(|learned| learned.members.keys());
+            members.into_iter().any(|(address, _)| is_like(*address))
+        };
+        let Some(service) = networks.service(&subject.name, client, &addresses, has) else { return false };
+        let is_others = |listed: &Listed| {
+            networks.others(&service).any(|other| has(other, &|address| address == listed.address))
+        };
+        listed.retain(|listed| !is_others(listed));
+        subject.service = service;
+        true
+    }
+
     /// The addresses of the answer that can be endpoints.
     fn listed(&self, answer: &Answer, subject: &DiscoveredService) -> Vec<Listed> {
         let own = answer.addresses.iter().map(|record| (record, subject.host.clone(), 0));
@@ -181,7 +216,7 @@ impl Learner {
         });
         own.chain(targets)
             .map(|(record, host, port)| (record.address.to_canonical(), record.ttl.min(TTL_MAX), host, port))
-            .filter(|(address, ..)| self.config.filter.allows_address(*address))
+            .filter(|(address, ..)| self.config.filter.allows_address(*address, subject.is_own))
             // CoreDNS names a pod without host name by its address; that is no host name.
             .map(|(address, ttl, host, port)| Listed {
                 address,
@@ -214,6 +249,7 @@ impl Learner {
                 return false;
             };
             self.members -= self.services.remove(&key).map_or(0, |learned| learned.members.len());
+            self.networks.forget(&key);
             self.counters.services_evicted += 1;
             changes.push(Change::Delete(Kind::Slice, slice_key(&key)));
         }
@@ -272,12 +308,14 @@ fn leave(
         && answer.targets.iter().all(|target| !target.addresses.is_empty());
     let has_family =
         |address: IpAddr| listed.iter().any(|listed| listed.address.is_ipv6() == address.is_ipv6());
+    let is_translated = answer.addresses.iter().any(|record| record.address.is_ipv4());
     let covers = |address: IpAddr| match (answer.rcode, answer.kind) {
         (Rcode::NoError, QueryType::Srv) => is_whole && has_family(address),
         (_, QueryType::Srv) => false,
         (Rcode::NxDomain, _) => true,
         (Rcode::NoError, QueryType::A) => address.is_ipv4(),
-        (Rcode::NoError, QueryType::Aaaa) => address.is_ipv6(),
+        // Translated addresses (NAT64) are IPv4.
+        (Rcode::NoError, QueryType::Aaaa) => address.is_ipv4() == is_translated,
         _ => false,
     };
     if answer.truncated || !learned.names.contains(&subject.name) {

@@ -57,17 +57,19 @@ impl NameFilter {
             && (self.include.is_empty() || self.include.iter().any(|glob| matches(glob, name)))
     }
 
-    /// Whether an address can be an endpoint: RFC 1918, RFC 6598 and unique local addresses, others on request.
+    /// Whether an address can be an endpoint: RFC 1918, RFC 6598 and unique local addresses; others on request, and
+    /// those that a name of the cluster has, because pods may have global addresses.
     /// Addresses that have a meaning only on one host or link are never accepted.
-    pub(super) fn allows_address(&self, address: IpAddr) -> bool {
+    pub(super) fn allows_address(&self, address: IpAddr, is_clusters: bool) -> bool {
+        let public = self.public || is_clusters;
         match address {
-            IpAddr::V4(v4) => v4.is_private() || is_shared(v4) || (self.public && is_ordinary_v4(v4)),
+            IpAddr::V4(v4) => v4.is_private() || is_shared(v4) || (public && is_ordinary_v4(v4)),
             IpAddr::V6(v6) => {
                 let special = v6.is_loopback()
                     || v6.is_unspecified()
                     || v6.is_multicast()
                     || v6.is_unicast_link_local();
-                v6.is_unique_local() || (self.public && !special)
+                v6.is_unique_local() || (public && !special)
             }
         }
     }
@@ -120,12 +122,15 @@ mod tests {
     fn private_addresses_count_and_public_ones_on_request() {
         let (private, public) = (NameFilter::default(), NameFilter::new([""; 0], true).unwrap());
         for address in ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "100.127.9.9", "fd00::1"] {
-            assert!(private.allows_address(ip(address)), "{address}");
-            assert!(public.allows_address(ip(address)), "{address}");
+            assert!(private.allows_address(ip(address), false), "{address}");
+            assert!(public.allows_address(ip(address), false), "{address}");
+        }
+        for address in ["8.8.8.8", "2001:db8::1", "10.1.2.3"] {
+            assert!(private.allows_address(ip(address), true), "{address}");
         }
         for address in ["172.32.0.1", "100.128.0.1", "192.0.2.1", "8.8.8.8", "2001:db8::1"] {
-            assert!(!private.allows_address(ip(address)), "{address}");
-            assert!(public.allows_address(ip(address)), "{address}");
+            assert!(!private.allows_address(ip(address), false), "{address}");
+            assert!(public.allows_address(ip(address), false), "{address}");
         }
         for address in [
             "127.0.0.1",
@@ -138,8 +143,9 @@ mod tests {
             "ff02::1",
             "::",
         ] {
-            assert!(!private.allows_address(ip(address)), "{address}");
-            assert!(!public.allows_address(ip(address)), "{address}");
+            assert!(!private.allows_address(ip(address), false), "{address}");
+            assert!(!public.allows_address(ip(address), false), "{address}");
+            assert!(!private.allows_address(ip(address), true), "{address}");
         }
     }
 }

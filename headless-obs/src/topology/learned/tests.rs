@@ -60,7 +60,11 @@ impl Test {
 
     /// The number of changes that the answer caused.
     fn observe(&mut self, at: u64, answer: Answer) -> usize {
-        let changes = self.learner.observe(s(at), &answer, &ClusterZone::default());
+        self.observe_of(1, at, answer)
+    }
+
+    fn observe_of(&mut self, client: u32, at: u64, answer: Answer) -> usize {
+        let changes = self.learner.observe(s(at), client, &answer, &ClusterZone::default());
         let count = changes.len();
         for change in changes {
             let _ = self.topology.apply(s(at), change);
@@ -343,4 +347,74 @@ fn outside_kubernetes_srv_answers_with_all_addresses_tell_what_left() {
     test.observe(0, answer(WEB, &["10.0.0.1", "10.0.0.2"]));
     test.observe(100, srv(&format!("_http._tcp.{WEB}"), &[("a.web.prod.svc.cluster.local", &["10.0.0.1"])]));
     assert_eq!(test.states("prod", "web").last().unwrap(), "10.0.0.2=ready");
+}
+
+#[test]
+fn a_name_that_two_networks_have_is_two_services() {
+    for name in ["web", "tasks.web", "web.dns.podman"] {
+        let mut test = Test::new();
+        test.observe_of(1, 0, answer(name, &["172.18.0.2", "172.18.0.3"]));
+        test.observe_of(2, 0, answer(name, &["172.19.0.3", "172.19.0.2"]));
+        let (one, other) =
+            (["172.18.0.2=ready", "172.18.0.3=ready"], ["172.19.0.2=ready", "172.19.0.3=ready"]);
+        assert_eq!(
+            (test.states("", name), test.states("172.19.0.x", name)),
+            (one.map(String::from).to_vec(), other.map(String::from).to_vec())
+        );
+        // Another client of the first network, and one that is in both.
+        test.observe_of(3, 1, answer(name, &["172.18.0.3"]));
+        test.observe_of(4, 1, answer(name, &["172.18.0.2", "172.19.0.2"]));
+        assert_eq!((test.states("", name).len(), test.states("172.19.0.x", name).len()), (2, 2));
+        // A name that a third network does not have says nothing about these.
+        test.observe_of(5, 100, nxdomain(name));
+        assert_eq!(test.states("172.19.0.x", name), other);
+        // One network is made again elsewhere.
+        test.observe_of(2, 200, answer(name, &["172.30.0.2", "172.30.0.3"]));
+        assert_eq!(test.states("172.19.0.x", name).len(), 4);
+        test.observe_of(1, 200, nxdomain(name));
+        assert_eq!(test.states("", name), ["172.18.0.2=removed", "172.18.0.3=removed"]);
+    }
+    // A whole name means the same everywhere, whatever part of it a server lists.
+    let mut test = Test::new();
+    test.observe_of(1, 0, answer("web.corp.example", &["172.18.0.2", "172.18.0.3"]));
+    test.observe_of(2, 0, answer("web.corp.example", &["172.19.0.2", "172.19.0.3"]));
+    assert_eq!(test.states("", "web.corp.example").len(), 4);
+}
+
+#[test]
+fn a_part_of_a_networks_service_makes_no_other_one() {
+    let mut test = Test::new();
+    test.observe_of(1, 0, answer("web", &["172.18.0.2", "172.18.0.3"]));
+    test.observe_of(2, 0, answer("web", &["172.18.0.7", "172.18.0.9"]));
+    assert_eq!(test.states("", "web").len(), 4);
+    assert_eq!(test.states("172.18.0.x", "web"), [""; 0]);
+}
+
+#[test]
+fn no_number_of_networks_fills_memory() {
+    let mut test = Test::new();
+    for number in 0..1000_u32 {
+        let [.., a, b] = number.to_be_bytes();
+        test.observe_of(number, 0, answer("web", &[&format!("10.{a}.{b}.2"), &format!("10.{a}.{b}.3")]));
+        test.observe_of(number, 0, answer(&format!("single-{number}"), &["10.0.0.1"]));
+    }
+    assert_eq!(test.learner.services.len(), 64);
+    assert_eq!(test.learner.networks.len(), 64);
+}
+
+#[test]
+fn a_name_of_the_cluster_is_a_service_with_global_addresses_too() {
+    let mut test = Test::new();
+    test.observe(0, answer(WEB, &["2001:db8::1", "2001:db8::2"]));
+    assert_eq!(test.states("prod", "web"), ["2001:db8::1=ready", "2001:db8::2=ready"]);
+    assert_eq!(test.observe(0, answer("www.example.com", &["2001:db8::1", "2001:db8::2"])), 0);
+}
+
+#[test]
+fn translated_addresses_join_and_leave_as_what_they_stand_for() {
+    let translated = |addresses: &[&str]| Answer { kind: QueryType::Aaaa, ..answer(WEB, addresses) };
+    let mut test = Test::new();
+    test.observe(0, translated(&["10.0.0.1", "10.0.0.2"]));
+    test.observe(100, translated(&["10.0.0.1"]));
+    assert_eq!(test.states("prod", "web"), ["10.0.0.1=ready", "10.0.0.2=removed"]);
 }
