@@ -50,7 +50,7 @@ impl Parts {
         }
         let mut parts = Self {
             topology,
-            clients: Clients::new(client::Config::default()),
+            clients: Clients::new(client::Config::default(), client::proxy_names::ProxyNames::default()),
             answer_cache: AnswerCache::new(answer_cache::Config::default()),
             offers: Offers::default(),
             zone: ClusterZone::default(),

@@ -12,7 +12,7 @@ mod reused_address;
 
 use crate::answer_cache::{CachedAddress, CachedAnswer};
 use crate::client::Role;
-use crate::cluster_zone::ClusterZone;
+use crate::cluster_zone::{ClusterZone, SET};
 use crate::offer::Offered;
 use crate::service_resolution::{Meaning, Resolution, by_addresses, named};
 use crate::time::Time;
@@ -344,8 +344,11 @@ fn used_answer(entry: &CachedAddress) -> AnswerRef {
 
 /// Without a DNS answer: the Service that has the address, if there is only one.
 fn by_address(connect_attempt: ConnectAttempt, topology: &Topology) -> Attribution {
-    let mut serving =
-        topology.owners(connect_attempt.address).filter(|endpoint| endpoint.serves(connect_attempt.port));
+    let serving =
+        || topology.owners(connect_attempt.address).filter(|endpoint| endpoint.serves(connect_attempt.port));
+    // An imported Service has the endpoints of this cluster's once more.
+    let has_own = serving().any(|endpoint| !is_imported(endpoint, topology));
+    let mut serving = serving().filter(|endpoint| !has_own || !is_imported(endpoint, topology));
     let Some(only) = serving.next() else {
         return match topology.owners(connect_attempt.address).next() {
             Some(_) => Attribution::Unattributed(Unattributed::OtherPort),
@@ -433,6 +436,12 @@ fn is_alone(address: IpAddr, endpoint: &Endpoint, topology: &Topology) -> bool {
     let mut pods = topology.owners(address).filter_map(Endpoint::pod);
     !pods.any(|pod| is_other(&pod.key, &pod.uid))
         && topology.pod_by_address(address).is_none_or(|pod| !is_other(&pod.key, &pod.uid))
+}
+
+/// Whether the Service is one of a set of clusters.
+fn is_imported(endpoint: &Endpoint, topology: &Topology) -> bool {
+    let service = topology.service_by_id(endpoint.id().service);
+    service.is_some_and(|state| state.key().name.ends_with(SET))
 }
 
 fn publishes_not_ready(endpoint: &Endpoint, topology: &Topology) -> bool {

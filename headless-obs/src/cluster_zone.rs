@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// The zone of most clusters.
 const USUAL: &str = "cluster.local";
 
+/// The zone of all sets of clusters (the Multi-Cluster Services API). Its Services are imported ones, beside the cluster's
+/// own, and their names in the topology end in it.
+pub const SET: &str = "clusterset.local";
+
 /// The most zones whose answers are compared; those of one cluster are few.
 const ZONES: usize = 16;
 
@@ -67,7 +71,7 @@ impl ClusterZone {
     /// An answer for a name of `zone` that names a Service of this cluster held that Service's endpoints, or none of
     /// them.
     pub fn observe(&mut self, zone: &str, is_right: bool) {
-        let Some(seen) = &mut self.seen else { return };
+        let Some(seen) = self.seen.as_mut().filter(|_| zone != SET) else { return };
         let place = match seen.iter().position(|known| *known.zone == *zone) {
             Some(place) => place,
             None if is_right && seen.len() < ZONES => {
@@ -103,6 +107,9 @@ mod tests {
             zone.observe("cluster.local", false);
             zone.observe("east.example", false);
         }
+        assert!(zone.is_own("cluster.local"));
+        // A set of clusters may have no other endpoints than this cluster's.
+        zone.observe(SET, true);
         assert!(zone.is_own("cluster.local"));
         zone.observe("corp.example", true);
         assert!(zone.is_own("corp.example") && !zone.is_own("cluster.local"));

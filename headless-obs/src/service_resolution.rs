@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use crate::cluster_zone::ClusterZone;
+use crate::cluster_zone::{ClusterZone, SET};
 use crate::dns::service_name::{NameKind, ServiceName, candidates};
 use crate::dns::{Answer, Name};
 use crate::topology::learned::is_networks_own;
@@ -137,8 +137,15 @@ pub fn service_of(name: &str, topology: &Topology, zone: &ClusterZone) -> Option
     let in_kubernetes = candidates(name).filter(|candidate| zone.is_own(candidate.zone));
     let mut known =
         in_kubernetes.filter_map(|candidate| Some((here(&candidate, topology)?, part(&candidate))));
+    let imported = || {
+        let mut of_set = candidates(name).filter(|candidate| candidate.zone == SET);
+        of_set.find_map(|candidate| {
+            let service = format!("{}.{SET}", candidate.service);
+            Some((headless(candidate.namespace, &service, topology)?, part(&candidate)))
+        })
+    };
     // Outside Kubernetes, the domain name is the name of the Service.
-    known.next().or_else(|| {
+    known.next().or_else(imported).or_else(|| {
         if is_networks_own(name) {
             return None;
         }

@@ -57,6 +57,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<RunningDaemon> {
             cgroups: usize::try_from(observe.max_clients)?,
             ..Default::default()
         },
+        proxies: observe.proxies.clone(),
         client_stats: usize::try_from(observe.max_clients)?,
         window_memory: usize::try_from(observe.window_memory)?,
         ignored: usize::try_from(observe.max_ignored)?,

@@ -9,6 +9,7 @@ use clap::Args;
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 use crate::client::exclude::{self, Exclude};
+use crate::client::proxy_names::{self, ProxyNames};
 use crate::config::values::{duration_or_none, namespace, ring_size, window_memory, zone};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topology};
 use crate::expose::metrics::cardinality;
@@ -16,7 +17,7 @@ use crate::topology::learned::{BadPattern, NameFilter};
 
 /// Options that conflict with other sources. `node` and `kubeconfig` are not among them, because their environment
 /// variables may be set anyway. Nor are `context` and `mature_after`, which some sources use.
-pub(super) const OBSERVING: [&str; 18] = [
+pub(super) const OBSERVING: [&str; 19] = [
     "topology",
     "namespaces",
     "cluster_domain",
@@ -33,6 +34,7 @@ pub(super) const OBSERVING: [&str; 18] = [
     "cgroup",
     "stale_grace",
     "exclude",
+    "proxies",
     "count_host",
     "kernel_log",
 ];
@@ -99,6 +101,13 @@ pub struct ObserveArgs {
     /// the defaults
     #[arg(long, value_name = "GLOB", value_parser = client_pattern, help_heading = "Spread and verdicts")]
     exclude: Vec<String>,
+    /// Proxy of a service mesh, in addition to known ones; the connections that it takes over from clients count once:
+    /// CONTAINER, beside others in its pod, or NAMESPACE/WORKLOAD, pods that serve others; * and ? match; can be given
+    /// several times
+    #[arg(
+        long = "proxy", value_name = "GLOB", value_parser = proxy_pattern, help_heading = "Spread and verdicts"
+    )]
+    proxies: Vec<String>,
     /// Include the node's own processes in spread and verdicts [default: false with --topology kubernetes, else true]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -176,6 +185,9 @@ pub enum Misfit {
     /// A pattern that no client can match.
     #[error(transparent)]
     Exclude(#[from] exclude::BadPattern),
+    /// A pattern that no proxy can match.
+    #[error(transparent)]
+    Proxy(#[from] proxy_names::BadPattern),
 }
 
 fn name_pattern(text: &str) -> Result<String, BadPattern> {
@@ -184,6 +196,10 @@ fn name_pattern(text: &str) -> Result<String, BadPattern> {
 
 fn client_pattern(text: &str) -> Result<String, exclude::BadPattern> {
     Exclude::new([text]).map(|_exclude| text.to_owned())
+}
+
+fn proxy_pattern(text: &str) -> Result<String, proxy_names::BadPattern> {
+    ProxyNames::new([text]).map(|_proxies| text.to_owned())
 }
 
 impl TryFrom<ObserveArgs> for Observe {
@@ -246,6 +262,7 @@ impl ObserveArgs {
             mature_after: args.mature_after,
             stale_grace: args.stale_grace,
             exclude: Exclude::new(args.exclude)?,
+            proxies: ProxyNames::new(args.proxies)?,
             kernel_log: args.kernel_log,
             series: cardinality::Config::default(),
             standby: StandbyMode::default(),

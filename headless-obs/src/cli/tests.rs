@@ -4,6 +4,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::*;
 use crate::client::exclude::Exclude;
+use crate::client::proxy_names::ProxyNames;
 use crate::config::{Kubernetes, Observe, TcpHook, Topology};
 
 mod documents;
@@ -64,11 +65,12 @@ fn everything_set() {
         "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
          --max-flows 10 --max-connections 11 --max-ignored 12 --cgroup /c --node n --kernel-log \
          --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false \
-         --cluster-domain Corp.Example.",
+         --cluster-domain Corp.Example. --proxy my-proxy --proxy mesh/node-*",
     )
     .unwrap();
     assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (60, 0));
     assert_eq!((observe.exclude, observe.count_host), (Exclude::new(["none", "shop/*"]).unwrap(), false));
+    assert_eq!(observe.proxies, ProxyNames::new(["my-proxy", "mesh/node-*"]).unwrap());
     assert_eq!(observe.topology, Topology::Files("/m".into()));
     assert_eq!(observe.cluster_domain.as_deref(), Some("corp.example"));
     assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
@@ -92,6 +94,7 @@ fn errors_say_what_to_do() {
         ("run --topology kubernetes:x", "give kubernetes, dns, or files:PATH"),
         ("run --namespace Shop", "lower case"),
         ("run --exclude a/b/c", "monitoring/*"),
+        ("run --proxy a/b/c", "my-proxy"),
         ("run --mature-after 10", "500ms, 30s"),
         ("run --cluster-domain a..b", "such as cluster.local"),
         ("run --listen 9464", "127.0.0.1:9464 for this machine"),

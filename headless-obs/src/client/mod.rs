@@ -36,6 +36,7 @@ use crate::topology::model::Pod;
 pub mod cgroup_path;
 pub mod exclude;
 mod lru_cache;
+pub mod proxy_names;
 pub mod sanitize;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ mod workload_interner;
 
 use cgroup_path::CgroupIdentity;
 use lru_cache::LruCache;
+use proxy_names::ProxyNames;
 use workload_interner::WorkloadInterner;
 pub use workload_interner::{Workload, WorkloadId};
 
@@ -140,6 +142,7 @@ struct Known {
 #[derive(Debug)]
 pub struct Clients {
     config: Config,
+    proxies: ProxyNames,
     cgroups: LruCache<u64, Cgroup>,
     scopes: Scopes,
     workloads: WorkloadInterner,
@@ -151,10 +154,11 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// An empty directory.
-    pub fn new(config: Config) -> Self {
+    /// An empty directory. `proxies`: in addition to those that the topology knows.
+    pub fn new(config: Config, proxies: ProxyNames) -> Self {
         Self {
             config,
+            proxies,
             cgroups: LruCache::new(config.cgroups),
             scopes: Scopes { ids: LruCache::new(config.scopes), next: 0, dropped: Vec::new() },
             workloads: WorkloadInterner::new(config.workloads),
@@ -224,7 +228,7 @@ impl Clients {
 
     /// The client of an event of `cgroup` (0: not known) with this local address and `comm`.
     pub fn identify(&mut self, topology: &Topology, cgroup: u64, local: IpAddr, comm: &[u8]) -> Client {
-        let Self { cgroups, scopes, workloads, hosts, counters, .. } = self;
+        let Self { cgroups, scopes, workloads, hosts, counters, proxies, .. } = self;
         let (known, evicted) = cgroups.get(&cgroup);
         counters.cgroups_evicted += wide(evicted.len());
         let unknown = Known::default();
@@ -241,7 +245,10 @@ impl Clients {
         let by_address = || local.and_then(|local| topology.pod_by_address(local)).filter(can_be_its);
         if let Some(pod) = by_path.or_else(by_address) {
             let workload = workloads.id(&pod.key.namespace, &pod.workload);
-            let is_proxy = known.container.as_deref().is_some_and(|container| pod.proxies.include(container));
+            let is_proxy = known
+                .container
+                .as_deref()
+                .is_some_and(|container| pod.proxies.include(container) || proxies.include(pod, container));
             let role = if is_proxy { Role::Proxy } else { Role::Pod };
             return Client { scope: scopes.id(ClientKey::Pod(pod.uid.clone()), counters), workload, role };
         }

@@ -17,7 +17,10 @@ impl Test {
     }
 
     fn with(config: Config) -> Self {
-        Self { clients: Clients::new(config), topology: Topology::new(Default::default()) }
+        Self {
+            clients: Clients::new(config, ProxyNames::new(["my-*"]).unwrap()),
+            topology: Topology::new(Default::default()),
+        }
     }
 
     fn pod(&mut self, pod: Pod) {
@@ -260,7 +263,7 @@ fn an_address_of_another_nodes_endpoint_is_elsewhere_until_the_cgroup_says_bette
 
 #[test]
 fn proxies_are_containers_of_pods() {
-    use crate::topology::model::Proxies;
+    use crate::topology::model::{Container, Proxies};
     let (web_container, proxy) = ("a".repeat(64), "b".repeat(64));
     let mut test = Test::new();
     test.pod(Pod { proxies: Proxies::Sidecars([proxy.as_str().into()].into()), ..web(&["10.1.0.1"]) });
@@ -270,6 +273,15 @@ fn proxies_are_containers_of_pods() {
     assert_eq!([application.role, sidecar.role], [Role::Pod, Role::Proxy]);
     assert_eq!(application.scope, sidecar.scope, "they share their DNS answers");
     assert_eq!(role(&mut test, 0, "10.1.0.1"), Role::Pod, "no cgroup, no container");
+
+    let container = |name: &str, id: &str| Container { name: name.into(), id: id.into() };
+    let containers = [container("web", &web_container), container("my-proxy", &proxy)];
+    test.pod(Pod { containers: containers.into(), ..web(&["10.1.0.1"]) });
+    assert_eq!(
+        [test.client(1, "10.1.0.1"), test.client(2, "10.1.0.1")].map(|client| client.role),
+        [Role::Pod, Role::Proxy],
+        "by option"
+    );
 
     let ztunnel = "ffffffff-0000-1111-2222-333333333333";
     test.pod(Pod {

@@ -9,6 +9,7 @@ pub mod remote;
 pub mod values;
 
 use crate::client::exclude::Exclude;
+use crate::client::proxy_names::ProxyNames;
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::NameFilter;
 
@@ -50,6 +51,8 @@ pub struct Observe {
     pub stale_grace: Duration,
     /// Clients that the spread excludes.
     pub exclude: Exclude,
+    /// Proxies of service meshes, in addition to known ones.
+    pub proxies: ProxyNames,
     /// Whether the node's own processes count in the spread.
     pub count_host: bool,
     /// Whether to log diagnostics of the kernel programs.

@@ -10,7 +10,8 @@
 //! An answer is what a client makes of it: each address once; nothing where the response code is an error, also one that
 //! EDNS extends; no SRV target where the record says that there is none. Records of another owner than the query name
 //! (or the end of its aliases) are taken if that has none: most clients do not compare owners, and a rewriting server
-//! sends such records. Their owner is then the last name of the chain.
+//! sends such records. Their owner is then the last name of the chain. The addresses that a record for a binding (HTTPS,
+//! SVCB) hints at are addresses of its owner.
 //!
 //! Invariants: no input causes a panic. The message's length bounds the work, whatever its header claims: each record
 //! takes bytes, a name has a limit of bytes and compression pointers, a chain a limit of names, and SRV targets a limit
@@ -166,6 +167,7 @@ fn read_sections(
             Data::Alias(target) => records.aliases.push((owner, target)),
             Data::Address(address) => records.addresses.push((owner, address)),
             Data::Target(target) => records.targets.push((owner, target)),
+            Data::Hints(hints) => records.addresses.extend(hints.into_iter().map(|hint| (owner, hint))),
             Data::Options { .. } => {}
         })?;
     }
@@ -176,7 +178,7 @@ fn read_sections(
         read_record(decoder, names, |owner, data| match data {
             Data::Address(address) => records.additional.push((owner, address)),
             Data::Options { rcode_high } => records.rcode_high = rcode_high,
-            Data::Alias(_) | Data::Target(_) => {}
+            Data::Alias(_) | Data::Target(_) | Data::Hints(_) => {}
         })?;
     }
     Ok(())
@@ -187,7 +189,11 @@ enum Data {
     Alias(Name),
     Address(AddressRecord),
     Target(SrvTarget),
-    Options { rcode_high: u16 },
+    /// The addresses that a record for a binding (SVCB, HTTPS) gives in advance; clients may use them.
+    Hints(Vec<AddressRecord>),
+    Options {
+        rcode_high: u16,
+    },
 }
 
 /// Reads one record and hands it to `keep` if it is of a kind that matters.
@@ -253,9 +259,49 @@ fn read_data(
             let target = names.read(decoder)?;
             Data::Target(SrvTarget { target, port, ttl, addresses: Vec::new() })
         }
+        RecordType::SVCB | RecordType::HTTPS => return read_binding(decoder, names, ttl, length),
         _ => return Ok(None),
     };
     Ok(Some(data))
+}
+
+/// Reads a record for a binding (RFC 9460): an alias, or a target with parameters.
+fn read_binding(
+    decoder: &mut BinDecoder<'_>,
+    names: &mut Names<'_>,
+    ttl: u32,
+    length: usize,
+) -> Result<Option<Data>, Wrong> {
+    const IPV4_HINT: u16 = 4;
+    const IPV6_HINT: u16 = 6;
+    let end = decoder.index() + length;
+    let is_alias = wire_format::u16(decoder)? == 0;
+    let target = names.read(decoder)?;
+    if is_alias {
+        // Parameters of an alias are to be ignored.
+        decoder.read_slice(end.saturating_sub(decoder.index()))?;
+        // The root says that the service does not exist.
+        return Ok(Some(if target.is_empty() { Data::Hints(Vec::new()) } else { Data::Alias(target) }));
+    }
+    let mut hints = Vec::new();
+    while decoder.index() < end {
+        let key = wire_format::u16(decoder)?;
+        let length = usize::from(wire_format::u16(decoder)?);
+        if length > end.saturating_sub(decoder.index()) {
+            return Err(Wrong::Malformed);
+        }
+        let value = decoder.read_slice(length)?.unverified();
+        let addresses: Vec<IpAddr> = match key {
+            IPV4_HINT => value.as_chunks().0.iter().map(|bytes: &[u8; 4]| IpAddr::from(*bytes)).collect(),
+            IPV6_HINT => value.as_chunks().0.iter().map(|bytes: &[u8; 16]| IpAddr::from(*bytes)).collect(),
+            _ => continue,
+        };
+        hints.extend(
+            addresses.into_iter().map(|address| AddressRecord { address: address.to_canonical(), ttl }),
+        );
+    }
+    // Those of another target are that name's.
+    Ok(Some(Data::Hints(if target.is_empty() { hints } else { Vec::new() })))
 }
 
 /// A TTL with the highest bit set counts as 0 (RFC 2181, section 8).

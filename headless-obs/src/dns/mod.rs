@@ -26,7 +26,7 @@ pub struct Answer {
     /// The query name and the CNAMEs that lead from it to the owner of `addresses`, in that order; without CNAMEs the
     /// query name alone.
     pub chain: Vec<Name>,
-    /// A and AAAA records of the last name of `chain`, in answer order.
+    /// A and AAAA records of the last name of `chain`, and hints of its HTTPS and SVCB records, in answer order.
     pub addresses: Vec<AddressRecord>,
     /// SRV records, in answer order.
     pub targets: Vec<SrvTarget>,

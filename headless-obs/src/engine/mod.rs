@@ -38,6 +38,7 @@ pub use verdict_log::LOOK;
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{Attribution, Unattributed};
 use crate::client::exclude::Exclude;
+use crate::client::proxy_names::ProxyNames;
 use crate::client::{Clients, sanitize};
 use crate::cluster_zone::ClusterZone;
 use crate::dns;
@@ -79,6 +80,8 @@ pub struct Config {
     pub zone: ClusterZone,
     /// Limits of the client directory.
     pub clients: crate::client::Config,
+    /// Proxies that the user names.
+    pub proxies: ProxyNames,
     /// Limits of the answer cache.
     pub answer_cache: crate::answer_cache::Config,
     /// Limits of reassembly.
@@ -114,6 +117,7 @@ impl Default for Config {
             learner: None,
             zone: ClusterZone::default(),
             clients: crate::client::Config::default(),
+            proxies: ProxyNames::default(),
             answer_cache: crate::answer_cache::Config::default(),
             streams: dns::tcp_stream::Limits::default(),
             cells: 100_000,
@@ -194,7 +198,7 @@ impl Engine {
             topology: Topology::new(config.topology),
             zone: config.zone,
             learner: config.learner,
-            clients: Clients::new(config.clients),
+            clients: Clients::new(config.clients, config.proxies),
             answer_cache: AnswerCache::new(config.answer_cache),
             datagrams: Datagrams::default(),
             offers: Offers::default(),

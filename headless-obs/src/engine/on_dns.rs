@@ -13,7 +13,7 @@ use crate::cluster_zone::ClusterZone;
 use crate::dns::datagram::Piece;
 use crate::dns::service_name::{ServiceName, candidates};
 use crate::dns::tcp_stream::{Segment, StreamKey};
-use crate::dns::{Answer, Name, Rcode, SrvTarget};
+use crate::dns::{Answer, Name, QueryType, Rcode, SrvTarget};
 use crate::offer::Offer;
 use crate::service_resolution::{Meaning, Resolution, here, holds, listed, meant, service_of};
 use crate::time::Time;
@@ -125,7 +125,9 @@ impl Engine {
         let now = Time(record.header.time);
         self.client_stats.responded(now, (client.workload, service), answer, transport);
         // A name that is not the Service's own may stand for a part of it, and its server knows nothing of the others.
-        let is_whole = matches!(meaning, Meaning::Named { resolution: Resolution::Service, .. });
+        // Hints in another record need not be complete.
+        let is_named = matches!(meaning, Meaning::Named { resolution: Resolution::Service, .. });
+        let is_whole = is_named && !matches!(answer.kind, QueryType::Other(_));
         let first =
             self.answers.count(now, service, answer, (transport, is_whole), &self.topology, self.stale_grace);
         if record.queried_at > 0 {

@@ -15,6 +15,7 @@ use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{mesh, workload};
+use crate::cluster_zone::SET;
 use crate::topology::model::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
@@ -23,6 +24,10 @@ use crate::topology::model::{
 const DEFAULT_NAMESPACE: &str = "default";
 /// The label that names a slice's Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that names the imported Service of a slice, of all clusters of a set.
+const IMPORTED_NAME: &str = "multicluster.kubernetes.io/service-name";
+/// Submariner's label for slices of headless Services.
+const IMPORTED_HEADLESS: &str = "lighthouse.submariner.io/is-headless";
 /// The annotation with a static pod's own UID; the API object is only its mirror and has another UID.
 const STATIC_UID: &str = "kubernetes.io/config.mirror";
 /// The annotation of Endpoints objects that do not list all endpoints.
@@ -92,15 +97,59 @@ pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
 /// Whether a slice says to which Service it belongs. Controllers of several clusters and operators write slices that do
 /// not.
 pub fn names_service(object: &discovery::EndpointSlice) -> bool {
-    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-    label.is_some_and(|service| !service.is_empty())
+    service_of(&object.metadata).is_some()
+}
+
+/// The Service of a slice: the cluster's own, or else an imported one.
+fn service_of(meta: &ObjectMeta) -> Option<Arc<str>> {
+    let label = |name| meta.labels.as_ref()?.get(name).filter(|service| !service.is_empty());
+    let own = label(SERVICE_NAME).map(|service| service.as_str().into());
+    own.or_else(|| Some(imported(label(IMPORTED_NAME)?)))
+}
+
+/// The name that an imported Service has in the topology.
+fn imported(name: &str) -> Arc<str> {
+    format!("{name}.{SET}").into()
+}
+
+/// An imported Service (`ServiceImport`), as far as it matters here.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct ServiceImport {
+    /// Namespace and name.
+    pub metadata: ObjectMeta,
+    /// How clients reach it.
+    #[serde(default)]
+    pub spec: ServiceImportSpec,
+}
+
+/// `spec` of a `ServiceImport`.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct ServiceImportSpec {
+    /// `Headless` or `ClusterSetIP`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Its own addresses, if it has any.
+    #[serde(default)]
+    pub ips: Vec<String>,
+}
+
+/// An imported Service.
+pub fn service_import(object: &ServiceImport) -> Result<Service, Invalid> {
+    let ObjectKey { namespace, name } = key(&object.metadata)?;
+    let addresses = indexed("spec.ips", Some(&object.spec.ips));
+    Ok(Service {
+        key: ServiceKey { namespace, name: imported(&name) },
+        headless: object.spec.kind == "Headless",
+        cluster_ips: addresses.map(|(path, text)| address(text, || path)).collect::<Result<_, _>>()?,
+        ports: Vec::new(),
+        publish_not_ready: false,
+    })
 }
 
 /// An EndpointSlice.
 pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid> {
     let key = key(&object.metadata)?;
-    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-    let service = label.filter(|service| !service.is_empty()).ok_or_else(|| {
+    let service = service_of(&object.metadata).ok_or_else(|| {
         Invalid::new(format!("metadata.labels[{SERVICE_NAME:?}]"), "is missing; it names the slice's Service")
     })?;
     if !["IPv4", "IPv6", "FQDN"].contains(&object.address_type.as_str()) {
@@ -136,7 +185,7 @@ pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid
         }
     }
     let headless = has_headless_label(&object.metadata);
-    Ok(Some(Slice { service: service.as_str().into(), headless, ports, endpoints, missing: 0, key }))
+    Ok(Some(Slice { service, headless, ports, endpoints, missing: 0, key }))
 }
 
 /// An Endpoints object: one slice per subset, named `<name>/<number>`; no slice can have such a name.
@@ -215,6 +264,7 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
         workload: workload::of(object, &key.name).into(),
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         proxies: mesh::proxies(object),
+        containers: mesh::containers(object),
         key,
     })
 }
@@ -273,7 +323,9 @@ fn pod_ref(target: Option<&core::ObjectReference>, endpoint: &ObjectKey) -> Opti
 }
 
 fn has_headless_label(meta: &ObjectMeta) -> bool {
-    meta.labels.as_ref().is_some_and(|labels| labels.contains_key(HEADLESS))
+    meta.labels.as_ref().is_some_and(|labels| {
+        labels.contains_key(HEADLESS) || labels.get(IMPORTED_HEADLESS).is_some_and(|value| value == "true")
+    })
 }
 
 /// The elements, each with its path.

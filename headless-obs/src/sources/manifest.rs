@@ -21,7 +21,7 @@ mod text;
 
 pub use text::decode;
 
-use super::convert::{self, Invalid};
+use super::convert::{self, Invalid, ServiceImport};
 use crate::topology::model::{Change, Kind, Object, ObjectKey, Slice};
 
 /// The format of a text.
@@ -205,6 +205,14 @@ impl Manifest {
                     self.claim("Service", key, place)?;
                     self.services.push(Object::Service(service));
                 }
+            }
+            (version, "ServiceImport") if version.starts_with("multicluster.") => {
+                let service = convert::service_import(&parse::<ServiceImport>(value, place)?);
+                let service = service.map_err(|invalid| place.invalid(invalid))?;
+                let key = &service.key;
+                let key = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
+                self.claim("ServiceImport", key, place)?;
+                self.services.push(Object::Service(service));
             }
             ("v1", "Pod") => {
                 let pod = convert::pod(&parse::<Pod>(value, place)?);

@@ -7,21 +7,22 @@
 //!
 //! | mesh | proxy |
 //! |---|---|
-//! | Istio, Linkerd, Kuma, Consul, NGINX | a container in the pod, perhaps among the init containers |
-//! | Open Service Mesh, AWS App Mesh | the container `envoy`, if an init container may change the pod's network |
+//! | Istio (also of GKE), Linkerd, Kuma, Consul, NGINX | a container in the pod, perhaps among the init containers |
+//! | Open Service Mesh, AWS App Mesh, Traffic Director | the container `envoy`, if an init container may change the pod's network |
 //! | Istio ambient | the pod `ztunnel`, one per node, with sockets inside the pods it serves |
-//! | Cilium | the pod `cilium-envoy`, one per node |
+//! | Cilium | the pod `cilium-envoy`, or the agent's, one per node |
 //!
 //! A pod with no container but a proxy is a gateway, a client like any other. So is a pod whose proxy takes over no
-//! traffic (Istio's interception mode `NONE`). Dapr's sidecar takes over none: an application asks it at a loopback
-//! address, and its own connections are the only ones.
+//! traffic: Istio's interception mode `NONE`; Consul without its transparent proxy, where an application asks the proxy
+//! at a loopback address for the upstreams that an annotation lists. Dapr's sidecar takes over none. The connections of
+//! such proxies are the only ones.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-use crate::topology::model::Proxies;
+use crate::topology::model::{self, Proxies};
 
 /// Names of the proxies' containers.
-const SIDECARS: [&str; 7] = [
+const SIDECARS: [&str; 6] = [
     "istio-proxy",
     "linkerd-proxy",
     "kuma-sidecar",
@@ -29,18 +30,25 @@ const SIDECARS: [&str; 7] = [
     // Consul before 1.14.
     "envoy-sidecar",
     "nginx-mesh-sidecar",
-    "cilium-envoy",
 ];
 /// A proxy if an init container may change the pod's network: any pod may have a container of this name.
 const PLAIN_ENVOY: &str = "envoy";
-/// Labels of pods that serve their whole node.
-const NODE_PROXIES: [(&str, &str); 2] = [("app", "ztunnel"), ("k8s-app", "cilium-envoy")];
+/// Labels of pods that serve their whole node, and the container that does.
+const NODE_PROXIES: [((&str, &str), &str); 3] = [
+    (("app", "ztunnel"), "istio-proxy"),
+    (("k8s-app", "cilium-envoy"), "cilium-envoy"),
+    (("k8s-app", "cilium"), "cilium-agent"),
+];
 /// Annotations that say that the sidecar does not take over the pod's traffic.
 const NOT_TAKEN_OVER: [(&str, &str); 3] = [
     ("sidecar.istio.io/interceptionMode", "NONE"),
     ("kuma.io/transparent-proxying", "disabled"),
     ("consul.hashicorp.com/transparent-proxy", "false"),
 ];
+/// The annotation that lists what Consul's sidecar offers at loopback addresses.
+const UPSTREAMS: &str = "consul.hashicorp.com/connect-service-upstreams";
+/// The annotation that Consul sets where its transparent proxy takes over the pod's traffic.
+const TAKEN_OVER: &str = "consul.hashicorp.com/transparent-proxy-status";
 
 /// The containers of the pod that are proxies for others.
 ///
@@ -50,21 +58,37 @@ pub(super) fn proxies(pod: &Pod) -> Proxies {
     let has = |map: &Option<std::collections::BTreeMap<String, String>>, (key, value): (&str, &str)| {
         map.as_ref().and_then(|map| map.get(key)).is_some_and(|found| found == value)
     };
+    let has_container = |name: &str| spec.containers.iter().any(|container| container.name == name);
+    let mut of_nodes = NODE_PROXIES.iter();
+    if of_nodes.any(|(label, container)| has(&meta.labels, *label) && has_container(container)) {
+        return Proxies::All;
+    }
     let is_redirected = spec.init_containers.iter().flatten().any(changes_network);
     let is_sidecar = |name: &str| SIDECARS.contains(&name) || name == PLAIN_ENVOY && is_redirected;
     let sidecars = spec.containers.iter().filter(|container| is_sidecar(&container.name)).count();
-    if sidecars > 0 && NODE_PROXIES.iter().any(|label| has(&meta.labels, *label)) {
-        return Proxies::All;
-    }
-    if NOT_TAKEN_OVER.iter().any(|annotation| has(&meta.annotations, *annotation))
+    let is_annotated =
+        |key: &str| meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key));
+    let is_asked = is_annotated(UPSTREAMS) && !is_annotated(TAKEN_OVER) && !is_redirected;
+    if is_asked
+        || NOT_TAKEN_OVER.iter().any(|annotation| has(&meta.annotations, *annotation))
         || sidecars == spec.containers.len()
     {
         return Proxies::None;
     }
-    let Some(status) = &pod.status else { return Proxies::None };
-    let statuses = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
-    let ids: Box<[_]> = statuses.filter(|status| is_sidecar(&status.name)).filter_map(id).collect();
+    let started = containers(pod).into_iter();
+    let ids: Box<[_]> =
+        started.filter(|container| is_sidecar(&container.name)).map(|container| container.id).collect();
     if ids.is_empty() { Proxies::None } else { Proxies::Sidecars(ids) }
+}
+
+/// The containers of the pod that were started.
+pub(super) fn containers(pod: &Pod) -> Box<[model::Container]> {
+    let Some(status) = &pod.status else { return Box::default() };
+    let statuses = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let started = |status: &ContainerStatus| {
+        Some(model::Container { name: status.name.as_str().into(), id: id(status)? })
+    };
+    statuses.filter_map(started).collect()
 }
 
 /// Whether a container may change the pod's network.
@@ -138,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_consul_that_is_asked_at_loopback_takes_nothing_over() {
+        let mut asked = pod(&["web", "consul-dataplane"], &["setup"], "web", "");
+        asked["metadata"]["annotations"] = serde_json::json!({ UPSTREAMS: "orders:5432" });
+        check(asked.clone(), Proxies::None);
+        // The CNI plugin redirects, or an init container does.
+        let mut by_plugin = asked.clone();
+        by_plugin["metadata"]["annotations"][TAKEN_OVER] = "enabled".into();
+        check(by_plugin, sidecar("consul-dataplane"));
+        asked["spec"]["initContainers"][0]["securityContext"] = serde_json::json!({ "privileged": true });
+        check(asked, sidecar("consul-dataplane"));
+    }
+
+    #[test]
     fn any_envoy_is_a_proxy_only_where_the_network_is_changed_for_it() {
         let mut meshed = pod(&["web", "envoy"], &["setup"], "web", "");
         check(meshed.clone(), Proxies::None);
@@ -159,6 +196,9 @@ mod tests {
         let mut of_cilium = pod(&["cilium-envoy"], &[], "", "");
         of_cilium["metadata"]["labels"] = serde_json::json!({ "k8s-app": "cilium-envoy" });
         check(of_cilium, Proxies::All);
+        let mut agent = pod(&["cilium-agent"], &["config"], "", "");
+        agent["metadata"]["labels"] = serde_json::json!({ "k8s-app": "cilium" });
+        check(agent, Proxies::All);
     }
 
     #[test]

@@ -112,6 +112,17 @@ pub struct Pod {
     pub finished: bool,
     /// Its containers that are proxies of a service mesh.
     pub proxies: Proxies,
+    /// Its containers that were started, also init containers.
+    pub containers: Box<[Container]>,
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Name.
+    pub name: Box<str>,
+    /// Id, as in cgroup paths.
+    pub id: Box<str>,
 }
 
 /// Containers that connect in place of others, whose own connections are visible.

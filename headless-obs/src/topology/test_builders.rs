@@ -134,6 +134,7 @@ pub(crate) fn pod(namespace: &str, name: &str, addresses: &[&str]) -> Pod {
         workload: Arc::from("web"),
         finished: false,
         proxies: Proxies::None,
+        containers: Box::default(),
     }
 }
 

@@ -133,6 +133,7 @@ fn options() -> Vec<Row> {
         option("options.mature-after", json!("15m"), &["--mature-after=15m"]),
         option("options.stale-grace", json!("1m30s"), &["--stale-grace=1m30s"]),
         option("options.exclude", json!(["none", "a/b*"]), &["--exclude=none", "--exclude=a/b*"]),
+        option("options.proxy", json!(["my-proxy", "mesh/*"]), &["--proxy=my-proxy", "--proxy=mesh/*"]),
         option("options.count-host", json!(false), &["--count-host=false"]),
         option("options.count-host", json!(true), &["--count-host"]),
         option("options.dns-port", json!([53, 8053]), &["--dns-port=53", "--dns-port=8053"]),

@@ -1,7 +1,8 @@
 //! Odd messages of real servers, and what each is: name, message, and the answer in one line.
 
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
+use hickory_proto::rr::rdata::svcb::{Alpn, IpHint, SVCB, SvcParamKey, SvcParamValue};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, HTTPS, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
@@ -32,6 +33,29 @@ fn alias(owner: &str, target: &str) -> Record {
 fn srv(owner: &str, port: u16, target: &str) -> Record {
     let target = if target.is_empty() { Name::root() } else { name(target) };
     record(owner, RData::SRV(SRV::new(0, 10, port, target)))
+}
+
+/// A record for a binding with hints; priority 0: an alias.
+fn https(owner: &str, priority: u16, target: &str, last: u8) -> Record {
+    let target = if target.is_empty() { Name::root() } else { name(target) };
+    let parameters = match priority {
+        0 => vec![],
+        _ => vec![
+            (SvcParamKey::Alpn, SvcParamValue::Alpn(Alpn(vec!["h2".to_owned()]))),
+            (
+                SvcParamKey::Ipv4Hint,
+                SvcParamValue::Ipv4Hint(IpHint(vec![
+                    A([10, 244, 1, last].into()),
+                    A([10, 244, 1, 100].into()),
+                ])),
+            ),
+            (
+                SvcParamKey::Ipv6Hint,
+                SvcParamValue::Ipv6Hint(IpHint(vec![AAAA([0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into())])),
+            ),
+        ],
+    };
+    record(owner, RData::HTTPS(HTTPS(SVCB::new(priority, target, parameters))))
 }
 
 fn response(question: &str, kind: RecordType, answers: Vec<Record>) -> Message {
@@ -69,6 +93,25 @@ fn odd_messages_are_what_they_are() {
             "a rewritten name whose records keep their owner",
             response("db.internal", RecordType::A, rewritten()),
             "NoError: db orders: 10.244.1.100 10.244.1.101: ",
+        ),
+        (
+            "hints in records for a binding, each address once",
+            response(ORDERS, RecordType::HTTPS, vec![https(ORDERS, 1, "", 101), https(ORDERS, 2, "", 102)]),
+            "NoError: orders: 10.244.1.101 10.244.1.100 fd00::65 10.244.1.102 fd00::66: ",
+        ),
+        (
+            "hints of another target, and an alias",
+            response("db.internal", RecordType::HTTPS, vec![https("db.internal", 1, ORDERS, 101)]),
+            "NoError: db: : ",
+        ),
+        (
+            "an alias of a binding leads on",
+            response(
+                "db.internal",
+                RecordType::HTTPS,
+                vec![https("db.internal", 0, ORDERS, 0), https(ORDERS, 1, "", 101)],
+            ),
+            "NoError: db orders: 10.244.1.101 10.244.1.100 fd00::65: ",
         ),
         (
             "records of several other names belong to nobody",

@@ -192,3 +192,25 @@ fn new_pod_is_not_the_one_that_had_its_address_before() {
     world.connect(7, "10.0.0.1");
     assert_eq!(world.clients("orders"), ["pod-0f0e0d0c service=1", "new service=1"]);
 }
+
+#[test]
+fn an_imported_service_is_its_own_beside_the_clusters() {
+    let of_set = [ready("orders-0", "10.0.0.1"), ready("east-0", "10.77.0.1"), ready("east-1", "10.77.0.2")];
+    let mut world = World::new([orders(&pods(2)), service("orders.clusterset.local", &of_set)]);
+    let name = "orders.shop.svc.clusterset.local";
+    world.resolve(1, name, &["10.0.0.1", "10.77.0.1", "10.77.0.2"]);
+    for address in ["10.0.0.1", "10.77.0.1"] {
+        world.connect(1, address);
+    }
+    world.resolve(2, ORDERS, &["10.0.0.1", "10.0.0.2"]);
+    world.connect(2, "10.0.0.1");
+    // Without an answer, the cluster's own Service has the address.
+    world.connect(3, "10.0.0.1");
+    world.connect(3, "10.77.0.2");
+    assert_eq!(world.rows("orders"), ["orders-0 2/1/0/2"]);
+    assert_eq!(
+        world.rows("orders.clusterset.local"),
+        ["east-0 1/1/0/1", "east-1 1/0/0/1", "orders-0 1/1/0/1"]
+    );
+    assert_eq!(world.clients("orders.clusterset.local"), ["client-1 service=2", "client-3 none=1"]);
+}

@@ -58,7 +58,9 @@ pub(super) trait Watched:
 
 impl Watched for EndpointSlice {
     fn content(&self) -> Result<Option<Object>, Invalid> {
-        Ok(convert::slice(self)?.map(Object::Slice))
+        // Controllers of several clusters write slices that name no Service.
+        let is_ours = convert::names_service(self);
+        Ok(if is_ours { convert::slice(self)?.map(Object::Slice) } else { None })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::topology::model::Kind;
 pub(super) enum WatchKind {
     /// Slices that the EndpointSlice controller made for headless Services. The server leaves out all others.
     HeadlessSlices,
-    /// Slices that somebody else made, by hand or mirrored from Endpoints. Only the controller sets the label for
+    /// Slices that somebody else made: by hand, mirrored from Endpoints, imported from other clusters. Only the controller sets the label for
     /// headless ones, so here the Service decides.
     OtherSlices,
     /// Headless Services.
@@ -75,7 +75,7 @@ impl WatchKind {
         match self {
             Self::HeadlessSlices => config.labels("service.kubernetes.io/headless"),
             Self::OtherSlices => config.labels(
-                "kubernetes.io/service-name,!service.kubernetes.io/headless,\
+                "!service.kubernetes.io/headless,\
                  endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io",
             ),
             Self::Services => config.fields("spec.clusterIP=None"),

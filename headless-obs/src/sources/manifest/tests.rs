@@ -151,6 +151,7 @@ metadata: {name: web}
             workload: arc("web"),
             finished: false,
             proxies: Proxies::None,
+            containers: Box::default(),
         }),
     ];
     assert_eq!(objects(text), expected);
@@ -422,4 +423,29 @@ fn the_name_of_an_external_service_is_an_alias_whatever_address_it_has() {
     let text = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n\
                 spec: {type: ExternalName, externalName: x.example, clusterIP: None}\n";
     assert!(matches!(&objects(text)[0], Object::Service(service) if !service.headless));
+}
+
+#[test]
+fn imported_services_end_in_the_zone_of_all_clusters() {
+    let own = slice("[]", "[{addresses: [10.0.0.1]}]");
+    let imported = |labels: &str| {
+        let label = format!("multicluster.kubernetes.io/service-name: orders{labels}");
+        own.replace("kubernetes.io/service-name: orders", &label)
+    };
+    let brief =
+        |text: &str| slices(text).pop().map(|slice| (slice.service.to_string(), slice.headless)).unwrap();
+    assert_eq!(brief(&imported("")), ("orders.clusterset.local".to_owned(), false));
+    for label in ["service.kubernetes.io/headless: \"\"", "lighthouse.submariner.io/is-headless: \"true\""] {
+        let found = brief(&imported(&format!(", {label}")));
+        assert_eq!(found, ("orders.clusterset.local".to_owned(), true), "{label}");
+    }
+    assert_eq!(brief(&imported(", kubernetes.io/service-name: derived")).0, "derived");
+    for (kind, headless) in [("Headless", true), ("ClusterSetIP", false)] {
+        let import = format!(
+            "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {{name: orders, namespace: shop}}\n\
+             spec: {{type: {kind}, ports: [{{port: 80, protocol: TCP}}]}}\n"
+        );
+        let [Object::Service(service)] = &objects(&import)[..] else { panic!() };
+        assert_eq!((&*service.key.name, service.headless), ("orders.clusterset.local", headless));
+    }
 }
