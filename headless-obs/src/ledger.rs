@@ -8,8 +8,10 @@
 
 use std::time::Duration;
 
+mod connect_times;
 mod forgotten_endpoints;
 
+pub use connect_times::ConnectTimes;
 pub use forgotten_endpoints::NO_ENDPOINT;
 
 use headless_obs_ebpf::flow::reason;
@@ -46,7 +48,7 @@ pub struct CellKey {
 pub const FOLDED: Option<WorkloadId> = None;
 
 /// The sums of one cell, over a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
     /// Connections established.
     pub opened: u64,
@@ -66,6 +68,10 @@ pub struct Cell {
     pub bytes_sent: u64,
     /// Bytes received by the client in connections that ended.
     pub bytes_received: u64,
+    /// Those of the bytes that were counted when their connection ended.
+    pub ended_bytes: u64,
+    /// How long the connections took to be established.
+    pub connect_times: Option<Box<ConnectTimes>>,
     /// Those of `opened`, and failed attempts, that were a process's first by a new DNS answer.
     pub selections: u64,
     /// The first connection and the last one, failed attempts included.
@@ -126,6 +132,16 @@ impl Cell {
         self.record_attempt(entry, connections);
     }
 
+    /// A connection took this long to be established.
+    pub fn record_connect_time(&mut self, time: Duration) {
+        self.connect_times.get_or_insert_default().record(time.as_secs_f64());
+    }
+
+    /// The bytes that a connection's end brought.
+    pub fn record_ended_bytes(&mut self, sent: u64, received: u64) {
+        self.ended_bytes = self.ended_bytes.saturating_add(sent).saturating_add(received);
+    }
+
     /// Connections to addresses that were not a ready endpoint, by the kind's place in [`StaleKind::ALL`].
     pub fn stale(&self, place: usize) -> StaleConnects {
         self.stale.as_ref().and_then(|stale| stale.get(place)).copied().unwrap_or_default()
@@ -176,6 +192,8 @@ impl Sum for Cell {
             superseded,
             bytes_sent,
             bytes_received,
+            ended_bytes,
+            connect_times,
             selections,
             first,
             last,
@@ -194,6 +212,10 @@ impl Sum for Cell {
         self.superseded += superseded;
         self.bytes_sent += bytes_sent;
         self.bytes_received += bytes_received;
+        self.ended_bytes += ended_bytes;
+        if let Some(times) = connect_times {
+            self.connect_times.get_or_insert_default().add(times);
+        }
         self.selections += selections;
         self.first = [self.first, *first].into_iter().flatten().min();
         self.last = self.last.max(*last);
@@ -305,6 +327,11 @@ impl Ledger {
     /// The connections of all cells over a stretch of time.
     pub fn booked(&self, stretch: Stretch) -> Booked {
         self.booked.over(stretch)
+    }
+
+    /// The cell of a key, if there is one.
+    pub fn get(&self, key: &CellKey) -> Option<&Windowed<Cell>> {
+        self.cells.get(key)
     }
 
     /// The cell of an admitted key, for changes at this moment; created if needed.

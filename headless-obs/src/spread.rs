@@ -20,6 +20,7 @@
 //! Without endpoints or without connections every figure is 0. Peak to mean and Jain's index cannot be 0 otherwise.
 //! With one endpoint the spread is even. No figure is ever NaN or infinite.
 
+pub(crate) mod draws;
 mod expected_by_chance;
 #[cfg(test)]
 mod tests;

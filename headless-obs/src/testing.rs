@@ -42,6 +42,22 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Above 0 and at most 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / 9_007_199_254_740_992.0
+    }
+
+    /// At least 1, with a heavy tail: the smaller `alpha`, the heavier; without a mean from 1 down.
+    pub(crate) fn pareto(&mut self, alpha: f64) -> f64 {
+        self.unit().powf(-1.0 / alpha)
+    }
+
+    /// The exponential of a normal number with this deviation, around 1 (Box and Muller).
+    pub(crate) fn lognormal(&mut self, deviation: f64) -> f64 {
+        let normal = (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos();
+        (deviation * normal).exp()
+    }
+
     /// At least 0 and below the bound, which is not 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         // The upper half of the product is uniform except for one part in 2⁶⁴.

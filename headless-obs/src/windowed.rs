@@ -18,8 +18,10 @@ pub const SLOT: Duration = Duration::from_nanos(SLOT_NANOS);
 const SLOT_NANOS: u64 = 10_000_000_000;
 /// The longest stretch that can be asked for.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Slots of a minute.
+const MINUTE: u64 = 6;
 /// How many slots are joined at an age, counted in slots from the end of the joined stretch.
-const GRAINS: [Grain; 2] = [Grain { slots: 60, age: 360 }, Grain { slots: 6, age: 30 }];
+const GRAINS: [Grain; 2] = [Grain { slots: 60, age: 360 }, Grain { slots: MINUTE, age: 30 }];
 
 #[derive(Clone, Copy, Debug)]
 struct Grain {
@@ -55,6 +57,19 @@ impl Slot {
         let (slots, number) = self.joined(now);
         let begin = |number: u64| Self((number * slots).max(1)).begin();
         (begin(number), begin(number + 1))
+    }
+
+    /// The first slot of the joined stretch to which the slot belongs at a moment.
+    pub fn joined_start(self, now: Self) -> Self {
+        let (slots, number) = self.joined(now);
+        Self(number * slots)
+    }
+
+    /// The same, of a minute at least.
+    pub fn minute(self, now: Self) -> Self {
+        let (slots, _) = self.joined(now);
+        let slots = slots.max(MINUTE);
+        Self(self.0 / slots * slots)
     }
 
     /// The joined stretch to which the slot belongs at a moment: its length and number.
@@ -131,7 +146,7 @@ impl<T: Sum> Windowed<T> {
         if self.slot != Slot::default() {
             self.past.push_back((self.slot, ended));
         }
-        let minute = |slot: Slot| slot.0 / 6;
+        let minute = |slot: Slot| slot.0 / MINUTE;
         if minute(next) > minute(self.slot) {
             self.join(next);
         }

@@ -17,7 +17,7 @@ use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 mod flow_state;
 
 use crate::hash::HashMap;
-use crate::ledger::{BRIEF, CellKey, Ledger, LedgerEntry};
+use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry};
 use crate::time::Time;
 
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
@@ -71,7 +71,8 @@ impl FlowReconciler {
             flow.booked.opened += 1;
         }
         if let Some((cell, entry)) = booking {
-            self.ledger.open(cell, time_of(record), &entry, 1);
+            let cell = self.ledger.open(cell, time_of(record), &entry, 1);
+            record_connect_time(cell, record);
         }
         true
     }
@@ -156,6 +157,7 @@ impl FlowReconciler {
             cell.brief += u64::from(is_brief(record));
             cell.bytes_sent += record.bytes_sent;
             cell.bytes_received += record.bytes_received;
+            cell.record_ended_bytes(record.bytes_sent, record.bytes_received);
             if was_reset(record) {
                 add(&mut cell.failed, usize::from(record.reason), 1);
             }
@@ -188,10 +190,12 @@ impl FlowReconciler {
             return;
         }
         let cell = self.ledger.open(key, now, entry, 1);
+        record_connect_time(cell, record);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.bytes_sent += closed.bytes_sent;
             cell.bytes_received += closed.bytes_received;
+            cell.record_ended_bytes(closed.bytes_sent, closed.bytes_received);
             cell.brief += u64::from(is_brief(closed));
             if usize::from(closed.reason) < reason::COUNT {
                 add(&mut cell.failed, usize::from(closed.reason), 1);
@@ -360,6 +364,13 @@ fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Ite
         if sockets.get(&id.1) == Some(&(key, id)) {
             sockets.remove(&id.1);
         }
+    }
+}
+
+/// Records the time from SYN to established, if the record tells both.
+fn record_connect_time(cell: &mut Cell, record: &TcpRecord) {
+    if record.started > 0 {
+        cell.record_connect_time(time_of(record).since(Time(record.started)));
     }
 }
 

@@ -35,6 +35,7 @@ mod expiry;
 mod false_alarms;
 mod false_attribution;
 mod limits;
+mod load;
 mod losses;
 mod merged;
 mod names;

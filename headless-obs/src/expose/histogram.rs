@@ -72,6 +72,13 @@ impl Histogram {
         }
     }
 
+    /// The upper bound of the bucket with the median.
+    #[must_use]
+    pub fn median(&self) -> Option<f64> {
+        let is_middle = |bucket: &&i32| self.up_to(**bucket).saturating_mul(2) >= self.count;
+        self.buckets.keys().find(is_middle).map(|bucket| upper_bound(*bucket))
+    }
+
     /// The number of values in this bucket and below.
     pub fn up_to(&self, bucket: i32) -> u64 {
         self.zero + self.buckets.range(..=bucket).map(|(_, count)| count).sum::<u64>()
@@ -83,6 +90,11 @@ pub fn upper_bound(bucket: i32) -> f64 {
     let (doublings, place) = (bucket.div_euclid(PER_DOUBLING), bucket.rem_euclid(PER_DOUBLING));
     let bound = usize::try_from(place).ok().and_then(|place| BOUNDS.get(place)).copied().unwrap_or(0.5);
     bound * 2.0_f64.powi(doublings + 1)
+}
+
+/// The bucket of a value; nothing if it is not above 0.
+pub(crate) fn bucket_of(value: f64) -> Option<i32> {
+    (value > 0.0).then(|| bucket(value.clamp(ZERO_THRESHOLD * 2.0, LARGEST_BOUND)))
 }
 
 /// The bucket of a normal number above 0. Its exponent gives the doubling, and the bounds give one of the eight buckets

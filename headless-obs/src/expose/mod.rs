@@ -4,6 +4,7 @@ mod client_stats;
 mod connection_history;
 pub mod doctor_check;
 pub mod histogram;
+mod load;
 pub mod metrics;
 mod node_status;
 mod other_name;

@@ -13,6 +13,7 @@ pub use super::client_stats::{
 };
 pub use super::connection_history::History;
 pub use super::histogram::Histogram;
+pub use super::load::{ConnectTimes, EndpointLoad, LoadDraws};
 pub use super::node_status::NodeStatus;
 pub use super::other_name::OtherName;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
@@ -439,6 +440,12 @@ pub struct ClientEndpoint {
     /// The same connections and failures by port.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ports: Vec<PortCounts>,
+    /// What its connections carried, by the Service's name or older than the daemon; not of short stretches of time.
+    #[serde(skip_serializing_if = "EndpointLoad::is_empty", default)]
+    pub load: EndpointLoad,
+    /// How long it took to connect; not of short stretches of time.
+    #[serde(skip_serializing_if = "ConnectTimes::is_empty", default)]
+    pub connect_times: ConnectTimes,
 }
 
 impl ClientEndpoint {

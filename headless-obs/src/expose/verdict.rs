@@ -115,6 +115,10 @@ pub enum Cause {
     AnswerLimit,
     /// It tries endpoints and stays with the one that has a role.
     SeeksRole,
+    /// Its connections are even, and what they carry is not.
+    UnevenLoad,
+    /// It takes much longer to connect to one endpoint than to the others.
+    SlowEndpoint,
     /// More uneven than chance, without a known reason.
     Unexplained,
     /// Too few connections for a verdict.
@@ -137,7 +141,7 @@ pub enum Confidence {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Even,
         Self::Pinned,
         Self::NeverReResolved,
@@ -156,6 +160,8 @@ impl Cause {
         Self::CannotConnect,
         Self::AnswerLimit,
         Self::SeeksRole,
+        Self::UnevenLoad,
+        Self::SlowEndpoint,
         Self::Unexplained,
         Self::TooFew,
     ];
@@ -181,6 +187,8 @@ impl Cause {
             Self::CannotConnect => "cannot_connect",
             Self::AnswerLimit => "answer_limit",
             Self::SeeksRole => "seeks_role",
+            Self::UnevenLoad => "uneven_load",
+            Self::SlowEndpoint => "slow_endpoint",
             Self::Unexplained => "unexplained",
             Self::TooFew => "too_few",
         }
@@ -202,6 +210,7 @@ impl Cause {
                 | Self::TruncatedAnswer
                 | Self::ClientCap
                 | Self::AnswerLimit
+                | Self::UnevenLoad
                 | Self::Unexplained
         )
     }

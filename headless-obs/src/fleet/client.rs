@@ -1,6 +1,7 @@
 //! Merges one client workload, whose pods are spread over several nodes.
 
 use super::endpoint::Rows;
+use super::load;
 use super::spread::{self, EndpointLoad};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
@@ -125,6 +126,8 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
         },
     );
     sum.ports.sort_by_key(|port| port.port);
+    load::absorb(&mut sum.load, &more.load);
+    load::absorb_times(&mut sum.connect_times, more.connect_times);
 }
 
 fn answers(sum: &mut ClientAnswers, more: ClientAnswers) {

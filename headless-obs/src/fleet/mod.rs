@@ -11,6 +11,7 @@
 mod client;
 mod endpoint;
 mod known_verdicts;
+mod load;
 mod quality;
 mod service;
 mod spread;

@@ -320,3 +320,25 @@ fn a_snapshot_in_a_file_keeps_its_verdicts() {
     let merged = merged(vec![snapshot.clone()]);
     assert_eq!(merged, snapshot);
 }
+
+#[test]
+fn draws_of_each_node_are_added() {
+    use crate::expose::snapshot::{ConnectTimes, EndpointLoad, LoadDraws};
+    let draws = LoadDraws { minutes: 9, ahead: 7, ahead_by_chance: 3.0, behind: 1, behind_by_chance: 0.5 };
+    let mut seconds = Histogram::default();
+    seconds.record(0.02);
+    let mut snapshot = test_fixtures::snapshot();
+    let own = &mut snapshot.services[0].clients[0].endpoints[0];
+    own.load = EndpointLoad { bytes: 100, connections: 3, ended: draws, exchanged: draws };
+    own.connect_times = ConnectTimes { seconds, times: 4, slow: 3, slow_by_chance: 1.5 };
+    let name = own.pod.clone();
+    let other = Snapshot { node: "n2".to_owned(), ..snapshot.clone() };
+    let merged = merge(vec![snapshot, other], Vec::new()).unwrap();
+    let rows =
+        merged.services.iter().flat_map(|service| &service.clients).flat_map(|client| &client.endpoints);
+    let own = rows.into_iter().find(|own| own.pod == name && !own.load.is_empty()).unwrap();
+    let twice = LoadDraws { minutes: 18, ahead: 14, ahead_by_chance: 6.0, behind: 2, behind_by_chance: 1.0 };
+    assert_eq!(own.load, EndpointLoad { bytes: 200, connections: 6, ended: twice, exchanged: twice });
+    let times = &own.connect_times;
+    assert_eq!((times.seconds.count, times.times, times.slow, times.slow_by_chance), (2, 8, 6, 3.0));
+}

@@ -43,9 +43,23 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
             "gets DNS answers that list only a part of the endpoints, by the server's limit"
         }
         Cause::SeeksRole => "tries several endpoints and stays with one, as drivers do that look for a role",
+        Cause::UnevenLoad => "spreads its connections evenly, and their load is uneven beyond chance",
+        Cause::SlowEndpoint => "takes much longer to connect to one endpoint than to the others",
         Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
         Cause::TooFew => "has too few connections for a verdict",
     }
+}
+
+/// What the client's connections carried, and how evenly; nothing without bytes, or with a single endpoint.
+pub(crate) fn load_in_words(client: &Client) -> Option<String> {
+    let bytes = &client.bytes;
+    (bytes.connections > 0 && bytes.endpoints > 1).then(|| {
+        format!(
+            "Its connections carried {}; the endpoint with most has {:.2} times the mean.",
+            plural(bytes.connections, "byte"),
+            bytes.peak_to_mean
+        )
+    })
 }
 
 /// `The same could be seeks_role, as it …: …`, for each cause that would look the same.

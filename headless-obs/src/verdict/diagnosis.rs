@@ -9,7 +9,7 @@
 use super::context::RuleContext;
 use super::{
     answer_limit, dns_answers, evenness, expired_answer, failing_endpoint, never_re_resolved, pinned,
-    port_mismatch, seeks_role, stale_endpoint,
+    port_mismatch, seeks_role, slow_endpoint, stale_endpoint, uneven_load,
 };
 use crate::expose::snapshot::Cause;
 
@@ -323,13 +323,54 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[],
             &[],
         ),
+        Cause::SlowEndpoint => (
+            &[Sign {
+                says: "Half of the client's connections to an endpoint took more than three times as long as those to the \
+                 others of its zone, and 5 ms longer, in more than half of at least 12 slots of ten seconds, of all \
+                 clients together and at least 3 of the client's own. Random choice does not explain that it is this \
+                 endpoint in so many slots.",
+                holds: slow_endpoint::is_slow,
+            }],
+            &[Sign {
+                says: "Another client connects to the same endpoint as fast as to the others, in at least 12 slots: the way \
+                 from this client is slow.",
+                holds: slow_endpoint::others_are_fast_there,
+            }],
+            &[],
+        ),
+        Cause::UnevenLoad => (
+            &[Sign {
+                says: "In more than half of at least 12 minutes, an endpoint had more than 1.5 times the load that its \
+                 connections would have if all were alike, or less than half of it; it has that in all of the stretch, \
+                 too, and random choice does not explain that it is this endpoint in so many minutes. The load of a \
+                 minute is that of the connections that ended in it; or, of all connections, the smaller direction of \
+                 the bytes.",
+                holds: uneven_load::is_uneven,
+            }],
+            &[Sign {
+                says: "The connections are uneven themselves, beyond chance.",
+                holds: evenness::is_uneven,
+            }],
+            &[Lookalike {
+                cause: Cause::SeeksRole,
+                remains: Sign {
+                    says: "The load is on connections that stay open, and no other client has its load elsewhere: the \
+                     endpoint may have a role, such as a primary that takes the writes, or own the keys that are used \
+                     most.",
+                    holds: uneven_load::may_be_role,
+                },
+            }],
+        ),
         Cause::Even => (
             &[Sign {
                 says: "The connections are not uneven: random choice explains them, or no endpoint has more than 1.5 times \
                  its share or less than half of it.",
                 holds: |scene| !evenness::is_uneven(scene),
             }],
-            &[],
+            &[Sign {
+                says: "Their load is not even ([uneven_load](#uneven_load)).",
+                holds: uneven_load::is_uneven,
+            }],
             &[],
         ),
         Cause::TooFew => (

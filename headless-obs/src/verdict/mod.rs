@@ -33,11 +33,13 @@ mod present;
 mod remedies;
 mod seeks_role;
 mod significance;
+mod slow_endpoint;
 mod stale_endpoint;
 #[cfg(test)]
 mod test_fixtures;
 #[cfg(test)]
 mod tests;
+mod uneven_load;
 mod withheld;
 
 use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};
@@ -50,7 +52,7 @@ pub use withheld::Withheld;
 type Rule = fn(&RuleContext<'_>) -> Option<Verdict>;
 
 /// Wrong targets, whatever the resolution.
-const TARGET_RULES: [Rule; 8] = [
+const TARGET_RULES: [Rule; 9] = [
     port_mismatch::port_mismatch,
     stale_endpoint::ip_reused,
     stale_endpoint::dials_not_ready,
@@ -59,10 +61,11 @@ const TARGET_RULES: [Rule; 8] = [
     failing_endpoint::failing_endpoint,
     failing_endpoint::gives_up_early,
     failing_endpoint::cannot_connect,
+    slow_endpoint::slow_endpoint,
 ];
 
 /// The spread of connections by the Service's name.
-const BALANCE_RULES: [Rule; 13] = [
+const BALANCE_RULES: [Rule; 14] = [
     answer_limit::answer_limit,
     dns_answers::dns_incomplete,
     expired_answer::old_answers,
@@ -74,6 +77,7 @@ const BALANCE_RULES: [Rule; 13] = [
     dns_answers::answer_order,
     pinned::pinned,
     pinned::subset,
+    uneven_load::uneven_load,
     evenness::even,
     evenness::too_few,
 ];

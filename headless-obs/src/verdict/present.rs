@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::context::RuleContext;
-use super::{Withheld, judge, significance};
+use super::{Withheld, judge, significance, slow_endpoint, uneven_load};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot, Verdict};
 use crate::spread;
 use crate::windowed::LONGEST;
@@ -123,6 +123,11 @@ fn decisive(judged: &[Judgement<'_>]) -> Option<usize> {
 fn is_over(longer: &RuleContext<'_>, cause: Cause, (shorter, judgement): &Judgement<'_>) -> bool {
     if !judgement.as_ref().is_ok_and(|verdict| verdict.cause.is_well()) {
         return false;
+    }
+    match cause {
+        Cause::UnevenLoad => return uneven_load::would_show(shorter),
+        Cause::SlowEndpoint => return slow_endpoint::would_show(shorter),
+        _ => {}
     }
     let (part, whole) = (shorter.attempts(), longer.attempts().max(1));
     let expected = |count: u64| u128::from(count) * u128::from(part) / u128::from(whole);

@@ -78,6 +78,9 @@ pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Op
         Cause::GivesUpEarly => IMPATIENT.to_owned(),
         Cause::CannotConnect => UNREACHABLE.to_owned(),
         Cause::AnswerLimit => LIMIT.to_owned(),
+        Cause::UnevenLoad if client.grpc => CHANNELS.to_owned(),
+        Cause::UnevenLoad => in_turn(technology).to_owned(),
+        Cause::SlowEndpoint => SLOW.to_owned(),
         Cause::Unexplained => UNEXPLAINED.to_owned(),
     };
     Some(text)
@@ -174,6 +177,49 @@ fn order(technology: Technology) -> &'static str {
     }
 }
 
+/// How requests are spread over connections that exist.
+fn in_turn(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Jvm => {
+            "The connections are spread, and the requests are not. Let the pool hand them out in turn, not the last used one \
+             first (commons-pool and Jedis: lifo=false; Apache HttpClient: PoolReusePolicy.FIFO), and close those that are \
+             not needed (minimumIdle)."
+        }
+        Technology::Node => {
+            "The connections are spread, and the requests are not. Select the connection for each request in turn: \
+             http.Agent with scheduling: 'fifo', undici's BalancedPool with one Pool per address."
+        }
+        Technology::Python => {
+            "The connections are spread, and the requests are not. Let the pool hand them out in turn, not the last used one \
+             first (SQLAlchemy: pool_use_lifo=False; urllib3 and requests: one pool per address, in turn)."
+        }
+        Technology::Nginx => {
+            "The connections are spread, and the requests are not. Let the upstream select for each request (no ip_hash or \
+             hash; `random two least_conn;`), with `keepalive` large enough for all servers."
+        }
+        Technology::Envoy => {
+            "The connections are spread, and the requests are not. Use ROUND_ROBIN or LEAST_REQUEST without hash policy, and \
+             max_requests_per_connection for long connections."
+        }
+        Technology::DotNet => {
+            "The connections are spread, and the requests are not. SocketsHttpHandler prefers the last used connection: use \
+             one handler per address and select among them in turn, or for gRPC one channel with RoundRobinConfig."
+        }
+        Technology::Unknown => {
+            "The connections are spread, and the requests are not. Let the client select the connection for each request in \
+             turn or at random, not the last used one first, and share all connections among its threads. If the endpoint \
+             answers more, or more slowly, than the others, look at what it serves."
+        }
+    }
+}
+
+const CHANNELS: &str = "The channels are spread, and the calls are not: a call goes over the channel that the program uses for it. \
+     Use one channel for all calls, with a dns:/// target and the service configuration \
+     {\"loadBalancingConfig\":[{\"round_robin\":{}}]}, which selects for each call; or take several channels in turn. A stream is \
+     one call, however long it lasts: end long streams from time to time.";
+const SLOW: &str = "Look at that pod and its node: CPU throttling, a full accept queue (`ss -ltn`: Recv-Q at its limit; \
+     `nstat TcpExtListenOverflows`), packet loss or a slow link to the node. Take it out of the Service (readiness probe) until \
+     it is well.";
 const PICK_FIRST: &str = "gRPC's default policy, pick_first, uses one connection. Set the service configuration \
      {\"loadBalancingConfig\":[{\"round_robin\":{}}]} with a dns:/// target (without that scheme gRPC resolves the name when \
      it connects, and the policy sees one address), and MAX_CONNECTION_AGE on the server.";

@@ -101,6 +101,14 @@ pub(super) fn beyond(hits: u64, of: u64, expected: f64) -> bool {
     of > 0.0 && hits > expected && of * divergence(hits / of, expected / of) > NEVER
 }
 
+/// The same, where it could have been any of `n`.
+pub(super) fn beyond_among(hits: u64, of: u64, expected: f64, n: u64) -> bool {
+    let (hits, of) = (hits as f64, of as f64);
+    of > 0.0
+        && hits > expected
+        && of * divergence(hits / of, (expected / of).min(1.0)) > NEVER + (n.max(1) as f64).ln()
+}
+
 /// Whether chance rules out that `tries` independent choices among `options` all hit the same.
 pub(super) fn same_by_chance_is_ruled_out(tries: u64, options: u64) -> bool {
     options > 1 && tries as f64 * (options as f64).ln() > NEVER

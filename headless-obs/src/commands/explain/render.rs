@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::super::findings::{
     alternatives_in_words, causes, excluded_in_words, flapping_in_words, idle_in_words, idle_reasons,
-    in_words, is_doubtful, is_in_trouble, nodes, ranked, verdict_paint, withheld_in_words, wrong_clients,
+    in_words, is_doubtful, is_in_trouble, load_in_words, nodes, ranked, verdict_paint, withheld_in_words,
+    wrong_clients,
 };
 use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
@@ -125,6 +126,9 @@ fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) 
     item(text, "", &format!("It {}.", in_words(verdict.cause)), look);
     for line in verdict.evidence.iter().chain(&alternatives_in_words(verdict)) {
         item(text, "- ", line, look);
+    }
+    if let Some(line) = load_in_words(client) {
+        item(text, "- ", &line, look);
     }
     if let Some(line) = since_in_words(verdict, snapshot) {
         item(text, "- ", &line, look);

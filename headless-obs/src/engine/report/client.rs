@@ -3,17 +3,17 @@
 use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
-use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, spread};
+use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
 use crate::attribution::{StaleKind, current_pod_at};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
 use crate::engine::client_stats::{ClientCounters, ClientStats};
 use crate::expose::snapshot::{
-    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, Histogram, OtherPort, SelectionPattern,
-    StaleTarget,
+    AnswerAge, Client, ClientAnswers, ClientEndpoint, ConnectTimes, Endpoint, EndpointLoad, Histogram,
+    OtherPort, SelectionPattern, StaleTarget,
 };
 use crate::hash::HashMap;
-use crate::ledger::StaleConnects;
+use crate::ledger::{Ledger, StaleConnects};
 use crate::service_resolution::Resolution;
 use crate::spread::ratio;
 use crate::time::Time;
@@ -28,6 +28,8 @@ pub(super) struct ClientFacts<'a> {
     pub(super) expected: Option<&'a Expectation>,
     pub(super) held: &'a [HeldRow],
     pub(super) pods: &'a Pods,
+    /// Where the load of single minutes is of interest.
+    pub(super) ledger: Option<&'a Ledger>,
 }
 
 impl Engine {
@@ -36,7 +38,7 @@ impl Engine {
         state: &ServiceState,
         who: &Who,
         cells: &[CellRow<'_>],
-        &ClientFacts { stats: facts, expected, held, pods }: &ClientFacts<'_>,
+        &ClientFacts { stats: facts, expected, held, pods, ledger }: &ClientFacts<'_>,
         order: &Order<'_>,
         moment: &Moment,
     ) -> Client {
@@ -57,7 +59,7 @@ impl Engine {
         let of = |endpoint: &topology::Endpoint| {
             by_endpoint.get(&endpoint.id().endpoint).map_or(&[][..], Vec::as_slice)
         };
-        let endpoints: Vec<_> = order
+        let mut endpoints: Vec<_> = order
             .iter()
             .map(|(endpoint, row)| {
                 let share = expected.and_then(|expected| expected.get(&endpoint.id().endpoint));
@@ -65,6 +67,9 @@ impl Engine {
                 ClientEndpoint { expected: share.filter(|_| row.mature).copied().unwrap_or_default(), ..own }
             })
             .collect();
+        if let Some(ledger) = ledger {
+            load::fill(&mut endpoints, cells, order, ledger, moment);
+        }
         let others: Order<'_> = order
             .iter()
             .zip(&endpoints)
@@ -175,6 +180,8 @@ impl Engine {
             drained_seconds: seconds(left, last),
             resolution: resolutions(own),
             reasons: nonzero(failures(own)),
+            load: EndpointLoad::default(),
+            connect_times: ConnectTimes::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 mod aggregate;
 mod client;
+mod load;
 mod losses;
 mod open_connections;
 mod pods;
@@ -313,11 +314,14 @@ impl Engine {
                 who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
             });
         }
+        let is_long = moment.seconds >= load::SHORTEST || moment.stretch == Stretch::All;
+        let ledger = (matches!(view, View::Report) && is_long).then_some(&self.reconciler.ledger);
         let mut clients: Vec<_> = by_client
             .iter()
             .map(|(who, cells)| {
                 let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
-                let facts = ClientFacts { stats: facts.get(who), expected: by_who.get(who), held, pods };
+                let facts =
+                    ClientFacts { stats: facts.get(who), expected: by_who.get(who), held, pods, ledger };
                 let not_endpoint = who.workload().and_then(|id| elsewhere.get(&id)).copied().unwrap_or(0);
                 Client { not_endpoint, ..self.client(state, who, cells, &facts, &order, moment) }
             })

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::expose::snapshot::{Client, Confidence, OtherPort, StaleTarget};
+use crate::expose::snapshot::{Client, Confidence, LoadDraws, OtherPort, StaleTarget};
 use crate::expose::test_fixtures::at;
 use crate::spread;
 use crate::testing::{Random, golden_part};
@@ -80,6 +80,21 @@ fn facts(random: &mut Random) -> Facts {
     let age = &mut client.answer_age;
     (age.within_ttl, age.past_ttl) = if yes(random) { (0, total) } else { (total, 0) };
     client.grpc = random.below(8) == 0;
+    let draws = |random: &mut Random| LoadDraws {
+        minutes: 20,
+        ahead: [0, 5, 20][random.below(3)],
+        ahead_by_chance: 5.0,
+        ..LoadDraws::default()
+    };
+    for own in &mut client.endpoints {
+        own.load.connections = 1;
+        own.load.bytes = if yes(random) { 900_000 } else { 9_000 };
+        (own.load.ended, own.load.exchanged) = (draws(random), draws(random));
+        let times = &mut own.connect_times;
+        times.seconds.record(0.02);
+        (times.times, times.slow, times.slow_by_chance) =
+            (20, if random.below(12) == 0 { 20 } else { 0 }, 20.0 / n as f64);
+    }
     if yes(random) {
         let mut other = Client { workload: "other".to_owned(), ..client.clone() };
         for own in &mut other.endpoints {

@@ -1,0 +1,159 @@
+//! What a client's connections to each endpoint carried, minute by minute, and how long it took to connect.
+//!
+//! In: the ledger's cells of the client, over a stretch of time. Out: [`EndpointLoad`] and [`ConnectTimes`] of each row.
+//!
+//! Invariants: a connection counts in each minute in which it was open, so an endpoint that came later is behind nobody
+//! before. Endpoints that are not mature, and the client itself, take no part.
+
+use std::collections::BTreeMap;
+
+use super::{CellRow, Moment, Order};
+use crate::expose::snapshot::{ClientEndpoint, ConnectTimes, EndpointLoad, LoadDraws};
+use crate::ledger::{self, Ledger, active};
+use crate::service_resolution::Resolution;
+use crate::spread::draws::{self, Carried, Draws, Took};
+use crate::topology::EndpointId;
+use crate::windowed::{LONGEST, Slot, Stretch, Sum};
+
+/// Seconds of the shortest stretch for which this is computed. Shorter ones have too few slots to show anything.
+pub(super) const SHORTEST: f64 = 250.0;
+
+/// The connections to one endpoint in one minute.
+#[derive(Clone, Copy, Debug, Default)]
+struct Minute {
+    began: u64,
+    ended: u64,
+    sent: u64,
+    received: u64,
+    ended_bytes: u64,
+}
+
+/// One endpoint over the stretch of time.
+#[derive(Default)]
+struct Row {
+    /// Open now.
+    active: u64,
+    minutes: BTreeMap<Slot, Minute>,
+    slots: BTreeMap<Slot, ledger::ConnectTimes>,
+    ended: Draws,
+    exchanged: Draws,
+}
+
+/// Computes the load of a client for its rows, which are in the same order as the endpoints.
+pub(super) fn fill(
+    rows: &mut [ClientEndpoint],
+    cells: &[CellRow<'_>],
+    order: &Order<'_>,
+    ledger: &Ledger,
+    moment: &Moment,
+) {
+    let takes_part = |place: usize, own: &ClientEndpoint| {
+        order.get(place).is_some_and(|(_, endpoint)| endpoint.mature) && !own.is_self()
+    };
+    let places: BTreeMap<EndpointId, usize> = order
+        .iter()
+        .zip(&*rows)
+        .enumerate()
+        .filter(|(place, (_, own))| takes_part(*place, own))
+        .map(|(place, ((endpoint, _), _))| (endpoint.id().endpoint, place))
+        .collect();
+    let mut figures: BTreeMap<usize, Row> = BTreeMap::new();
+    for (key, _) in cells {
+        if let Some((place, cell)) = places.get(&key.endpoint.endpoint).zip(ledger.get(key)) {
+            let is_by_name = key.resolution.counts() || key.resolution == Resolution::Preexisting;
+            figures.entry(*place).or_default().read(cell, is_by_name, moment);
+        }
+    }
+    draw(&mut figures);
+    let zones: Vec<Option<&str>> = order.iter().map(|(_, endpoint)| endpoint.zone.as_deref()).collect();
+    let took = took(&figures, &zones);
+    for (place, row) in figures {
+        let Some(own) = rows.get_mut(place) else { continue };
+        let sum = |figure: fn(&Minute) -> u64| row.minutes.values().map(figure).sum::<u64>();
+        own.load = EndpointLoad {
+            bytes: sum(|minute| minute.sent.saturating_add(minute.received)),
+            connections: row.active + sum(|minute| minute.ended),
+            ended: load_draws(row.ended),
+            exchanged: load_draws(row.exchanged),
+        };
+        let mut times = ledger::ConnectTimes::default();
+        row.slots.values().for_each(|slot| times.add(slot));
+        let Took { times: count, slow, slow_by_chance } = took.get(&place).copied().unwrap_or_default();
+        own.connect_times = ConnectTimes { seconds: times.histogram(), times: count, slow, slow_by_chance };
+    }
+}
+
+impl Row {
+    fn read(&mut self, cell: &crate::windowed::Windowed<ledger::Cell>, is_by_name: bool, moment: &Moment) {
+        let now = Slot::of(moment.now);
+        let start = match moment.stretch {
+            Stretch::All => Slot::start(moment.now, LONGEST),
+            Stretch::Since(start) => start,
+        };
+        self.active += if is_by_name { active(cell) } else { 0 };
+        for (slot, sum) in cell.slots(start) {
+            if let Some(times) = &sum.connect_times {
+                self.slots.entry(slot.joined_start(now)).or_default().add(times);
+            }
+            if is_by_name {
+                let minute = self.minutes.entry(slot.minute(now)).or_default();
+                minute.began += sum.opened + sum.preexisting;
+                minute.ended += sum.closed;
+                minute.sent += sum.bytes_sent;
+                minute.received += sum.bytes_received;
+                minute.ended_bytes += sum.ended_bytes;
+            }
+        }
+    }
+}
+
+/// Draws once for each minute, from now back: so the number of open connections is known at each.
+fn draw(figures: &mut BTreeMap<usize, Row>) {
+    let mut minutes: Vec<Slot> = figures.values().flat_map(|row| row.minutes.keys().copied()).collect();
+    minutes.sort_unstable();
+    minutes.dedup();
+    let mut open: Vec<u64> = figures.values().map(|row| row.active).collect();
+    let (mut ended, mut exchanged) = (vec![Draws::default(); open.len()], vec![Draws::default(); open.len()]);
+    for slot in minutes.into_iter().rev() {
+        let of = || figures.values().map(|row| row.minutes.get(&slot).copied().unwrap_or_default());
+        let by_end: Vec<Carried> =
+            of().map(|minute| Carried { connections: minute.ended, load: minute.ended_bytes }).collect();
+        let carried = |(minute, open): (Minute, &u64)| Carried {
+            connections: *open + minute.ended,
+            load: draws::exchanged(minute.sent, minute.received),
+        };
+        let live: Vec<Carried> = of().zip(&open).map(carried).collect();
+        draws::add(&mut ended, &by_end);
+        draws::add(&mut exchanged, &live);
+        for (open, minute) in open.iter_mut().zip(of()) {
+            *open = (*open + minute.ended).saturating_sub(minute.began);
+        }
+    }
+    for (row, (ended, exchanged)) in figures.values_mut().zip(ended.into_iter().zip(exchanged)) {
+        (row.ended, row.exchanged) = (ended, exchanged);
+    }
+}
+
+/// Compares the endpoints of each zone, slot by slot.
+fn took(figures: &BTreeMap<usize, Row>, zones: &[Option<&str>]) -> BTreeMap<usize, Took> {
+    type Medians = Vec<(usize, f64)>;
+    let mut slots: BTreeMap<(Option<&str>, Slot), Medians> = BTreeMap::new();
+    for (place, row) in figures {
+        let zone = zones.get(*place).copied().flatten();
+        for (slot, times) in &row.slots {
+            if let Some(median) = times.median() {
+                slots.entry((zone, *slot)).or_default().push((*place, median));
+            }
+        }
+    }
+    let mut all: BTreeMap<usize, Took> = BTreeMap::new();
+    for medians in slots.values() {
+        draws::compare(medians, &mut all);
+    }
+    all
+}
+
+fn load_draws(draws: Draws) -> LoadDraws {
+    let Draws { count, ahead, ahead_by_chance, behind, behind_by_chance } = draws;
+    LoadDraws { minutes: count, ahead, ahead_by_chance, behind, behind_by_chance }
+}
