@@ -7,6 +7,7 @@ use crate::expose::snapshot::{Client, Counts, Service};
 use crate::messages::findings::{
     causes, excluded_in_words, in_words, ranked, verdict_paint, withheld_in_words,
 };
+use crate::messages::unresolved::unresolved;
 use crate::messages::{clean, percent, plural, thousands};
 
 /// The most rows; the rest is summed.
@@ -45,6 +46,7 @@ pub(super) fn render(service: &Service) -> Markup {
     html! {
         h3 { (title) }
         (wide(title, &table))
+        @for (client, line) in unresolved(service) { p class="dim" { (client) ": " (line) } }
         @if folded > 0 {
             p class="folded" { "… and " (plural(folded.try_into().unwrap_or(u64::MAX), "more client")) "." }
         }

@@ -40,6 +40,7 @@ mod test_fixtures;
 #[cfg(test)]
 mod tests;
 mod uneven_load;
+pub mod unresolved;
 mod withheld;
 
 use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};

@@ -18,6 +18,7 @@ mod commands;
 mod container;
 mod dns;
 mod failures;
+mod false_attribution;
 mod families;
 mod faults;
 mod hostile;

@@ -2,7 +2,8 @@
 //! program as a user runs it.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::mpsc;
+use std::process::ExitStatus;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The Service `shop/orders` and its client `shop/web`.
 pub(crate) struct Shop {
@@ -89,9 +93,24 @@ impl Shop {
         self.scene.lab.exec(&words).unwrap()
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end, which must not be far.
     pub(crate) fn run(&self, wrapper: &[&str], words: &[&str]) -> Ran {
-        ran(self.start(wrapper, words).output().unwrap())
+        let mut program = self.start(wrapper, words);
+        let (out, err) = program.streams();
+        let (out, err) = (lines(out.unwrap()), lines(err.unwrap()));
+        let until = Instant::now() + LIMIT;
+        let rest = |lines: mpsc::Receiver<String>| {
+            let mut text = String::new();
+            loop {
+                match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(line) => text += &line,
+                    Err(RecvTimeoutError::Disconnected) => return text,
+                    Err(RecvTimeoutError::Timeout) => panic!("{words:?} does not end: {text}"),
+                }
+            }
+        };
+        let (out, err) = (rest(out), rest(err));
+        Ran { code: ended(&mut program, until).code(), out, err }
     }
 
     /// Starts the program with its output as lines.
@@ -100,9 +119,15 @@ impl Shop {
     }
 }
 
-fn ran(output: std::process::Output) -> Ran {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+/// Waits for the end of a program that has closed its output.
+fn ended(program: &mut Program, until: Instant) -> ExitStatus {
+    loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < until, "it closed its output and goes on");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A running program whose output a test reads line by line.
@@ -134,14 +159,8 @@ impl Live {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
         // Both streams end with the program.
         let (out, err) = (self.out.iter().collect(), self.err.iter().collect());
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.program.try_wait().unwrap() {
-                return Ran { code: status.code(), out, err };
-            }
-            assert!(Instant::now() < until, "it closed its output and goes on");
-            thread::sleep(Duration::from_millis(10));
-        }
+        let status = ended(&mut self.program, Instant::now() + PATIENCE);
+        Ran { code: status.code(), out, err }
     }
 }
 

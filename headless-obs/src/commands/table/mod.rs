@@ -13,6 +13,7 @@ use crate::expose::snapshot::{Service, Snapshot};
 pub(super) use crate::messages::Paint;
 use crate::messages::other_names::other_names;
 use crate::messages::since::stretch_in_words;
+use crate::messages::unresolved::unresolved;
 
 pub(super) mod clients;
 mod empty;
@@ -122,6 +123,9 @@ fn phrases(text: &mut String, phrases: &[(String, Option<Paint>)], look: Look) {
 
 /// Connections that are not part of the spread but worth reporting.
 pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
+    for (client, line) in unresolved(service) {
+        indented(text, &format!("{client}: {line}"), Some(Paint::Dim), look);
+    }
     for (line, is_missed) in other_names(service) {
         indented(text, &line, Some(if is_missed { Paint::Warn } else { Paint::Dim }), look);
     }
