@@ -1,4 +1,5 @@
-//! Sentences about connections that no DNS answer explains. Pure.
+//! Sentences about connections beside the headline: those that no DNS answer explains, and those by a name for a part of
+//! the endpoints. Pure.
 
 use super::{clean, full_name, plural};
 use crate::expose::snapshot::{Client, Service};
@@ -6,17 +7,18 @@ use crate::verdict::unresolved::{self, Evenness, Unresolved};
 
 /// The most endpoints that are named.
 const NAMED: usize = 3;
-/// The most clients.
-const CLIENTS: usize = 5;
+/// The most sentences.
+const LINES: usize = 5;
 
-/// The clients of a Service that have such connections, by name, with a sentence each.
+/// The clients of a Service that have such connections, by name, with a sentence for each kind.
 pub(crate) fn unresolved(service: &Service) -> Vec<(String, String)> {
     let counted = service.clients.iter().filter(|client| client.excluded.is_none());
-    let line = |client: &Client| {
+    let lines = |client: &Client| {
         let name = full_name(&client.namespace, &client.workload);
-        Some((name, unresolved_in_words(service, client)?))
+        let both = [unresolved_in_words(service, client), part_in_words(service, client)];
+        both.into_iter().flatten().map(move |line| (name.clone(), line))
     };
-    counted.filter_map(line).take(CLIENTS).collect()
+    counted.flat_map(lines).take(LINES).collect()
 }
 
 /// How a client spreads its connections without an answer; nothing if it has none, or no choice.
@@ -51,23 +53,52 @@ fn unresolved_in_words(service: &Service, client: &Client) -> Option<String> {
     Some(format!("{connections} without a DNS answer: {words}."))
 }
 
+/// How a client spreads its connections over a part of the endpoints; nothing if it has none, or no choice.
+fn part_in_words(service: &Service, client: &Client) -> Option<String> {
+    let Unresolved { spread, evenness, .. } = unresolved::by_part(service, client)?;
+    if spread.endpoints < 2 {
+        return None;
+    }
+    let judged = match evenness {
+        Evenness::Even => ", as evenly as random choice would".to_owned(),
+        Evenness::Uneven => {
+            format!(
+                "; the busiest got {:.1} times the mean, and random choice would not do that",
+                spread.peak_to_mean
+            )
+        }
+        Evenness::Open => String::new(),
+    };
+    let connections = plural(spread.connections, "connection");
+    let endpoints = plural(spread.endpoints, "endpoint");
+    Some(format!("{connections} by a name for a part of the endpoints went to {endpoints} of it{judged}."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::expose::snapshot::{ClientEndpoint, Endpoint};
 
     fn said(counts: &[u64]) -> Option<String> {
+        told("none", counts, unresolved_in_words)
+    }
+
+    fn told(
+        resolution: &str,
+        counts: &[u64],
+        words: fn(&Service, &Client) -> Option<String>,
+    ) -> Option<String> {
         let pod = |place: usize| format!("p-{place}");
         let endpoint = |place| Endpoint { pod: pod(place), mature: true, ..Endpoint::default() };
         let own = |(place, count): (usize, &u64)| ClientEndpoint {
             pod: pod(place),
             opened: *count,
-            resolution: [("none".to_owned(), *count)].into(),
+            resolution: [(resolution.to_owned(), *count)].into(),
             ..ClientEndpoint::default()
         };
         let service = Service { endpoints: (0..counts.len()).map(endpoint).collect(), ..Service::default() };
         let client = Client { endpoints: counts.iter().enumerate().map(own).collect(), ..Client::default() };
-        unresolved_in_words(&service, &client)
+        words(&service, &client)
     }
 
     #[test]
@@ -85,5 +116,16 @@ mod tests {
             assert!(found.contains(words), "{counts:?}: {found}");
         }
         assert_eq!((said(&[7]), said(&[0, 0])), (None, None));
+    }
+
+    #[test]
+    fn a_part_is_told_as_that_part() {
+        let said = |counts: &[u64]| told("part", counts, part_in_words);
+        assert_eq!(
+            said(&[30, 30, 0, 0]).unwrap(),
+            "60 connections by a name for a part of the endpoints went to 2 endpoints of it, as evenly as random choice would."
+        );
+        assert!(said(&[90, 10, 0]).unwrap().contains("the busiest got 1.8 times the mean"));
+        assert_eq!((said(&[60, 0, 0]), said(&[0, 0])), (None, None));
     }
 }
