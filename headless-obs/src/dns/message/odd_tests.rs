@@ -181,3 +181,39 @@ fn odd_messages_are_what_they_are() {
         assert_eq!(text(&answer), expected, "{case}");
     }
 }
+
+proptest::proptest! {
+    /// A record for a binding with any content, and with a length that may be wrong.
+    #[test]
+    fn bindings_do_no_harm(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80), longer in 0_u16..4) {
+        let mut bytes = vec![0, 7, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+        bytes.extend(b"\x01x\x00\x00\x41\x00\x01");
+        bytes.extend(b"\xc0\x0c\x00\x41\x00\x01\x00\x00\x00\x05");
+        bytes.extend((u16::try_from(data.len()).unwrap() + longer).to_be_bytes());
+        bytes.extend(&data);
+        let _answer = decode(&bytes);
+        // The same after a priority and the root as the target, so that the rest are parameters.
+        let start = bytes.len() - data.len();
+        bytes.splice(start..start, [0, 1, 0]);
+        bytes[start - 2..start].copy_from_slice(&(u16::try_from(data.len()).unwrap() + 3 + longer).to_be_bytes());
+        let _answer = decode(&bytes);
+    }
+}
+
+#[test]
+fn a_binding_with_parameters_beyond_its_end_is_refused() {
+    let record = |parameters: &[u8]| {
+        let mut bytes = vec![0, 7, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+        bytes.extend(b"\x01x\x00\x00\x41\x00\x01\xc0\x0c\x00\x41\x00\x01\x00\x00\x00\x05");
+        bytes.extend((u16::try_from(parameters.len()).unwrap() + 3).to_be_bytes());
+        bytes.extend([0, 1, 0]);
+        bytes.extend(parameters);
+        decode(&bytes).map(|answer| answer.addresses.len())
+    };
+    assert_eq!(record(&[0, 4, 0, 4, 10, 0, 0, 1]), Ok(1));
+    // An odd length holds as many addresses as fit.
+    assert_eq!(record(&[0, 4, 0, 5, 10, 0, 0, 1, 9]), Ok(1));
+    assert_eq!(record(&[0, 4, 0, 8, 10, 0, 0, 1]), Err(Reject::Malformed));
+    // The end of the message, as where it was cut.
+    assert_eq!(record(&[0, 4, 0]), Ok(0));
+}
