@@ -74,7 +74,10 @@ fn far<'a>(scene: &RuleContext<'a>) -> Option<Far<'a>> {
             }
         }
     }
-    let rank = |far: &Far<'_>| (far.is_ahead, if far.is_ahead { far.load } else { far.share });
+    // What ended connections show has one reading less.
+    let rank = |far: &Far<'_>| {
+        (far.is_ahead, far.view == View::Ended, if far.is_ahead { far.load } else { far.share })
+    };
     all.into_iter().max_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal))
 }
 

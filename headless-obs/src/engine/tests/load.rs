@@ -124,3 +124,27 @@ fn a_pod_that_takes_twenty_milliseconds_is_named() {
     assert_eq!((verdict.cause, verdict.confidence), (Cause::SlowEndpoint, Confidence::High), "{verdict:?}");
     assert!(verdict.evidence[0].contains("to orders-1 took 2"), "{verdict:?}");
 }
+
+#[test]
+fn a_pod_of_another_zone_is_not_slow() {
+    let zoned = |count: u8| {
+        let mut endpoints = pods(count);
+        endpoints.last_mut().unwrap().zone = Some("far".into());
+        endpoints
+    };
+    let mut load = Load::new(3);
+    load.world.apply(orders(&zoned(3)));
+    load.minutes(5, |load| {
+        for _ in 0..4 {
+            for pod in 0..3 {
+                let dialled = load.connect(3, pod, if pod == 2 { 31 } else { 1 });
+                load.end(dialled, 1, 1);
+            }
+            load.world.pass(Duration::from_secs(10));
+        }
+    });
+    let client = load.world.client("orders");
+    let times: Vec<u64> = client.endpoints.iter().map(|own| own.connect_times.times).collect();
+    assert!(times[0] >= 20 && times[2] == 0, "there is none to compare it with: {times:?}");
+    assert_eq!(client.verdict.unwrap().cause, Cause::Even);
+}

@@ -151,7 +151,7 @@ fn a_client_with_few_connections_needs_others_that_see_the_same() {
     let mut random = Random::new(9);
     let (mut few, mut many, mut fast) = (Run::new(&[None; 3]), Run::new(&[None; 3]), Run::new(&[None; 3]));
     (0..5).for_each(|_| few.slot(&connects(&mut random, 3, 30, took)));
-    (0..40).for_each(|_| many.slot(&connects(&mut random, 3, 30, took)));
+    (0..90).for_each(|_| many.slot(&connects(&mut random, 3, 30, took)));
     (0..40)
         .for_each(|_| fast.slot(&connects(&mut random, 3, 30, |random, _| 0.000_2 * random.lognormal(0.5))));
     assert_eq!(few.verdict().cause, Cause::Even);
