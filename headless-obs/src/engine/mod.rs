@@ -26,6 +26,7 @@ mod reconcile;
 mod report;
 mod sampled_totals;
 mod trace_events;
+mod unreached;
 mod verdict_log;
 
 pub use dns_stats::Transport;
@@ -67,6 +68,7 @@ use other_names::OtherNames;
 use pending_connections::PendingConnections;
 use reconcile::FlowReconciler;
 use sampled_totals::{SampledTotals, Totals};
+use unreached::UnreachedTable;
 use verdict_log::VerdictLog;
 
 /// Limits and modes of the engine.
@@ -160,6 +162,7 @@ pub struct Engine {
     ignored: IgnoreList,
     happy_eyeballs: RecentConnects,
     pending: PendingConnections,
+    unreached: UnreachedTable,
     client_stats: ClientStatsTable,
     governor: Governor,
     account: AttemptAccount,
@@ -209,6 +212,7 @@ impl Engine {
             ignored: IgnoreList::new(config.ignored, IGNORE_AFTER),
             happy_eyeballs: RecentConnects::default(),
             pending: PendingConnections::default(),
+            unreached: UnreachedTable::default(),
             client_stats: ClientStatsTable::new(config.client_stats),
             governor: Governor::new(config.series),
             account: AttemptAccount::default(),
@@ -274,6 +278,7 @@ impl Engine {
         self.collect_losses(now);
         self.losses.expire(now, self.client_ttl);
         self.ignored.expire(now);
+        self.unreached.expire(now);
         let booked =
             self.reconciler.ledger.cells().filter_map(|(key, _)| Some((key.client?, key.endpoint.service)));
         let booked: HashSet<_> = booked.collect();
@@ -286,10 +291,10 @@ impl Engine {
         self.client_stats.expire(now, self.client_ttl, is_known, past);
         let client_ttl = self.client_ttl;
         self.other_names.expire(is_known, |last| now.since(last) < client_ttl);
-        let Self { reconciler, answers, topology, pending, client_stats, .. } = self;
+        let Self { reconciler, answers, topology, pending, unreached, client_stats, .. } = self;
         reconciler.ledger.expire(|place| retention(topology, &successors, place));
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
-        let waiting = pending.clients();
+        let waiting = pending.clients().chain(unreached.clients());
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
         let summed = client_stats.sums().map(|((workload, _), _)| *workload);
         let named = self.other_names.clients();
@@ -316,7 +321,8 @@ impl Engine {
                 + self.answers.trim(oldest)
                 + self.losses.trim(oldest)
                 + self.pending.trim(oldest)
-                + self.other_names.trim(oldest);
+                + self.other_names.trim(oldest)
+                + self.unreached.trim(oldest);
             if room <= self.window_memory || reach < MIN_REACH {
                 self.oldest_slot = oldest;
                 return;
@@ -374,7 +380,12 @@ impl Engine {
 
     /// Looks again at addresses whose owners changed.
     fn touch(&mut self, now: Time, touched: &Touched) {
-        touched.addresses.iter().for_each(|address| self.unignore(*address));
+        for &address in &touched.addresses {
+            self.unignore(address);
+            if self.topology.owners(address).next().is_some() {
+                self.unreached.is_owned(address);
+            }
+        }
         self.book_pending(now, touched);
     }
 

@@ -50,6 +50,7 @@ impl Engine {
             self.record_first_contact(&target, connect_attempt, client);
             self.happy_eyeballs.opened(connect_attempt.now, attempt(record, client, target.endpoint.service));
         }
+        self.note_unreached(connect_attempt, client, outcome, 1);
         if self.reconciler.opened(record, booking) {
             self.count(record, client, outcome);
         }
@@ -67,6 +68,7 @@ impl Engine {
             }
             _ => false,
         };
+        self.note_unreached(connect_attempt, client, outcome, 1);
         // A client that tries two families makes one selection; only the winning attempt counts.
         let booking = if is_superseded {
             self.booking(outcome, connect_attempt, client, false)
@@ -161,6 +163,7 @@ impl Engine {
     /// moment of their reading.
     pub fn reconcile(&mut self, now: Time, totals: &[(FlowKey, FlowTotals)]) {
         let grace = self.stale_grace;
+        let mut without_service = Vec::new();
         let Self { reconciler, topology, zone, answer_cache, clients, account, losses, .. } = self;
         reconciler.reconcile(now, totals, |ledger, flow, totals, connections| {
             let client = clients.identify(topology, flow.cgroup, ip(flow.source), &totals.comm);
@@ -177,9 +180,15 @@ impl Engine {
             let outcome =
                 attribute_for((topology, zone), answer_cache, ledger, connect_attempt, client, sent_to);
             account.count(now, outcome, connections);
+            if !matches!(outcome, Attribution::Endpoint(_)) {
+                without_service.push((connect_attempt, client, outcome, connections));
+            }
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
+        for (connect_attempt, client, outcome, connections) in without_service {
+            self.note_unreached(connect_attempt, client, outcome, connections);
+        }
     }
 
     fn identify(&mut self, record: &TcpRecord) -> Client {
@@ -250,7 +259,9 @@ impl Engine {
     ) -> Attribution {
         let outcome = self.attribution(connect_attempt, client, sent_to);
         if outcome == Attribution::Unrelated {
-            let policy = self.ignore_policy(connect_attempt.address);
+            let fails = self.is_in_vain(connect_attempt, client, outcome)
+                && (connect_attempt.has_failed || self.unreached.has(connect_attempt.address));
+            let policy = if fails { IgnorePolicy::Open } else { self.ignore_policy(connect_attempt.address) };
             self.ignored.unrelated(connect_attempt.now, dialled, policy);
         }
         outcome
@@ -345,7 +356,7 @@ impl Engine {
     }
 
     /// Whether an address without a Service can become an endpoint.
-    fn ignore_policy(&self, address: IpAddr) -> IgnorePolicy {
+    pub(super) fn ignore_policy(&self, address: IpAddr) -> IgnorePolicy {
         let is_local = address.is_loopback() || address.is_multicast() || address.is_unspecified();
         match &self.learner {
             Some(learner) if learner.admits(address) => IgnorePolicy::Open,

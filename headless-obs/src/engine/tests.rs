@@ -48,6 +48,7 @@ mod scrape;
 mod stale;
 mod trace_events;
 mod trouble;
+mod unreached;
 mod verdict_log;
 mod windows;
 

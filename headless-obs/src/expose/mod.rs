@@ -13,4 +13,5 @@ pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod test_fixtures;
 pub mod trace_events;
+pub(crate) mod unreached;
 mod verdict;

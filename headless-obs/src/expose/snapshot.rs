@@ -17,6 +17,7 @@ pub use super::load::{ConnectTimes, EndpointLoad, LoadDraws};
 pub use super::node_status::NodeStatus;
 pub use super::other_name::OtherName;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
+pub use super::unreached::Unreached;
 pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
 
 /// The value of [`Snapshot::schema`].
@@ -57,6 +58,9 @@ pub struct Snapshot {
     /// Clients with queries over UDP that got no response within ten seconds, for any name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unanswered: Vec<Unanswered>,
+    /// Clients whose attempts to addresses without a Service all fail.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unreached: Vec<Unreached>,
 }
 
 /// A headless Service.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::snapshot::{
     AnswerAge, AttemptSums, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
     Histogram, History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, SelectionPattern,
-    Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Verdict,
+    Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Unreached, Verdict,
 };
 
 /// Counts from pairs.
@@ -457,6 +457,13 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         services: vec![orders(), sessions()],
         unanswered: vec![Unanswered { namespace: "shop".into(), workload: "batch".into(), queries: 3 }],
+        unreached: vec![Unreached {
+            namespace: "shop".into(),
+            workload: "legacy".into(),
+            attempts: 6,
+            since: at(12),
+            addresses: [("10.0.0.9:8080".to_owned(), 4), ("10.0.0.8:8080".to_owned(), 2)].into(),
+        }],
     }
 }
 

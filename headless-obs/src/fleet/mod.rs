@@ -18,6 +18,7 @@ mod spread;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod unreached;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,7 +97,9 @@ fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapsho
     let mut qualities = Vec::with_capacity(snapshots.len());
     let mut services: BTreeMap<(String, String), Vec<Service>> = BTreeMap::new();
     let mut unanswered: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut unreached = Vec::new();
     for snapshot in snapshots {
+        unreached.extend(snapshot.unreached);
         qualities.push(snapshot.quality);
         for row in snapshot.unanswered {
             sums::add(unanswered.entry((row.namespace, row.workload)).or_default(), row.queries);
@@ -122,6 +125,7 @@ fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapsho
             .into_iter()
             .map(|((namespace, workload), queries)| Unanswered { namespace, workload, queries })
             .collect(),
+        unreached: unreached::merge(unreached),
     })
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::expose::snapshot::{
     AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
-    Quality, SCHEMA, TopologyState, Unanswered,
+    Quality, SCHEMA, TopologyState, Unanswered, Unreached,
 };
 use crate::expose::test_fixtures::{self, at, counts};
 use crate::spread;
@@ -154,6 +154,13 @@ fn node(number: usize, view: &NodeView) -> Snapshot {
             workload: "web".into(),
             queries: number as u64 + 1,
         }],
+        unreached: vec![Unreached {
+            namespace: "shop".into(),
+            workload: "web".into(),
+            attempts: number as u64 + 1,
+            since: at(number as i64),
+            addresses: counts([("10.0.0.9:8080", 1), (&format!("10.0.0.{number}:8080"), number as u64)]),
+        }],
     };
     verdict::judge_all(&mut snapshot);
     snapshot
@@ -177,6 +184,10 @@ proptest! {
         let whole = merged(fleet(&views));
         let silences: Vec<u64> = whole.unanswered.iter().map(|row| row.queries).collect();
         prop_assert_eq!(silences, [(1..=views.len() as u64).sum::<u64>()]);
+        let [row] = &whole.unreached[..] else { panic!() };
+        prop_assert_eq!(row.attempts, (1..=views.len() as u64).sum::<u64>());
+        prop_assert_eq!((row.addresses.values().sum::<u64>(), row.since), (row.attempts, at(0)));
+        prop_assert_eq!(row.addresses["10.0.0.9:8080"], views.len() as u64);
         let [service] = &whole.services[..] else { panic!() };
         let made = |pod: usize, workload: usize| -> u64 {
             views.iter().filter_map(|view| view.clients[workload]).map(|made| u64::from(made[pod])).sum()

@@ -13,6 +13,7 @@ pub(crate) mod other_names;
 pub(crate) mod quality;
 pub(crate) mod since;
 pub(crate) mod timeline;
+mod unreached;
 pub(crate) mod unresolved;
 
 /// The meaning of a piece of text; it decides the style.

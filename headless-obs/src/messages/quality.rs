@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Paint, clean, counted, full_name, percent, plural, thousands, total};
+use super::{Paint, clean, counted, full_name, percent, plural, thousands, total, unreached};
 use crate::expose::snapshot::{
     AttemptSums, Counts, NodeStatus, Quality, Refusal, Snapshot, TopologyState, Unanswered,
 };
@@ -58,6 +58,8 @@ pub(crate) fn lines(snapshot: &Snapshot) -> Vec<(Paint, String)> {
         lines.push((Paint::Warn, line));
     }
     lines.extend(unanswered(&snapshot.unanswered).map(|line| (Paint::Warn, line)));
+    let unreached = unreached::lines(&snapshot.unreached, snapshot.to);
+    lines.extend(unreached.into_iter().map(|line| (Paint::Warn, line)));
     for (map, fill) in &quality.maps {
         // Output is a share, so precision above 2^52 does not matter.
         let share = fill.entries as f64 / fill.capacity.max(1) as f64;

@@ -25,7 +25,7 @@ pub(crate) fn since_in_words(verdict: &Verdict, snapshot: &Snapshot) -> Option<S
 }
 
 /// A moment, with the day only if it differs from that of `now`.
-fn clock(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
     let is_today = at.strftime("%F").to_string() == now.strftime("%F").to_string();
     at.strftime(if is_today { "%T" } else { "%F %T" }).to_string()
 }

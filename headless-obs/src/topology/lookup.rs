@@ -179,6 +179,11 @@ impl Topology {
         self.nat64.learn(prefix);
     }
 
+    /// Whether endpoints are, or were, in the same network as `address`.
+    pub fn is_near_endpoints(&self, address: IpAddr) -> bool {
+        self.addresses.has_network_of(address)
+    }
+
     /// Whether `address` is or was an endpoint's, or is a pod's, so that connections to it can matter.
     pub fn knows(&self, address: IpAddr) -> bool {
         !self.addresses.at(address).is_empty() || self.pod_by_address(address).is_some()

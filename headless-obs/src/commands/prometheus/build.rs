@@ -96,6 +96,7 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
         services,
         // A daemon's snapshot has this for everything that it sees; this one is built from the series of Services.
         unanswered: Vec::new(),
+        unreached: Vec::new(),
     };
     verdicts::judge(&mut snapshot, &said);
     snapshot

@@ -435,7 +435,7 @@ impl Engine {
     }
 
     /// Why the spread excludes a client, if it does.
-    fn excluded(&self, client: WorkloadId) -> Option<&'static str> {
+    pub(in crate::engine) fn excluded(&self, client: WorkloadId) -> Option<&'static str> {
         if !self.count_host && self.clients.is_host(client) {
             return Some("host");
         }

@@ -97,7 +97,8 @@ impl Engine {
         let mut services: Vec<_> =
             states.into_iter().map(|state| self.service(state, &mut sources, View::Report)).collect();
         services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        self.frame(kernel, stretch, services)
+        let unreached = if shown == Shown::All { self.unreached(stretch) } else { Vec::new() };
+        Snapshot { unreached, ..self.frame(kernel, stretch, services) }
     }
 
     /// The Services with clients, the smallest first, as far as all of their rows together have room. Each client has a
@@ -157,6 +158,7 @@ impl Engine {
             quality: self.quality(kernel, stretch),
             services,
             unanswered: self.unanswered(stretch),
+            unreached: Vec::new(),
         }
     }
 }
