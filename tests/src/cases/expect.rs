@@ -12,6 +12,7 @@ use lab_options::Place;
 use serde_json::Value;
 
 use crate::case::{Claim, Expectation, Texts};
+use crate::metrics;
 use crate::pattern;
 use crate::program::Program;
 
@@ -45,13 +46,21 @@ impl Difference {
     }
 }
 
+/// What a stage shows at one moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) snapshot: &'a Value,
+    /// Empty if the expectation has none.
+    pub(crate) metrics: &'a str,
+    pub(crate) accepted: Option<&'a BTreeMap<String, u64>>,
+}
+
 /// What is wrong. `names` has the daemon's names of clients whose pods it cannot know. The program is asked only if the
 /// snapshot itself is right.
 pub(crate) fn wrong(
     expectation: &Expectation,
-    snapshot: &Value,
+    Seen { snapshot, metrics: scrape, accepted }: Seen<'_>,
     names: &BTreeMap<String, String>,
-    accepted: Option<&BTreeMap<String, u64>>,
 ) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (service, claims) in &expectation.clients {
@@ -63,6 +72,7 @@ pub(crate) fn wrong(
         }
     }
     pattern::compare(&expectation.snapshot, snapshot, &mut wrong);
+    wrong.extend(metrics::wrong(&expectation.metrics, scrape));
     wrong.extend(unclosed(snapshot));
     for service in &expectation.exact.0 {
         exact(service, snapshot, accepted, &mut wrong);

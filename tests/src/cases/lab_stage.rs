@@ -308,6 +308,11 @@ impl Stage for LabStage {
         }
     }
 
+    fn metrics(&mut self) -> Result<String> {
+        let observer = self.observer.as_ref().context("the daemon has not started: `restart: daemon`")?;
+        observer.metrics()
+    }
+
     fn accepted(&mut self) -> Result<BTreeMap<String, u64>> {
         let mut accepted = BTreeMap::new();
         for ((pod, _), servers) in &self.servers {

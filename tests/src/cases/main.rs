@@ -10,6 +10,7 @@ mod case;
 mod expect;
 mod folder;
 mod lab_stage;
+mod metrics;
 mod objects;
 mod pattern;
 mod play;

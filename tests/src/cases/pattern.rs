@@ -55,7 +55,8 @@ fn names(value: &Value) -> String {
     }
 }
 
-fn is_equal(wanted: &Value, found: &Value) -> bool {
+/// Whether a value is as wanted.
+pub(crate) fn is_equal(wanted: &Value, found: &Value) -> bool {
     let numbers = (wanted.as_f64(), found.as_f64());
     if let (Some(wanted), Some(found)) = numbers {
         return (wanted - found).abs() < 1e-9;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::case::{Case, Expectation, Names, Step};
-use crate::expect::{self, Difference};
+use crate::expect::{self, Difference, Seen};
 use crate::scene::{PodState, Scene, plus};
 use crate::stage::{POLL, Stage, dns_options};
 
@@ -141,8 +141,10 @@ impl Player<'_> {
         loop {
             let snapshot = self.stage.snapshot(expectation.last.as_deref())?;
             let accepted = if expectation.exact.0.is_empty() { None } else { Some(self.stage.accepted()?) };
-            let wrong =
-                expect::wrong(expectation, &snapshot, &self.scene.names_of_unknown(), accepted.as_ref())?;
+            let metrics =
+                if expectation.metrics.is_empty() { String::new() } else { self.stage.metrics()? };
+            let seen = Seen { snapshot: &snapshot, metrics: &metrics, accepted: accepted.as_ref() };
+            let wrong = expect::wrong(expectation, seen, &self.scene.names_of_unknown())?;
             if wrong.is_empty() {
                 self.differences.extend(expectation.open.as_ref().map(|why| Difference::holds(path, why)));
                 return Ok(());

@@ -111,13 +111,16 @@ impl Scene {
                 None => plus(first, *number)?,
             }],
         };
+        let number = group.as_ref().map_or(0, |(_, number)| *number);
+        let nodes = &data.node.0;
+        let node = nodes.get(number % nodes.len().max(1)).unwrap_or(&self.case.daemon.node).clone();
         let uid = data.uid.clone().filter(|_| group.is_none()).unwrap_or_else(|| self.uid());
         self.pods.push(PodState {
             name: name.to_owned(),
             group,
             uid,
             addresses,
-            node: data.node.clone().unwrap_or_else(|| self.case.daemon.node.clone()),
+            node,
             containers: BTreeMap::new(),
             ready: true,
             terminating: false,

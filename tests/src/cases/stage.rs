@@ -52,6 +52,8 @@ pub(crate) trait Stage {
     fn now(&self) -> Duration;
     /// The report over this stretch of time.
     fn snapshot(&mut self, last: Option<&str>) -> Result<Value>;
+    /// The metrics of the daemons, one after the other.
+    fn metrics(&mut self) -> Result<String>;
     /// Pod → connections that its servers accepted.
     fn accepted(&mut self) -> Result<BTreeMap<String, u64>>;
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Names, Span};
+use crate::metrics::Selector;
 
 /// An expectation. Everything in it must hold in one snapshot.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct Expectation {
     pub(crate) clients: BTreeMap<String, BTreeMap<String, Claims>>,
     /// A part of the snapshot: `Field: value`, with the names of Services, clients and pods as fields of lists.
     pub(crate) snapshot: serde_json::Map<String, Value>,
+    /// Series → their sum, or a comparison with it, or `absent`.
+    pub(crate) metrics: BTreeMap<Selector, Value>,
     /// Services whose endpoints opened exactly what their servers accepted, from each client.
     pub(crate) exact: Names,
     pub(crate) report: Texts,

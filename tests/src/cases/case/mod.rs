@@ -72,6 +72,8 @@ pub(crate) struct Case {
 pub(crate) struct Daemon {
     pub(crate) topology: Topology,
     pub(crate) node: String,
+    /// Further nodes, each with a daemon of its own. The report is that of all daemons together.
+    pub(crate) also_on: Names,
     /// Pods that have been ready for this long count in the spread.
     pub(crate) mature_after: Span,
     /// How long after a change nobody is blamed for it.
@@ -87,6 +89,7 @@ impl Default for Daemon {
         Self {
             topology: Topology::Files,
             node: "n1".to_owned(),
+            also_on: Names::default(),
             mature_after: Span::from_secs(2),
             stale_grace: Span::from_secs(1),
             options: Vec::new(),

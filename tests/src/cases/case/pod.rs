@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lab::ServerMode;
 use serde::Deserialize;
 
-use super::Addresses;
+use super::{Addresses, Names};
 
 /// A pod without a number, or `count` pods: those of `orders` are called `orders-0` and up.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,8 +19,8 @@ pub(crate) struct Pod {
     pub(crate) workload: Option<Workload>,
     /// The prefix length of its addresses. The C library sorts answers if it is less than 32.
     pub(crate) netmask: Option<u8>,
-    /// Its node in the manifests, if it is not the daemon's.
-    pub(crate) node: Option<String>,
+    /// Its node, if it is not the daemon's; the pods of a group are on these nodes in turn.
+    pub(crate) node: Names,
     /// Only of a single pod; default: a random one.
     pub(crate) uid: Option<String>,
     /// Whether the daemon's manifests do not have it.

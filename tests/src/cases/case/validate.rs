@@ -171,6 +171,8 @@ impl Checker<'_> {
         if let (Some(what), None) = (needs.first(), &case.lab_only) {
             bail!("{what}: no simulation has that; say so with `lab_only: REASON`");
         }
+        let one_machine = case.daemon.also_on.0.is_empty() || case.simulation_only.is_some();
+        ensure!(one_machine, "daemon.also_on: the lab has one daemon; say so with `simulation_only: REASON`");
         let sets_clock = case.all_steps().iter().any(|step| matches!(step, Step::Clock(_)));
         ensure!(
             !sets_clock || case.simulation_only.is_some(),

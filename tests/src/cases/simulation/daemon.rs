@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use headless_obs::config::values::Last;
 use headless_obs::engine::{Config, Engine, KernelState, LOOK};
-use headless_obs::expose::snapshot::TopologyState;
+use headless_obs::expose::metrics;
+use headless_obs::expose::snapshot::{Snapshot, TopologyState};
+use headless_obs::fleet;
 use headless_obs::sources::manifest::{Format, Manifest};
 use headless_obs::time::Time;
 use headless_obs::topology;
@@ -18,7 +21,6 @@ use headless_obs::topology::model::Change;
 use headless_obs_ebpf::dns_query::PendingQuery;
 use headless_obs_ebpf::ring_record::{DnsRecord, SocketRecord, TcpRecord};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::network::{Network, ip};
 use crate::case::Topology;
@@ -45,12 +47,13 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn new(now: Time, scene: &Scene) -> Self {
+    /// The daemon of a node.
+    pub(super) fn new(now: Time, scene: &Scene, node: &str) -> Self {
         let daemon = &scene.case.daemon;
         let learns = daemon.topology == Topology::Dns;
-        let node = (!learns).then(|| daemon.node.as_str().into());
+        let own = (!learns).then(|| node.into());
         let mut engine = Engine::new(Config {
-            topology: topology::Config { node, ..topology::Config::default() },
+            topology: topology::Config { node: own, ..topology::Config::default() },
             learner: learns.then(|| Learner::new(LearnConfig::default())),
             mature_after: daemon.mature_after.0,
             stale_grace: daemon.stale_grace.0,
@@ -60,14 +63,7 @@ impl Daemon {
             engine.apply(now, Change::Synced(true));
         }
         let source = if learns { "dns" } else { "files" };
-        Self {
-            engine,
-            node: daemon.node.clone(),
-            source,
-            began: now,
-            ignored: BTreeSet::new(),
-            last_record: now,
-        }
+        Self { engine, node: node.to_owned(), source, began: now, ignored: BTreeSet::new(), last_record: now }
     }
 
     /// Reads the manifests.
@@ -153,14 +149,34 @@ impl Daemon {
         })
     }
 
-    pub(super) fn snapshot(&mut self, now: Time, clock: i64, last: Option<&str>) -> Result<Value> {
-        let last: Last = match last {
-            Some(text) => text.parse().map_err(|error| anyhow!("`last`: {error}"))?,
-            None => Last::default(),
-        };
+    pub(super) fn metrics(&mut self, now: Time, clock: i64) -> Result<String> {
         self.engine.set_wall_offset(wall_offset(clock));
         let state = self.state(now)?;
-        Ok(serde_json::to_value(self.engine.snapshot(&state, last.length()))?)
+        let scrape = Arc::new(self.engine.scrape(&state));
+        Ok(String::from_utf8(metrics::encode(scrape, metrics::Format::Plain)?)?)
+    }
+}
+
+/// The daemon of a node; without one there, the first sees what happens.
+pub(super) fn of<'a>(daemons: &'a mut [Daemon], node: &str) -> Option<&'a mut Daemon> {
+    let own = daemons.iter().position(|daemon| daemon.node == node).unwrap_or(0);
+    daemons.get_mut(own)
+}
+
+/// The report of all daemons over a stretch of time.
+pub(super) fn report(daemons: &mut [Daemon], now: Time, clock: i64, last: Option<&str>) -> Result<Snapshot> {
+    let last: Last = match last {
+        Some(text) => text.parse().map_err(|error| anyhow!("`last`: {error}"))?,
+        None => Last::default(),
+    };
+    let mut stretches = Vec::new();
+    for daemon in daemons {
+        daemon.engine.set_wall_offset(wall_offset(clock));
+        stretches.push(daemon.engine.stretches(&daemon.state(now)?, last.length()));
+    }
+    match stretches.as_mut_slice() {
+        [only] => only.pop().context("a daemon has a report"),
+        _ => Ok(fleet::merge(stretches, Vec::new())?),
     }
 }
 

@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use headless_obs::time::Time;
 use lab::dns::{DnsCommand, DnsOptions};
 use serde_json::Value;
@@ -42,7 +42,8 @@ pub(crate) struct Simulation {
     events: BinaryHeap<Due>,
     numbers: u64,
     network: Network,
-    daemon: Option<Daemon>,
+    /// None before they start; otherwise one on each node that has one.
+    daemons: Vec<Daemon>,
     /// Seconds by which the wall clock was set.
     clock: i64,
     clients: BTreeMap<String, Vec<usize>>,
@@ -62,7 +63,7 @@ impl Simulation {
             events: BinaryHeap::new(),
             numbers: 0,
             network: Network::new(seed),
-            daemon: None,
+            daemons: Vec::new(),
             clock: 0,
             clients: BTreeMap::new(),
             running: Vec::new(),
@@ -102,7 +103,8 @@ impl Simulation {
     fn tick(&mut self) -> Result<()> {
         self.next_tick = self.now.plus(TICK);
         self.ticks += 1;
-        self.daemon.as_mut().map_or(Ok(()), |daemon| daemon.tick(self.now, self.clock, self.ticks))
+        let (now, clock, ticks) = (self.now, self.clock, self.ticks);
+        self.daemons.iter_mut().try_for_each(|daemon| daemon.tick(now, clock, ticks))
     }
 
     /// Runs until a condition holds; an error if nothing is left that could make it hold.
@@ -140,9 +142,7 @@ impl Stage for Simulation {
     fn add(&mut self, pod: &PodState) -> Result<BTreeMap<String, String>> {
         let id = format!("{:0>64}", pod.uid.replace('-', ""));
         self.network.add(Host::new(pod, &id), &pod.addresses);
-        if let Some(daemon) = &mut self.daemon {
-            daemon.knows(&self.network);
-        }
+        self.daemons.iter_mut().for_each(|daemon| daemon.knows(&self.network));
         Ok(BTreeMap::from([("main".to_owned(), id)]))
     }
 
@@ -166,11 +166,11 @@ impl Stage for Simulation {
         }
         self.records = records.keys().cloned().collect();
         records.into_iter().for_each(|(name, records)| self.network.dns.obey(DnsCommand::Set(name, records)));
-        if self.daemon.is_some() {
+        if !self.daemons.is_empty() {
             self.pass(MANIFESTS)?;
         }
         let now = self.now;
-        self.daemon.as_mut().map_or(Ok(()), |daemon| daemon.read(now, scene))
+        self.daemons.iter_mut().try_for_each(|daemon| daemon.read(now, scene))
     }
 
     fn dns(&mut self, options: &DnsOptions) -> Result<()> {
@@ -179,12 +179,17 @@ impl Stage for Simulation {
     }
 
     fn observe(&mut self, scene: &Scene) -> Result<()> {
-        let mut daemon = Daemon::new(self.now, scene);
-        daemon.knows(&self.network);
-        daemon.read(self.now, scene)?;
-        let open = self.running.iter().flat_map(Running::open_sockets).collect::<Vec<_>>();
-        daemon.adopt(self.now, &open);
-        self.daemon = Some(daemon);
+        let nodes = std::iter::once(&scene.case.daemon.node).chain(&scene.case.daemon.also_on.0);
+        self.daemons = nodes.map(|node| Daemon::new(self.now, scene, node)).collect();
+        for daemon in &mut self.daemons {
+            daemon.knows(&self.network);
+            daemon.read(self.now, scene)?;
+        }
+        for one in &self.running {
+            if let Some(daemon) = daemon::of(&mut self.daemons, one.node()) {
+                daemon.adopt(self.now, &one.open_sockets().collect::<Vec<_>>());
+            }
+        }
         Ok(())
     }
 
@@ -254,8 +259,13 @@ impl Stage for Simulation {
 
     fn snapshot(&mut self, last: Option<&str>) -> Result<Value> {
         let (now, clock) = (self.now, self.clock);
-        let daemon = self.daemon.as_mut().context("the daemon has not started: `restart: daemon`")?;
-        daemon.snapshot(now, clock, last)
+        ensure!(!self.daemons.is_empty(), "the daemon has not started: `restart: daemon`");
+        Ok(serde_json::to_value(daemon::report(&mut self.daemons, now, clock, last)?)?)
+    }
+
+    fn metrics(&mut self) -> Result<String> {
+        let (now, clock) = (self.now, self.clock);
+        self.daemons.iter_mut().map(|daemon| daemon.metrics(now, clock)).collect()
     }
 
     fn accepted(&mut self) -> Result<BTreeMap<String, u64>> {

@@ -17,7 +17,7 @@ use headless_obs_ebpf::ring_record::{
 use lab::client::{ClientSpec, Exchange, Families, Lookup, Resolver, Stub, Targets};
 
 use super::Simulation;
-use super::daemon::Daemon;
+use super::daemon::{self, Daemon};
 use super::network::{Fate, Host, Network, ROUND_TRIP, abi, dns_record};
 use crate::case::{Serve, here};
 use crate::scene::PodState;
@@ -59,6 +59,7 @@ pub(super) struct Running {
     host: IpAddr,
     addresses: Vec<IpAddr>,
     uid: String,
+    node: String,
     targets: Targets,
     /// Connections to begin, and those begun.
     wanted: u64,
@@ -104,6 +105,7 @@ impl Running {
             host,
             addresses: pod.addresses.clone(),
             uid: pod.uid.clone(),
+            node: pod.node.clone(),
             targets: Targets::new(own_seed),
             begun: 0,
             commanded: false,
@@ -115,6 +117,11 @@ impl Running {
             sockets: 0,
             ended: false,
         })
+    }
+
+    /// The node of its pod.
+    pub(super) fn node(&self) -> &str {
+        &self.node
     }
 
     pub(super) fn number(&self) -> usize {
@@ -289,12 +296,12 @@ impl Simulation {
         number: usize,
         use_it: impl FnOnce(&mut Targets, &ClientSpec, &mut dyn FnMut(&str) -> Result<Lookup>) -> Result<T>,
     ) -> (Result<T>, Duration) {
-        let Self { running, network, daemon, now, .. } = self;
+        let Self { running, network, daemons, now, .. } = self;
         let one = &mut running[number];
         let Some(host) = network.host(one.host).cloned() else {
             return (Err(anyhow::anyhow!("the pod is gone")), Duration::ZERO);
         };
-        let daemon = daemon.as_mut();
+        let daemon = daemon::of(daemons, &one.node);
         let streams = u16::try_from(one.begun % 60).unwrap_or_default();
         let mut queries = Queries {
             now: *now,
@@ -350,7 +357,7 @@ impl Simulation {
             attempt.place += 1;
             let goes_on = attempt.place < attempt.targets.len();
             one.attempt = Some(attempt).filter(|_| goes_on);
-            self.submit(KIND_FAILED, record);
+            self.submit(number, KIND_FAILED, record);
             self.after(Duration::ZERO, if goes_on { Event::Try(number) } else { Event::Next(number) });
             return;
         }
@@ -368,7 +375,7 @@ impl Simulation {
         } else {
             one.using = Some(record.socket);
         }
-        self.submit(KIND_OPENED, record);
+        self.submit(number, KIND_OPENED, record);
         match by {
             Serve::Close => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::NONE))),
             Serve::Reset => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::RESET))),
@@ -397,7 +404,7 @@ impl Simulation {
             ..record
         };
         let event = if one.attempt.is_some() { Event::Try(number) } else { Event::Next(number) };
-        self.submit(KIND_CLOSED, record);
+        self.submit(number, KIND_CLOSED, record);
         self.after(Duration::ZERO, event);
     }
 
@@ -424,14 +431,14 @@ impl Simulation {
         (servers[0], ports[0]) = (abi(one.stub.server.ip()), one.stub.server.port());
         let query =
             PendingQuery { time: at, cgroup, client: abi(one.host), servers, ports, _pad: [0; 6], state: 0 };
-        if let Some(daemon) = &mut self.daemon {
+        if let Some(daemon) = daemon::of(&mut self.daemons, &one.node) {
             daemon.on_unanswered(self.now, &query);
         }
     }
 
-    fn submit(&mut self, kind: u32, record: TcpRecord) {
+    fn submit(&mut self, number: usize, kind: u32, record: TcpRecord) {
         let header = Header { kind, time: self.now.0, ..record.header };
-        if let Some(daemon) = &mut self.daemon {
+        if let Some(daemon) = daemon::of(&mut self.daemons, &self.running[number].node) {
             daemon.on_tcp(&TcpRecord { header, ..record });
         }
     }
