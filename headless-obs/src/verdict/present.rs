@@ -137,7 +137,18 @@ fn is_over(longer: &RuleContext<'_>, cause: Cause, (shorter, judgement): &Judgem
     let scaled: Vec<u64> =
         longer.mature().map(|(_, own)| u64::try_from(expected(own.counted)).unwrap_or(u64::MAX)).collect();
     let would_show = significance::uneven(&spread::of(&scaled)) || cause == Cause::NeverReResolved;
+    let would_show = would_show || busiest_is_like_others(longer, shorter);
     would_show && shorter.selections().connections >= significance::needed(shorter.endpoints())
+}
+
+/// Whether the endpoint that has the most in the longer stretch has so much less in the shorter one that chance rules it
+/// out. This shows that a small difference is over long before the shorter stretch could show the difference itself.
+fn busiest_is_like_others(longer: &RuleContext<'_>, shorter: &RuleContext<'_>) -> bool {
+    let sum = |scene: &RuleContext<'_>| scene.mature().map(|(_, own)| own.selections).sum::<u64>();
+    let Some((endpoint, most)) = longer.mature().max_by_key(|(_, own)| own.selections) else { return false };
+    let same = shorter.mature().find(|(other, _)| other.pod == endpoint.pod);
+    let now = same.map_or(0, |(_, own)| own.selections);
+    significance::below(now, sum(shorter), most.selections as f64 / sum(longer).max(1) as f64)
 }
 
 /// Connections with the sign of a cause; nothing if the cause shows in the spread.

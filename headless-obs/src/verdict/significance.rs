@@ -109,6 +109,13 @@ pub(super) fn beyond_among(hits: u64, of: u64, expected: f64, n: u64) -> bool {
         && of * divergence(hits / of, (expected / of).min(1.0)) > NEVER + (n.max(1) as f64).ln()
 }
 
+/// Fewer than this share of all: no client with that share makes so few of `of` in 999 of 1,000 stretches of time. It
+/// decides whether something is over, not whether it is there.
+pub(super) fn below(hits: u64, of: u64, share: f64) -> bool {
+    let (hits, of) = (hits as f64, of as f64);
+    of > 0.0 && hits < share * of && of * divergence(hits / of, share) > RARE
+}
+
 /// Whether chance rules out that `tries` independent choices among `options` all hit the same.
 pub(super) fn same_by_chance_is_ruled_out(tries: u64, options: u64) -> bool {
     options > 1 && tries as f64 * (options as f64).ln() > NEVER
@@ -199,6 +206,16 @@ mod tests {
         ];
         for (hits, of, expected, is_beyond) in cases {
             assert_eq!(beyond(hits, of, expected), is_beyond, "{hits} of {of}, expected {expected}");
+        }
+        let cases = [
+            (55, 275, 0.33, true),
+            (55, 275, 0.3, true),
+            (62, 275, 0.3, false),
+            (120, 275, 0.33, false),
+            (0, 0, 0.3, false),
+        ];
+        for (hits, of, share, is_below) in cases {
+            assert_eq!(below(hits, of, share), is_below, "{hits} of {of}, {share}");
         }
         assert!(same_by_chance_is_ruled_out(17, 2) && !same_by_chance_is_ruled_out(16, 2));
         assert!(!same_by_chance_is_ruled_out(1_000, 1));

@@ -24,6 +24,8 @@ pub(super) struct Pods {
     open: HashSet<(ServiceId, ClientId)>,
     /// The addresses from which a client has open connections to a Service.
     addresses: HashSet<(ServiceId, WorkloadId, IpAddr)>,
+    /// Those that were an endpoint whose name another pod has by now.
+    former: HashMap<EndpointRef, Vec<ClientId>>,
     /// Those that were deleted.
     gone: HashSet<ClientId>,
     /// Connections by the Service's name that a client ever made to an endpoint.
@@ -68,6 +70,13 @@ impl Engine {
             lives.brief += brief;
             lives.lasting += cell.total_of(|cell| cell.opened).saturating_sub(brief);
         }
+        for (left, successor) in self.successors() {
+            let pod = self.topology.endpoint(left).and_then(Endpoint::pod);
+            let scope = pod.and_then(|pod| self.clients.scope_of_pod(&pod.uid));
+            if let Some(scope) = scope {
+                pods.former.entry(successor).or_default().push(scope);
+            }
+        }
         pods.gone = self.topology.deleted_pods().filter_map(|uid| self.clients.scope_of_pod(uid)).collect();
         pods
     }
@@ -91,7 +100,8 @@ impl Engine {
         unaware.count() as u64
     }
 
-    /// How many of a client's pods are this endpoint: the same pod, or the same address.
+    /// How many of a client's pods are this endpoint: the same pod, or the same address. A member that was replaced under
+    /// its name was this endpoint, too: the counts of both are one row.
     pub(super) fn own(
         &self,
         pods: &Pods,
@@ -105,7 +115,8 @@ impl Engine {
         let by_uid = endpoint.pod().and_then(|pod| self.topology.pod_by_uid(&pod.uid));
         let by_address = || endpoint.addresses().find_map(|address| self.topology.pod_by_address(address));
         let scope = by_uid.or_else(by_address).and_then(|pod| self.clients.scope_of_pod(&pod.uid));
-        let is_own = scope.is_some_and(|scope| client.scopes().any(|own| own == scope))
+        let former = pods.former.get(&endpoint.id()).map_or(&[][..], Vec::as_slice);
+        let is_own = client.scopes().any(|own| Some(own) == scope || former.contains(&own))
             || scope.is_none() && endpoint.addresses().any(has_address);
         u64::from(is_own)
     }

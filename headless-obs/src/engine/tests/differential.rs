@@ -203,6 +203,29 @@ fn a_member_never_connects_to_itself() {
 }
 
 #[test]
+fn a_member_that_was_replaced_under_its_name_dialled_the_other_one_all_the_same() {
+    let member = |number: u8, address: &str, uid: &str| ready(&format!("orders-{number}"), address).uid(uid);
+    let mut world = World::with(
+        config(),
+        [orders(&[member(0, "10.9.0.1", "old"), member(1, "10.9.0.2", "uid-orders-1")])],
+    );
+    world.engine.apply(Time(1), Change::Synced(true));
+    let mut own: Pod = pod("shop", "orders-0", &["10.9.0.1"]);
+    own.uid = "old".into();
+    world.apply(own);
+    for _ in 0..60 {
+        world.resolve(1, ORDERS, &["10.9.0.1", "10.9.0.2"]);
+        let connected = world.connect(1, "10.9.0.2");
+        world.close(connected);
+    }
+    assert_eq!(cause(&world.client("orders")), Some(Cause::Even));
+    world.apply(orders(&[member(0, "10.9.0.3", "new"), member(1, "10.9.0.2", "uid-orders-1")]));
+    let client = world.client("orders");
+    assert_eq!(client.endpoints[0].own_pods, 1, "{:?}", client.endpoints);
+    assert_eq!(cause(&client), Some(Cause::Even), "{:?}", client.verdict);
+}
+
+#[test]
 fn connections_that_end_at_once_are_told_apart() {
     let mut world = world([orders(&pods(2))]);
     world.resolve(1, ORDERS, &["10.0.0.1", "10.0.0.2"]);
