@@ -199,8 +199,9 @@ fn a_client_with_a_small_skew_is_named_while_it_lasts_and_let_go_soon_after() {
             *count += u64::from(sim.alarm().is_some());
         }
     }
-    println!("named {named} of {}; half a minute after half a minute, still named: {late:?}", RUNS * 12);
     assert!(named * 100 >= RUNS * 12 * 99, "{named}");
-    assert!(late[1..].iter().all(|count| *count * 4 <= RUNS), "{late:?}");
-    assert!(late[1..].iter().sum::<u64>() * 10 <= RUNS * 11, "{late:?}");
+    // Half a minute has too few connections to show in each look that a quarter of an hour with a third of its connections
+    // at one of five is over. Four minutes have enough.
+    assert!(late[..8].iter().sum::<u64>() * 2 <= RUNS * 8, "{late:?}");
+    assert!(late[8..].iter().all(|count| *count == 0), "{late:?}");
 }
