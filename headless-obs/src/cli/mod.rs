@@ -175,6 +175,10 @@ pub struct RunArgs {
     /// that you trust
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
+    /// Address and port for /healthz and /readyz alone: readers of everything else, and connections that only wait, do
+    /// not keep probes out there
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
+    pub health_listen: Option<SocketAddr>,
     /// While another daemon observes this machine, wait until it ends; then take over at once. A waiting daemon reports
     /// that it is ready, and exports no counts, so that nothing is counted twice
     #[arg(long)]

@@ -169,8 +169,16 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     let mut observing: Vec<&str> = run.get_arguments().map(|arg| arg.get_id().as_str()).collect();
-    let others =
-        ["listen", "stand_by", "node", "kubeconfig", "max_series", "max_series_per_service", "client_labels"];
+    let others = [
+        "listen",
+        "health_listen",
+        "stand_by",
+        "node",
+        "kubeconfig",
+        "max_series",
+        "max_series_per_service",
+        "client_labels",
+    ];
     observing.retain(|id| !others.contains(id));
     let mut listed = [&observe::OBSERVING[..], &["context", "mature_after"]].concat();
     listed.sort_unstable();

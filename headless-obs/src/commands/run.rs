@@ -8,20 +8,30 @@ use super::signal::Stop;
 use super::{Start, output};
 use crate::cli::{Output, RunArgs};
 use crate::config::{Observe, StandbyMode};
-use crate::server::{Server, routes::routes};
+use crate::server::routes::{health_routes, routes};
+use crate::server::{MAIN, PROBES, Server};
 
 pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let standby = if args.stand_by { StandbyMode::Wait } else { StandbyMode::Warn };
     let config = Observe { series: args.series.into(), standby, ..args.observe.try_into()? };
     let node = config.node.clone();
     let mut stop = Stop::new().context("cannot wait for signals")?;
-    let server = Server::bind(args.listen).await?;
+    let server = Server::bind(args.listen, MAIN).await?;
+    let health = match args.health_listen {
+        Some(address) => Some(Server::bind(address, PROBES).await?),
+        None => None,
+    };
     let url = format!("http://{}", server.address());
     let mut observer = tokio::select! {
         observer = start(config) => observer?,
         () = stop.recv() => return Ok(()),
     };
     let (end, ended) = oneshot::channel::<()>();
+    if let Some(server) = health {
+        // Until the process ends: a probe that finds nobody would be wrong while the other requests finish.
+        let routes = health_routes(observer.engine.clone(), observer.readiness.clone());
+        tokio::spawn(server.serve(routes, std::future::pending()));
+    }
     let routes = routes(observer.engine.clone(), observer.readiness.clone());
     let serving = tokio::spawn(server.serve(routes, async {
         let _dropped = ended.await;

@@ -194,7 +194,7 @@ mod tests {
     use crate::engine_handle::fake;
     use crate::expose::test_fixtures;
     use crate::readiness::Readiness;
-    use crate::server::{Server, routes::routes};
+    use crate::server::{MAIN, Server, routes::routes};
 
     fn source(address: std::net::SocketAddr) -> SnapshotSource {
         SnapshotSource::Origins(vec![address.to_string().parse().unwrap()], Last::All)
@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn a_daemon_gives_what_its_engine_gives() {
         let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
         let address = server.address();
         let routes = routes(engine.clone(), Readiness::waiting_for([]));
         tokio::spawn(server.serve(routes, std::future::pending()));
@@ -267,7 +267,7 @@ mod tests {
     async fn several_are_one_and_who_is_away_is_named() {
         let serve = async |node: &str| {
             let snapshot = Snapshot { node: node.to_owned(), ..test_fixtures::snapshot() };
-            let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let server = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
             let address = server.address();
             let routes = routes(fake::engine(snapshot, Vec::new()), Readiness::waiting_for([]));
             tokio::spawn(server.serve(routes, std::future::pending()));

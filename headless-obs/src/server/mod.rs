@@ -1,28 +1,57 @@
 //! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
 //!
-//! Invariants: at most `CONNECTIONS` connections are served at the same time, each with a time limit for its head, its
-//! response and the reading of it, so no client can exhaust the daemon. The listening socket is bound before anything
-//! is loaded into the kernel.
+//! Invariants: a limited number of connections is served at the same time, each with a time limit for its head, its
+//! response and the reading of it, so no client can exhaust the daemon; [`slots`] says who makes room for whom. Probes can
+//! have a listening socket of their own, which shares neither slots nor queue with the other one. The listening sockets
+//! are bound before anything is loaded into the kernel.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
 pub mod routes;
+mod slots;
 
-/// Connections served at the same time; more wait in the listening queue.
-const CONNECTIONS: usize = 64;
-/// Time limit for the head of a request; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+use slots::{Slot, Slots};
+
+/// The limits of a listening socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The option that names its address.
+    option: &'static str,
+    /// Connections served at the same time.
+    connections: usize,
+    /// Time limit for the head of a request; also how long an idle connection is kept.
+    head: Duration,
+    /// How long a request keeps its slot, from its head to the last byte that is read, while others wait for one.
+    patience: Duration,
+}
+
+/// For everything that the daemon serves.
+pub const MAIN: Limits = Limits {
+    option: "--listen",
+    connections: 64,
+    head: Duration::from_secs(15),
+    patience: Duration::from_secs(10),
+};
+/// For probes, whose responses are short.
+pub const PROBES: Limits = Limits {
+    option: "--health-listen",
+    connections: 32,
+    head: Duration::from_secs(2),
+    patience: Duration::from_secs(1),
+};
+
 /// After this time, a connection is closed when its request is answered. Clients connect again by themselves.
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// How much of a response the kernel buffers per connection, in memory of this process's cgroup. Without a limit, a
@@ -41,6 +70,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    limits: Limits,
 }
 
 /// The address cannot be served.
@@ -49,24 +79,24 @@ pub enum ListenError {
     /// Another process has it.
     #[error(
         "cannot listen on {0}: the port is in use; stop the other program (`ss -ltnp 'sport = :{port}'` shows \
-         it) or choose another address with --listen",
+         it) or choose another address with {1}",
         port = .0.port()
     )]
-    InUse(SocketAddr),
+    InUse(SocketAddr, &'static str),
     /// No interface of this machine has it.
-    #[error("cannot listen on {0}: this machine has no such address; `--listen 0.0.0.0:{port}` means all", port = .0.port())]
-    NoSuchAddress(SocketAddr),
+    #[error("cannot listen on {0}: this machine has no such address; `{1} 0.0.0.0:{port}` means all", port = .0.port())]
+    NoSuchAddress(SocketAddr, &'static str),
     /// A port below 1024.
-    #[error("cannot listen on {0}: ports below 1024 need root; choose a higher one with --listen")]
-    Forbidden(SocketAddr),
+    #[error("cannot listen on {0}: ports below 1024 need root; choose a higher one with {1}")]
+    Forbidden(SocketAddr, &'static str),
     /// Anything else.
-    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
-    Other(SocketAddr, io::Error),
+    #[error("cannot listen on {0}: {2}; choose another address with {1}")]
+    Other(SocketAddr, &'static str, io::Error),
 }
 
 impl Server {
     /// Takes the address; port 0 takes any free port.
-    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+    pub async fn bind(address: SocketAddr, limits: Limits) -> Result<Self, ListenError> {
         let bound = async {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             // Connections of an earlier daemon may still occupy the port.
@@ -76,13 +106,13 @@ impl Server {
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { listener, address, limits })
         };
         bound.await.map_err(|error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => ListenError::InUse(address),
-            io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress(address),
-            io::ErrorKind::PermissionDenied => ListenError::Forbidden(address),
-            _ => ListenError::Other(address, error),
+            io::ErrorKind::AddrInUse => ListenError::InUse(address, limits.option),
+            io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress(address, limits.option),
+            io::ErrorKind::PermissionDenied => ListenError::Forbidden(address, limits.option),
+            _ => ListenError::Other(address, limits.option, error),
         })
     }
 
@@ -93,19 +123,24 @@ impl Server {
 
     /// Serves until `stop` ends, then lets requests in progress finish.
     pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let slots = Slots::new(self.limits);
         // The value never changes: the drop of the sender is the message.
         let (stopping, stopped) = watch::channel(());
         let accept = async {
             loop {
-                let Ok(slot) = slots.clone().acquire_owned().await else { return };
                 match self.listener.accept().await {
                     Ok((stream, _peer)) => {
-                        let connection = connection(stream, routes.clone(), stopped.clone());
+                        let (slot, end) = slots.take().await;
+                        let connection =
+                            connection(stream, self.limits, slot, routes.clone(), stopped.clone());
                         tokio::spawn(async move {
-                            connection.await;
-                            drop(slot);
+                            tokio::select! {
+                                () = connection => {}
+                                _dropped = end => {}
+                            }
                         });
+                        // A request that is there already is read before another connection takes its slot.
+                        tokio::task::yield_now().await;
                     }
                     // No file descriptors are left, or the peer was faster: only waiting helps.
                     Err(error) => {
@@ -122,20 +157,31 @@ impl Server {
         drop(self.listener);
         drop(stopping);
         // Every connection releases its slot within DRAIN_TIMEOUT.
-        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        let _slots = slots.acquire_many(all).await;
+        slots.all_free().await;
     }
 }
 
 /// Serves one connection to its end.
-async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    limits: Limits,
+    slot: Slot,
+    routes: Router,
+    mut stopped: watch::Receiver<()>,
+) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request| {
+        let sent = slot.begin();
+        let answer = routes.call(request);
+        async { Ok::<_, Infallible>(answer.await?.map(sent)) }
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.head)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut serving = std::pin::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => Some(result),

@@ -29,18 +29,27 @@ struct Parts {
 
 /// All routes.
 pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
-    Router::new()
+    let all = health_paths()
         .route("/", get(page))
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
-        .route("/api/v1/snapshots", get(snapshots))
-        .route("/readyz", get(ready))
-        .route("/healthz", get(health))
-        .fallback(async || {
-            (StatusCode::NOT_FOUND, "not found; / has the report, and links to everything else\n")
-        })
-        .layer(middleware::from_fn(in_time))
-        .with_state(Parts { engine, readiness })
+        .route("/api/v1/snapshots", get(snapshots));
+    served(all, "not found; / has the report, and links to everything else\n", Parts { engine, readiness })
+}
+
+/// Those of the kubelet alone.
+pub fn health_routes(engine: EngineHandle, readiness: Readiness) -> Router {
+    let missing = "not found; here are only /healthz and /readyz\n";
+    served(health_paths(), missing, Parts { engine, readiness })
+}
+
+fn health_paths() -> Router<Parts> {
+    Router::new().route("/readyz", get(ready)).route("/healthz", get(health))
+}
+
+fn served(paths: Router<Parts>, missing: &'static str, parts: Parts) -> Router {
+    let paths = paths.fallback(async move || (StatusCode::NOT_FOUND, missing));
+    paths.layer(middleware::from_fn(in_time)).with_state(parts)
 }
 
 /// Returns an error if the response takes too long.

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::engine_handle::{EngineHandle, fake};
@@ -18,9 +19,17 @@ struct Running {
 }
 
 async fn start(engine: EngineHandle) -> Running {
-    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    start_with(engine, MAIN, routes::routes).await
+}
+
+async fn start_with(
+    engine: EngineHandle,
+    limits: Limits,
+    routes: fn(EngineHandle, Readiness) -> Router,
+) -> Running {
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
     let readiness = Readiness::waiting_for([]);
-    let routes = routes::routes(engine, readiness.clone());
+    let routes = routes(engine, readiness.clone());
     let (stop, stopped) = oneshot::channel();
     let address = server.address();
     let task = tokio::spawn(server.serve(routes, async {
@@ -127,17 +136,81 @@ async fn garbage_costs_nobody_anything() {
     assert!(get(server.address, "/healthz", "").await.0.starts_with("http/1.1 200"));
 }
 
+/// This number of silent connections, or fewer where the server takes no more.
+async fn silent(address: SocketAddr, number: u64) -> Vec<TcpStream> {
+    let mut silent = Vec::new();
+    for _ in 0..number {
+        match timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => silent.push(stream),
+            _full => break,
+        }
+    }
+    silent
+}
+
+/// Half of the files that this process may open, less those of other tests; at most 10,000.
+fn many() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    limit.maximum.map_or(10_000, |most| (most.saturating_sub(1_500) / 2).min(10_000))
+}
+
 #[tokio::test]
-async fn more_connections_than_slots_wait_and_stop_ends_them() {
+async fn connections_that_only_wait_keep_nobody_out() {
+    let many = many();
+    let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
+    let server = start(engine.clone()).await;
+    let probes = start_with(engine, PROBES, routes::health_routes).await;
+    let held = (silent(server.address, many).await, silent(probes.address, many).await);
+    for (address, path) in [
+        (probes.address, "/healthz"),
+        (probes.address, "/readyz"),
+        (server.address, "/healthz"),
+        (server.address, "/metrics"),
+        (server.address, "/api/v1/snapshot"),
+    ] {
+        let answer = timeout(Duration::from_secs(2), get(address, path, "")).await;
+        let (head, _) = answer.unwrap_or_else(|_elapsed| panic!("{path}: no answer"));
+        assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+    }
+    assert!(get(probes.address, "/metrics", "").await.0.starts_with("http/1.1 404"));
+    assert_eq!([held.0.len() as u64, held.1.len() as u64], [many; 2]);
+}
+
+/// A connection whose answer is on its way keeps its slot, and one that reads too slowly loses it to others.
+#[tokio::test]
+async fn requests_keep_their_slots_for_a_while() {
+    let limits = Limits { connections: 2, patience: Duration::from_millis(300), ..MAIN };
+    let large = |_: EngineHandle, _: Readiness| {
+        Router::new()
+            .route("/", axum::routing::get(async || vec![b'x'; 64 << 20]))
+            .route("/small", axum::routing::get(async || "small"))
+    };
+    let server = start_with(fake::engine(test_fixtures::snapshot(), Vec::new()), limits, large).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 1_000]).await.unwrap();
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    assert!(get(server.address, "/small", "").await.1 == "small");
+    assert!(began.elapsed() >= Duration::from_millis(100), "the first ones had time");
+    // The oldest one was cut.
+    let cut = slow.remove(0).read_to_end(&mut Vec::new()).await.map(|rest| rest < 60 << 20);
+    assert!(cut.unwrap_or(true));
+}
+
+#[tokio::test]
+async fn stop_ends_connections() {
     let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
     let mut idle = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..MAIN.connections {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    let waiting = tokio::spawn(get(server.address, "/healthz", ""));
-    // Silent connections take all slots; when one ends, the next one gets in.
-    drop(idle.pop());
-    assert!(waiting.await.unwrap().0.starts_with("http/1.1 200"));
     server.stop.send(()).unwrap();
     server.task.await.unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
@@ -145,9 +218,12 @@ async fn more_connections_than_slots_wait_and_stop_ends_them() {
 
 #[tokio::test]
 async fn a_port_in_use_says_what_to_do() {
-    let taken = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let error = Server::bind(taken.address()).await.unwrap_err().to_string();
-    assert!(error.contains("in use") && error.contains("--listen") && error.contains("ss -ltnp"), "{error}");
-    let error = Server::bind("203.0.113.1:9464".parse().unwrap()).await.unwrap_err().to_string();
+    let taken = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
+    let error = Server::bind(taken.address(), PROBES).await.unwrap_err().to_string();
+    assert!(
+        error.contains("in use") && error.contains("--health-listen") && error.contains("ss -ltnp"),
+        "{error}"
+    );
+    let error = Server::bind("203.0.113.1:9464".parse().unwrap(), MAIN).await.unwrap_err().to_string();
     assert!(error.contains("no such address"), "{error}");
 }

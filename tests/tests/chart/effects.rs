@@ -12,11 +12,12 @@ use crate::rows::{ELSEWHERE, Row, rows};
 use crate::schema::{at_path, leaves, schema};
 
 /// Options of `run` that the chart sets itself, or that have no meaning in a cluster's pod.
-const NOT_OFFERED: [&str; 10] = [
+const NOT_OFFERED: [&str; 11] = [
     "cgroup",
     "context",
     "dns-names",
     "dns-public",
+    "health-listen",
     "kubeconfig",
     "listen",
     "namespace",

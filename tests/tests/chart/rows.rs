@@ -30,7 +30,9 @@ fn pod(path: &'static str, value: Value, at: &'static str, becomes: Value) -> Ro
 
 /// An option of the program, and its command-line arguments.
 fn option(path: &'static str, value: Value, words: &[&str]) -> Row {
-    let all = [&["run", "--topology=kubernetes", "--listen=0.0.0.0:9464"], words].concat();
+    let all =
+        [&["run", "--topology=kubernetes", "--listen=0.0.0.0:9464", "--health-listen=0.0.0.0:9465"], words]
+            .concat();
     pod(path, value, "/spec/template/spec/containers/0/args", json!(all))
 }
 
@@ -152,6 +154,12 @@ fn options() -> Vec<Row> {
         option("options.log-level", json!("debug"), &["--log-level=debug"]),
         option("options.log-format", json!("json"), &["--log-format=json"]),
         pod("listen", json!("[::]"), "/spec/template/spec/containers/0/args/2", json!("--listen=[::]:9464")),
+        pod(
+            "listen",
+            json!("[::]"),
+            "/spec/template/spec/containers/0/args/3",
+            json!("--health-listen=[::]:9465"),
+        ),
     ]
 }
 

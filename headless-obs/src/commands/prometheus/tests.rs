@@ -14,7 +14,7 @@ use crate::cli::FailOn;
 use crate::commands::fail_on;
 use crate::expose::snapshot::{Cause, Client, Service};
 use crate::messages::quality;
-use crate::server::Server;
+use crate::server::{MAIN, Server};
 
 const FLEET: &str = include_str!("recorded/fleet.json");
 /// The queries that come before all others.
@@ -60,7 +60,7 @@ fn ask(url: &str) -> Prometheus {
 }
 
 async fn serve(routes: Router) -> Prometheus {
-    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
     let url = format!("http://{}", server.address());
     tokio::spawn(server.serve(routes, std::future::pending()));
     ask(&url)
