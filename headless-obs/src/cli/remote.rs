@@ -23,9 +23,12 @@ pub struct RemoteArgs {
     /// their snapshots
     #[arg(long, conflicts_with_all = OBSERVING, conflicts_with_all = ["mature_after", "from"])]
     pub fleet: bool,
-    /// With --fleet: read only from daemons in this namespace [default: all]
+    /// With --fleet: the namespace that the daemons are in; pods elsewhere count for nothing [default: headless-obs]
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace, requires = "fleet")]
     pub fleet_namespace: Option<String>,
+    /// With --fleet: the ServiceAccount that the daemons run as; other pods count for nothing [default: headless-obs]
+    #[arg(long, value_name = "NAME", requires = "fleet")]
+    pub fleet_service_account: Option<String>,
     /// Read from a Prometheus that scrapes the daemons, over the period given by --for [default: 10m]
     #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "from", "fleet"])]
     pub prometheus: Option<PrometheusUrl>,

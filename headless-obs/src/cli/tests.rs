@@ -196,10 +196,18 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     ] {
         assert!(error(line).contains("cannot be used with"), "{line}");
     }
-    for line in ["report --fleet-namespace x", "top --for 1m", "report --prometheus-header a:b"] {
+    for line in [
+        "report --fleet-namespace x",
+        "top --fleet-service-account x",
+        "top --for 1m",
+        "report --prometheus-header a:b",
+    ] {
         assert!(error(line).contains("required"), "{line}: {}", error(line));
     }
-    assert!(parse("report --fleet --kubeconfig x --context y --fleet-namespace z").is_ok());
+    assert!(
+        parse("report --fleet --kubeconfig x --context y --fleet-namespace z --fleet-service-account a")
+            .is_ok()
+    );
     assert!(parse("report --prometheus x --for 1h --mature-after 0s --prometheus-token-file y").is_ok());
     let Command::Top(top) = parse("top --from a --from b.json").unwrap().command else { panic!() };
     assert_eq!(top.remote.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);

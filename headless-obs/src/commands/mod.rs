@@ -29,6 +29,8 @@ mod snapshot_file;
 mod snapshot_source;
 pub mod table;
 #[cfg(test)]
+mod test_hostile_peer;
+#[cfg(test)]
 mod test_names;
 mod top;
 mod trace;

@@ -6,6 +6,7 @@ use ratatui::crossterm::terminal;
 use serde::Serialize;
 
 use super::table::Look;
+use crate::client::sanitize::acts;
 
 /// The width if nothing else gives one.
 const COLUMNS: usize = 100;
@@ -53,15 +54,29 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(line)
 }
 
-/// One line for people, on standard error.
-pub fn note(line: &str) {
+/// A message for people, on standard error. Errors quote what others sent, so nothing in it acts on the terminal.
+pub fn note(message: &str) {
     // Nobody reads standard error, so there is nobody to report to.
-    let _unread = writeln!(io::stderr().lock(), "{line}");
+    let _unread = writeln!(io::stderr().lock(), "{}", harmless(message));
+}
+
+fn harmless(message: &str) -> String {
+    let shown = |c| if c != '\n' && acts(c) { char::REPLACEMENT_CHARACTER } else { c };
+    message.chars().map(shown).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_do_nothing_to_a_terminal() {
+        let text = "error: n1 says… \u{1b}]0;x\u{7}\u{9b}2J\u{202e}\r\nand more";
+        assert_eq!(
+            harmless(text),
+            "error: n1 says… \u{fffd}]0;x\u{fffd}\u{fffd}2J\u{fffd}\u{fffd}\nand more"
+        );
+    }
 
     #[test]
     fn json_does_nothing_to_a_terminal_and_is_the_same_json() {

@@ -42,7 +42,7 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         }
         Output::Table => format!("headless-obs observes node {node}: {url}\n"),
         Output::Json => {
-            json!({"url": url, "node": node, "version": env!("CARGO_PKG_VERSION")}).to_string() + "\n"
+            output::json(&json!({"url": url, "node": node, "version": env!("CARGO_PKG_VERSION")}))? + "\n"
         }
     };
     if let Err(error) = output::write(announcement).await {

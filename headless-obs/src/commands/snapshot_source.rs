@@ -16,7 +16,7 @@ use crate::config::values::{DaemonUrl, Last};
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::snapshot::{SCHEMA, Snapshot};
 use crate::fleet::Unmergeable;
-use crate::sources::kubernetes::pod_proxy::{LABEL, PodProxyError};
+use crate::sources::kubernetes::pod_proxy::{Daemons, LABEL, NAME, PodProxyError};
 
 mod daemon;
 mod many_daemons;
@@ -35,8 +35,8 @@ pub(super) enum SnapshotSource {
     Cluster {
         /// The cluster.
         options: Kubernetes,
-        /// The namespace that they are in; none: any.
-        namespace: Option<String>,
+        /// The pods that are daemons.
+        daemons: Daemons,
         /// How far to look back.
         last: Last,
     },
@@ -65,7 +65,10 @@ impl SnapshotSource {
         if remote.fleet {
             return Some(Self::Cluster {
                 options: observe.cluster(),
-                namespace: remote.fleet_namespace,
+                daemons: Daemons {
+                    namespace: remote.fleet_namespace.unwrap_or_else(|| NAME.to_owned()),
+                    account: remote.fleet_service_account.unwrap_or_else(|| NAME.to_owned()),
+                },
                 last,
             });
         }
@@ -77,9 +80,7 @@ impl SnapshotSource {
         match self {
             Self::Engine(engine, last) => Ok(engine.snapshot(last.length()).await?),
             Self::Origins(origins, last) => many_daemons::origins(origins, *last).await,
-            Self::Cluster { options, namespace, last } => {
-                many_daemons::cluster(options, namespace.as_deref(), *last).await
-            }
+            Self::Cluster { options, daemons, last } => many_daemons::cluster(options, daemons, *last).await,
             Self::Prometheus(prometheus) => Ok(prometheus.snapshot().await?),
         }
     }
@@ -153,13 +154,17 @@ pub(super) enum SourceError {
     NoList,
     /// There are no daemons.
     #[error(
-        "{url} has no pods labelled {LABEL} in {place}: install headless-obs there, or read from daemons with --from URL"
+        "{url} has no pods labelled {LABEL} of the ServiceAccount {account} in namespace {namespace}, and {others} of \
+         other accounts there: --fleet-namespace and --fleet-service-account say where the daemons are; or read from \
+         daemons with --from URL", namespace = .daemons.namespace, account = .daemons.account
     )]
     NoDaemons {
         /// The URL of the API server.
         url: String,
-        /// The namespace.
-        place: String,
+        /// Which pods would be daemons.
+        daemons: Daemons,
+        /// Pods of other accounts.
+        others: usize,
     },
     /// The response of a daemon through the API server is not a snapshot.
     #[error("its answer is no snapshot: {0}")]

@@ -34,6 +34,10 @@ metadata: {name: fleet}
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: nobody}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: headless-obs}
 ";
 
 /// Runs a command; returns its output on both streams and its exit code.
@@ -121,7 +125,12 @@ pub(crate) fn several_daemons_are_one_report(shared: &Shared) {
 }
 
 /// A pod that answers with what a daemon said instead of one.
-fn stand_in(two: &mut Two<'_>, name: &str, node: &str, recorded: Option<&String>) -> Option<Program> {
+fn stand_in(
+    two: &mut Two<'_>,
+    account: &str,
+    [name, node]: [&str; 2],
+    recorded: Option<&String>,
+) -> Option<Program> {
     const SERVE: &str = "
         $SIG{PIPE} = 'IGNORE'; my ($file) = @ARGV; local $/; open my $in, '<', $file or die; my $body = <$in>;
         my $listener = IO::Socket::INET->new(Listen => 9, LocalPort => 9464, ReuseAddr => 1) or die $@;
@@ -130,8 +139,10 @@ fn stand_in(two: &mut Two<'_>, name: &str, node: &str, recorded: Option<&String>
             print $client qq(HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: ), length $body,
                 qq(\\r\\n\\r\\n), $body; close $client;
         }";
-    let labels = json!({"metadata": {"labels": {"app.kubernetes.io/name": "headless-obs"}}});
-    let pod = two.scene.namespace.pod(&Draft::new(name).node(node).with(labels)).unwrap();
+    let fields = json!({
+        "metadata": {"labels": {"app.kubernetes.io/name": "headless-obs"}}, "spec": {"serviceAccountName": account},
+    });
+    let pod = two.scene.namespace.pod(&Draft::new(name).node(node).with(fields)).unwrap();
     let file = two.scene.shared.lab.folder().join(format!("{name}.json"));
     fs::write(&file, recorded?).unwrap();
     let words = ["perl", "-MIO::Socket::INET", "-e", SERVE, file.to_str().unwrap()];
@@ -150,12 +161,17 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 pub(crate) fn the_daemons_of_a_cluster_are_found_by_its_api_server(shared: &Shared) {
     let mut two = Two::new(shared, "proxied");
     let recorded = two.daemons.each_ref().map(|daemon| daemon.get("/api/v1/snapshots?last=15m").unwrap().1);
-    let _servers = [
-        stand_in(&mut two, "observer-a", "n1", Some(&recorded[0])),
-        stand_in(&mut two, "observer-b", "n2", Some(&recorded[1])),
-    ];
-    stand_in(&mut two, "observer-c", "n3", None);
     two.scene.namespace.apply(ROLE).unwrap();
+    let (ours, other) = ("headless-obs", "nobody");
+    // A pod that has only the label: it would be another node, and a second daemon of this one.
+    let forged = recorded[0].replace("\"n1\"", "\"n4\"");
+    let _servers = [
+        stand_in(&mut two, ours, ["observer-a", "n1"], Some(&recorded[0])),
+        stand_in(&mut two, ours, ["observer-b", "n2"], Some(&recorded[1])),
+        stand_in(&mut two, other, ["forger-a", "n1"], Some(&forged)),
+    ];
+    stand_in(&mut two, ours, ["observer-c", "n3"], None);
+    stand_in(&mut two, other, ["forger-b", "n5"], None);
 
     let gate = shared.cluster.gate().unwrap();
     let name = two.scene.namespace.name().to_owned();

@@ -24,7 +24,7 @@ const STALE_STEP: f64 = 0.01;
 
 /// The output of `-o json`.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Diff {
+pub(in crate::commands) struct Diff {
     pub(super) schema: &'static str,
     pub(super) before: Window,
     pub(super) after: Window,
@@ -98,7 +98,7 @@ pub(super) struct Figures {
 }
 
 /// Compares.
-pub(super) fn diff(before: &Snapshot, after: &Snapshot) -> Diff {
+pub(in crate::commands) fn diff(before: &Snapshot, after: &Snapshot) -> Diff {
     let window =
         |snapshot: &Snapshot| Window { node: snapshot.node.clone(), from: snapshot.from, to: snapshot.to };
     let seconds = |snapshot: &Snapshot| between(snapshot.from, snapshot.to).as_secs_f64();

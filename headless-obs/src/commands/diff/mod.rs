@@ -7,8 +7,8 @@ use super::snapshot_file::{is_stdin, read};
 use crate::cli::observe::Misfit;
 use crate::cli::{DiffArgs, Output};
 
-mod compare;
-mod render;
+pub(super) mod compare;
+pub(super) mod render;
 
 pub(super) async fn run(args: DiffArgs, format: Output) -> anyhow::Result<()> {
     if is_stdin(&args.before) && is_stdin(&args.after) {

@@ -9,7 +9,7 @@ use super::super::table::{Look, Paint, cell, push, sentence, table, widths};
 use super::compare::{Change, ClientDiff, Diff, Figures, ServiceDiff, Window};
 use crate::expose::snapshot::Confidence;
 
-pub(super) fn render(diff: &Diff, look: Look) -> String {
+pub(in crate::commands) fn render(diff: &Diff, look: Look) -> String {
     let look = look.clamped();
     let mut text = String::new();
     for (name, window) in [("Before: ", &diff.before), ("After:  ", &diff.after)] {

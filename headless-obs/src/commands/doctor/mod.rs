@@ -34,7 +34,7 @@ pub(super) async fn run(
     let failed = checks.iter().any(|check| check.status == Status::Fail);
     let text = match format {
         Output::Table => render(&checks, output::look()),
-        Output::Json => json!({"ok": !failed, "checks": checks}).to_string() + "\n",
+        Output::Json => output::json(&json!({"ok": !failed, "checks": checks}))? + "\n",
     };
     output::write(text).await?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -9,7 +9,7 @@ use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
 use crate::messages::timeline::{self, TimelineEvent};
 
-mod render;
+pub(super) mod render;
 
 /// The output of `-o json`.
 #[derive(Debug, Serialize)]

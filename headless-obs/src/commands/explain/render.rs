@@ -19,7 +19,7 @@ const MOMENTS: usize = 30;
 /// The most clients; `-o json` has the rest.
 const CLIENTS: usize = 20;
 
-pub(super) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> String {
+pub(in crate::commands) fn render(snapshot: &Snapshot, service: &Service, look: Look) -> String {
     let look = look.clamped();
     let mut text = String::new();
     let node = format!(

@@ -18,7 +18,7 @@ use crate::config::remote::Origin;
 use crate::config::values::Last;
 use crate::expose::snapshot::{NodeStatus, Snapshot};
 use crate::fleet::merge;
-use crate::sources::kubernetes::pod_proxy::PodProxy;
+use crate::sources::kubernetes::pod_proxy::{Daemons, Listed, PodProxy};
 
 /// How many run at the same time.
 const AT_ONCE: usize = 16;
@@ -48,19 +48,21 @@ pub(super) async fn origins(origins: &[Origin], last: Last) -> Result<Snapshot, 
 /// Merges all daemons of a cluster.
 pub(super) async fn cluster(
     options: &Kubernetes,
-    namespace: Option<&str>,
+    wanted: &Daemons,
     last: Last,
 ) -> Result<Snapshot, SourceError> {
     let listed = timeout(TIMEOUT, async {
         let daemons = PodProxy::open(options).await?;
-        let found = daemons.list(namespace).await?;
+        let found = daemons.list(wanted).await?;
         Ok::<_, SourceError>((daemons, found))
     });
-    let (daemons, found) = listed.await.map_err(|_elapsed| SourceError::NoList)??;
+    let (daemons, Listed { daemons: found, others }) =
+        listed.await.map_err(|_elapsed| SourceError::NoList)??;
     if found.is_empty() {
         return Err(SourceError::NoDaemons {
             url: daemons.url().to_owned(),
-            place: namespace.map_or_else(|| "any namespace".to_owned(), |name| format!("namespace {name}")),
+            daemons: wanted.clone(),
+            others,
         });
     }
     let answers = all(found.into_iter().map(|daemon| {

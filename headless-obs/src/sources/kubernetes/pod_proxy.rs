@@ -1,7 +1,9 @@
 //! Reaches the daemons of a whole cluster through its API server. This takes the right to use the proxy of their pods,
 //! and no network path to the pods.
 //!
-//! In: the options of the kubeconfig. Out: the daemons' pods, and the response of each. Nothing in the cluster changes.
+//! In: the options of the kubeconfig, and where the daemons are. Out: the daemons' pods, and the response of each.
+//! Nothing in the cluster changes. Invariant: a pod of another namespace or ServiceAccount is never a daemon, whatever its
+//! labels.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -18,11 +20,31 @@ use crate::config::Kubernetes as Options;
 
 /// The labels of the daemons' pods.
 pub const LABEL: &str = "app.kubernetes.io/name=headless-obs";
+/// Namespace and ServiceAccount of the daemons where nothing else is said.
+pub const NAME: &str = "headless-obs";
 /// The port of the daemons, unless a port has the name below.
 const PORT: i32 = 9464;
 const PORT_NAME: &str = "metrics";
 /// Pods in one response of the API server.
 const PAGE: u32 = 500;
+
+/// Which pods are daemons. Anyone who creates pods chooses their labels; not everyone has this namespace and account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daemons {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their ServiceAccount.
+    pub account: String,
+}
+
+/// The daemons' pods, and the number of pods that only have their label.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The daemons' pods.
+    pub daemons: Vec<DaemonPod>,
+    /// Pods of other accounts.
+    pub others: usize,
+}
 
 /// A daemon's pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,26 +115,23 @@ impl PodProxy {
         &self.url
     }
 
-    /// The daemons' pods in a namespace, or in all namespaces.
+    /// The daemons' pods.
     ///
     /// # Errors
     ///
     /// If the API server does not answer.
-    pub async fn list(&self, namespace: Option<&str>) -> Result<Vec<DaemonPod>, PodProxyError> {
-        let api: Api<Pod> = match namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
-        let place = namespace.map_or_else(|| " in all namespaces".to_owned(), |name| format!(" in {name}"));
-        let mut found = Vec::new();
+    pub async fn list(&self, wanted: &Daemons) -> Result<Listed, PodProxyError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &wanted.namespace);
+        let place = format!(" in {}", wanted.namespace);
+        let mut listed = Listed::default();
         let mut params = ListParams::default().labels(LABEL).limit(PAGE);
         loop {
             let page =
                 api.list(&params).await.map_err(|error| self.trouble(&error, "list", "pods", &place))?;
-            found.extend(page.items.iter().filter_map(daemon));
+            listed.add(wanted, &page.items);
             match page.metadata.continue_.filter(|next| !next.is_empty()) {
                 Some(next) => params = params.continue_token(&next),
-                None => return Ok(found),
+                None => return Ok(listed),
             }
         }
     }
@@ -171,6 +190,20 @@ impl PodProxy {
     }
 }
 
+impl Listed {
+    fn add(&mut self, wanted: &Daemons, pods: &[Pod]) {
+        for pod in pods {
+            let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+            let has_place = pod.metadata.namespace.as_ref() == Some(&wanted.namespace);
+            if has_place && account == Some(&wanted.account) {
+                self.daemons.extend(daemon(pod));
+            } else {
+                self.others += 1;
+            }
+        }
+    }
+}
+
 /// The message of a failed response: that of a Status, otherwise its text.
 fn said(body: &[u8]) -> String {
     let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
@@ -225,6 +258,21 @@ mod tests {
         assert_eq!((pending.port, pending.node.as_str()), (PORT, "a"));
         assert_eq!(pending.trouble.as_deref(), Some("its pod a is Pending"));
         assert_eq!(daemon_of(&running.replace("Running", "Failed")), None);
+    }
+
+    #[test]
+    fn a_label_makes_no_daemon() {
+        let wanted = Daemons { namespace: "o".into(), account: "a".into() };
+        let pods = [("o", "a"), ("o", "b"), ("p", "a"), ("o", "")].map(|(namespace, account)| {
+            pod(&format!(
+                "{{metadata: {{name: x, namespace: {namespace}, labels: {{app.kubernetes.io/name: headless-obs}}}}, \
+                 spec: {{nodeName: n1, serviceAccountName: '{account}', containers: []}}, \
+                 status: {{phase: Running, podIP: 10.0.0.1}}}}"
+            ))
+        });
+        let mut listed = Listed::default();
+        listed.add(&wanted, &pods);
+        assert_eq!((listed.daemons.len(), listed.others), (1, 3));
     }
 
     #[test]
