@@ -282,6 +282,9 @@ fn network() -> Vec<Row> {
     let peer = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
     vec![
         row("networkPolicy.enabled", json!(true), "NetworkPolicy", "/kind", json!("NetworkPolicy")),
+        row("networkPolicy.from", json!([peer]), "NetworkPolicy", "/kind", json!("NetworkPolicy")),
+        row("networkPolicy.enabled", json!(false), "NetworkPolicy", "/kind", Value::Null)
+            .with(json!({"networkPolicy": {"from": [peer]}})),
         policy("networkPolicy.from", json!([peer]), "/spec/ingress/0/from/1", peer),
         policy(
             "networkPolicy.apiServerPorts",
