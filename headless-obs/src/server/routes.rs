@@ -1,20 +1,20 @@
 //! The paths that the server has.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::documents::{Asked, Documents, NotMade};
 use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone};
-use crate::expose::metrics::{self, Format};
-use crate::expose::snapshot::Snapshot;
-use crate::html::{self, Place};
+use crate::expose::metrics::Format;
+use crate::html;
 use crate::readiness::Readiness;
 
 /// Time limit for a response. The engine takes milliseconds unless it is stuck.
@@ -24,7 +24,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 struct Parts {
     engine: EngineHandle,
+    documents: Documents,
     readiness: Readiness,
+}
+
+impl Parts {
+    fn new(engine: EngineHandle, readiness: Readiness) -> Self {
+        Self { documents: Documents::new(engine.clone()), engine, readiness }
+    }
 }
 
 /// All routes.
@@ -34,13 +41,13 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/snapshots", get(snapshots));
-    served(all, "not found; / has the report, and links to everything else\n", Parts { engine, readiness })
+    served(all, "not found; / has the report, and links to everything else\n", Parts::new(engine, readiness))
 }
 
 /// Those of the kubelet alone.
 pub fn health_routes(engine: EngineHandle, readiness: Readiness) -> Router {
     let missing = "not found; here are only /healthz and /readyz\n";
-    served(health_paths(), missing, Parts { engine, readiness })
+    served(health_paths(), missing, Parts::new(engine, readiness))
 }
 
 fn health_paths() -> Router<Parts> {
@@ -67,16 +74,12 @@ async fn in_time(request: Request, next: Next) -> Response {
 /// The stretch of time that a request is about.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct Stretch {
     last: Option<String>,
 }
 
 /// The page for people: a snapshot of this moment. It names every path.
-async fn page(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
-    let snapshot = match take(&parts, asked).await {
-        Ok(snapshot) => snapshot,
-        Err(response) => return response,
-    };
+async fn page(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, html::POLICY),
@@ -85,43 +88,26 @@ async fn page(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
-    (headers, html::render(&snapshot, Place::Daemon)).into_response()
+    match about(&parts, asked, Asked::Page).await {
+        Ok(page) => (headers, page).into_response(),
+        Err(response) => response,
+    }
 }
 
 async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {
-    let scrape = match parts.engine.scrape().await {
-        Ok(scrape) => Arc::new(scrape),
-        Err(gone) => return unavailable(gone),
-    };
     let accepted: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::wanted(&accepted.join(","));
-    // This takes a while if there are many series, and other requests must be served in the meantime.
-    match tokio::task::spawn_blocking(move || metrics::encode(scrape, format)).await {
-        Ok(Ok(body)) => typed(format.media_type(), body),
-        Ok(Err(error)) => failed(&error),
-        Err(error) => failed(&error),
-    }
+    typed(format.media_type(), document(&parts, Asked::Metrics(format)).await)
 }
 
-async fn snapshot(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
-    json(take(&parts, asked).await)
+async fn snapshot(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
+    typed("application/json", about(&parts, asked, Asked::Snapshot).await)
 }
 
 /// The shorter stretches that a verdict may rest on, and the one that was asked for: for the sum over several nodes.
-async fn snapshots(State(parts): State<Parts>, asked: Query<Asked>) -> Response {
-    json(match last(asked) {
-        Ok(last) => parts.engine.stretches(last.length()).await.map_err(unavailable),
-        Err(error) => Err(refused(error)),
-    })
-}
-
-fn json(answer: Result<impl serde::Serialize, Response>) -> Response {
-    match answer.map(|answer| serde_json::to_string(&answer)) {
-        Ok(Ok(text)) => typed("application/json", text.into_bytes()),
-        Ok(Err(error)) => failed(&error),
-        Err(response) => response,
-    }
+async fn snapshots(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
+    typed("application/json", about(&parts, asked, Asked::Stretches).await)
 }
 
 async fn ready(State(parts): State<Parts>) -> Response {
@@ -139,12 +125,24 @@ async fn health(State(parts): State<Parts>) -> Response {
     }
 }
 
-async fn take(parts: &Parts, asked: Query<Asked>) -> Result<Snapshot, Response> {
-    let length = last(asked).map_err(refused)?.length();
-    parts.engine.snapshot(length).await.map_err(unavailable)
+/// A document about the stretch that was asked for.
+async fn about(
+    parts: &Parts,
+    stretch: Query<Stretch>,
+    asked: fn(Option<Duration>) -> Asked,
+) -> Result<Body, Response> {
+    document(parts, asked(last(stretch).map_err(refused)?.length())).await
 }
 
-fn last(Query(asked): Query<Asked>) -> Result<Last, String> {
+async fn document(parts: &Parts, asked: Asked) -> Result<Body, Response> {
+    match parts.documents.get(asked).await {
+        Ok(document) => Ok(Body::new(document)),
+        Err(NotMade::Gone(gone)) => Err(unavailable(gone)),
+        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()),
+    }
+}
+
+fn last(Query(asked): Query<Stretch>) -> Result<Last, String> {
     asked.last.map_or_else(|| Ok(Last::default()), |text| text.parse())
 }
 
@@ -156,11 +154,7 @@ fn unavailable(gone: Gone) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response()
 }
 
-fn typed(kind: &'static str, body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
-}
-
-fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "cannot write the response");
-    (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the response: {error}\n")).into_response()
+fn typed(kind: &'static str, body: Result<Body, Response>) -> Response {
+    let typed = |body| ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
+    body.map_or_else(|response| response, typed)
 }

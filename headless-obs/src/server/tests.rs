@@ -1,12 +1,15 @@
 //! Real HTTP over loopback, a fake engine behind it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::*;
-use crate::engine_handle::{EngineHandle, fake};
+use crate::engine_handle::{EngineHandle, Request, fake};
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
 use crate::readiness::Readiness;
@@ -196,12 +199,62 @@ async fn requests_keep_their_slots_for_a_while() {
         stream.read_exact(&mut [0; 1_000]).await.unwrap();
         slow.push(stream);
     }
-    let began = Instant::now();
     assert!(get(server.address, "/small", "").await.1 == "small");
-    assert!(began.elapsed() >= Duration::from_millis(100), "the first ones had time");
     // The oldest one was cut.
     let cut = slow.remove(0).read_to_end(&mut Vec::new()).await.map(|rest| rest < 60 << 20);
     assert!(cut.unwrap_or(true));
+}
+
+/// An engine that takes a while for each snapshot, the number of snapshots that it made, and the length of one's text.
+fn slow_engine() -> (EngineHandle, Arc<AtomicUsize>, usize) {
+    let mut snapshot = test_fixtures::snapshot();
+    snapshot.services = std::iter::repeat_n(snapshot.services, 1_000).flatten().collect();
+    let (made, length) = (Arc::new(AtomicUsize::new(0)), serde_json::to_string(&snapshot).unwrap().len());
+    let (handle, mut requests) = EngineHandle::new();
+    let counted = Arc::clone(&made);
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Snapshot(_, reply) => {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    drop(reply.send(snapshot.clone()));
+                }
+                Request::Ping(reply) => drop(reply.send(())),
+                _other => {}
+            }
+        }
+    });
+    (handle, made, length)
+}
+
+#[tokio::test]
+async fn a_snapshot_is_made_once_for_all_who_wait() {
+    let (engine, made, _) = slow_engine();
+    let documents = documents::Documents::new(engine);
+    let readers = (0..60).map(|_| documents.get(documents::Asked::Snapshot(None)));
+    let answers = futures_util::future::join_all(readers).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(made.load(Ordering::Relaxed), 1, "snapshots for {} readers", answers.len());
+}
+
+/// Readers that do not read hold two documents, and no more; then the oldest one is cut.
+#[tokio::test]
+async fn a_document_that_is_not_read_makes_room() {
+    let (engine, _, length) = slow_engine();
+    let server = start(engine).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /api/v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 1_000]).await.unwrap();
+        slow.push(stream);
+    }
+    let answer = timeout(Duration::from_secs(9), get(server.address, "/api/v1/snapshot", "")).await;
+    assert_eq!(answer.expect("an answer").1.len(), length);
+    let mut rest = Vec::new();
+    let _reset = slow.remove(0).read_to_end(&mut rest).await;
+    assert!(rest.len() + 1_000 < length, "the oldest was cut");
 }
 
 #[tokio::test]
