@@ -15,8 +15,8 @@ const LISTEN: u8 = 10;
 
 /// The kernel's `struct bpf_iter_meta`, as far as it is used.
 #[repr(C)]
-struct Meta {
-    seq: *mut seq_file,
+pub(crate) struct Meta {
+    pub(crate) seq: *mut seq_file,
 }
 
 /// The kernel's context of `iter/task_file`.

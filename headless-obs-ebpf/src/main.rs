@@ -16,6 +16,7 @@
 mod atomic;
 mod dialled;
 mod dns;
+mod iter_loads;
 mod iter_sockets;
 mod losses;
 mod maps;

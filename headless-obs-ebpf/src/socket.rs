@@ -46,8 +46,111 @@ pub(crate) trait Socket {
     fn failure(&self) -> u8;
     /// Whether the program has closed only its sending side and waits for the response.
     fn is_half_closed(&self) -> bool;
-    /// Bytes written and received so far, each once. `delivers`: unsent data will still be sent.
-    fn bytes_transferred(&self, delivers: bool) -> (u64, u64);
+    /// What it has carried so far. `delivers`: unsent data will still be sent.
+    fn load(&self, delivers: bool) -> Load;
+}
+
+/// What a connection has carried, by the kernel's own counts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Bytes sent, each once.
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    /// Segments with data.
+    pub(crate) segments_sent: u32,
+    pub(crate) segments_received: u32,
+    pub(crate) retransmitted: u32,
+    /// Smoothed, in microseconds.
+    pub(crate) rtt: u32,
+}
+
+/// A way to read the fields of a kernel structure.
+pub(crate) trait Fields: Copy {
+    /// The value at this offset.
+    fn field<T: Copy + Default>(&self, offset: usize) -> T;
+}
+
+/// A pointer whose type the verifier knows.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed(pub(crate) *const c_void);
+
+impl Fields for Typed {
+    #[inline(always)]
+    fn field<T: Copy + Default>(&self, offset: usize) -> T {
+        let field = self.0.wrapping_byte_add(offset);
+        // SAFETY: a kernel pointer with its BTF type; the verifier checks that a field of this size is at this place,
+        // and a fault reads as zero.
+        unsafe { field.cast::<T>().read_volatile() }
+    }
+}
+
+/// An address of which the verifier knows nothing. What cannot be read is zero.
+#[derive(Clone, Copy)]
+pub(crate) struct Untyped(pub(crate) u64);
+
+impl Fields for Untyped {
+    #[inline(always)]
+    fn field<T: Copy + Default>(&self, offset: usize) -> T {
+        let mut value = T::default();
+        let field = (self.0 as usize).wrapping_add(offset) as *const c_void;
+        // SAFETY: the helper writes the bytes of `value`, and fails instead of faulting.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, field) };
+        value
+    }
+}
+
+/// Source, destination and destination port of a `struct sock`; `None` if it is not IP.
+#[inline(always)]
+pub(crate) fn tuple_of(sk: impl Fields) -> Option<Tuple> {
+    let family: u16 = sk.field(offset!(family));
+    if family != AF_INET && family != AF_INET6 {
+        return None;
+    }
+    let port = u16::from_be(sk.field(offset!(dport)));
+    if family == AF_INET6 {
+        let low: u64 = sk.field(offset!(v6_daddr));
+        let high: u64 = sk.field(offset!(v6_daddr) + 8);
+        // An IPv4-mapped destination: only the IPv4 fields are complete at SYN_SENT.
+        let is_mapped = low == 0 && (high as u32) == 0xffff_0000_u32;
+        if !is_mapped {
+            let source = [sk.field(offset!(v6_saddr)), sk.field(offset!(v6_saddr) + 8)];
+            return Some(Tuple { source: bytes(source), destination: bytes([low, high]), port });
+        }
+    }
+    let source = bytes(ipv4_mapped(sk.field(offset!(saddr))));
+    let destination = bytes(ipv4_mapped(sk.field(offset!(daddr))));
+    Some(Tuple { source, destination, port })
+}
+
+/// The load of a `struct tcp_sock`, without what is not sent yet. The kernel counts a retransmission in
+/// `bytes_retrans` first, so in this order the bytes never count one twice.
+#[inline(always)]
+pub(crate) fn load_of(tcp: impl Fields) -> Load {
+    let sent: u64 = tcp.field(offset!(bytes_sent));
+    let again: u64 = tcp.field(offset!(bytes_retrans));
+    let rtt: u32 = tcp.field(offset!(srtt));
+    Load {
+        bytes_sent: sent.saturating_sub(again),
+        bytes_received: tcp.field(offset!(bytes_received)),
+        segments_sent: tcp.field(offset!(segments_sent)),
+        segments_received: tcp.field(offset!(segments_received)),
+        retransmitted: tcp.field(offset!(retransmitted)),
+        rtt: rtt >> 3,
+    }
+}
+
+/// Bytes that the program has written and that are not sent yet.
+#[inline(always)]
+pub(crate) fn unsent(tcp: impl Fields) -> u32 {
+    let (end, next): (u32, u32) = (tcp.field(offset!(write_seq)), tcp.field(offset!(snd_nxt)));
+    end.wrapping_sub(next)
+}
+
+/// 1 if the peer's FIN has arrived, which the kernel counts as a byte.
+#[inline(always)]
+pub(crate) fn fin(sk: impl Fields) -> u64 {
+    let flags: u64 = sk.field(offset!(flags));
+    (flags >> SOCK_DONE) & 1
 }
 
 /// The address of one field of [`SOCK_OFFSETS`]. Each field is read by itself, so each is a constant to the verifier,
@@ -131,30 +234,7 @@ impl Socket for BtfSocket {
     #[inline(always)]
     fn tuple(&self) -> Option<Tuple> {
         let protocol: u16 = load!(self.sk, protocol);
-        let family: u16 = load!(self.sk, family);
-        if protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6) {
-            return None;
-        }
-        let port: u16 = load!(self.sk, dport);
-        let port = u16::from_be(port);
-        if family == AF_INET6 {
-            let low: u64 = load!(self.sk, v6_daddr);
-            let high: u64 = load!(self.sk, v6_daddr + 8);
-            // An IPv4-mapped destination: only the IPv4 fields are complete at SYN_SENT.
-            let is_mapped = low == 0 && (high as u32) == 0xffff_0000_u32;
-            if !is_mapped {
-                let source_low: u64 = load!(self.sk, v6_saddr);
-                let source_high: u64 = load!(self.sk, v6_saddr + 8);
-                return Some(Tuple {
-                    source: bytes([source_low, source_high]),
-                    destination: bytes([low, high]),
-                    port,
-                });
-            }
-        }
-        let source: u32 = load!(self.sk, saddr);
-        let destination: u32 = load!(self.sk, daddr);
-        Some(Tuple { source: bytes(ipv4_mapped(source)), destination: bytes(ipv4_mapped(destination)), port })
+        if protocol == IPPROTO_TCP { tuple_of(Typed(self.sk)) } else { None }
     }
 
     #[inline(always)]
@@ -177,22 +257,19 @@ impl Socket for BtfSocket {
     }
 
     #[inline(always)]
-    fn bytes_transferred(&self, delivers: bool) -> (u64, u64) {
+    fn load(&self, delivers: bool) -> Load {
         // SAFETY: the helper checks that the pointer is a full TCP socket.
         let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
         if tcp.is_null() {
-            return (0, 0);
+            return Load::default();
         }
-        let sent: u64 = load!(tcp, bytes_sent);
-        let again: u64 = load!(tcp, bytes_retrans);
-        let received: u64 = load!(tcp, bytes_received);
-        let sent = sent.saturating_sub(again);
-        let (end, next): (u32, u32) = (load!(tcp, write_seq), load!(tcp, snd_nxt));
-        let waiting = if delivers { u64::from(end.wrapping_sub(next)) } else { 0 };
-        // The kernel counts the peer's FIN as a byte.
-        let flags: u64 = load!(self.sk, flags);
-        let fin = (flags >> SOCK_DONE) & 1;
-        (sent + waiting, received.saturating_sub(fin))
+        let tcp = Typed(tcp);
+        let load = load_of(tcp);
+        Load {
+            bytes_sent: load.bytes_sent + if delivers { u64::from(unsent(tcp)) } else { 0 },
+            bytes_received: load.bytes_received.saturating_sub(fin(Typed(self.sk))),
+            ..load
+        }
     }
 }
 
@@ -270,7 +347,7 @@ impl Socket for ClassicSocket<'_> {
     }
 
     #[inline(always)]
-    fn bytes_transferred(&self, _delivers: bool) -> (u64, u64) {
-        (0, 0)
+    fn load(&self, _delivers: bool) -> Load {
+        Load::default()
     }
 }

@@ -150,6 +150,10 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
         in_flow_totals: 0,
         ended_by_peer: 0,
         _end: 0,
+        segments_sent: 0,
+        segments_received: 0,
+        retransmitted: 0,
+        rtt: 0,
     };
     if CONNECTIONS.insert(record.socket, record, BPF_NOEXIST).is_ok() {
         return;
@@ -228,16 +232,23 @@ fn ended(socket: &impl Socket, new: i32) {
         _ => reason::NONE,
     };
     let was_opened = record.header.kind == KIND_OPENED;
-    let (sent, received) = socket.bytes_transferred(new != CLOSE);
-    (record.bytes_sent, record.bytes_received, record.reason) = (sent, received, why);
+    let load = socket.load(new != CLOSE);
+    (record.bytes_sent, record.bytes_received) = (load.bytes_sent, load.bytes_received);
+    (record.segments_sent, record.segments_received) = (load.segments_sent, load.segments_received);
+    (record.retransmitted, record.rtt, record.reason) = (load.retransmitted, load.rtt, why);
     record.ended_by_peer = u8::from(new == CLOSE_WAIT);
     report(record, KIND_CLOSED, |totals| {
         if !was_opened {
             bump!(totals, opened, 1);
         }
         bump!(totals, closed, 1);
-        bump!(totals, bytes_sent, sent);
-        bump!(totals, bytes_received, received);
+        bump!(totals, bytes_sent, load.bytes_sent);
+        bump!(totals, bytes_received, load.bytes_received);
+        bump!(totals, segments_sent, u64::from(load.segments_sent));
+        bump!(totals, segments_received, u64::from(load.segments_received));
+        if load.retransmitted != 0 {
+            bump!(totals, retransmitted, u64::from(load.retransmitted));
+        }
         if why != reason::NONE {
             add_failure(totals, why);
         }
@@ -294,6 +305,9 @@ fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
         failed: [0; reason::COUNT],
         bytes_sent: 0,
         bytes_received: 0,
+        segments_sent: 0,
+        segments_received: 0,
+        retransmitted: 0,
         sent_to: record.sent_to,
         comm: record.comm,
     };

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 mod connect_times;
 mod forgotten_endpoints;
+mod load;
 
 pub use connect_times::ConnectTimes;
 pub use forgotten_endpoints::NO_ENDPOINT;
+pub use load::Load;
 
 use headless_obs_ebpf::flow::reason;
 
@@ -64,14 +66,22 @@ pub struct Cell {
     pub failed: [u64; reason::COUNT],
     /// Attempts that were abandoned because the other address family won.
     pub superseded: u64,
-    /// Bytes sent by the client in connections that ended.
+    /// Bytes sent by the client, by the time of the reading of an open connection, or of the end.
     pub bytes_sent: u64,
-    /// Bytes received by the client in connections that ended.
+    /// Bytes received by the client, likewise.
     pub bytes_received: u64,
-    /// Those of the bytes that were counted when their connection ended.
+    /// Bytes of the connections that ended, both directions, those included that readings had brought before.
     pub ended_bytes: u64,
     /// How long the connections took to be established.
     pub connect_times: Option<Box<ConnectTimes>>,
+    /// Segments with data sent by the client, likewise.
+    pub segments_sent: u64,
+    /// Segments with data received by the client, likewise.
+    pub segments_received: u64,
+    /// Segments that the client sent again, likewise.
+    pub retransmitted: u64,
+    /// What connections had carried before the daemon started; in most cells nothing.
+    before: Option<Box<Load>>,
     /// Those of `opened`, and failed attempts, that were a process's first by a new DNS answer.
     pub selections: u64,
     /// The first connection and the last one, failed attempts included.
@@ -194,6 +204,10 @@ impl Sum for Cell {
             bytes_received,
             ended_bytes,
             connect_times,
+            segments_sent,
+            segments_received,
+            retransmitted,
+            before,
             selections,
             first,
             last,
@@ -216,6 +230,10 @@ impl Sum for Cell {
         if let Some(times) = connect_times {
             self.connect_times.get_or_insert_default().add(times);
         }
+        self.segments_sent += segments_sent;
+        self.segments_received += segments_received;
+        self.retransmitted += retransmitted;
+        self.carry_before(before.as_deref().copied().unwrap_or_default());
         self.selections += selections;
         self.first = [self.first, *first].into_iter().flatten().min();
         self.last = self.last.max(*last);

@@ -36,12 +36,18 @@ pub struct FlowTotals {
     pub bytes_sent: u64,
     /// Bytes that clients received, in connections that ended.
     pub bytes_received: u64,
+    /// Segments with data that clients sent, in connections that ended.
+    pub segments_sent: u64,
+    /// Segments with data that clients received, in connections that ended.
+    pub segments_received: u64,
+    /// Segments that clients sent again, in connections that ended.
+    pub retransmitted: u64,
     /// As in [`crate::ring_record::TcpRecord`], of the first connection.
     pub sent_to: Address,
     /// `comm` of the thread that made the first connection.
     pub comm: [u8; COMM_LEN],
 }
-const _: () = assert!(size_of::<FlowTotals>() == 112);
+const _: () = assert!(size_of::<FlowTotals>() == 136);
 
 /// Reasons of failures.
 pub mod reason {

@@ -17,6 +17,7 @@ pub mod dns_query;
 pub mod flow;
 pub mod losses;
 pub mod offsets;
+pub mod reading;
 pub mod ring_record;
 pub mod symbols;
 

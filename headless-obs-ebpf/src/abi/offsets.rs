@@ -40,6 +40,18 @@ pub struct SockOffsets {
     pub bytes_retrans: u32,
     /// `((struct tcp_sock *)sk)->bytes_received`
     pub bytes_received: u32,
+    /// `((struct tcp_sock *)sk)->data_segs_out`
+    pub segments_sent: u32,
+    /// `((struct tcp_sock *)sk)->data_segs_in`
+    pub segments_received: u32,
+    /// `((struct tcp_sock *)sk)->total_retrans`
+    pub retransmitted: u32,
+    /// `((struct tcp_sock *)sk)->snd_una`
+    pub snd_una: u32,
+    /// `((struct tcp_sock *)sk)->srtt_us`, in eighths of a microsecond
+    pub srtt: u32,
+    /// `((struct tcp_sock *)sk)->rtt_min`, a `struct minmax`
+    pub rtt_min: u32,
     /// `((struct socket *)sock)->sk`
     pub socket_sk: u32,
     /// `sk.sk_cgrp_data.cgroup`
@@ -53,7 +65,7 @@ pub struct SockOffsets {
     /// `((struct task_struct *)task)->tgid`
     pub task_tgid: u32,
 }
-const _: () = assert!(size_of::<SockOffsets>() == 96);
+const _: () = assert!(size_of::<SockOffsets>() == 120);
 
 /// Byte offsets in the classic tracepoint's record, parsed from its tracefs `format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -111,8 +111,16 @@ pub struct TcpRecord {
     pub ended_by_peer: u8,
     /// Always 0.
     pub _end: u8,
+    /// Closed: segments with data sent, retransmissions included.
+    pub segments_sent: u32,
+    /// Closed: segments with data received.
+    pub segments_received: u32,
+    /// Closed: segments sent again, the SYN included.
+    pub retransmitted: u32,
+    /// Closed: the smoothed round-trip time in microseconds; 0 if it is not known.
+    pub rtt: u32,
 }
-const _: () = assert!(size_of::<TcpRecord>() == 136);
+const _: () = assert!(size_of::<TcpRecord>() == 152);
 const _: () = {
     let key = offset_of!(TcpRecord, header) + offset_of!(Header, cgroup);
     assert!(offset_of!(FlowKey, cgroup) == 0);

@@ -37,6 +37,8 @@ pub const CONNECTS: [&str; 2] = ["headless_conn4", "headless_conn6"];
 pub const SENDS: [&str; 2] = ["headless_send4", "headless_send6"];
 /// `iter/task_file`: connections that are older than the daemon.
 pub const ITER_SOCKETS: &str = "iter_sockets";
+/// `iter/bpf_map_elem`: what open connections have carried.
+pub const ITER_LOADS: &str = "iter_loads";
 
 /// `[u16; MAX_DNS_PORTS]`: ports of DNS servers; unused slots are 0.
 pub const DNS_PORTS: &str = "DNS_PORTS";

@@ -91,6 +91,10 @@ impl World {
             in_flow_totals: 1,
             ended_by_peer: 0,
             _end: 0,
+            segments_sent: 0,
+            segments_received: 0,
+            retransmitted: 0,
+            rtt: 0,
         };
         self.engine.on_tcp(&record);
         let header = Header { kind: KIND_CLOSED, time: self.tick(), ..header };

@@ -1,9 +1,11 @@
 //! The event loop: one task that owns engine and probes and does one thing after another.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -14,7 +16,7 @@ use crate::engine::{Engine, KernelState, LOOK};
 use crate::engine_handle::Request;
 use crate::expose::metrics::cardinality::Notice;
 use crate::expose::snapshot::Cause;
-use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
+use crate::probe::{Loaded, Maps, Record, Walk, is_in_initial_pid_namespace, trim_heap};
 use crate::readiness::Readiness;
 use crate::sources::Update;
 use crate::time::Time;
@@ -113,6 +115,8 @@ impl EventLoop {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
+        // What was carried before is told apart from what is carried from now on.
+        self.read_loads().await;
         trim_heap();
         loop {
             tokio::select! {
@@ -127,6 +131,7 @@ impl EventLoop {
                     ticks += 1;
                     self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
                     if ticks.is_multiple_of(LOOK.as_secs()) {
+                        self.read_loads().await;
                         self.look();
                     }
                     if ticks.is_multiple_of(DNS_TIMEOUT_TICKS) {
@@ -163,6 +168,7 @@ impl EventLoop {
         let losses = self.ring_losses();
         let totals = self.loaded.maps.flows();
         let read_at = now();
+        let is_round = self.read_loads().await;
         self.drain_until(read_at);
         for _ in 0..MAX_SETTLE_RETRIES {
             sleep(SETTLE_DELAY).await;
@@ -171,8 +177,44 @@ impl EventLoop {
                 break;
             }
         }
+        if is_round {
+            self.engine.end_readings();
+        }
         self.engine.reconcile(read_at, &totals);
         self.settled_losses = losses;
+    }
+
+    /// Takes what every open connection has carried, in slices; between two of them, the ring is drained. Returns whether
+    /// the walk came to its end.
+    async fn read_loads(&mut self) -> bool {
+        if self.loaded.loads.is_some() {
+            // A reading counts for a connection that is known.
+            self.drain_until(now());
+        }
+        let Some(loads) = &self.loaded.loads else { return false };
+        let walked = match loads.walk() {
+            Ok(walk) => self.walk(walk).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &walked
+            && self.warned.insert("load")
+        {
+            warn!(%error, "cannot read what open connections have carried");
+        }
+        walked.is_ok()
+    }
+
+    async fn walk(&mut self, mut walk: Walk) -> io::Result<()> {
+        self.engine.begin_readings();
+        loop {
+            let readings = walk.slice()?;
+            if readings.is_empty() {
+                return Ok(());
+            }
+            self.engine.on_readings(now(), &readings);
+            self.drain();
+            yield_now().await;
+        }
     }
 
     fn drain_until(&mut self, until: Time) {

@@ -18,6 +18,7 @@ pub fn checks(observe: &Observe) -> Vec<Check> {
     if let Ok(loaded) = best.or(fallback) {
         checks.push(queries(&loaded));
         checks.push(existing(&loaded));
+        checks.push(load(&loaded));
         checks.push(balancers(loaded.dialled.as_ref()));
     }
     checks
@@ -67,6 +68,24 @@ fn existing(loaded: &Loaded) -> Check {
             "to count them, use Linux 5.11 or newer with BTF; headless-obs sees new connections either way",
         ),
         Some(_) => Check::ok(name, format!("{} client sockets", loaded.existing.len())),
+    }
+}
+
+fn load(loaded: &Loaded) -> Check {
+    let name = "load of open connections";
+    let read = loaded.loads.as_ref().map(|loads| loads.walk().and_then(|mut walk| walk.slice()));
+    match read {
+        Some(Ok(_)) => Check::ok(name, "the kernel's own counts can be read"),
+        Some(Err(error)) => Check::warn(
+            name,
+            format!("the kernel's own counts cannot be read: {error}"),
+            "bytes count when a connection ends; use Linux 5.10 or newer with BTF",
+        ),
+        None => Check::warn(
+            name,
+            "headless-obs cannot read the kernel's own counts",
+            "bytes count when a connection ends; to see them before, use Linux 5.10 or newer with BTF",
+        ),
     }
 }
 

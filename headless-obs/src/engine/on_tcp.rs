@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
+use headless_obs_ebpf::reading::Reading;
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord};
 
 use super::client_stats::{ClientServiceKey, PortFate};
@@ -152,6 +153,21 @@ impl Engine {
             };
             self.reconciler.adopted(now, record.socket, flow, booking);
         }
+    }
+
+    /// A round of readings begins: of everything that is open.
+    pub fn begin_readings(&mut self) {
+        self.reconciler.begin_round();
+    }
+
+    /// What open connections have carried. A record that the ring has got since may not have been handled yet.
+    pub fn on_readings(&mut self, now: Time, readings: &[Reading]) {
+        readings.iter().for_each(|reading| self.reconciler.read(now, reading));
+    }
+
+    /// The round is complete. The ring must have been drained up to its end.
+    pub fn end_readings(&mut self) {
+        self.reconciler.end_round();
     }
 
     /// Whether the kernel's totals include changes that no record has brought yet.

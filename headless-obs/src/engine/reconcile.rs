@@ -14,12 +14,14 @@ use std::time::Duration;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 
+mod carried;
 mod flow_state;
 
 use crate::hash::HashMap;
-use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry};
+use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry, Load};
 use crate::time::Time;
 
+use carried::{Carried, Tracked};
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
 
 /// The place where a connection is counted; none if it belongs to no headless Service.
@@ -32,9 +34,11 @@ pub(super) struct FlowReconciler {
     pub ledger: Ledger,
     flows: HashMap<FlowKey, Flow>,
     /// The last known connection of each socket, unless a record reported its end.
-    sockets: HashMap<u64, (FlowKey, Id)>,
+    sockets: HashMap<u64, Tracked>,
     /// Open connections for which FLOWS had no room, so no totals include them.
-    untracked_by_kernel: HashMap<u64, (Id, LedgerSlot)>,
+    untracked_by_kernel: HashMap<u64, (Id, LedgerSlot, Carried)>,
+    /// The number of the round of readings.
+    round: u32,
     /// When the totals were last read.
     read_at: Time,
 }
@@ -47,6 +51,7 @@ impl FlowReconciler {
             flows: HashMap::default(),
             sockets: HashMap::default(),
             untracked_by_kernel: HashMap::default(),
+            round: 0,
             read_at: Time::default(),
         }
     }
@@ -56,12 +61,12 @@ impl FlowReconciler {
         let (key, id) = (flow_of(record), id_of(record));
         let place = booking.map(|(cell, _)| cell);
         if record.in_flow_totals == 0 {
-            let older = self.sockets.get(&record.socket).copied().filter(|older| *older != (key, id));
+            let older = self.sockets.get(&record.socket).copied().filter(|older| !older.is(&key, id));
             if older.is_some() {
                 self.sockets.remove(&record.socket);
             }
             self.close_previous(time_of(record), record.socket, older);
-            self.untracked_by_kernel.insert(record.socket, (id, place));
+            self.untracked_by_kernel.insert(record.socket, (id, place, Carried::default()));
         } else {
             self.bind_socket(time_of(record), key, id);
             let flow = self.flows.entry(key).or_default();
@@ -121,14 +126,17 @@ impl FlowReconciler {
         attribute: impl FnOnce(&mut Ledger) -> Booking,
     ) -> LedgerSlot {
         let (key, id) = (flow_of(record), id_of(record));
+        let mut carried = Carried::default();
         if let Entry::Occupied(known) = self.sockets.entry(record.socket)
-            && *known.get() == (key, id)
+            && known.get().is(&key, id)
         {
-            known.remove();
+            carried = known.remove().carried;
         }
+        let mut rest = Load::from(record);
         let place = match self.untracked_by_kernel.get(&record.socket) {
-            Some((known, place)) if *known == id => {
+            Some((known, place, carried)) if *known == id => {
                 let place = *place;
+                rest = carried.rest(rest);
                 self.untracked_by_kernel.remove(&record.socket);
                 if record.in_flow_totals != 0 {
                     let flow = self.flows.entry(key).or_default();
@@ -141,12 +149,17 @@ impl FlowReconciler {
                 let flow = self.flows.entry(key).or_default();
                 match flow.ended(id, predates_totals(self.read_at, record)) {
                     Ended::Open(place) => {
+                        rest = carried.end(flow, rest);
                         if record.in_flow_totals != 0 {
                             book_end(flow, record);
                         }
                         place
                     }
-                    Ended::Booked => return None,
+                    Ended::Booked => {
+                        // The totals have brought its load as a whole.
+                        carried.leave(flow);
+                        return None;
+                    }
                     Ended::Unknown => self.record_late_open(key, record, attribute),
                 }
             }
@@ -155,8 +168,7 @@ impl FlowReconciler {
             let cell = self.ledger.cell(cell, time_of(record));
             cell.closed += 1;
             cell.brief += u64::from(is_brief(record));
-            cell.bytes_sent += record.bytes_sent;
-            cell.bytes_received += record.bytes_received;
+            cell.carry(rest);
             cell.record_ended_bytes(record.bytes_sent, record.bytes_received);
             if was_reset(record) {
                 add(&mut cell.failed, usize::from(record.reason), 1);
@@ -174,14 +186,14 @@ impl FlowReconciler {
         entry: &LedgerEntry,
     ) {
         let id = id_of(record);
-        let is_open = match self.untracked_by_kernel.get_mut(&record.socket).filter(|(known, _)| *known == id)
-        {
-            Some((_, place)) => {
-                *place = Some(key);
-                true
-            }
-            None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
-        };
+        let is_open =
+            match self.untracked_by_kernel.get_mut(&record.socket).filter(|(known, ..)| *known == id) {
+                Some((_, place, _)) => {
+                    *place = Some(key);
+                    true
+                }
+                None => self.flows.get_mut(&flow_of(record)).is_some_and(|flow| flow.settle(id, Some(key))),
+            };
         let now = closed.map_or(time_of(record), time_of);
         if record.header.kind == KIND_FAILED {
             let cell = self.ledger.cell(key, now);
@@ -193,8 +205,7 @@ impl FlowReconciler {
         record_connect_time(cell, record);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
-            cell.bytes_sent += closed.bytes_sent;
-            cell.bytes_received += closed.bytes_received;
+            cell.carry(closed.into());
             cell.record_ended_bytes(closed.bytes_sent, closed.bytes_received);
             cell.brief += u64::from(is_brief(closed));
             if usize::from(closed.reason) < reason::COUNT {
@@ -226,7 +237,12 @@ impl FlowReconciler {
             flow.read(read_at, totals);
             let missing = missing(totals, &flow.booked);
             if missing == FlowTotals::default() {
-                if flow.is_over() {
+                let is_read = |id: Id| {
+                    let tracked = self.sockets.get(&id.1).filter(|tracked| tracked.is(key, id));
+                    tracked.is_some_and(|tracked| tracked.carried.is_read_in(self.round))
+                };
+                // One that is read is open, whatever the guess.
+                if flow.is_over() && !flow.guessed().any(is_read) {
                     forget(&mut self.sockets, *key, flow.forget_guessed());
                 }
                 continue;
@@ -237,8 +253,8 @@ impl FlowReconciler {
             let booking = attribute(&mut self.ledger, key, totals, connections);
             let place = booking.map(|(cell, _)| cell);
             flow.booked.opened += missing.opened;
-            flow.booked.bytes_sent += missing.bytes_sent;
-            flow.booked.bytes_received += missing.bytes_received;
+            let load = Load::from(&missing);
+            book_load(&mut flow.booked, load);
             for (booked, more) in flow.booked.failed.iter_mut().zip(missing.failed) {
                 *booked += more;
             }
@@ -257,8 +273,8 @@ impl FlowReconciler {
             });
             if let Some(cell) = of_ends.unwrap_or(place) {
                 let cell = self.ledger.cell(cell, read_at);
-                cell.bytes_sent += missing.bytes_sent;
-                cell.bytes_received += missing.bytes_received;
+                cell.carry(load.minus(flow.ahead));
+                flow.ahead = flow.ahead.minus(load);
                 add(&mut cell.failed, usize::from(reason::RESET), reset(&missing));
             }
             if let Some((cell, entry)) = booking {
@@ -304,19 +320,28 @@ impl FlowReconciler {
     /// A socket has a connection.
     fn bind_socket(&mut self, now: Time, key: FlowKey, id: Id) {
         let (_, socket) = id;
-        let older = self.sockets.insert(socket, (key, id));
-        self.close_previous(now, socket, older.filter(|older| *older != (key, id)));
+        let older = match self.sockets.entry(socket) {
+            // A reading may have told of a newer one before this record came.
+            Entry::Occupied(known) if known.get().is(&key, id) || known.get().id > id => None,
+            Entry::Occupied(mut known) => Some(known.insert(Tracked::new(key, id))),
+            Entry::Vacant(free) => {
+                free.insert(Tracked::new(key, id));
+                None
+            }
+        };
+        self.close_previous(now, socket, older);
     }
 
     /// A socket has another connection than the `older` one: that one ended, and the record of its end was lost.
-    fn close_previous(&mut self, now: Time, socket: u64, older: Option<(FlowKey, Id)>) {
+    fn close_previous(&mut self, now: Time, socket: u64, older: Option<Tracked>) {
         let place = match older {
-            Some((key, id)) => self.flows.get_mut(&key).and_then(|flow| {
-                let place = flow.replaced(id);
+            Some(mut older) => self.flows.get_mut(&older.flow).and_then(|flow| {
+                older.carried.leave(flow);
+                let place = flow.replaced(older.id);
                 flow.booked.closed += u64::from(place.is_some());
                 place
             }),
-            None => self.untracked_by_kernel.remove(&socket).map(|(_, place)| place),
+            None => self.untracked_by_kernel.remove(&socket).map(|(_, place, _)| place),
         };
         if let Some(cell) = place.flatten() {
             self.ledger.cell(cell, now).closed += 1;
@@ -351,17 +376,24 @@ impl FlowReconciler {
 fn book_end(flow: &mut Flow, record: &TcpRecord) {
     let booked = &mut flow.booked;
     booked.closed += 1;
-    booked.bytes_sent += record.bytes_sent;
-    booked.bytes_received += record.bytes_received;
+    book_load(booked, record.into());
     if was_reset(record) {
         add(&mut booked.failed, usize::from(record.reason), 1);
     }
 }
 
+fn book_load(booked: &mut FlowTotals, load: Load) {
+    booked.bytes_sent += load.bytes_sent;
+    booked.bytes_received += load.bytes_received;
+    booked.segments_sent += load.segments_sent;
+    booked.segments_received += load.segments_received;
+    booked.retransmitted += load.retransmitted;
+}
+
 /// Forgets which sockets had connections of a flow.
-fn forget(sockets: &mut HashMap<u64, (FlowKey, Id)>, key: FlowKey, ids: impl Iterator<Item = Id>) {
+fn forget(sockets: &mut HashMap<u64, Tracked>, key: FlowKey, ids: impl Iterator<Item = Id>) {
     for id in ids {
-        if sockets.get(&id.1) == Some(&(key, id)) {
+        if sockets.get(&id.1).is_some_and(|known| known.is(&key, id)) {
             sockets.remove(&id.1);
         }
     }

@@ -1,5 +1,6 @@
 //! The data that the daemon shows: snapshot, metrics, events of a trace, findings of a check.
 
+mod carried;
 mod client_stats;
 mod connection_history;
 pub mod doctor_check;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::carried::{Before, Carried};
 pub use super::client_stats::{
     AnswerAge, ClientAnswers, OpenConnections, OtherPort, PortCounts, Responses, SelectionPattern,
     StaleTarget, Unanswered,
@@ -84,7 +85,7 @@ pub struct Service {
     /// Spread of the open connections.
     #[serde(default)]
     pub open: Spread,
-    /// Spread of the bytes, both directions, of connections that ended.
+    /// Spread of the bytes, both directions.
     #[serde(default)]
     pub bytes: Spread,
     /// Waste: (`spread.peak_to_mean` − 1) × connections a second.
@@ -155,7 +156,7 @@ pub struct Endpoint {
     /// Those of `active` that count in the spread, or are older than the daemon.
     #[serde(default)]
     pub counted_active: u64,
-    /// Bytes, both directions, of those of `closed` that count in the spread.
+    /// Bytes, both directions, of the connections that count in the spread.
     #[serde(default)]
     pub counted_bytes: u64,
     /// Failures by reason; `reset` had been opened.
@@ -166,10 +167,13 @@ pub struct Endpoint {
     pub active: u64,
     /// Connections that ended.
     pub closed: u64,
-    /// Bytes that clients sent, in connections that ended.
+    /// Bytes that clients sent, also in connections that are open.
     pub bytes_sent: u64,
-    /// Bytes that clients received, in connections that ended.
+    /// Bytes that clients received, likewise.
     pub bytes_received: u64,
+    /// What the connections carried beside these bytes.
+    #[serde(default, skip_serializing_if = "Carried::is_nothing")]
+    pub carried: Carried,
 }
 
 impl Endpoint {
@@ -395,7 +399,7 @@ pub struct ClientEndpoint {
     /// As [`Endpoint::counted_bytes`].
     #[serde(default)]
     pub counted_bytes: u64,
-    /// Bytes in connections that ended, both directions.
+    /// Bytes, both directions.
     #[serde(default)]
     pub bytes: u64,
     /// Pods of this client that received an answer with this endpoint.
@@ -435,12 +439,15 @@ pub struct ClientEndpoint {
     /// `failed` by reason, as in [`Endpoint::failed`].
     #[serde(skip_serializing_if = "Counts::is_empty", default)]
     pub reasons: Counts,
-    /// Bytes sent, in connections that ended.
+    /// Bytes sent, also in connections that are open.
     #[serde(default)]
     pub bytes_sent: u64,
-    /// Bytes received, in connections that ended.
+    /// Bytes received, likewise.
     #[serde(default)]
     pub bytes_received: u64,
+    /// What the connections carried beside these bytes.
+    #[serde(default, skip_serializing_if = "Carried::is_nothing")]
+    pub carried: Carried,
     /// The same connections and failures by port.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ports: Vec<PortCounts>,
@@ -461,6 +468,6 @@ impl ClientEndpoint {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
+pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }

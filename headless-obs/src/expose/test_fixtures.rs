@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    AnswerAge, AttemptSums, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns, Endpoint,
-    Histogram, History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, SelectionPattern,
-    Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Unreached, Verdict,
+    AnswerAge, AttemptSums, Carried, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns,
+    Endpoint, Histogram, History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA,
+    SelectionPattern, Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Unreached, Verdict,
 };
 
 /// Counts from pairs.
@@ -38,6 +38,7 @@ pub(crate) fn endpoint(pod: &str, state: &str, opened: u64, active: u64) -> Endp
         closed: opened.saturating_sub(active),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
+        carried: Carried { segments_sent: opened, segments_received: opened * 2, ..Carried::default() },
         ..Endpoint::default()
     }
 }
@@ -53,6 +54,7 @@ pub(crate) fn part(pod: &str, opened: u64, active: u64) -> ClientEndpoint {
         resolution: counts([("service", opened)]),
         bytes_sent: opened * 100,
         bytes_received: opened * 2_000,
+        carried: Carried { segments_sent: opened, segments_received: opened * 2, ..Carried::default() },
         ports: vec![PortCounts {
             port: 8080,
             opened: if opened > 0 { counts([("service", opened)]) } else { Counts::new() },
@@ -444,6 +446,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 ("queries", "cgroup_skb/egress"),
                 ("tcp", "tp_btf"),
                 ("existing", "none"),
+                ("load", "iter/bpf_map_elem"),
             ]
             .map(|(probe, hook)| (probe.to_owned(), hook.to_owned()))
             .into(),

@@ -116,6 +116,7 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add_counts(&mut sum.reasons, more.reasons);
     add(&mut sum.bytes_sent, more.bytes_sent);
     add(&mut sum.bytes_received, more.bytes_received);
+    sum.carried.add(more.carried);
     add_rows(
         &mut sum.ports,
         more.ports,

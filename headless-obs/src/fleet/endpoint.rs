@@ -138,4 +138,5 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     add(&mut sum.closed, more.closed);
     add(&mut sum.bytes_sent, more.bytes_sent);
     add(&mut sum.bytes_received, more.bytes_received);
+    sum.carried.add(more.carried);
 }

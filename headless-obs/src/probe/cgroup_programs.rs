@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// Commands of the system call `bpf`.
+use super::bpf_call::{BPF_LINK_CREATE, bpf, descriptor, number};
+
+/// A command of the system call `bpf`.
 const BPF_PROG_QUERY: libc::c_int = 16;
-const BPF_LINK_CREATE: libc::c_int = 28;
 
 /// A query's flag: the programs that run for sockets of this cgroup, in their order, those of parents included.
 const EFFECTIVE: u32 = 1;
@@ -65,9 +66,6 @@ struct Link {
     _more: [u64; 12],
 }
 
-/// The bytes of both that are passed; the rest is room.
-const LENGTH: usize = 64;
-
 /// The programs that are attached to this cgroup itself.
 pub(super) fn at(cgroup: &Path, hook: Hook) -> io::Result<Attached> {
     query(cgroup, hook, 0)
@@ -111,18 +109,5 @@ pub(super) fn link(
         flags,
         ..Link::default()
     };
-    let link = bpf(BPF_LINK_CREATE, &mut link)?;
-    // SAFETY: the kernel has made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(link) })
-}
-
-fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<RawFd> {
-    const { assert!(size_of::<T>() >= LENGTH) };
-    // SAFETY: the structure is at least as long as said, and what it points to lives until the call returns.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, LENGTH) };
-    RawFd::try_from(result).ok().filter(|result| *result >= 0).ok_or_else(io::Error::last_os_error)
-}
-
-fn number(descriptor: RawFd) -> u32 {
-    u32::try_from(descriptor).unwrap_or(u32::MAX)
+    descriptor(BPF_LINK_CREATE, &mut link)
 }

@@ -88,6 +88,10 @@ fn tracked(record: &SocketRecord) -> TcpRecord {
         in_flow_totals: 0,
         ended_by_peer: 0,
         _end: 0,
+        segments_sent: 0,
+        segments_received: 0,
+        retransmitted: 0,
+        rtt: 0,
     }
 }
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::aya_pod::AsPod;
 use super::dialled::{Dialled, Survey};
+use super::iter_loads::OpenLoads;
 use super::privilege_check::{not_permitted, sees_only_own_processes};
 use super::recursion_misses::RecursionMisses;
 use super::{CgroupRoot, Hooks, Maps, Options, ProbeError, Ring, TcpHook, btf, iter_sockets, tracefs};
@@ -44,6 +45,8 @@ pub struct Loaded {
     pub hooks: Hooks,
     /// The destinations that clients dial, if programs of others may replace it.
     pub dialled: Option<Dialled>,
+    /// What open connections have carried, if the kernel allows to read it.
+    pub loads: Option<OpenLoads>,
     /// Counts skipped runs.
     recursion_misses: RecursionMisses,
     /// Holds programs and links.
@@ -158,6 +161,10 @@ fn finish(
     kernel_btf: Option<&Btf>,
 ) -> Result<Loaded, ProbeError> {
     let Place { cgroups, survey } = place;
+    let loads = match kernel_btf {
+        None => Err(ProbeError::NoBtf),
+        Some(kernel_btf) => OpenLoads::attach(&mut ebpf, kernel_btf),
+    };
     let mut maps = Maps::take(&mut ebpf, options)?;
     // Queries first: their responses may arrive as soon as the program for responses is attached.
     let watched = attach_skb(&mut ebpf, DNS_EGRESS, &cgroups, CgroupSkbAttachType::Egress)
@@ -168,6 +175,7 @@ fn finish(
         ("queries".to_owned(), "none".to_owned()),
         ("tcp".to_owned(), tcp.to_owned()),
         ("existing".to_owned(), "none".to_owned()),
+        ("load".to_owned(), "none".to_owned()),
         ("servers".to_owned(), "none".to_owned()),
     ]);
     match watched {
@@ -186,6 +194,14 @@ fn finish(
             hooks.remove("servers");
             warn!(%error, "cannot see DNS queries, so headless-obs accepts every DNS response, even unsolicited ones");
         }
+    }
+    let loads = loads
+        .inspect_err(|error| {
+            warn!(%error, "cannot read what open connections have carried, so their bytes count when they end");
+        })
+        .ok();
+    if loads.is_some() {
+        hooks.insert("load".to_owned(), "iter/bpf_map_elem".to_owned());
     }
     let adopted = match kernel_btf {
         None => Err(ProbeError::NoBtf),
@@ -232,6 +248,7 @@ fn finish(
         existing,
         hooks,
         dialled,
+        loads,
         recursion_misses,
         _ebpf: ebpf,
     })

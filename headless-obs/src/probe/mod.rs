@@ -16,12 +16,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod aya_pod;
+mod bpf_call;
 mod btf;
 mod cgroup;
 mod cgroup_mount;
 mod cgroup_programs;
 mod dialled;
 mod drop_capabilities;
+mod iter_loads;
 mod iter_sockets;
 mod load;
 mod malloc_trim;
@@ -37,6 +39,7 @@ pub use cgroup::{CgroupRoot, RootLock, is_own_container};
 pub use cgroup_mount::{CgroupView, widest_cgroup2};
 pub use dialled::Dialled;
 pub use drop_capabilities::{DroppedCapabilities, drop_capabilities, drop_helper_capabilities};
+pub use iter_loads::{OpenLoads, Walk};
 pub use load::{Loaded, load, object};
 pub use malloc_trim::trim_heap;
 pub use maps::{Flow, Maps};
@@ -93,7 +96,7 @@ impl Default for Options {
     }
 }
 
-/// Probe (`dns`, `queries`, `tcp`, `existing`, `servers`, `connects`) → the hook it runs on, or `none`.
+/// Probe (`dns`, `queries`, `tcp`, `existing`, `load`, `servers`, `connects`) → the hook it runs on, or `none`.
 pub type Hooks = BTreeMap<String, String>;
 
 /// Why the kernel side does not work, and what to do.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a record that is shorter than its type, or of an unknown kind, is rejected; no read goes past its end.
 
+use headless_obs_ebpf::reading::Reading;
 use headless_obs_ebpf::ring_record::{
     DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, SocketRecord, TcpRecord,
 };
@@ -29,6 +30,8 @@ unsafe impl Plain for DnsRecord {}
 unsafe impl Plain for TcpRecord {}
 // SAFETY: as above.
 unsafe impl Plain for SocketRecord {}
+// SAFETY: as above.
+unsafe impl Plain for Reading {}
 
 /// The first bytes of `bytes` as a `T`, and the rest.
 fn take<T: Plain>(bytes: &[u8]) -> Option<(T, &[u8])> {
@@ -56,13 +59,24 @@ impl<'a> Record<'a> {
 
 /// All records that the socket iterator wrote.
 #[cfg(feature = "shell")]
-pub(super) fn socket_records(mut bytes: &[u8]) -> Vec<SocketRecord> {
-    let mut records = Vec::new();
-    while let Some((record, rest)) = take(bytes) {
+pub(super) fn socket_records(bytes: &[u8]) -> Vec<SocketRecord> {
+    all(bytes).0
+}
+
+/// The complete readings that the iterator over open connections wrote, and the bytes that they take.
+#[cfg(feature = "shell")]
+pub(super) fn readings(bytes: &[u8]) -> (Vec<Reading>, usize) {
+    all(bytes)
+}
+
+#[cfg(feature = "shell")]
+fn all<T: Plain>(bytes: &[u8]) -> (Vec<T>, usize) {
+    let (mut records, mut left) = (Vec::new(), bytes);
+    while let Some((record, rest)) = take(left) {
         records.push(record);
-        bytes = rest;
+        left = rest;
     }
-    records
+    (records, bytes.len() - left.len())
 }
 
 #[cfg(test)]
@@ -79,6 +93,6 @@ mod tests {
         bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
         assert!(matches!(Record::parse(&bytes), Some(Record::Dns(_, payload)) if payload.len() == 8));
         bytes[..4].copy_from_slice(&KIND_OPENED.to_ne_bytes());
-        assert!(Record::parse(&bytes[..size_of::<TcpRecord>() - 56]).is_none(), "too short");
+        assert!(bytes.len() < size_of::<TcpRecord>() && Record::parse(&bytes).is_none(), "too short");
     }
 }

@@ -12,6 +12,7 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+mod loads;
 mod messages;
 mod oracle;
 mod packet;

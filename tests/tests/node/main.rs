@@ -26,6 +26,7 @@ mod hostile_names;
 mod http_load;
 mod identity;
 mod learned;
+mod load;
 mod many_clients;
 mod memory;
 mod mesh;

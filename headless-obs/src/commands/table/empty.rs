@@ -27,7 +27,7 @@ fn reasons(snapshot: &Snapshot) -> Vec<String> {
     let quality = &snapshot.quality;
     let mut reasons = Vec::new();
     for (probe, hook) in &quality.probes {
-        if hook == "none" && probe != "existing" {
+        if hook == "none" && !matches!(probe.as_str(), "existing" | "load") {
             let probe = clean(probe);
             reasons.push(format!(
                 "The {probe} probe is not attached; `sudo headless-obs doctor` shows the reason."

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use headless_obs_ebpf::flow::{FlowTotals, reason};
 
-use crate::ledger::CellKey;
+use crate::ledger::{CellKey, Load};
 use crate::time::Time;
 
 /// A connection: its start, and its socket. Older ones compare as less.
@@ -31,9 +31,14 @@ pub(super) struct Flow {
     open: BTreeMap<Id, LedgerSlot>,
     /// Open connections that only the totals include.
     late: Crowd,
+    /// Those of `open` of which a reading told instead of their record, which may still come.
+    identified: u64,
     /// Connections that were guessed to have ended. If one of them turns out to be open, another one ended.
     guessed: BTreeMap<Id, LedgerSlot>,
     pub(super) failed_late: [u64; reason::COUNT],
+    /// The part of the ledger's load that is ahead: it was read while connections were open that are open no more, and
+    /// whose end is not counted yet.
+    pub(super) ahead: Load,
     closed_late: Crowd,
 }
 
@@ -63,6 +68,10 @@ impl Flow {
     /// A connection opened; `was_read`: before the last reading of the totals. False: the reading has brought it
     /// already.
     pub(super) fn opened(&mut self, id: Id, place: LedgerSlot, was_read: bool) -> bool {
+        if self.identified > 0 && self.place(id).is_some() {
+            self.identified -= 1;
+            return false;
+        }
         if was_read && let Some(place) = self.late.take() {
             self.open.insert(id, place);
             return false;
@@ -132,6 +141,19 @@ impl Flow {
         self.late.add(place, count);
     }
 
+    /// A reading tells of an open connection whose record was lost; returns its cell.
+    pub(super) fn identify(&mut self, id: Id) -> Option<LedgerSlot> {
+        let place = self.late.take()?;
+        self.open.insert(id, place);
+        self.identified += 1;
+        Some(place)
+    }
+
+    /// The cell of a connection that is open, or that was guessed to have ended.
+    pub(super) fn place(&self, id: Id) -> Option<LedgerSlot> {
+        self.open.get(&id).or_else(|| self.guessed.get(&id)).copied()
+    }
+
     /// A new reading of the totals.
     pub(super) fn read(&mut self, now: Time, totals: &FlowTotals) {
         if self.last != *totals {
@@ -147,6 +169,11 @@ impl Flow {
             *known = place;
         }
         is_open
+    }
+
+    /// The connections that were guessed to have ended.
+    pub(super) fn guessed(&self) -> impl Iterator<Item = Id> {
+        self.guessed.keys().copied()
     }
 
     /// Forgets the guesses and returns their ids; without open connections they cannot be wrong.
@@ -229,6 +256,9 @@ pub(super) fn missing(totals: &FlowTotals, booked: &FlowTotals) -> FlowTotals {
         failed,
         bytes_sent: totals.bytes_sent.saturating_sub(booked.bytes_sent),
         bytes_received: totals.bytes_received.saturating_sub(booked.bytes_received),
+        segments_sent: totals.segments_sent.saturating_sub(booked.segments_sent),
+        segments_received: totals.segments_received.saturating_sub(booked.segments_received),
+        retransmitted: totals.retransmitted.saturating_sub(booked.retransmitted),
         ..FlowTotals::default()
     }
 }

@@ -9,6 +9,7 @@ use crate::attribution::{AnswerRef, Target};
 use crate::client::WorkloadId;
 use crate::service_resolution::Resolution;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
+use headless_obs_ebpf::reading::Reading;
 use headless_obs_ebpf::ring_record::{Header, KIND_CLOSED, KIND_OPENED};
 
 const PORTS: u16 = 3;
@@ -31,6 +32,10 @@ fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpReco
         in_flow_totals: 1,
         ended_by_peer: 0,
         _end: 0,
+        segments_sent: 0,
+        segments_received: 0,
+        retransmitted: 0,
+        rtt: 0,
     }
 }
 
@@ -59,12 +64,38 @@ fn cell(reconciler: &mut FlowReconciler, port: u16) -> crate::ledger::Cell {
         .map_or_else(crate::ledger::Cell::default, |(_, cell)| cell.total())
 }
 
+/// A connection of a socket.
+#[derive(Clone, Copy, Debug)]
+struct Living {
+    started: u64,
+    port: u16,
+    source_port: u16,
+    load: Load,
+}
+
+/// A count as the kernel has it for one connection.
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap()
+}
+
+/// A message of this many bytes to the server, and its response.
+fn message(bytes: u64) -> Load {
+    Load {
+        bytes_sent: bytes,
+        bytes_received: 2 * bytes,
+        segments_sent: 1,
+        segments_received: 3,
+        retransmitted: bytes % 2,
+    }
+}
+
 /// The kernel: it produces records, some of which are lost, and adds to the totals a little later.
 #[derive(Default)]
 struct Kernel {
     now: u64,
-    /// Socket → start and port.
-    living: BTreeMap<u64, (u64, u16)>,
+    living: BTreeMap<u64, Living>,
+    /// Counts up with each connection: every one has another source port.
+    source_port: u16,
     ring: VecDeque<TcpRecord>,
     /// Changes with a record in the ring that the totals do not include yet.
     bumps: VecDeque<TcpRecord>,
@@ -84,8 +115,7 @@ impl Kernel {
             let totals = self.totals.entry(record.port).or_default();
             totals.opened += u64::from(record.header.kind == KIND_OPENED);
             totals.closed += u64::from(record.header.kind == KIND_CLOSED);
-            totals.bytes_sent += record.bytes_sent;
-            totals.bytes_received += record.bytes_received;
+            book_load(totals, (&record).into());
             if let Some(failed) = totals.failed.get_mut(usize::from(record.reason)) {
                 *failed += 1;
             }
@@ -96,15 +126,50 @@ impl Kernel {
         if self.living.contains_key(&socket) {
             return;
         }
-        self.living.insert(socket, (self.now, port));
+        let load = Load::NONE;
+        self.source_port += 1;
+        let living = Living { started: self.now, port, source_port: self.source_port, load };
+        self.living.insert(socket, living);
         self.submit(record(KIND_OPENED, socket, self.now, port, self.now), arrives);
     }
 
     fn close(&mut self, socket: u64, arrives: bool, reset: bool) {
-        let Some((started, port)) = self.living.remove(&socket) else { return };
+        let Some(Living { started, port, load, .. }) = self.living.remove(&socket) else { return };
+        let load = load.plus(message(10));
         let reason = if reset { reason::RESET } else { reason::NONE };
         let closed = record(KIND_CLOSED, socket, started, port, self.now);
-        self.submit(TcpRecord { bytes_sent: 10, bytes_received: 20, reason, ..closed }, arrives);
+        let closed = TcpRecord {
+            bytes_sent: load.bytes_sent,
+            bytes_received: load.bytes_received,
+            segments_sent: narrow(load.segments_sent),
+            segments_received: narrow(load.segments_received),
+            retransmitted: narrow(load.retransmitted),
+            reason,
+            ..closed
+        };
+        self.submit(closed, arrives);
+    }
+
+    /// The iterator's records, except those of the sockets that it misses.
+    fn readings(&self, missed: &[u64]) -> Vec<Reading> {
+        let read = self.living.iter().filter(|(socket, _)| !missed.contains(socket));
+        read.map(|(socket, living)| Reading {
+            flow: flow(living.port),
+            socket: *socket,
+            started: living.started,
+            bytes_sent: living.load.bytes_sent,
+            bytes_received: living.load.bytes_received,
+            segments_sent: narrow(living.load.segments_sent),
+            segments_received: narrow(living.load.segments_received),
+            retransmitted: narrow(living.load.retransmitted),
+            rtt: 1,
+            min_rtt: 1,
+            unsent: 0,
+            unacknowledged: 0,
+            source_port: living.source_port,
+            _pad: 0,
+        })
+        .collect()
     }
 
     fn fail(&mut self, port: u16, arrives: bool) {
@@ -129,6 +194,24 @@ impl Kernel {
     }
 }
 
+/// A round of readings.
+fn walk(reconciler: &mut FlowReconciler, kernel: &Kernel, missed: &[u64]) {
+    reconciler.begin_round();
+    for reading in kernel.readings(missed) {
+        reconciler.read(Time(kernel.now), &reading);
+    }
+}
+
+fn load(cell: &crate::ledger::Cell) -> Load {
+    Load {
+        bytes_sent: cell.bytes_sent,
+        bytes_received: cell.bytes_received,
+        segments_sent: cell.segments_sent,
+        segments_received: cell.segments_received,
+        retransmitted: cell.retransmitted,
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Open {
@@ -145,12 +228,20 @@ enum Step {
         port: u16,
         arrives: bool,
     },
+    /// A connection carries a message of this many bytes.
+    Carry {
+        socket: u64,
+        bytes: u64,
+    },
     /// The kernel adds this number of records to the totals.
     Bump(usize),
     /// The daemon drains the ring.
     Drain,
-    /// The daemon reads the totals, drains the ring later except for some records, and reconciles.
-    Read,
+    /// The daemon reads the totals and then the open connections, some of which are missed. It drains the ring later
+    /// except for some records, and reconciles.
+    Read {
+        missed: Vec<u64>,
+    },
     Reconcile {
         hidden: usize,
     },
@@ -161,12 +252,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (socket.clone(), port.clone(), any::<bool>())
             .prop_map(|(socket, port, arrives)| Step::Open { socket, port, arrives }),
-        6 => (socket, any::<bool>(), any::<bool>())
+        6 => (socket.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(socket, arrives, reset)| Step::Close { socket, arrives, reset }),
+        5 => (socket.clone(), 0..1_000_u64).prop_map(|(socket, bytes)| Step::Carry { socket, bytes }),
         2 => (port, any::<bool>()).prop_map(|(port, arrives)| Step::Fail { port, arrives }),
         3 => (1..6_usize).prop_map(Step::Bump),
         2 => Just(Step::Drain),
-        1 => Just(Step::Read),
+        1 => prop::collection::vec(socket, 0..3).prop_map(|missed| Step::Read { missed }),
         1 => prop_oneof![2 => Just(0), 1 => 0..6_usize].prop_map(|hidden| Step::Reconcile { hidden }),
     ];
     prop::collection::vec(step, 0..200)
@@ -176,13 +268,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_ledger_equals_the_totals(older in prop::collection::btree_map(0..8_u64, 0..PORTS, 0..4), steps in steps()) {
+    fn the_ledger_equals_the_totals(
+        older in prop::collection::btree_map(0..8_u64, 0..PORTS, 0..4),
+        steps in steps(),
+        reads_first in any::<bool>(),
+    ) {
         let (mut reconciler, mut kernel) = (FlowReconciler::new(1000), Kernel::default());
         for (socket, port) in &older {
-            kernel.living.insert(*socket, (0, *port));
+            kernel.source_port += 1;
+            let (source_port, load) = (kernel.source_port, message(7));
+            kernel.living.insert(*socket, Living { started: 0, port: *port, source_port, load });
             reconciler.adopted(Time(0), *socket, flow(*port), booking(*port));
         }
-        let mut reading = kernel.read();
+        if reads_first {
+            walk(&mut reconciler, &kernel, &[]);
+        }
+        let (mut reading, mut is_round) = (kernel.read(), false);
         for step in steps {
             kernel.now += 1;
             match step {
@@ -191,9 +292,21 @@ proptest! {
                 Step::Fail { port, arrives } => kernel.fail(port, arrives),
                 Step::Bump(count) => kernel.bump(count),
                 Step::Drain => kernel.drain(&mut reconciler, 0),
-                Step::Read => reading = kernel.read(),
+                Step::Read { missed } => {
+                    reading = kernel.read();
+                    walk(&mut reconciler, &kernel, &missed);
+                    is_round = true;
+                }
+                Step::Carry { socket, bytes } => {
+                    if let Some(living) = kernel.living.get_mut(&socket) {
+                        living.load = living.load.plus(message(bytes));
+                    }
+                }
                 Step::Reconcile { hidden } => {
                     kernel.drain(&mut reconciler, hidden);
+                    if std::mem::take(&mut is_round) {
+                        reconciler.end_round();
+                    }
                     reconciler.reconcile(reading.0, &reading.1, |_, key, _, _| booking(key.port));
                 }
             }
@@ -201,16 +314,27 @@ proptest! {
         kernel.now += 1;
         kernel.bump(usize::MAX);
         kernel.drain(&mut reconciler, 0);
-        let (read_at, totals) = kernel.read();
-        reconciler.reconcile(read_at, &totals, |_, key, _, _| booking(key.port));
+        // The first time brings the openings that were lost, the second time what those have carried.
+        for _ in 0..2 {
+            let (read_at, totals) = kernel.read();
+            walk(&mut reconciler, &kernel, &[]);
+            reconciler.end_round();
+            reconciler.reconcile(read_at, &totals, |_, key, _, _| booking(key.port));
+        }
 
         for (port, total) in &kernel.totals {
             let cell = cell(&mut reconciler, *port);
             let preexisting = older.values().filter(|older| *older == port).count() as u64;
             prop_assert_eq!((cell.opened, cell.preexisting), (total.opened, preexisting));
             prop_assert_eq!((cell.closed, cell.failed), (total.closed, total.failed));
-            prop_assert_eq!((cell.bytes_sent, cell.bytes_received), (total.bytes_sent, total.bytes_received));
-            let living = kernel.living.values().filter(|(_, living)| living == port).count() as u64;
+            let open = kernel.living.values().filter(|living| living.port == *port);
+            let carried = open.map(|living| living.load).fold(Load::from(total), Load::plus);
+            prop_assert_eq!(load(&cell).plus(cell.before()), carried);
+            if reads_first {
+                let before = (0..preexisting).map(|_| message(7)).fold(Load::NONE, Load::plus);
+                prop_assert_eq!(cell.before(), before);
+            }
+            let living = kernel.living.values().filter(|living| living.port == *port).count() as u64;
             let flow = &reconciler.flows[&flow(*port)];
             prop_assert_eq!((cell.opened + cell.preexisting - cell.closed, flow.open()), (living, living));
         }

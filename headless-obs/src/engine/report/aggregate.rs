@@ -7,7 +7,7 @@ use headless_obs_ebpf::flow::reason;
 use super::CellRow;
 use crate::attribution::StaleKind;
 use crate::engine::dns_stats::{AnswerCounts, RCODES, Transport};
-use crate::expose::snapshot::{Counts, Dns, PortCounts};
+use crate::expose::snapshot::{Before, Carried, Counts, Dns, PortCounts};
 use crate::ledger::POSITIONS;
 use crate::service_resolution::Resolution;
 use crate::topology::EndpointId;
@@ -36,6 +36,26 @@ pub(super) fn failures(cells: &[CellRow<'_>]) -> Counts {
             ((*name).to_owned(), count)
         })
         .collect()
+}
+
+/// What connections carried, beside their bytes.
+pub(super) fn carried(cells: &[CellRow<'_>]) -> Carried {
+    let mut sum = Carried::default();
+    for (_, cell) in cells {
+        let before = cell.before();
+        sum.add(Carried {
+            segments_sent: cell.segments_sent,
+            segments_received: cell.segments_received,
+            retransmitted: cell.retransmitted,
+            before: Before {
+                bytes_sent: before.bytes_sent,
+                bytes_received: before.bytes_received,
+                segments_sent: before.segments_sent,
+                segments_received: before.segments_received,
+            },
+        });
+    }
+    sum
 }
 
 /// Connections and failures by port; port 0 for those without room of their own.

@@ -1,6 +1,6 @@
 //! The figures of one client workload of a Service.
 
-use super::aggregate::{answer_position, failures, nonzero, ports, resolutions, stale};
+use super::aggregate::{answer_position, carried, failures, nonzero, ports, resolutions, stale};
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
 use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
@@ -160,6 +160,7 @@ impl Engine {
             counted_bytes,
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
+            carried: carried(own),
             ports: ports(own),
             pod: row.pod.clone(),
             opened: sum(|cell| cell.opened),

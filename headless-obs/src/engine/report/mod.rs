@@ -30,7 +30,7 @@ use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
 use crate::verdict;
 use crate::windowed::Stretch;
 
-use aggregate::{dns, failures, stale};
+use aggregate::{carried, dns, failures, stale};
 use client::ClientFacts;
 use open_connections::Holders;
 use pods::Pods;
@@ -431,6 +431,7 @@ impl Engine {
             closed: sum(|cell| cell.closed),
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
+            carried: carried(cells),
         }
     }
 

@@ -193,6 +193,10 @@ impl Running {
             in_flow_totals: 1,
             ended_by_peer: 0,
             _end: 0,
+            segments_sent: 0,
+            segments_received: 0,
+            retransmitted: 0,
+            rtt: 0,
         }
     }
 }
