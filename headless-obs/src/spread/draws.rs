@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(one_ahead, [(1, 1, 0.33, 0, 0.67), (1, 0, 0.33, 1, 0.67), (1, 0, 0.33, 1, 0.67)]);
         assert_eq!(drawn(&[&[(1, 3), (1, 3), (1, 2)]])[0], (1, 0, 0.0, 0, 0.0));
         // Twice the connections, twice the load.
-        assert_eq!(drawn(&[&[(4, 40), (2, 20), (2, 20)]])[0].1, 0);
+        assert_eq!(drawn(&[&[(5, 50), (2, 20), (2, 20)]])[0].1, 0);
     }
 
     #[test]
