@@ -43,7 +43,9 @@ extern "C" fn iter_loads(ctx: *const Context) -> c_int {
         return 0;
     }
     // SAFETY: a live entry of the map.
-    let (socket, record) = unsafe { (key.read(), &*value) };
+    let socket = unsafe { key.read() };
+    // SAFETY: the same.
+    let record = unsafe { &*value };
     if record.header.kind != KIND_OPENED {
         return 0;
     }

@@ -1,7 +1,7 @@
 //! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
 //!
 //! Invariants: a limited number of connections is served at the same time, each with a time limit for its head, its
-//! response and the reading of it, so no client can exhaust the daemon; [`slots`] says who makes room for whom. Probes can
+//! response and the reading of it, so no client can exhaust the daemon; `slots` says who makes room for whom. Probes can
 //! have a listening socket of their own, which shares neither slots nor queue with the other one. The listening sockets
 //! are bound before anything is loaded into the kernel.
 

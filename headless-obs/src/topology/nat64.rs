@@ -3,7 +3,7 @@
 //!
 //! In: answers that show a prefix. Out: the address that an IPv6 address stands for.
 //!
-//! Invariants: at most [`LEARNED`] prefixes are remembered; those that answers showed last stay.
+//! Invariants: at most `LEARNED` prefixes are remembered; those that answers showed last stay.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
