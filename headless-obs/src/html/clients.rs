@@ -30,7 +30,6 @@ pub(super) fn render(service: &Service) -> Markup {
                     th scope="col" class="n" { "Open" }
                     th scope="col" class="n" { "Coverage" }
                     th scope="col" class="n" { "Peak/mean" }
-                    th scope="col" class="n" { "Bytes: peak/mean" }
                     th scope="col" class="n" { "Answers" }
                     th scope="col" class="n" { "Addresses" }
                     th scope="col" class="n" { "TTL" }
@@ -75,7 +74,6 @@ fn row(client: &Client) -> Markup {
             td class="n" { (thousands(client.active)) }
             td class="n" { (known(has_spread, percent(client.coverage))) }
             td class="n" { (known(has_spread, figure(client.spread.peak_to_mean))) }
-            td class="n" { (known(client.bytes.connections > 0, figure(client.bytes.peak_to_mean))) }
             td class="n" { (thousands(answers.count)) }
             td class="n" { (known(has_answers, addresses)) }
             td class="n" { (known(has_answers, format!("{} s", answers.ttl_seconds))) }

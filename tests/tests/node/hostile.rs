@@ -102,6 +102,8 @@ fn answered(snapshot: &Value) -> u64 {
 fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
     const NAMES: u16 = 40_000;
     const ADDRESSES: usize = 14;
+    /// On a busy machine, the ring buffer loses many of the answers.
+    const ROUNDS: u64 = 5;
     let scene = Scene::new();
     let (service, _servers) = scene.orders(4, &ServerMode::Close);
     // The pods belong to another Service too: without an answer the daemon cannot know which Service is meant.
@@ -114,20 +116,23 @@ fn a_flood_of_names_takes_nothing_from_a_quiet_pod() {
     observer.snapshot_when(PATIENCE, |snapshot| opened_by(snapshot, "web") == 1).unwrap();
     let at_first = own_memory(observer.pid());
 
-    for id in 0..NAMES {
-        let addresses: Vec<_> = (0..ADDRESSES).map(|_| Ipv4Addr::from(rand::random::<u32>())).collect();
-        // Every fourth name does not exist.
-        let addresses = if id % 4 == 3 { &[][..] } else { &addresses };
-        let name = format!("n{:016x}-{id}.{ORDERS}", rand::random::<u64>());
-        let [question, answer] = pair(id, &name, addresses);
-        attacker.exchange(&question, &answer);
-    }
     let asked = scene.dns.counts().unwrap().udp;
-    let all =
-        |snapshot: &Value| answered(snapshot) + lost(snapshot, "dns_ring_full") >= asked + u64::from(NAMES);
-    let snapshot = observer.snapshot_when(PATIENCE, all).unwrap();
+    let flood = |round: u64| {
+        for id in 0..NAMES {
+            let addresses: Vec<_> = (0..ADDRESSES).map(|_| Ipv4Addr::from(rand::random::<u32>())).collect();
+            // Every fourth name does not exist.
+            let addresses = if id % 4 == 3 { &[][..] } else { &addresses };
+            let name = format!("n{:016x}-{id}.{ORDERS}", rand::random::<u64>());
+            let [question, answer] = pair(id, &name, addresses);
+            attacker.exchange(&question, &answer);
+        }
+        let sent = asked + round * u64::from(NAMES);
+        let all = |snapshot: &Value| answered(snapshot) + lost(snapshot, "dns_ring_full") >= sent;
+        observer.snapshot_when(PATIENCE, all).unwrap()
+    };
+    let is_displaced = |snapshot: &Value| lost(snapshot, "answers_evicted") > 100_000;
+    let snapshot = (1..=ROUNDS).map(flood).find(is_displaced).expect("answers were displaced");
     let quality = &snapshot["quality"];
-    assert!(lost(&snapshot, "answers_evicted") > 100_000, "{quality:#}");
     let after = own_memory(observer.pid());
     assert!(after.saturating_sub(at_first) < MOST_KIB, "{at_first} KiB before, {after} KiB after");
     for (map, room) in quality["maps"].as_object().unwrap() {

@@ -96,7 +96,7 @@ fn without_btf_the_classic_tracepoint_counts_exactly() {
     );
     let report = shop.run(&[], &["report", "--from", &observer.address().to_string()]);
     assert!(
-        report.out.contains("Probes not attached: existing; `headless-obs doctor` shows the reason."),
+        report.out.contains("Probes not attached: existing, load; `headless-obs doctor` shows the reason."),
         "{report:?}"
     );
 
