@@ -23,6 +23,9 @@ const CHANGES: usize = 64;
 /// stretch of five minutes has nothing of them any more.
 const FORGET: SignedDuration = SignedDuration::from_secs(300);
 
+/// For how long a client that turns can be unexplained. The shortest stretch is no longer.
+const TURN: SignedDuration = SignedDuration::from_secs(60);
+
 /// Namespace and name of a Service, namespace and workload of its client.
 type Key = (String, String, String, String);
 
@@ -119,11 +122,22 @@ impl VerdictLog {
             (known.confirmed, known.confidence) = (now, verdict.confidence);
             return None;
         }
-        let known = self.current.get(&key(service, client));
-        let before = known.map(|known| (known.cause, known.since));
-        // A sign shows in longer stretches, too. While the verdict was another one, this one did not hold.
-        let since = verdict.since.unwrap_or(now).max(known.map_or(Timestamp::MIN, |known| known.confirmed));
         let cause = verdict.cause;
+        let known = self.current.get(&key(service, client));
+        // A client that turns is unexplained for a few looks: that is the beginning of what it is now.
+        let turn = known.filter(|known| {
+            known.cause == Cause::Unexplained
+                && now.duration_since(known.since) < TURN
+                && known.before != Some(cause)
+        });
+        let before = match turn.and_then(|turn| Some((turn.before?, turn.since))) {
+            Some(before) => Some(before),
+            None => known.map(|known| (known.cause, known.since)),
+        };
+        // A sign shows in longer stretches, too. While the verdict was another one, this one did not hold.
+        let ended = turn.filter(|turn| turn.before.is_some()).map(|turn| turn.since);
+        let ended = ended.or(known.map(|known| known.confirmed)).unwrap_or(Timestamp::MIN);
+        let since = verdict.since.unwrap_or(now).max(ended);
         let current = Current {
             cause,
             confidence: verdict.confidence,
@@ -210,4 +224,39 @@ fn after(service: &Service, client: &Client, before: Cause, since: Timestamp) ->
         after.push("the client connects to another port".to_owned());
     }
     after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::test_fixtures;
+
+    /// The log after one look a pair: seconds, and the cause that was found.
+    fn looks(looks: &[(i64, Cause)]) -> (Option<Cause>, Timestamp) {
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let mut log = VerdictLog::default();
+        for (seconds, cause) in looks {
+            let verdict = Verdict { cause: *cause, since: Some(at(0)), ..Verdict::default() };
+            let client = Client { verdict: Some(verdict), ..Client::default() };
+            let service = Service { clients: vec![client], ..Service::default() };
+            log.look(&Snapshot { to: at(*seconds), services: vec![service], ..test_fixtures::snapshot() });
+        }
+        let (service, client) = (Service::default(), Client::default());
+        let verdict = log.present(&service, &client).0.unwrap();
+        (verdict.before, verdict.since.unwrap())
+    }
+
+    #[test]
+    fn a_client_that_turns_is_not_unexplained_before() {
+        use Cause::{Even, Pinned, Unexplained};
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let turns = [(0, Even), (10, Even), (20, Unexplained), (30, Unexplained), (40, Pinned)];
+        assert_eq!(looks(&turns), (Some(Even), at(10)));
+        let stays = [(0, Even), (20, Unexplained), (90, Unexplained), (100, Pinned)];
+        assert_eq!(looks(&stays), (Some(Unexplained), at(90)));
+        let comes_back = [(0, Even), (20, Unexplained), (30, Even)];
+        assert_eq!(looks(&comes_back), (Some(Unexplained), at(20)));
+        let from_the_start = [(0, Unexplained), (10, Pinned)];
+        assert_eq!(looks(&from_the_start), (Some(Unexplained), at(0)));
+    }
 }
