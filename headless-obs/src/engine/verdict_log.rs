@@ -35,9 +35,19 @@ struct Current {
     cause: Cause,
     confidence: Confidence,
     since: Timestamp,
-    before: Option<Cause>,
+    /// The verdict before this one, and since when that held.
+    before: Option<(Cause, Timestamp)>,
     /// The last look that found it.
     confirmed: Timestamp,
+}
+
+impl Current {
+    /// The verdict before a turn: a client that turns is unexplained for a few looks, which are the beginning of the
+    /// verdict on what it does now.
+    fn led_to(&self, cause: Cause, now: Timestamp) -> Option<(Cause, Timestamp)> {
+        let is_brief = self.cause == Cause::Unexplained && now.duration_since(self.since) < TURN;
+        self.before.filter(|(before, _)| is_brief && *before != cause)
+    }
 }
 
 /// A verdict that says too few, or the reason for none.
@@ -124,27 +134,15 @@ impl VerdictLog {
         }
         let cause = verdict.cause;
         let known = self.current.get(&key(service, client));
-        // A client that turns is unexplained for a few looks: that is the beginning of what it is now.
-        let turn = known.filter(|known| {
-            known.cause == Cause::Unexplained
-                && now.duration_since(known.since) < TURN
-                && known.before != Some(cause)
-        });
-        let before = match turn.and_then(|turn| Some((turn.before?, turn.since))) {
-            Some(before) => Some(before),
-            None => known.map(|known| (known.cause, known.since)),
+        // The verdict before this one, and when it ended.
+        let (before, ended) = match known.map(|known| (known, known.led_to(cause, now))) {
+            Some((turn, Some(before))) => (Some(before), turn.since),
+            Some((known, None)) => (Some((known.cause, known.since)), known.confirmed),
+            None => (None, Timestamp::MIN),
         };
         // A sign shows in longer stretches, too. While the verdict was another one, this one did not hold.
-        let ended = turn.filter(|turn| turn.before.is_some()).map(|turn| turn.since);
-        let ended = ended.or(known.map(|known| known.confirmed)).unwrap_or(Timestamp::MIN);
         let since = verdict.since.unwrap_or(now).max(ended);
-        let current = Current {
-            cause,
-            confidence: verdict.confidence,
-            since,
-            before: before.map(|(cause, _)| cause),
-            confirmed: now,
-        };
+        let current = Current { cause, confidence: verdict.confidence, since, before, confirmed: now };
         self.current.insert(key(service, client), current);
         // That a client is fine from the start is no news.
         if before.is_none() && cause.is_well() {
@@ -177,7 +175,7 @@ impl VerdictLog {
                 let Some(verdict) = &mut client.verdict else { continue };
                 let known = self.current.get(&key).filter(|known| known.cause == verdict.cause);
                 if let Some(known) = known {
-                    verdict.remember(known.since, known.before);
+                    verdict.remember(known.since, known.before.map(|(cause, _)| cause));
                 }
             }
         }
@@ -193,7 +191,7 @@ impl VerdictLog {
             cause: known.cause,
             confidence: known.confidence,
             since: Some(known.since),
-            before: known.before,
+            before: known.before.map(|(cause, _)| cause),
             ..Verdict::default()
         };
         (Some(verdict), None)
@@ -244,6 +242,24 @@ mod tests {
         let (service, client) = (Service::default(), Client::default());
         let verdict = log.present(&service, &client).0.unwrap();
         (verdict.before, verdict.since.unwrap())
+    }
+
+    #[test]
+    fn a_client_that_is_well_after_a_turn_was_helped_by_what_came_before_the_turn() {
+        use Cause::{Even, Pinned, Unexplained};
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let mut log = VerdictLog::default();
+        let mut news = Vec::new();
+        for (seconds, cause) in [(0, Pinned), (90, Pinned), (100, Unexplained), (110, Even)] {
+            let verdict = Verdict { cause, since: Some(at(0)), ..Verdict::default() };
+            let client = Client { verdict: Some(verdict), newest_pod: Some(at(85)), ..Client::default() };
+            let service = Service { clients: vec![client], ..Service::default() };
+            let snapshot = Snapshot { to: at(seconds), services: vec![service], ..test_fixtures::snapshot() };
+            news = log.look(&snapshot);
+        }
+        let last = &news[0];
+        assert_eq!((last.before, last.cause), (Some(Pinned), Some(Even)));
+        assert_eq!(last.after, ["the client has new pods"]);
     }
 
     #[test]
