@@ -17,7 +17,7 @@ pub const SET: &str = "clusterset.local";
 /// The most zones whose answers are compared; those of one cluster are few.
 const ZONES: usize = 16;
 
-/// What answers of a zone showed.
+/// The evidence of a zone's answers.
 #[derive(Debug)]
 struct Seen {
     zone: Arc<str>,
@@ -56,6 +56,11 @@ impl ClusterZone {
     /// This zone, whatever answers hold.
     pub fn said(zone: &str) -> Self {
         Self { own: zone.into(), seen: None }
+    }
+
+    /// Whether answers can change it.
+    pub fn is_learned(&self) -> bool {
+        self.seen.is_some()
     }
 
     /// Whether names of `zone` are this cluster's.

@@ -56,7 +56,7 @@ impl Resolution {
     }
 }
 
-/// What an answer is about.
+/// The subject of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Meaning {
     /// The Service that its name names.
@@ -179,11 +179,14 @@ pub fn listed(answer: &Answer) -> impl Iterator<Item = IpAddr> + Clone {
     answer.addresses.iter().chain(of_targets).map(|record| record.address)
 }
 
-/// Whether an answer for a name that names a Service held that Service's endpoints alone, or none of them; nothing if it
-/// held some.
+/// Addresses of an answer that are compared to learn what it holds. The others of a long answer tell the same.
+const COMPARED: usize = 8;
+
+/// Whether an answer for a name that names a Service held that Service's endpoints alone, or none of them, among its
+/// first addresses; nothing if it held some.
 pub fn holds(answer: &Answer, service: ServiceId, topology: &Topology) -> Option<bool> {
     let (mut its, mut all) = (0, 0);
-    for address in listed(answer) {
+    for address in listed(answer).take(COMPARED) {
         all += 1;
         its += usize::from(holders(address, topology).any(|holder| holder.id().service == service));
     }

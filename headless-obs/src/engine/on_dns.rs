@@ -177,7 +177,7 @@ impl Engine {
     /// Compares an answer for a name of a Service of this cluster, whatever its zone, with the Service's endpoints. A
     /// topology that is learned from answers proves nothing about them.
     fn learn_zone(&mut self, answer: &Answer) {
-        if self.learner.is_some() || !has_records(answer) {
+        if self.learner.is_some() || !self.zone.is_learned() || !has_records(answer) {
             return;
         }
         let Some(name) = answer.chain.last() else { return };

@@ -31,7 +31,7 @@ const ADDRESSES: usize = 4;
 
 /// A name that one client looked up.
 #[derive(Debug)]
-struct Asked {
+struct LookedUp {
     name: Name,
     /// Addresses that are no endpoints; none if the name gave endpoints.
     strange: SmallVec<[IpAddr; 1]>,
@@ -42,7 +42,7 @@ struct Asked {
 /// The names of all clients.
 #[derive(Debug, Default)]
 pub(super) struct OtherNames {
-    asked: HashMap<(ServiceId, WorkloadId), Vec<Asked>>,
+    of_services: HashMap<ServiceId, HashMap<WorkloadId, Vec<LookedUp>>>,
     held: usize,
 }
 
@@ -59,8 +59,8 @@ impl OtherNames {
         if is_networks_own(&answer.question) && is_named(service, &answer.question, topology) {
             return;
         }
-        let asked = service_of(&answer.question, topology, zone).map(|(named, _)| named);
-        if asked != Some(service) && searched(&answer.question, topology, zone) != Some(service) {
+        let named = service_of(&answer.question, topology, zone).map(|(named, _)| named);
+        if named != Some(service) && searched(&answer.question, topology, zone) != Some(service) {
             self.add(now, (client, service), &answer.question, &mut std::iter::empty());
         }
     }
@@ -81,49 +81,54 @@ impl OtherNames {
     fn add(
         &mut self,
         now: Time,
-        key: (WorkloadId, ServiceId),
+        (client, service): (WorkloadId, ServiceId),
         name: &Name,
         strange: &mut dyn Iterator<Item = IpAddr>,
     ) {
-        let known = self.asked.entry((key.1, key.0)).or_default();
-        let place = known.iter().position(|asked| asked.name == *name);
-        let place = match place {
-            Some(place) => place,
-            None if known.len() < NAMES_PER_CLIENT && self.held < NAMES => {
-                self.held += 1;
-                let (strange, answers) = (SmallVec::new(), Windowed::default());
-                known.push(Asked { name: name.clone(), strange, answers, last: now });
-                known.len() - 1
-            }
-            None => return,
-        };
-        let Some(asked) = known.get_mut(place) else { return };
-        asked.answers.at(now).0 += 1;
-        asked.last = now;
+        let names = || self.of_services.get(&service).and_then(|clients| clients.get(&client));
+        let place = names().and_then(|names| names.iter().position(|known| known.name == *name));
+        let has_room = self.held < NAMES && names().map_or(0, Vec::len) < NAMES_PER_CLIENT;
+        if place.is_none() && !has_room {
+            return;
+        }
+        let names = self.of_services.entry(service).or_default().entry(client).or_default();
+        let place = place.unwrap_or_else(|| {
+            self.held += 1;
+            let (strange, answers) = (SmallVec::new(), Windowed::default());
+            names.push(LookedUp { name: name.clone(), strange, answers, last: now });
+            names.len() - 1
+        });
+        let Some(known) = names.get_mut(place) else { return };
+        known.answers.at(now).0 += 1;
+        known.last = now;
         for address in strange {
-            if asked.strange.len() < ADDRESSES && !asked.strange.contains(&address) {
-                asked.strange.push(address);
+            if known.strange.len() < ADDRESSES && !known.strange.contains(&address) {
+                known.strange.push(address);
             }
         }
     }
 
     /// Drops slots before this one; returns the room that is taken, in bytes.
     pub(super) fn trim(&mut self, oldest: Slot) -> usize {
-        self.asked.values_mut().flatten().map(|asked| trim(&mut asked.answers, oldest)).sum()
+        let names = self.of_services.values_mut().flat_map(|clients| clients.values_mut().flatten());
+        names.map(|known| trim(&mut known.answers, oldest)).sum()
     }
 
     /// Forgets the names of clients and Services that are forgotten, and those that were not asked for lately.
     pub(super) fn expire(&mut self, is_known: impl Fn(ServiceId) -> bool, is_recent: impl Fn(Time) -> bool) {
-        self.asked.retain(|(service, _), known| {
-            known.retain(|asked| is_recent(asked.last));
-            is_known(*service) && !known.is_empty()
+        self.of_services.retain(|service, clients| {
+            clients.retain(|_, names| {
+                names.retain(|known| is_recent(known.last));
+                !names.is_empty()
+            });
+            is_known(*service) && !clients.is_empty()
         });
-        self.held = self.asked.values().map(Vec::len).sum();
+        self.held = self.of_services.values().flat_map(HashMap::values).map(Vec::len).sum();
     }
 
     /// Clients with names.
     pub(super) fn clients(&self) -> impl Iterator<Item = WorkloadId> {
-        self.asked.keys().map(|(_, client)| *client)
+        self.of_services.values().flat_map(HashMap::keys).copied()
     }
 }
 
@@ -135,18 +140,17 @@ fn searched(name: &str, topology: &Topology, zone: &ClusterZone) -> Option<Servi
 impl Engine {
     /// The other names of a Service that were looked up in a stretch of time.
     pub(super) fn names_of(&self, service: ServiceId, stretch: Stretch) -> Vec<OtherName> {
-        let of_service = self.other_names.asked.iter().filter(|((id, _), _)| *id == service);
-        let rows =
-            of_service.flat_map(|((_, client), names)| names.iter().map(move |asked| (*client, asked)));
+        let clients = self.other_names.of_services.get(&service).into_iter().flatten();
+        let rows = clients.flat_map(|(client, names)| names.iter().map(move |known| (*client, known)));
         let mut names: Vec<OtherName> = rows
-            .filter_map(|(client, asked)| {
+            .filter_map(|(client, known)| {
                 let workload = self.clients.workload(client)?;
                 Some(OtherName {
-                    name: asked.name.to_string(),
+                    name: known.name.to_string(),
                     namespace: workload.namespace.to_string(),
                     workload: workload.name.to_string(),
-                    answers: Some(asked.answers.over(stretch).0).filter(|answers| *answers > 0)?,
-                    addresses: asked.strange.iter().map(ToString::to_string).collect(),
+                    answers: Some(known.answers.over(stretch).0).filter(|answers| *answers > 0)?,
+                    addresses: known.strange.iter().map(ToString::to_string).collect(),
                 })
             })
             .collect();

@@ -41,16 +41,17 @@ fn is_mostly_slow(times: &ConnectTimes) -> bool {
 fn slow<'a>(scene: &RuleContext<'a>) -> Option<(&'a ClientEndpoint, Sum)> {
     let compared = || scene.mature().filter(|(_, own)| own.connect_times.times >= OWN);
     let n = compared().count() as u64;
-    let mut found = compared().filter_map(|(_, own)| {
-        let of_others = scene.others().filter_map(|other| row(other, own));
-        let sum = of_others
-            .fold(Sum::default().add(&own.connect_times), |sum, other| sum.add(&other.connect_times));
-        let is_slow = is_mostly_slow(&own.connect_times)
-            && sum.times >= LEAST
-            && sum.slow * 2 > sum.times
-            && significance::beyond_among(sum.slow, sum.times, sum.by_chance, n);
-        is_slow.then_some((own, sum))
-    });
+    // Only an endpoint that is slow to this client is worth a look at all others.
+    let mut found =
+        compared().filter(|(_, own)| is_mostly_slow(&own.connect_times)).filter_map(|(_, own)| {
+            let of_others = scene.others().filter_map(|other| row(other, own));
+            let sum = of_others
+                .fold(Sum::default().add(&own.connect_times), |sum, other| sum.add(&other.connect_times));
+            let is_slow = sum.times >= LEAST
+                && sum.slow * 2 > sum.times
+                && significance::beyond_among(sum.slow, sum.times, sum.by_chance, n);
+            is_slow.then_some((own, sum))
+        });
     found.next()
 }
 
