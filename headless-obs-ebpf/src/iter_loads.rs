@@ -1,4 +1,4 @@
-//! Reads what open connections have carried: an iterator over CONNECTIONS, which looks into each socket.
+//! Reads the load of open connections: an iterator over CONNECTIONS, which looks into each socket.
 //!
 //! Nothing counts while packets flow: the kernel has these counts already. The verifier cannot know that the key of an
 //! entry is a socket, so every field is read through a helper that fails instead of faulting.

@@ -46,11 +46,11 @@ pub(crate) trait Socket {
     fn failure(&self) -> u8;
     /// Whether the program has closed only its sending side and waits for the response.
     fn is_half_closed(&self) -> bool;
-    /// What it has carried so far. `delivers`: unsent data will still be sent.
+    /// Its load so far. `delivers`: unsent data will still be sent.
     fn load(&self, delivers: bool) -> Load;
 }
 
-/// What a connection has carried, by the kernel's own counts.
+/// The load of a connection, by the kernel's own counts.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Load {
     /// Bytes sent, each once.
@@ -84,7 +84,7 @@ impl Fields for Typed {
     }
 }
 
-/// An address of which the verifier knows nothing. What cannot be read is zero.
+/// An address of which the verifier knows nothing. A field that cannot be read is zero.
 #[derive(Clone, Copy)]
 pub(crate) struct Untyped(pub(crate) u64);
 

@@ -2,8 +2,8 @@
 //! still had the address.
 //!
 //! In: a [`ConnectAttempt`], the [`Topology`], the zone of the cluster, the client's [`CachedAddress`]s. Out: an
-//! [`Attribution`]. The client's own DNS answers decide. Without any, the address decides if only one Service has it. Connections that are not the choice of a
-//! client, or that another daemon counts, are [`Excluded`].
+//! [`Attribution`]. The client's own DNS answers decide. Without any, the address decides if only one Service has it.
+//! Connections that are not the choice of a client, or that another daemon counts, are [`Excluded`].
 
 use std::net::IpAddr;
 use std::time::Duration;

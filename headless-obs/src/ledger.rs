@@ -80,7 +80,7 @@ pub struct Cell {
     pub segments_received: u64,
     /// Segments that the client sent again, likewise.
     pub retransmitted: u64,
-    /// What connections had carried before the daemon started; in most cells nothing.
+    /// The load that connections had before the daemon started; in most cells nothing.
     before: Option<Box<Load>>,
     /// Those of `opened`, and failed attempts, that were a process's first by a new DNS answer.
     pub selections: u64,

@@ -1,4 +1,4 @@
-//! Readings: what the kernel itself has counted of a connection that is open now.
+//! Readings: the kernel's own counts of a connection that is open now.
 
 use crate::flow::FlowKey;
 

@@ -37,7 +37,7 @@ pub const CONNECTS: [&str; 2] = ["headless_conn4", "headless_conn6"];
 pub const SENDS: [&str; 2] = ["headless_send4", "headless_send6"];
 /// `iter/task_file`: connections that are older than the daemon.
 pub const ITER_SOCKETS: &str = "iter_sockets";
-/// `iter/bpf_map_elem`: what open connections have carried.
+/// `iter/bpf_map_elem`: the load of open connections.
 pub const ITER_LOADS: &str = "iter_loads";
 
 /// `[u16; MAX_DNS_PORTS]`: ports of DNS servers; unused slots are 0.

@@ -115,7 +115,7 @@ impl EventLoop {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
-        // What was carried before is told apart from what is carried from now on.
+        // This tells the load from before apart from the load from now on.
         self.read_loads().await;
         trim_heap();
         loop {

@@ -161,7 +161,7 @@ pub(super) enum SourceError {
     NoDaemons {
         /// The URL of the API server.
         url: String,
-        /// Which pods would be daemons.
+        /// The pods that would be daemons.
         daemons: Daemons,
         /// Pods of other accounts.
         others: usize,

@@ -34,7 +34,7 @@ fn poison(value: &mut Value, next: &mut usize, is_chosen: &impl Fn(usize) -> boo
     }
 }
 
-/// What the commands print of it.
+/// The texts that the commands print of it.
 fn shown(snapshot: &Snapshot, before: &Snapshot) -> Vec<String> {
     let look = table::Look { width: 160, colours: false };
     let outcome = fail_on::judge(snapshot, &[FailOn::Imbalance, FailOn::Stale, FailOn::Idle]);

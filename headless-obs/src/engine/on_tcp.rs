@@ -160,7 +160,7 @@ impl Engine {
         self.reconciler.begin_round();
     }
 
-    /// What open connections have carried. A record that the ring has got since may not have been handled yet.
+    /// Readings of open connections. A record that the ring has got since may not have been handled yet.
     pub fn on_readings(&mut self, now: Time, readings: &[Reading]) {
         readings.iter().for_each(|reading| self.reconciler.read(now, reading));
     }

@@ -14,15 +14,15 @@ use std::time::Duration;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 
-mod carried;
 mod flow_state;
+mod read_load;
 
 use crate::hash::HashMap;
 use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry, Load};
 use crate::time::Time;
 
-use carried::{Carried, Tracked};
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
+use read_load::{ReadLoad, Tracked};
 
 /// The place where a connection is counted; none if it belongs to no headless Service.
 pub(super) type Booking = Option<(CellKey, LedgerEntry)>;
@@ -36,7 +36,7 @@ pub(super) struct FlowReconciler {
     /// The last known connection of each socket, unless a record reported its end.
     sockets: HashMap<u64, Tracked>,
     /// Open connections for which FLOWS had no room, so no totals include them.
-    untracked_by_kernel: HashMap<u64, (Id, LedgerSlot, Carried)>,
+    untracked_by_kernel: HashMap<u64, (Id, LedgerSlot, ReadLoad)>,
     /// The number of the round of readings.
     round: u32,
     /// When the totals were last read.
@@ -66,7 +66,7 @@ impl FlowReconciler {
                 self.sockets.remove(&record.socket);
             }
             self.close_previous(time_of(record), record.socket, older);
-            self.untracked_by_kernel.insert(record.socket, (id, place, Carried::default()));
+            self.untracked_by_kernel.insert(record.socket, (id, place, ReadLoad::default()));
         } else {
             self.bind_socket(time_of(record), key, id);
             let flow = self.flows.entry(key).or_default();
@@ -126,7 +126,7 @@ impl FlowReconciler {
         attribute: impl FnOnce(&mut Ledger) -> Booking,
     ) -> LedgerSlot {
         let (key, id) = (flow_of(record), id_of(record));
-        let mut carried = Carried::default();
+        let mut carried = ReadLoad::default();
         if let Entry::Occupied(known) = self.sockets.entry(record.socket)
             && known.get().is(&key, id)
         {

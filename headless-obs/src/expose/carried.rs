@@ -1,4 +1,4 @@
-//! What connections carried, beside the bytes that a row has itself.
+//! The load of connections, beside the bytes that a row has itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,12 @@ pub struct Carried {
     /// Segments that clients sent again.
     #[serde(default)]
     pub retransmitted: u64,
-    /// What connections that are older than the daemon had carried when it started; no other figure includes it.
+    /// The load that connections older than the daemon had when it started; no other figure includes it.
     #[serde(default, skip_serializing_if = "Before::is_nothing")]
     pub before: Before,
 }
 
-/// What connections had carried before the daemon started.
+/// The load that connections had before the daemon started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     /// Bytes that clients had sent.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 
-/// What a client's connections to one endpoint carried.
+/// The load of a client's connections to one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndpointLoad {
     /// Bytes, both directions.

@@ -171,7 +171,7 @@ pub struct Endpoint {
     pub bytes_sent: u64,
     /// Bytes that clients received, likewise.
     pub bytes_received: u64,
-    /// What the connections carried beside these bytes.
+    /// The load of the connections beside these bytes.
     #[serde(default, skip_serializing_if = "Carried::is_nothing")]
     pub carried: Carried,
 }
@@ -445,13 +445,13 @@ pub struct ClientEndpoint {
     /// Bytes received, likewise.
     #[serde(default)]
     pub bytes_received: u64,
-    /// What the connections carried beside these bytes.
+    /// The load of the connections beside these bytes.
     #[serde(default, skip_serializing_if = "Carried::is_nothing")]
     pub carried: Carried,
     /// The same connections and failures by port.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ports: Vec<PortCounts>,
-    /// What its connections carried, by the Service's name or older than the daemon; not of short stretches of time.
+    /// The load of its connections by the Service's name, and of those older than the daemon; not of short stretches of time.
     #[serde(skip_serializing_if = "EndpointLoad::is_empty", default)]
     pub load: EndpointLoad,
     /// How long it took to connect; not of short stretches of time.

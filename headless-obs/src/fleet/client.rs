@@ -2,7 +2,7 @@
 
 use super::endpoint::Rows;
 use super::load;
-use super::spread::{self, EndpointLoad};
+use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPort, PortCounts,
@@ -32,7 +32,7 @@ pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
-    let figures: Vec<EndpointLoad> = mature.into_iter().map(EndpointLoad::from).collect();
+    let figures: Vec<RowFigures> = mature.into_iter().map(RowFigures::from).collect();
     [client.spread, client.selections, client.open, client.bytes] = spread::of(&figures);
 }
 

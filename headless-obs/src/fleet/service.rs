@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::client;
 use super::endpoint::Rows;
-use super::spread::{self, EndpointLoad};
+use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows};
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service};
 use crate::spread::ratio;
@@ -64,7 +64,7 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
         rows.peek().is_some() && rows.all(ClientEndpoint::is_self)
     };
     let others = service.endpoints.iter().enumerate().filter(|(place, row)| row.mature && !is_own(*place));
-    let mature: Vec<EndpointLoad> = others.map(|(_, row)| EndpointLoad::from(row)).collect();
+    let mature: Vec<RowFigures> = others.map(|(_, row)| RowFigures::from(row)).collect();
     [service.spread, service.selections, service.open, service.bytes] = spread::of(&mature);
     let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;

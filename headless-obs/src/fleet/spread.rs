@@ -5,7 +5,7 @@ use crate::spread;
 
 /// The input for one mature endpoint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct EndpointLoad {
+pub(super) struct RowFigures {
     counted: u64,
     selections: u64,
     expected: f64,
@@ -13,7 +13,7 @@ pub(super) struct EndpointLoad {
     bytes: u64,
 }
 
-impl From<&Endpoint> for EndpointLoad {
+impl From<&Endpoint> for RowFigures {
     fn from(row: &Endpoint) -> Self {
         Self {
             counted: row.counted,
@@ -25,7 +25,7 @@ impl From<&Endpoint> for EndpointLoad {
     }
 }
 
-impl From<&ClientEndpoint> for EndpointLoad {
+impl From<&ClientEndpoint> for RowFigures {
     fn from(row: &ClientEndpoint) -> Self {
         Self {
             counted: row.counted,
@@ -38,8 +38,8 @@ impl From<&ClientEndpoint> for EndpointLoad {
 }
 
 /// Connections opened, selections, open connections, bytes.
-pub(super) fn of(rows: &[EndpointLoad]) -> [Spread; 4] {
-    let counts = |figure: fn(&EndpointLoad) -> u64| rows.iter().map(figure).collect::<Vec<_>>();
+pub(super) fn of(rows: &[RowFigures]) -> [Spread; 4] {
+    let counts = |figure: fn(&RowFigures) -> u64| rows.iter().map(figure).collect::<Vec<_>>();
     let expected: Vec<f64> = rows.iter().map(|row| row.expected).collect();
     let selections = spread::exposed(&counts(|row| row.selections), &expected);
     let mut opened = spread::exposed(&counts(|row| row.counted), &expected);

@@ -1,4 +1,4 @@
-//! What connections carried: bytes and segments, each way.
+//! The load of connections: bytes and segments, each way.
 //!
 //! In: the kernel's counts, of a connection that ended, of one that is open, or of a flow. Out: sums and differences.
 //!
@@ -11,7 +11,7 @@ use headless_obs_ebpf::ring_record::TcpRecord;
 
 use super::Cell;
 
-/// What connections carried.
+/// The load of connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Bytes that clients sent, each once.
@@ -49,7 +49,7 @@ impl Load {
         self.with(other, u64::min)
     }
 
-    /// What a connection carried since an `earlier` count of its own; nothing where it seems to have become less.
+    /// The load of a connection since an `earlier` count of its own; nothing where it seems to have become less.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         const HALF: u64 = 1 << 31;
@@ -95,7 +95,7 @@ impl Cell {
         }
     }
 
-    /// What connections had carried before the daemon started.
+    /// The load that connections had before the daemon started.
     pub fn before(&self) -> Load {
         self.before.as_deref().copied().unwrap_or_default()
     }

@@ -50,7 +50,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
     }
 }
 
-/// What the client's connections carried, and how evenly; nothing without bytes, or with a single endpoint.
+/// The load of the client's connections, and how even it is; nothing without bytes, or with a single endpoint.
 pub(crate) fn load_in_words(client: &Client) -> Option<String> {
     let bytes = &client.bytes;
     (bytes.connections > 0 && bytes.endpoints > 1).then(|| {

@@ -1,4 +1,4 @@
-//! Reads what open connections have carried, by an iterator of the kernel over CONNECTIONS.
+//! Reads the load of open connections, by an iterator of the kernel over CONNECTIONS.
 //!
 //! In: nothing, or the link that [`OpenLoads::attach`] makes. Out: [`Reading`]s, in slices, so that the reader can do
 //! other work in between.

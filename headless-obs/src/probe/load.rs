@@ -45,7 +45,7 @@ pub struct Loaded {
     pub hooks: Hooks,
     /// The destinations that clients dial, if programs of others may replace it.
     pub dialled: Option<Dialled>,
-    /// What open connections have carried, if the kernel allows to read it.
+    /// The load of open connections, if the kernel allows to read it.
     pub loads: Option<OpenLoads>,
     /// Counts skipped runs.
     recursion_misses: RecursionMisses,

@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of one piece. The allocator can give pieces of this size back.
 const PIECE: usize = 64 << 10;
 
-/// What is asked for. A length is how far to look back; none: everything.
+/// A kind of document. A length is how far to look back; none: everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum DocumentKind {
     Page(Option<Duration>),
     Snapshot(Option<Duration>),
     /// The shorter stretches that a verdict may rest on, and this one.
@@ -54,7 +54,7 @@ pub(super) struct Documents(Arc<Shared>);
 struct Shared {
     engine: EngineHandle,
     /// Those who wait, by what they asked for; the making of it has not begun.
-    waiting: Mutex<Vec<(Asked, Vec<Waiter>)>>,
+    waiting: Mutex<Vec<(DocumentKind, Vec<Waiter>)>>,
     /// Held while one is made.
     making: tokio::sync::Mutex<()>,
     /// The oldest first.
@@ -99,7 +99,7 @@ impl Documents {
     }
 
     /// The document of this moment, or of a later one.
-    pub(super) async fn get(&self, asked: Asked) -> Result<Document, NotMade> {
+    pub(super) async fn get(&self, asked: DocumentKind) -> Result<Document, NotMade> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = held(&self.0.waiting);
@@ -118,7 +118,7 @@ impl Documents {
 
 impl Shared {
     /// Makes a document for all who wait for it by then.
-    async fn make(self: Arc<Self>, asked: Asked) {
+    async fn make(self: Arc<Self>, asked: DocumentKind) {
         let _making = self.making.lock().await;
         self.room().await;
         let mut waiters = {
@@ -170,21 +170,21 @@ impl Shared {
         }
     }
 
-    async fn pieces(&self, asked: Asked) -> Result<Vec<Bytes>, NotMade> {
+    async fn pieces(&self, asked: DocumentKind) -> Result<Vec<Bytes>, NotMade> {
         match asked {
-            Asked::Page(length) => {
+            DocumentKind::Page(length) => {
                 let snapshot = self.engine.snapshot(length).await?;
                 write(move |pieces| pieces.write_all(html::render(&snapshot, Place::Daemon).as_bytes())).await
             }
-            Asked::Snapshot(length) => {
+            DocumentKind::Snapshot(length) => {
                 let snapshot = self.engine.snapshot(length).await?;
                 write(move |pieces| Ok(serde_json::to_writer(pieces, &snapshot)?)).await
             }
-            Asked::Stretches(length) => {
+            DocumentKind::Stretches(length) => {
                 let stretches = self.engine.stretches(length).await?;
                 write(move |pieces| json_array(pieces, stretches)).await
             }
-            Asked::Metrics(format) => {
+            DocumentKind::Metrics(format) => {
                 let scrape = Arc::new(self.engine.scrape().await?);
                 write(move |pieces| {
                     let text = metrics::encode(scrape, format).map_err(io::Error::other)?;
@@ -301,6 +301,6 @@ impl hyper::body::Body for Document {
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What it guards is consistent after every statement above, so a panic elsewhere cannot have left it half changed.
+    // Its content is consistent after every statement above, so a panic elsewhere cannot have left it half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

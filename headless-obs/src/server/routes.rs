@@ -10,7 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::documents::{Asked, Documents, NotMade};
+use super::documents::{DocumentKind, Documents, NotMade};
 use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::metrics::Format;
@@ -88,7 +88,7 @@ async fn page(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
-    match about(&parts, asked, Asked::Page).await {
+    match about(&parts, asked, DocumentKind::Page).await {
         Ok(page) => (headers, page).into_response(),
         Err(response) => response,
     }
@@ -98,16 +98,16 @@ async fn scrape(State(parts): State<Parts>, headers: HeaderMap) -> Response {
     let accepted: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::wanted(&accepted.join(","));
-    typed(format.media_type(), document(&parts, Asked::Metrics(format)).await)
+    typed(format.media_type(), document(&parts, DocumentKind::Metrics(format)).await)
 }
 
 async fn snapshot(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
-    typed("application/json", about(&parts, asked, Asked::Snapshot).await)
+    typed("application/json", about(&parts, asked, DocumentKind::Snapshot).await)
 }
 
 /// The shorter stretches that a verdict may rest on, and the one that was asked for: for the sum over several nodes.
 async fn snapshots(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
-    typed("application/json", about(&parts, asked, Asked::Stretches).await)
+    typed("application/json", about(&parts, asked, DocumentKind::Stretches).await)
 }
 
 async fn ready(State(parts): State<Parts>) -> Response {
@@ -129,12 +129,12 @@ async fn health(State(parts): State<Parts>) -> Response {
 async fn about(
     parts: &Parts,
     stretch: Query<Stretch>,
-    asked: fn(Option<Duration>) -> Asked,
+    asked: fn(Option<Duration>) -> DocumentKind,
 ) -> Result<Body, Response> {
     document(parts, asked(last(stretch).map_err(refused)?.length())).await
 }
 
-async fn document(parts: &Parts, asked: Asked) -> Result<Body, Response> {
+async fn document(parts: &Parts, asked: DocumentKind) -> Result<Body, Response> {
     match parts.documents.get(asked).await {
         Ok(document) => Ok(Body::new(document)),
         Err(NotMade::Gone(gone)) => Err(unavailable(gone)),

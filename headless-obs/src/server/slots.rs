@@ -43,13 +43,13 @@ struct Table {
 #[derive(Debug)]
 struct Served {
     is_busy: bool,
-    /// When its request began, or else its last one ended.
+    /// The beginning of its request, or else the end of its last one.
     since: Instant,
     /// The drop of it is the message that the connection must end.
     _end: oneshot::Sender<()>,
 }
 
-/// What a new connection has to wait for.
+/// The place for a new connection.
 enum Room {
     Free,
     /// This one is closed for it.

@@ -232,7 +232,7 @@ fn slow_engine() -> (EngineHandle, Arc<AtomicUsize>, usize) {
 async fn a_snapshot_is_made_once_for_all_who_wait() {
     let (engine, made, _) = slow_engine();
     let documents = documents::Documents::new(engine);
-    let readers = (0..60).map(|_| documents.get(documents::Asked::Snapshot(None)));
+    let readers = (0..60).map(|_| documents.get(documents::DocumentKind::Snapshot(None)));
     let answers = futures_util::future::join_all(readers).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(made.load(Ordering::Relaxed), 1, "snapshots for {} readers", answers.len());

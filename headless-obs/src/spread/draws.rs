@@ -20,10 +20,10 @@ pub(crate) const BEHIND: f64 = 0.5;
 
 /// One endpoint in one stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Carried {
+pub(crate) struct Share {
     /// The connections that could carry load.
     pub(crate) connections: u64,
-    /// What they carried.
+    /// Their load, in bytes.
     pub(crate) load: u64,
 }
 
@@ -43,16 +43,16 @@ pub(crate) struct Draws {
 }
 
 /// Adds one stretch of time to the draws of its endpoints, which are in the same order.
-pub(crate) fn add(draws: &mut [Draws], stretch: &[Carried]) {
+pub(crate) fn add(draws: &mut [Draws], stretch: &[Share]) {
     let connections: f64 = stretch.iter().map(|one| one.connections as f64).sum();
     let load: f64 = stretch.iter().filter(|one| one.connections > 0).map(|one| one.load as f64).sum();
     let n = stretch.iter().filter(|one| one.connections > 0).count() as f64;
     if n < 2.0 || load <= 0.0 {
         return;
     }
-    let share = |one: &Carried| one.connections as f64 / connections;
-    let is_ahead = |one: &Carried| one.load as f64 > AHEAD * share(one) * load;
-    let is_behind = |one: &Carried| (one.load as f64) < BEHIND * share(one) * load;
+    let share = |one: &Share| one.connections as f64 / connections;
+    let is_ahead = |one: &Share| one.load as f64 > AHEAD * share(one) * load;
+    let is_behind = |one: &Share| (one.load as f64) < BEHIND * share(one) * load;
     let taking_part = || stretch.iter().filter(|one| one.connections > 0);
     let ahead = taking_part().filter(|one| is_ahead(one)).count() as f64;
     let behind = taking_part().filter(|one| is_behind(one)).count() as f64;
@@ -121,7 +121,7 @@ mod tests {
         for stretch in stretches {
             let stretch: Vec<_> = stretch
                 .iter()
-                .map(|(connections, load)| Carried { connections: *connections, load: *load })
+                .map(|(connections, load)| Share { connections: *connections, load: *load })
                 .collect();
             add(&mut draws, &stretch);
         }

@@ -16,7 +16,7 @@ const RESERVED: u32 = 8;
 /// How many bits a prefix can have.
 const LENGTHS: [u32; 6] = [32, 40, 48, 56, 64, 96];
 
-/// The addresses that `ipv4only.arpa` has (RFC 7050). Whoever gets an IPv6 address for it learns the prefix.
+/// The addresses that `ipv4only.arpa` has (RFC 7050). An IPv6 address for it shows the prefix.
 pub const IPV4_ONLY: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 0, 170), Ipv4Addr::new(192, 0, 0, 171)];
 
 /// A prefix under which IPv6 addresses stand for IPv4 addresses.

@@ -74,14 +74,14 @@ fn far<'a>(scene: &RuleContext<'a>) -> Option<Far<'a>> {
             }
         }
     }
-    // What ended connections show has one reading less.
+    // Evidence from ended connections leaves one reading less.
     let rank = |far: &Far<'_>| {
         (far.is_ahead, far.view == View::Ended, if far.is_ahead { far.load } else { far.share })
     };
     all.into_iter().max_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal))
 }
 
-/// What all of the client's connections carried.
+/// The bytes of all of the client's connections.
 fn bytes(scene: &RuleContext<'_>) -> u64 {
     scene.mature().map(|(_, own)| own.load.bytes).fold(0, u64::saturating_add)
 }

@@ -22,11 +22,11 @@ pub struct Unresolved<'a> {
     pub unused: Vec<&'a str>,
     /// The one that got all, if others are there.
     pub only: Option<&'a str>,
-    /// What the figures say about the choice.
+    /// The evenness of the choice, if the figures show it.
     pub evenness: Evenness,
 }
 
-/// What can be said about evenness.
+/// A statement about evenness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evenness {
     /// As even as random choice, or more.

@@ -46,7 +46,7 @@ impl Difference {
     }
 }
 
-/// What a stage shows at one moment.
+/// The view of a stage at one moment.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub(crate) snapshot: &'a Value,

@@ -52,7 +52,7 @@ impl TryFrom<String> for Selector {
     }
 }
 
-/// What is wrong with a scrape.
+/// The fault of a scrape.
 pub(crate) fn wrong<'a>(
     wanted: impl IntoIterator<Item = (&'a Selector, &'a Value)>,
     scrape: &str,

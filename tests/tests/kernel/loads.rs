@@ -1,4 +1,4 @@
-//! What open connections have carried, beside what `ss` says: the kernel's `TCP_INFO` of both ends.
+//! The load of open connections, compared with `ss`: the kernel's `TCP_INFO` of both ends.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long counts may take to agree, because the kernel acknowledges late.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What waits at a server that does not read: more than fits into both buffers.
+/// Bytes for a server that does not read: more than fits into both buffers.
 const TOO_MUCH: usize = 16 << 20;
 
 /// Bytes sent once and received, and segments with data sent and received.
@@ -76,7 +76,7 @@ fn counts(reading: &Reading) -> Counts {
     [*bytes_sent, *bytes_received, (*segments_sent).into(), (*segments_received).into()]
 }
 
-/// What `ss` says of one end of the connections to a port: of the clients', or of the server's as the clients see it.
+/// The figures of `ss` for one end of the connections to a port: of the clients', or of the server's as the clients see it.
 fn told(port: u16, of_clients: bool) -> BTreeMap<u16, Counts> {
     let filter = format!("{} = :{port}", if of_clients { "dport" } else { "sport" });
     let out = Command::new("ss").args(["-tinHO", "state", "established", &filter]).output().unwrap();

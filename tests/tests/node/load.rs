@@ -1,4 +1,4 @@
-//! What open connections have carried: live, told apart from what was before the daemon, and counted once.
+//! The load of open connections: live, apart from the load before the daemon, and counted once.
 
 use lab::client::Receive;
 use lab::*;

@@ -20,12 +20,12 @@ use crate::time::Time;
 pub(super) struct Tracked {
     pub(super) flow: FlowKey,
     pub(super) id: Id,
-    pub(super) carried: Carried,
+    pub(super) carried: ReadLoad,
 }
 
 impl Tracked {
     pub(super) fn new(flow: FlowKey, id: Id) -> Self {
-        Self { flow, id, carried: Carried::default() }
+        Self { flow, id, carried: ReadLoad::default() }
     }
 
     pub(super) fn is(&self, flow: &FlowKey, id: Id) -> bool {
@@ -33,9 +33,9 @@ impl Tracked {
     }
 }
 
-/// What the readings of a connection have brought to the ledger.
+/// The load that the readings of a connection have brought to the ledger.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Carried {
+pub(super) struct ReadLoad {
     load: Load,
     /// 0 before the first reading. If it changes, the memory has another socket.
     source_port: u16,
@@ -45,7 +45,7 @@ pub(super) struct Carried {
     is_gone: bool,
 }
 
-impl Carried {
+impl ReadLoad {
     /// A reading of the connection: returns what is new.
     fn read(&mut self, reading: &Reading, round: u32) -> Load {
         let load = Load::from(reading);
@@ -70,7 +70,7 @@ impl Carried {
         }
     }
 
-    /// It is there after all. What has been used up of its load counts anew.
+    /// It is there after all. The part of its load that has been used up counts anew.
     fn come_back(&mut self, flow: &mut Flow) {
         if self.is_gone {
             self.load = self.load.least(flow.ahead);
@@ -100,7 +100,7 @@ impl FlowReconciler {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// What an open connection has carried.
+    /// A reading of an open connection.
     pub(in crate::engine) fn read(&mut self, now: Time, reading: &Reading) {
         let id = (reading.started, reading.socket);
         let Self { ledger, flows, sockets, untracked_by_kernel, round, read_at, .. } = self;
@@ -145,7 +145,7 @@ fn book(
     now: Time,
     (started, _): Id,
     place: LedgerSlot,
-    carried: &mut Carried,
+    carried: &mut ReadLoad,
     reading: &Reading,
     round: u32,
 ) {

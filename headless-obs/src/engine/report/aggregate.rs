@@ -38,7 +38,7 @@ pub(super) fn failures(cells: &[CellRow<'_>]) -> Counts {
         .collect()
 }
 
-/// What connections carried, beside their bytes.
+/// The load of connections, beside their bytes.
 pub(super) fn carried(cells: &[CellRow<'_>]) -> Carried {
     let mut sum = Carried::default();
     for (_, cell) in cells {

@@ -28,7 +28,7 @@ pub(super) struct ClientFacts<'a> {
     pub(super) expected: Option<&'a Expectation>,
     pub(super) held: &'a [HeldRow],
     pub(super) pods: &'a Pods,
-    /// Where the load of single minutes is of interest.
+    /// Present if the load of single minutes is of interest.
     pub(super) ledger: Option<&'a Ledger>,
 }
 

@@ -1,4 +1,4 @@
-//! What a client's connections to each endpoint carried, minute by minute, and how long it took to connect.
+//! The load of a client's connections to each endpoint, minute by minute, and how long it took to connect.
 //!
 //! In: the ledger's cells of the client, over a stretch of time. Out: [`EndpointLoad`] and [`ConnectTimes`] of each row.
 //!
@@ -11,7 +11,7 @@ use super::{CellRow, Moment, Order};
 use crate::expose::snapshot::{ClientEndpoint, ConnectTimes, EndpointLoad, LoadDraws};
 use crate::ledger::{self, Ledger, active};
 use crate::service_resolution::Resolution;
-use crate::spread::draws::{self, Carried, Draws, Took};
+use crate::spread::draws::{self, Draws, Share, Took};
 use crate::topology::EndpointId;
 use crate::windowed::{LONGEST, Slot, Stretch, Sum};
 
@@ -116,13 +116,13 @@ fn draw(figures: &mut BTreeMap<usize, Row>) {
     let (mut ended, mut exchanged) = (vec![Draws::default(); open.len()], vec![Draws::default(); open.len()]);
     for slot in minutes.into_iter().rev() {
         let of = || figures.values().map(|row| row.minutes.get(&slot).copied().unwrap_or_default());
-        let by_end: Vec<Carried> =
-            of().map(|minute| Carried { connections: minute.ended, load: minute.ended_bytes }).collect();
-        let carried = |(minute, open): (Minute, &u64)| Carried {
+        let by_end: Vec<Share> =
+            of().map(|minute| Share { connections: minute.ended, load: minute.ended_bytes }).collect();
+        let carried = |(minute, open): (Minute, &u64)| Share {
             connections: *open + minute.ended,
             load: draws::exchanged(minute.sent, minute.received),
         };
-        let live: Vec<Carried> = of().zip(&open).map(carried).collect();
+        let live: Vec<Share> = of().zip(&open).map(carried).collect();
         draws::add(&mut ended, &by_end);
         draws::add(&mut exchanged, &live);
         for (open, minute) in open.iter_mut().zip(of()) {

@@ -8,11 +8,11 @@ use crate::testing::Random;
 /// Connections of all clients together.
 const CONNECTIONS: usize = 10_000;
 
-/// What a client looks up, the addresses that it gets, and whether they are this Service's.
+/// A name that clients look up, the addresses that it gives, and whether they are this Service's.
 struct Kind {
     name: String,
     listed: &'static [&'static str],
-    /// Where a load balancer sends the connections; it chooses among them.
+    /// The addresses among which a load balancer chooses for each connection.
     behind: &'static [&'static str],
     service: Option<&'static str>,
 }
@@ -52,7 +52,7 @@ fn no_connection_is_in_a_figure_of_the_wrong_service() {
         let kinds = kinds(zone);
         let mut random = Random::new(seed);
         let mut expected: HashMap<&str, u64> = HashMap::default();
-        // Which name a client looked up last. A pod may use several.
+        // The name that a client looked up last. A pod may use several.
         let mut asked: HashMap<u8, usize> = HashMap::default();
         for _ in 0..CONNECTIONS {
             let client = u8::try_from(random.below(6)).unwrap() + 1;

@@ -1,4 +1,4 @@
-//! What connections carried, minute by minute, and how long it took to connect.
+//! The load of connections, minute by minute, and how long it took to connect.
 
 use super::windows::{address, world};
 use super::*;

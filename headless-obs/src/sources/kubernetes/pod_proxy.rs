@@ -28,7 +28,7 @@ const PORT_NAME: &str = "metrics";
 /// Pods in one response of the API server.
 const PAGE: u32 = 500;
 
-/// Which pods are daemons. Anyone who creates pods chooses their labels; not everyone has this namespace and account.
+/// The pods that are daemons. Anyone who creates pods chooses their labels; not everyone has this namespace and account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemons {
     /// Their namespace.

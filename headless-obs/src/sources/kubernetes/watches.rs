@@ -12,8 +12,8 @@ use crate::topology::model::Kind;
 pub(super) enum WatchKind {
     /// Slices that the EndpointSlice controller made for headless Services. The server leaves out all others.
     HeadlessSlices,
-    /// Slices that somebody else made: by hand, mirrored from Endpoints, imported from other clusters. Only the controller sets the label for
-    /// headless ones, so here the Service decides.
+    /// Slices that somebody else made: by hand, mirrored from Endpoints, imported from other clusters. Only the controller
+    /// sets the label for headless ones, so here the Service decides.
     OtherSlices,
     /// Headless Services.
     Services,

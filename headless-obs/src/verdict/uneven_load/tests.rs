@@ -1,7 +1,7 @@
 //! Load is simulated minute by minute: what is by chance is not called uneven, and what is uneven is.
 
 use super::*;
-use crate::spread::draws::{self, Carried, Draws};
+use crate::spread::draws::{self, Draws, Share};
 use crate::testing::Random;
 use crate::verdict::judge;
 use crate::verdict::test_fixtures::Facts;
@@ -32,7 +32,7 @@ impl Tail {
     }
 }
 
-/// What one minute brought to an endpoint.
+/// The load of an endpoint in one minute.
 #[derive(Clone, Copy, Debug, Default)]
 struct Minute {
     /// Connections that ended, and their bytes.
@@ -84,9 +84,9 @@ impl Window {
         let (mut ended, mut exchanged) = (vec![Draws::default(); n], vec![Draws::default(); n]);
         for minute in minutes {
             let by_end: Vec<_> =
-                minute.iter().map(|one| Carried { connections: one.ended, load: one.ended_bytes }).collect();
+                minute.iter().map(|one| Share { connections: one.ended, load: one.ended_bytes }).collect();
             draws::add(&mut ended, &by_end);
-            let load = |one: &Minute| Carried {
+            let load = |one: &Minute| Share {
                 connections: one.open + one.ended,
                 load: draws::exchanged(one.sent, one.received),
             };
@@ -116,7 +116,7 @@ impl Window {
     }
 }
 
-/// Where the next of `n` goes: in turn, or at random.
+/// The place of the next of `n`: in turn, or at random.
 fn next(random: &mut Random, turn: &mut usize, n: usize, in_turn: bool) -> usize {
     *turn += 1;
     if in_turn { *turn % n } else { random.below(n) }

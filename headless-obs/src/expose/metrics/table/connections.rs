@@ -120,8 +120,8 @@ pub(super) const BYTES: Metric = Metric {
     help: "Bytes that clients sent and received, also in connections that are open.",
     labels: &["namespace", "service", "pod", "client_namespace", "client_workload", "direction"],
     per: "endpoint, client and direction",
-    more: "`sent` by the client (each byte once, without retransmissions) or `received`. What a connection had carried before \
-           the daemon started is not included. Where `quality.probes.load` is `none`, all of it counts when the connection ends.",
+    more: "`sent` by the client (each byte once, without retransmissions) or `received`. Bytes from before the daemon started are \
+           not included. If `quality.probes.load` is `none`, all bytes count when the connection ends.",
     example: "sum by (pod, direction) (rate(headless_connection_bytes_total{service=\"orders\"}[5m]))",
     collect: |scrape, series| {
         for at in scrape.edges() {
