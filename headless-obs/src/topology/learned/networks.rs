@@ -4,7 +4,8 @@
 //! the Service that the answer is about. Answers are of one network if they have an address or a subnet in common, or if
 //! one client received them.
 //!
-//! Invariants: bounded by the number of Services, [`NETWORKS`] and [`CLIENTS`]. A network that does not fit shares the last one's Service.
+//! Invariants: bounded by the number of Services, [`NETWORKS`] and [`CLIENTS`]. A network that does not fit shares the
+//! last one's Service.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
