@@ -102,6 +102,8 @@ impl Engine {
         let context = (&self.topology, &self.zone);
         match (&meaning, meant) {
             _ if !has_records(answer) => {}
+            // Most answers: the query name is the Service's own.
+            (Meaning::Named { .. }, _) if *name == answer.question => {}
             (Meaning::Nobody, _) => self.other_names.misled(now, client.workload, answer, context),
             (_, Some((service, _))) => {
                 self.other_names.led(now, (client.workload, service), answer, context);
