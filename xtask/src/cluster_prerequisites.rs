@@ -17,6 +17,9 @@ const NODES: &str = "nodes";
 /// All of them.
 pub(crate) const PROGRAMS: [&str; 3] = [FAKE_PODS, CHART, NODES];
 
+/// The profile of the image's daemon, unless the shipped one is asked for: the one that compiles fastest.
+pub(crate) const QUICK: &str = "dev";
+
 /// Programs of a real node, and their packages.
 const RUNTIME: [(&str, &str); 3] =
     [("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];

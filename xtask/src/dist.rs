@@ -111,11 +111,22 @@ fn archive(images: &[Image], path: &Path) -> Result<(PathBuf, String)> {
     Ok((path, digest))
 }
 
-/// The daemon as a static program.
-fn build(profile: &str, processor: TargetArch) -> Result<PathBuf> {
+/// Compiles the program for this machine at the lowest priority, so that [`make`] has less to do.
+pub(crate) fn compile_ahead(profile: &str) -> Result<()> {
+    process::run(&mut process::politely(&compiler(profile, TargetArch::own()?)?))
+}
+
+/// The command that compiles the daemon as a static program.
+fn compiler(profile: &str, processor: TargetArch) -> Result<Command> {
     build_ebpf::build()?;
     let mut cargo = processor.cargo("build")?;
     cargo.args(["--profile", profile, "--package", "headless-obs", "--bin", artifacts::DAEMON]);
+    Ok(cargo)
+}
+
+/// The daemon as a static program.
+fn build(profile: &str, processor: TargetArch) -> Result<PathBuf> {
+    let mut cargo = compiler(profile, processor)?;
     let program = artifacts::binary(&artifacts::run(&mut cargo)?, artifacts::DAEMON)?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     if let Some(interpreter) = elf::interpreter(&bytes)? {

@@ -98,7 +98,7 @@ fn build() -> Result<PathBuf> {
     let target = workspace::target().join("fuzz");
     // With an explicit target, build scripts and procedural macros are not instrumented.
     let flags = target_arch::variable(&host, "RUSTFLAGS");
-    let mut cargo = politely(process::cargo().get_program());
+    let mut cargo = process::politely(&process::cargo());
     cargo
         .current_dir(workspace::root().join("fuzz"))
         .env(flags, INSTRUMENTATION)
@@ -116,7 +116,7 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
     for folder in [&found, &crashes] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let mut command = politely(built.join(name).as_os_str());
+    let mut command = process::politely(&Command::new(built.join(name)));
     command.args(LIMITS).args([
         &format!("-max_total_time={seconds}"),
         "-print_final_stats=1",
@@ -150,7 +150,7 @@ fn keep(built: &Path, name: &str) -> Result<()> {
     let merged = workspace::target().join("fuzz/merged").join(name);
     let _ = fs::remove_dir_all(&merged);
     fs::create_dir_all(&merged)?;
-    let mut command = politely(built.join(name).as_os_str());
+    let mut command = process::politely(&Command::new(built.join(name)));
     process::run(
         command.args(LIMITS).args(["-set_cover_merge=1", "-verbosity=0"]).args([&merged, &seeds, &found]),
     )?;
@@ -161,13 +161,6 @@ fn keep(built: &Path, name: &str) -> Result<()> {
 /// Inputs of the repository, and those found by runs on this machine.
 fn corpora(name: &str) -> (PathBuf, PathBuf) {
     (workspace::root().join("fuzz/corpus").join(name), workspace::target().join("fuzz/corpus").join(name))
-}
-
-/// A program at the lowest priority.
-fn politely(program: &std::ffi::OsStr) -> Command {
-    let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(program);
-    command
 }
 
 #[cfg(test)]

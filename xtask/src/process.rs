@@ -23,6 +23,22 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The same command at the lowest priority: it takes the time that tests spend waiting, and no other.
+pub(crate) fn politely(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    nice
+}
+
 /// Runs a command to its end. Its output goes to stderr, because it is progress, not a result.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
@@ -77,4 +93,17 @@ pub(crate) fn describe(command: &Command) -> String {
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_polite_command_is_the_same_command() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $GIVEN $HOME $(pwd) $(nice)"]).current_dir("/");
+        command.env("GIVEN", "given").env_remove("HOME");
+        assert_eq!(output(&mut politely(&command)).unwrap(), "given / 19\n");
+    }
 }

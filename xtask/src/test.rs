@@ -86,11 +86,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Builds what only some test programs need; errors do not matter here, because each test program tries again and
-/// reports them. Then runs the fuzz targets at a low priority.
+/// reports them. Then runs the fuzz targets and compiles the image's daemon, both at the lowest priority. The compiler
+/// comes last: it holds the folder of built files, in which this task has built everything else by then.
 fn build_ahead() -> Counts {
     let _ = control_plane::ensure();
     tools::ALL.iter().for_each(|&tool| drop(tools::ensure(tool)));
-    fuzz::test()
+    let counts = fuzz::test();
+    let _ = dist::compile_ahead(cluster_prerequisites::QUICK);
+    counts
 }
 
 /// Runs only the tests on a cluster.
@@ -213,7 +216,10 @@ fn kernel(options: &Options, timing: &mut Timing) -> Result<Counts> {
 
 /// Prepares a test program's requirements other than the daemon; returns the variables with their paths.
 fn prepare(test: &str, shipped: bool) -> Result<Vec<(&'static str, OsString)>> {
-    let mut variables = cluster_prerequisites::prepare(test, if shipped { dist::SHIPPED } else { "dev" })?;
+    let mut variables = cluster_prerequisites::prepare(
+        test,
+        if shipped { dist::SHIPPED } else { cluster_prerequisites::QUICK },
+    )?;
     if test == PAGE {
         setup::ensure_programs(&pictures::BROWSER)?;
     }
