@@ -46,7 +46,7 @@ pub(crate) fn compile(release: &Release, source: &Path, program: &Path) -> Resul
 
 /// The folder with the package's files.
 fn ensure(release: &Release) -> Result<PathBuf> {
-    let folder = workspace::target().join("scenarios").join(format!("musl-{}", release.version));
+    let folder = workspace::scenarios().join(format!("musl-{}", release.version));
     let root = folder.join("root");
     if root.is_dir() {
         return Ok(root);

@@ -31,9 +31,10 @@ const CLIENTS: [Client; 7] = [
 /// The beginning of all variables.
 const PREFIX: &str = "HEADLESS_OBS_CLIENT_";
 
-/// Builds them. A value that begins with `!` is an error.
+/// Builds them; a value that begins with `!` is an error. Adds the folder in which the scenarios keep what they install.
 pub(crate) fn variables() -> Vec<(&'static str, OsString)> {
-    CLIENTS.into_iter().map(variable).collect()
+    let folder = ("HEADLESS_OBS_SCENARIOS", workspace::scenarios().into_os_string());
+    CLIENTS.into_iter().map(variable).chain([folder]).collect()
 }
 
 /// Builds those that a text names as `$MUSL`.
@@ -119,7 +120,7 @@ fn kept(
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let contents = files.iter().map(read).collect::<Result<Vec<_>>>()?;
     let hash = go::hash(contents.iter().map(Vec::as_slice).chain(words.iter().copied()));
-    let folder = workspace::target().join("scenarios");
+    let folder = workspace::scenarios();
     let path = folder.join(format!("{name}-{hash:016x}"));
     if path.exists() {
         return Ok(path);

@@ -33,6 +33,11 @@ pub(crate) fn tools() -> PathBuf {
     target().join("tools")
 }
 
+/// The folder of the scenarios' clients and of the systems that they install.
+pub(crate) fn scenarios() -> PathBuf {
+    target().join("scenarios")
+}
+
 /// Files and folders that cargo needs to build any part of the workspace.
 const SOURCES: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", "headless-obs", "headless-obs-ebpf", "tests", "xtask"];

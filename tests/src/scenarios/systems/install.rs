@@ -18,6 +18,9 @@ use super::real_pods::run;
 /// Debian's packages run this script to learn whether they may start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
+/// The variable with the folder of jars and classes.
+const CACHE: &str = "HEADLESS_OBS_SCENARIOS";
+
 /// Installs the packages of missing programs.
 pub(crate) fn debian(packages: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = packages
@@ -124,11 +127,10 @@ impl Jars {
     }
 }
 
-/// The folder of jars and classes, next to cargo's build directory.
+/// The folder of jars and classes, which the task that starts this program names.
 fn cache() -> Result<PathBuf> {
-    let this = env::current_exe().context("cannot find this program's own path")?;
-    let target = this.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    Ok(target.context("this program is not below cargo's target folder")?.join("scenarios"))
+    let folder = env::var_os(CACHE).with_context(|| format!("{CACHE} is not set: `cargo xtask` sets it"))?;
+    Ok(folder.into())
 }
 
 fn remove(folder: &Path) -> Result<()> {
