@@ -62,6 +62,8 @@ pub struct Cell {
     pub closed: u64,
     /// Those of `closed` that ended within [`BRIEF`].
     pub brief: u64,
+    /// Those of `brief` that the peer ended before it had sent a byte.
+    pub turned_away: u64,
     /// Failures by reason.
     pub failed: [u64; reason::COUNT],
     /// Attempts that were abandoned because the other address family won.
@@ -198,6 +200,7 @@ impl Sum for Cell {
             preexisting,
             closed,
             brief,
+            turned_away,
             failed,
             superseded,
             bytes_sent,
@@ -220,6 +223,7 @@ impl Sum for Cell {
         self.preexisting += preexisting;
         self.closed += closed;
         self.brief += brief;
+        self.turned_away += turned_away;
         for (sum, more) in self.failed.iter_mut().zip(failed) {
             *sum += more;
         }

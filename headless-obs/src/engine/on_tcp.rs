@@ -13,7 +13,7 @@ use super::client_stats::{ClientServiceKey, PortFate};
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
 use super::losses::{Holder, LossTable};
-use super::reconcile::Booking;
+use super::reconcile::{Booking, was_turned_away};
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{
@@ -113,13 +113,14 @@ impl Engine {
         }
     }
 
-    /// The peer ended a connection at once. At a port that the endpoint does not have, that is no success: a proxy in the
-    /// pod accepts every port.
+    /// The peer ended a connection at once, which is no success: a proxy in the pod accepts every port, and connections
+    /// for a program that is not there.
     fn turned_away(&mut self, now: Time, key: CellKey) {
         let CellKey { endpoint, client, port, .. } = key;
         let has_port = self.topology.endpoint(endpoint).is_none_or(|endpoint| endpoint.serves(port));
-        if let Some(workload) = client.filter(|_| !has_port) {
-            self.client_stats.turned_away(now, (workload, endpoint.service), (endpoint.endpoint, port));
+        if let Some(workload) = client {
+            let who = (workload, endpoint.service);
+            self.client_stats.turned_away(now, who, endpoint.endpoint, (!has_port).then_some(port));
         }
     }
 
@@ -291,9 +292,15 @@ impl Engine {
             Attribution::Endpoint(target) => {
                 let client_service = (client.scope, client.workload, target.endpoint.service);
                 let attempt = attempt(record, client, target.endpoint.service);
-                let recorded = self
-                    .client_stats
-                    .record_connect(client_service, attempt, &target, at, || comm_of(record));
+                let has_failed = connect_attempt.has_failed;
+                let recorded = self.client_stats.record_connect(
+                    client_service,
+                    attempt,
+                    &target,
+                    at,
+                    has_failed,
+                    || comm_of(record),
+                );
                 if let Some(used_answer) = target.used_answer.filter(|_| recorded.is_selection) {
                     let who = (client.workload, target.endpoint.service);
                     let known =
@@ -395,14 +402,6 @@ fn admit(ledger: &mut Ledger, losses: &mut LossTable, key: CellKey, at: Time) ->
 /// The name of the connecting thread.
 fn comm_of(record: &TcpRecord) -> Arc<str> {
     Arc::from(&*sanitize::comm(&record.comm))
-}
-
-/// Whether the peer ended the connection shortly after it was established, without a byte.
-fn was_turned_away(record: &TcpRecord) -> bool {
-    let is_by_peer = record.ended_by_peer != 0 || record.reason == reason::RESET;
-    let is_brief =
-        record.started > 0 && Time(record.header.time).since(Time(record.started)) < crate::ledger::BRIEF;
-    is_by_peer && is_brief && record.bytes_received == 0
 }
 
 /// Whether the client may have abandoned an attempt with this failure. If the hook cannot see the error, this holds for

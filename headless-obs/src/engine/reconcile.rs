@@ -167,12 +167,8 @@ impl FlowReconciler {
         if let Some(cell) = place {
             let cell = self.ledger.cell(cell, time_of(record));
             cell.closed += 1;
-            cell.brief += u64::from(is_brief(record));
             cell.carry(rest);
-            cell.record_ended_bytes(record.bytes_sent, record.bytes_received);
-            if was_reset(record) {
-                add(&mut cell.failed, usize::from(record.reason), 1);
-            }
+            record_end(cell, record);
         }
         place
     }
@@ -206,11 +202,7 @@ impl FlowReconciler {
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.carry(closed.into());
-            cell.record_ended_bytes(closed.bytes_sent, closed.bytes_received);
-            cell.brief += u64::from(is_brief(closed));
-            if usize::from(closed.reason) < reason::COUNT {
-                add(&mut cell.failed, usize::from(closed.reason), 1);
-            }
+            record_end(cell, closed);
         }
     }
 
@@ -410,8 +402,24 @@ fn reset(totals: &FlowTotals) -> u64 {
     totals.failed.get(usize::from(reason::RESET)).copied().unwrap_or(0)
 }
 
+/// Counts how a connection ended.
+fn record_end(cell: &mut Cell, closed: &TcpRecord) {
+    cell.record_ended_bytes(closed.bytes_sent, closed.bytes_received);
+    cell.brief += u64::from(is_brief(closed));
+    cell.turned_away += u64::from(was_turned_away(closed));
+    if was_reset(closed) {
+        add(&mut cell.failed, usize::from(closed.reason), 1);
+    }
+}
+
 fn was_reset(record: &TcpRecord) -> bool {
     usize::from(record.reason) < reason::COUNT
+}
+
+/// Whether the peer ended the connection shortly after it was established, without a byte.
+pub(super) fn was_turned_away(record: &TcpRecord) -> bool {
+    let is_by_peer = record.ended_by_peer != 0 || record.reason == reason::RESET;
+    is_by_peer && is_brief(record) && record.bytes_received == 0
 }
 
 /// Whether the ended connection lasted for a short time only. A connection that is older than the daemon did not.

@@ -43,6 +43,7 @@ mod nat64;
 mod other_names;
 mod other_ports;
 mod quality;
+mod recovery;
 mod reused_address;
 mod scrape;
 mod stale;

@@ -286,6 +286,9 @@ pub struct Client {
     pub opened: u64,
     /// Connections that failed.
     pub failed: u64,
+    /// Connections opened to any endpoint since the last attempt that failed, in no stretch of time.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub opened_since_failure: u64,
     /// Connections open now.
     pub active: u64,
     /// Those of `opened` that were counted from totals alone.
@@ -385,6 +388,13 @@ pub struct ClientEndpoint {
     pub counted: u64,
     /// Connections that failed.
     pub failed: u64,
+    /// Those of `opened` that the endpoint ended within five seconds, before it had sent a byte.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub turned_away: u64,
+    /// Connections opened here since the last attempt that failed here, in no stretch of time; 0 if none is known to
+    /// have failed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub opened_since_failure: u64,
     /// Connections open now.
     pub active: u64,
     /// As [`Endpoint::selections`].

@@ -60,6 +60,8 @@ fn absorb(sum: &mut Client, more: Client) {
     sum.withheld = sum.withheld.take().zip(more.withheld).map(|(one, other)| one.min(other));
     add_counts(&mut sum.resolution, more.resolution);
     add(&mut sum.opened, more.opened);
+    sum.opened_since_failure =
+        since_failure((sum.failed, sum.opened_since_failure), (more.failed, more.opened_since_failure));
     add(&mut sum.failed, more.failed);
     add(&mut sum.active, more.active);
     add(&mut sum.reconciled, more.reconciled);
@@ -92,10 +94,24 @@ fn absorb(sum: &mut Client, more: Client) {
     add_histogram(&mut sum.convergence, more.convergence);
 }
 
+/// Successes since the last failure, of two nodes, each with its failures: of the node whose failures are less certain to
+/// be over.
+fn since_failure((failed, opened): (u64, u64), (more_failed, more_opened): (u64, u64)) -> u64 {
+    match (failed > 0, more_failed > 0) {
+        (false, false) => opened.saturating_add(more_opened),
+        (true, false) => opened,
+        (false, true) => more_opened,
+        (true, true) => opened.min(more_opened),
+    }
+}
+
 fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
+    sum.opened_since_failure =
+        since_failure((sum.failed, sum.opened_since_failure), (more.failed, more.opened_since_failure));
     add(&mut sum.opened, more.opened);
     add(&mut sum.counted, more.counted);
     add(&mut sum.failed, more.failed);
+    add(&mut sum.turned_away, more.turned_away);
     add(&mut sum.active, more.active);
     add(&mut sum.selections, more.selections);
     sum.expected += more.expected;

@@ -155,8 +155,11 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         ),
         Cause::FailingEndpoint => (
             &[Sign {
-                says: "At least 5 attempts, and more than half, fail at a ready endpoint; at most a tenth of at least 5 \
-                 attempts fail at the others, and random choice does not explain the difference.",
+                says: "At least 5 attempts, and more than half, fail at a ready endpoint; of at least 5 attempts at the \
+                 others by the last failure, and of those after it, at most a tenth fail, and random choice does not \
+                 explain the difference. An attempt fails if it is not established, or if the endpoint ends it within \
+                 5 s without a byte. Failures do not count once the client has connected there again, so often that it \
+                 is no luck.",
                 holds: failing_endpoint::some_fail,
             }],
             &[Sign {
@@ -197,7 +200,8 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
         ),
         Cause::CannotConnect => (
             &[Sign {
-                says: "More than half of the attempts fail, or more than half at an endpoint to which other clients connect.",
+                says: "More than half of the attempts fail, or more than half at an endpoint to which other clients \
+                 connect. Failures do not count once the client has connected again, so often that it is no luck.",
                 holds: failing_endpoint::cannot,
             }],
             &[],

@@ -3,62 +3,11 @@
 //! What the client gave up itself is told apart from what an endpoint refused, and another client's success at the same
 //! endpoint refutes that the endpoint fails.
 
+use super::attempts::{FEW, Tried, is_over, sum, tried};
 use super::context::RuleContext;
 use super::format::{count, list, thousands};
 use super::significance;
-use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Counts, Verdict};
-
-/// Failures, and successes of others, from which luck is no explanation.
-const FEW: u64 = 5;
-
-/// The attempts of a client at one ready endpoint.
-#[derive(Clone, Copy, Debug)]
-struct Tried<'a> {
-    own: &'a ClientEndpoint,
-    attempts: u64,
-    /// Connections of other clients, of which nearly all succeed.
-    others: u64,
-}
-
-impl Tried<'_> {
-    /// Attempts that the client itself ended before an answer, as far as the kernel's hook can see.
-    fn given_up(&self) -> u64 {
-        self.own.reasons.get("aborted").copied().unwrap_or(0)
-    }
-
-    /// Failures of which the hook could not see the reason.
-    fn unclear(&self) -> u64 {
-        self.own.reasons.get("other").copied().unwrap_or(0)
-    }
-
-    /// Most attempts fail.
-    fn fails(&self) -> bool {
-        self.own.failed >= FEW && self.own.failed * 2 > self.attempts
-    }
-
-    fn is_alive(&self) -> bool {
-        self.others >= FEW
-    }
-}
-
-fn tried<'a>(scene: &RuleContext<'a>) -> Vec<Tried<'a>> {
-    let rows = scene.service.endpoints.iter().zip(&scene.client.endpoints).enumerate();
-    let ready = rows.filter(|(_, (endpoint, own))| endpoint.state == "ready" && endpoint.pod == own.pod);
-    ready
-        .map(|(place, (_, own))| {
-            // Where nothing fails, nobody else is asked.
-            let asked = scene.others().filter(|_| own.failed > 0);
-            let elsewhere = asked.filter_map(|other| other.endpoints.get(place));
-            let well = elsewhere.filter(|row| row.failed * 10 <= attempts(row));
-            let others = well.map(|row| row.opened).fold(0, u64::saturating_add);
-            Tried { own, attempts: attempts(own), others }
-        })
-        .collect()
-}
-
-fn sum<'a>(rows: impl IntoIterator<Item = &'a Tried<'a>>, figure: fn(&Tried<'_>) -> u64) -> u64 {
-    rows.into_iter().map(figure).fold(0, u64::saturating_add)
-}
+use crate::expose::snapshot::{Cause, Confidence, Counts, Verdict};
 
 /// Most attempts at some endpoints fail, and few at the others.
 pub(super) fn failing_endpoint(scene: &RuleContext<'_>) -> Option<Verdict> {
@@ -66,21 +15,21 @@ pub(super) fn failing_endpoint(scene: &RuleContext<'_>) -> Option<Verdict> {
     let failing: Vec<_> = all.iter().filter(|row| row.fails() && !row.is_alive()).collect();
     let rest: Vec<_> = all.iter().filter(|row| !row.fails()).collect();
     let (attempts, failed) =
-        (sum(rest.iter().copied(), |row| row.attempts), sum(rest.iter().copied(), |row| row.own.failed));
-    // If all fail, or nothing else was tried, the endpoint is not the cause.
-    if failing.is_empty() || attempts < FEW || failed * 10 > attempts {
+        (sum(rest.iter().copied(), |row| row.attempts), sum(rest.iter().copied(), |row| row.failed));
+    // If all fail, or nothing else was tried by then, the endpoint is not the cause.
+    let meanwhile = attempts.saturating_sub(scene.client.opened_since_failure);
+    if failing.is_empty() || meanwhile < FEW || failed * 10 > attempts {
         return None;
     }
     // A client that gives up at most endpoints, or at one that works, is impatient; that is its own cause.
-    let given_up: Vec<_> =
-        all.iter().filter(|row| row.fails() && row.given_up() * 2 > row.own.failed).collect();
+    let given_up: Vec<_> = all.iter().filter(|row| row.fails() && row.given_up() * 2 > row.failed).collect();
     let is_impatient = given_up.iter().any(|row| row.is_alive()) || given_up.len() > all.len() / 2;
-    if is_impatient && failing.iter().all(|row| row.given_up() * 2 > row.own.failed) {
+    if is_impatient && failing.iter().all(|row| row.given_up() * 2 > row.failed) {
         return None;
     }
     let rate = (failed + 1) as f64 / (attempts + 2) as f64;
     let is_beyond =
-        |row: &&&Tried<'_>| significance::beyond(row.own.failed, row.attempts, row.attempts as f64 * rate);
+        |row: &&&Tried<'_>| significance::beyond(row.failed, row.attempts, row.attempts as f64 * rate);
     let mut evidence: Vec<_> = failing.iter().filter(is_beyond).map(|row| line(row)).collect();
     if evidence.is_empty() {
         return None;
@@ -125,7 +74,7 @@ pub(super) fn gives_up_early(scene: &RuleContext<'_>) -> Option<Verdict> {
 /// reaches.
 pub(super) fn gives_up(scene: &RuleContext<'_>) -> bool {
     let all = tried(scene);
-    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.own.failed));
+    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.failed));
     let given_up = sum(&all, |row| row.given_up());
     let places = all.iter().filter(|row| row.given_up() > 1);
     given_up >= FEW
@@ -140,11 +89,11 @@ pub(super) fn cannot_connect(scene: &RuleContext<'_>) -> Option<Verdict> {
         return None;
     }
     let all = tried(scene);
-    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.own.failed));
+    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.failed));
     let failed = thousands(failed);
     let mut evidence = vec![format!("{failed} of {} to ready endpoints failed.", count(attempts, "attempt"))];
     let mut failing: Vec<_> = all.iter().filter(|row| row.fails()).collect();
-    failing.sort_by_key(|row| std::cmp::Reverse((row.is_alive(), row.own.failed)));
+    failing.sort_by_key(|row| std::cmp::Reverse((row.is_alive(), row.failed)));
     for row in failing.into_iter().take(3) {
         evidence.push(line(row));
         if row.is_alive() {
@@ -158,8 +107,10 @@ pub(super) fn cannot_connect(scene: &RuleContext<'_>) -> Option<Verdict> {
 /// More than half of its attempts fail, or more than half at an endpoint where other clients succeed.
 pub(super) fn cannot(scene: &RuleContext<'_>) -> bool {
     let all = tried(scene);
-    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.own.failed));
-    failed >= FEW && failed * 2 > attempts || all.iter().any(|row| row.fails() && row.is_alive())
+    let (attempts, failed) = (sum(&all, |row| row.attempts), sum(&all, |row| row.failed));
+    let is_over = is_over(failed, attempts, scene.client.opened_since_failure.min(attempts - failed));
+    let most_fail = failed >= FEW && failed * 2 > attempts && !is_over;
+    most_fail || all.iter().any(|row| row.fails() && row.is_alive())
 }
 
 /// Most attempts fail at some endpoint.
@@ -176,7 +127,7 @@ pub(super) fn others_connect_there(scene: &RuleContext<'_>) -> bool {
 
 /// The hook saw that the client ended most failed attempts at some endpoint itself, or it could not see who did.
 pub(super) fn may_have_given_up(scene: &RuleContext<'_>) -> bool {
-    let is_own = |row: &Tried<'_>| (row.given_up() + row.unclear()) * 2 > row.own.failed;
+    let is_own = |row: &Tried<'_>| (row.given_up() + row.unclear()) * 2 > row.failed;
     tried(scene).iter().any(|row| row.fails() && !row.is_alive() && is_own(row))
 }
 
@@ -199,13 +150,8 @@ pub(super) fn only_others_connect_there(scene: &RuleContext<'_>) -> bool {
 /// `20 of 20 attempts at pod-0 failed (20 timeout).`
 fn line(row: &Tried<'_>) -> String {
     let attempts = count(row.attempts, "attempt");
-    let failed = thousands(row.own.failed);
-    format!("{failed} of {attempts} at {} failed ({}).", row.own.pod, reasons(&row.own.reasons))
-}
-
-/// Connections, plus attempts without a connection. A reset connection had been opened.
-fn attempts(own: &ClientEndpoint) -> u64 {
-    own.opened + own.failed - own.reasons.get("reset").copied().unwrap_or(0).min(own.failed)
+    let failed = thousands(row.failed);
+    format!("{failed} of {attempts} at {} failed ({}).", row.own.pod, reasons(&row.reasons))
 }
 
 fn reasons(counts: &Counts) -> String {

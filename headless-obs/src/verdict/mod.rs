@@ -16,6 +16,7 @@
 //! ruled out and another cause could look the same; *low* if there are few figures.
 
 mod answer_limit;
+mod attempts;
 mod context;
 mod diagnosis;
 mod dns_answers;

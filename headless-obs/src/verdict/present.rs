@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::context::RuleContext;
-use super::{Withheld, judge, significance, slow_endpoint, uneven_load};
+use super::{Withheld, attempts, judge, significance, slow_endpoint, uneven_load};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot, Verdict};
 use crate::spread;
 use crate::windowed::LONGEST;
@@ -163,7 +163,9 @@ fn signs(client: &Client, cause: Cause) -> Option<u64> {
         Cause::DialsNotReady => stale(&["not_ready"]),
         Cause::DnsStale => stale(&["removed", "terminating", "not_ready"]),
         Cause::StaleCache => stale(&["removed", "terminating"]),
-        Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => Some(client.failed),
+        Cause::FailingEndpoint | Cause::GivesUpEarly | Cause::CannotConnect => {
+            Some(client.endpoints.iter().map(attempts::failures).sum())
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{ClientCounters, ClientTotals, ConnectStats, ConnectSums, ResponseStats, ResponseSums};
+use super::{ClientCounters, ClientTotals, ConnectStats, ConnectSums, Recovery, ResponseStats, ResponseSums};
 use crate::client::ClientId;
 use crate::expose::snapshot::{ClientAnswers, Counts, SelectionPattern};
 use crate::hash::HashMap;
@@ -35,6 +35,7 @@ pub(in crate::engine) struct WorkloadStats {
     /// When it was seen first, and last.
     pub(in crate::engine) seen: Option<(Time, Time)>,
     pub(in crate::engine) sums: ClientCounters,
+    recovery: Recovery,
 }
 
 impl WorkloadStats {
@@ -42,6 +43,7 @@ impl WorkloadStats {
         let span = |one: (Time, Time), other: (Time, Time)| (one.0.min(other.0), one.1.max(other.1));
         self.seen = [self.seen, other.seen].into_iter().flatten().reduce(span);
         self.sums.add(&other.sums);
+        self.recovery.merge(&other.recovery);
     }
 }
 
@@ -60,7 +62,11 @@ impl<'a> ClientStats<'a> {
 
     /// The sums of all its pods, including forgotten ones.
     pub(in crate::engine) fn sum_up(&mut self, stretch: Stretch, totals: &ClientTotals) {
-        let more = WorkloadStats { seen: Some((totals.since, totals.last)), sums: totals.sums.over(stretch) };
+        let more = WorkloadStats {
+            seen: Some((totals.since, totals.last)),
+            sums: totals.sums.over(stretch),
+            recovery: totals.recovery.clone(),
+        };
         self.totals.get_or_insert_default().add(&more);
     }
 
@@ -79,6 +85,11 @@ impl<'a> ClientStats<'a> {
 
     pub(in crate::engine) fn totals(&self) -> Option<&ClientCounters> {
         self.totals.as_ref().map(|totals| &totals.sums)
+    }
+
+    /// Its successes since its failures.
+    pub(in crate::engine) fn recovery(&self) -> Option<&Recovery> {
+        self.totals.as_ref().map(|totals| &totals.recovery)
     }
 
     /// When the workload was seen first, and last.

@@ -17,6 +17,7 @@ mod aggregate;
 mod connects;
 mod counters;
 mod expected;
+mod recovery;
 mod responses;
 
 use super::dns_stats::Transport;
@@ -34,6 +35,7 @@ use crate::windowed::{Slot, Sum, Windowed, trim};
 pub(super) use aggregate::ClientStats;
 pub(super) use connects::{ConnectStats, ConnectSums};
 pub(super) use counters::{ClientCounters, PortFate};
+pub(super) use recovery::Recovery;
 pub(super) use responses::{AnswerSummary, ResponseStats, ResponseSums};
 
 /// The sums of a workload for one Service.
@@ -44,6 +46,8 @@ pub(super) struct ClientTotals {
     /// And last.
     pub(super) last: Time,
     pub(super) sums: Windowed<ClientCounters>,
+    /// Its successes since its failures.
+    recovery: Recovery,
 }
 
 /// A client and a Service.
@@ -117,11 +121,13 @@ impl ClientStatsTable {
         who: Attempt,
         target: &Target,
         at: Time,
+        has_failed: bool,
         thread: impl FnOnce() -> Arc<str>,
     ) -> ConnectOutcome {
-        let sums = self.totals(pair(client_service), at);
+        let known = self.known(pair(client_service), at);
+        known.recovery.record(target.endpoint.endpoint, has_failed);
         if let Some(used_answer) = &target.used_answer {
-            sums.record_connect(used_answer, at);
+            known.sums.at(at).record_connect(used_answer, at);
         }
         let known = self.connects_mut(client_service, at);
         let wants_program = known.wants_program(at, thread);
@@ -146,9 +152,19 @@ impl ClientStatsTable {
         self.totals(pair(client_service), at).other_port(port, fate);
     }
 
-    /// The peer ended a connection to such a port at once.
-    pub(super) fn turned_away(&mut self, now: Time, who: (WorkloadId, ServiceId), port: (EndpointId, u16)) {
-        self.totals(who, now).turned_away(port);
+    /// The peer ended a connection at once; `port` if the endpoint does not have it.
+    pub(super) fn turned_away(
+        &mut self,
+        now: Time,
+        who: (WorkloadId, ServiceId),
+        endpoint: EndpointId,
+        port: Option<u16>,
+    ) {
+        let known = self.known(who, now);
+        known.recovery.record(endpoint, true);
+        if let Some(port) = port {
+            known.sums.at(now).turned_away((endpoint, port));
+        }
     }
 
     /// A client received a response for one of the Service's names, with or without addresses.
@@ -168,13 +184,19 @@ impl ClientStatsTable {
     }
 
     fn totals(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut ClientCounters {
+        self.known(who, at).sums.at(at)
+    }
+
+    /// The figures of a workload for a Service; created if needed.
+    fn known(&mut self, who: (WorkloadId, ServiceId), at: Time) -> &mut ClientTotals {
         let gone =
             make_room(&mut self.totals, self.limit, who, |(workload, _)| *workload, |known| known.last);
         self.note(gone.into_iter().map(|(workload, service)| (Holder::Workload(workload), service)));
-        let new = || ClientTotals { since: at, last: at, sums: Windowed::default() };
+        let new =
+            || ClientTotals { since: at, last: at, sums: Windowed::default(), recovery: Recovery::default() };
         let known = self.totals.entry(who).or_insert_with(new);
         known.last = known.last.max(at);
-        known.sums.at(at)
+        known
     }
 
     /// The connections of a client; created if needed.

@@ -34,7 +34,7 @@ fn by(process: u32, is_ipv6: bool) -> Attempt {
 
 /// Whether it is a selection.
 fn dial(client_stats: &mut ClientStatsTable, who: Attempt, target: &Target, at: u64) -> bool {
-    client_stats.record_connect(ME, who, target, s(at), || "thread".into()).is_selection
+    client_stats.record_connect(ME, who, target, s(at), false, || "thread".into()).is_selection
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread
 use crate::attribution::{StaleKind, current_pod_at};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
-use crate::engine::client_stats::{ClientCounters, ClientStats};
+use crate::engine::client_stats::{ClientCounters, ClientStats, Recovery};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, ConnectTimes, Endpoint, EndpointLoad, Histogram,
     OtherPort, SelectionPattern, StaleTarget,
@@ -97,6 +97,7 @@ impl Engine {
             resolution: resolutions(cells),
             opened: cells.iter().map(|(_, cell)| cell.opened).sum(),
             failed: cells.iter().map(|(_, cell)| cell.failures()).sum(),
+            opened_since_failure: facts.and_then(ClientStats::recovery).map_or(0, Recovery::opened),
             active: cells.iter().map(|(_, cell)| cell.active()).sum(),
             reconciled: cells.iter().map(|(_, cell)| cell.reconciled).sum(),
             usable_answers: totals.map(|totals| totals.usable),
@@ -166,6 +167,10 @@ impl Engine {
             opened: sum(|cell| cell.opened),
             counted: counting().map(|cell| cell.opened).sum(),
             failed: sum(|cell| cell.failures()),
+            turned_away: sum(|cell| cell.turned_away),
+            opened_since_failure: facts
+                .and_then(ClientStats::recovery)
+                .map_or(0, |recovery| recovery.opened_at(endpoint.id().endpoint)),
             active: sum(Tally::active),
             selections: counting().map(|cell| cell.selections).sum(),
             bytes: sum(|cell| cell.bytes_sent + cell.bytes_received),
