@@ -80,6 +80,11 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it on these targets, as job `headless-obs`, and waits until it is ready.
     pub fn start(lab: &Lab, targets: &[Target], rules: &str) -> Result<Self> {
+        Self::scraping(lab, targets, &json!({}), rules)
+    }
+
+    /// The same with these fields of the job in addition, such as `tls_config`.
+    pub fn scraping(lab: &Lab, targets: &[Target], fields: &Value, rules: &str) -> Result<Self> {
         let folder = lab.folder().join("prometheus");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let write = |name: &str, text: &str| {
@@ -88,7 +93,7 @@ impl Prometheus {
         };
         write("rules.yaml", rules)?;
         // JSON is YAML.
-        write("prometheus.yaml", &configuration(targets).to_string())?;
+        write("prometheus.yaml", &configuration(targets, fields).to_string())?;
         let address = free_port()?;
         let program = tool("HEADLESS_OBS_PROMETHEUS")?;
         let mut program = lab.exec(&[
@@ -191,15 +196,19 @@ fn sample(row: &Value) -> Option<Sample> {
     Some(Sample { labels: labels.collect::<Option<_>>()?, value: row["value"][1].as_str()?.parse().ok()? })
 }
 
-fn configuration(targets: &[Target]) -> Value {
+fn configuration(targets: &[Target], fields: &Value) -> Value {
     let targets: Vec<Value> = targets
         .iter()
         .map(|target| json!({"targets": [target.address.to_string()], "labels": target.labels}))
         .collect();
+    let mut job = json!({"job_name": "headless-obs", "honor_labels": true, "static_configs": targets});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        job[name] = value.clone();
+    }
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
-        "scrape_configs": [{"job_name": "headless-obs", "honor_labels": true, "static_configs": targets}],
+        "scrape_configs": [job],
     })
 }
 

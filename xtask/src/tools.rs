@@ -79,9 +79,10 @@ impl Tool {
 pub(crate) const ALL: [Tool; 3] = [Tool::Helm, Tool::Promtool, Tool::Prometheus];
 
 /// The tools that each test program needs.
-const NEEDS: [(&str, &[Tool]); 3] = [
+const NEEDS: [(&str, &[Tool]); 4] = [
     ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
     ("chart", &[Tool::Helm]),
+    ("cluster", &[Tool::Prometheus]),
     ("nodes", &[Tool::Helm, Tool::Prometheus]),
 ];
 

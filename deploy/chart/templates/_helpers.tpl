@@ -3,6 +3,11 @@
 {{- .Values.fullnameOverride | default $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- /* The name of the daemons' Service. */ -}}
+{{- define "headless-obs.host" -}}
+{{ include "headless-obs.fullname" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}
+
 {{- define "headless-obs.account" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "headless-obs.fullname" .) -}}

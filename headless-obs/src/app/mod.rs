@@ -82,7 +82,7 @@ pub async fn start(observe: Observe) -> anyhow::Result<RunningDaemon> {
     let (stop, mut stopped) = oneshot::channel();
     let probes = probe_options(&observe);
     let readiness_of_task = readiness.clone();
-    let reads_files = source.reads_files();
+    let reads_files = observe.reads_files || source.reads_files();
     let mut lock = InstanceLock::new(&observe)
         .context("cannot observe this machine; `headless-obs doctor` checks it")?;
     let task = if engine.synced() && lock.is_granted() {

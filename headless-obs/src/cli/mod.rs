@@ -11,10 +11,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::config::values::{ServiceFilter, duration, interval, listen_address};
 use crate::expose::metrics::cardinality;
 
+pub mod access;
 mod examples;
 pub mod observe;
 pub mod remote;
 
+use access::AccessArgs;
 use observe::ObserveArgs;
 use remote::RemoteArgs;
 
@@ -171,14 +173,17 @@ pub enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Address and port to serve HTTP on. There is no password: use another address than loopback only in a network
-    /// that you trust
+    /// Address and port to serve HTTP on. Without --authorize, everyone who reaches it can read: use another address than
+    /// loopback only in a network that you trust
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, default_value = LISTEN, env = "HEADLESS_OBS_LISTEN")]
     pub listen: SocketAddr,
-    /// Address and port for /healthz and /readyz alone: readers of everything else, and connections that only wait, do
-    /// not keep probes out there
+    /// Address and port for /healthz and /readyz alone, without TLS and tokens: readers of everything else, and
+    /// connections that only wait, do not keep probes out there
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub health_listen: Option<SocketAddr>,
+    /// Access to what is served.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// While another daemon observes this machine, wait until it ends; then take over at once. A waiting daemon reports
     /// that it is ready, and exports no counts, so that nothing is counted twice
     #[arg(long)]

@@ -266,6 +266,7 @@ impl ObserveArgs {
             kernel_log: args.kernel_log,
             series: cardinality::Config::default(),
             standby: StandbyMode::default(),
+            reads_files: false,
         })
     }
 

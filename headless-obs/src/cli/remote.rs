@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::observe::OBSERVING;
-use crate::config::remote::{Header, Origin, PrometheusUrl, matchers};
+use crate::config::remote::{Credentials, Header, Origin, PrometheusUrl, matchers};
 use crate::config::values::{Last, namespace};
 
 /// The source; at most one of them is given.
@@ -29,6 +29,17 @@ pub struct RemoteArgs {
     /// With --fleet: the ServiceAccount that the daemons run as; other pods count for nothing [default: headless-obs]
     #[arg(long, value_name = "NAME", requires = "fleet")]
     pub fleet_service_account: Option<String>,
+    /// With --from https://…: trust the authorities whose certificates are in this file [default: those that this machine
+    /// trusts]
+    #[arg(long, value_name = "FILE", requires = "from")]
+    ca_file: Option<PathBuf>,
+    /// With --from https://…: the name in the daemon's certificate [default: the host of the URL]
+    #[arg(long, value_name = "NAME", requires = "from")]
+    tls_server_name: Option<String>,
+    /// With --from or --fleet: send the bearer token in this file to the daemons. It can be used by whoever gets it: with
+    /// --from give https://…
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus", conflicts_with_all = OBSERVING)]
+    token_file: Option<PathBuf>,
     /// Read from a Prometheus that scrapes the daemons, over the period given by --for [default: 10m]
     #[arg(long, value_name = "URL", conflicts_with_all = OBSERVING, conflicts_with_all = ["context", "from", "fleet"])]
     pub prometheus: Option<PrometheusUrl>,
@@ -44,6 +55,16 @@ pub struct RemoteArgs {
 }
 
 impl RemoteArgs {
+    /// The trust in a daemon, and the token that it gets.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
+            ca_file: self.ca_file.clone(),
+            server_name: self.tls_server_name.clone(),
+            token_file: self.token_file.clone(),
+        }
+    }
+
     /// Whether no other source is given.
     #[must_use]
     pub fn is_local(&self) -> bool {

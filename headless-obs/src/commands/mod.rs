@@ -32,6 +32,7 @@ pub mod table;
 mod test_hostile_peer;
 #[cfg(test)]
 mod test_names;
+mod token_file;
 mod top;
 mod trace;
 

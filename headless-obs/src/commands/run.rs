@@ -8,20 +8,29 @@ use super::signal::Stop;
 use super::{Start, output};
 use crate::cli::{Output, RunArgs};
 use crate::config::{Observe, StandbyMode};
+use crate::server::access::Access;
 use crate::server::routes::{health_routes, routes};
+use crate::server::tls::Certificate;
 use crate::server::{MAIN, PROBES, Server};
+use crate::sources::kubernetes;
 
 pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let standby = if args.stand_by { StandbyMode::Wait } else { StandbyMode::Warn };
-    let config = Observe { series: args.series.into(), standby, ..args.observe.try_into()? };
+    let certificate = args.access.certificate().map(Certificate::open).transpose()?;
+    let access = access(&args).await?;
+    if access.is_some() && certificate.is_none() {
+        tracing::warn!("tokens are sent without encryption: --tls-cert and --tls-key encrypt them");
+    }
+    let reads_files = certificate.is_some() || access.is_some();
+    let config = Observe { series: args.series.into(), standby, reads_files, ..args.observe.try_into()? };
     let node = config.node.clone();
     let mut stop = Stop::new().context("cannot wait for signals")?;
-    let server = Server::bind(args.listen, MAIN).await?;
+    let server = Server::bind(args.listen, MAIN).await?.with_certificate(certificate);
     let health = match args.health_listen {
         Some(address) => Some(Server::bind(address, PROBES).await?),
         None => None,
     };
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     let mut observer = tokio::select! {
         observer = start(config) => observer?,
         () = stop.recv() => return Ok(()),
@@ -32,7 +41,7 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         let routes = health_routes(observer.engine.clone(), observer.readiness.clone());
         tokio::spawn(server.serve(routes, std::future::pending()));
     }
-    let routes = routes(observer.engine.clone(), observer.readiness.clone());
+    let routes = routes(observer.engine.clone(), observer.readiness.clone(), access);
     let serving = tokio::spawn(server.serve(routes, async {
         let _dropped = ended.await;
     }));
@@ -63,4 +72,14 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         }
         Err(error) => Err(error),
     }
+}
+
+/// The reviews of tokens, with `--authorize`.
+async fn access(args: &RunArgs) -> anyhow::Result<Option<Access>> {
+    if !args.access.authorize {
+        return Ok(None);
+    }
+    let reviewer = kubernetes::reviewer(&args.observe.cluster()).await;
+    let reviewer = reviewer.context("--authorize needs the API server of a cluster")?;
+    Ok(Some(Access::new(reviewer)))
 }

@@ -1,6 +1,7 @@
 //! The source of a snapshot: the engine of this process, daemons, or Prometheus.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -11,7 +12,7 @@ use crate::cli::LOOK_BACK;
 use crate::cli::observe::ObserveArgs;
 use crate::cli::remote::RemoteArgs;
 use crate::config::Kubernetes;
-use crate::config::remote::Origin;
+use crate::config::remote::{Credentials, Origin};
 use crate::config::values::{DaemonUrl, Last};
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::snapshot::{SCHEMA, Snapshot};
@@ -20,6 +21,7 @@ use crate::sources::kubernetes::pod_proxy::{Daemons, LABEL, NAME, PodProxyError}
 
 mod daemon;
 mod many_daemons;
+mod tls;
 
 /// Time limit from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,13 +32,15 @@ pub(super) enum SnapshotSource {
     /// The engine of this process.
     Engine(EngineHandle, Last),
     /// Daemons and files, merged.
-    Origins(Vec<Origin>, Last),
+    Origins(Vec<Origin>, Credentials, Last),
     /// The daemons of a cluster, merged.
     Cluster {
         /// The cluster.
         options: Kubernetes,
         /// The pods that are daemons.
         daemons: Daemons,
+        /// The file of the token that they want.
+        token_file: Option<PathBuf>,
         /// How far to look back.
         last: Last,
     },
@@ -62,6 +66,7 @@ impl SnapshotSource {
             })));
         }
         let last = remote.last.unwrap_or_default();
+        let credentials = remote.credentials();
         if remote.fleet {
             return Some(Self::Cluster {
                 options: observe.cluster(),
@@ -69,18 +74,23 @@ impl SnapshotSource {
                     namespace: remote.fleet_namespace.unwrap_or_else(|| NAME.to_owned()),
                     account: remote.fleet_service_account.unwrap_or_else(|| NAME.to_owned()),
                 },
+                token_file: credentials.token_file,
                 last,
             });
         }
-        (!remote.from.is_empty()).then_some(Self::Origins(remote.from, last))
+        (!remote.from.is_empty()).then_some(Self::Origins(remote.from, credentials, last))
     }
 
     /// Takes a snapshot.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, SourceError> {
         match self {
             Self::Engine(engine, last) => Ok(engine.snapshot(last.length()).await?),
-            Self::Origins(origins, last) => many_daemons::origins(origins, *last).await,
-            Self::Cluster { options, daemons, last } => many_daemons::cluster(options, daemons, *last).await,
+            Self::Origins(origins, credentials, last) => {
+                many_daemons::origins(origins, credentials, *last).await
+            }
+            Self::Cluster { options, daemons, token_file, last } => {
+                many_daemons::cluster(options, daemons, token_file.as_deref(), *last).await
+            }
             Self::Prometheus(prometheus) => Ok(prometheus.snapshot().await?),
         }
     }
@@ -89,7 +99,7 @@ impl SnapshotSource {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Engine(..) => "this machine".to_owned(),
-            Self::Origins(origins, _) => match &origins[..] {
+            Self::Origins(origins, ..) => match &origins[..] {
                 [origin] => origin.to_string(),
                 origins => format!("{} snapshots", origins.len()),
             },
@@ -123,6 +133,15 @@ pub(super) enum SourceError {
     /// It responds with an error.
     #[error("{0} answers {1}: {2}")]
     Status(DaemonUrl, StatusCode, String),
+    /// It wants a token, or another one.
+    #[error("{0} answers {1}: {2}; --token-file names the file of a token whose account may read")]
+    Token(DaemonUrl, StatusCode, String),
+    /// The token or the authorities cannot be read.
+    #[error("cannot use {what} in {file}: {2}", what = .0, file = .1.display())]
+    CredentialsFile(&'static str, PathBuf, String),
+    /// There is no TLS connection.
+    #[error("cannot trust {0}: {1}")]
+    Tls(DaemonUrl, String),
     /// It responds, but not with a snapshot.
     #[error("the answer of {0} is no snapshot: {1}; is it another program?")]
     NoSnapshot(DaemonUrl, String),
@@ -202,7 +221,7 @@ mod tests {
     use crate::server::{MAIN, Server, routes::routes};
 
     fn source(address: std::net::SocketAddr) -> SnapshotSource {
-        SnapshotSource::Origins(vec![address.to_string().parse().unwrap()], Last::All)
+        SnapshotSource::Origins(vec![address.to_string().parse().unwrap()], Credentials::default(), Last::All)
     }
 
     #[tokio::test]
@@ -210,7 +229,7 @@ mod tests {
         let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
         let address = server.address();
-        let routes = routes(engine.clone(), Readiness::waiting_for([]));
+        let routes = routes(engine.clone(), Readiness::waiting_for([]), None);
         tokio::spawn(server.serve(routes, std::future::pending()));
         assert_eq!(source(address).snapshot().await.unwrap(), test_fixtures::snapshot());
         assert_eq!(
@@ -274,13 +293,14 @@ mod tests {
             let snapshot = Snapshot { node: node.to_owned(), ..test_fixtures::snapshot() };
             let server = Server::bind("127.0.0.1:0".parse().unwrap(), MAIN).await.unwrap();
             let address = server.address();
-            let routes = routes(fake::engine(snapshot, Vec::new()), Readiness::waiting_for([]));
+            let routes = routes(fake::engine(snapshot, Vec::new()), Readiness::waiting_for([]), None);
             tokio::spawn(server.serve(routes, std::future::pending()));
             address.to_string()
         };
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let origins = |texts: &[&str]| {
-            SnapshotSource::Origins(texts.iter().map(|text| text.parse().unwrap()).collect(), Last::All)
+            let origins = texts.iter().map(|text| text.parse().unwrap()).collect();
+            SnapshotSource::Origins(origins, Credentials::default(), Last::All)
         };
         let (one, other) = (serve("n1").await, serve("n2").await);
         let both = origins(&[&one, &other, &unused]).snapshot().await.unwrap();

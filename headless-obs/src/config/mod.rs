@@ -61,6 +61,8 @@ pub struct Observe {
     pub series: cardinality::Config,
     /// The reaction to another daemon that observes this machine.
     pub standby: StandbyMode,
+    /// Whether what serves the daemon's figures reads files again and again, which may belong to other users.
+    pub reads_files: bool,
 }
 
 /// The reaction to another daemon that observes this machine.

@@ -32,11 +32,23 @@ impl FromStr for Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Daemon(url) if url.is_tls => write!(f, "https://{}", url.authority()),
             Self::Daemon(url) => f.write_str(&url.authority()),
             Self::File(path) if path.as_os_str() == "-" => f.write_str("standard input"),
             Self::File(path) => path.display().fmt(f),
         }
     }
+}
+
+/// The trust in a daemon, and the token that it gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Certificates of the authorities that are trusted; those of this machine without it.
+    pub ca_file: Option<PathBuf>,
+    /// The name in its certificate, if that is not the URL's host.
+    pub server_name: Option<String>,
+    /// The file of a bearer token.
+    pub token_file: Option<PathBuf>,
 }
 
 /// The Prometheus server.
@@ -124,10 +136,10 @@ mod tests {
         for file in ["-", "a.json", "/tmp/a", "./a", "../a.json", "dir/b.json"] {
             assert_eq!(file.parse(), Ok(Origin::File(file.into())));
         }
-        for daemon in ["node1", "http://node1/x.json", "10.0.0.1:9464", "node1:9464/x"] {
+        for daemon in ["node1", "http://node1/x.json", "10.0.0.1:9464", "node1:9464/x", "https://a"] {
             assert!(matches!(daemon.parse(), Ok(Origin::Daemon(_))), "{daemon}");
         }
-        assert!("https://a".parse::<Origin>().is_err());
+        assert!("ftp://a".parse::<Origin>().is_err());
     }
 
     #[test]

@@ -220,6 +220,8 @@ impl fmt::Display for ServiceFilter {
 /// The address of a daemon's snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonUrl {
+    /// Whether it begins with `https`.
+    pub is_tls: bool,
     /// Name or address; an IPv6 address without brackets.
     pub host: String,
     /// Port.
@@ -235,8 +237,9 @@ impl FromStr for DaemonUrl {
         let example = "write a URL such as http://127.0.0.1:9464";
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = full.parse().map_err(|error| format!("{error}; {example}"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(format!("the daemon serves plain http; {example}"));
+        let is_tls = uri.scheme_str() == Some("https");
+        if !is_tls && uri.scheme_str() != Some("http") {
+            return Err(format!("a daemon serves http or https; {example}"));
         }
         let authority = uri.authority().ok_or_else(|| format!("the host is missing; {example}"))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -257,7 +260,7 @@ impl FromStr for DaemonUrl {
             "" | "/" => "/api/v1/snapshot".to_owned(),
             path => path.to_owned(),
         };
-        Ok(Self { host, port: authority.port_u16().unwrap_or(9464), path })
+        Ok(Self { is_tls, host, port: authority.port_u16().unwrap_or(9464), path })
     }
 }
 
@@ -271,7 +274,8 @@ impl DaemonUrl {
 
 impl fmt::Display for DaemonUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -331,8 +335,9 @@ mod tests {
         assert_eq!(show("node1").unwrap(), "http://node1:9464/api/v1/snapshot");
         assert_eq!(show("http://[::1]:80/").unwrap(), "http://[::1]:80/api/v1/snapshot");
         assert_eq!(show("127.0.0.1:9464/x/y").unwrap(), "http://127.0.0.1:9464/x/y");
+        assert_eq!(show("https://node1").unwrap(), "https://node1:9464/api/v1/snapshot");
         assert!(show("node1/x?last=1h").unwrap_err().contains("--last"));
-        for wrong in ["", "https://a", "http://", "http://u:p@h", "http://a b", "http://h:99999"] {
+        for wrong in ["", "ftp://a", "http://", "http://u:p@h", "http://a b", "http://h:99999"] {
             assert!(show(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,5 @@
-//! HTTP: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses out.
+//! HTTP, with TLS or without: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses
+//! out.
 //!
 //! Invariants: a limited number of connections is served at the same time, each with a time limit for its head, its
 //! response and the reading of it, so no client can exhaust the daemon; `slots` says who makes room for whom. Probes can
@@ -8,6 +9,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,15 +18,19 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
+pub mod access;
 mod documents;
 pub mod routes;
 mod slots;
+pub mod tls;
 
 use slots::{Slot, Slots};
+use tls::{Accepted, Certificate};
 
 /// The limits of a listening socket.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +79,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    /// Plain HTTP without one.
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// The address cannot be served.
@@ -107,7 +116,7 @@ impl Server {
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address, limits })
+            Ok(Self { listener, address, limits, certificate: None })
         };
         bound.await.map_err(|error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(address, limits.option),
@@ -115,6 +124,17 @@ impl Server {
             io::ErrorKind::PermissionDenied => ListenError::Forbidden(address, limits.option),
             _ => ListenError::Other(address, limits.option, error),
         })
+    }
+
+    /// The same with TLS only, if there is a certificate.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<Certificate>) -> Self {
+        Self { certificate: certificate.map(Arc::new), ..self }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.certificate.is_some() { "https" } else { "http" }, self.address)
     }
 
     /// The address it listens on.
@@ -132,8 +152,8 @@ impl Server {
                 match self.listener.accept().await {
                     Ok((stream, _peer)) => {
                         let (slot, end) = slots.take().await;
-                        let connection =
-                            connection(stream, self.limits, slot, routes.clone(), stopped.clone());
+                        let served = Connection { limits: self.limits, slot, stopped: stopped.clone() };
+                        let connection = served.serve(stream, self.certificate.clone(), routes.clone());
                         tokio::spawn(async move {
                             tokio::select! {
                                 () = connection => {}
@@ -151,8 +171,15 @@ impl Server {
                 }
             }
         };
+        let renewal = async {
+            match self.certificate.clone() {
+                Some(certificate) => certificate.follow().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = accept => {}
+            () = renewal => {}
             () = stop => {}
         }
         drop(self.listener);
@@ -162,43 +189,69 @@ impl Server {
     }
 }
 
-/// Serves one connection to its end.
-async fn connection(
-    stream: TcpStream,
+/// A connection that has a slot.
+struct Connection {
     limits: Limits,
     slot: Slot,
-    routes: Router,
-    mut stopped: watch::Receiver<()>,
-) {
+    stopped: watch::Receiver<()>,
+}
+
+impl Connection {
+    /// Serves it to its end.
+    async fn serve(mut self, stream: TcpStream, certificate: Option<Arc<Certificate>>, routes: Router) {
+        let stream = with_timeout(stream);
+        let Some(certificate) = certificate else { return self.answer(stream, routes).await };
+        let accepted = tokio::select! {
+            accepted = certificate.accept(stream) => accepted,
+            _dropped = self.stopped.changed() => None,
+        };
+        match accepted {
+            Some(Accepted::Tls(stream)) => self.answer(stream, routes).await,
+            Some(Accepted::Plain(stream)) => self.answer(stream, routes::only_tls()).await,
+            None => {}
+        }
+    }
+
+    /// Answers the requests of a stream.
+    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router) {
+        let Self { limits, slot, mut stopped } = self;
+        let routes = TowerToHyperService::new(routes);
+        let service = service_fn(|request| {
+            let sent = slot.begin();
+            let answer = routes.call(request);
+            async { Ok::<_, Infallible>(answer.await?.map(sent)) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut serving = std::pin::pin!(serving);
+        let result = tokio::select! {
+            result = serving.as_mut() => Some(result),
+            _dropped = stopped.changed() => None,
+            () = tokio::time::sleep(MAX_AGE) => None,
+        };
+        let result = match result {
+            Some(result) => result,
+            None => {
+                serving.as_mut().graceful_shutdown();
+                tokio::time::timeout(DRAIN_TIMEOUT, serving).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection ended early");
+        }
+    }
+}
+
+/// A stream that is cut if the peer does not read.
+type TimedStream = Pin<Box<TimeoutStream<TcpStream>>>;
+
+fn with_timeout(stream: TcpStream) -> TimedStream {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    let routes = TowerToHyperService::new(routes);
-    let service = service_fn(|request| {
-        let sent = slot.begin();
-        let answer = routes.call(request);
-        async { Ok::<_, Infallible>(answer.await?.map(sent)) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut serving = std::pin::pin!(serving);
-    let result = tokio::select! {
-        result = serving.as_mut() => Some(result),
-        _dropped = stopped.changed() => None,
-        () = tokio::time::sleep(MAX_AGE) => None,
-    };
-    let result = match result {
-        Some(result) => result,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            tokio::time::timeout(DRAIN_TIMEOUT, serving).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection ended early");
-    }
+    Box::pin(stream)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::access::{self, Access};
 use super::documents::{DocumentKind, Documents, NotMade};
 use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone};
@@ -34,13 +35,17 @@ impl Parts {
     }
 }
 
-/// All routes.
-pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
-    let all = health_paths()
+/// All routes. With `access`, those of the kubelet are open, and all others need a token.
+pub fn routes(engine: EngineHandle, readiness: Readiness, access: Option<Access>) -> Router {
+    let mut told = Router::new()
         .route("/", get(page))
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/snapshots", get(snapshots));
+    if let Some(access) = access {
+        told = told.route_layer(middleware::from_fn_with_state(access, access::check));
+    }
+    let all = health_paths().merge(told);
     served(all, "not found; / has the report, and links to everything else\n", Parts::new(engine, readiness))
 }
 
@@ -48,6 +53,12 @@ pub fn routes(engine: EngineHandle, readiness: Readiness) -> Router {
 pub fn health_routes(engine: EngineHandle, readiness: Readiness) -> Router {
     let missing = "not found; here are only /healthz and /readyz\n";
     served(health_paths(), missing, Parts::new(engine, readiness))
+}
+
+/// The answer to plain HTTP at a port with TLS.
+pub(super) fn only_tls() -> Router {
+    let answer = "this port has TLS: the address begins with https://\n";
+    Router::new().fallback(async move || (StatusCode::BAD_REQUEST, answer))
 }
 
 fn health_paths() -> Router<Parts> {

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kube::client::ConfigExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::engine_handle::{EngineHandle, Request, fake};
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
 use crate::readiness::Readiness;
+use crate::server::tls::test_authority::Authority;
 
 struct Running {
     address: SocketAddr,
@@ -22,7 +27,7 @@ struct Running {
 }
 
 async fn start(engine: EngineHandle) -> Running {
-    start_with(engine, MAIN, routes::routes).await
+    start_with(engine, MAIN, |engine, readiness| routes::routes(engine, readiness, None)).await
 }
 
 async fn start_with(
@@ -30,9 +35,18 @@ async fn start_with(
     limits: Limits,
     routes: fn(EngineHandle, Readiness) -> Router,
 ) -> Running {
+    serve(limits, None, |readiness| routes(engine, readiness)).await
+}
+
+async fn serve(
+    limits: Limits,
+    certificate: Option<Certificate>,
+    routes: impl FnOnce(Readiness) -> Router,
+) -> Running {
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
+    let server = server.with_certificate(certificate);
     let readiness = Readiness::waiting_for([]);
-    let routes = routes(engine, readiness.clone());
+    let routes = routes(readiness.clone());
     let (stop, stopped) = oneshot::channel();
     let address = server.address();
     let task = tokio::spawn(server.serve(routes, async {
@@ -120,7 +134,7 @@ async fn an_engine_that_is_gone_is_no_health() {
 #[tokio::test]
 async fn a_stuck_engine_is_answered_for_in_time() {
     let (engine, _unread) = EngineHandle::new();
-    let routes = routes::routes(engine, Readiness::waiting_for([]));
+    let routes = routes::routes(engine, Readiness::waiting_for([]), None);
     let request = hyper::Request::get("/healthz").body(axum::body::Body::empty()).unwrap();
     let response = hyper::service::Service::call(&TowerToHyperService::new(routes), request).await.unwrap();
     assert_eq!(response.status(), 503);
@@ -160,8 +174,12 @@ fn many() -> u64 {
     limit.maximum.map_or(10_000, |most| (most.saturating_sub(1_500) / 2).min(10_000))
 }
 
+/// Held by each test that opens many files.
+static OPENS_MANY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn connections_that_only_wait_keep_nobody_out() {
+    let _turn = OPENS_MANY.lock().await;
     let many = many();
     let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
     let server = start(engine.clone()).await;
@@ -180,6 +198,70 @@ async fn connections_that_only_wait_keep_nobody_out() {
     }
     assert!(get(probes.address, "/metrics", "").await.0.starts_with("http/1.1 404"));
     assert_eq!([held.0.len() as u64, held.1.len() as u64], [many; 2]);
+}
+
+/// A client of a certificate's authority, over one connection.
+async fn get_encrypted(authority: &Authority, address: SocketAddr, path: &str) -> String {
+    let mut config = kube::Config::new(hyper::Uri::default());
+    let file = std::fs::read(authority.file()).unwrap();
+    config.root_cert = Some(vec![CertificateDer::from_pem_slice(&file).unwrap().to_vec()]);
+    let connector = TlsConnector::from(Arc::new(config.rustls_client_config().unwrap()));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = connector.connect(address.ip().into(), stream).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Beginnings of handshakes: nothing, one byte, and a hello that promises more.
+const BEGINNINGS: [&[u8]; 3] = [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"];
+
+#[tokio::test]
+async fn half_handshakes_keep_nobody_out() {
+    let _turn = OPENS_MANY.lock().await;
+    let many = many();
+    let authority = Authority::new();
+    let certificate = Certificate::open(authority.sign(&["127.0.0.1"], 2100)).unwrap();
+    let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
+    let of_server = engine.clone();
+    let server = serve(MAIN, Some(certificate), |readiness| routes::routes(of_server, readiness, None)).await;
+    let probes = start_with(engine, PROBES, routes::health_routes).await;
+    let mut held = silent(server.address, many).await;
+    assert_eq!(held.len() as u64, many);
+    for (number, stream) in held.iter_mut().enumerate() {
+        // Many were closed already.
+        let _reset = stream.write_all(BEGINNINGS[number % BEGINNINGS.len()]).await;
+    }
+    for path in ["/healthz", "/readyz"] {
+        let answer = timeout(Duration::from_secs(2), get(probes.address, path, "")).await;
+        assert!(answer.expect("an answer").0.starts_with("http/1.1 200"), "{path}");
+    }
+    for path in ["/metrics", "/api/v1/snapshot"] {
+        let answer = timeout(Duration::from_secs(2), get_encrypted(&authority, server.address, path)).await;
+        assert!(answer.expect("an answer").starts_with("HTTP/1.1 200"), "{path}");
+    }
+}
+
+/// Nobody else needs their slots, and they end all the same.
+#[tokio::test]
+async fn a_handshake_has_a_time_limit() {
+    let authority = Authority::new();
+    let certificate = Certificate::open(authority.sign(&["127.0.0.1"], 2100)).unwrap();
+    let engine = fake::engine(test_fixtures::snapshot(), Vec::new());
+    let server = serve(MAIN, Some(certificate), |readiness| routes::routes(engine, readiness, None)).await;
+    let ends = BEGINNINGS.map(async |beginning| {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        timeout(Duration::from_secs(14), stream.read_to_end(&mut Vec::new())).await
+    });
+    let ends = futures_util::future::join_all(ends).await;
+    assert!(ends.iter().all(Result::is_ok), "{ends:?}");
+    // A shutdown waits for none of them.
+    let _open = silent(server.address, 3).await;
+    server.stop.send(()).unwrap();
+    timeout(Duration::from_secs(4), server.task).await.unwrap().unwrap();
 }
 
 /// A connection whose answer is on its way keeps its slot, and one that reads too slowly loses it to others.

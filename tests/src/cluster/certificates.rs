@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -70,6 +70,19 @@ impl Keys {
         keys.write("apiserver.crt", &server.signed_by(&key, &keys.authority)?.pem())?;
         keys.write("apiserver.key", &key.serialize_pem())?;
         Ok(keys)
+    }
+
+    /// Writes the files of a server's certificate, which they replace: `NAME.crt` and `NAME.key`, for this address, valid
+    /// until this year.
+    pub(crate) fn serving(&self, name: &str, address: IpAddr, until: i32) -> Result<[PathBuf; 2]> {
+        let mut params = CertificateParams::new([address.to_string()])?;
+        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(until, 1, 1));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate()?;
+        let files = ["crt", "key"].map(|kind| format!("{name}.{kind}"));
+        self.write(&files[0], &params.signed_by(&key, &self.authority)?.pem())?;
+        self.write(&files[1], &key.serialize_pem())?;
+        Ok(files.map(|file| self.path(&file)))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

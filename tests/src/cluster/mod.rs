@@ -276,6 +276,17 @@ impl Cluster {
         write_config(&self.folder, name, &self.keys.kubeconfig(server, identity)?)
     }
 
+    /// The certificate of the cluster's authority.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.keys.path("ca.crt")
+    }
+
+    /// Writes certificate and key of a server at this address, valid until this year; replaces those of this name.
+    pub fn serving_certificate(&self, name: &str, address: IpAddr, until: i32) -> Result<[PathBuf; 2]> {
+        self.keys.serving(name, address, until)
+    }
+
     /// A token of a ServiceAccount. A token that is bound to an object ends with that: `{"kind", "name", "apiVersion",
     /// "uid"}`.
     pub fn token(&self, namespace: &str, account: &str, bound: &Value) -> Result<String> {

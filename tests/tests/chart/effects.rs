@@ -12,7 +12,8 @@ use crate::rows::{ELSEWHERE, Row, rows};
 use crate::schema::{at_path, leaves, schema};
 
 /// Options of `run` that the chart sets itself, or that have no meaning in a cluster's pod.
-const NOT_OFFERED: [&str; 11] = [
+const NOT_OFFERED: [&str; 14] = [
+    "authorize",
     "cgroup",
     "context",
     "dns-names",
@@ -23,6 +24,8 @@ const NOT_OFFERED: [&str; 11] = [
     "namespace",
     "node",
     "output",
+    "tls-cert",
+    "tls-key",
     "topology",
 ];
 

@@ -43,7 +43,7 @@ impl Row {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [naming(), rights(), options(), node(), pods(), probes(), monitoring(), network()]
+    [naming(), rights(), options(), access(), node(), pods(), probes(), monitoring(), network()]
         .into_iter()
         .flatten()
         .collect()
@@ -160,6 +160,80 @@ fn options() -> Vec<Row> {
             "/spec/template/spec/containers/0/args/3",
             json!("--health-listen=[::]:9465"),
         ),
+    ]
+}
+
+fn access() -> Vec<Row> {
+    let (secret, authorize) = (json!("cert"), json!({"authorize": {"enabled": true}}));
+    let encrypted = json!({"tls": {"secretName": "cert"}, "podMonitor": {"enabled": true}});
+    let monitor = |path, value, at, becomes| row(path, value, "PodMonitor", at, becomes);
+    let of_test = |path, value, at, becomes| row(path, value, "Pod", at, becomes);
+    let reviews = json!([
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    ]);
+    let (trust, token) =
+        (json!({"insecureSkipVerify": true}), json!({"credentials": {"name": "s", "key": "t"}}));
+    vec![
+        option("tls.secretName", secret.clone(), &["--tls-cert=/tls/tls.crt", "--tls-key=/tls/tls.key"]),
+        pod(
+            "tls.secretName",
+            secret.clone(),
+            "/spec/template/spec/volumes/2/secret/secretName",
+            secret.clone(),
+        ),
+        pod(
+            "tls.secretName",
+            secret.clone(),
+            "/spec/template/spec/containers/0/volumeMounts/2/mountPath",
+            json!("/tls"),
+        ),
+        of_test(
+            "tls.secretName",
+            secret.clone(),
+            "/spec/containers/0/args",
+            json!(["report", "--from=https://test-headless-obs.observers.svc:9464", "--ca-file=/tls/ca.crt"]),
+        ),
+        monitor("tls.secretName", secret.clone(), "/spec/podMetricsEndpoints/0/scheme", json!("https"))
+            .with(json!({"podMonitor": {"enabled": true}})),
+        monitor(
+            "tls.secretName",
+            secret.clone(),
+            "/spec/podMetricsEndpoints/0/tlsConfig",
+            json!({
+                "ca": {"secret": {"name": "cert", "key": "ca.crt"}},
+                "serverName": "test-headless-obs.observers.svc",
+            }),
+        )
+        .with(json!({"podMonitor": {"enabled": true}})),
+        monitor("podMonitor.tlsConfig", trust.clone(), "/spec/podMetricsEndpoints/0/tlsConfig", trust)
+            .with(encrypted),
+        option("authorize.enabled", json!(true), &["--authorize"]),
+        row("authorize.enabled", json!(true), "ClusterRole", "/rules", reviews)
+            .with(json!({"namespaces": ["shop"]})),
+        row(
+            "authorize.enabled",
+            json!(true),
+            "ClusterRoleBinding",
+            "/subjects/0/name",
+            json!("test-headless-obs"),
+        )
+        .with(json!({"namespaces": ["shop"]})),
+        row("rbac.create", json!(false), "ClusterRole", "/kind", Value::Null).with(authorize.clone()),
+        row("rbac.create", json!(false), "Pod", "/kind", Value::Null).with(authorize),
+        of_test(
+            "authorize.enabled",
+            json!(true),
+            "/spec/serviceAccountName",
+            json!("test-headless-obs-test"),
+        ),
+        monitor(
+            "podMonitor.authorization",
+            token.clone(),
+            "/spec/podMetricsEndpoints/0/authorization",
+            token,
+        )
+        .with(json!({"podMonitor": {"enabled": true}})),
     ]
 }
 

@@ -97,10 +97,13 @@ pub(crate) fn wrong_values_are_refused(shared: &Shared) {
             json!(false),
             "serviceAccount.name is needed where serviceAccount.create is false",
         ),
+        ("tls.secretName", json!("A B"), "does not match pattern"),
     ] {
         let told = refusal(shared, &at_path(path, value.clone()));
         assert!(told.contains(wanted), "{path}={value}: {told}");
     }
+    let told = refusal(shared, &json!({"authorize": {"enabled": true}, "podMonitor": {"enabled": true}}));
+    assert!(told.contains("podMonitor.authorization is needed where authorize.enabled is true"), "{told}");
 }
 
 /// A path in the notation of the schema's errors.

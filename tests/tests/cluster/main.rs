@@ -11,6 +11,7 @@
     reason = "a test that cannot go on fails, and says where; a harness prints results"
 )]
 
+mod access;
 mod api_server_away;
 mod cleanup;
 mod clients;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     harness::run(&tests![
+        access::a_daemon_with_tls_and_tokens_answers_those_who_may_read,
         rbac::a_role_in_one_namespace_is_enough_for_that_namespace,
         rbac::the_shipped_rights_allow_no_more_than_is_asked,
         rbac::without_pods_clients_have_no_names,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -16,6 +16,7 @@ use super::series::{self, NotRead};
 use super::{PrometheusError, Series, TIMEOUT};
 use crate::commands::fit_text::{clean, fit};
 use crate::commands::snapshot_file::LARGEST;
+use crate::commands::token_file;
 use crate::config::remote::{Header, PrometheusUrl};
 
 type Stack = BoxCloneSyncService<Request<Full<Bytes>>, hyper::Response<hyper::body::Incoming>, BoxError>;
@@ -36,15 +37,9 @@ impl Http {
     ) -> Result<Self, PrometheusError> {
         let mut headers = headers.to_vec();
         if let Some(file) = token_file {
-            let wrong = |error: String| PrometheusError::Token(file.to_owned(), error);
-            let path = file.to_owned();
-            let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
-            let token = read.map_err(|error| wrong(error.to_string()))?;
-            let token = token.map_err(|error| wrong(error.to_string()))?;
-            let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-            let mut value = value.map_err(|_error| wrong("it is no token".to_owned()))?;
-            value.set_sensitive(true);
-            headers.push(Header(AUTHORIZATION, value));
+            let token = token_file::read(file, "Bearer ").await;
+            let token = token.map_err(|error| PrometheusError::Token(file.to_owned(), error))?;
+            headers.push(Header(AUTHORIZATION, token));
         }
         let unreachable =
             |error: &dyn std::fmt::Display| PrometheusError::Unreachable(url.clone(), error.to_string());

@@ -1,50 +1,88 @@
-//! Requests to one daemon over HTTP.
+//! Requests to one daemon over HTTP or HTTPS.
 
 use std::io;
+use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::{SourceError, TIMEOUT};
+use super::{SourceError, TIMEOUT, tls};
 use crate::commands::fit_text::{clean, fit};
 use crate::commands::snapshot_file::{LARGEST, NotRead, decode, decode_all};
+use crate::commands::token_file;
+use crate::config::remote::Credentials;
 use crate::config::values::{DaemonUrl, Last};
 use crate::expose::snapshot::Snapshot;
 
 /// Takes a daemon's snapshot.
-pub(super) async fn snapshot(url: &DaemonUrl, last: Last) -> Result<Snapshot, SourceError> {
-    parse(url, &fetch(url, format!("{}?last={last}", url.path)).await?, decode)
+pub(super) async fn snapshot(
+    url: &DaemonUrl,
+    credentials: &Credentials,
+    last: Last,
+) -> Result<Snapshot, SourceError> {
+    parse(url, &fetch(url, credentials, format!("{}?last={last}", url.path)).await?, decode)
 }
 
 /// Takes its snapshots over several stretches, the one that was asked for at last.
-pub(super) async fn stretches(url: &DaemonUrl, last: Last) -> Result<Vec<Snapshot>, SourceError> {
-    parse(url, &fetch(url, format!("{}s?last={last}", url.path)).await?, decode_all)
+pub(super) async fn stretches(
+    url: &DaemonUrl,
+    credentials: &Credentials,
+    last: Last,
+) -> Result<Vec<Snapshot>, SourceError> {
+    parse(url, &fetch(url, credentials, format!("{}s?last={last}", url.path)).await?, decode_all)
 }
 
-async fn fetch(url: &DaemonUrl, path: String) -> Result<Bytes, SourceError> {
-    let answer = tokio::time::timeout(TIMEOUT, exchange(url, path)).await;
+async fn fetch(url: &DaemonUrl, credentials: &Credentials, path: String) -> Result<Bytes, SourceError> {
+    let answer = tokio::time::timeout(TIMEOUT, connect(url, credentials, path)).await;
     answer.unwrap_or_else(|_elapsed| Err(SourceError::Timeout(url.clone())))
 }
 
-async fn exchange(url: &DaemonUrl, path: String) -> Result<Bytes, SourceError> {
-    let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
+async fn connect(url: &DaemonUrl, credentials: &Credentials, path: String) -> Result<Bytes, SourceError> {
+    let token = match &credentials.token_file {
+        Some(file) => Some(token(file, "Bearer ").await?),
+        None => None,
+    };
     let stream =
         TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| match error.kind() {
             io::ErrorKind::ConnectionRefused => SourceError::Refused(url.clone()),
             _ => SourceError::Connect(url.clone(), error),
         })?;
-    let (mut sender, connection) =
-        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
-    let request = Request::get(path)
+    let mut request = Request::get(path)
         .header(header::HOST, url.authority())
         .header(header::ACCEPT, "application/json")
-        .header(header::CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| http(&error))?;
+        .header(header::CONNECTION, "close");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, token);
+    }
+    let request =
+        request.body(Empty::new()).map_err(|error| SourceError::Http(url.clone(), error.to_string()))?;
+    if url.is_tls {
+        exchange(url, tls::connect(url, credentials, stream).await?, request).await
+    } else {
+        exchange(url, stream, request).await
+    }
+}
+
+/// The token in a file, as the value of a header.
+pub(super) async fn token(file: &Path, scheme: &str) -> Result<HeaderValue, SourceError> {
+    let read = token_file::read(file, scheme).await;
+    read.map_err(|error| SourceError::CredentialsFile("the token", file.to_owned(), error))
+}
+
+async fn exchange(
+    url: &DaemonUrl,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Empty<Bytes>>,
+) -> Result<Bytes, SourceError> {
+    let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
+    let (mut sender, connection) =
+        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| http(&error))?;
         let status = response.status();
@@ -59,7 +97,10 @@ async fn exchange(url: &DaemonUrl, path: String) -> Result<Bytes, SourceError> {
     };
     if status != StatusCode::OK {
         let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
-        return Err(SourceError::Status(url.clone(), status, text));
+        return Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Token(url.clone(), status, text),
+            status => SourceError::Status(url.clone(), status, text),
+        });
     }
     Ok(body)
 }

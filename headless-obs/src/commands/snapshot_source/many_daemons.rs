@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{SourceError, TIMEOUT, daemon};
 use crate::commands::fit_text::{clean, fit};
 use crate::commands::snapshot_file::{self, LARGEST, decode_all};
 use crate::config::Kubernetes;
-use crate::config::remote::Origin;
+use crate::config::remote::{Credentials, Origin};
 use crate::config::values::Last;
 use crate::expose::snapshot::{NodeStatus, Snapshot};
 use crate::fleet::merge;
@@ -30,14 +30,19 @@ type Answer = Result<Vec<Snapshot>, Box<(String, SourceError)>>;
 
 /// Merges all sources. A file that is not a snapshot is an error. The result names daemons that do not respond, if at
 /// least one does.
-pub(super) async fn origins(origins: &[Origin], last: Last) -> Result<Snapshot, SourceError> {
+pub(super) async fn origins(
+    origins: &[Origin],
+    credentials: &Credentials,
+    last: Last,
+) -> Result<Snapshot, SourceError> {
     if let [Origin::Daemon(url)] = origins {
-        return daemon::snapshot(url, last).await;
+        return daemon::snapshot(url, credentials, last).await;
     }
     let answers = all(origins.iter().cloned().map(|origin| {
+        let credentials = credentials.clone();
         (origin.to_string(), async move {
             match origin {
-                Origin::Daemon(url) => daemon::stretches(&url, last).await,
+                Origin::Daemon(url) => daemon::stretches(&url, &credentials, last).await,
                 Origin::File(path) => Ok(vec![file(path).await?]),
             }
         })
@@ -49,8 +54,13 @@ pub(super) async fn origins(origins: &[Origin], last: Last) -> Result<Snapshot, 
 pub(super) async fn cluster(
     options: &Kubernetes,
     wanted: &Daemons,
+    token_file: Option<&Path>,
     last: Last,
 ) -> Result<Snapshot, SourceError> {
+    let token = match token_file {
+        Some(file) => Some(daemon::token(file, "").await?),
+        None => None,
+    };
     let listed = timeout(TIMEOUT, async {
         let daemons = PodProxy::open(options).await?;
         let found = daemons.list(wanted).await?;
@@ -66,13 +76,13 @@ pub(super) async fn cluster(
         });
     }
     let answers = all(found.into_iter().map(|daemon| {
-        let daemons = daemons.clone();
+        let (daemons, token) = (daemons.clone(), token.clone());
         (daemon.node.clone(), async move {
             match &daemon.trouble {
                 Some(trouble) => Err(SourceError::NotRunning(trouble.clone())),
                 None => {
                     let path = format!("/api/v1/snapshots?last={last}");
-                    Ok(decode_all(&daemons.get(&daemon, &path, LARGEST).await?)?)
+                    Ok(decode_all(&daemons.get(&daemon, &path, token, LARGEST).await?)?)
                 }
             }
         })

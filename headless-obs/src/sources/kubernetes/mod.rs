@@ -39,6 +39,7 @@ pub mod pod_proxy;
 mod rbac_check;
 mod status;
 mod sync_state;
+mod token_review;
 mod transport;
 mod watch;
 mod watches;
@@ -46,6 +47,7 @@ mod watches;
 pub use connect::ConfigError;
 pub use rbac_check::checks;
 pub use status::Status;
+pub use token_review::reviewer;
 
 use connect::Transport;
 use errors::WatchError;

@@ -7,8 +7,9 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Client};
@@ -17,6 +18,7 @@ use super::connect::{ConfigError, Transport};
 use super::errors::{describe, of_answer};
 use super::transport::{Monitored, WatchTransport};
 use crate::config::Kubernetes as Options;
+use crate::server::access::TOKEN_HEADER;
 
 /// The labels of the daemons' pods.
 pub const LABEL: &str = "app.kubernetes.io/name=headless-obs";
@@ -52,6 +54,7 @@ pub struct DaemonPod {
     namespace: String,
     pod: String,
     port: i32,
+    is_tls: bool,
     /// The node that it observes, if known.
     pub node: String,
     /// The reason why it cannot respond.
@@ -136,17 +139,28 @@ impl PodProxy {
         }
     }
 
-    /// A daemon's response for this path, at most `limit` bytes.
+    /// A daemon's response for this path, at most `limit` bytes. The daemon gets the token, if there is one.
     ///
     /// # Errors
     ///
     /// If the daemon or the API server does not answer.
-    pub async fn get(&self, daemon: &DaemonPod, path: &str, limit: usize) -> Result<Bytes, PodProxyError> {
-        let DaemonPod { namespace, pod, port, .. } = daemon;
-        let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+    pub async fn get(
+        &self,
+        daemon: &DaemonPod,
+        path: &str,
+        token: Option<HeaderValue>,
+        limit: usize,
+    ) -> Result<Bytes, PodProxyError> {
+        let DaemonPod { namespace, pod, port, is_tls, .. } = daemon;
+        let scheme = if *is_tls { "https:" } else { "" };
+        let uri = format!("/api/v1/namespaces/{namespace}/pods/{scheme}{pod}:{port}/proxy{path}");
         let other =
             |error: &dyn std::fmt::Display| PodProxyError::Other(format!("pod {namespace}/{pod}: {error}"));
-        let request = Request::get(uri).body(Body::empty()).map_err(|error| other(&error))?;
+        let mut request = Request::get(uri);
+        if let Some(token) = token {
+            request = request.header(TOKEN_HEADER, token);
+        }
+        let request = request.body(Body::empty()).map_err(|error| other(&error))?;
         let answer = self.client.send(request).await;
         let answer = answer.map_err(|error| PodProxyError::Other(describe(&error, &self.url)))?;
         let status = answer.status();
@@ -155,8 +169,11 @@ impl PodProxy {
         if status == StatusCode::OK {
             return Ok(body);
         }
-        let said = said(&body);
+        let Said { text: said, is_of_pod } = said(&body);
         Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_of_pod => other(&format!(
+                "{status}: {said}; --token-file names the file of a token whose account may read"
+            )),
             StatusCode::FORBIDDEN => PodProxyError::Refused {
                 url: self.url.clone(),
                 verb: "get",
@@ -204,11 +221,19 @@ impl Listed {
     }
 }
 
-/// The message of a failed response: that of a Status, otherwise its text.
-fn said(body: &[u8]) -> String {
+/// The message of a failed response: that of a Status, otherwise its text, which is the pod's.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    text: String,
+    is_of_pod: bool,
+}
+
+fn said(body: &[u8]) -> Said {
     let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
-    message.map_or_else(|| String::from_utf8_lossy(body).trim().to_owned(), str::to_owned)
+    match status.as_ref().and_then(|status| status.get("message")?.as_str()) {
+        Some(message) => Said { text: message.to_owned(), is_of_pod: false },
+        None => Said { text: String::from_utf8_lossy(body).trim().to_owned(), is_of_pod: true },
+    }
 }
 
 /// A pod that runs, or should run. A pod that has ended is left out.
@@ -219,6 +244,8 @@ fn daemon(pod: &Pod) -> Option<DaemonPod> {
         return None;
     }
     let name = pod.metadata.name.clone()?;
+    let words = |container: &Container| [container.command.clone(), container.args.clone()];
+    let mut words = spec.containers.iter().flat_map(words).flatten().flatten();
     let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
     let port = ports.filter(|port| port.name.as_deref() == Some(PORT_NAME)).map(|port| port.container_port);
     let has_address = status.is_some_and(|status| status.pod_ip.is_some());
@@ -226,6 +253,7 @@ fn daemon(pod: &Pod) -> Option<DaemonPod> {
         namespace: pod.metadata.namespace.clone()?,
         node: spec.node_name.clone().unwrap_or_else(|| name.clone()),
         port: { port }.next().unwrap_or(PORT),
+        is_tls: words.any(|word| word.starts_with("--tls-cert")),
         trouble: (phase != "Running" || !has_address).then(|| format!("its pod {name} is {phase}")),
         pod: name,
     })
@@ -249,10 +277,13 @@ mod tests {
             namespace: "o".into(),
             pod: "a".into(),
             port: 9_999,
+            is_tls: false,
             node: "n1".into(),
             trouble: None,
         };
         assert_eq!(daemon_of(running), Some(expected));
+        let encrypted = running.replace("name: x,", "name: x, args: [run, --tls-cert=/tls/tls.crt],");
+        assert!(daemon_of(&encrypted).unwrap().is_tls);
         let pending = "{metadata: {name: a, namespace: o}, spec: {containers: [{name: x}]}, status: {}}";
         let pending = daemon_of(pending).unwrap();
         assert_eq!((pending.port, pending.node.as_str()), (PORT, "a"));
@@ -277,7 +308,8 @@ mod tests {
 
     #[test]
     fn what_is_said_is_the_message() {
-        assert_eq!(said(br#"{"kind":"Status","message":"no"}"#), "no");
-        assert_eq!(said(b" not found\n"), "not found");
+        let of = |text: &str, is_of_pod| Said { text: text.to_owned(), is_of_pod };
+        assert_eq!(said(br#"{"kind":"Status","message":"no"}"#), of("no", false));
+        assert_eq!(said(b" not found\n"), of("not found", true));
     }
 }
