@@ -21,8 +21,8 @@ pub enum Request {
     Ping(oneshot::Sender<()>),
     /// A snapshot over the last part of the observation; `None`: over all of it.
     Snapshot(Option<Duration>, oneshot::Sender<Snapshot>),
-    /// The same, after the facts of each shorter stretch that a verdict may rest on.
-    Stretches(Option<Duration>, oneshot::Sender<Vec<Snapshot>>),
+    /// The facts over one of the shorter stretches that a verdict may rest on.
+    ShortStretch(Duration, oneshot::Sender<Snapshot>),
     /// The input of series.
     Scrape(oneshot::Sender<Scrape>),
     /// Every event from now on, until the reader is gone.
@@ -55,9 +55,10 @@ impl EngineHandle {
         self.ask(|reply| Request::Snapshot(last, reply)).await
     }
 
-    /// The same, after the facts of each shorter stretch that a verdict may rest on: for the sum over several nodes.
-    pub async fn stretches(&self, last: Option<Duration>) -> Result<Vec<Snapshot>, Gone> {
-        self.ask(|reply| Request::Stretches(last, reply)).await
+    /// The facts over one of the shorter stretches that a verdict may rest on: for the sum over several nodes. One at a
+    /// time, because each takes a lot of memory.
+    pub async fn short_stretch(&self, span: Duration) -> Result<Snapshot, Gone> {
+        self.ask(|reply| Request::ShortStretch(span, reply)).await
     }
 
     /// The input of series of this moment.
@@ -94,7 +95,7 @@ pub(crate) mod fake {
                 match request {
                     Request::Ping(reply) => drop(reply.send(())),
                     Request::Snapshot(_, reply) => drop(reply.send(snapshot.clone())),
-                    Request::Stretches(_, reply) => drop(reply.send(vec![snapshot.clone()])),
+                    Request::ShortStretch(_, reply) => drop(reply.send(snapshot.clone())),
                     Request::Scrape(reply) => drop(reply.send(snapshot.clone().into())),
                     Request::Trace(tap) => events.iter().for_each(|event| {
                         let _read = tap.send(event.clone());

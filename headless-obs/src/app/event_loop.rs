@@ -303,7 +303,7 @@ impl EventLoop {
         let all: Vec<Request> =
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
         let reads = |request: &Request| {
-            matches!(request, Request::Snapshot(..) | Request::Stretches(..) | Request::Scrape(_))
+            matches!(request, Request::Snapshot(..) | Request::ShortStretch(..) | Request::Scrape(_))
         };
         if all.iter().any(reads) {
             self.reconcile_totals().await;
@@ -325,10 +325,10 @@ impl EventLoop {
                 self.served_snapshot = true;
                 let _gone = reply.send(snapshot);
             }
-            Request::Stretches(last, reply) => {
-                let stretches = self.engine.stretches(&self.kernel_state(), last);
+            Request::ShortStretch(span, reply) => {
+                let stretch = self.engine.short_stretch(&self.kernel_state(), span);
                 self.served_snapshot = true;
-                let _gone = reply.send(stretches);
+                let _gone = reply.send(stretch);
             }
             Request::Scrape(reply) => {
                 let scrape = self.engine.scrape(&self.kernel_state());

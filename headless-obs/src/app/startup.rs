@@ -104,9 +104,9 @@ impl NodeInfo {
                         engine.set_wall_offset(wall_offset());
                         drop(reply.send(engine.snapshot(&self.kernel_state(stands_by), last)));
                     }
-                    Request::Stretches(last, reply) => {
+                    Request::ShortStretch(span, reply) => {
                         engine.set_wall_offset(wall_offset());
-                        drop(reply.send(engine.stretches(&self.kernel_state(stands_by), last)));
+                        drop(reply.send(engine.short_stretch(&self.kernel_state(stands_by), span)));
                     }
                     Request::Scrape(reply) => {
                         engine.set_wall_offset(wall_offset());

@@ -1,8 +1,9 @@
 //! The documents that the server sends: each is made once for all who wait for it, and sent in pieces.
 //!
 //! In: what is asked for. Out: a document, which all who waited share. Invariants: the engine is asked for one document at
-//! a time, and the answer becomes text in another thread. At most `ALIVE` documents exist, whatever the number of
-//! readers: who still reads an old one when its room is needed is cut. Nobody gets a document older than the question.
+//! a time, and the answer becomes text in another thread. At most `ALIVE` documents exist, and while a large one does, no
+//! other is made, whatever the number of readers: who still reads an old one when its room is needed is cut. Of several
+//! snapshots in a document, one exists at a time. Nobody gets a document older than the question.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -12,18 +13,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::metrics::{self, Format};
+use crate::expose::snapshot::Snapshot;
 use crate::html::{self, Place};
+use crate::verdict;
 
 /// Documents that exist at the same time, the one that is being made included.
 const ALIVE: usize = 2;
-/// How long a document is there to be read while others wait for its room.
+/// The length from which a document is large. That of 15,000 endpoints is.
+pub(super) const LARGE: usize = 8 << 20;
+/// How long a document is there to be read while others wait for its room, and for how many bytes a second more.
 const PATIENCE: Duration = Duration::from_secs(3);
+const PACE: usize = 16 << 20;
 /// Bytes of one piece. The allocator can give pieces of this size back.
 const PIECE: usize = 64 << 10;
 
@@ -77,6 +82,7 @@ pub(super) struct Document {
 #[derive(Debug)]
 struct Text {
     made: Instant,
+    length: usize,
     /// Empty once it was cut.
     pieces: Mutex<Vec<Bytes>>,
     freed: Arc<Notify>,
@@ -133,7 +139,7 @@ impl Shared {
         let made = self.pieces(asked).await.map(|pieces| {
             let length = pieces.iter().map(Bytes::len).sum();
             let freed = Arc::clone(&self.freed);
-            let text = Arc::new(Text { made: Instant::now(), pieces: Mutex::new(pieces), freed });
+            let text = Arc::new(Text { made: Instant::now(), length, pieces: Mutex::new(pieces), freed });
             held(&self.alive).push(Arc::downgrade(&text));
             Document { text, length, read: 0, next: 0 }
         });
@@ -149,13 +155,14 @@ impl Shared {
             let oldest = {
                 let mut alive = held(&self.alive);
                 alive.retain(|text| text.strong_count() > 0);
-                if alive.len() < ALIVE {
-                    return;
+                let is_large = |text: &Weak<Text>| text.upgrade().is_some_and(|text| text.length >= LARGE);
+                let most = if alive.iter().any(is_large) { 1 } else { ALIVE };
+                match alive.first() {
+                    Some(oldest) if alive.len() >= most => oldest.clone(),
+                    _ => return,
                 }
-                alive[0].clone()
             };
-            let Some(made) = oldest.upgrade().map(|text| text.made) else { continue };
-            let end = made + PATIENCE;
+            let Some(end) = oldest.upgrade().map(|text| text.end()) else { continue };
             if end <= Instant::now() {
                 held(&self.alive).remove(0);
                 if let Some(text) = oldest.upgrade() {
@@ -171,51 +178,57 @@ impl Shared {
     }
 
     async fn pieces(&self, asked: DocumentKind) -> Result<Vec<Bytes>, NotMade> {
-        match asked {
+        let pieces = match asked {
             DocumentKind::Page(length) => {
                 let snapshot = self.engine.snapshot(length).await?;
-                write(move |pieces| pieces.write_all(html::render(&snapshot, Place::Daemon).as_bytes())).await
+                let page = move |pieces: &mut Pieces| {
+                    pieces.write_all(html::render(&snapshot, Place::Daemon).as_bytes())
+                };
+                write(Pieces::default(), page).await
             }
             DocumentKind::Snapshot(length) => {
                 let snapshot = self.engine.snapshot(length).await?;
-                write(move |pieces| Ok(serde_json::to_writer(pieces, &snapshot)?)).await
+                write(Pieces::default(), move |pieces| Ok(serde_json::to_writer(pieces, &snapshot)?)).await
             }
             DocumentKind::Stretches(length) => {
-                let stretches = self.engine.stretches(length).await?;
-                write(move |pieces| json_array(pieces, stretches)).await
+                // The one that takes most is made first, while there is no text of the others. It is the last in the list.
+                let asked = write_item(Pieces::default(), b']', self.engine.snapshot(length).await?).await?;
+                let mut list = Pieces::beginning(b"[");
+                for span in verdict::shorter_spans(length) {
+                    list = write_item(list, b',', self.engine.short_stretch(span).await?).await?;
+                }
+                Ok(list.followed_by(asked))
             }
             DocumentKind::Metrics(format) => {
                 let scrape = Arc::new(self.engine.scrape().await?);
-                write(move |pieces| {
+                write(Pieces::default(), move |pieces| {
                     let text = metrics::encode(scrape, format).map_err(io::Error::other)?;
                     pieces.write_all(&text)
                 })
                 .await
             }
-        }
+        };
+        Ok(pieces?.all())
     }
 }
 
-/// The list as JSON; each item is dropped when it is written.
-fn json_array(pieces: &mut Pieces, items: Vec<impl Serialize>) -> io::Result<()> {
-    let mut before = b"[";
-    for item in items {
-        pieces.write_all(before)?;
+/// Adds a snapshot to a list as JSON, and what follows it.
+async fn write_item(pieces: Pieces, next: u8, item: Snapshot) -> Result<Pieces, NotMade> {
+    write(pieces, move |pieces| {
         serde_json::to_writer(&mut *pieces, &item)?;
-        before = b",";
-    }
-    let end: &[u8] = if before == b"[" { b"[]" } else { b"]" };
-    pieces.write_all(end)
+        pieces.write_all(&[next])
+    })
+    .await
 }
 
 /// Writes in another thread: this takes a while, and the engine must go on.
 async fn write(
+    mut pieces: Pieces,
     text: impl FnOnce(&mut Pieces) -> io::Result<()> + Send + 'static,
-) -> Result<Vec<Bytes>, NotMade> {
+) -> Result<Pieces, NotMade> {
     let written = tokio::task::spawn_blocking(move || {
-        let mut pieces = Pieces::default();
         text(&mut pieces)?;
-        Ok::<_, io::Error>(pieces.all())
+        Ok::<_, io::Error>(pieces)
     });
     let failed = |error: &dyn std::error::Error| {
         tracing::error!(%error, "cannot write the response");
@@ -236,6 +249,16 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn beginning(text: &[u8]) -> Self {
+        Self { full: Vec::new(), last: text.to_vec() }
+    }
+
+    fn followed_by(self, next: Self) -> Self {
+        let mut full = self.all();
+        full.append(&mut next.all());
+        Self { full, last: Vec::new() }
+    }
+
     fn all(mut self) -> Vec<Bytes> {
         if !self.last.is_empty() {
             self.last.shrink_to_fit();
@@ -247,8 +270,8 @@ impl Pieces {
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.last.capacity() == 0 {
-            self.last.reserve_exact(PIECE);
+        if self.last.capacity() < PIECE {
+            self.last.reserve_exact(PIECE - self.last.len());
         }
         let length = bytes.len().min(PIECE - self.last.len());
         self.last.extend_from_slice(&bytes[..length]);
@@ -260,6 +283,13 @@ impl Write for Pieces {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Text {
+    /// When its room may be taken from those who read it.
+    fn end(&self) -> Instant {
+        self.made + PATIENCE + Duration::from_secs_f64(self.length as f64 / PACE as f64)
     }
 }
 

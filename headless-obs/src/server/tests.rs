@@ -287,10 +287,14 @@ async fn requests_keep_their_slots_for_a_while() {
     assert!(cut.unwrap_or(true));
 }
 
+/// A snapshot with many Services, yet not a large one.
+fn many_services() -> Snapshot {
+    let one = test_fixtures::snapshot();
+    Snapshot { services: std::iter::repeat_n(one.services, 400).flatten().collect(), ..one }
+}
+
 /// An engine that takes a while for each snapshot, the number of snapshots that it made, and the length of one's text.
-fn slow_engine() -> (EngineHandle, Arc<AtomicUsize>, usize) {
-    let mut snapshot = test_fixtures::snapshot();
-    snapshot.services = std::iter::repeat_n(snapshot.services, 1_000).flatten().collect();
+fn slow_engine(snapshot: Snapshot) -> (EngineHandle, Arc<AtomicUsize>, usize) {
     let (made, length) = (Arc::new(AtomicUsize::new(0)), serde_json::to_string(&snapshot).unwrap().len());
     let (handle, mut requests) = EngineHandle::new();
     let counted = Arc::clone(&made);
@@ -312,7 +316,7 @@ fn slow_engine() -> (EngineHandle, Arc<AtomicUsize>, usize) {
 
 #[tokio::test]
 async fn a_snapshot_is_made_once_for_all_who_wait() {
-    let (engine, made, _) = slow_engine();
+    let (engine, made, _) = slow_engine(many_services());
     let documents = documents::Documents::new(engine);
     let readers = (0..60).map(|_| documents.get(documents::DocumentKind::Snapshot(None)));
     let answers = futures_util::future::join_all(readers).await;
@@ -323,7 +327,8 @@ async fn a_snapshot_is_made_once_for_all_who_wait() {
 /// Readers that do not read hold two documents, and no more; then the oldest one is cut.
 #[tokio::test]
 async fn a_document_that_is_not_read_makes_room() {
-    let (engine, _, length) = slow_engine();
+    let (engine, _, length) = slow_engine(many_services());
+    assert!(length < documents::LARGE, "{length}");
     let server = start(engine).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -337,6 +342,34 @@ async fn a_document_that_is_not_read_makes_room() {
     let mut rest = Vec::new();
     let _reset = slow.remove(0).read_to_end(&mut rest).await;
     assert!(rest.len() + 1_000 < length, "the oldest was cut");
+}
+
+/// No other document is made while a large one is read; it is cut as the others are.
+#[tokio::test]
+async fn a_large_document_exists_alone() {
+    let large = Snapshot { node: "x".repeat(documents::LARGE), ..test_fixtures::snapshot() };
+    let (engine, made, length) = slow_engine(large);
+    assert!(length >= documents::LARGE, "{length}");
+    let documents = documents::Documents::new(engine);
+    let ask = || documents.get(documents::DocumentKind::Snapshot(None));
+    let held = ask().await.unwrap();
+    assert!(timeout(Duration::from_secs(1), ask()).await.is_err());
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+    drop(held);
+    let held = timeout(Duration::from_secs(20), ask()).await.expect("its room is free").unwrap();
+    assert!(timeout(Duration::from_secs(20), ask()).await.is_ok(), "the one that is not read is cut");
+    drop(held);
+}
+
+/// A fleet reads one list from a node, the stretch that was asked for at the end.
+#[tokio::test]
+async fn stretches_are_a_list() {
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
+    for (last, number) in [("all", 7), ("15m", 4), ("10s", 1)] {
+        let (_, body) = get(server.address, &format!("/api/v1/snapshots?last={last}"), "").await;
+        let list: Vec<Snapshot> = serde_json::from_str(&body).unwrap();
+        assert_eq!(list, vec![test_fixtures::snapshot(); number], "{last}");
+    }
 }
 
 #[tokio::test]

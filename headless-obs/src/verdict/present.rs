@@ -22,7 +22,7 @@ use crate::windowed::LONGEST;
 /// The stretches that are looked at, beside the one that was asked for. Events before the longest of them are not the
 /// present. Slots make a stretch up to ten seconds longer, so the second one is a minute at most: what ended a minute ago
 /// is in none of the first two.
-pub const SPANS: [Duration; 6] = [
+const SPANS: [Duration; 6] = [
     Duration::from_secs(30),
     Duration::from_secs(50),
     Duration::from_secs(300),
@@ -30,6 +30,11 @@ pub const SPANS: [Duration; 6] = [
     Duration::from_secs(3_600),
     LONGEST,
 ];
+
+/// Those of them that are shorter than the stretch that was asked for; nothing stands for everything.
+pub fn shorter_spans(length: Option<Duration>) -> impl Iterator<Item = Duration> {
+    SPANS.into_iter().filter(move |span| length.is_none_or(|length| *span < length))
+}
 
 /// Connections with a sign that a stretch must be expected to have for their absence to mean something.
 const EXPECTED: u128 = 5;

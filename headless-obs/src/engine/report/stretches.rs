@@ -13,14 +13,14 @@ use crate::expose::snapshot::{SCHEMA, Service, Snapshot, VerdictChange};
 use crate::hash::HashMap;
 use crate::ledger::{CellKey, active};
 use crate::topology::ServiceState;
-use crate::verdict::{self, SPANS};
+use crate::verdict;
 use crate::windowed::{LONGEST, Slot, Stretch};
 
 /// Two readings of the wall clock that differ by more show that it was set, or that it drifted.
 const CLOCK_SET: Duration = Duration::from_millis(500);
 
-/// The most rows of clients at endpoints in a shorter stretch, about 12 MiB. Verdicts on clients of the Services beyond
-/// rest on the stretch that was asked for, and have no time since when they hold.
+/// The most rows of endpoints, and of clients at endpoints, in a shorter stretch: about 12 MiB. Verdicts on clients of the
+/// Services beyond rest on the stretch that was asked for, and have no time since when they hold.
 const ROWS: usize = 20_000;
 
 impl Engine {
@@ -57,17 +57,22 @@ impl Engine {
         self.trace_verdicts(&changes);
     }
 
-    /// The same, after the facts of each shorter stretch that a verdict may rest on.
+    /// The facts over one of the shorter stretches that a verdict may rest on, with the verdicts of that stretch alone.
+    pub fn short_stretch(&self, kernel: &KernelState, span: Duration) -> Snapshot {
+        let mut stretch = self.facts(kernel, Some(span), Shown::Clients, &Arc::new(self.pods()));
+        verdict::judge_all(&mut stretch);
+        stretch
+    }
+
+    /// All of them, and at last the state over the stretch that is asked for: what one node adds to a fleet.
     pub fn stretches(&self, kernel: &KernelState, length: Option<Duration>) -> Vec<Snapshot> {
-        let mut stretches = self.recent(kernel, length, &Arc::new(self.pods()));
-        stretches.iter_mut().for_each(verdict::judge_all);
-        stretches.push(self.snapshot(kernel, length));
-        stretches
+        let short = verdict::shorter_spans(length).map(|span| self.short_stretch(kernel, span));
+        short.chain(std::iter::once_with(|| self.snapshot(kernel, length))).collect()
     }
 
     fn recent(&self, kernel: &KernelState, length: Option<Duration>, pods: &Arc<Pods>) -> Vec<Snapshot> {
-        let shorter = SPANS.into_iter().filter(|span| length.is_none_or(|length| *span < length));
-        shorter.map(|span| self.facts(kernel, Some(span), Shown::Clients, pods)).collect()
+        let spans = verdict::shorter_spans(length);
+        spans.map(|span| self.facts(kernel, Some(span), Shown::Clients, pods)).collect()
     }
 
     /// The facts over a stretch of time, without verdicts.
@@ -101,13 +106,13 @@ impl Engine {
         Snapshot { unreached, ..self.frame(kernel, stretch, services) }
     }
 
-    /// The Services with clients, the smallest first, as far as all of their rows together have room. Each client has a
-    /// row for each endpoint, and several stretches are looked at every few seconds.
+    /// The Services with clients, the smallest first, as far as all of their rows together have room. Each endpoint has a
+    /// row, and each client has one for each endpoint. Several stretches are looked at every few seconds.
     fn smallest(&self, sources: &Sources<'_>) -> Vec<&ServiceState> {
         let rows = |state: &ServiceState| {
             let clients = sources.client_stats.get(&state.id()).map_or(0, HashMap::len);
             let cells = sources.cells.get(&state.id()).map_or(0, Vec::len);
-            (clients + cells > 0).then(|| clients.max(1) * state.endpoints().count().max(1))
+            (clients + cells > 0).then(|| (clients.max(1) + 1) * state.endpoints().count().max(1))
         };
         let mut sized: Vec<(usize, &ServiceState)> =
             self.topology.services().filter_map(|state| Some((rows(state)?, state))).collect();
