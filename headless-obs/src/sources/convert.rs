@@ -108,7 +108,7 @@ fn service_of(meta: &ObjectMeta) -> Option<Arc<str>> {
 }
 
 /// The name that an imported Service has in the topology.
-fn imported(name: &str) -> Arc<str> {
+pub fn imported(name: &str) -> Arc<str> {
     format!("{name}.{SET}").into()
 }
 

@@ -3,8 +3,8 @@
 //! In: texts. Out: all their objects as [`Change`]s, the [`Flaw`]s of objects that cannot be read, and the number of
 //! those that are passed over. A text whose syntax is wrong ends at that place, with a [`Flaw`].
 //!
-//! It reads Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1) and lists of them, and passes over
-//! everything else, and slices that name no Service: other tools and controllers write these. An object with a flaw
+//! It reads Service, Pod, Endpoints (all v1), EndpointSlice (discovery.k8s.io/v1), ServiceImport and lists of them, and
+//! passes over everything else, and slices that name no Service: other tools and controllers write these. An object with a flaw
 //! refuses itself; if it was readable before, its last state stays. An object must not occur twice. Endpoints count only
 //! for Services that have no EndpointSlice, because a cluster keeps both for the same Service.
 
@@ -59,6 +59,10 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// The kind of imported Services.
+const IMPORT: &str = "ServiceImport";
+/// Its API groups: that of the Multi-Cluster Services API, whatever its domain, and GKE's own.
+const IMPORTS: [&str; 2] = ["multicluster.", "net.gke.io/"];
 /// The most flaws that are kept; further ones are counted.
 const FLAWS: usize = 20;
 
@@ -169,9 +173,17 @@ impl Manifest {
         if let Value::Array(items) = value {
             return self.add_items(items, "", "", place);
         }
-        let key = key_of(&value);
+        let key = key_of(&value).map(|key| match kind.as_str() {
+            IMPORT => ObjectKey { name: convert::imported(&key.name), ..key },
+            _ => key,
+        });
         if let Err(flaw) = self.add_object(value, (&version, &kind), place) {
-            let kinds = [("Service", Kind::Service), ("EndpointSlice", Kind::Slice), ("Pod", Kind::Pod)];
+            let kinds = [
+                ("Service", Kind::Service),
+                (IMPORT, Kind::Service),
+                ("EndpointSlice", Kind::Slice),
+                ("Pod", Kind::Pod),
+            ];
             let known = kinds.into_iter().find(|(name, _)| *name == kind);
             if let Some(((name, kind), key)) = known.zip(key) {
                 let place = (name, key);
@@ -206,12 +218,12 @@ impl Manifest {
                     self.services.push(Object::Service(service));
                 }
             }
-            (version, "ServiceImport") if version.starts_with("multicluster.") => {
+            (version, IMPORT) if IMPORTS.iter().any(|group| version.starts_with(group)) => {
                 let service = convert::service_import(&parse::<ServiceImport>(value, place)?);
                 let service = service.map_err(|invalid| place.invalid(invalid))?;
                 let key = &service.key;
                 let key = ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() };
-                self.claim("ServiceImport", key, place)?;
+                self.claim(IMPORT, key, place)?;
                 self.services.push(Object::Service(service));
             }
             ("v1", "Pod") => {

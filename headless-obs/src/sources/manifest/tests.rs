@@ -440,12 +440,21 @@ fn imported_services_end_in_the_zone_of_all_clusters() {
         assert_eq!(found, ("orders.clusterset.local".to_owned(), true), "{label}");
     }
     assert_eq!(brief(&imported(", kubernetes.io/service-name: derived")).0, "derived");
-    for (kind, headless) in [("Headless", true), ("ClusterSetIP", false)] {
+    for (group, kind, headless) in [
+        ("multicluster.x-k8s.io/v1alpha1", "Headless", true),
+        ("multicluster.x-k8s.io/v1alpha1", "ClusterSetIP", false),
+        ("net.gke.io/v1", "Headless", true),
+    ] {
         let import = format!(
-            "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {{name: orders, namespace: shop}}\n\
+            "apiVersion: {group}\nkind: ServiceImport\nmetadata: {{name: orders, namespace: shop}}\n\
              spec: {{type: {kind}, ports: [{{port: 80, protocol: TCP}}]}}\n"
         );
         let [Object::Service(service)] = &objects(&import)[..] else { panic!() };
         assert_eq!((&*service.key.name, service.headless), ("orders.clusterset.local", headless));
+        // With a flaw, its last readable state stays.
+        let flawed = import.replace("ports", "ips: [x], ports");
+        assert_eq!(objects(&flawed), [Object::Unreadable(key("shop", "orders.clusterset.local"))]);
     }
+    let strange = "apiVersion: example.com/v1\nkind: ServiceImport\nmetadata: {name: a}\nspec: {type: 7}\n";
+    assert_eq!(objects(strange), []);
 }
