@@ -50,9 +50,15 @@ impl Resolution {
         }
     }
 
-    /// Whether it counts in the spread: the client had a choice, and the alternatives are known.
+    /// Whether it counts in the Service's spread: the client could choose among all endpoints.
     pub fn counts(self) -> bool {
         matches!(self, Self::Service | Self::Srv)
+    }
+
+    /// Whether it counts in the client's own spread: the client could choose among the endpoints of its answer, all or a
+    /// part.
+    pub fn is_choice(self) -> bool {
+        self.counts() || self == Self::Part
     }
 }
 

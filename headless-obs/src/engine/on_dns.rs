@@ -135,7 +135,7 @@ impl Engine {
         if record.queried_at > 0 {
             self.answers.took(now, service, now.since(Time(record.queried_at)));
         }
-        if resolution.counts() && has_records(answer) {
+        if resolution.is_choice() && has_records(answer) {
             self.client_stats.answered(now, client.scope, service, &reception(answer, first));
         }
     }
@@ -157,7 +157,7 @@ impl Engine {
         // Clients reach resolvers on the host or in the pod from a loopback address.
         let local = Some(address).filter(|local| !local.is_loopback());
         let offer = match (&meaning, meant) {
-            (_, Some((service, resolution))) if resolution.counts() => {
+            (_, Some((service, resolution))) if resolution.is_choice() => {
                 self.offer(now, Some(service), answer, (client, local))
             }
             (Meaning::Nobody, _) if is_kept => self.offer(now, None, answer, (client, local)),

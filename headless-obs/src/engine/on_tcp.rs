@@ -305,8 +305,10 @@ impl Engine {
                     let who = (client.workload, target.endpoint.service);
                     let known =
                         self.answer_cache.offer(client.scope, connect_attempt.address, used_answer.at);
+                    let is_part = target.resolution == Resolution::Part;
                     match known.filter(|offer| !offer.members().is_empty()) {
-                        Some(offer) => self.client_stats.selected_from(who, at, offer),
+                        Some(offer) => self.client_stats.selected_from(who, at, offer, is_part),
+                        None if is_part => {}
                         None => {
                             let all = self.offers.of_ready(
                                 connect_attempt.now,
@@ -314,7 +316,7 @@ impl Engine {
                                 connect_attempt.address.is_ipv6(),
                                 &self.topology,
                             );
-                            self.client_stats.selected_from(who, at, &all);
+                            self.client_stats.selected_from(who, at, &all, false);
                         }
                     }
                 }

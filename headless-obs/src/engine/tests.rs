@@ -42,6 +42,7 @@ mod names;
 mod nat64;
 mod other_names;
 mod other_ports;
+mod part;
 mod quality;
 mod recovery;
 mod reused_address;

@@ -307,6 +307,10 @@ pub struct Client {
     /// Why the spread excludes its connections: `host`, `observer`, `option`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub excluded: Option<String>,
+    /// All its choices were by names for a part of the endpoints: its spread, its coverage and its verdict are about the
+    /// endpoints that are `offered`, and the Service's spread has none of its connections.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub by_part: bool,
     /// The program that connected last, by the kernel's name for it: `java`, `node`, `nginx` …
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub program: Option<String>,
@@ -384,7 +388,7 @@ pub struct ClientEndpoint {
     pub pod: String,
     /// Connections established, with any resolution.
     pub opened: u64,
-    /// Those of `opened` that count in the spread.
+    /// Those of `opened` that count in the client's spread.
     pub counted: u64,
     /// Connections that failed.
     pub failed: u64,
@@ -397,6 +401,9 @@ pub struct ClientEndpoint {
     pub opened_since_failure: u64,
     /// Connections open now.
     pub active: u64,
+    /// Answers held it, if the client chooses by names for a part of the endpoints.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offered: bool,
     /// As [`Endpoint::selections`].
     #[serde(default)]
     pub selections: u64,
@@ -474,6 +481,12 @@ impl ClientEndpoint {
     #[must_use]
     pub fn is_self(&self) -> bool {
         self.own_pods > 0 && self.opened == 0 && self.failed == 0 && self.active == 0
+    }
+
+    /// Whether the client could choose it, if it chooses by names for a part of the endpoints or not.
+    #[must_use]
+    pub fn is_option(&self, by_part: bool) -> bool {
+        !self.is_self() && (self.offered || !by_part)
     }
 }
 

@@ -27,8 +27,10 @@ pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
 
 /// Computes its spread from its rows, which are in the order of the endpoints.
 pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
-    let mature =
-        endpoints.iter().zip(&client.endpoints).filter(|(endpoint, own)| endpoint.mature && !own.is_self());
+    let mature = endpoints
+        .iter()
+        .zip(&client.endpoints)
+        .filter(|(endpoint, own)| endpoint.mature && own.is_option(client.by_part));
     let mature: Vec<&ClientEndpoint> = mature.map(|(_, own)| own).collect();
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
@@ -59,6 +61,8 @@ fn absorb(sum: &mut Client, more: Client) {
     }
     sum.withheld = sum.withheld.take().zip(more.withheld).map(|(one, other)| one.min(other));
     add_counts(&mut sum.resolution, more.resolution);
+    let by_name = |way: &str| sum.resolution.get(way).is_some_and(|count| *count > 0);
+    sum.by_part = (sum.by_part || more.by_part) && !by_name("service") && !by_name("srv");
     add(&mut sum.opened, more.opened);
     sum.opened_since_failure =
         since_failure((sum.failed, sum.opened_since_failure), (more.failed, more.opened_since_failure));
@@ -115,6 +119,7 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add(&mut sum.active, more.active);
     add(&mut sum.selections, more.selections);
     sum.expected += more.expected;
+    sum.offered |= more.offered;
     add(&mut sum.counted_active, more.counted_active);
     add(&mut sum.counted_bytes, more.counted_bytes);
     add(&mut sum.bytes, more.bytes);

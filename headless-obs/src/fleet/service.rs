@@ -57,7 +57,7 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
     for client in &mut service.clients {
         client::figure(client, &service.endpoints);
     }
-    service.idle = verdict::idle::idle(&service.endpoints, &service.clients);
+    service.idle = verdict::idle::idle(&service.endpoints, &service.clients, &service.dns);
     let counting = || service.clients.iter().filter(|client| client.excluded.is_none());
     let is_own = |place: usize| {
         let mut rows = counting().filter_map(|client| client.endpoints.get(place)).peekable();

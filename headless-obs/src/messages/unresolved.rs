@@ -1,5 +1,5 @@
 //! Sentences about connections beside the headline: those that no DNS answer explains, and those by a name for a part of
-//! the endpoints. Pure.
+//! the endpoints. Whether a client is even within its part is its verdict's matter. Pure.
 
 use super::{clean, full_name, plural};
 use crate::expose::snapshot::{Client, Service};
@@ -15,7 +15,7 @@ pub(crate) fn unresolved(service: &Service) -> Vec<(String, String)> {
     let counted = service.clients.iter().filter(|client| client.excluded.is_none());
     let lines = |client: &Client| {
         let name = full_name(&client.namespace, &client.workload);
-        let both = [unresolved_in_words(service, client), part_in_words(service, client)];
+        let both = [unresolved_in_words(service, client), part_in_words(client)];
         both.into_iter().flatten().map(move |line| (name.clone(), line))
     };
     counted.flat_map(lines).take(LINES).collect()
@@ -53,25 +53,15 @@ fn unresolved_in_words(service: &Service, client: &Client) -> Option<String> {
     Some(format!("{connections} without a DNS answer: {words}."))
 }
 
-/// How a client spreads its connections over a part of the endpoints; nothing if it has none, or no choice.
-fn part_in_words(service: &Service, client: &Client) -> Option<String> {
-    let Unresolved { spread, evenness, .. } = unresolved::by_part(service, client)?;
-    if spread.endpoints < 2 {
-        return None;
-    }
-    let judged = match evenness {
-        Evenness::Even => ", as evenly as random choice would".to_owned(),
-        Evenness::Uneven => {
-            format!(
-                "; the busiest got {:.1} times the mean, and random choice would not do that",
-                spread.peak_to_mean
-            )
-        }
-        Evenness::Open => String::new(),
-    };
-    let connections = plural(spread.connections, "connection");
-    let endpoints = plural(spread.endpoints, "endpoint");
-    Some(format!("{connections} by a name for a part of the endpoints went to {endpoints} of it{judged}."))
+/// The endpoints to which a client's connections by a name for a part went; nothing if it has none.
+fn part_in_words(client: &Client) -> Option<String> {
+    let used =
+        client.endpoints.iter().filter_map(|own| own.resolution.get("part")).filter(|count| **count > 0);
+    let sum = used.clone().fold(0_u64, |sum, count| sum.saturating_add(*count));
+    let used = plural(used.count() as u64, "endpoint");
+    (sum > 0).then(|| {
+        format!("{} by a name for a part of the endpoints went to {used} of it.", plural(sum, "connection"))
+    })
 }
 
 #[cfg(test)]
@@ -80,14 +70,11 @@ mod tests {
     use crate::expose::snapshot::{ClientEndpoint, Endpoint};
 
     fn said(counts: &[u64]) -> Option<String> {
-        told("none", counts, unresolved_in_words)
+        let (service, client) = connected("none", counts);
+        unresolved_in_words(&service, &client)
     }
 
-    fn told(
-        resolution: &str,
-        counts: &[u64],
-        words: fn(&Service, &Client) -> Option<String>,
-    ) -> Option<String> {
+    fn connected(resolution: &str, counts: &[u64]) -> (Service, Client) {
         let pod = |place: usize| format!("p-{place}");
         let endpoint = |place| Endpoint { pod: pod(place), mature: true, ..Endpoint::default() };
         let own = |(place, count): (usize, &u64)| ClientEndpoint {
@@ -98,7 +85,7 @@ mod tests {
         };
         let service = Service { endpoints: (0..counts.len()).map(endpoint).collect(), ..Service::default() };
         let client = Client { endpoints: counts.iter().enumerate().map(own).collect(), ..Client::default() };
-        words(&service, &client)
+        (service, client)
     }
 
     #[test]
@@ -120,12 +107,10 @@ mod tests {
 
     #[test]
     fn a_part_is_told_as_that_part() {
-        let said = |counts: &[u64]| told("part", counts, part_in_words);
-        assert_eq!(
-            said(&[30, 30, 0, 0]).unwrap(),
-            "60 connections by a name for a part of the endpoints went to 2 endpoints of it, as evenly as random choice would."
-        );
-        assert!(said(&[90, 10, 0]).unwrap().contains("the busiest got 1.8 times the mean"));
-        assert_eq!((said(&[60, 0, 0]), said(&[0, 0])), (None, None));
+        let said = |counts: &[u64]| part_in_words(&connected("part", counts).1);
+        let words = "60 connections by a name for a part of the endpoints went to 2 endpoints of it.";
+        assert_eq!(said(&[30, 30, 0, 0]).as_deref(), Some(words));
+        assert!(said(&[60, 0, 0]).unwrap().contains("went to 1 endpoint of it"));
+        assert_eq!(said(&[0, 0]), None);
     }
 }

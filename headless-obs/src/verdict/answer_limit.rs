@@ -1,6 +1,7 @@
 //! Rule about servers that list only k of n endpoints in each answer, as Consul and some caches do.
 //!
-//! Such answers lack endpoints, but the server is not behind: together, the answers list more endpoints than any one.
+//! Such answers lack endpoints, but the server is not behind: together, the answers list more endpoints than any one. A
+//! client that is uneven among the endpoints that it was told of is so for another reason.
 
 use super::context::RuleContext;
 use super::format::{count, thousands};
@@ -14,10 +15,12 @@ use crate::spread;
 fn size_of_all(scene: &RuleContext<'_>) -> Option<u64> {
     let own = &scene.client.answers;
     let n = scene.rows().filter(|(endpoint, _)| endpoint.mature).count() as u64;
-    let others = || scene.others().map(|other| &other.answers).filter(|answers| answers.count > 0);
+    // The answers for a part have the size of the part.
+    let whole = || scene.others().filter(|other| !other.by_part);
+    let others = || whole().map(|other| &other.answers).filter(|answers| answers.count > 0);
     let size = if own.count > 0 { own.largest } else { others().next()?.largest };
     let is_alike = |one: &ClientAnswers| (one.smallest, one.largest, one.truncated) == (size, size, 0);
-    let is_part = size > 0 && size < n && (own.count == 0 || is_alike(own));
+    let is_part = size > 0 && size < n && (own.count == 0 || is_alike(own)) && !scene.client.by_part;
     (is_part && others().all(is_alike)).then_some(size)
 }
 
@@ -37,7 +40,14 @@ pub(super) fn may_be_limit(scene: &RuleContext<'_>) -> bool {
 }
 
 pub(super) fn is_limited(scene: &RuleContext<'_>) -> bool {
-    limit(scene).is_some() && misses(scene) > 0
+    limit(scene).is_some() && misses(scene) > 0 && !is_uneven_within(scene)
+}
+
+/// The client is uneven among the endpoints that it was told of.
+fn is_uneven_within(scene: &RuleContext<'_>) -> bool {
+    let told = scene.mature().filter(|(_, own)| own.answered_pods > 0 || own.counted > 0);
+    let (counts, shares): (Vec<u64>, Vec<f64>) = told.map(|(_, own)| (own.counted, own.expected)).unzip();
+    significance::uneven(&spread::exposed(&counts, &shares))
 }
 
 /// Mature endpoints that no answer to this client listed.
@@ -120,6 +130,22 @@ mod tests {
                     assert!(verdict.evidence[0].contains(&format!("{k} of {n} endpoints")), "{verdict:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_uneven_among_what_it_was_told_of_is_so_by_itself() {
+        for (n, k) in [(10, 3), (30, 2), (8, 4)] {
+            let mut facts = kept(k, n, n);
+            for (place, own) in facts.client.endpoints.iter_mut().enumerate() {
+                (own.opened, own.counted) = if place == 0 { (600, 600) } else { (0, 0) };
+                own.expected = if place < k { 1.0 / k as f64 } else { 0.0 };
+            }
+            let counts: Vec<u64> = facts.client.endpoints.iter().map(|own| own.counted).collect();
+            facts.client.spread = crate::spread::of(&counts);
+            let choice = &mut facts.client.selection_pattern;
+            (choice.pods_on_one, choice.max_endpoints, choice.smallest_answer) = (1, 1, k as u64);
+            assert_eq!(judge(&facts.scene()).unwrap().cause, Cause::Pinned, "{k} of {n}");
         }
     }
 

@@ -63,9 +63,10 @@ impl<'a> RuleContext<'a> {
         rows.filter(|(endpoint, own)| endpoint.pod == own.pod)
     }
 
-    /// Those that are mature, without the client itself.
+    /// Those that are mature and that the client could choose: not itself, and of a part those that it was told of.
     pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
-        self.rows().filter(|(endpoint, own)| endpoint.mature && !own.is_self())
+        let by_part = self.client.by_part;
+        self.rows().filter(move |(endpoint, own)| endpoint.mature && own.is_option(by_part))
     }
 
     /// Whether the client's own pods are endpoints of the Service.
@@ -75,8 +76,17 @@ impl<'a> RuleContext<'a> {
 
     /// The number of endpoints among which one pod of the client can choose: a member never connects to itself.
     pub(super) fn options(&self) -> u64 {
-        let all = self.rows().filter(|(endpoint, _)| endpoint.mature).count() as u64;
-        all.saturating_sub(u64::from(self.is_member()))
+        let is_told = |own: &ClientEndpoint| own.offered || !self.client.by_part;
+        let told = || self.rows().filter(|(endpoint, own)| endpoint.mature && is_told(own));
+        let has_itself = told().any(|(_, own)| own.own_pods > 0);
+        (told().count() as u64).saturating_sub(u64::from(has_itself))
+    }
+
+    /// How many of the Service's mature endpoints the answers of a client held that chooses among a part of them.
+    pub(super) fn part(&self) -> Option<(u64, u64)> {
+        let mature = || self.rows().filter(|(endpoint, _)| endpoint.mature);
+        let told = mature().filter(|(_, own)| own.offered).count() as u64;
+        self.client.by_part.then(|| (told, mature().count() as u64))
     }
 
     /// The Service's other clients that count.

@@ -3,13 +3,14 @@
 //! In: the rows of a Service's endpoints and clients. Out: the endpoints that its clients avoid, with the reason.
 //!
 //! An endpoint without connections is idle if random choice would have reached it, or if a client at work was never
-//! told of it. Nothing is known about clients without DNS answers, and a member of the Service never connects to
-//! itself, so neither makes an endpoint idle.
+//! told of it. Nothing is known about clients without DNS answers, a member of the Service never connects to itself, and
+//! a client that chooses among a part of the endpoints has nothing to do with the others, so none of these makes an
+//! endpoint idle.
 
 use jiff::Timestamp;
 
 use super::significance;
-use crate::expose::snapshot::{Client, Endpoint, Service};
+use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, Service};
 
 /// Why an endpoint is called idle.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,20 +31,27 @@ pub enum Why {
 
 /// The names of the idle endpoints.
 #[must_use]
-pub fn idle(endpoints: &[Endpoint], clients: &[Client]) -> Vec<String> {
-    all(endpoints, clients).map(|(endpoint, _)| endpoint.pod.clone()).collect()
+pub fn idle(endpoints: &[Endpoint], clients: &[Client], dns: &Dns) -> Vec<String> {
+    all(endpoints, clients, dns).map(|(endpoint, _)| endpoint.pod.clone()).collect()
 }
 
 /// The idle endpoints of a Service that are named as such, and why they are.
 pub fn reasons(service: &Service) -> impl Iterator<Item = (&Endpoint, Why)> {
     let named = |endpoint: &Endpoint| service.idle.contains(&endpoint.pod);
-    all(&service.endpoints, &service.clients).filter(move |(endpoint, _)| named(endpoint))
+    all(&service.endpoints, &service.clients, &service.dns).filter(move |(endpoint, _)| named(endpoint))
 }
 
-fn all<'a>(endpoints: &'a [Endpoint], clients: &'a [Client]) -> impl Iterator<Item = (&'a Endpoint, Why)> {
+fn all<'a>(
+    endpoints: &'a [Endpoint],
+    clients: &'a [Client],
+    dns: &Dns,
+) -> impl Iterator<Item = (&'a Endpoint, Why)> {
     let mature = endpoints.iter().filter(|endpoint| endpoint.mature).count() as u64;
-    let choosers: Vec<Chooser<'_>> =
-        clients.iter().filter(|client| client.excluded.is_none()).map(Chooser::of).collect();
+    let choosers: Vec<Chooser<'_>> = clients
+        .iter()
+        .filter(|client| client.excluded.is_none())
+        .map(|client| Chooser::of(client, dns))
+        .collect();
     let is_used = |place: usize| choosers.iter().any(|chooser| chooser.uses(place));
     let unused: Vec<_> = endpoints
         .iter()
@@ -64,13 +72,17 @@ struct Chooser<'a> {
     first: Option<Timestamp>,
     /// Whether the shares of random choice are known. Prometheus has neither these nor the times.
     has_shares: bool,
+    /// Its answers may have lacked endpoints that they should have listed.
+    has_gaps: bool,
 }
 
 impl<'a> Chooser<'a> {
-    fn of(client: &'a Client) -> Self {
+    fn of(client: &'a Client, dns: &Dns) -> Self {
         let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
         let has_shares = client.endpoints.iter().any(|own| own.expected > 0.0);
-        Self { client, first, has_shares }
+        // What answers for other names lack, and those for one port, may be lacking on purpose.
+        let has_gaps = dns.completeness < 1.0 || client.answers.truncated_used > 0;
+        Self { client, first, has_shares, has_gaps }
     }
 
     /// It has connected there, or tried to: what fails was chosen, too, and is for other findings.
@@ -84,7 +96,11 @@ impl<'a> Chooser<'a> {
     /// Its share of selections for an endpoint that was ready before the first of them, whether answers listed it or
     /// not.
     fn plain_share(&self, endpoint: &Endpoint, mature: u64) -> f64 {
+        if self.client.by_part {
+            return 0.0;
+        }
         let was_ready = self.first.zip(endpoint.ready_since).is_some_and(|(first, since)| since <= first);
+        let was_ready = was_ready && (self.has_gaps || !self.has_shares);
         let is_unknown = !self.has_shares && self.first.is_none();
         let share = self.client.selections.connections as f64 / mature.max(1) as f64;
         if was_ready || is_unknown { share } else { 0.0 }
@@ -94,7 +110,9 @@ impl<'a> Chooser<'a> {
 fn why(place: usize, endpoint: &Endpoint, mature: u64, choosers: &[Chooser<'_>]) -> Option<Why> {
     let (mut selections, mut expected, mut unaware) = (0, 0.0, 0);
     for chooser in choosers {
-        let own = chooser.client.endpoints.get(place).filter(|own| own.own_pods == 0);
+        let by_part = chooser.client.by_part;
+        let is_option = |own: &&ClientEndpoint| own.own_pods == 0 && own.is_option(by_part);
+        let own = chooser.client.endpoints.get(place).filter(is_option);
         let Some(own) = own else { continue };
         unaware += own.unaware_pods;
         selections += chooser.client.selections.connections;
@@ -115,7 +133,7 @@ mod tests {
     use crate::verdict::test_fixtures::Facts;
 
     fn of(facts: &Facts) -> Vec<String> {
-        idle(&facts.service.endpoints, std::slice::from_ref(&facts.client))
+        idle(&facts.service.endpoints, std::slice::from_ref(&facts.client), &facts.service.dns)
     }
 
     /// Random connections, each a selection.
@@ -169,6 +187,24 @@ mod tests {
         assert_eq!(of(&facts), ["pod-1"]);
         facts.client.endpoints[1].own_pods = 1;
         assert_eq!(of(&facts), [""; 0], "the client itself");
+    }
+
+    #[test]
+    fn what_is_out_of_a_clients_part_is_not_idle() {
+        // Answers for the Service's own name, complete or not, and the client's only for a part.
+        for (completeness, by_part, expected) in
+            [(1.0, false, false), (0.67, false, true), (1.0, true, false), (0.67, true, false)]
+        {
+            let mut facts = Facts::new(&[300, 300, 0]);
+            facts.service.dns.completeness = completeness;
+            facts.client.by_part = by_part;
+            for (place, own) in facts.client.endpoints.iter_mut().enumerate() {
+                own.first_connection = (place < 2).then(|| at(5));
+                (own.offered, own.unaware_pods) = (by_part && place < 2, u64::from(by_part && place == 2));
+                own.expected = if place < 2 { 300.0 } else { 0.0 };
+            }
+            assert_eq!(of(&facts) == ["pod-2"], expected, "{completeness} {by_part}");
+        }
     }
 
     #[test]

@@ -99,7 +99,14 @@ pub fn judge(scene: &RuleContext<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unsuited(scene) {
         return Err(reason);
     }
-    Ok(decide(&BALANCE_RULES, scene).unwrap_or_else(|| evenness::unexplained(scene)))
+    let mut verdict = decide(&BALANCE_RULES, scene).unwrap_or_else(|| evenness::unexplained(scene));
+    if let Some((told, all)) = scene.part() {
+        verdict.evidence.push(format!(
+            "The client asks by a name for a part, whose answers held {told} of {}; it is judged within that part.",
+            format::count(all, "endpoint")
+        ));
+    }
+    Ok(verdict)
 }
 
 /// The first verdict that nothing refutes. With another reading, both are named, and the confidence is not high.

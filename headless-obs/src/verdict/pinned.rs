@@ -116,11 +116,13 @@ pub(super) fn even_fleet<'a>(
 ) -> Option<(&'a Spread, &'static str, u64)> {
     let pods =
         |client: &Client| if is_held { client.open_connections.pods } else { client.selection_pattern.pods };
-    let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none());
+    // The Service's spread has no connections by names for a part.
+    let counted = scene.service.clients.iter().filter(|client| client.excluded.is_none() && !client.by_part);
     let (own, all) = (pods(scene.client), counted.map(pods).sum());
     let of_client = if is_held { &scene.client.open } else { &scene.client.spread };
     let of_service = if is_held { &scene.service.open } else { &scene.service.spread };
-    [(of_client, "of this client", own), (of_service, "of all clients", all)]
+    let of_all = (of_service, "of all clients", if scene.client.by_part { 0 } else { all });
+    [(of_client, "of this client", own), of_all]
         .into_iter()
         .find(|(spread, _, holders)| is_even(spread, *holders))
 }

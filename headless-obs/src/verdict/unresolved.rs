@@ -1,13 +1,12 @@
-//! Connections beside the headline: those that no DNS answer explains, of clients that discover by an API, by gossip, by
-//! addresses that a server announces, or that have another process resolve names for them; and those by a name that
-//! stands for a part of the endpoints, such as those of an area.
+//! Connections that no DNS answer explains: of clients that discover by an API, by gossip, by addresses that a server
+//! announces, or that have another process resolve names for them.
 //!
 //! In: the rows of a Service and of one client. Out: how these connections are spread over mature endpoints, and what can
 //! be said of that.
 //!
 //! The endpoints that the client knows are not known. So evenness is judged only where the client used all of them. One
 //! without connections may be one that the client does not know, and one that has all may be the only one it knows:
-//! that is shown, and is no alarm. A part is judged as that part: over the endpoints of it that the client used.
+//! that is shown, and is no alarm.
 
 use super::significance;
 use crate::expose::snapshot::{Client, ClientEndpoint, Endpoint, Service, Spread};
@@ -40,26 +39,12 @@ pub enum Evenness {
 /// The connections of a client that no answer explains; nothing without any.
 #[must_use]
 pub fn unresolved<'a>(service: &'a Service, client: &'a Client) -> Option<Unresolved<'a>> {
-    of(counts(service, client, "none"))
-}
-
-/// The connections of a client by a name for a part of the endpoints; nothing without any.
-#[must_use]
-pub fn by_part<'a>(service: &'a Service, client: &'a Client) -> Option<Unresolved<'a>> {
-    of(counts(service, client, "part").into_iter().filter(|(_, count)| *count > 0).collect())
-}
-
-/// Mature endpoints that are not the client itself, with the connections of this resolution.
-fn counts<'a>(service: &'a Service, client: &Client, resolution: &str) -> Vec<(&'a str, u64)> {
     let rows = service.endpoints.iter().zip(&client.endpoints);
     let rows = rows.filter(|(endpoint, own)| endpoint.mature && endpoint.pod == own.pod && !own.is_self());
     let count = |(endpoint, own): (&'a Endpoint, &ClientEndpoint)| {
-        (endpoint.pod.as_str(), own.resolution.get(resolution).copied().unwrap_or(0))
+        (endpoint.pod.as_str(), own.resolution.get("none").copied().unwrap_or(0))
     };
-    rows.map(count).collect()
-}
-
-fn of(counts: Vec<(&str, u64)>) -> Option<Unresolved<'_>> {
+    let counts: Vec<_> = rows.map(count).collect();
     let spread = spread::of(&counts.iter().map(|(_, count)| *count).collect::<Vec<_>>());
     if spread.connections == 0 {
         return None;
@@ -105,23 +90,6 @@ mod tests {
             (&[60], Evenness::Open),
         ] {
             of(counts, |found| assert_eq!(found.unwrap().evenness, expected, "{counts:?}"));
-        }
-    }
-
-    #[test]
-    fn a_part_is_judged_over_its_own_endpoints() {
-        for (counts, expected) in [
-            (&[30, 0, 30, 0][..], Some(Evenness::Even)),
-            (&[90, 0, 10, 0], Some(Evenness::Uneven)),
-            (&[0, 60, 0, 0], Some(Evenness::Open)),
-            (&[0, 0], None),
-        ] {
-            let mut facts = Facts::new(counts);
-            for (own, count) in facts.client.endpoints.iter_mut().zip(counts) {
-                own.resolution.insert("part".to_owned(), *count);
-            }
-            let found = by_part(&facts.service, &facts.client);
-            assert_eq!(found.map(|found| found.evenness), expected, "{counts:?}");
         }
     }
 

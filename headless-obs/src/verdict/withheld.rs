@@ -13,7 +13,7 @@ pub enum Withheld {
     NotInSync,
     /// All its connections are older than the daemon.
     StartedAfter,
-    /// It asks for individual pods by hostname, or for a part of the endpoints, so its preference is intended.
+    /// It asks for individual pods by hostname, so its preference is intended.
     ByHostname,
     /// No DNS answer explains its connections.
     NoDns,
@@ -113,18 +113,18 @@ pub(super) fn unreliable(scene: &RuleContext<'_>) -> Option<Withheld> {
     }
 }
 
-/// There are no connections to wrong targets, and the spread says nothing, because none of them was by the Service's
-/// name. Connections that are older than the daemon may have any resolution.
+/// There are no connections to wrong targets, and the spread says nothing, because none of them was by a name that leaves
+/// a choice. Connections that are older than the daemon may have any resolution.
 pub(super) fn unsuited(scene: &RuleContext<'_>) -> Option<Withheld> {
     let resolution = &scene.client.resolution;
     if let Some(reason) = unconnected(scene) {
         Some(reason)
-    } else if !only(resolution, &["hostname", "part", "none", "preexisting"]) {
+    } else if !only(resolution, &["hostname", "none", "preexisting"]) {
         None
     } else if resolution.get("none").is_some_and(|count| *count > 0) {
         let is_elsewhere = answers_without_connections(scene);
         Some(if is_elsewhere { Withheld::ResolvedElsewhere } else { Withheld::NoDns })
-    } else if ["hostname", "part"].iter().any(|way| resolution.get(*way).is_some_and(|count| *count > 0)) {
+    } else if resolution.get("hostname").is_some_and(|count| *count > 0) {
         Some(Withheld::ByHostname)
     } else if scene.client.answers.count == 0 && never_re_resolved::never_re_resolved(scene).is_none() {
         Some(Withheld::StartedAfter)

@@ -108,6 +108,7 @@ fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
     let mut endpoints = draft.endpoints;
     for (mut client, mut rows) in draft.clients.into_values() {
         client.excluded = verdicts::excluded(said, &service, &client);
+        choose(&mut client, &mut rows);
         for own in rows.values_mut() {
             let row = endpoints.entry(own.pod.clone()).or_insert_with(|| Endpoint {
                 pod: own.pod.clone(),
@@ -129,7 +130,7 @@ fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
             own.counted_active = own.active;
             own.bytes = own.bytes_sent.saturating_add(own.bytes_received);
             own.counted_bytes = own.bytes;
-            if client.excluded.is_none() {
+            if client.excluded.is_none() && !client.by_part {
                 row.counted += own.counted;
                 row.selections += own.selections;
                 row.counted_active += own.counted_active;
@@ -158,6 +159,17 @@ fn finish(draft: Draft, said: &verdicts::Said, seconds: f64) -> Service {
     }
     fleet::figure(&mut service, seconds);
     service
+}
+
+/// Counts the connections of a client that chose among a part of the endpoints alone. No metric tells which the others of
+/// the part are.
+fn choose(client: &mut Client, rows: &mut BTreeMap<String, ClientEndpoint>) {
+    let part = |own: &ClientEndpoint| own.resolution.get("part").copied().unwrap_or(0);
+    client.by_part = rows.values().any(|own| part(own) > 0) && rows.values().all(|own| own.counted == 0);
+    for own in rows.values_mut().filter(|_| client.by_part) {
+        own.counted = part(own);
+        own.offered = own.counted > 0;
+    }
 }
 
 fn endpoints(drafts: &mut Drafts, answers: &Answers, to: f64, mature_after: Duration) {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
+use super::expected::Expected;
 use super::{ClientCounters, ClientTotals, ConnectStats, ConnectSums, Recovery, ResponseStats, ResponseSums};
 use crate::client::ClientId;
 use crate::expose::snapshot::{ClientAnswers, Counts, SelectionPattern};
@@ -107,7 +108,7 @@ impl<'a> ClientStats<'a> {
         self.pods.iter().map(|pod| {
             let answers = pod.answers.as_ref().map(|(answers, _)| *answers);
             let told = answers.filter(|answers| answers.first.is_some()).map(|answers| answers.last);
-            let has_connected = pod.connects.sums.total_of(|sums| sums.connections) > 0;
+            let has_connected = pod.connects.sums.total_of(|sums| sums.connections - sums.in_part) > 0;
             (pod.scope, has_connected.then_some(pod.connects.last), told)
         })
     }
@@ -126,23 +127,16 @@ impl<'a> ClientStats<'a> {
         all.map(|(answers, sums)| (*answers, sums)).filter(|(answers, _)| answers.first.is_some())
     }
 
-    /// The selections of each endpoint that random choice would have made. `find` gives the endpoint of an address.
+    /// The selections of each endpoint that random choice would have made: those by names for all endpoints, and those by
+    /// names for a part. `find` gives the endpoint of an address.
     pub(in crate::engine) fn expected(
         &self,
         find: impl Fn(IpAddr) -> Option<EndpointId>,
-    ) -> HashMap<EndpointId, f64> {
-        let mut expected: HashMap<EndpointId, f64> = HashMap::default();
-        let members = self.totals().map(|totals| totals.expected.by_endpoint()).unwrap_or_default();
-        for (member, share) in members {
-            let endpoint = match member {
-                Offered::Endpoint(endpoint) => Some(endpoint),
-                Offered::Address(address) => find(address),
-            };
-            if let Some(endpoint) = endpoint {
-                *expected.entry(endpoint).or_default() += share;
-            }
-        }
-        expected
+    ) -> [HashMap<EndpointId, f64>; 2] {
+        let totals = self.totals();
+        let in_part = totals.and_then(|totals| totals.expected_in_part.as_deref());
+        [totals.map(|totals| &totals.expected), in_part]
+            .map(|expected| expected.map(|expected| by_endpoint(expected, &find)).unwrap_or_default())
     }
 
     /// One of them sent a query for gRPC's service configuration.
@@ -216,4 +210,18 @@ impl<'a> ClientStats<'a> {
             max_connects_per_answer: most(|one| one.max_connects_per_answer),
         }
     }
+}
+
+fn by_endpoint(expected: &Expected, find: impl Fn(IpAddr) -> Option<EndpointId>) -> HashMap<EndpointId, f64> {
+    let mut sums: HashMap<EndpointId, f64> = HashMap::default();
+    for (member, share) in expected.by_endpoint() {
+        let endpoint = match member {
+            Offered::Endpoint(endpoint) => Some(endpoint),
+            Offered::Address(address) => find(address),
+        };
+        if let Some(endpoint) = endpoint {
+            *sums.entry(endpoint).or_default() += share;
+        }
+    }
+    sums
 }

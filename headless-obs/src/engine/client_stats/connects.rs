@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attribution::{AnswerRef, Target};
+use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::EndpointId;
 use crate::windowed::{Sum, Windowed};
@@ -25,11 +26,13 @@ struct Process {
     made: u64,
 }
 
-/// Sums over a client's connections and attempts in a stretch of time; figures about selections count only those by
-/// the Service's name.
+/// Sums over a client's connections and attempts in a stretch of time; figures about selections count only those where
+/// an answer gave it a choice.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct ConnectSums {
     pub(in crate::engine) connections: u64,
+    /// Those by a name for a part of the endpoints.
+    pub(in crate::engine) in_part: u64,
     pub(in crate::engine) used: BTreeSet<EndpointId>,
     pub(in crate::engine) max_connects_per_answer: u64,
     pub(in crate::engine) selections: u64,
@@ -60,6 +63,7 @@ impl Sum for ConnectSums {
         // Each field by its name, so that a new one cannot be left out.
         let Self {
             connections,
+            in_part,
             used,
             max_connects_per_answer,
             selections,
@@ -73,6 +77,7 @@ impl Sum for ConnectSums {
             smallest_answer,
         } = other;
         self.connections += connections;
+        self.in_part += in_part;
         used.iter().for_each(|endpoint| self.use_endpoint(*endpoint));
         self.max_connects_per_answer = self.max_connects_per_answer.max(*max_connects_per_answer);
         self.selections += selections;
@@ -122,12 +127,13 @@ impl ConnectStats {
     /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
     pub(super) fn record_connect(&mut self, now: Time, process: u32, target: &Target, is_ipv6: bool) -> bool {
         let Some(used_answer) = target.used_answer else { return false };
-        if !target.resolution.counts() {
+        if !target.resolution.is_choice() {
             return false;
         }
         let (made, is_selection) = self.use_answer(process, is_ipv6, used_answer.at);
         let sums = self.sums.at(now);
         sums.record_connect(target.endpoint.endpoint, &used_answer);
+        sums.in_part += u64::from(target.resolution == Resolution::Part);
         sums.max_connects_per_answer = sums.max_connects_per_answer.max(made);
         if is_selection && used_answer.size > 1 {
             sums.record_selection(&used_answer);

@@ -54,6 +54,8 @@ struct ResponseKind {
 pub(in crate::engine) struct ClientCounters {
     /// The selections that random choice among the offered endpoints would have made.
     pub(in crate::engine) expected: Expected,
+    /// The same for selections by a name for a part of the endpoints.
+    pub(in crate::engine) expected_in_part: Option<Box<Expected>>,
     pub(in crate::engine) truncated_used: u64,
     within_ttl: u64,
     past_ttl: u64,
@@ -172,6 +174,7 @@ impl Sum for ClientCounters {
         // Each field by its name, so that a new one cannot be left out.
         let Self {
             expected,
+            expected_in_part,
             truncated_used,
             within_ttl,
             past_ttl,
@@ -184,6 +187,9 @@ impl Sum for ClientCounters {
             usable,
         } = other;
         self.expected.add(expected);
+        if let Some(more) = expected_in_part {
+            self.expected_in_part.get_or_insert_default().add(more);
+        }
         self.truncated_used += truncated_used;
         self.within_ttl += within_ttl;
         self.past_ttl += past_ttl;

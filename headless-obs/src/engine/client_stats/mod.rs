@@ -135,9 +135,18 @@ impl ClientStatsTable {
         ConnectOutcome { is_selection, wants_program }
     }
 
-    /// The endpoints that a selection was made from.
-    pub(super) fn selected_from(&mut self, who: (WorkloadId, ServiceId), at: Time, offer: &Arc<Offer>) {
-        self.totals(who, at).expected.select(offer, 1);
+    /// The endpoints that a selection was made from: all of the Service's, or those of a part.
+    pub(super) fn selected_from(
+        &mut self,
+        who: (WorkloadId, ServiceId),
+        at: Time,
+        offer: &Arc<Offer>,
+        is_part: bool,
+    ) {
+        let sums = self.totals(who, at);
+        let expected =
+            if is_part { sums.expected_in_part.get_or_insert_default() } else { &mut sums.expected };
+        expected.select(offer, 1);
     }
 
     /// A client connected to a port that the endpoint does not have.

@@ -89,7 +89,7 @@ pub(super) fn stale(cells: &[CellRow<'_>]) -> Counts {
 /// Positions of the selected addresses in the answers, for connections that count.
 pub(super) fn answer_position(cells: &[CellRow<'_>]) -> Counts {
     let mut index = Counts::new();
-    for (_, cell) in cells.iter().filter(|(key, _)| key.resolution.counts()) {
+    for (_, cell) in cells.iter().filter(|(key, _)| key.resolution.is_choice()) {
         for (place, count) in cell.positions.iter().enumerate().filter(|(_, count)| **count > 0) {
             let place = if place < POSITIONS { place.to_string() } else { format!("{POSITIONS}+") };
             *index.entry(place).or_default() += count;

@@ -30,6 +30,8 @@ pub(super) struct ClientFacts<'a> {
     pub(super) pods: &'a Pods,
     /// Present if the load of single minutes is of interest.
     pub(super) ledger: Option<&'a Ledger>,
+    /// Which connections count in its spread.
+    pub(super) choice: spread::Choice,
 }
 
 impl Engine {
@@ -38,7 +40,7 @@ impl Engine {
         state: &ServiceState,
         who: &Who,
         cells: &[CellRow<'_>],
-        &ClientFacts { stats: facts, expected, held, pods, ledger }: &ClientFacts<'_>,
+        &ClientFacts { stats: facts, expected, held, pods, ledger, choice }: &ClientFacts<'_>,
         order: &Order<'_>,
         moment: &Moment,
     ) -> Client {
@@ -63,21 +65,25 @@ impl Engine {
             .iter()
             .map(|(endpoint, row)| {
                 let share = expected.and_then(|expected| expected.get(&endpoint.id().endpoint));
-                let own = self.client_endpoint(state, endpoint, row, of(endpoint), told, pods);
+                let own = self.client_endpoint(state, endpoint, row, of(endpoint), told, (pods, choice));
                 ClientEndpoint { expected: share.filter(|_| row.mature).copied().unwrap_or_default(), ..own }
             })
             .collect();
+        let by_part = is_by_part(cells, choice);
+        if by_part {
+            offer_part(&mut endpoints);
+        }
         if let Some(ledger) = ledger {
             load::fill(&mut endpoints, cells, order, ledger, moment);
         }
         let others: Order<'_> = order
             .iter()
             .zip(&endpoints)
-            .filter(|(_, own)| !own.is_self())
+            .filter(|(_, own)| own.is_option(by_part))
             .map(|(endpoint, _)| *endpoint)
             .collect();
         let none = Expectation::default();
-        let figures = spread::of(cells, &others, expected.unwrap_or(&none));
+        let figures = spread::of(cells, &others, expected.unwrap_or(&none), choice);
         let totals = facts.and_then(ClientStats::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -103,7 +109,8 @@ impl Engine {
             usable_answers: totals.map(|totals| totals.usable),
             not_endpoint: 0,
             losses: self.losses_of(state, who, facts, moment.stretch),
-            coverage: coverage(order, &endpoints),
+            by_part,
+            coverage: coverage(order, &endpoints, by_part),
             answer_position: answer_position(cells),
             excluded: moment.excluded(who.workload()).map(str::to_owned),
             program: facts.and_then(ClientStats::program),
@@ -133,11 +140,11 @@ impl Engine {
         row: &Endpoint,
         own: &[CellRow<'_>],
         told: Option<(&ClientStats<'_>, WorkloadId)>,
-        pods: &Pods,
+        (pods, choice): (&Pods, spread::Choice),
     ) -> ClientEndpoint {
         let facts = told.map(|(facts, _)| facts);
         let sum = |figure: fn(&Tally) -> u64| own.iter().map(|(_, cell)| figure(cell)).sum::<u64>();
-        let counting = || own.iter().filter(|(key, _)| key.resolution.counts()).map(|(_, cell)| *cell);
+        let counting = || own.iter().filter(|(key, _)| choice(key.resolution)).map(|(_, cell)| *cell);
         let last_answered: Vec<Time> = facts
             .into_iter()
             .flat_map(ClientStats::scopes)
@@ -153,10 +160,11 @@ impl Engine {
         let seconds = |from: Option<Time>, to: Option<Time>| {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
-        let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied());
+        let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied(), choice);
         let lives = pods.lives(told.map(|(_, workload)| workload), endpoint.id());
         ClientEndpoint {
             expected: 0.0,
+            offered: false,
             counted_active,
             counted_bytes,
             bytes_sent: sum(|cell| cell.bytes_sent),
@@ -227,9 +235,30 @@ impl Engine {
     }
 }
 
-/// The share of mature endpoints that a client used.
-fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint]) -> f64 {
-    let mature = || order.iter().zip(endpoints).filter(|((_, row), own)| row.mature && !own.is_self());
+/// Whether a client chose, and only by names for a part of the endpoints.
+fn is_by_part(cells: &[CellRow<'_>], choice: spread::Choice) -> bool {
+    let mut ways = cells
+        .iter()
+        .filter(|(key, cell)| choice(key.resolution) && cell.opened + cell.failures() + cell.active() > 0)
+        .map(|(key, _)| key.resolution)
+        .peekable();
+    ways.peek().is_some() && ways.all(|way| way == Resolution::Part)
+}
+
+/// Marks the endpoints of the part: those of the answers that the client chose from. If all its choices are older than
+/// the stretch, those of any answer that it received.
+fn offer_part(endpoints: &mut [ClientEndpoint]) {
+    let has_chosen = endpoints.iter().any(|own| own.expected > 0.0);
+    for own in endpoints {
+        let was_told = if has_chosen { own.expected > 0.0 } else { own.answered_pods > 0 };
+        own.offered = was_told || own.counted + own.counted_active > 0;
+    }
+}
+
+/// The share of mature endpoints that a client used, of those among which it could choose.
+fn coverage(order: &Order<'_>, endpoints: &[ClientEndpoint], by_part: bool) -> f64 {
+    let mature =
+        || order.iter().zip(endpoints).filter(|((_, row), own)| row.mature && own.is_option(by_part));
     let reached = mature().filter(|(_, own)| own.counted > 0).count();
     ratio(reached as u64, mature().count() as u64)
 }

@@ -60,7 +60,7 @@ pub(super) fn fill(
     let mut figures: BTreeMap<usize, Row> = BTreeMap::new();
     for (key, _) in cells {
         if let Some((place, cell)) = places.get(&key.endpoint.endpoint).zip(ledger.get(key)) {
-            let is_by_name = key.resolution.counts() || key.resolution == Resolution::Preexisting;
+            let is_by_name = key.resolution.is_choice() || key.resolution == Resolution::Preexisting;
             figures.entry(*place).or_default().read(cell, is_by_name, moment);
         }
     }

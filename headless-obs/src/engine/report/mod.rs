@@ -25,6 +25,7 @@ use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey};
+use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
 use crate::verdict;
@@ -258,7 +259,7 @@ impl Engine {
             let found = self.topology.lookup_in(state, address, 0, moment.now)?;
             Some(found.endpoint.id().endpoint)
         };
-        let expectations: HashMap<WorkloadId, Expectation> = match view {
+        let expectations: HashMap<WorkloadId, [Expectation; 2]> = match view {
             View::Report => {
                 client_stats.iter().map(|(client, facts)| (*client, facts.expected(find))).collect()
             }
@@ -266,9 +267,9 @@ impl Engine {
             View::Series(_) => HashMap::default(),
         };
         let mut expected = Expectation::default();
-        for (client, own) in &expectations {
+        for (client, [of_all, _]) in &expectations {
             if moment.excluded(Some(*client)).is_none() {
-                own.iter().for_each(|(endpoint, share)| *expected.entry(*endpoint).or_default() += share);
+                of_all.iter().for_each(|(endpoint, share)| *expected.entry(*endpoint).or_default() += share);
             }
         }
         let endpoints: Vec<_> = shown
@@ -291,7 +292,9 @@ impl Engine {
         let mut by_who: HashMap<Who, Expectation> = HashMap::default();
         for (client, own) in expectations {
             let sum = by_who.entry(self.who(Some(client), view)).or_default();
-            own.into_iter().for_each(|(endpoint, share)| *sum.entry(endpoint).or_default() += share);
+            own.into_iter()
+                .flatten()
+                .for_each(|(endpoint, share)| *sum.entry(endpoint).or_default() += share);
         }
         let mut facts: HashMap<Who, ClientStats<'_>> = HashMap::default();
         for (workload, of_workload) in client_stats {
@@ -314,14 +317,24 @@ impl Engine {
                 who.workload().is_none() || self.has_series(facts.get(who), cells, moment.now)
             });
         }
+        let choice = match view {
+            View::Report => Resolution::is_choice,
+            View::Series(_) => Resolution::counts,
+        };
         let is_long = moment.seconds >= load::SHORTEST || moment.stretch == Stretch::All;
         let ledger = (matches!(view, View::Report) && is_long).then_some(&self.reconciler.ledger);
         let mut clients: Vec<_> = by_client
             .iter()
             .map(|(who, cells)| {
                 let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
-                let facts =
-                    ClientFacts { stats: facts.get(who), expected: by_who.get(who), held, pods, ledger };
+                let facts = ClientFacts {
+                    stats: facts.get(who),
+                    expected: by_who.get(who),
+                    held,
+                    pods,
+                    ledger,
+                    choice,
+                };
                 let not_endpoint = who.workload().and_then(|id| elsewhere.get(&id)).copied().unwrap_or(0);
                 Client { not_endpoint, ..self.client(state, who, cells, &facts, &order, moment) }
             })
@@ -335,7 +348,8 @@ impl Engine {
             rows.peek().is_some() && rows.all(ClientEndpoint::is_self)
         };
         let others = order.iter().enumerate().filter(|(place, _)| !is_own(*place));
-        let figures = spread::of(&counted, &others.map(|(_, row)| *row).collect(), &expected);
+        let figures =
+            spread::of(&counted, &others.map(|(_, row)| *row).collect(), &expected, Resolution::counts);
 
         let history = match view {
             View::Report => {
@@ -349,6 +363,7 @@ impl Engine {
         let key = state.key();
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
+        let dns = Dns { truncated_used, ..dns(&answers, label) };
         Service {
             publishes_not_ready: state.publishes_not_ready(),
             namespace: key.namespace.to_string(),
@@ -361,7 +376,7 @@ impl Engine {
                 View::Series(_) => Vec::new(),
             },
             idle: match view {
-                View::Report => verdict::idle::idle(&endpoints, &clients),
+                View::Report => verdict::idle::idle(&endpoints, &clients, &dns),
                 View::Series(_) => Vec::new(),
             },
             spread: figures.spread,
@@ -369,7 +384,7 @@ impl Engine {
             open: figures.open,
             bytes: figures.bytes,
             stale: stale(&cells),
-            dns: Dns { truncated_used, ..dns(&answers, label) },
+            dns,
             history,
             clients,
             endpoints,
@@ -407,7 +422,7 @@ impl Engine {
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
         let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
-        let (counted_active, counted_bytes) = spread::held_and_moved(included);
+        let (counted_active, counted_bytes) = spread::held_and_moved(included, Resolution::counts);
         Endpoint {
             expected: 0.0,
             counted_active,

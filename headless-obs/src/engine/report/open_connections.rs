@@ -24,7 +24,7 @@ pub(super) type Holders = HashMap<WorkloadId, Vec<HeldRow>>;
 pub(super) fn by_service(reconciler: &FlowReconciler) -> HashMap<ServiceId, Holders> {
     let mut services: HashMap<ServiceId, Holders> = HashMap::default();
     for (flow, cell, _, since) in
-        reconciler.open_connections().filter(|(_, cell, ..)| cell.resolution.counts())
+        reconciler.open_connections().filter(|(_, cell, ..)| cell.resolution.is_choice())
     {
         let Some(workload) = cell.client else { continue };
         let holder = (flow.cgroup, flow.source);

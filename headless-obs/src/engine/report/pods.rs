@@ -28,7 +28,7 @@ pub(super) struct Pods {
     former: HashMap<EndpointRef, Vec<ClientId>>,
     /// Those that were deleted.
     gone: HashSet<ClientId>,
-    /// Connections by the Service's name that a client ever made to an endpoint.
+    /// Connections by an answer that a client ever made to an endpoint.
     lives: HashMap<(WorkloadId, EndpointRef), Lives>,
 }
 
@@ -63,7 +63,7 @@ impl Engine {
                 pods.addresses.insert((service, workload, local.to_canonical()));
             }
         }
-        for (key, cell) in self.reconciler.ledger.cells().filter(|(key, _)| key.resolution.counts()) {
+        for (key, cell) in self.reconciler.ledger.cells().filter(|(key, _)| key.resolution.is_choice()) {
             let Some(workload) = key.client else { continue };
             let brief = cell.total_of(|cell| cell.brief);
             let lives = pods.lives.entry((workload, key.endpoint)).or_default();

@@ -16,9 +16,17 @@ pub(super) struct Figures {
     pub(super) bytes: Spread,
 }
 
+/// Which connections a spread is about.
+pub(super) type Choice = fn(Resolution) -> bool;
+
 /// The spread of these cells, including zeros.
-pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, expected: &Expectation) -> Figures {
-    let chosen = |resolution: Resolution| resolution.counts();
+pub(super) fn of(
+    cells: &[CellRow<'_>],
+    order: &Order<'_>,
+    expected: &Expectation,
+    chosen: Choice,
+) -> Figures {
+    let stays = |resolution| stays(resolution, chosen);
     let exposures: Vec<f64> = mature(order)
         .map(|endpoint| expected.get(&endpoint.id().endpoint).copied().unwrap_or_default())
         .collect();
@@ -36,14 +44,14 @@ pub(super) fn of(cells: &[CellRow<'_>], order: &Order<'_>, expected: &Expectatio
 }
 
 /// Whether open connections count: also those from before the start, because a client selected them, too.
-fn stays(resolution: Resolution) -> bool {
-    resolution.counts() || resolution == Resolution::Preexisting
+fn stays(resolution: Resolution, chosen: Choice) -> bool {
+    chosen(resolution) || resolution == Resolution::Preexisting
 }
 
 /// The open connections and the bytes that count.
-pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>) -> (u64, u64) {
-    cells.filter(|(key, _)| stays(key.resolution)).fold((0, 0), |(open, bytes), (key, cell)| {
-        let own = if key.resolution.counts() { cell.bytes_sent + cell.bytes_received } else { 0 };
+pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>, chosen: Choice) -> (u64, u64) {
+    cells.filter(|(key, _)| stays(key.resolution, chosen)).fold((0, 0), |(open, bytes), (key, cell)| {
+        let own = if chosen(key.resolution) { cell.bytes_sent + cell.bytes_received } else { 0 };
         (open + cell.active(), bytes + own)
     })
 }
