@@ -119,7 +119,9 @@ impl LabStage {
         }
         let mut spec = client_spec(client, state)?;
         spec.connections = connections.unwrap_or(spec.connections);
-        let clients = (0..client.processes).map(|_| pod.client(&spec)).collect::<Result<Vec<_>>>()?;
+        let start =
+            |_| if state.data.sidecar_dials { pod.client_in_sidecar(&spec) } else { pod.client(&spec) };
+        let clients = (0..client.processes).map(start).collect::<Result<Vec<_>>>()?;
         self.clients.insert(name.to_owned(), Running::Ours(clients));
         Ok(())
     }
@@ -153,7 +155,9 @@ impl Stage for LabStage {
         let mut containers = BTreeMap::from([("main".to_owned(), pod.container().to_owned())]);
         if let (Some(name), Some(id)) = (&data.sidecar, pod.sidecar()) {
             containers.insert(name.clone(), id.to_owned());
-            self.proxies.push(pod.mesh(&pod)?);
+            if !data.sidecar_dials {
+                self.proxies.push(pod.mesh(&pod)?);
+            }
         }
         if data.loses_first_packet {
             let rules = self.lab.folder().join(format!("{}.nft", state.uid));

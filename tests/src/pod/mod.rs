@@ -190,9 +190,17 @@ impl Pod {
 
     /// Starts a client, which begins at once if it has connections to make.
     pub fn client(&self, spec: &ClientSpec) -> Result<Client> {
+        self.client_at(&self.place(), spec)
+    }
+
+    /// The same in the pod's sidecar.
+    pub fn client_in_sidecar(&self, spec: &ClientSpec) -> Result<Client> {
+        self.client_at(&self.place_in(self.sidecar_cgroup()?), spec)
+    }
+
+    fn client_at(&self, place: &Place, spec: &ClientSpec) -> Result<Client> {
         let name = format!("client of {}", self.name());
-        let (agent, _): (Agent, ()) =
-            self.inner.node.lab()?.spawner.agent(&name, &self.place(), "client", spec)?;
+        let (agent, _): (Agent, ()) = self.inner.node.lab()?.spawner.agent(&name, place, "client", spec)?;
         Ok(Client { agent })
     }
 

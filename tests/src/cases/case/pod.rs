@@ -36,6 +36,8 @@ pub(crate) struct Pod {
     pub(crate) ndots: Option<u8>,
     /// A container with this name takes over all connections of the pod, as a mesh's proxy does.
     pub(crate) sidecar: Option<String>,
+    /// The sidecar takes over nothing. The pod's clients run in it, because the application asks it to look up and dial.
+    pub(crate) sidecar_dials: bool,
 }
 
 /// A workload.
