@@ -87,11 +87,12 @@ pub fn decode(bytes: &[u8]) -> Result<Answer, Reject> {
 /// Decodes one message after the other, in the same buffers.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    seen: HashSet<IpAddr>,
+    /// The addresses of the message, to find out whether one occurs twice.
+    sorted: Vec<u128>,
     lately: Lately,
     owners: Vec<Name>,
     records: Records,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Decoder {
@@ -113,7 +114,7 @@ impl Decoder {
             0 => return Err(Reject::NoQuestion),
             _ => return Err(Reject::SeveralQuestions),
         }
-        let Self { seen, lately, owners, records, text } = self;
+        let Self { sorted, lately, owners, records, text } = self;
         let mut names = Names::of(bytes, lately, owners, text);
         let kind = read_question(&mut decoder, &mut names).map_err(|wrong| match wrong {
             Wrong::Cut => Reject::TooShort,
@@ -127,7 +128,7 @@ impl Decoder {
         let rcode = (records.rcode_high << 4) | u16::from(header.metadata.response_code.low());
         let truncated = header.metadata.truncation;
         let mut answer = records.take_answer(owners, kind, rcode_from_number(rcode), truncated);
-        once(&mut answer.addresses, seen);
+        once(&mut answer.addresses, sorted);
         Ok(answer)
     }
 }
@@ -370,9 +371,16 @@ fn follow(question: Name, owners: &[Name], aliases: &[(Owner, Name)]) -> Vec<Nam
 }
 
 /// Keeps each address once, at its first place.
-fn once(addresses: &mut Vec<AddressRecord>, seen: &mut HashSet<IpAddr>) {
-    if addresses.len() > 1 {
-        seen.clear();
+fn once(addresses: &mut Vec<AddressRecord>, sorted: &mut Vec<u128>) {
+    sorted.clear();
+    sorted.extend(addresses.iter().map(|record| match record.address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }));
+    sorted.sort_unstable();
+    // Hardly any server lists one twice.
+    if sorted.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        let mut seen = HashSet::default();
         addresses.retain(|record| seen.insert(record.address));
     }
 }

@@ -57,8 +57,10 @@ pub enum NameKind<'a> {
 
 /// All candidates for `name`, the most likely first.
 pub fn candidates(name: &str) -> impl Iterator<Item = ServiceName<'_>> {
-    name.rmatch_indices('.').filter_map(move |(dot, _)| {
-        let zone = name.get(dot..)?.strip_prefix(".svc.")?;
+    const SVC: &[u8] = b".svc.";
+    let places = name.as_bytes().windows(SVC.len()).enumerate().rev();
+    places.filter(|(_, labels)| *labels == SVC).filter_map(move |(dot, _)| {
+        let zone = name.get(dot + SVC.len()..)?;
         if zone.is_empty() { None } else { meaning(name.get(..dot)?, zone) }
     })
 }
@@ -120,7 +122,21 @@ fn is_label(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_label_svc_is_looked_at(name in r"((svc|svc|a|b-c||_x|_tcp)\.){0,8}(svc|zone|)") {
+            let of_dot = |(dot, _)| {
+                let zone = name[dot..].strip_prefix(".svc.").filter(|zone| !zone.is_empty())?;
+                meaning(&name[..dot], zone)
+            };
+            let expected: Vec<_> = name.rmatch_indices('.').filter_map(of_dot).collect();
+            prop_assert_eq!(candidates(&name).collect::<Vec<_>>(), expected);
+        }
+    }
 
     /// `namespace/service`, and the part, of each candidate.
     fn check(name: &str, expected: &[&str]) {

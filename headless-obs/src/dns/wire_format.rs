@@ -107,7 +107,7 @@ pub(super) struct Names<'a> {
     owners: &'a mut Vec<Name>,
     /// The encoded bytes of the last owner.
     last: &'a [u8],
-    text: &'a mut String,
+    text: &'a mut Vec<u8>,
 }
 
 impl<'a> Names<'a> {
@@ -115,7 +115,7 @@ impl<'a> Names<'a> {
         message: &'a [u8],
         lately: &'a mut Lately,
         owners: &'a mut Vec<Name>,
-        text: &'a mut String,
+        text: &'a mut Vec<u8>,
     ) -> Self {
         owners.clear();
         Self { message, lately, owners, last: &[], text }
@@ -147,7 +147,8 @@ impl<'a> Names<'a> {
         let start = decoder.index();
         let end = self.spell(start)?;
         decoder.read_slice(end - start)?;
-        Ok(self.lately.name(self.text))
+        // All of it is ASCII.
+        Ok(self.lately.name(str::from_utf8(self.text).unwrap_or_default()))
     }
 
     /// Writes the name that begins at `start` to `text`; returns its end.
@@ -186,19 +187,22 @@ impl<'a> Names<'a> {
     }
 }
 
-fn push_label(text: &mut String, label: &[u8]) {
+fn push_label(text: &mut Vec<u8>, label: &[u8]) {
     if !text.is_empty() {
-        text.push('.');
+        text.push(b'.');
+    }
+    // Nearly all labels are in lower case and without special characters.
+    if label.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
+        return text.extend_from_slice(label);
     }
     for &byte in label {
         match byte {
             b'.' | b'\\' | 0..=b' ' | 0x7f.. => {
-                text.push('\\');
-                for digit in [byte / 100, byte / 10 % 10, byte % 10] {
-                    text.push(char::from(b'0' + digit));
-                }
+                let digits = [byte / 100, byte / 10 % 10, byte % 10];
+                text.push(b'\\');
+                text.extend(digits.map(|digit| b'0' + digit));
             }
-            _ => text.push(char::from(byte.to_ascii_lowercase())),
+            _ => text.push(byte.to_ascii_lowercase()),
         }
     }
 }

@@ -327,7 +327,12 @@ fn oracle(bytes: &[u8]) -> Option<Answer> {
     };
     let rcode = rcode_from_number(message.metadata.response_code.into());
     let mut answer = records.take_answer(&owners, kind, rcode, message.metadata.truncation);
-    once(&mut answer.addresses, &mut HashSet::default());
+    let mut listed = Vec::new();
+    answer.addresses.retain(|record| {
+        let is_new = !listed.contains(&record.address);
+        listed.push(record.address);
+        is_new
+    });
     Some(answer)
 }
 
@@ -368,6 +373,15 @@ proptest! {
             prop_assert_eq!(decoder.decode(&bytes).ok(), oracle(&bytes));
             let _cut = decoder.decode(&bytes[..bytes.len() / 2]);
         }
+    }
+
+    #[test]
+    fn an_address_counts_once_at_its_first_place(listed in prop::collection::vec(0..60_u16, 0..60)) {
+        let message = response("x", RecordType::A, listed.iter().map(|last| a("x", *last)).collect());
+        let answer = decode(&encode(&message, NameEncoding::Compressed)).unwrap();
+        let is_new = |(place, last): &(usize, &u16)| !listed[..*place].contains(last);
+        let expected: Vec<u16> = listed.iter().enumerate().filter(is_new).map(|(_, last)| *last).collect();
+        prop_assert_eq!(lasts(&answer.addresses), expected);
     }
 
     #[test]
