@@ -68,34 +68,42 @@ impl ClusterZone {
         *self.own == *zone
     }
 
+    /// The zone in a Service's name of this cluster.
+    pub fn of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let labels = name.strip_suffix(&*self.own)?;
+        name.get(labels.len()..).filter(|_| labels.ends_with(".svc."))
+    }
+
     /// The domain that a search list appended to a whole name of this cluster.
     pub fn searched<'a>(&self, zone: &'a str) -> Option<&'a str> {
         zone.strip_prefix(&*self.own)?.strip_prefix('.')
     }
 
     /// An answer for a name of `zone` that names a Service of this cluster held that Service's endpoints, or none of
-    /// them.
-    pub fn observe(&mut self, zone: &str, is_right: bool) {
-        let Some(seen) = self.seen.as_mut().filter(|_| zone != SET) else { return };
+    /// them. Returns whether another zone is the cluster's now.
+    pub fn observe(&mut self, zone: &str, is_right: bool) -> bool {
+        let Some(seen) = self.seen.as_mut().filter(|_| zone != SET) else { return false };
         let place = match seen.iter().position(|known| *known.zone == *zone) {
             Some(place) => place,
             None if is_right && seen.len() < ZONES => {
                 seen.push(Seen { zone: zone.into(), right: 0, strange: 0 });
                 seen.len() - 1
             }
-            None => return,
+            None => return false,
         };
-        let Some(known) = seen.get_mut(place) else { return };
+        let Some(known) = seen.get_mut(place) else { return false };
         *if is_right { &mut known.right } else { &mut known.strange } += 1;
         if is_right && *known.zone == *self.own {
-            return;
+            return false;
         }
         // Of equal ones, the zone that was first stays.
         let best = seen.iter().rev().max_by_key(|known| known.score()).filter(|best| best.score() > 0);
         let own = seen.iter().find(|known| known.zone == self.own).map_or(0, Seen::score);
-        if let Some(best) = best.filter(|best| best.score() > own) {
+        let best = best.filter(|best| best.score() > own);
+        if let Some(best) = best {
             self.own = best.zone.clone();
         }
+        best.is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cluster_zone::{ClusterZone, SET};
 use crate::dns::service_name::{NameKind, ServiceName, candidates};
 use crate::dns::{Answer, Name};
 use crate::topology::learned::is_networks_own;
-use crate::topology::{Endpoint, ServiceId, Topology};
+use crate::topology::{ServiceId, Topology};
 
 /// How a client resolved the address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,15 +194,9 @@ pub fn holds(answer: &Answer, service: ServiceId, topology: &Topology) -> Option
     let (mut its, mut all) = (0, 0);
     for address in listed(answer).take(COMPARED) {
         all += 1;
-        its += usize::from(holders(address, topology).any(|holder| holder.id().service == service));
+        its += usize::from(topology.holders(address).any(|holder| holder == service));
     }
     (all > 0 && (its == 0 || its == all)).then_some(its > 0)
-}
-
-/// Endpoints that have an address, or else those that had it last.
-fn holders(address: IpAddr, topology: &Topology) -> impl Iterator<Item = &Endpoint> {
-    let has_owner = topology.owners(address).next().is_some();
-    topology.owners(address).chain(topology.former_owners(address).filter(move |_| !has_owner))
 }
 
 /// The Service that has most of these addresses, for a name that is none of a Service.
@@ -218,8 +212,7 @@ pub fn by_addresses(
     for address in addresses {
         all += 1;
         is_ipv6 = address.is_ipv6();
-        let mut services: SmallVec<[ServiceId; 4]> =
-            holders(address, topology).map(|holder| holder.id().service).collect();
+        let mut services: SmallVec<[ServiceId; 4]> = topology.holders(address).collect();
         services.sort_unstable();
         services.dedup();
         for service in services {

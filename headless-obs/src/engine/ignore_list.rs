@@ -37,6 +37,8 @@ pub(super) struct IgnoreList {
     unowned_for: Duration,
     ignored: HashSet<IpAddr>,
     unowned_since: HashMap<IpAddr, Time>,
+    /// Whether there can be an address of each family: IPv4, IPv6. Every address of an answer is looked for here.
+    families: [bool; 2],
     updates: IgnoreUpdates,
 }
 
@@ -48,12 +50,14 @@ impl IgnoreList {
             unowned_for,
             ignored: HashSet::default(),
             unowned_since: HashMap::default(),
+            families: [false; 2],
             updates: IgnoreUpdates::default(),
         }
     }
 
     /// A connection to `address` belonged to no Service.
     pub(super) fn unrelated(&mut self, now: Time, address: IpAddr, policy: IgnorePolicy) {
+        self.note(address.is_ipv6());
         let is_ignored = match policy {
             IgnorePolicy::Never => true,
             IgnorePolicy::Open => false,
@@ -70,8 +74,22 @@ impl IgnoreList {
         }
     }
 
+    fn note(&mut self, is_ipv6: bool) {
+        let [v4, v6] = &mut self.families;
+        *if is_ipv6 { v6 } else { v4 } = true;
+    }
+
+    /// Whether there can be an address of this family.
+    pub(super) fn has_family(&self, is_ipv6: bool) -> bool {
+        let [v4, v6] = self.families;
+        if is_ipv6 { v6 } else { v4 }
+    }
+
     /// A Service has `address`, or an answer listed it.
     pub(super) fn unignore(&mut self, address: IpAddr) {
+        if !self.has_family(address.is_ipv6()) {
+            return;
+        }
         self.unowned_since.remove(&address);
         if self.ignored.remove(&address) {
             // The kernel must not ignore it in the end because it was ignored earlier in the same batch.
@@ -84,6 +102,11 @@ impl IgnoreList {
     pub(super) fn expire(&mut self, now: Time) {
         let keep = self.unowned_for.saturating_mul(2);
         self.unowned_since.retain(|_, since| now.since(*since) < keep);
+        let has = |is_ipv6| {
+            let mut all = self.ignored.iter().chain(self.unowned_since.keys());
+            all.any(|address| address.is_ipv6() == is_ipv6)
+        };
+        self.families = [has(false), has(true)];
     }
 
     /// The updates since the last call.
@@ -138,6 +161,29 @@ mod tests {
                         updates.remove.iter().for_each(|address| _ = kernel.remove(address));
                         kernel.extend(updates.add);
                         prop_assert_eq!(&kernel, &list.ignored);
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn address_that_matters_again_is_not_ignored_and_does_not_wait_for_it(
+            steps in prop::collection::vec((0..4_u8, 0..4_usize), 1..40)
+        ) {
+            let addresses = ["10.0.0.1", "10.0.0.2", "fd00::1", "64:ff9b::10.0.0.1"];
+            let mut list = IgnoreList::new(2, Duration::from_secs(600));
+            for (step, which) in steps {
+                let address = addresses[which].parse().unwrap();
+                match step {
+                    0 => list.unrelated(Time(0), address, IgnorePolicy::Never),
+                    1 => list.unrelated(Time(0), address, IgnorePolicy::Unowned),
+                    2 => list.expire(Time(0)),
+                    _ => {
+                        list.unignore(address);
+                        let IgnoreList { ignored, unowned_since, .. } = &list;
+                        prop_assert!(!ignored.contains(&address) && !unowned_since.contains_key(&address));
                     }
                 }
             }

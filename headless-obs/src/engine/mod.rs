@@ -392,6 +392,9 @@ impl Engine {
     /// The kernel must report connections to this address, also to its translations.
     fn unignore(&mut self, address: IpAddr) {
         self.ignored.unignore(address);
+        if !self.ignored.has_family(true) {
+            return;
+        }
         self.topology.translations(address).for_each(|translated| self.ignored.unignore(translated));
     }
 }

@@ -11,7 +11,7 @@ use crate::answer_cache::AnswerContext;
 use crate::client::{Client, Role};
 use crate::cluster_zone::ClusterZone;
 use crate::dns::datagram::Piece;
-use crate::dns::service_name::{ServiceName, candidates};
+use crate::dns::service_name::candidates;
 use crate::dns::tcp_stream::{Segment, StreamKey};
 use crate::dns::{Answer, Name, QueryType, Rcode, SrvTarget};
 use crate::offer::Offer;
@@ -34,6 +34,10 @@ impl Engine {
 
     /// A datagram, or a part of a long one.
     fn on_piece(&mut self, record: &DnsRecord, payload: &[u8]) {
+        // Nearly all are whole.
+        if record.sequence == 0 && record.following == 0 {
+            return self.on_message(record, payload, Transport::Udp);
+        }
         let at = Time(record.header.time);
         let (key, offset, following) = (ends(record), record.sequence, record.following);
         // Moved out while it passes messages to the engine, which owns it.
@@ -93,8 +97,10 @@ impl Engine {
             self.client_stats.asked_for_grpc(now, client.scope, service);
         }
         let is_searched = is_denied_search(answer, &self.zone);
-        self.learn_zone(answer);
-        let (name, meaning) = meant(answer, &self.topology, &self.zone);
+        let (mut name, mut meaning) = meant(answer, &self.topology, &self.zone);
+        if self.learn_zone(answer, (name, &meaning)) {
+            (name, meaning) = meant(answer, &self.topology, &self.zone);
+        }
         let meant = meaning.service();
         if let Some((service, resolution)) = meant.filter(|_| !is_searched) {
             self.count_answer(record, answer, (client, transport), (service, &meaning, resolution));
@@ -176,21 +182,23 @@ impl Engine {
         }
     }
 
-    /// Compares an answer for a name of a Service of this cluster, whatever its zone, with the Service's endpoints. A
-    /// topology that is learned from answers proves nothing about them.
-    fn learn_zone(&mut self, answer: &Answer) {
+    /// Compares an answer for a name of a Service of this cluster, whatever its zone, with the Service's endpoints.
+    /// Returns whether another zone is the cluster's now. A topology that is learned from answers proves nothing about
+    /// them.
+    fn learn_zone(&mut self, answer: &Answer, (meant, meaning): (&Name, &Meaning)) -> bool {
         if self.learner.is_some() || !self.zone.is_learned() || !has_records(answer) {
-            return;
+            return false;
         }
-        let Some(name) = answer.chain.last() else { return };
-        let is_right = |name: &ServiceName<'_>| {
-            let service = here(name, &self.topology)?;
-            holds(answer, service, &self.topology)
+        let Some(name) = answer.chain.last() else { return false };
+        let is_right = |service| holds(answer, service, &self.topology);
+        let right = match (meaning, self.zone.of(name)) {
+            // Most answers.
+            (Meaning::Named { service, .. }, Some(zone)) if meant == name => {
+                is_right(*service).map(|is_right| (zone, is_right))
+            }
+            _ => candidates(name).find_map(|name| Some((name.zone, is_right(here(&name, &self.topology)?)?))),
         };
-        let right = candidates(name).find_map(|name| Some((name.zone, is_right(&name)?)));
-        if let Some((zone, is_right)) = right {
-            self.zone.observe(zone, is_right);
-        }
+        right.is_some_and(|(zone, is_right)| self.zone.observe(zone, is_right))
     }
 
     /// Puts the addresses that endpoints have in place of translated ones.

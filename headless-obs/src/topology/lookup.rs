@@ -131,6 +131,16 @@ impl Topology {
             .filter(move |endpoint| !endpoint.has(address))
     }
 
+    /// Services that have `address` now, or else those that had it; a Service comes once for each of its endpoints.
+    pub fn holders(&self, address: IpAddr) -> impl Iterator<Item = ServiceId> {
+        let places = self.addresses.at(address);
+        let has =
+            move |place: &EndpointRef| self.endpoint(*place).is_some_and(|endpoint| endpoint.has(address));
+        // Most addresses have one endpoint, so nothing is compared.
+        let is_owned = places.len() > 1 && places.iter().any(has);
+        places.iter().filter(move |place| !is_owned || has(place)).map(|place| place.service)
+    }
+
     /// Whether an endpoint is on the daemon's node; `None` if that is not known.
     pub fn is_here(&self, endpoint: &Endpoint) -> Option<bool> {
         Some(endpoint.node()? == self.addresses.config.node.as_ref()?)

@@ -135,6 +135,11 @@ proptest! {
                     expected.extend(having.into_keys().map(|pod| format!("{name}/{pod}")));
                 }
                 prop_assert_eq!(owners, expected);
+                let (topology, address) = (&test.topology, ip(&address));
+                let now: BTreeSet<_> = topology.owners(address).map(|endpoint| endpoint.id().service).collect();
+                let before = topology.former_owners(address).map(|endpoint| endpoint.id().service);
+                let expected = if now.is_empty() { before.collect() } else { now };
+                prop_assert_eq!(topology.holders(address).collect::<BTreeSet<_>>(), expected);
             }
         }
         // When everything is deleted and its time is over, nothing is left.
