@@ -15,7 +15,7 @@ use headless_obs::time::Time;
 mod world;
 
 use world::World;
-use world::cluster::{CLIENTS, ENDPOINTS, LARGE, SERVICES, answer, endpoint};
+use world::cluster::{CLIENTS, ENDPOINTS, LARGE, SERVICES, answer, answer_for, endpoint};
 
 fn attribution(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attribution");
@@ -32,7 +32,34 @@ fn attribution(criterion: &mut Criterion) {
             );
         });
     }
+    for (name, payloads) in other_answers() {
+        let mut next = payloads.iter().zip((0..CLIENTS).cycle()).cycle();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (payload, client) = next.next().unwrap();
+                world.answered(client, black_box(payload));
+            });
+        });
+    }
     group.finish();
+}
+
+/// Answers for names with nobody's addresses, for names with a Service's endpoints that are not its own, and for so many
+/// names that nothing is remembered of one until it comes again.
+fn other_answers() -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+    let of_service = |service: u32, count| (0..count).map(move |number| endpoint(service, number));
+    let of_count = move |count: u32| {
+        let service = if count > ENDPOINTS { SERVICES - 1 } else { 7 };
+        let strange = of_service(SERVICES + 1, count);
+        let foreign = answer_for("www.example.com.", strange);
+        let alias = answer_for("orders.example.com.", of_service(service, count));
+        [(format!("foreign_{count}"), vec![foreign]), (format!("alias_{count}"), vec![alias])]
+    };
+    let services = (0..SERVICES - 1).map(|service| answer(service, ENDPOINTS));
+    let alias = move |n| answer_for(&format!("n{n}.example.com."), of_service(n % (SERVICES - 1), ENDPOINTS));
+    let many =
+        [("answer_5_of_2000", services.collect()), ("alias_5_of_10000", (0..10_000).map(alias).collect())];
+    [1, 5, 20, 100].into_iter().flat_map(of_count).chain(many.map(|(name, all)| (name.to_owned(), all)))
 }
 
 /// Resident memory of this process, in KiB.

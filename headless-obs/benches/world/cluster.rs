@@ -76,10 +76,15 @@ pub(crate) fn pod(client: u32) -> Pod {
 
 /// The answer for a Service's name.
 pub(crate) fn answer(service: u32, count: u32) -> Vec<u8> {
-    let name = Name::from_str(&format!("s{service}.shop.svc.cluster.local.")).unwrap();
+    answer_for(&format!("s{service}.shop.svc.cluster.local."), (0..count).map(|n| endpoint(service, n)))
+}
+
+/// The answer for any name.
+pub(crate) fn answer_for(name: &str, addresses: impl Iterator<Item = Ipv4Addr>) -> Vec<u8> {
+    let name = Name::from_str(name).unwrap();
     let mut message = Message::response(7, OpCode::Query);
     message.add_query(Query::query(name.clone(), RecordType::A));
-    let records = (0..count).map(|n| Record::from_rdata(name.clone(), 30, RData::A(A(endpoint(service, n)))));
+    let records = addresses.map(|address| Record::from_rdata(name.clone(), 30, RData::A(A(address))));
     message.add_answers(records);
     message.to_bytes().unwrap()
 }
