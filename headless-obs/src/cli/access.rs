@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::server::tls::CertificateFiles;
+use crate::config::access::CertificateFiles;
 
 /// Encryption, and tokens.
 #[derive(Clone, Debug, Default, Args)]

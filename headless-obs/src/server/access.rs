@@ -11,9 +11,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+
+use crate::config::access::{Judgement, PATH, Reviewer, TOKEN_HEADER};
 
 mod kept_judgements;
 
@@ -23,26 +24,6 @@ use kept_judgements::KeptJudgements;
 const AT_ONCE: usize = 4;
 /// Time limit of a review, the wait for its turn included.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The path that an account must have the right to get, whichever path it asks for. All of them show the same, and every
-/// account of a cluster has the right to get `/api/*`, where the API server lists its groups.
-pub const PATH: &str = "/metrics";
-/// Another header for the token. The API server takes `Authorization` away when it passes a request on to a pod.
-pub const TOKEN_HEADER: &str = "x-headless-obs-token";
-
-/// The judgement on a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// Its account may read.
-    Allowed,
-    /// The cluster does not know the token.
-    Unknown,
-    /// This user may not.
-    Forbidden(String),
-}
-
-/// Reviews a token; an error says why there is no judgement.
-pub type Reviewer = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Judgement, String>> + Send + Sync>;
-
 /// The judgements, and the reviewer that makes new ones.
 #[derive(Clone)]
 pub struct Access(Arc<Shared>);

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::TimedStream;
+use crate::config::access::CertificateFiles;
 
 /// How often the files are read.
 const EVERY: Duration = Duration::from_secs(10);
@@ -24,15 +25,6 @@ const EVERY: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The first byte of every handshake. No HTTP method begins with it.
 const IS_HANDSHAKE: u8 = 0x16;
-
-/// The files of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// The certificate and those that lead to its authority, in PEM.
-    pub chain: PathBuf,
-    /// Its private key, in PEM.
-    pub key: PathBuf,
-}
 
 /// The files cannot be used.
 #[derive(Debug, thiserror::Error)]

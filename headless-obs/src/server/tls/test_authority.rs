@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
-use super::CertificateFiles;
+use crate::config::access::CertificateFiles;
 
 /// An authority with a folder of its own, which ends with it.
 pub(crate) struct Authority {

@@ -18,7 +18,7 @@ use super::connect::{ConfigError, Transport};
 use super::errors::{describe, of_answer};
 use super::transport::{Monitored, WatchTransport};
 use crate::config::Kubernetes as Options;
-use crate::server::access::TOKEN_HEADER;
+use crate::config::access::TOKEN_HEADER;
 
 /// The labels of the daemons' pods.
 pub const LABEL: &str = "app.kubernetes.io/name=headless-obs";

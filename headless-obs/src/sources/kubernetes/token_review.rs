@@ -16,7 +16,7 @@ use super::connect::{ConfigError, Transport};
 use super::errors::{describe, of_answer};
 use super::transport::{Monitored, WatchTransport};
 use crate::config::Kubernetes as Options;
-use crate::server::access::{Judgement, PATH, Reviewer};
+use crate::config::access::{Judgement, PATH, Reviewer};
 
 /// The verb of every request that the server answers.
 const VERB: &str = "get";

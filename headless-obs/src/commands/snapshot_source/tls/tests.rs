@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::commands::snapshot_source::SnapshotSource;
+use crate::config::access::Judgement;
 use crate::config::values::Last;
 use crate::engine_handle::fake;
 use crate::expose::test_fixtures;
 use crate::readiness::Readiness;
-use crate::server::access::{Access, Judgement};
+use crate::server::access::Access;
 use crate::server::tls::Certificate;
 use crate::server::tls::test_authority::Authority;
 use crate::server::{MAIN, Server, routes::routes};
