@@ -3,11 +3,12 @@
 //! In: the client's figures. Out: for each ready endpoint the attempts, the failures, and the successes of other
 //! clients. A connection that worked and was reset later is no failure.
 //!
-//! Always holds: where the client has connected again, nothing from before counts. A client that tries again and again
-//! while a server starts fails many times, and not one of these failures is about the present.
+//! Always holds: where the client has connected again, nothing from before counts, and nothing if the last attempt is
+//! older than the endpoint's being ready. A client that tries again and again while a server starts fails many times, and
+//! not one of these failures is about the present.
 
 use super::context::RuleContext;
-use crate::expose::snapshot::{ClientEndpoint, Counts};
+use crate::expose::snapshot::{ClientEndpoint, Counts, Endpoint};
 
 /// Failures, and successes of others, from which luck is no explanation.
 pub(super) const FEW: u64 = 5;
@@ -53,10 +54,11 @@ pub(super) fn tried<'a>(scene: &RuleContext<'a>) -> Vec<Tried<'a>> {
     let rows = scene.service.endpoints.iter().zip(&scene.client.endpoints).enumerate();
     let ready = rows.filter(|(_, (endpoint, own))| endpoint.state == "ready" && endpoint.pod == own.pod);
     ready
-        .map(|(place, (_, own))| {
-            let (failed, since) = (failures(own), own.opened_since_failure.min(own.opened));
-            if is_over(failed, attempts(own), since) {
-                return Tried { own, attempts: since, failed: 0, reasons: Counts::new(), others: 0 };
+        .map(|(place, (endpoint, own))| {
+            let failed = failures(own);
+            if has_recovered(endpoint, own) {
+                let attempts = since_failure(own);
+                return Tried { own, attempts, failed: 0, reasons: Counts::new(), others: 0 };
             }
             // Where nothing fails, nobody else is asked.
             let asked = scene.others().filter(|_| failed > 0);
@@ -68,7 +70,19 @@ pub(super) fn tried<'a>(scene: &RuleContext<'a>) -> Vec<Tried<'a>> {
         .collect()
 }
 
-/// Whether the failures are over: nothing succeeded before the last one, and something did since; or so many successes
+/// Whether the client's failures at an endpoint are over: it has connected there again, or the endpoint has become ready
+/// since the last attempt.
+pub(super) fn has_recovered(endpoint: &Endpoint, own: &ClientEndpoint) -> bool {
+    let is_ready = endpoint.state == "ready";
+    own.last_connection.is_some_and(|last| is_ready && endpoint.state_since > Some(last))
+        || is_over(failures(own), attempts(own), since_failure(own))
+}
+
+fn since_failure(own: &ClientEndpoint) -> u64 {
+    own.opened_since_failure.min(own.opened)
+}
+
+/// Whether failures are over: nothing succeeded before the last one, and something did since; or so many successes
 /// since would be luck, if attempts still failed as often as before.
 pub(super) fn is_over(failed: u64, attempts: u64, opened_since: u64) -> bool {
     let before = attempts.saturating_sub(opened_since);

@@ -99,7 +99,7 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[
                 Sign {
                     says: "The Service asks for such endpoints (`publishNotReadyAddresses`), and connections there \
-                     succeed.",
+                     succeed, or the failures are over.",
                     holds: stale_endpoint::is_asked_for,
                 },
                 Sign {
@@ -159,7 +159,7 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                  others by the last failure, and of those after it, at most a tenth fail, and random choice does not \
                  explain the difference. An attempt fails if it is not established, or if the endpoint ends it within \
                  5 s without a byte. Failures do not count once the client has connected there again, so often that it \
-                 is no luck.",
+                 is no luck, nor if the endpoint became ready after the last attempt.",
                 holds: failing_endpoint::some_fail,
             }],
             &[Sign {

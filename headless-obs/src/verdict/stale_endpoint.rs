@@ -1,5 +1,6 @@
 //! Rules about connections to addresses that are not a ready endpoint: the client or the DNS server is at fault.
 
+use super::attempts::has_recovered;
 use super::context::RuleContext;
 use super::format::{count, span, thousands};
 use crate::expose::snapshot::{Cause, Confidence, StaleTarget, Verdict};
@@ -116,15 +117,16 @@ pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::StaleCache, confidence, evidence))
 }
 
-/// The Service asks for endpoints that are not ready, and connections there succeed.
+/// The Service asks for endpoints that are not ready, and connections there succeed, or have begun to: members of a cluster
+/// try one another until they are up.
 pub(super) fn is_asked_for(scene: &RuleContext<'_>) -> bool {
     let not_ready = |pod: &str| of_kind(scene, &["not_ready"]).any(|target| target.pod == pod);
-    let own = scene.client.endpoints.iter().filter(|own| not_ready(&own.pod));
-    scene.service.publishes_not_ready
-        && own.map(|own| own.failed * 2).sum::<u64>() <= {
-            let own = scene.client.endpoints.iter().filter(|own| not_ready(&own.pod));
-            own.map(|own| own.opened + own.failed).sum::<u64>()
-        }
+    let (mut attempts, mut failed) = (0, 0);
+    for (endpoint, own) in scene.rows().filter(|(_, own)| not_ready(&own.pod)) {
+        attempts += own.opened + own.failed;
+        failed += if has_recovered(endpoint, own) { 0 } else { own.failed };
+    }
+    scene.service.publishes_not_ready && failed * 2 <= attempts
 }
 
 /// The endpoints were listed after they were not ready, although the Service does not ask for that.

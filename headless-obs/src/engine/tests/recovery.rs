@@ -54,6 +54,25 @@ fn who_tries_until_the_servers_are_up_has_no_failing_endpoint() {
 }
 
 #[test]
+fn attempts_from_before_an_endpoint_was_ready_blame_nobody() {
+    let starting = |name: &str, address: &str| SliceEndpoint { serving: false, ..ready(name, address) };
+    let all = |last: SliceEndpoint| orders(&[pods(2), vec![last]].concat());
+    // As with a cluster whose members try one another until they are up; DNS lists all of them from the start.
+    let mut world = World::new([all(starting("orders-2", ADDRESSES[2]))]);
+    world.engine.apply(Time(1), Change::Synced(true));
+    world.apply(crate::topology::test_builders::service("shop", "orders").publish_not_ready());
+    let cause = |world: &World| world.client("orders").verdict.map(|verdict| verdict.cause);
+    (0..60).for_each(|turn| try_at(&mut world, turn % 3, turn % 3 < 2));
+    assert_eq!(cause(&world), Some(Cause::DialsNotReady));
+    world.apply(all(ready("orders-2", ADDRESSES[2])));
+    let after = cause(&world);
+    assert!(
+        !matches!(after, Some(Cause::DialsNotReady | Cause::FailingEndpoint | Cause::CannotConnect)),
+        "{after:?}"
+    );
+}
+
+#[test]
 fn failures_that_go_on_are_named_whatever_worked_before() {
     let mut random = Random::new(5);
     for _ in 0..50 {

@@ -96,6 +96,7 @@ fn cassandra(stage: &Stage) -> Result<Seen> {
         servers.push(Running::start(pod, &words)?);
     }
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
+    cast.serve()?;
     client(
         cast.pod("app")?,
         &[java("-Xmx128m", &driver), vec![&logging, "Ask", "cassandra-0.cassandra", "100"]].concat(),

@@ -50,6 +50,14 @@ impl<'a> Cast<'a> {
         (0..).map_while(move |number| Some((number, self.pods.get(&format!("{name}-{number}"))?)))
     }
 
+    /// All servers serve from now on.
+    pub(crate) fn serve(&self) -> Result<()> {
+        let file = path(self.stage, "services.yaml")?;
+        let manifest = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        fs::write(&file, manifest.replace("serving: false", "serving: true"))
+            .with_context(|| format!("cannot write {file}"))
+    }
+
     /// Starts the daemon on the manifest.
     pub(crate) fn observe(&self) -> Result<Observer> {
         self.stage.observe()

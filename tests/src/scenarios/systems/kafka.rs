@@ -63,6 +63,7 @@ fn kafka(stage: &Stage) -> Result<Seen> {
         })
         .collect::<Result<Vec<_>>>()?;
     servers.iter_mut().try_for_each(|server| server.listens(PORT))?;
+    cast.serve()?;
     let words = [java("-Xmx128m", &producer), vec![quiet, "Produce", "kafka:9092", "6"]].concat();
     client(cast.pod("producer")?, &words)?;
     let clients = [("kafka", "producer", Counts::Any), ("kafka", "kafka", Counts::Any)];
