@@ -217,7 +217,7 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[Sign {
                 says: "All answers to all clients have the same number of addresses, fewer than there are endpoints, none \
                  is truncated, and together they list more endpoints than each. The client's own answers leave some \
-                 out, and its connections are uneven beyond chance for that reason.",
+                 out, and its connections are uneven beyond chance for that reason, not among those that they list.",
                 holds: answer_limit::is_limited,
             }],
             &[],
