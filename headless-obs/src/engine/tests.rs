@@ -43,6 +43,7 @@ mod nat64;
 mod other_names;
 mod other_ports;
 mod part;
+mod paths;
 mod quality;
 mod recovery;
 mod reused_address;

@@ -57,7 +57,7 @@ impl LoadDraws {
 pub struct ConnectTimes {
     /// Seconds from the first SYN to the established connection.
     pub seconds: Histogram,
-    /// Times of ten seconds (older ones: of a minute, or of ten) in which the client connected to this endpoint and to
+    /// Times of ten seconds (older ones: of a minute, or of ten; none in short stretches) in which the client connected to this endpoint and to
     /// others of the same zone.
     pub times: u64,
     /// Those in which half of the connections took more than three times as long as at the others, and 5 ms longer.

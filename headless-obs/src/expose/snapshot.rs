@@ -471,7 +471,7 @@ pub struct ClientEndpoint {
     /// The load of its connections by the Service's name, and of those older than the daemon; not of short stretches of time.
     #[serde(skip_serializing_if = "EndpointLoad::is_empty", default)]
     pub load: EndpointLoad,
-    /// How long it took to connect; not of short stretches of time.
+    /// How long it took to connect.
     #[serde(skip_serializing_if = "ConnectTimes::is_empty", default)]
     pub connect_times: ConnectTimes,
 }

@@ -237,6 +237,8 @@ fn cron() -> Client {
     taken.failed = 3;
     taken.reasons = counts([("refused", 2), ("timeout", 1)]);
     taken.selections = 203;
+    taken.connect_times.seconds =
+        histogram(&[[0.000_488_281_25; 198].as_slice(), &[0.001_953_125, 1.0]].concat());
     let mut idle = part("orders-2", 0, 0);
     let mut left = part("orders-3", 12, 0);
     left.selections = 12;

@@ -7,7 +7,7 @@ use headless_obs_ebpf::flow::reason;
 use super::CellRow;
 use crate::attribution::StaleKind;
 use crate::engine::dns_stats::{AnswerCounts, RCODES, Transport};
-use crate::expose::snapshot::{Before, Carried, Counts, Dns, PortCounts};
+use crate::expose::snapshot::{Before, Carried, Counts, Dns, Histogram, PortCounts};
 use crate::ledger::POSITIONS;
 use crate::service_resolution::Resolution;
 use crate::topology::EndpointId;
@@ -55,6 +55,16 @@ pub(super) fn carried(cells: &[CellRow<'_>]) -> Carried {
             },
         });
     }
+    sum
+}
+
+/// The times that connections took to be established.
+pub(super) fn connect_seconds(cells: &[CellRow<'_>]) -> Histogram {
+    let mut sum = Histogram::default();
+    cells
+        .iter()
+        .filter_map(|(_, cell)| cell.connect_times.as_ref())
+        .for_each(|times| sum.add(&times.histogram()));
     sum
 }
 

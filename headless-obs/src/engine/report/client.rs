@@ -1,6 +1,8 @@
 //! The figures of one client workload of a Service.
 
-use super::aggregate::{answer_position, carried, failures, nonzero, ports, resolutions, stale};
+use super::aggregate::{
+    answer_position, carried, connect_seconds, failures, nonzero, ports, resolutions, stale,
+};
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
 use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
@@ -195,7 +197,7 @@ impl Engine {
             resolution: resolutions(own),
             reasons: nonzero(failures(own)),
             load: EndpointLoad::default(),
-            connect_times: ConnectTimes::default(),
+            connect_times: ConnectTimes { seconds: connect_seconds(own), ..ConnectTimes::default() },
         }
     }
 

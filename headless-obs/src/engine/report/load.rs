@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{CellRow, Moment, Order};
-use crate::expose::snapshot::{ClientEndpoint, ConnectTimes, EndpointLoad, LoadDraws};
+use crate::expose::snapshot::{ClientEndpoint, EndpointLoad, LoadDraws};
 use crate::ledger::{self, Ledger, active};
 use crate::service_resolution::Resolution;
 use crate::spread::draws::{self, Draws, Share, Took};
@@ -76,10 +76,9 @@ pub(super) fn fill(
             ended: load_draws(row.ended),
             exchanged: load_draws(row.exchanged),
         };
-        let mut times = ledger::ConnectTimes::default();
-        row.slots.values().for_each(|slot| times.add(slot));
-        let Took { times: count, slow, slow_by_chance } = took.get(&place).copied().unwrap_or_default();
-        own.connect_times = ConnectTimes { seconds: times.histogram(), times: count, slow, slow_by_chance };
+        let Took { times, slow, slow_by_chance } = took.get(&place).copied().unwrap_or_default();
+        let beside = &mut own.connect_times;
+        (beside.times, beside.slow, beside.slow_by_chance) = (times, slow, slow_by_chance);
     }
 }
 

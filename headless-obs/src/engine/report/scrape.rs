@@ -47,7 +47,7 @@ impl Engine {
             .iter()
             .zip(&plans)
             .map(|(state, plan)| match plan.detail {
-                Detail::Clients => self.service(state, &mut sources, View::Series(labels)),
+                Detail::Clients | Detail::Counts => self.service(state, &mut sources, View::Series(labels)),
                 Detail::Endpoints | Detail::Essentials | Detail::Service => {
                     self.service(state, &mut sources, View::Series(ClientLabels::None))
                 }
@@ -68,7 +68,7 @@ impl Engine {
             }
         }
         for (service, plan) in snapshot.services.iter_mut().zip(&plans) {
-            if labels != ClientLabels::Workload || plan.detail != Detail::Clients {
+            if labels != ClientLabels::Workload || plan.detail > Detail::Counts {
                 // Several clients together have no statistics for a verdict.
                 service
                     .clients

@@ -18,6 +18,9 @@ pub const PER_ENDPOINT: u64 = 2;
 /// Series of a client of a Service: stale connections (5), places (5), ages and first connections (18 each, with sum and
 /// count), four single ones, and the verdict.
 pub const PER_CLIENT: u64 = 51;
+/// Series of the paths between clients and endpoints, of one client at one endpoint: the times to connect, with sum and
+/// count.
+pub const PER_PATH: u64 = 15;
 /// Series of a Service: the histograms of ratios (14) and latencies (15), and three single ones.
 pub const PER_SERVICE: u64 = 32;
 /// The most series by kind of response and by wrong port when clients are folded.
@@ -62,6 +65,8 @@ pub enum Detail {
     /// Everything: each client at each endpoint.
     #[default]
     Clients,
+    /// Each client at each endpoint, and the figures of paths summed over endpoints.
+    Counts,
     /// Endpoints, with all clients summed.
     Endpoints,
     /// Endpoints only in the figures of spread: opened, selections, open, ready. Failures and bytes are summed over
@@ -76,7 +81,8 @@ pub enum Detail {
 impl Detail {
     fn coarser(self) -> Option<Self> {
         match self {
-            Self::Clients => Some(Self::Endpoints),
+            Self::Clients => Some(Self::Counts),
+            Self::Counts => Some(Self::Endpoints),
             Self::Endpoints => Some(Self::Essentials),
             Self::Essentials => Some(Self::Service),
             Self::Service => Some(Self::Nothing),
@@ -87,17 +93,24 @@ impl Detail {
     fn finer(self) -> Option<Self> {
         match self {
             Self::Clients => None,
-            Self::Endpoints => Some(Self::Clients),
+            Self::Counts => Some(Self::Clients),
+            Self::Endpoints => Some(Self::Counts),
             Self::Essentials => Some(Self::Endpoints),
             Self::Service => Some(Self::Essentials),
             Self::Nothing => Some(Self::Service),
         }
     }
 
+    /// Whether edges (a client at an endpoint) have no series of their own.
+    fn folds_edges(self) -> bool {
+        self > Self::Counts
+    }
+
     /// The loss, for a log line.
     pub fn lost(self) -> &'static str {
         match self {
             Self::Clients => "nothing",
+            Self::Counts => "paths are aggregated over endpoints",
             Self::Endpoints => "clients are aggregated",
             Self::Essentials => "clients are aggregated, and so are endpoints in failures and bytes",
             Self::Service => "clients and endpoints are aggregated",
@@ -127,12 +140,14 @@ pub struct Load {
 pub fn cost(load: &Load, detail: Detail) -> u64 {
     let Load { endpoints, clients, ports, others, .. } = load;
     let ports = (*ports).max(1);
-    let folded = PER_CLIENT + PER_SERVICE;
+    let folded = PER_CLIENT + PER_PATH + PER_SERVICE;
     let at_most = |edges: u64| (*others).min(edges * ports * 3 + MANNERS);
     match detail {
-        Detail::Clients => {
+        Detail::Clients => cost(load, Detail::Counts) + PER_PATH * clients * endpoints.saturating_sub(1),
+        Detail::Counts => {
             let edges = endpoints * clients * (PER_EDGE + PER_PORT * ports);
-            endpoints * PER_ENDPOINT + edges + clients * PER_CLIENT + PER_SERVICE + others
+            let clients = clients * (PER_CLIENT + PER_PATH);
+            endpoints * PER_ENDPOINT + edges + clients + PER_SERVICE + others
         }
         Detail::Endpoints => {
             endpoints * (PER_ENDPOINT + PER_EDGE + PER_PORT * ports) + folded + at_most(*endpoints)
@@ -154,7 +169,7 @@ pub fn cost(load: &Load, detail: Detail) -> u64 {
 pub struct Plan {
     /// Its detail.
     pub detail: Detail,
-    /// Edges (a client at an endpoint) that have been folded so far.
+    /// Edges that have been folded so far.
     pub folded: u64,
 }
 
@@ -209,7 +224,7 @@ impl Governor {
         let mut decided = Vec::with_capacity(loads.len());
         for ((load, detail), before) in loads.iter().zip(details).zip(before) {
             let edges = load.endpoints * load.clients;
-            let is_folded = detail > Detail::Clients;
+            let is_folded = detail.folds_edges();
             let folded = if is_folded { before.folded.max(edges) } else { before.folded };
             let plan = Plan { detail, folded };
             if is_folded && self.told.insert(key(load)) {
@@ -332,11 +347,18 @@ mod tests {
     fn what_is_folded_stays_folded_until_well_below_the_limit() {
         let mut governor = Governor::default();
         let at = |clients| [load("orders", 100, clients)];
-        assert_eq!(details(&mut governor, &at(8)), [Detail::Clients], "9,440 series");
-        assert_eq!(details(&mut governor, &at(9)), [Detail::Endpoints], "10,591 would be too many");
+        assert_eq!(details(&mut governor, &at(3)), [Detail::Clients], "8,185 series");
+        assert_eq!(details(&mut governor, &at(4)), [Detail::Counts], "10,836 would be too many");
+        assert_eq!(
+            governor.decide(&at(4)).0[0].folded,
+            0,
+            "each client at each endpoint still has its counts"
+        );
+        assert_eq!(details(&mut governor, &at(8)), [Detail::Counts], "9,560 series");
+        assert_eq!(details(&mut governor, &at(9)), [Detail::Endpoints], "10,726 would be too many");
         assert_eq!(details(&mut governor, &at(8)), [Detail::Endpoints], "no flapping");
-        assert_eq!(details(&mut governor, &at(6)), [Detail::Endpoints], "7,138 is more than 7,000");
-        assert_eq!(details(&mut governor, &at(5)), [Detail::Clients]);
+        assert_eq!(details(&mut governor, &at(6)), [Detail::Endpoints], "7,228 is more than 7,000");
+        assert_eq!(details(&mut governor, &at(5)), [Detail::Counts]);
         let (plans, notices) = governor.decide(&at(9));
         assert_eq!((plans[0].folded, notices), (900, vec![]), "a counter, and the log has it already");
     }
@@ -344,10 +366,10 @@ mod tests {
     #[test]
     fn of_all_together_the_largest_fold_first() {
         let mut governor = Governor::new(Config { total: 20_000, ..Config::default() });
-        let (a, b, c, d) = (load("a", 50, 10), load("b", 57, 10), load("c", 54, 10), load("d", 30, 10));
-        let [whole, folded] = [Detail::Clients, Detail::Endpoints];
+        let (a, b, c, d) = (load("a", 50, 10), load("b", 56, 10), load("c", 54, 10), load("d", 30, 10));
+        let [whole, folded] = [Detail::Counts, Detail::Endpoints];
         let all = [a.clone(), b.clone(), c, d.clone()];
-        assert_eq!(details(&mut governor, &all), [whole, folded, whole, whole], "23,760 would be too many");
+        assert_eq!(details(&mut governor, &all), [whole, folded, whole, whole], "24,248 would be too many");
         assert_eq!(
             details(&mut governor, &[a.clone(), b.clone(), d]),
             [whole, folded, whole],

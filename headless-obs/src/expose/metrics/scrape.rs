@@ -130,6 +130,11 @@ impl<'a> Edge<'a> {
         if self.part.plan.detail < Detail::Service { &self.own.pod } else { "" }
     }
 
+    /// The endpoint in figures of paths.
+    pub fn pod_of_path(&self) -> &'a str {
+        if self.part.plan.detail < Detail::Counts { &self.own.pod } else { "" }
+    }
+
     /// The endpoint in all other figures.
     pub fn pod_of_details(&self) -> &'a str {
         if self.part.plan.detail < Detail::Essentials { &self.own.pod } else { "" }

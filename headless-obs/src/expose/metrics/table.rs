@@ -16,6 +16,7 @@ mod connections;
 mod dns;
 mod endpoints;
 mod observer;
+mod paths;
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,7 @@ pub struct Subject {
 /// The headings, in the order of [`METRICS`].
 pub const SUBJECTS: &[Subject] = &[
     Subject { title: "Connections", first: connections::OPENED.name },
+    Subject { title: "Paths", first: paths::CONNECT_TIME.name },
     Subject { title: "Endpoints", first: endpoints::READY.name },
     Subject { title: "DNS", first: dns::RESPONSES.name },
     Subject { title: "Clients", first: clients::ANSWER_POSITION.name },
@@ -114,6 +116,7 @@ pub const METRICS: &[Metric] = &[
     connections::BYTES,
     connections::STALE,
     connections::PORT_MISMATCH,
+    paths::CONNECT_TIME,
     endpoints::READY,
     endpoints::READY_TIMESTAMP,
     endpoints::FIRST_CONNECTION,

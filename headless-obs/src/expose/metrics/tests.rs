@@ -253,6 +253,21 @@ fn what_is_folded_loses_names_and_no_counts() {
     };
     let details = [Detail::Endpoints, Detail::Essentials, Detail::Service, Detail::Nothing];
     assert_eq!(details.map(|detail| pods(detail, "headless_connections_opened_total")), [4, 4, 1, 0]);
+    let path = |detail| {
+        let open = open(folded(detail));
+        let of = |sample: &&strict::Sample| {
+            sample.name == "headless_connect_seconds_count" && sample.labels["service"] == "orders"
+        };
+        open.samples
+            .iter()
+            .filter(of)
+            .map(|sample| (sample.labels["pod"].clone(), sample.value))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(path(Detail::Clients), [("orders-0".to_owned(), 200.0)]);
+    for detail in [Detail::Counts, Detail::Endpoints, Detail::Essentials, Detail::Service] {
+        assert_eq!(path(detail), [(String::new(), 200.0)], "{detail:?}");
+    }
     assert_eq!(details.map(|detail| pods(detail, "headless_connect_failures_total")), [4, 1, 1, 0]);
     assert_eq!(details.map(|detail| pods(detail, "headless_endpoint_ready")), [4, 4, 0, 0]);
 }
