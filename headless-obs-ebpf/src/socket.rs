@@ -46,6 +46,8 @@ pub(crate) trait Socket {
     fn failure(&self) -> u8;
     /// Whether the program has closed only its sending side and waits for the response.
     fn is_half_closed(&self) -> bool;
+    /// Segments that it has sent again so far.
+    fn retransmitted(&self) -> u32;
     /// Its load so far. `delivers`: unsent data will still be sent.
     fn load(&self, delivers: bool) -> Load;
 }
@@ -213,6 +215,14 @@ impl BtfSocket {
         load!(self.sk, state)
     }
 
+    /// The same socket as a `struct tcp_sock`.
+    #[inline(always)]
+    fn tcp(&self) -> Option<Typed> {
+        // SAFETY: the helper checks that the pointer is a full TCP socket.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
+        (!tcp.is_null()).then_some(Typed(tcp))
+    }
+
     /// Local port.
     #[inline(always)]
     pub(crate) fn source_port(&self) -> u16 {
@@ -257,13 +267,13 @@ impl Socket for BtfSocket {
     }
 
     #[inline(always)]
+    fn retransmitted(&self) -> u32 {
+        self.tcp().map_or(0, |tcp| tcp.field(offset!(retransmitted)))
+    }
+
+    #[inline(always)]
     fn load(&self, delivers: bool) -> Load {
-        // SAFETY: the helper checks that the pointer is a full TCP socket.
-        let tcp = unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut()) }.cast::<c_void>();
-        if tcp.is_null() {
-            return Load::default();
-        }
-        let tcp = Typed(tcp);
+        let Some(tcp) = self.tcp() else { return Load::default() };
         let load = load_of(tcp);
         Load {
             bytes_sent: load.bytes_sent + if delivers { u64::from(unsent(tcp)) } else { 0 },
@@ -344,6 +354,11 @@ impl Socket for ClassicSocket<'_> {
     #[inline(always)]
     fn is_half_closed(&self) -> bool {
         false
+    }
+
+    #[inline(always)]
+    fn retransmitted(&self) -> u32 {
+        0
     }
 
     #[inline(always)]

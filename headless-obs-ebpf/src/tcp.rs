@@ -21,6 +21,7 @@ use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generate
 use aya_log_ebpf::debug;
 use headless_obs_ebpf::COMM_LEN;
 use headless_obs_ebpf::counters::{CONNECTIONS_FULL, FLOWS_FULL, IGNORED, TCP_RING_FULL};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{
     Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, TcpRecord,
@@ -117,7 +118,7 @@ pub(crate) fn handle_transition(
         (ESTABLISHED, _)
         | (FIN_WAIT1, CLOSING | CLOSE)
         | (FIN_WAIT2, CLOSE)
-        | (SYN_RECV, FIN_WAIT1 | CLOSE_WAIT | CLOSE) => ended(socket, new),
+        | (SYN_RECV, FIN_WAIT1 | CLOSE_WAIT | CLOSE) => ended(socket, old, new),
         _ => {}
     }
 }
@@ -148,8 +149,8 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
         tgid,
         reason: reason::NONE,
         in_flow_totals: 0,
-        ended_by_peer: 0,
-        _end: 0,
+        end: end::NONE,
+        _last: 0,
         segments_sent: 0,
         segments_received: 0,
         retransmitted: 0,
@@ -209,6 +210,7 @@ fn established(socket: &impl Socket) {
     let Some(record) = connection_of(socket).filter(|record| record.header.kind == KIND_STARTED) else {
         return;
     };
+    record.retransmitted = socket.retransmitted();
     report(record, KIND_OPENED, |totals| bump!(totals, opened, 1));
 }
 
@@ -220,23 +222,22 @@ fn failed(socket: &impl Socket) {
         why => why,
     };
     record.reason = why;
+    record.retransmitted = socket.retransmitted();
     report(record, KIND_FAILED, |totals| add_failure(totals, why));
     forget(socket);
 }
 
 #[inline(always)]
-fn ended(socket: &impl Socket, new: i32) {
+fn ended(socket: &impl Socket, old: i32, new: i32) {
     let Some(record) = connection_of(socket) else { return };
-    let why = match socket.failure() {
-        why if new == CLOSE && why == reason::RESET => why,
-        _ => reason::NONE,
-    };
+    let end = way_of_end(socket, old, new);
+    let why = if end == end::SERVER_RESET { reason::RESET } else { reason::NONE };
     let was_opened = record.header.kind == KIND_OPENED;
     let load = socket.load(new != CLOSE);
     (record.bytes_sent, record.bytes_received) = (load.bytes_sent, load.bytes_received);
     (record.segments_sent, record.segments_received) = (load.segments_sent, load.segments_received);
     (record.retransmitted, record.rtt, record.reason) = (load.retransmitted, load.rtt, why);
-    record.ended_by_peer = u8::from(new == CLOSE_WAIT);
+    record.end = end;
     report(record, KIND_CLOSED, |totals| {
         if !was_opened {
             bump!(totals, opened, 1);
@@ -254,6 +255,25 @@ fn ended(socket: &impl Socket, new: i32) {
         }
     });
     forget(socket);
+}
+
+/// How a connection ended, one of the constants of [`end`].
+#[inline(always)]
+fn way_of_end(socket: &impl Socket, old: i32, new: i32) -> u8 {
+    if new == CLOSE_WAIT {
+        return end::SERVER;
+    }
+    if new != CLOSE {
+        return end::CLIENT;
+    }
+    let was_half_closed = matches!(old, FIN_WAIT1 | FIN_WAIT2);
+    match socket.failure() {
+        reason::RESET => end::SERVER_RESET,
+        reason::TIMEOUT | reason::UNREACHABLE => end::TIMEOUT,
+        _ if was_half_closed => end::CLIENT,
+        reason::NONE => end::CLIENT_RESET,
+        _ => end::OTHER,
+    }
 }
 
 #[inline(always)]

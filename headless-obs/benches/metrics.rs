@@ -22,6 +22,7 @@ use headless_obs::expose::metrics::{Format, encode};
 use headless_obs::expose::snapshot::TopologyState;
 use headless_obs::time::Time;
 use headless_obs::topology::model::{Change, Object, ObjectKey, PodRef, ServicePort, Slice, SliceEndpoint};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, TcpRecord};
 use jiff::Timestamp;
@@ -98,8 +99,8 @@ fn engine(case: &Case) -> Engine {
                     tgid: 1_000 + client,
                     reason: reason::NONE,
                     in_flow_totals: 1,
-                    ended_by_peer: 0,
-                    _end: 0,
+                    end: end::NONE,
+                    _last: 0,
                     segments_sent: 0,
                     segments_received: 0,
                     retransmitted: 0,

@@ -8,15 +8,20 @@
 
 use std::time::Duration;
 
-mod connect_times;
+mod ends;
 mod forgotten_endpoints;
 mod load;
+mod stale_connects;
+mod times;
 
-pub use connect_times::ConnectTimes;
+pub use ends::Ends;
 pub use forgotten_endpoints::NO_ENDPOINT;
 pub use load::Load;
+pub use stale_connects::StaleConnects;
+pub use times::Times;
 
 use headless_obs_ebpf::flow::reason;
+use headless_obs_ebpf::ring_record::TcpRecord;
 
 use crate::attribution::{StaleKind, Target};
 use crate::client::WorkloadId;
@@ -74,8 +79,14 @@ pub struct Cell {
     pub bytes_received: u64,
     /// Bytes of the connections that ended, both directions, those included that readings had brought before.
     pub ended_bytes: u64,
+    /// How they ended.
+    pub ends: Option<Box<Ends>>,
+    /// SYNs of connections and failed attempts that were sent again.
+    pub syns_retransmitted: u64,
     /// How long the connections took to be established.
-    pub connect_times: Option<Box<ConnectTimes>>,
+    pub connect_times: Option<Box<Times>>,
+    /// The least round-trip times of connections that were in use.
+    pub round_trips: Option<Box<Times>>,
     /// Segments with data sent by the client, likewise.
     pub segments_sent: u64,
     /// Segments with data received by the client, likewise.
@@ -96,31 +107,6 @@ pub struct Cell {
     pub in_grace: u64,
     /// Connections by the position of the address in the answer, up to the last position seen.
     pub positions: Vec<u64>,
-}
-
-/// Connections to addresses that were not a ready endpoint, of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StaleConnects {
-    /// Connections and failed attempts.
-    pub connections: u64,
-    /// Those that use an answer from after the change and the grace.
-    pub answered_after: u64,
-    /// Those that use an expired answer.
-    pub past_ttl: u64,
-    /// The longest time from the change to a connection.
-    pub longest: Duration,
-}
-
-impl StaleConnects {
-    fn add(&mut self, entry: &LedgerEntry, since: Time, connections: u64) {
-        self.connections += connections;
-        self.longest = self.longest.max(entry.at.since(since));
-        if let Some(used_answer) = entry.target.used_answer {
-            let is_after = used_answer.at >= since.plus(entry.grace);
-            self.answered_after += if is_after { connections } else { 0 };
-            self.past_ttl += if used_answer.is_past_ttl(entry.at) { connections } else { 0 };
-        }
-    }
 }
 
 /// A connection for the ledger.
@@ -149,9 +135,16 @@ impl Cell {
         self.connect_times.get_or_insert_default().record(time.as_secs_f64());
     }
 
-    /// The bytes that a connection's end brought.
-    pub fn record_ended_bytes(&mut self, sent: u64, received: u64) {
-        self.ended_bytes = self.ended_bytes.saturating_add(sent).saturating_add(received);
+    /// A connection in use has this least round-trip time.
+    pub fn record_round_trip(&mut self, time: Duration) {
+        self.round_trips.get_or_insert_default().record(time.as_secs_f64());
+    }
+
+    /// A record tells how a connection ended.
+    pub fn record_end(&mut self, record: &TcpRecord) {
+        let TcpRecord { bytes_sent, bytes_received, .. } = *record;
+        self.ended_bytes = self.ended_bytes.saturating_add(bytes_sent).saturating_add(bytes_received);
+        self.ends.get_or_insert_default().record(record);
     }
 
     /// Connections to addresses that were not a ready endpoint, by the kind's place in [`StaleKind::ALL`].
@@ -206,7 +199,10 @@ impl Sum for Cell {
             bytes_sent,
             bytes_received,
             ended_bytes,
+            ends,
+            syns_retransmitted,
             connect_times,
+            round_trips,
             segments_sent,
             segments_received,
             retransmitted,
@@ -231,8 +227,15 @@ impl Sum for Cell {
         self.bytes_sent += bytes_sent;
         self.bytes_received += bytes_received;
         self.ended_bytes += ended_bytes;
+        if let Some(ends) = ends {
+            self.ends.get_or_insert_default().add(ends);
+        }
+        self.syns_retransmitted += syns_retransmitted;
         if let Some(times) = connect_times {
             self.connect_times.get_or_insert_default().add(times);
+        }
+        if let Some(times) = round_trips {
+            self.round_trips.get_or_insert_default().add(times);
         }
         self.segments_sent += segments_sent;
         self.segments_received += segments_received;

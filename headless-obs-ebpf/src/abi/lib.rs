@@ -14,6 +14,7 @@
 pub mod counters;
 pub mod dialled;
 pub mod dns_query;
+pub mod end;
 pub mod flow;
 pub mod losses;
 pub mod offsets;

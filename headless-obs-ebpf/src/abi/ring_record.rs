@@ -107,15 +107,15 @@ pub struct TcpRecord {
     pub reason: u8,
     /// 1 if the totals of FLOWS include this change (FLOWS was not full).
     pub in_flow_totals: u8,
-    /// Closed: 1 if the peer ended the connection first, in an orderly way.
-    pub ended_by_peer: u8,
+    /// Closed: one of the constants of [`crate::end`]; otherwise [`crate::end::NONE`].
+    pub end: u8,
     /// Always 0.
-    pub _end: u8,
+    pub _last: u8,
     /// Closed: segments with data sent, retransmissions included.
     pub segments_sent: u32,
     /// Closed: segments with data received.
     pub segments_received: u32,
-    /// Closed: segments sent again, the SYN included.
+    /// Closed: segments sent again, the SYN included. Opened and failed: SYNs sent again.
     pub retransmitted: u32,
     /// Closed: the smoothed round-trip time in microseconds; 0 if it is not known.
     pub rtt: u32,

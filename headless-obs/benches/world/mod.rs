@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use headless_obs::engine::{Config, Engine};
 use headless_obs::time::Time;
 use headless_obs::topology::model::{Change, Object};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_OPENED, TcpRecord};
 
@@ -89,8 +90,8 @@ impl World {
             tgid: 1_000 + client,
             reason: reason::NONE,
             in_flow_totals: 1,
-            ended_by_peer: 0,
-            _end: 0,
+            end: end::NONE,
+            _last: 0,
             segments_sent: 0,
             segments_received: 0,
             retransmitted: 0,

@@ -11,11 +11,13 @@
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
 use headless_obs_ebpf::ring_record::{KIND_FAILED, TcpRecord};
 
 mod flow_state;
 mod read_load;
+mod readings;
 
 use crate::hash::HashMap;
 use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry, Load};
@@ -23,6 +25,7 @@ use crate::time::Time;
 
 use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
 use read_load::{ReadLoad, Tracked};
+use readings::Rounds;
 
 /// The place where a connection is counted; none if it belongs to no headless Service.
 pub(super) type Booking = Option<(CellKey, LedgerEntry)>;
@@ -39,6 +42,8 @@ pub(super) struct FlowReconciler {
     untracked_by_kernel: HashMap<u64, (Id, LedgerSlot, ReadLoad)>,
     /// The number of the round of readings.
     round: u32,
+    /// Readings of this round and of the one before.
+    readings: Rounds,
     /// When the totals were last read.
     read_at: Time,
 }
@@ -52,6 +57,7 @@ impl FlowReconciler {
             sockets: HashMap::default(),
             untracked_by_kernel: HashMap::default(),
             round: 0,
+            readings: Rounds::default(),
             read_at: Time::default(),
         }
     }
@@ -77,7 +83,7 @@ impl FlowReconciler {
         }
         if let Some((cell, entry)) = booking {
             let cell = self.ledger.open(cell, time_of(record), &entry, 1);
-            record_connect_time(cell, record);
+            record_connect(cell, record);
         }
         true
     }
@@ -115,6 +121,7 @@ impl FlowReconciler {
             return true;
         }
         add(&mut cell.failed, why, 1);
+        cell.syns_retransmitted += u64::from(record.retransmitted);
         cell.record_attempt(&entry, 1);
         true
     }
@@ -194,11 +201,12 @@ impl FlowReconciler {
         if record.header.kind == KIND_FAILED {
             let cell = self.ledger.cell(key, now);
             cell.record_attempt(entry, 1);
+            cell.syns_retransmitted += u64::from(record.retransmitted);
             add(&mut cell.failed, usize::from(record.reason).min(reason::COUNT - 1), 1);
             return;
         }
         let cell = self.ledger.open(key, now, entry, 1);
-        record_connect_time(cell, record);
+        record_connect(cell, record);
         cell.closed += u64::from(!is_open);
         if let Some(closed) = closed {
             cell.carry(closed.into());
@@ -391,8 +399,9 @@ fn forget(sockets: &mut HashMap<u64, Tracked>, key: FlowKey, ids: impl Iterator<
     }
 }
 
-/// Records the time from SYN to established, if the record tells both.
-fn record_connect_time(cell: &mut Cell, record: &TcpRecord) {
+/// Records the time from SYN to established, if the record tells both, and the SYNs that it took.
+fn record_connect(cell: &mut Cell, record: &TcpRecord) {
+    cell.syns_retransmitted += u64::from(record.retransmitted);
     if record.started > 0 {
         cell.record_connect_time(time_of(record).since(Time(record.started)));
     }
@@ -404,7 +413,7 @@ fn reset(totals: &FlowTotals) -> u64 {
 
 /// Counts how a connection ended.
 fn record_end(cell: &mut Cell, closed: &TcpRecord) {
-    cell.record_ended_bytes(closed.bytes_sent, closed.bytes_received);
+    cell.record_end(closed);
     cell.brief += u64::from(is_brief(closed));
     cell.turned_away += u64::from(was_turned_away(closed));
     if was_reset(closed) {
@@ -418,7 +427,7 @@ fn was_reset(record: &TcpRecord) -> bool {
 
 /// Whether the peer ended the connection shortly after it was established, without a byte.
 pub(super) fn was_turned_away(record: &TcpRecord) -> bool {
-    let is_by_peer = record.ended_by_peer != 0 || record.reason == reason::RESET;
+    let is_by_peer = matches!(record.end, end::SERVER | end::SERVER_RESET);
     is_by_peer && is_brief(record) && record.bytes_received == 0
 }
 

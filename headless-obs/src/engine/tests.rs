@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{
     DnsRecord, Header, KIND_CLOSED, KIND_DNS, KIND_FAILED, KIND_OPENED, KIND_STARTED, SocketRecord, TcpRecord,
@@ -184,8 +185,8 @@ impl World {
             tgid: client.into(),
             reason: reason::NONE,
             in_flow_totals: 1,
-            ended_by_peer: 0,
-            _end: 0,
+            end: end::NONE,
+            _last: 0,
             segments_sent: 0,
             segments_received: 0,
             retransmitted: 0,
@@ -216,11 +217,13 @@ impl World {
 
     /// The client sent 10 bytes and received 20.
     fn close(&mut self, Dialled(record): Dialled) {
-        self.submit(KIND_CLOSED, Dialled(TcpRecord { bytes_sent: 10, bytes_received: 20, ..record }));
+        let ended = TcpRecord { bytes_sent: 10, bytes_received: 20, end: end::CLIENT, ..record };
+        self.submit(KIND_CLOSED, Dialled(ended));
     }
 
     fn reset(&mut self, Dialled(record): Dialled) {
-        self.submit(KIND_CLOSED, Dialled(TcpRecord { reason: reason::RESET, ..record }));
+        let ended = TcpRecord { reason: reason::RESET, end: end::SERVER_RESET, ..record };
+        self.submit(KIND_CLOSED, Dialled(ended));
     }
 
     fn snapshot(&self) -> Snapshot {

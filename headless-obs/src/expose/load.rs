@@ -52,22 +52,22 @@ impl LoadDraws {
     }
 }
 
-/// How long a client takes to connect to one endpoint.
+/// How long something takes at one endpoint, beside the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ConnectTimes {
-    /// Seconds from the first SYN to the established connection.
+pub struct ComparedTimes {
+    /// Seconds.
     pub seconds: Histogram,
-    /// Times of ten seconds (older ones: of a minute, or of ten; none in short stretches) in which the client connected to this endpoint and to
+    /// Times of ten seconds (older ones: of a minute, or of ten; none in short stretches) in which there were values of this endpoint and of
     /// others of the same zone.
     pub times: u64,
-    /// Those in which half of the connections took more than three times as long as at the others, and 5 ms longer.
+    /// Those in which half of them took more than three times as long as at the others, and 5 ms longer.
     pub slow: u64,
     /// The expected value of `slow` if all endpoints are alike.
     pub slow_by_chance: f64,
 }
 
-impl ConnectTimes {
-    /// Whether there were no connections.
+impl ComparedTimes {
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seconds.is_empty()

@@ -4,12 +4,14 @@ mod carried;
 mod client_stats;
 mod connection_history;
 pub mod doctor_check;
+mod ends;
 pub mod histogram;
 mod load;
 pub mod metrics;
 mod node_status;
 mod other_name;
 mod quality;
+mod readings;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod test_fixtures;

@@ -13,11 +13,13 @@ pub use super::client_stats::{
     StaleTarget, Unanswered,
 };
 pub use super::connection_history::History;
+pub use super::ends::Ends;
 pub use super::histogram::Histogram;
-pub use super::load::{ConnectTimes, EndpointLoad, LoadDraws};
+pub use super::load::{ComparedTimes, EndpointLoad, LoadDraws};
 pub use super::node_status::NodeStatus;
 pub use super::other_name::OtherName;
 pub use super::quality::{AttemptSums, MapFill, Quality, Refusal, TopologyState};
+pub use super::readings::Readings;
 pub use super::unreached::Unreached;
 pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
 
@@ -174,6 +176,9 @@ pub struct Endpoint {
     /// The load of the connections beside these bytes.
     #[serde(default, skip_serializing_if = "Carried::is_nothing")]
     pub carried: Carried,
+    /// How connections ended.
+    #[serde(default, skip_serializing_if = "Ends::is_empty")]
+    pub ends: Ends,
 }
 
 impl Endpoint {
@@ -379,6 +384,9 @@ pub struct Client {
     /// Seconds from an endpoint's becoming ready to this client's first connection to it.
     #[serde(skip_serializing_if = "Histogram::is_empty", default)]
     pub convergence: Histogram,
+    /// How its connections ended.
+    #[serde(default, skip_serializing_if = "Ends::is_empty")]
+    pub ends: Ends,
 }
 
 /// A client's figures at one endpoint.
@@ -471,9 +479,18 @@ pub struct ClientEndpoint {
     /// The load of its connections by the Service's name, and of those older than the daemon; not of short stretches of time.
     #[serde(skip_serializing_if = "EndpointLoad::is_empty", default)]
     pub load: EndpointLoad,
+    /// SYNs that were sent again, also in attempts that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub syns_retransmitted: u64,
     /// How long it took to connect.
-    #[serde(skip_serializing_if = "ConnectTimes::is_empty", default)]
-    pub connect_times: ConnectTimes,
+    #[serde(skip_serializing_if = "ComparedTimes::is_empty", default)]
+    pub connect_times: ComparedTimes,
+    /// The least round-trip times of connections that were in use.
+    #[serde(skip_serializing_if = "ComparedTimes::is_empty", default)]
+    pub round_trips: ComparedTimes,
+    /// Its open connections.
+    #[serde(skip_serializing_if = "Readings::is_empty", default)]
+    pub readings: Readings,
 }
 
 impl ClientEndpoint {

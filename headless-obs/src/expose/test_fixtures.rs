@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{
     AnswerAge, AttemptSums, Carried, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns,
-    Endpoint, Histogram, History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA,
+    Endpoint, Ends, Histogram, History, MapFill, OtherName, PortCounts, Quality, Readings, Responses, SCHEMA,
     SelectionPattern, Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Unreached, Verdict,
 };
 
@@ -239,6 +239,17 @@ fn cron() -> Client {
     taken.selections = 203;
     taken.connect_times.seconds =
         histogram(&[[0.000_488_281_25; 198].as_slice(), &[0.001_953_125, 1.0]].concat());
+    taken.round_trips.seconds = histogram(&[0.000_488_281_25; 2]);
+    taken.readings = Readings {
+        connections: 4,
+        measured: 4,
+        mean_rtt_us: 612.5,
+        max_rtt_us: 1_400,
+        least_rtt_us: 220,
+        unacknowledged_bytes: 96,
+        ..Readings::default()
+    };
+    taken.syns_retransmitted = 1;
     let mut idle = part("orders-2", 0, 0);
     let mut left = part("orders-3", 12, 0);
     left.selections = 12;
@@ -259,6 +270,10 @@ fn cron() -> Client {
             responses("nxdomain", "udp", 3),
         ],
         stale_kinds: counts([("removed", 12), ("grace", 1)]),
+        ends: Ends {
+            by: counts([("client", 207), ("server", 1)]),
+            lifetimes: histogram(&[[0.5; 200].as_slice(), &[2.0; 8]].concat()),
+        },
         answer_age: AnswerAge {
             within_ttl: 215,
             max_seconds: 0.75,

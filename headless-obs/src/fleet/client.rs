@@ -96,6 +96,7 @@ fn absorb(sum: &mut Client, more: Client) {
     sum.since = earliest(sum.since, more.since);
     add_counts(&mut sum.stale_kinds, more.stale_kinds);
     add_histogram(&mut sum.convergence, more.convergence);
+    load::absorb_ends(&mut sum.ends, more.ends);
 }
 
 /// Successes since the last failure, of two nodes, each with its failures: of the node whose failures are less certain to
@@ -138,6 +139,7 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     add(&mut sum.bytes_sent, more.bytes_sent);
     add(&mut sum.bytes_received, more.bytes_received);
     sum.carried.add(more.carried);
+    add(&mut sum.syns_retransmitted, more.syns_retransmitted);
     add_rows(
         &mut sum.ports,
         more.ports,
@@ -150,6 +152,8 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     sum.ports.sort_by_key(|port| port.port);
     load::absorb(&mut sum.load, &more.load);
     load::absorb_times(&mut sum.connect_times, more.connect_times);
+    load::absorb_times(&mut sum.round_trips, more.round_trips);
+    sum.readings.add(&more.readings);
 }
 
 fn answers(sum: &mut ClientAnswers, more: ClientAnswers) {

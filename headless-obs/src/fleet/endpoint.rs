@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::load;
 use super::sums::{add, add_counts, earliest};
 use crate::engine::natural;
 use crate::expose::snapshot::{Endpoint, Service};
@@ -139,4 +140,5 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     add(&mut sum.bytes_sent, more.bytes_sent);
     add(&mut sum.bytes_received, more.bytes_received);
     sum.carried.add(more.carried);
+    load::absorb_ends(&mut sum.ends, more.ends);
 }

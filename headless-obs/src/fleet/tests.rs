@@ -334,14 +334,14 @@ fn a_snapshot_in_a_file_keeps_its_verdicts() {
 
 #[test]
 fn draws_of_each_node_are_added() {
-    use crate::expose::snapshot::{ConnectTimes, EndpointLoad, LoadDraws};
+    use crate::expose::snapshot::{ComparedTimes, EndpointLoad, LoadDraws};
     let draws = LoadDraws { minutes: 9, ahead: 7, ahead_by_chance: 3.0, behind: 1, behind_by_chance: 0.5 };
     let mut seconds = Histogram::default();
     seconds.record(0.02);
     let mut snapshot = test_fixtures::snapshot();
     let own = &mut snapshot.services[0].clients[0].endpoints[0];
     own.load = EndpointLoad { bytes: 100, connections: 3, ended: draws, exchanged: draws };
-    own.connect_times = ConnectTimes { seconds, times: 4, slow: 3, slow_by_chance: 1.5 };
+    own.connect_times = ComparedTimes { seconds, times: 4, slow: 3, slow_by_chance: 1.5 };
     let name = own.pod.clone();
     let other = Snapshot { node: "n2".to_owned(), ..snapshot.clone() };
     let merged = merge(vec![snapshot, other], Vec::new()).unwrap();

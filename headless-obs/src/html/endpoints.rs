@@ -10,6 +10,7 @@ use super::scale::{Axis, HEATS, LINE, chosen, level, levels};
 use super::wide;
 use crate::expose::snapshot::{Endpoint, Service, Snapshot};
 use crate::messages::findings::state_in_words;
+use crate::messages::paths::{Path, paths};
 use crate::messages::{clean, counted, percent, plural, thousands, total};
 
 /// The most rows; the rest is summed.
@@ -36,6 +37,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
         firsts: firsts(service),
     };
     let title = "Endpoints over time";
+    let paths = paths(service);
     let table = html! {
         table class="over" {
             thead {
@@ -46,11 +48,15 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
                     th scope="col" class="n" { "Opened" }
                     th scope="col" colspan="2" { "Share" }
                     th scope="col" class="n" { "Open now" }
+                    th scope="col" class="n" title="Half of the connections took so long or longer" { "Connect" }
+                    th scope="col" class="n" title="Mean smoothed round-trip time of open connections" { "RTT" }
                     th scope="col" class="n" { "Failed" }
                 }
             }
             tbody {
-                @for endpoint in shown.iter().filter_map(|place| service.endpoints.get(*place)) { (view.row(endpoint)) }
+                @for (endpoint, path) in shown.iter().filter_map(|place| service.endpoints.get(*place).zip(paths.get(*place))) {
+                    (view.row(endpoint, path))
+                }
             }
             tfoot {
                 @if folded > 0 {
@@ -58,13 +64,13 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service) -> Markup {
                         th scope="row" { "… and " (plural(count(folded), "more endpoint")) }
                         td {} td {}
                         td class="n" { (thousands(rest)) }
-                        td colspan="4" {}
+                        td colspan="6" {}
                     }
                 }
                 tr {
                     th scope="row" { "All" } td {} td {}
                     td class="n" { (thousands(sum)) }
-                    td colspan="4" {}
+                    td colspan="6" {}
                 }
             }
         }
@@ -104,7 +110,7 @@ fn firsts(service: &Service) -> HashMap<&str, Timestamp> {
 }
 
 impl RowContext<'_> {
-    fn row(&self, endpoint: &Endpoint) -> Markup {
+    fn row(&self, endpoint: &Endpoint, path: &Path) -> Markup {
         let share = if self.sum > 0 { endpoint.opened as f64 / self.sum as f64 } else { 0.0 };
         let failed = total(&endpoint.failed);
         let is_idle = self.service.idle.contains(&endpoint.pod);
@@ -124,6 +130,8 @@ impl RowContext<'_> {
                 td class="n" { (percent(share)) }
                 td { (self.bar(endpoint.opened)) }
                 td class="n" { (thousands(endpoint.active)) }
+                td class="n" { (path.connect().unwrap_or_default()) }
+                td class="n" title=[path.details()] { (path.round_trip().unwrap_or_default()) }
                 td class="n" {
                     @if failed > 0 { span class="warn" title=(counted(&endpoint.failed)) { (thousands(failed)) } } @else { "0" }
                 }

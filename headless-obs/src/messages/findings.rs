@@ -44,7 +44,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         }
         Cause::SeeksRole => "tries several endpoints and stays with one, as drivers do that look for a role",
         Cause::UnevenLoad => "spreads its connections evenly, and their load is uneven beyond chance",
-        Cause::SlowEndpoint => "takes much longer to connect to one endpoint than to the others",
+        Cause::SlowEndpoint => "has a much slower way to one endpoint than to the others",
         Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
         Cause::TooFew => "has too few connections for a verdict",
     }

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 
 use crate::expose::snapshot::Counts;
 
+pub(crate) mod ends;
 pub(crate) mod findings;
 pub(crate) mod other_names;
+pub(crate) mod paths;
 pub(crate) mod quality;
 pub(crate) mod since;
 pub(crate) mod timeline;

@@ -6,6 +6,7 @@ use std::io::Read as _;
 
 use aya::programs::Iter;
 use aya::{Btf, Ebpf};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, SocketRecord, TcpRecord};
 use headless_obs_ebpf::symbols::ITER_SOCKETS;
@@ -86,8 +87,8 @@ fn tracked(record: &SocketRecord) -> TcpRecord {
         tgid: record.tgid,
         reason: reason::NONE,
         in_flow_totals: 0,
-        ended_by_peer: 0,
-        _end: 0,
+        end: end::NONE,
+        _last: 0,
         segments_sent: 0,
         segments_received: 0,
         retransmitted: 0,

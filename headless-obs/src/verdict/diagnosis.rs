@@ -331,13 +331,14 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[Sign {
                 says: "Half of the client's connections to an endpoint took more than three times as long as those to the \
                  others of its zone, and 5 ms longer, in more than half of at least 12 slots of ten seconds, of all \
-                 clients together and at least 3 of the client's own. Random choice does not explain that it is this \
-                 endpoint in so many slots.",
+                 clients together and at least 3 of the client's own; or the same holds for the least round trips of its \
+                 open connections in use, each taken after ten further segments. Random choice does not explain that it is \
+                 this endpoint in so many slots.",
                 holds: slow_endpoint::is_slow,
             }],
             &[Sign {
-                says: "Another client connects to the same endpoint as fast as to the others, in at least 12 slots: the way \
-                 from this client is slow.",
+                says: "For another client, the same endpoint is as fast as the others, in at least 12 slots: the way from this \
+                 client is slow.",
                 holds: slow_endpoint::others_are_fast_there,
             }],
             &[],

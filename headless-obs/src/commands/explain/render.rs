@@ -10,6 +10,8 @@ use super::super::findings::{
 use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+use crate::messages::ends::ends_in_words;
+use crate::messages::paths::paths_in_words;
 use crate::messages::since::{since_in_words, stretch_in_words};
 use crate::messages::timeline::{TimelineEvent, cut, moments};
 use crate::verdict::doc_link;
@@ -127,7 +129,9 @@ fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) 
     for line in verdict.evidence.iter().chain(&alternatives_in_words(verdict)) {
         item(text, "- ", line, look);
     }
-    if let Some(line) = load_in_words(client) {
+    let carried =
+        load_in_words(client).into_iter().chain(paths_in_words(client)).chain(ends_in_words(client));
+    for line in carried {
         item(text, "- ", &line, look);
     }
     if let Some(line) = since_in_words(verdict, snapshot) {

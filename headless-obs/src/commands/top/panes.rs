@@ -16,6 +16,7 @@ use super::super::table::clients::{per_pod, pods_column, verdict};
 use super::model::{Model, Pane, Subject, total_opened};
 use super::style::style;
 use crate::expose::snapshot::{Client, Endpoint, Service};
+use crate::messages::paths::{Path, paths};
 
 /// Blanks between columns.
 const GAP: usize = 1;
@@ -80,7 +81,9 @@ pub(super) fn services(model: &Model) -> Listing<'_> {
 /// Endpoints of a Service, with a bar each.
 pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> {
     let most = service.endpoints.iter().map(|endpoint| endpoint.opened).max().unwrap_or(0);
-    let row = |endpoint: &'a Endpoint| {
+    let paths: Vec<_> = paths(service).iter().map(Path::round_trip).collect();
+    let has_round_trips = paths.iter().any(Option::is_some);
+    let row = |(endpoint, round_trip): (&'a Endpoint, Option<String>)| {
         let (state, paint) = state(service, endpoint);
         let uneven = service.spread.peak_to_mean >= 1.5 && endpoint.opened == most;
         let bar_paint = match paint {
@@ -90,7 +93,7 @@ pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> 
         };
         let per_second = model.rate(service, Subject::Endpoint(endpoint.pod.clone()), endpoint.opened);
         let failed = total(&endpoint.failed);
-        vec![
+        let mut cells = vec![
             Cell::Name(clean(&endpoint.pod)),
             Cell::Text(state, style(paint)),
             plain(thousands(endpoint.opened)),
@@ -98,11 +101,13 @@ pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> 
             Cell::Bar { endpoint, most, style: style(bar_paint) },
             plain(thousands(endpoint.active)),
             Cell::Text(thousands(failed), if failed > 0 { style(Paint::Bad) } else { Style::new() }),
-        ]
+        ];
+        cells.extend(has_round_trips.then(|| plain(round_trip.unwrap_or_default())));
+        cells
     };
-    let rows: Vec<_> = service.endpoints.iter().map(row).collect();
+    let rows: Vec<_> = service.endpoints.iter().zip(paths).map(row).collect();
     let nothing_failed = service.endpoints.iter().all(|endpoint| total(&endpoint.failed) == 0);
-    let columns = vec![
+    let mut columns = vec![
         Column::name("POD", widths(&rows, 0)),
         Column::word("STATE", widths(&rows, 1)).needed(1),
         Column::figure("OPENED", widths(&rows, 2).chain([7])),
@@ -112,6 +117,7 @@ pub(super) fn endpoints<'a>(model: &Model, service: &'a Service) -> Listing<'a> 
         Column::figure("ACTIVE", widths(&rows, 5)).optional(2),
         Column::figure("FAILED", widths(&rows, 6)).needed(0).optional_if(nothing_failed, 0),
     ];
+    columns.extend(has_round_trips.then(|| Column::figure("RTT", widths(&rows, 7)).optional(1)));
     let title = format!("Endpoints of {}", full_name(&service.namespace, &service.name));
     Listing { pane: Pane::Endpoints, title, columns, rows, selected: None }
 }

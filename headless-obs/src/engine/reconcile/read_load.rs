@@ -12,7 +12,9 @@ use headless_obs_ebpf::reading::Reading;
 
 use super::FlowReconciler;
 use super::flow_state::{Flow, Id, LedgerSlot};
-use crate::ledger::{Ledger, Load};
+use super::readings::{self, Rounds};
+use crate::expose::snapshot::Readings;
+use crate::ledger::{CellKey, Ledger, Load};
 use crate::time::Time;
 
 /// A connection of a socket.
@@ -43,6 +45,8 @@ pub(super) struct ReadLoad {
     round: u32,
     /// It is open no more, as it seems, so its load is ahead.
     is_gone: bool,
+    /// The segments that it had sent when its round trip was last taken.
+    sampled: u32,
 }
 
 impl ReadLoad {
@@ -98,16 +102,17 @@ impl FlowReconciler {
     /// A new round of readings begins.
     pub(in crate::engine) fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);
+        self.readings.begin();
     }
 
     /// A reading of an open connection.
     pub(in crate::engine) fn read(&mut self, now: Time, reading: &Reading) {
         let id = (reading.started, reading.socket);
-        let Self { ledger, flows, sockets, untracked_by_kernel, round, read_at, .. } = self;
+        let Self { ledger, flows, sockets, untracked_by_kernel, round, readings, read_at, .. } = self;
         if let Some((known, place, carried)) = untracked_by_kernel.get_mut(&reading.socket)
             && *known == id
         {
-            return book(ledger, now, id, *place, carried, reading, *round);
+            return book((ledger, readings), now, id, *place, carried, reading, *round);
         }
         let Some(flow) = flows.get_mut(&reading.flow) else { return };
         let known = sockets.get_mut(&reading.socket).filter(|tracked| tracked.is(&reading.flow, id));
@@ -121,12 +126,18 @@ impl FlowReconciler {
         };
         tracked.carried.come_back(flow);
         if let Some(place) = flow.place(id) {
-            book(ledger, now, id, place, &mut tracked.carried, reading, *round);
+            book((ledger, readings), now, id, place, &mut tracked.carried, reading, *round);
         }
+    }
+
+    /// What the last complete round told of a cell's open connections.
+    pub(in crate::engine) fn readings(&self, cell: &CellKey) -> Readings {
+        self.readings.of(cell)
     }
 
     /// The round has read everything that was open at its beginning, and the ring has been drained since.
     pub(in crate::engine) fn end_round(&mut self) {
+        self.readings.end();
         for tracked in self.sockets.values_mut() {
             let carried = &mut tracked.carried;
             if carried.source_port != 0
@@ -141,7 +152,7 @@ impl FlowReconciler {
 
 /// Counts what is new. Without a cell, nothing is taken: the connection may get its cell later.
 fn book(
-    ledger: &mut Ledger,
+    (ledger, readings): (&mut Ledger, &mut Rounds),
     now: Time,
     (started, _): Id,
     place: LedgerSlot,
@@ -149,11 +160,19 @@ fn book(
     reading: &Reading,
     round: u32,
 ) {
-    let Some(cell) = place else { return };
+    let Some(key) = place else { return };
+    readings.add(key, reading);
     let is_before = started == 0 && carried.source_port == 0;
     let more = carried.read(reading, round);
     if more != Load::NONE {
-        let cell = ledger.cell(cell, now);
-        if is_before { cell.carry_before(more) } else { cell.carry(more) }
+        let cell = ledger.cell(key, now);
+        if is_before {
+            cell.carry_before(more)
+        } else {
+            cell.carry(more)
+        }
+        if let Some(round_trip) = readings::sample(reading, &mut carried.sampled) {
+            cell.record_round_trip(round_trip);
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::attribution::{AnswerRef, Target};
 use crate::client::WorkloadId;
 use crate::service_resolution::Resolution;
 use crate::topology::{EndpointId, EndpointRef, ServiceId};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::ring_record::{Header, KIND_CLOSED, KIND_OPENED};
 
 mod random_histories;
@@ -25,8 +26,8 @@ fn record(kind: u32, socket: u64, started: u64, port: u16, time: u64) -> TcpReco
         tgid: 1,
         reason: reason::NONE,
         in_flow_totals: 1,
-        ended_by_peer: 0,
-        _end: 0,
+        end: end::NONE,
+        _last: 0,
         segments_sent: 0,
         segments_received: 0,
         retransmitted: 0,

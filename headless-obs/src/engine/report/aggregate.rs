@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 
 use super::CellRow;
 use crate::attribution::StaleKind;
 use crate::engine::dns_stats::{AnswerCounts, RCODES, Transport};
-use crate::expose::snapshot::{Before, Carried, Counts, Dns, Histogram, PortCounts};
-use crate::ledger::POSITIONS;
+use crate::expose::snapshot::{Before, Carried, ComparedTimes, Counts, Dns, Ends, Histogram, PortCounts};
+use crate::ledger::{POSITIONS, Times};
 use crate::service_resolution::Resolution;
 use crate::topology::EndpointId;
 
@@ -58,14 +59,27 @@ pub(super) fn carried(cells: &[CellRow<'_>]) -> Carried {
     sum
 }
 
-/// The times that connections took to be established.
-pub(super) fn connect_seconds(cells: &[CellRow<'_>]) -> Histogram {
-    let mut sum = Histogram::default();
-    cells
-        .iter()
-        .filter_map(|(_, cell)| cell.connect_times.as_ref())
-        .for_each(|times| sum.add(&times.histogram()));
-    sum
+/// Times, without what a comparison with other endpoints shows.
+pub(super) fn times<'a>(all: impl Iterator<Item = &'a Option<Box<Times>>>) -> ComparedTimes {
+    let mut seconds = Histogram::default();
+    all.flatten().for_each(|times| seconds.add(&times.histogram()));
+    ComparedTimes { seconds, ..ComparedTimes::default() }
+}
+
+/// How connections ended. Of some, only the number is known.
+pub(super) fn ends(cells: &[CellRow<'_>]) -> Ends {
+    let (mut by, mut lifetimes) = ([0; end::COUNT], Histogram::default());
+    for ends in cells.iter().filter_map(|(_, cell)| cell.ends.as_ref()) {
+        by.iter_mut().zip(ends.by).for_each(|(sum, more)| *sum += more);
+        lifetimes.add(&ends.lifetimes.histogram());
+    }
+    let closed: u64 = cells.iter().map(|(_, cell)| cell.closed).sum();
+    let unseen = closed.saturating_sub(by.iter().sum());
+    if let Some(other) = by.get_mut(usize::from(end::OTHER)) {
+        *other += unseen;
+    }
+    let by = end::NAMES.into_iter().zip(by).map(|(name, count)| (name.to_owned(), count)).collect();
+    Ends { by: nonzero(by), lifetimes }
 }
 
 /// Connections and failures by port; port 0 for those without room of their own.

@@ -1,8 +1,6 @@
 //! The figures of one client workload of a Service.
 
-use super::aggregate::{
-    answer_position, carried, connect_seconds, failures, nonzero, ports, resolutions, stale,
-};
+use super::aggregate::{answer_position, carried, ends, failures, nonzero, ports, resolutions, stale, times};
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
 use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
@@ -11,8 +9,8 @@ use crate::client::WorkloadId;
 use crate::engine::Engine;
 use crate::engine::client_stats::{ClientCounters, ClientStats, Recovery};
 use crate::expose::snapshot::{
-    AnswerAge, Client, ClientAnswers, ClientEndpoint, ConnectTimes, Endpoint, EndpointLoad, Histogram,
-    OtherPort, SelectionPattern, StaleTarget,
+    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, EndpointLoad, Histogram, OtherPort, Readings,
+    SelectionPattern, StaleTarget,
 };
 use crate::hash::HashMap;
 use crate::ledger::{Ledger, StaleConnects};
@@ -100,6 +98,7 @@ impl Engine {
             responses: totals.map_or_else(Vec::new, ClientCounters::responses),
             stale_kinds: nonzero(stale(cells)),
             convergence: totals.map_or_else(Histogram::default, |totals| totals.convergence.clone()),
+            ends: ends(cells),
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
             resolution: resolutions(cells),
@@ -172,6 +171,7 @@ impl Engine {
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
             carried: carried(own),
+            syns_retransmitted: sum(|cell| cell.syns_retransmitted),
             ports: ports(own),
             pod: row.pod.clone(),
             opened: sum(|cell| cell.opened),
@@ -197,8 +197,19 @@ impl Engine {
             resolution: resolutions(own),
             reasons: nonzero(failures(own)),
             load: EndpointLoad::default(),
-            connect_times: ConnectTimes { seconds: connect_seconds(own), ..ConnectTimes::default() },
+            connect_times: times(own.iter().map(|(_, cell)| &cell.connect_times)),
+            round_trips: times(own.iter().map(|(_, cell)| &cell.round_trips)),
+            readings: self.readings(own),
         }
+    }
+
+    /// The readings of the open connections of these cells.
+    fn readings(&self, own: &[CellRow<'_>]) -> Readings {
+        let mut sum = Readings::default();
+        for (key, _) in own.iter().filter(|(_, cell)| cell.active() > 0) {
+            sum.add(&self.reconciler.readings(key));
+        }
+        sum
     }
 
     /// The client's connections to this endpoint while it was not ready.

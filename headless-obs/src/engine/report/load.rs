@@ -1,6 +1,7 @@
-//! The load of a client's connections to each endpoint, minute by minute, and how long it took to connect.
+//! The load of a client's connections to each endpoint, minute by minute, how long it took to connect, and how
+//! long round trips are.
 //!
-//! In: the ledger's cells of the client, over a stretch of time. Out: [`EndpointLoad`] and [`ConnectTimes`] of each row.
+//! In: the ledger's cells of the client, over a stretch of time. Out: [`EndpointLoad`] and [`ComparedTimes`] of each row.
 //!
 //! Invariants: a connection counts in each minute in which it was open, so an endpoint that came later is behind nobody
 //! before. Endpoints that are not mature, and the client itself, take no part.
@@ -8,12 +9,12 @@
 use std::collections::BTreeMap;
 
 use super::{CellRow, Moment, Order};
-use crate::expose::snapshot::{ClientEndpoint, EndpointLoad, LoadDraws};
-use crate::ledger::{self, Ledger, active};
+use crate::expose::snapshot::{ClientEndpoint, ComparedTimes, EndpointLoad, LoadDraws};
+use crate::ledger::{Cell, Ledger, Times, active};
 use crate::service_resolution::Resolution;
 use crate::spread::draws::{self, Draws, Share, Took};
 use crate::topology::EndpointId;
-use crate::windowed::{LONGEST, Slot, Stretch, Sum};
+use crate::windowed::{LONGEST, Slot, Stretch, Sum, Windowed};
 
 /// Seconds of the shortest stretch for which this is computed. Shorter ones have too few slots to show anything.
 pub(super) const SHORTEST: f64 = 250.0;
@@ -28,13 +29,17 @@ struct Minute {
     ended_bytes: u64,
 }
 
+/// Times by slot.
+type Slots = BTreeMap<Slot, Times>;
+
 /// One endpoint over the stretch of time.
 #[derive(Default)]
 struct Row {
     /// Open now.
     active: u64,
     minutes: BTreeMap<Slot, Minute>,
-    slots: BTreeMap<Slot, ledger::ConnectTimes>,
+    connects: Slots,
+    round_trips: Slots,
     ended: Draws,
     exchanged: Draws,
 }
@@ -66,7 +71,8 @@ pub(super) fn fill(
     }
     draw(&mut figures);
     let zones: Vec<Option<&str>> = order.iter().map(|(_, endpoint)| endpoint.zone.as_deref()).collect();
-    let took = took(&figures, &zones);
+    let connects = took(&figures, &zones, |row| &row.connects);
+    let round_trips = took(&figures, &zones, |row| &row.round_trips);
     for (place, row) in figures {
         let Some(own) = rows.get_mut(place) else { continue };
         let sum = |figure: fn(&Minute) -> u64| row.minutes.values().map(figure).sum::<u64>();
@@ -76,14 +82,13 @@ pub(super) fn fill(
             ended: load_draws(row.ended),
             exchanged: load_draws(row.exchanged),
         };
-        let Took { times, slow, slow_by_chance } = took.get(&place).copied().unwrap_or_default();
-        let beside = &mut own.connect_times;
-        (beside.times, beside.slow, beside.slow_by_chance) = (times, slow, slow_by_chance);
+        compared(&mut own.connect_times, connects.get(&place));
+        compared(&mut own.round_trips, round_trips.get(&place));
     }
 }
 
 impl Row {
-    fn read(&mut self, cell: &crate::windowed::Windowed<ledger::Cell>, is_by_name: bool, moment: &Moment) {
+    fn read(&mut self, cell: &Windowed<Cell>, is_by_name: bool, moment: &Moment) {
         let now = Slot::of(moment.now);
         let start = match moment.stretch {
             Stretch::All => Slot::start(moment.now, LONGEST),
@@ -91,8 +96,12 @@ impl Row {
         };
         self.active += if is_by_name { active(cell) } else { 0 };
         for (slot, sum) in cell.slots(start) {
-            if let Some(times) = &sum.connect_times {
-                self.slots.entry(slot.joined_start(now)).or_default().add(times);
+            for (own, times) in
+                [(&mut self.connects, &sum.connect_times), (&mut self.round_trips, &sum.round_trips)]
+            {
+                if let Some(times) = times {
+                    own.entry(slot.joined_start(now)).or_default().add(times);
+                }
             }
             if is_by_name {
                 let minute = self.minutes.entry(slot.minute(now)).or_default();
@@ -134,12 +143,16 @@ fn draw(figures: &mut BTreeMap<usize, Row>) {
 }
 
 /// Compares the endpoints of each zone, slot by slot.
-fn took(figures: &BTreeMap<usize, Row>, zones: &[Option<&str>]) -> BTreeMap<usize, Took> {
+fn took(
+    figures: &BTreeMap<usize, Row>,
+    zones: &[Option<&str>],
+    of: fn(&Row) -> &Slots,
+) -> BTreeMap<usize, Took> {
     type Medians = Vec<(usize, f64)>;
     let mut slots: BTreeMap<(Option<&str>, Slot), Medians> = BTreeMap::new();
     for (place, row) in figures {
         let zone = zones.get(*place).copied().flatten();
-        for (slot, times) in &row.slots {
+        for (slot, times) in of(row) {
             if let Some(median) = times.median() {
                 slots.entry((zone, *slot)).or_default().push((*place, median));
             }
@@ -150,6 +163,12 @@ fn took(figures: &BTreeMap<usize, Row>, zones: &[Option<&str>]) -> BTreeMap<usiz
         draws::compare(medians, &mut all);
     }
     all
+}
+
+/// What the comparison with other endpoints shows.
+fn compared(times: &mut ComparedTimes, took: Option<&Took>) {
+    let Took { times: count, slow, slow_by_chance } = took.copied().unwrap_or_default();
+    (times.times, times.slow, times.slow_by_chance) = (count, slow, slow_by_chance);
 }
 
 fn load_draws(draws: Draws) -> LoadDraws {

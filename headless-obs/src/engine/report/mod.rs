@@ -31,7 +31,7 @@ use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
 use crate::verdict;
 use crate::windowed::Stretch;
 
-use aggregate::{carried, dns, failures, stale};
+use aggregate::{carried, dns, ends, failures, stale};
 use client::ClientFacts;
 use open_connections::Holders;
 use pods::Pods;
@@ -447,6 +447,7 @@ impl Engine {
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
             carried: carried(cells),
+            ends: ends(cells),
         }
     }
 

@@ -45,7 +45,7 @@ fn a_port_that_works_counts_like_any_other() {
 fn a_port_that_is_accepted_and_ended_at_once_is_a_mismatch() {
     let ends: [fn(&mut World, Dialled); 2] = [
         |world, Dialled(record)| {
-            world.submit(KIND_CLOSED, Dialled(TcpRecord { ended_by_peer: 1, bytes_sent: 90, ..record }));
+            world.submit(KIND_CLOSED, Dialled(TcpRecord { end: end::SERVER, bytes_sent: 90, ..record }));
         },
         |world, dialled| world.reset(dialled),
     ];
@@ -69,11 +69,11 @@ fn what_is_a_success_at_a_port_that_is_not_listed() {
     let ends: [(&str, End); 3] = [
         ("the client closes", |world, record| world.submit(KIND_CLOSED, Dialled(record))),
         ("it received something", |world, record| {
-            world.submit(KIND_CLOSED, Dialled(TcpRecord { ended_by_peer: 1, bytes_received: 1, ..record }));
+            world.submit(KIND_CLOSED, Dialled(TcpRecord { end: end::SERVER, bytes_received: 1, ..record }));
         }),
         ("it lasted", |world, record| {
             world.pass(Duration::from_secs(6));
-            world.submit(KIND_CLOSED, Dialled(TcpRecord { ended_by_peer: 1, ..record }));
+            world.submit(KIND_CLOSED, Dialled(TcpRecord { end: end::SERVER, ..record }));
         }),
     ];
     for (case, end) in ends {
@@ -86,7 +86,7 @@ fn what_is_a_success_at_a_port_that_is_not_listed() {
     // At a port that the endpoint has, a proxy's end is the endpoint's affair.
     let mut world = world();
     for Dialled(record) in connect(&mut world, 1, PORT, 4) {
-        world.submit(KIND_CLOSED, Dialled(TcpRecord { ended_by_peer: 1, ..record }));
+        world.submit(KIND_CLOSED, Dialled(TcpRecord { end: end::SERVER, ..record }));
     }
     assert_eq!(ports(&world), []);
 }

@@ -114,7 +114,7 @@ fn an_endpoint_that_accepts_and_ends_at_once_fails() {
             let Dialled(record) = world.connect(1, ADDRESSES[turn % 3]);
             match turn % 3 {
                 0 if is_reset => world.reset(Dialled(record)),
-                0 => world.submit(KIND_CLOSED, Dialled(TcpRecord { ended_by_peer: 1, ..record })),
+                0 => world.submit(KIND_CLOSED, Dialled(TcpRecord { end: end::SERVER, ..record })),
                 _ => world.close(Dialled(record)),
             }
         }

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use headless_obs::time::Time;
 use headless_obs_ebpf::COMM_LEN;
 use headless_obs_ebpf::dns_query::{MAX_SERVERS, PendingQuery};
+use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::reason;
 use headless_obs_ebpf::ring_record::{
     Header, KIND_CLOSED, KIND_FAILED, KIND_OPENED, KIND_STARTED, SocketRecord, TcpRecord,
@@ -38,7 +39,7 @@ pub(super) enum Event {
     /// The attempt is over: without a reason, it has a connection.
     Over(usize, Option<u8>),
     /// One of its connections ends; with a reason, it is the peer who ends it.
-    Closed(usize, u64, Option<u8>),
+    Closed(usize, u64, u8),
     /// A query of it has had no response for long.
     Unanswered(usize, u64),
 }
@@ -191,8 +192,8 @@ impl Running {
             tgid: process,
             reason: reason::NONE,
             in_flow_totals: 1,
-            ended_by_peer: 0,
-            _end: 0,
+            end: end::NONE,
+            _last: 0,
             segments_sent: 0,
             segments_received: 0,
             retransmitted: 0,
@@ -260,7 +261,7 @@ impl Simulation {
             Event::Next(number) => self.next(number),
             Event::Try(number) => self.attempt(number),
             Event::Over(number, why) => self.over(number, why),
-            Event::Closed(number, socket, why) => self.closed(number, socket, why),
+            Event::Closed(number, socket, end) => self.closed(number, socket, end),
             Event::Unanswered(number, at) => self.unanswered(number, at),
         }
     }
@@ -381,16 +382,16 @@ impl Simulation {
         }
         self.submit(number, KIND_OPENED, record);
         match by {
-            Serve::Close => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::NONE))),
-            Serve::Reset => self.after(ROUND_TRIP, Event::Closed(number, record.socket, Some(reason::RESET))),
+            Serve::Close => self.after(ROUND_TRIP, Event::Closed(number, record.socket, end::SERVER)),
+            Serve::Reset => self.after(ROUND_TRIP, Event::Closed(number, record.socket, end::SERVER_RESET)),
             Serve::Hold | Serve::Echo if keeps => self.after(Duration::ZERO, Event::Next(number)),
             Serve::Hold | Serve::Echo => {
-                self.after(ROUND_TRIP + hold, Event::Closed(number, record.socket, None))
+                self.after(ROUND_TRIP + hold, Event::Closed(number, record.socket, end::CLIENT))
             }
         }
     }
 
-    fn closed(&mut self, number: usize, socket: u64, why: Option<u8>) {
+    fn closed(&mut self, number: usize, socket: u64, end: u8) {
         let one = &mut self.running[number];
         let Some(record) = one.open.remove(&socket) else { return };
         one.kept.retain(|kept| *kept != socket);
@@ -402,9 +403,9 @@ impl Simulation {
         };
         let record = TcpRecord {
             bytes_sent: u64::try_from(dial.send).unwrap_or_default(),
-            bytes_received: if why.is_some() { 0 } else { u64::try_from(received).unwrap_or_default() },
-            reason: why.unwrap_or(reason::NONE),
-            ended_by_peer: u8::from(why == Some(reason::NONE)),
+            bytes_received: if end == end::CLIENT { u64::try_from(received).unwrap_or_default() } else { 0 },
+            reason: if end == end::SERVER_RESET { reason::RESET } else { reason::NONE },
+            end,
             ..record
         };
         let event = if one.attempt.is_some() { Event::Try(number) } else { Event::Next(number) };
@@ -416,7 +417,7 @@ impl Simulation {
     pub(super) fn close_kept(&mut self, number: usize, connections: u64) {
         for _ in 0..connections {
             let Some(&socket) = self.running[number].kept.front() else { return };
-            self.closed(number, socket, None);
+            self.closed(number, socket, end::CLIENT);
         }
     }
 
@@ -424,7 +425,7 @@ impl Simulation {
     pub(super) fn end(&mut self, number: usize) {
         let sockets: Vec<u64> = self.running[number].open.keys().copied().collect();
         self.running[number].ended = true;
-        sockets.into_iter().for_each(|socket| self.closed(number, socket, None));
+        sockets.into_iter().for_each(|socket| self.closed(number, socket, end::CLIENT));
     }
 
     fn unanswered(&mut self, number: usize, at: u64) {

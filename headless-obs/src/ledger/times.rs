@@ -1,4 +1,4 @@
-//! How long connections took to be established, in few bytes: the ledger has one for each client, endpoint and slot.
+//! How long something took, in few bytes: the ledger has one for each client, endpoint and slot.
 //!
 //! In: seconds. Out: the buckets of a [`Histogram`], and their median.
 //!
@@ -9,13 +9,13 @@ use crate::windowed::Sum;
 
 /// Times in the buckets of a histogram.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ConnectTimes {
+pub struct Times {
     /// Bucket and number, in order.
     buckets: Vec<(i16, u32)>,
     sum: f64,
 }
 
-impl ConnectTimes {
+impl Times {
     /// Adds a time in seconds.
     pub fn record(&mut self, seconds: f64) {
         let Some(bucket) = histogram::bucket_of(seconds) else { return };
@@ -59,7 +59,7 @@ impl ConnectTimes {
     }
 }
 
-impl Sum for ConnectTimes {
+impl Sum for Times {
     fn add(&mut self, other: &Self) {
         self.sum += other.sum;
         other.buckets.iter().for_each(|(bucket, count)| self.add_to(*bucket, *count));
@@ -70,8 +70,8 @@ impl Sum for ConnectTimes {
 mod tests {
     use super::*;
 
-    fn of(seconds: &[f64]) -> ConnectTimes {
-        let mut times = ConnectTimes::default();
+    fn of(seconds: &[f64]) -> Times {
+        let mut times = Times::default();
         seconds.iter().for_each(|seconds| times.record(*seconds));
         times
     }
