@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lab::ServerMode;
 use serde::Deserialize;
 
-use super::{Addresses, Names};
+use super::{Addresses, Names, Span};
 
 /// A pod without a number, or `count` pods: those of `orders` are called `orders-0` and up.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,6 +31,8 @@ pub(crate) struct Pod {
     pub(crate) silent: bool,
     /// The first packet of each connection from this pod is lost, so a connection takes a second.
     pub(crate) loses_first_packet: bool,
+    /// Packets to and from it take so much longer.
+    pub(crate) delay: Option<Span>,
     /// Domains that its resolver appends; default: those of a kubelet.
     pub(crate) search: Option<Vec<String>>,
     pub(crate) ndots: Option<u8>,

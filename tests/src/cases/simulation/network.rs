@@ -34,6 +34,8 @@ pub(super) struct Host {
     serve: BTreeMap<u16, Serve>,
     silent: bool,
     loses_first_packet: bool,
+    /// Of its packets, there and back.
+    delay: Duration,
 }
 
 impl Host {
@@ -46,6 +48,7 @@ impl Host {
             serve: pod.data.serve.clone(),
             silent: pod.data.silent,
             loses_first_packet: pod.data.loses_first_packet,
+            delay: pod.data.delay.map_or(Duration::ZERO, |span| span.0),
         }
     }
 }
@@ -109,7 +112,9 @@ impl Network {
     /// The fate of an attempt of a host; `limit` is the client's own patience.
     pub(super) fn attempt(&mut self, from: IpAddr, to: SocketAddr, limit: Option<Duration>) -> Fate {
         let slow = self.hosts.get(&from).is_some_and(|host| host.loses_first_packet);
-        let answered = ROUND_TRIP + if slow { AGAIN } else { Duration::ZERO };
+        let delay = |address: &IpAddr| self.hosts.get(address).map_or(Duration::ZERO, |host| host.delay);
+        let answered =
+            ROUND_TRIP + delay(&from) + delay(&to.ip()) + if slow { AGAIN } else { Duration::ZERO };
         let fate = match self.hosts.get(&to.ip()) {
             None => Fate::Failed(NEIGHBOUR, reason::UNREACHABLE),
             Some(host) if host.silent => Fate::Failed(TIMEOUT, reason::TIMEOUT),
