@@ -82,7 +82,7 @@ fn choice() -> Row {
             lines("Open connections", "The client's open connections by pod, including those that are older than the daemon.")
                 .unit("none")
                 .query("sum by (pod) (headless_connections_active{C})", "{{pod}}"),
-            stacked("Bytes", "Bytes that the client sent and received, counted when a connection ends.")
+            stacked("Bytes", "Bytes that the client sent and received, also in open connections.")
                 .unit("Bps")
                 .query("sum by (direction) (rate(headless_connection_bytes_total{C}[$__rate_interval]))", "{{direction}}"),
         ],

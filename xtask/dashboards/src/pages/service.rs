@@ -13,7 +13,7 @@ pub(super) fn page() -> Dashboard {
         title: "Headless Services / Service",
         description: "How clients spread their connections over the pods of one headless Service, and which clients are uneven.",
         variables: &[Variable::Cluster, Variable::Namespace, Variable::Service, Variable::Before],
-        rows: vec![now(), spread(), endpoints(), clients(), trouble(), cost()],
+        rows: vec![now(), spread(), endpoints(), clients(), trouble(), paths(), cost()],
     }
 }
 
@@ -28,7 +28,8 @@ fn now() -> Row {
             text(
                 "How to read this page",
                 "**Spread** shows whether the Service is even, **Endpoints** which pods get no connections and since when, \
-                 **Clients** which clients are uneven, **Trouble** stale connections, failures and wrong ports. A Service \
+                 **Clients** which clients are uneven, **Trouble** stale connections, failures and wrong ports, **Paths** \
+                 how long it takes to connect, and how connections end. A Service \
                  can be even although each client uses few pods; that is fine until one client opens many connections. \
                  `headless-obs explain NAMESPACE/SERVICE` shows cause, evidence and remedy for each client.",
             )
@@ -270,17 +271,78 @@ fn trouble() -> Row {
     )
 }
 
+fn paths() -> Row {
+    row(
+        "Paths",
+        [
+            lines(
+                "Time to connect",
+                "Half of the connections took so long or longer, by pod: from the first SYN to the established connection. \
+                 One pod above the others is slow, or the way to it is. About 1 s: a SYN was lost.",
+            )
+            .unit("s")
+            .query(
+                "histogram_quantile(0.5, sum by (pod, le) (rate(headless_connect_seconds_bucket{S}[$__rate_interval])))",
+                "{{pod}}",
+            ),
+            lines(
+                "Least round trips",
+                "The least round-trip time of the last minutes on open connections, by pod, of the client with the longest. \
+                 A server may acknowledge together with its answer, so up to 40 ms may be its program's.",
+            )
+            .unit("s")
+            .query(r#"max by (pod) (headless_connection_rtt_seconds{S,reading="least"})"#, "{{pod}}"),
+            lines(
+                "Sent again",
+                "Segments that clients sent again, by pod, and SYNs. A lost segment is sent again after the round-trip time \
+                 or 200 ms, a lost SYN after a second.",
+            )
+            .unit("pps")
+            .query("sum by (pod) (rate(headless_segments_retransmitted_total{S}[$__rate_interval]))", "{{pod}}")
+            .query("sum by (pod) (rate(headless_syns_retransmitted_total{S}[$__rate_interval]))", "SYNs {{pod}}"),
+            stacked(
+                "Waiting",
+                "Bytes that wait at the clients in open connections, by pod: not sent yet, or not acknowledged. If one pod's \
+                 grow, it reads too slowly.",
+            )
+            .unit("bytes")
+            .query("sum by (pod) (headless_connection_waiting_bytes{S})", "{{pod}}"),
+            stacked(
+                "Ends",
+                "Connections that ended, by who ended them first and how. Servers that end connections after a while \
+                 (MAX_CONNECTION_AGE) make clients resolve again; resets and timeouts cost requests.",
+            )
+            .unit("cps")
+            .query("sum by (by) (rate(headless_connections_closed_total{S}[$__rate_interval]))", "{{by}}"),
+            lines("Lifetimes", "Half of the connections that ended had lived so long or longer, by client.")
+                .unit("s")
+                .query(
+                    "histogram_quantile(0.5, sum by (client_namespace, client_workload, le) \
+                     (rate(headless_connection_lifetime_seconds_bucket{S}[$__rate_interval])))",
+                    "{{client_namespace}}/{{client_workload}}",
+                ),
+        ],
+    )
+}
+
 fn cost() -> Row {
     row(
         "Cost",
         [
             stacked(
                 "Bytes by pod",
-                "Bytes that clients sent and received, counted when a connection ends. If connections are even and bytes \
-                 are not, some connections carry much more.",
+                "Bytes that clients sent and received, also in open connections. If connections are even and bytes are \
+                 not, some connections carry much more.",
             )
             .unit("Bps")
             .query("sum by (pod) (rate(headless_connection_bytes_total{S}[$__rate_interval]))", "{{pod}}"),
+            stacked(
+                "Segments by pod",
+                "Segments with data that clients sent and received. Where messages are small, segments show the load \
+                 better than bytes.",
+            )
+            .unit("pps")
+            .query("sum by (pod) (rate(headless_connection_segments_total{S}[$__rate_interval]))", "{{pod}}"),
             stacked(
                 "Bytes by zone of the pod",
                 "The same bytes by the zone of the pod. Compare it with the zone of the client's node: traffic between \
