@@ -13,6 +13,7 @@ mod other_name;
 mod quality;
 mod readings;
 pub mod snapshot;
+mod spread;
 #[cfg(test)]
 pub(crate) mod test_fixtures;
 pub mod trace_events;
