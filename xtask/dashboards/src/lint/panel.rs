@@ -11,8 +11,8 @@ const TYPES: [&str; 8] =
     ["barchart", "heatmap", "stat", "state-timeline", "status-history", "table", "text", "timeseries"];
 
 /// Grafana's names of units.
-const UNITS: [&str; 10] =
-    ["none", "short", "percentunit", "percent", "s", "ms", "cps", "Bps", "bytes", "dateTimeAsIso"];
+const UNITS: [&str; 11] =
+    ["none", "short", "percentunit", "percent", "s", "ms", "cps", "pps", "Bps", "bytes", "dateTimeAsIso"];
 
 /// Grafana's built-in transformations.
 const TRANSFORMATIONS: [&str; 4] = ["groupingToMatrix", "joinByField", "merge", "organize"];
