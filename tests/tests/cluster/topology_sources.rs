@@ -31,8 +31,18 @@ fn read_back(scene: &Scene, lists: &[&str]) -> String {
 
 /// A Service without times, and without values that depend on the daemon's start.
 fn timeless(service: &Value) -> Value {
-    const BY_TIME: [&str; 7] =
-        ["waste", "buckets", "evidence", "histogram", "convergence", "history", "latency"];
+    const BY_TIME: [&str; 10] = [
+        "waste",
+        "buckets",
+        "evidence",
+        "histogram",
+        "convergence",
+        "history",
+        "latency",
+        "readings",
+        "round_trips",
+        "lifetimes",
+    ];
     let is_moment =
         |value: &Value| value.as_str().is_some_and(|text| text.ends_with('Z') && text.contains('T'));
     match service {
