@@ -1,4 +1,4 @@
-//! What the kernel says of open connections, in the form of the snapshot. Plain data.
+//! The kernel's readings of open connections, in the form of the snapshot. Plain data.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ const WAYS: [(&str, &str); 6] = [
     ("other", "in another way"),
 ];
 
-/// Who ended the client's connections, and how long they lived; nothing if none ended.
+/// The ways in which the client's connections ended, and how long they lived; nothing if none ended.
 pub(crate) fn ends_in_words(client: &Client) -> Option<String> {
     let ends = &client.ends;
     let all = total(&ends.by);

@@ -287,7 +287,7 @@ impl Write for Pieces {
 }
 
 impl Text {
-    /// When its room may be taken from those who read it.
+    /// The time from which its room may be taken from those who read it.
     fn end(&self) -> Instant {
         self.made + PATIENCE + Duration::from_secs_f64(self.length as f64 / PACE as f64)
     }

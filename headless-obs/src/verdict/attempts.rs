@@ -60,7 +60,7 @@ pub(super) fn tried<'a>(scene: &RuleContext<'a>) -> Vec<Tried<'a>> {
                 let attempts = since_failure(own);
                 return Tried { own, attempts, failed: 0, reasons: Counts::new(), others: 0 };
             }
-            // Where nothing fails, nobody else is asked.
+            // If nothing fails, nobody else is asked.
             let asked = scene.others().filter(|_| failed > 0);
             let elsewhere = asked.filter_map(|other| other.endpoints.get(place));
             let well = elsewhere.filter(|row| failures(row) * 10 <= attempts(row));
@@ -104,7 +104,7 @@ pub(super) fn failures(own: &ClientEndpoint) -> u64 {
 }
 
 /// Connections, and attempts without one. A reset connection had been opened.
-fn attempts(own: &ClientEndpoint) -> u64 {
+pub(super) fn attempts(own: &ClientEndpoint) -> u64 {
     own.opened.saturating_add(own.failed.saturating_sub(resets(own)))
 }
 

@@ -80,7 +80,7 @@ impl<'a> Chooser<'a> {
     fn of(client: &'a Client, dns: &Dns) -> Self {
         let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
         let has_shares = client.endpoints.iter().any(|own| own.expected > 0.0);
-        // What answers for other names lack, and those for one port, may be lacking on purpose.
+        // Answers for other names, and those for one port, may lack endpoints on purpose.
         let has_gaps = dns.completeness < 1.0 || client.answers.truncated_used > 0;
         Self { client, first, has_shares, has_gaps }
     }

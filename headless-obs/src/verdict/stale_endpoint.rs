@@ -1,6 +1,6 @@
 //! Rules about connections to addresses that are not a ready endpoint: the client or the DNS server is at fault.
 
-use super::attempts::has_recovered;
+use super::attempts::{self, has_recovered};
 use super::context::RuleContext;
 use super::format::{count, span, thousands};
 use crate::expose::snapshot::{Cause, Confidence, StaleTarget, Verdict};
@@ -121,12 +121,12 @@ pub(super) fn stale_cache(scene: &RuleContext<'_>) -> Option<Verdict> {
 /// try one another until they are up.
 pub(super) fn is_asked_for(scene: &RuleContext<'_>) -> bool {
     let not_ready = |pod: &str| of_kind(scene, &["not_ready"]).any(|target| target.pod == pod);
-    let (mut attempts, mut failed) = (0, 0);
+    let (mut tried, mut failed) = (0, 0);
     for (endpoint, own) in scene.rows().filter(|(_, own)| not_ready(&own.pod)) {
-        attempts += own.opened + own.failed;
-        failed += if has_recovered(endpoint, own) { 0 } else { own.failed };
+        tried += attempts::attempts(own);
+        failed += if has_recovered(endpoint, own) { 0 } else { attempts::failures(own) };
     }
-    scene.service.publishes_not_ready && failed * 2 <= attempts
+    scene.service.publishes_not_ready && failed * 2 <= tried
 }
 
 /// The endpoints were listed after they were not ready, although the Service does not ask for that.

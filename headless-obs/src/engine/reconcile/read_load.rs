@@ -130,7 +130,7 @@ impl FlowReconciler {
         }
     }
 
-    /// What the last complete round told of a cell's open connections.
+    /// The last complete round told this of a cell's open connections.
     pub(in crate::engine) fn readings(&self, cell: &CellKey) -> Readings {
         self.readings.of(cell)
     }

@@ -30,7 +30,7 @@ pub(super) struct ClientFacts<'a> {
     pub(super) pods: &'a Pods,
     /// Present if the load of single minutes is of interest.
     pub(super) ledger: Option<&'a Ledger>,
-    /// Which connections count in its spread.
+    /// The connections that count in its spread.
     pub(super) choice: spread::Choice,
 }
 

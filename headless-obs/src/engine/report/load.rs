@@ -165,7 +165,7 @@ fn took(
     all
 }
 
-/// What the comparison with other endpoints shows.
+/// The result of the comparison with other endpoints.
 fn compared(times: &mut ComparedTimes, took: Option<&Took>) {
     let Took { times: count, slow, slow_by_chance } = took.copied().unwrap_or_default();
     (times.times, times.slow, times.slow_by_chance) = (count, slow, slow_by_chance);

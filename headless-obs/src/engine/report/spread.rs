@@ -16,7 +16,7 @@ pub(super) struct Figures {
     pub(super) bytes: Spread,
 }
 
-/// Which connections a spread is about.
+/// The connections that a spread is about.
 pub(super) type Choice = fn(Resolution) -> bool;
 
 /// The spread of these cells, including zeros.

@@ -104,7 +104,7 @@ impl Sim {
         self.connect(pod);
     }
 
-    /// What is wrong: the cause of the client's verdict, or an endpoint that is called idle.
+    /// The trouble: the cause of the client's verdict, or an endpoint that is called idle.
     fn alarm(&self) -> Option<String> {
         let service = self.world.service("orders");
         let verdict = service.clients.into_iter().find_map(|client| client.verdict);
