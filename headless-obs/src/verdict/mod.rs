@@ -47,7 +47,7 @@ mod withheld;
 use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};
 
 pub use context::RuleContext;
-pub use present::{judge_now, shorter_spans};
+pub use present::{judge_now, judge_service, shorter_spans};
 pub use withheld::Withheld;
 
 /// A rule: a verdict if its cause is visible.

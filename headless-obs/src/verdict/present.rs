@@ -10,6 +10,7 @@
 //! Several stretches give chance several opportunities. No threshold allows for that; the simulation of fair clients in
 //! `engine/tests/false_alarms` counts the alarms over all stretches together.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -45,56 +46,64 @@ type Judgement<'a> = (RuleContext<'a>, Result<Verdict, Withheld>);
 /// Judges every client of a snapshot. `recent` are the facts of the same moment over shorter stretches, the shortest
 /// first.
 pub fn judge_now(snapshot: &mut Snapshot, recent: &[Snapshot]) {
-    let mut judged: Vec<Vec<Result<Verdict, Withheld>>> = Vec::with_capacity(snapshot.services.len());
-    {
-        let is_present =
-            snapshot.to.duration_since(snapshot.from).as_secs() <= LONGEST.as_secs().cast_signed() + 600;
-        let asked = is_present.then_some(&*snapshot);
-        let stretches: Vec<Facts<'_>> = recent.iter().chain(asked).map(Facts::of).collect();
-        for service in &snapshot.services {
-            let clients = service.clients.iter();
-            judged.push(clients.map(|client| of_client(&stretches, service, client)).collect());
-        }
+    let named = |service: &Service| (service.namespace.clone(), service.name.clone());
+    let by_name = |short: &Snapshot| {
+        short.services.iter().enumerate().map(|(place, service)| (named(service), place)).collect()
+    };
+    let places: Vec<HashMap<(String, String), usize>> = recent.iter().map(by_name).collect();
+    let mut services = std::mem::take(&mut snapshot.services);
+    for service in &mut services {
+        let name = named(service);
+        let short: Vec<(&Snapshot, &Service)> = recent
+            .iter()
+            .zip(&places)
+            .filter_map(|(short, places)| Some((short, short.services.get(*places.get(&name)?)?)))
+            .collect();
+        judge_service(snapshot, service, &short);
     }
-    for (service, judged) in snapshot.services.iter_mut().zip(judged) {
-        for (client, judged) in service.clients.iter_mut().zip(judged) {
-            (client.verdict, client.withheld) = match judged {
-                Ok(verdict) => (Some(verdict), None),
-                Err(reason) => (None, Some(reason.as_str().to_owned())),
-            };
-        }
+    snapshot.services = services;
+}
+
+/// Judges every client of one Service of a snapshot, which need not hold it. `recent` is the Service over shorter
+/// stretches, each with its snapshot.
+pub fn judge_service<S: Borrow<Service>>(frame: &Snapshot, service: &mut Service, recent: &[(&Snapshot, S)]) {
+    let is_present = frame.to.duration_since(frame.from).as_secs() <= LONGEST.as_secs().cast_signed() + 600;
+    let judged: Vec<_> = {
+        let asked = is_present.then_some((frame, &*service));
+        let short = recent.iter().map(|(frame, service)| (*frame, service.borrow()));
+        let stretches: Vec<Facts<'_>> =
+            short.chain(asked).map(|(frame, service)| Facts { frame, service }).collect();
+        service.clients.iter().map(|client| of_client(&stretches, client)).collect()
+    };
+    for (client, judged) in service.clients.iter_mut().zip(judged) {
+        (client.verdict, client.withheld) = match judged {
+            Ok(verdict) => (Some(verdict), None),
+            Err(reason) => (None, Some(reason.as_str().to_owned())),
+        };
     }
 }
 
-/// A snapshot whose Services and clients can be found by name.
+/// A Service over one stretch.
 struct Facts<'a> {
-    snapshot: &'a Snapshot,
-    services: HashMap<(&'a str, &'a str), &'a Service>,
+    frame: &'a Snapshot,
+    service: &'a Service,
 }
 
 impl<'a> Facts<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
-        let named = |service: &'a Service| ((service.namespace.as_str(), service.name.as_str()), service);
-        let services = snapshot.services.iter().map(named).collect();
-        Self { snapshot, services }
-    }
-
-    fn judge(&self, service: &Service, client: &Client) -> Option<Judgement<'a>> {
-        let service = self.services.get(&(service.namespace.as_str(), service.name.as_str()))?;
+    fn judge(&self, client: &Client) -> Option<Judgement<'a>> {
         let is_same = |other: &&Client| {
             (&other.namespace, &other.workload, &other.excluded)
                 == (&client.namespace, &client.workload, &client.excluded)
         };
-        let client = service.clients.iter().find(is_same)?;
-        let scene = RuleContext::new(self.snapshot, service, client);
+        let client = self.service.clients.iter().find(is_same)?;
+        let scene = RuleContext::new(self.frame, self.service, client);
         Some((scene, judge(&scene)))
     }
 }
 
 /// The verdict on one client from its stretches, the shortest first.
-fn of_client(stretches: &[Facts<'_>], service: &Service, client: &Client) -> Result<Verdict, Withheld> {
-    let judged: Vec<Judgement<'_>> =
-        stretches.iter().filter_map(|facts| facts.judge(service, client)).collect();
+fn of_client(stretches: &[Facts<'_>], client: &Client) -> Result<Verdict, Withheld> {
+    let judged: Vec<Judgement<'_>> = stretches.iter().filter_map(|facts| facts.judge(client)).collect();
     let Some(place) = decisive(&judged) else {
         // No stretch carries a verdict; the longest says what is missing.
         return judged.into_iter().next_back().map_or(Err(Withheld::Silent), |(_, judgement)| judgement);

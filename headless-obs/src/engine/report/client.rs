@@ -42,7 +42,7 @@ impl Engine {
         cells: &[CellRow<'_>],
         &ClientFacts { stats: facts, expected, held, pods, ledger, choice }: &ClientFacts<'_>,
         order: &Order<'_>,
-        moment: &Moment,
+        moment: &Moment<'_>,
     ) -> Client {
         let (namespace, workload) = match who {
             Who::Workload(client) => {

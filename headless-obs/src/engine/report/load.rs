@@ -50,7 +50,7 @@ pub(super) fn fill(
     cells: &[CellRow<'_>],
     order: &Order<'_>,
     ledger: &Ledger,
-    moment: &Moment,
+    moment: &Moment<'_>,
 ) {
     let takes_part = |place: usize, own: &ClientEndpoint| {
         order.get(place).is_some_and(|(_, endpoint)| endpoint.mature) && !own.is_self()
@@ -88,7 +88,7 @@ pub(super) fn fill(
 }
 
 impl Row {
-    fn read(&mut self, cell: &Windowed<Cell>, is_by_name: bool, moment: &Moment) {
+    fn read(&mut self, cell: &Windowed<Cell>, is_by_name: bool, moment: &Moment<'_>) {
         let now = Slot::of(moment.now);
         let start = match moment.stretch {
             Stretch::All => Slot::start(moment.now, LONGEST),

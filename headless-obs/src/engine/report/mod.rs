@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 mod aggregate;
 mod client;
+mod counted;
 mod load;
 mod losses;
 mod open_connections;
@@ -23,18 +24,17 @@ use super::connection_history::ConnectionHistory;
 use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashMap;
 use crate::ledger::{Cell, CellKey};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
-use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
+use crate::topology::{self, EndpointId, ServiceState, State};
 use crate::verdict;
 use crate::windowed::Stretch;
 
 use aggregate::{carried, dns, ends, failures, stale};
 use client::ClientFacts;
-use open_connections::Holders;
-use pods::Pods;
+use counted::{Counted, Sources};
 
 /// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]
@@ -121,37 +121,33 @@ enum View {
     Series(ClientLabels),
 }
 
-/// The Services of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    /// All.
-    All,
-    /// Those with clients.
-    Clients,
-}
-
-/// The contents of the report, by Service.
-struct Sources<'a> {
-    cells: HashMap<ServiceId, Cells<'a>>,
-    client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'a>>>,
-    held: HashMap<ServiceId, Holders>,
+/// What the Services of a snapshot share.
+struct Common<'a> {
+    moment: Moment<'a>,
+    counted: &'a Counted<'a>,
     /// Only for a report.
-    pods: Arc<Pods>,
     history: ConnectionHistory,
-    moment: Moment,
 }
 
 /// When a snapshot is taken, and over which stretch of time.
-struct Moment {
+struct Moment<'a> {
     now: Time,
     stretch: Stretch,
     /// Length of the stretch.
     seconds: f64,
     /// Clients that the spread excludes, and the reason.
-    excluded: HashMap<WorkloadId, &'static str>,
+    excluded: &'a HashMap<WorkloadId, &'static str>,
 }
 
-impl Moment {
+impl<'a> Moment<'a> {
+    fn new(kernel: &KernelState, stretch: Stretch, excluded: &'a HashMap<WorkloadId, &'static str>) -> Self {
+        let seconds = match stretch {
+            Stretch::All => kernel.to.since(kernel.began),
+            Stretch::Since(start) => kernel.to.since(start.begin()),
+        };
+        Self { now: kernel.to, stretch, seconds: seconds.as_secs_f64(), excluded }
+    }
+
     fn excluded(&self, client: Option<WorkloadId>) -> Option<&'static str> {
         self.excluded.get(&client?).copied()
     }
@@ -163,66 +159,12 @@ impl Moment {
 }
 
 impl Engine {
-    fn sources<'a>(
-        &'a self,
-        kernel: &KernelState,
-        stretch: Stretch,
-        rows: impl Iterator<Item = CellRow<'a>>,
-    ) -> Sources<'a> {
-        let mut cells: HashMap<ServiceId, Cells<'_>> = HashMap::default();
-        for (key, cell) in rows {
-            cells.entry(key.endpoint.service).or_default().push((key, cell));
-        }
-        let mut client_stats: HashMap<ServiceId, HashMap<WorkloadId, ClientStats<'_>>> = HashMap::default();
-        let open = cells.values().flatten().filter(|(_, tally)| tally.active > 0);
-        let has_open: HashSet<(ServiceId, WorkloadId)> =
-            open.filter_map(|(key, _)| Some((key.endpoint.service, key.client?))).collect();
-        let cutoff = |last: Time| match stretch {
-            Stretch::All => true,
-            Stretch::Since(start) => last >= start.begin(),
-        };
-        for ((scope, workload, service), connect_stats, answered) in self.client_stats.all() {
-            if !cutoff(connect_stats.last) && !has_open.contains(&(*service, *workload)) {
-                continue;
-            }
-            let facts = client_stats.entry(*service).or_default().entry(*workload).or_default();
-            facts.add(*scope, stretch, connect_stats, answered);
-        }
-        for ((workload, service), totals) in self.client_stats.sums() {
-            if cutoff(totals.last) || client_stats.get(service).is_some_and(|all| all.contains_key(workload))
-            {
-                let all = client_stats.entry(*service).or_default();
-                all.entry(*workload).or_default().sum_up(stretch, totals);
-            }
-        }
-        let booked = self.reconciler.ledger.cells().filter_map(|(key, _)| key.client);
-        let clients: HashSet<WorkloadId> =
-            booked.chain(client_stats.values().flat_map(HashMap::keys).copied()).collect();
-        let moment = Moment {
-            now: kernel.to,
-            stretch,
-            seconds: match stretch {
-                Stretch::All => kernel.to.since(kernel.began),
-                Stretch::Since(start) => kernel.to.since(start.begin()),
-            }
-            .as_secs_f64(),
-            excluded: clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect(),
-        };
-        Sources {
-            cells,
-            client_stats,
-            held: open_connections::by_service(&self.reconciler),
-            pods: Arc::default(),
-            history: ConnectionHistory::default(),
-            moment,
-        }
-    }
-
-    fn service(&self, state: &ServiceState, sources: &mut Sources<'_>, view: View) -> Service {
-        let cells = sources.cells.remove(&state.id()).unwrap_or_default();
-        let client_stats = sources.client_stats.remove(&state.id()).unwrap_or_default();
-        let held = sources.held.remove(&state.id()).unwrap_or_default();
-        let (moment, pods) = (&sources.moment, &sources.pods);
+    /// A Service over the stretch, from its sums.
+    fn service(&self, state: &ServiceState, sums: Sources<'_>, common: &Common<'_>, view: View) -> Service {
+        let Common { moment, counted, history } = common;
+        let own = counted.of(state.id());
+        let Sources { cells, client_stats } = sums;
+        let cells: Cells<'_> = cells.iter().map(|(key, tally)| (*key, tally)).collect();
         let mut by_endpoint: HashMap<EndpointId, Cells<'_>> = HashMap::default();
         let mut by_client: BTreeMap<Who, Cells<'_>> = BTreeMap::new();
         for row in &cells {
@@ -285,7 +227,7 @@ impl Engine {
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
-        let counted: Vec<_> =
+        let included: Vec<_> =
             cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
         let totals = || client_stats.values().filter_map(ClientStats::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
@@ -303,12 +245,10 @@ impl Engine {
         if let View::Series(labels) = view {
             // A forgotten client without open connections has no series of its own, but counts in sums over several
             // clients.
-            for ((_, namespace), totals) in
-                self.client_stats.archived().filter(|((id, _), _)| *id == state.id())
-            {
+            for (namespace, totals) in own.into_iter().flat_map(|own| &own.archived) {
                 let who = match labels {
                     ClientLabels::Workload => continue,
-                    ClientLabels::Namespace => Who::Namespace(namespace.clone()),
+                    ClientLabels::Namespace => Who::Namespace(Arc::clone(namespace)),
                     ClientLabels::None => Who::All,
                 };
                 facts.entry(who).or_default().sum_up_archived(totals);
@@ -326,12 +266,13 @@ impl Engine {
         let mut clients: Vec<_> = by_client
             .iter()
             .map(|(who, cells)| {
-                let held = who.workload().and_then(|id| held.get(&id)).map_or(&[][..], Vec::as_slice);
+                let held = own.zip(who.workload()).and_then(|(own, id)| own.held.get(&id));
+                let held = held.map_or(&[][..], Vec::as_slice);
                 let facts = ClientFacts {
                     stats: facts.get(who),
                     expected: by_who.get(who),
                     held,
-                    pods,
+                    pods: &counted.pods,
                     ledger,
                     choice,
                 };
@@ -349,12 +290,12 @@ impl Engine {
         };
         let others = order.iter().enumerate().filter(|(place, _)| !is_own(*place));
         let figures =
-            spread::of(&counted, &others.map(|(_, row)| *row).collect(), &expected, Resolution::counts);
+            spread::of(&included, &others.map(|(_, row)| *row).collect(), &expected, Resolution::counts);
 
         let history = match view {
             View::Report => {
                 let rows = order.iter().map(|(endpoint, row)| (endpoint.id(), row.pod.clone()));
-                sources.history.service(rows)
+                history.service(rows)
             }
             // No series uses it.
             View::Series(_) => History::default(),
@@ -414,7 +355,7 @@ impl Engine {
         cells: &[CellRow<'_>],
         mature: bool,
         first_answered: Option<Time>,
-        moment: &Moment,
+        moment: &Moment<'_>,
     ) -> Endpoint {
         let sum = |figure: fn(&Tally) -> u64| cells.iter().map(|(_, cell)| figure(cell)).sum();
         let counting = || {

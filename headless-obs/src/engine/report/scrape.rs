@@ -7,13 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CellRow, KernelState, Sources, Tally, View, Who};
+use super::counted::Sources;
+use super::{CellRow, Common, KernelState, Moment, View, Who};
 use crate::engine::Engine;
 use crate::engine::client_stats::ClientStats;
+use crate::engine::connection_history::ConnectionHistory;
 use crate::expose::metrics::Scrape;
 use crate::expose::metrics::cardinality::{ClientLabels, Detail, Load};
 use crate::expose::snapshot::Unanswered;
 use crate::hash::HashSet;
+use crate::ledger::CellKey;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
@@ -28,28 +31,28 @@ impl Engine {
         self.update_verdicts(kernel);
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
-        let mut rows = self.tallies(Stretch::All);
-        let departed = self.reconciler.ledger.departed();
-        rows.extend(departed.map(|(key, cell)| (*key, Tally { sums: cell.clone(), active: 0 })));
-        let mut sources = self.sources(kernel, Stretch::All, rows.iter().map(|(key, tally)| (key, tally)));
+        let counted = self.counted_for_series();
+        let moment = Moment::new(kernel, Stretch::All, &counted.excluded);
+        let common = Common { moment, counted: &counted, history: ConnectionHistory::default() };
         let mut states: Vec<_> = self
             .topology
             .services()
-            .filter(|state| {
-                sources.cells.contains_key(&state.id()) || sources.client_stats.contains_key(&state.id())
-            })
+            .filter_map(|state| Some((state, counted.of(state.id())?.ever())))
+            .filter(|(_, sums)| !sums.cells.is_empty() || !sums.client_stats.is_empty())
             .collect();
-        states.sort_by_key(|state| state.key());
-        let loads: Vec<Load> =
-            states.iter().map(|state| self.load(state, &sources, View::Series(labels))).collect();
+        states.sort_by_key(|(state, _)| state.key());
+        let loads: Vec<Load> = states
+            .iter()
+            .map(|(state, sums)| self.load(state, sums, kernel.to, View::Series(labels)))
+            .collect();
         let (plans, notices) = governor.decide(&loads);
         let services = states
-            .iter()
+            .into_iter()
             .zip(&plans)
-            .map(|(state, plan)| match plan.detail {
-                Detail::Clients | Detail::Counts => self.service(state, &mut sources, View::Series(labels)),
+            .map(|((state, sums), plan)| match plan.detail {
+                Detail::Clients | Detail::Counts => self.service(state, sums, &common, View::Series(labels)),
                 Detail::Endpoints | Detail::Essentials | Detail::Service => {
-                    self.service(state, &mut sources, View::Series(ClientLabels::None))
+                    self.service(state, sums, &common, View::Series(ClientLabels::None))
                 }
                 Detail::Nothing => crate::expose::snapshot::Service {
                     namespace: state.key().namespace.to_string(),
@@ -93,23 +96,23 @@ impl Engine {
     }
 
     /// The size of a Service.
-    fn load(&self, state: &ServiceState, sources: &Sources<'_>, view: View) -> Load {
-        let cells = sources.cells.get(&state.id()).map_or(&[][..], Vec::as_slice);
+    fn load(&self, state: &ServiceState, sums: &Sources<'_>, now: Time, view: View) -> Load {
+        let cells = &sums.cells;
         let held = cells.iter().filter(|(_, cell)| cell.active() > 0);
         let mut clients: HashSet<Who> = held.map(|(key, _)| self.who(key.client, view)).collect();
-        let mut others = cells.iter().filter(|row| is_other(row)).count();
-        for (workload, facts) in sources.client_stats.get(&state.id()).into_iter().flatten() {
-            if self.has_series(Some(facts), &[], sources.moment.now) {
+        let mut others = cells.iter().filter(|(key, _)| is_other(key)).count();
+        for (workload, facts) in &sums.client_stats {
+            if self.has_series(Some(facts), &[], now) {
                 clients.insert(self.who(Some(*workload), view));
             }
-            let sums = facts.totals();
-            others += sums.map_or(0, |totals| totals.response_kinds() + totals.wrong_ports.len());
+            let totals = facts.totals();
+            others += totals.map_or(0, |totals| totals.response_kinds() + totals.wrong_ports.len());
         }
         let ports: HashSet<u16> = cells.iter().map(|(key, _)| key.port).filter(|port| *port != 0).collect();
         Load {
             namespace: state.key().namespace.to_string(),
             name: state.key().name.to_string(),
-            endpoints: shown(state, sources.moment.now).len() as u64,
+            endpoints: shown(state, now).len() as u64,
             clients: clients.len() as u64,
             ports: ports.len() as u64,
             others: others as u64,
@@ -130,7 +133,7 @@ fn anonymise(unanswered: &mut [Unanswered], labels: ClientLabels) {
 }
 
 /// Whether a cell is a series in addition to that of its edge.
-fn is_other((key, _): &CellRow<'_>) -> bool {
+fn is_other(key: &CellKey) -> bool {
     matches!(key.resolution, Resolution::Srv | Resolution::Hostname | Resolution::None) || key.port == 0
 }
 

@@ -1,41 +1,40 @@
 //! Snapshots over stretches of time that end now, and the verdicts that rest on them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pods::Pods;
-use super::{KernelState, Shown, Sources, Tally, View};
+use super::counted::Counted;
+use super::{Common, KernelState, Moment, View};
 use crate::engine::Engine;
 use crate::engine::connection_history::ConnectionHistory;
 use crate::expose::snapshot::{SCHEMA, Service, Snapshot, VerdictChange};
-use crate::hash::HashMap;
-use crate::ledger::{CellKey, active};
-use crate::topology::ServiceState;
+use crate::hash::HashSet;
+use crate::topology::{ServiceId, ServiceState};
 use crate::verdict;
 use crate::windowed::{LONGEST, Slot, Stretch};
 
 /// Two readings of the wall clock that differ by more show that it was set, or that it drifted.
 const CLOCK_SET: Duration = Duration::from_millis(500);
 
-/// The most rows of endpoints, and of clients at endpoints, in a shorter stretch: about 12 MiB. Verdicts on clients of the
+/// The most rows of endpoints, and of clients at endpoints, in a shorter stretch: about 24 MiB. Verdicts on clients of the
 /// Services beyond rest on the stretch that was asked for, and have no time since when they hold.
 const ROWS: usize = 20_000;
 
-impl Engine {
-    /// The sums of every cell over a stretch of time. Cells without changes that have no open connections are left out.
-    pub(super) fn tallies(&self, stretch: Stretch) -> Vec<(CellKey, Tally)> {
-        let cells = self.reconciler.ledger.cells().map(|(key, cell)| (key, cell, active(cell)));
-        let shown = cells.filter(|(_, cell, active)| *active > 0 || cell.has_changed(stretch));
-        shown.map(|(key, cell, active)| (*key, Tally { sums: cell.over(stretch), active })).collect()
-    }
+/// A stretch of time that ends now, without the rows of its Services: these are made one at a time.
+struct OpenStretch<'a> {
+    /// A snapshot without Services.
+    frame: Snapshot,
+    common: Common<'a>,
+    states: Vec<&'a ServiceState>,
+}
 
+impl Engine {
     /// The state over the last `length`, or since observation began, with the verdicts of this moment.
     pub fn snapshot(&self, kernel: &KernelState, length: Option<Duration>) -> Snapshot {
-        let pods = Arc::new(self.pods());
-        let mut snapshot = self.facts(kernel, length, Shown::All, &pods);
-        verdict::judge_now(&mut snapshot, &self.recent(kernel, length, &pods));
+        let counted = self.counted();
+        let recent = self.recent(kernel, length, &counted);
+        let mut snapshot = self.judged(self.whole(kernel, length, &counted), &recent);
         self.verdict_log.complete(&mut snapshot);
         snapshot
     }
@@ -50,16 +49,22 @@ impl Engine {
     /// Brings the log of verdicts up to date.
     pub(super) fn update_verdicts(&mut self, kernel: &KernelState) {
         self.sampled.read(kernel.to, self.totals(kernel));
-        let mut recent = self.recent(kernel, None, &Arc::new(self.pods()));
-        let Some(mut judged) = recent.pop() else { return };
-        verdict::judge_now(&mut judged, &recent);
+        let judged = {
+            let counted = self.counted();
+            let mut recent = self.recent(kernel, None, &counted);
+            let Some(longest) = recent.pop() else { return };
+            self.judged(longest, &recent)
+        };
         let changes = self.verdict_log.look(&judged);
         self.trace_verdicts(&changes);
     }
 
     /// The facts over one of the shorter stretches that a verdict may rest on, with the verdicts of that stretch alone.
     pub fn short_stretch(&self, kernel: &KernelState, span: Duration) -> Snapshot {
-        let mut stretch = self.facts(kernel, Some(span), Shown::Clients, &Arc::new(self.pods()));
+        let counted = self.counted();
+        let OpenStretch { frame, common, states } = self.short(kernel, span, &counted);
+        let services = states.into_iter().map(|state| self.over(state, &common)).collect();
+        let mut stretch = Snapshot { services, ..frame };
         verdict::judge_all(&mut stretch);
         stretch
     }
@@ -70,48 +75,82 @@ impl Engine {
         short.chain(std::iter::once_with(|| self.snapshot(kernel, length))).collect()
     }
 
-    fn recent(&self, kernel: &KernelState, length: Option<Duration>, pods: &Arc<Pods>) -> Vec<Snapshot> {
-        let spans = verdict::shorter_spans(length);
-        spans.map(|span| self.facts(kernel, Some(span), Shown::Clients, pods)).collect()
+    /// A stretch with the verdicts of this moment. The shorter ones exist for one Service at a time: each may take as
+    /// much memory as the longest.
+    fn judged(&self, asked: OpenStretch<'_>, recent: &[OpenStretch<'_>]) -> Snapshot {
+        let OpenStretch { frame, common, states } = asked;
+        let shown: Vec<HashSet<ServiceId>> =
+            recent.iter().map(|other| other.states.iter().map(|state| state.id()).collect()).collect();
+        let mut services = Vec::with_capacity(states.len());
+        for state in states {
+            let mut service = self.over(state, &common);
+            let with_it = recent.iter().zip(&shown).filter(|(_, shown)| shown.contains(&state.id()));
+            let short: Vec<(&Snapshot, Service)> =
+                with_it.map(|(other, _)| (&other.frame, self.over(state, &other.common))).collect();
+            verdict::judge_service(&frame, &mut service, &short);
+            services.push(service);
+        }
+        Snapshot { services, ..frame }
     }
 
-    /// The facts over a stretch of time, without verdicts.
-    fn facts(
-        &self,
+    fn over(&self, state: &ServiceState, common: &Common<'_>) -> Service {
+        let sums = common.counted.of(state.id()).map(|own| own.over(common.moment.stretch));
+        self.service(state, sums.unwrap_or_default(), common, View::Report)
+    }
+
+    /// The shorter stretches, the shortest first.
+    fn recent<'a>(
+        &'a self,
         kernel: &KernelState,
         length: Option<Duration>,
-        shown: Shown,
-        pods: &Arc<Pods>,
-    ) -> Snapshot {
-        let stretch = self.stretch(kernel, length);
-        let rows = self.tallies(stretch);
-        let mut sources = self.sources(kernel, stretch, rows.iter().map(|(key, tally)| (key, tally)));
-        sources.pods = pods.clone();
-        if shown == Shown::All {
-            let start = match stretch {
-                Stretch::All => Slot::start(kernel.to, LONGEST).max(self.oldest_slot),
-                Stretch::Since(start) => start,
-            };
-            let time = (kernel.began, kernel.to);
-            sources.history = ConnectionHistory::of(&self.reconciler.ledger, start, time, self.wall_offset);
+        counted: &'a Counted<'a>,
+    ) -> Vec<OpenStretch<'a>> {
+        verdict::shorter_spans(length).map(|span| self.short(kernel, span, counted)).collect()
+    }
+
+    /// A shorter stretch.
+    fn short<'a>(
+        &'a self,
+        kernel: &KernelState,
+        span: Duration,
+        counted: &'a Counted<'a>,
+    ) -> OpenStretch<'a> {
+        let stretch = self.stretch(kernel, Some(span));
+        let moment = Moment::new(kernel, stretch, &counted.excluded);
+        OpenStretch {
+            frame: self.frame(kernel, stretch, Vec::new()),
+            common: Common { moment, counted, history: ConnectionHistory::default() },
+            states: by_name(self.smallest(counted, stretch)),
         }
-        let states: Vec<&ServiceState> = match shown {
-            Shown::All => self.topology.services().collect(),
-            Shown::Clients => self.smallest(&sources),
+    }
+
+    /// The stretch that is asked for, with every Service.
+    fn whole<'a>(
+        &'a self,
+        kernel: &KernelState,
+        length: Option<Duration>,
+        counted: &'a Counted<'a>,
+    ) -> OpenStretch<'a> {
+        let stretch = self.stretch(kernel, length);
+        let start = match stretch {
+            Stretch::All => Slot::start(kernel.to, LONGEST).max(self.oldest_slot),
+            Stretch::Since(start) => start,
         };
-        let mut services: Vec<_> =
-            states.into_iter().map(|state| self.service(state, &mut sources, View::Report)).collect();
-        services.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let unreached = if shown == Shown::All { self.unreached(stretch) } else { Vec::new() };
-        Snapshot { unreached, ..self.frame(kernel, stretch, services) }
+        let time = (kernel.began, kernel.to);
+        let history = ConnectionHistory::of(&self.reconciler.ledger, start, time, self.wall_offset);
+        let moment = Moment::new(kernel, stretch, &counted.excluded);
+        OpenStretch {
+            frame: Snapshot { unreached: self.unreached(stretch), ..self.frame(kernel, stretch, Vec::new()) },
+            common: Common { moment, counted, history },
+            states: by_name(self.topology.services().collect()),
+        }
     }
 
     /// The Services with clients, the smallest first, as far as all of their rows together have room. Each endpoint has a
     /// row, and each client has one for each endpoint. Several stretches are looked at every few seconds.
-    fn smallest(&self, sources: &Sources<'_>) -> Vec<&ServiceState> {
+    fn smallest(&self, counted: &Counted<'_>, stretch: Stretch) -> Vec<&ServiceState> {
         let rows = |state: &ServiceState| {
-            let clients = sources.client_stats.get(&state.id()).map_or(0, HashMap::len);
-            let cells = sources.cells.get(&state.id()).map_or(0, Vec::len);
+            let (clients, cells) = counted.of(state.id())?.size(stretch);
             (clients + cells > 0).then(|| (clients.max(1) + 1) * state.endpoints().count().max(1))
         };
         let mut sized: Vec<(usize, &ServiceState)> =
@@ -166,4 +205,10 @@ impl Engine {
             unreached: Vec::new(),
         }
     }
+}
+
+/// In the order of a snapshot.
+fn by_name(mut states: Vec<&ServiceState>) -> Vec<&ServiceState> {
+    states.sort_by_key(|state| state.key());
+    states
 }

@@ -1,0 +1,156 @@
+//! What the engine has counted, by Service: the input of a snapshot over any stretch of time.
+//!
+//! In: the ledger, the statistics of clients, open connections. Out: the sums of one Service over a stretch
+//! ([`Sources`]).
+//!
+//! Invariant: this points to what the engine holds. Sums are copies, so they exist for one Service at a time where a
+//! snapshot is made of many Services and stretches.
+
+use std::sync::Arc;
+
+use super::Tally;
+use super::open_connections::{self, Holders};
+use super::pods::Pods;
+use crate::client::{ClientId, WorkloadId};
+use crate::engine::Engine;
+use crate::engine::client_stats::{ClientCounters, ClientStats, ClientTotals, ConnectStats, ResponseStats};
+use crate::hash::{HashMap, HashSet};
+use crate::ledger::{Cell, CellKey, active};
+use crate::time::Time;
+use crate::topology::ServiceId;
+use crate::windowed::{Stretch, Windowed};
+
+/// Everything that is counted.
+pub(super) struct Counted<'a> {
+    services: HashMap<ServiceId, OfService<'a>>,
+    /// Clients that the spread excludes, and the reason.
+    pub(super) excluded: HashMap<WorkloadId, &'static str>,
+    /// Only for a report.
+    pub(super) pods: Pods,
+}
+
+/// What is counted of one Service.
+#[derive(Default)]
+pub(super) struct OfService<'a> {
+    cells: Vec<(&'a CellKey, &'a Windowed<Cell>)>,
+    connects: Vec<(ClientId, WorkloadId, &'a ConnectStats, Option<&'a ResponseStats>)>,
+    totals: Vec<(WorkloadId, &'a ClientTotals)>,
+    /// The counts of forgotten cells.
+    departed: Vec<(&'a CellKey, &'a Cell)>,
+    /// The sums of forgotten workloads, by namespace.
+    pub(super) archived: Vec<(&'a Arc<str>, &'a ClientCounters)>,
+    pub(super) held: Holders,
+}
+
+/// The sums of a Service over a stretch of time.
+#[derive(Default)]
+pub(super) struct Sources<'a> {
+    pub(super) cells: Vec<(&'a CellKey, Tally)>,
+    pub(super) client_stats: HashMap<WorkloadId, ClientStats<'a>>,
+}
+
+impl Engine {
+    /// Everything that is counted, for a report.
+    pub(super) fn counted(&self) -> Counted<'_> {
+        Counted { pods: self.pods(), ..self.counted_for_series() }
+    }
+
+    /// The same without what no series uses.
+    pub(super) fn counted_for_series(&self) -> Counted<'_> {
+        let mut services: HashMap<ServiceId, OfService<'_>> = HashMap::default();
+        let mut clients: HashSet<WorkloadId> = HashSet::default();
+        let ledger = &self.reconciler.ledger;
+        for (key, cell) in ledger.cells() {
+            services.entry(key.endpoint.service).or_default().cells.push((key, cell));
+            clients.extend(key.client);
+        }
+        for (key, cell) in ledger.departed() {
+            services.entry(key.endpoint.service).or_default().departed.push((key, cell));
+        }
+        for ((scope, workload, service), connects, answered) in self.client_stats.all() {
+            let of_service = services.entry(*service).or_default();
+            of_service.connects.push((*scope, *workload, connects, answered));
+            clients.insert(*workload);
+        }
+        for ((workload, service), totals) in self.client_stats.sums() {
+            services.entry(*service).or_default().totals.push((*workload, totals));
+            clients.insert(*workload);
+        }
+        for ((service, namespace), sums) in self.client_stats.archived() {
+            services.entry(*service).or_default().archived.push((namespace, sums));
+        }
+        for (service, held) in open_connections::by_service(&self.reconciler) {
+            services.entry(service).or_default().held = held;
+        }
+        let excluded = clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect();
+        Counted { services, excluded, pods: Pods::default() }
+    }
+}
+
+impl<'a> Counted<'a> {
+    pub(super) fn of(&self, service: ServiceId) -> Option<&OfService<'a>> {
+        self.services.get(&service)
+    }
+}
+
+impl<'a> OfService<'a> {
+    /// The sums over a stretch.
+    pub(super) fn over(&self, stretch: Stretch) -> Sources<'a> {
+        let tally =
+            |(key, cell, active): (_, &Windowed<Cell>, _)| (key, Tally { sums: cell.over(stretch), active });
+        let cells = self.changed(stretch).map(tally).collect();
+        let mut client_stats: HashMap<WorkloadId, ClientStats<'a>> = HashMap::default();
+        for (scope, workload, connects, answered) in self.connected(stretch) {
+            client_stats.entry(workload).or_default().add(scope, stretch, connects, answered);
+        }
+        for (workload, totals) in &self.totals {
+            if is_in(stretch, totals.last) || client_stats.contains_key(workload) {
+                client_stats.entry(*workload).or_default().sum_up(stretch, totals);
+            }
+        }
+        Sources { cells, client_stats }
+    }
+
+    /// The sums of all time, with those of forgotten cells.
+    pub(super) fn ever(&self) -> Sources<'a> {
+        let mut sources = self.over(Stretch::All);
+        let departed = |(key, cell): &(_, &Cell)| (*key, Tally { sums: (*cell).clone(), active: 0 });
+        sources.cells.extend(self.departed.iter().map(departed));
+        sources
+    }
+
+    /// The numbers of clients and of cells over a stretch.
+    pub(super) fn size(&self, stretch: Stretch) -> (usize, usize) {
+        let connected = self.connected(stretch).map(|(_, workload, ..)| workload);
+        let summed = self.totals.iter().filter(|(_, totals)| is_in(stretch, totals.last));
+        let clients: HashSet<WorkloadId> = connected.chain(summed.map(|(workload, _)| *workload)).collect();
+        (clients.len(), self.changed(stretch).count())
+    }
+
+    /// The cells that have changed in a stretch, or that have open connections; and these.
+    fn changed(&self, stretch: Stretch) -> impl Iterator<Item = (&'a CellKey, &'a Windowed<Cell>, u64)> {
+        let cells = self.cells.iter().map(|(key, cell)| (*key, *cell, active(cell)));
+        cells.filter(move |(_, cell, active)| *active > 0 || cell.has_changed(stretch))
+    }
+
+    /// The pods that connected in a stretch, and those of clients with open connections.
+    fn connected(
+        &self,
+        stretch: Stretch,
+    ) -> impl Iterator<Item = (ClientId, WorkloadId, &'a ConnectStats, Option<&'a ResponseStats>)> {
+        let open = self.cells.iter().filter(|(_, cell)| active(cell) > 0);
+        let have_open: HashSet<WorkloadId> = open.filter_map(|(key, _)| key.client).collect();
+        let connects = self.connects.iter().copied();
+        connects.filter(move |(_, workload, connects, _)| {
+            is_in(stretch, connects.last) || have_open.contains(workload)
+        })
+    }
+}
+
+/// Whether a stretch has this moment.
+fn is_in(stretch: Stretch, moment: Time) -> bool {
+    match stretch {
+        Stretch::All => true,
+        Stretch::Since(start) => moment >= start.begin(),
+    }
+}
