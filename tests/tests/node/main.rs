@@ -30,6 +30,7 @@ mod load;
 mod many_clients;
 mod memory;
 mod mesh;
+mod one_shot;
 mod redirected_dns;
 mod refusals;
 mod restart;

@@ -63,8 +63,9 @@ pub(in crate::commands) fn render(text: &mut String, service: &Service, look: Lo
     push(text, &table);
     let has_room = widths.last().is_some_and(Option::is_some);
     for (client, name) in rows.iter().zip(names) {
-        if !has_room && resolved(client) != "service" {
-            indented(text, &format!("{name} resolved by {}", resolved(client)), None, look);
+        let resolved = resolved(client);
+        if !has_room && !["", "service"].contains(&resolved.as_str()) {
+            indented(text, &format!("{name} resolved by {resolved}"), None, look);
         }
     }
     if let Some(hidden) = clients.get(ROWS..).filter(|hidden| !hidden.is_empty()) {
