@@ -2,13 +2,17 @@
 //!
 //! After a failure the other checks still run, so that one call shows everything to repair.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::console::{result, say};
-use crate::{arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup};
+use crate::{
+    arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup,
+    workspace,
+};
 
 /// The checks to run.
 #[derive(Args, Debug)]
@@ -91,7 +95,17 @@ fn format() -> Result<()> {
 fn clippy(object: bool) -> Result<()> {
     let mut command = process::cargo();
     without_object(&mut command, object);
-    process::run(command.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    process::run(
+        command
+            .args(["clippy", "--locked", "--workspace", "--all-targets", "--target-dir"])
+            .arg(folder())
+            .args(["--", "-D", "warnings"]),
+    )
+}
+
+/// Cargo's folder of its own for the checks: they can compile while the tests run, and neither waits for the other.
+fn folder() -> PathBuf {
+    workspace::target().join("check")
 }
 
 fn clippy_bpf() -> Result<()> {
@@ -104,7 +118,10 @@ fn documentation(object: bool) -> Result<()> {
     let mut command = process::cargo();
     without_object(&mut command, object);
     process::run(
-        command.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        command
+            .args(["doc", "--locked", "--workspace", "--no-deps", "--target-dir"])
+            .arg(folder())
+            .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
 
