@@ -91,6 +91,9 @@ pub struct Service {
     /// Spread of the bytes, both directions.
     #[serde(default)]
     pub bytes: Spread,
+    /// Spread of the segments with data, both directions.
+    #[serde(default)]
+    pub segments: Spread,
     /// Waste: (`spread.peak_to_mean` − 1) × connections a second.
     #[serde(default)]
     pub waste: f64,
@@ -162,6 +165,9 @@ pub struct Endpoint {
     /// Bytes, both directions, of the connections that count in the spread.
     #[serde(default)]
     pub counted_bytes: u64,
+    /// Segments with data, likewise.
+    #[serde(default)]
+    pub counted_segments: u64,
     /// Failures by reason; `reset` had been opened.
     pub failed: Counts,
     /// Attempts that the client abandoned because its attempt over the other address family won; not failures.
@@ -295,6 +301,9 @@ pub struct Client {
     /// As [`Service::bytes`].
     #[serde(default)]
     pub bytes: Spread,
+    /// As [`Service::segments`].
+    #[serde(default)]
+    pub segments: Spread,
     /// The answers that it received.
     #[serde(default)]
     pub answers: ClientAnswers,
@@ -382,6 +391,9 @@ pub struct ClientEndpoint {
     /// As [`Endpoint::counted_bytes`].
     #[serde(default)]
     pub counted_bytes: u64,
+    /// As [`Endpoint::counted_segments`].
+    #[serde(default)]
+    pub counted_segments: u64,
     /// Bytes, both directions.
     #[serde(default)]
     pub bytes: u64,

@@ -35,7 +35,7 @@ pub(super) fn figure(client: &mut Client, endpoints: &[Endpoint]) {
     let reached = mature.iter().filter(|own| own.counted > 0).count();
     client.coverage = ratio(reached as u64, mature.len() as u64);
     let figures: Vec<RowFigures> = mature.into_iter().map(RowFigures::from).collect();
-    [client.spread, client.selections, client.open, client.bytes] = spread::of(&figures);
+    [client.spread, client.selections, client.open, client.bytes, client.segments] = spread::of(&figures);
 }
 
 /// The client with one row for each endpoint of the fleet. A reason for no verdict stays if it is about the node.
@@ -123,6 +123,7 @@ fn endpoint(sum: &mut ClientEndpoint, more: ClientEndpoint) {
     sum.offered |= more.offered;
     add(&mut sum.counted_active, more.counted_active);
     add(&mut sum.counted_bytes, more.counted_bytes);
+    add(&mut sum.counted_segments, more.counted_segments);
     add(&mut sum.bytes, more.bytes);
     add(&mut sum.answered_pods, more.answered_pods);
     add(&mut sum.unaware_pods, more.unaware_pods);

@@ -133,6 +133,7 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     sum.expected += more.expected;
     add(&mut sum.counted_active, more.counted_active);
     add(&mut sum.counted_bytes, more.counted_bytes);
+    add(&mut sum.counted_segments, more.counted_segments);
     add_counts(&mut sum.failed, more.failed);
     add(&mut sum.superseded, more.superseded);
     add(&mut sum.active, more.active);

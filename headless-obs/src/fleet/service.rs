@@ -65,7 +65,7 @@ pub(crate) fn figure(service: &mut Service, seconds: f64) {
     };
     let others = service.endpoints.iter().enumerate().filter(|(place, row)| row.mature && !is_own(*place));
     let mature: Vec<RowFigures> = others.map(|(_, row)| RowFigures::from(row)).collect();
-    [service.spread, service.selections, service.open, service.bytes] = spread::of(&mature);
+    [service.spread, service.selections, service.open, service.bytes, service.segments] = spread::of(&mature);
     let per_second = if seconds > 0.0 { service.spread.connections as f64 / seconds } else { 0.0 };
     service.waste = (service.spread.peak_to_mean - 1.0).max(0.0) * per_second;
 }

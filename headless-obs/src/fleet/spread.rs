@@ -11,6 +11,7 @@ pub(super) struct RowFigures {
     expected: f64,
     active: u64,
     bytes: u64,
+    segments: u64,
 }
 
 impl From<&Endpoint> for RowFigures {
@@ -21,6 +22,7 @@ impl From<&Endpoint> for RowFigures {
             expected: row.expected,
             active: row.counted_active,
             bytes: row.counted_bytes,
+            segments: row.counted_segments,
         }
     }
 }
@@ -33,12 +35,13 @@ impl From<&ClientEndpoint> for RowFigures {
             expected: row.expected,
             active: row.counted_active,
             bytes: row.counted_bytes,
+            segments: row.counted_segments,
         }
     }
 }
 
-/// Connections opened, selections, open connections, bytes.
-pub(super) fn of(rows: &[RowFigures]) -> [Spread; 4] {
+/// Connections opened, selections, open connections, bytes, segments.
+pub(super) fn of(rows: &[RowFigures]) -> [Spread; 5] {
     let counts = |figure: fn(&RowFigures) -> u64| rows.iter().map(figure).collect::<Vec<_>>();
     let expected: Vec<f64> = rows.iter().map(|row| row.expected).collect();
     let selections = spread::exposed(&counts(|row| row.selections), &expected);
@@ -46,5 +49,7 @@ pub(super) fn of(rows: &[RowFigures]) -> [Spread; 4] {
     if selections.connections > 0 {
         opened.z = selections.z;
     }
-    [opened, selections, spread::of(&counts(|row| row.active)), spread::of(&counts(|row| row.bytes))]
+    let load = [|row: &RowFigures| row.active, |row: &RowFigures| row.bytes, |row: &RowFigures| row.segments];
+    let [open, bytes, segments] = load.map(|figure| spread::of(&counts(figure)));
+    [opened, selections, open, bytes, segments]
 }

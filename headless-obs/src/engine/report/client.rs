@@ -121,6 +121,7 @@ impl Engine {
             selections: figures.selections,
             open: figures.open,
             bytes: figures.bytes,
+            segments: figures.segments,
             answers: facts
                 .map_or_else(ClientAnswers::default, |facts| facts.answers(|time| self.wall(time), label)),
             selection_pattern: facts.map_or_else(SelectionPattern::default, ClientStats::choice),
@@ -161,13 +162,14 @@ impl Engine {
         let seconds = |from: Option<Time>, to: Option<Time>| {
             from.zip(to).filter(|(from, to)| to >= from).map(|(from, to)| to.since(from).as_secs_f64())
         };
-        let (counted_active, counted_bytes) = spread::held_and_moved(own.iter().copied(), choice);
+        let counts = spread::InSpread::of(own.iter().copied(), choice);
         let lives = pods.lives(told.map(|(_, workload)| workload), endpoint.id());
         ClientEndpoint {
             expected: 0.0,
             offered: false,
-            counted_active,
-            counted_bytes,
+            counted_active: counts.active,
+            counted_bytes: counts.bytes,
+            counted_segments: counts.segments,
             bytes_sent: sum(|cell| cell.bytes_sent),
             bytes_received: sum(|cell| cell.bytes_received),
             carried: carried(own),

@@ -1,7 +1,6 @@
 //! The engine's state as a [`Snapshot`].
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +16,7 @@ mod quality;
 mod scrape;
 mod spread;
 mod stretches;
+mod tally;
 
 use super::Engine;
 use super::client_stats::ClientStats;
@@ -25,7 +25,7 @@ use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
 use crate::hash::HashMap;
-use crate::ledger::{Cell, CellKey};
+use crate::ledger::CellKey;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
 use crate::topology::{self, EndpointId, ServiceState, State};
@@ -35,6 +35,7 @@ use crate::windowed::Stretch;
 use aggregate::{carried, dns, ends, failures, stale};
 use client::ClientFacts;
 use counted::{Counted, Sources};
+use tally::Tally;
 
 /// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]
@@ -60,28 +61,6 @@ pub struct KernelState {
     pub unknown_records: u64,
     /// The probes wait for another daemon on this machine to end.
     pub stands_by: bool,
-}
-
-/// The sums of a cell over the stretch of a snapshot.
-#[derive(Clone, Debug)]
-struct Tally {
-    sums: Cell,
-    /// Connections that are open now.
-    active: u64,
-}
-
-impl Tally {
-    fn active(&self) -> u64 {
-        self.active
-    }
-}
-
-impl Deref for Tally {
-    type Target = Cell;
-
-    fn deref(&self) -> &Cell {
-        &self.sums
-    }
 }
 
 /// A cell with its key.
@@ -324,6 +303,7 @@ impl Engine {
             selections: figures.selections,
             open: figures.open,
             bytes: figures.bytes,
+            segments: figures.segments,
             stale: stale(&cells),
             dns,
             history,
@@ -363,11 +343,12 @@ impl Engine {
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
         let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
-        let (counted_active, counted_bytes) = spread::held_and_moved(included, Resolution::counts);
+        let counts = spread::InSpread::of(included, Resolution::counts);
         Endpoint {
             expected: 0.0,
-            counted_active,
-            counted_bytes,
+            counted_active: counts.active,
+            counted_bytes: counts.bytes,
+            counted_segments: counts.segments,
             ports: endpoint.ports().to_vec(),
             zone: endpoint.zone().map(ToString::to_string),
             pod: endpoint.label().to_string(),

@@ -1,4 +1,5 @@
-//! The spread over a Service's mature endpoints: of connections opened, selections, open connections and bytes.
+//! The spread over a Service's mature endpoints: of connections opened, selections, open connections, bytes and
+//! segments.
 
 use super::{CellRow, Expectation, Order, Tally};
 use crate::expose::snapshot::Spread;
@@ -7,13 +8,14 @@ use crate::service_resolution::Resolution;
 use crate::spread;
 use crate::topology::{Endpoint, EndpointId};
 
-/// Four views of the same connections.
+/// Five views of the same connections.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) spread: Spread,
     pub(super) selections: Spread,
     pub(super) open: Spread,
     pub(super) bytes: Spread,
+    pub(super) segments: Spread,
 }
 
 /// The connections that a spread is about.
@@ -39,7 +41,8 @@ pub(super) fn of(
         spread: opened,
         selections,
         open: spread::of(&counts(cells, order, stays, Tally::active)),
-        bytes: spread::of(&counts(cells, order, chosen, |cell| cell.bytes_sent + cell.bytes_received)),
+        bytes: spread::of(&counts(cells, order, chosen, Tally::bytes)),
+        segments: spread::of(&counts(cells, order, chosen, Tally::segments)),
     }
 }
 
@@ -48,12 +51,26 @@ fn stays(resolution: Resolution, chosen: Choice) -> bool {
     chosen(resolution) || resolution == Resolution::Preexisting
 }
 
-/// The open connections and the bytes that count.
-pub(super) fn held_and_moved<'a>(cells: impl Iterator<Item = CellRow<'a>>, chosen: Choice) -> (u64, u64) {
-    cells.filter(|(key, _)| stays(key.resolution, chosen)).fold((0, 0), |(open, bytes), (key, cell)| {
-        let own = if chosen(key.resolution) { cell.bytes_sent + cell.bytes_received } else { 0 };
-        (open + cell.active(), bytes + own)
-    })
+/// The open connections and the load that count in the spread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InSpread {
+    pub(super) active: u64,
+    pub(super) bytes: u64,
+    pub(super) segments: u64,
+}
+
+impl InSpread {
+    pub(super) fn of<'a>(cells: impl Iterator<Item = CellRow<'a>>, chosen: Choice) -> Self {
+        let mut sum = Self::default();
+        for (key, cell) in cells.filter(|(key, _)| stays(key.resolution, chosen)) {
+            sum.active += cell.active();
+            if chosen(key.resolution) {
+                sum.bytes += cell.bytes();
+                sum.segments += cell.segments();
+            }
+        }
+        sum
+    }
 }
 
 /// A count for each mature endpoint, in their order.
