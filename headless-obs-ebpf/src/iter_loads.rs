@@ -12,9 +12,9 @@ use core::ffi::{c_int, c_void};
 use aya_ebpf::bindings::seq_file;
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use headless_obs_ebpf::Address;
-use headless_obs_ebpf::flow::FlowKey;
+use headless_obs_ebpf::connection::Connection;
 use headless_obs_ebpf::reading::Reading;
-use headless_obs_ebpf::ring_record::{KIND_OPENED, TcpRecord};
+use headless_obs_ebpf::ring_record::KIND_OPENED;
 
 use crate::iter_sockets::Meta;
 use crate::maps::{CONNECTIONS, KNOWS_DIALLED};
@@ -30,7 +30,7 @@ struct Context {
     meta: *const Meta,
     map: *const c_void,
     key: *const u64,
-    value: *const TcpRecord,
+    value: *const Connection,
 }
 
 /// One entry of CONNECTIONS.
@@ -45,11 +45,11 @@ extern "C" fn iter_loads(ctx: *const Context) -> c_int {
     // SAFETY: a live entry of the map.
     let socket = unsafe { key.read() };
     // SAFETY: the same.
-    let record = unsafe { &*value };
-    if record.header.kind != KIND_OPENED {
+    let connection = unsafe { &*value };
+    if connection.kind != KIND_OPENED {
         return 0;
     }
-    let started = record.started;
+    let started = connection.started;
     let sk = Untyped(socket);
     // FIN_WAIT: the client has closed only its sending side.
     let state: u8 = sk.field(offset!(state));
@@ -57,19 +57,13 @@ extern "C" fn iter_loads(ctx: *const Context) -> c_int {
         return 0;
     }
     match tuple_of(sk) {
-        Some(tuple) if is_its(&tuple, record) => {}
+        Some(tuple) if is_its(&tuple, connection) => {}
         _ => return 0,
     }
     let load = load_of(sk);
     let (next, una): (u32, u32) = (sk.field(offset!(snd_nxt)), sk.field(offset!(snd_una)));
     let reading = Reading {
-        flow: FlowKey {
-            cgroup: record.header.cgroup,
-            source: record.source,
-            destination: record.destination,
-            port: record.port,
-            _pad: [0; 6],
-        },
+        flow: connection.flow,
         socket,
         started,
         bytes_sent: load.bytes_sent,
@@ -97,21 +91,21 @@ extern "C" fn iter_loads(ctx: *const Context) -> c_int {
 
 /// Whether a socket has the ends of an entry's connection. A balancer may have replaced the port as well.
 #[inline(always)]
-fn is_its(tuple: &Tuple, record: &TcpRecord) -> bool {
+fn is_its(tuple: &Tuple, connection: &Connection) -> bool {
     const NOT: Address = [0; 16];
-    let is_replaced = words(record.sent_to) != words(NOT);
-    let destination = if is_replaced { record.sent_to } else { record.destination };
-    words(tuple.source) == words(record.source)
+    let is_replaced = words(connection.sent_to) != words(NOT);
+    let destination = if is_replaced { connection.sent_to } else { connection.flow.destination };
+    words(tuple.source) == words(connection.flow.source)
         && words(tuple.destination) == words(destination)
-        && (KNOWS_DIALLED.load() != 0 || tuple.port == record.port)
+        && (KNOWS_DIALLED.load() != 0 || tuple.port == connection.flow.port)
 }
 
 /// Whether CONNECTIONS still has this connection.
 #[inline(always)]
 fn is_still_open(socket: u64, started: u64) -> bool {
-    CONNECTIONS.get_ptr(socket).is_some_and(|record| {
+    CONNECTIONS.get_ptr(socket).is_some_and(|connection| {
         // SAFETY: a live value of the map.
-        let record = unsafe { &*record };
-        record.header.kind == KIND_OPENED && record.started == started
+        let connection = unsafe { &*connection };
+        connection.kind == KIND_OPENED && connection.started == started
     })
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | EVENTS | ring of records | the record is lost and counted; totals are not affected |
 //! | FLOWS | flow → totals | the change is lost and counted |
-//! | CONNECTIONS | socket → the known part of its connection | the connection is lost and counted |
+//! | CONNECTIONS | socket → its connection | the connection is lost and counted |
 //! | IGNORED_DESTS | address → 1 | only user space writes it |
 //! | PENDING_QUERIES | query → client, servers, time | the oldest is evicted; its response is refused and counted |
 //! | REQUIRE_QUERY | 0 → whether unsolicited responses are refused | never; only user space writes it |
@@ -20,23 +20,23 @@ use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use headless_obs_ebpf::Address;
+use headless_obs_ebpf::connection::Connection;
 use headless_obs_ebpf::counters;
 use headless_obs_ebpf::dialled::{Dialled, MAX_DIALLED};
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
-use headless_obs_ebpf::ring_record::TcpRecord;
 use headless_obs_ebpf::symbols::{MAX_DNS_PORTS, MAX_PENDING_QUERIES};
 
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
 #[map]
-pub(crate) static FLOWS: HashMap<FlowKey, FlowTotals> = HashMap::with_max_entries(1 << 16, 0);
+pub(crate) static FLOWS: HashMap<FlowKey, FlowTotals> = HashMap::with_max_entries(1 << 15, 0);
 
 #[map]
-pub(crate) static CONNECTIONS: HashMap<u64, TcpRecord> = HashMap::with_max_entries(1 << 16, 0);
+pub(crate) static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(1 << 15, 0);
 
 #[map]
 pub(crate) static IGNORED_DESTS: HashMap<Address, u8> = HashMap::with_max_entries(1 << 14, 0);

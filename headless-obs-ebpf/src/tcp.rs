@@ -20,6 +20,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated};
 use aya_log_ebpf::debug;
 use headless_obs_ebpf::COMM_LEN;
+use headless_obs_ebpf::connection::Connection;
 use headless_obs_ebpf::counters::{CONNECTIONS_FULL, FLOWS_FULL, IGNORED, TCP_RING_FULL};
 use headless_obs_ebpf::end;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals, reason};
@@ -32,7 +33,7 @@ use crate::dialled;
 use crate::losses::count_loss;
 use crate::maps::{CONNECTIONS, EVENTS, FLOWS, IGNORED_DESTS, LAST_TRANSITION, Transition};
 use crate::ring_wakeup::submit;
-use crate::socket::{Socket, bytes, load, offset};
+use crate::socket::{Load, Socket, bytes, load, offset};
 
 const ESTABLISHED: i32 = 1;
 const SYN_SENT: i32 = 2;
@@ -134,42 +135,27 @@ fn started(ctx: &impl EbpfContext, socket: &impl Socket, is_fallback: bool) {
     // SAFETY: helper without arguments.
     let cgroup = unsafe { generated::bpf_get_current_cgroup_id() };
     let time = now();
-    let record = &TcpRecord {
-        header: Header { kind: KIND_STARTED, length: 0, time, cgroup },
+    let flow = FlowKey {
+        cgroup,
         source: tuple.source,
         destination: tuple.destination,
         port: tuple.port,
         _pad: [0; 6],
-        socket: socket.id(),
-        started: time,
-        bytes_sent: 0,
-        bytes_received: 0,
-        sent_to,
-        comm,
-        tgid,
-        reason: reason::NONE,
-        in_flow_totals: 0,
-        end: end::NONE,
-        _last: 0,
-        segments_sent: 0,
-        segments_received: 0,
-        retransmitted: 0,
-        rtt: 0,
     };
-    if CONNECTIONS.insert(record.socket, record, BPF_NOEXIST).is_ok() {
+    let connection = &Connection { kind: KIND_STARTED, tgid, flow, started: time, sent_to, comm };
+    if CONNECTIONS.insert(socket.id(), connection, BPF_NOEXIST).is_ok() {
         return;
     }
-    if let Some(older) = CONNECTIONS.get_ptr(record.socket) {
+    if let Some(older) = CONNECTIONS.get_ptr(socket.id()) {
         // SAFETY: a live value of the map; only this socket's own changes touch it, one at a time.
         let older = unsafe { &*older };
-        if is_fallback && older.header.kind == KIND_STARTED && time.wrapping_sub(older.started) < SAME_ATTEMPT
-        {
+        if is_fallback && older.kind == KIND_STARTED && time.wrapping_sub(older.started) < SAME_ATTEMPT {
             return;
         }
         count_missed_end(older);
     }
     // This also covers a new socket: a map refuses while it is in use, and accepts the next time.
-    if CONNECTIONS.insert(record.socket, record, BPF_ANY).is_err() {
+    if CONNECTIONS.insert(socket.id(), connection, BPF_ANY).is_err() {
         count_loss(CONNECTIONS_FULL, cgroup, tuple.source);
         debug!(ctx, "no room to track a connection to port {}", tuple.port);
     }
@@ -190,55 +176,52 @@ fn caller() -> ([u8; COMM_LEN], u32) {
 
 /// The socket's older connection has ended, or its attempt has failed, and no program saw when and how.
 #[inline(always)]
-fn count_missed_end(older: &TcpRecord) {
+fn count_missed_end(older: &Connection) {
     match totals_of(older) {
-        Some(totals) if older.header.kind == KIND_STARTED => add_failure(totals, reason::OTHER),
+        Some(totals) if older.kind == KIND_STARTED => add_failure(totals, reason::OTHER),
         Some(totals) => bump!(totals, closed, 1),
-        None => count_loss(FLOWS_FULL, older.header.cgroup, older.source),
+        None => count_loss(FLOWS_FULL, older.flow.cgroup, older.flow.source),
     }
 }
 
 /// The entry of the socket's connection, for its own state changes, which come one at a time.
 #[inline(always)]
-fn connection_of<'a>(socket: &impl Socket) -> Option<&'a mut TcpRecord> {
+fn connection_of<'a>(socket: &impl Socket) -> Option<&'a mut Connection> {
     // SAFETY: a live value of the map; only this socket's own changes touch it.
-    CONNECTIONS.get_ptr_mut(socket.id()).map(|record| unsafe { &mut *record })
+    CONNECTIONS.get_ptr_mut(socket.id()).map(|connection| unsafe { &mut *connection })
 }
 
 #[inline(always)]
 fn established(socket: &impl Socket) {
-    let Some(record) = connection_of(socket).filter(|record| record.header.kind == KIND_STARTED) else {
+    let Some(connection) = connection_of(socket).filter(|connection| connection.kind == KIND_STARTED) else {
         return;
     };
-    record.retransmitted = socket.retransmitted();
-    report(record, KIND_OPENED, |totals| bump!(totals, opened, 1));
+    let load = Load { retransmitted: socket.retransmitted(), ..Load::default() };
+    connection.kind = KIND_OPENED;
+    report(socket, connection, KIND_OPENED, &load, NOT_ENDED, |totals| bump!(totals, opened, 1));
 }
 
 #[inline(always)]
 fn failed(socket: &impl Socket) {
-    let Some(record) = connection_of(socket) else { return };
+    let Some(connection) = connection_of(socket) else { return };
     let why = match socket.failure() {
         reason::NONE => reason::ABORTED,
         why => why,
     };
-    record.reason = why;
-    record.retransmitted = socket.retransmitted();
-    report(record, KIND_FAILED, |totals| add_failure(totals, why));
+    let load = Load { retransmitted: socket.retransmitted(), ..Load::default() };
+    let outcome = Outcome { reason: why, end: end::NONE };
+    report(socket, connection, KIND_FAILED, &load, outcome, |totals| add_failure(totals, why));
     forget(socket);
 }
 
 #[inline(always)]
 fn ended(socket: &impl Socket, old: i32, new: i32) {
-    let Some(record) = connection_of(socket) else { return };
+    let Some(connection) = connection_of(socket) else { return };
     let end = way_of_end(socket, old, new);
     let why = if end == end::SERVER_RESET { reason::RESET } else { reason::NONE };
-    let was_opened = record.header.kind == KIND_OPENED;
+    let was_opened = connection.kind == KIND_OPENED;
     let load = socket.load(new != CLOSE);
-    (record.bytes_sent, record.bytes_received) = (load.bytes_sent, load.bytes_received);
-    (record.segments_sent, record.segments_received) = (load.segments_sent, load.segments_received);
-    (record.retransmitted, record.rtt, record.reason) = (load.retransmitted, load.rtt, why);
-    record.end = end;
-    report(record, KIND_CLOSED, |totals| {
+    report(socket, connection, KIND_CLOSED, &load, Outcome { reason: why, end }, |totals| {
         if !was_opened {
             bump!(totals, opened, 1);
         }
@@ -287,35 +270,72 @@ fn add_failure(totals: *mut FlowTotals, why: u8) {
     }
 }
 
-/// Submits the record, then adds to the flow's totals. In the opposite order, a reader of totals could mistake a record
+/// How an attempt or a connection ended.
+struct Outcome {
+    /// One of the constants of [`reason`].
+    reason: u8,
+    /// One of the constants of [`end`].
+    end: u8,
+}
+
+/// It has not ended.
+const NOT_ENDED: Outcome = Outcome { reason: reason::NONE, end: end::NONE };
+
+/// Submits a record, then adds to the flow's totals. In the opposite order, a reader of totals could mistake a record
 /// that is still to come for a lost one.
 #[inline(always)]
-fn report(record: &mut TcpRecord, kind: u32, add_totals: impl FnOnce(*mut FlowTotals)) {
-    let totals = totals_of(record);
-    record.header.kind = kind;
-    record.header.time = now();
-    record.in_flow_totals = u8::from(totals.is_some());
-    // Copies word by word from one map to the other: the kernel's own copy of a record takes longer.
+fn report(
+    socket: &impl Socket,
+    connection: &Connection,
+    kind: u32,
+    load: &Load,
+    outcome: Outcome,
+    add_totals: impl FnOnce(*mut FlowTotals),
+) {
+    let totals = totals_of(connection);
+    let time = now();
+    let flow = &connection.flow;
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
-            // SAFETY: a record in one map and room for one in another.
-            unsafe { core::ptr::copy_nonoverlapping(record, entry.as_mut_ptr(), 1) };
-            submit(entry, record.header.time);
+            // Field by field: the whole would take the stack that older kernels do not have.
+            // SAFETY: the reserved room for a record, of which every field is written.
+            unsafe {
+                let record = entry.as_mut_ptr();
+                (*record).header = Header { kind, length: 0, time, cgroup: flow.cgroup };
+                (*record).source = flow.source;
+                (*record).destination = flow.destination;
+                (*record).port = flow.port;
+                (*record)._pad = [0; 6];
+                (*record).socket = socket.id();
+                (*record).bytes_sent = load.bytes_sent;
+                (*record).started = connection.started;
+                (*record).bytes_received = load.bytes_received;
+                (*record).sent_to = connection.sent_to;
+                (*record).comm = connection.comm;
+                (*record).tgid = connection.tgid;
+                (*record).reason = outcome.reason;
+                (*record).in_flow_totals = u8::from(totals.is_some());
+                (*record).end = outcome.end;
+                (*record)._last = 0;
+                (*record).segments_sent = load.segments_sent;
+                (*record).segments_received = load.segments_received;
+                (*record).retransmitted = load.retransmitted;
+                (*record).rtt = load.rtt;
+            }
+            submit(entry, time);
         }
         None => count(TCP_RING_FULL),
     }
     match totals {
         Some(totals) => add_totals(totals),
-        None => count_loss(FLOWS_FULL, record.header.cgroup, record.source),
+        None => count_loss(FLOWS_FULL, flow.cgroup, flow.source),
     }
 }
 
 /// The flow's totals; created at its first connection.
 #[inline(always)]
-fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
-    let flow = (&raw const record.header.cgroup).cast::<FlowKey>();
-    // SAFETY: from its cgroup on a record is its flow, which is asserted where it is defined.
-    let flow = unsafe { &*flow };
+fn totals_of(connection: &Connection) -> Option<*mut FlowTotals> {
+    let flow = &connection.flow;
     if let Some(totals) = FLOWS.get_ptr_mut(flow) {
         return Some(totals);
     }
@@ -328,8 +348,8 @@ fn totals_of(record: &TcpRecord) -> Option<*mut FlowTotals> {
         segments_sent: 0,
         segments_received: 0,
         retransmitted: 0,
-        sent_to: record.sent_to,
-        comm: record.comm,
+        sent_to: connection.sent_to,
+        comm: connection.comm,
     };
     // Another CPU may have been faster; then its entry counts.
     let _ = FLOWS.insert(flow, zero, BPF_NOEXIST);

@@ -11,6 +11,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod connection;
 pub mod counters;
 pub mod dialled;
 pub mod dns_query;

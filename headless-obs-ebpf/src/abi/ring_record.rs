@@ -1,8 +1,5 @@
 //! Ring records. Each starts with a [`Header`], and its `kind` decides on the rest.
 
-use core::mem::offset_of;
-
-use crate::flow::FlowKey;
 use crate::{Address, COMM_LEN};
 
 /// Nanoseconds between two wake-ups of user space; it reads again after this time.
@@ -71,15 +68,11 @@ pub const DNS_MAX: usize = 4096;
 /// The most records for one packet: a datagram, or a TCP segment after receive offload.
 pub const DNS_CHUNKS: usize = 16;
 
-/// An event of a connection. CONNECTIONS keeps one for each connection, from its start to its end, with the fields
-/// known so far; `kind` is the last one submitted. User space inserts those of connections that are older than the
-/// daemon.
-///
-/// The bytes from the header's cgroup on are the connection's [`FlowKey`].
+/// An event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TcpRecord {
-    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`; in CONNECTIONS also [`KIND_STARTED`].
+    /// `kind` is `KIND_OPENED`, `KIND_FAILED` or `KIND_CLOSED`.
     pub header: Header,
     /// Source address.
     pub source: Address,
@@ -121,15 +114,6 @@ pub struct TcpRecord {
     pub rtt: u32,
 }
 const _: () = assert!(size_of::<TcpRecord>() == 152);
-const _: () = {
-    let key = offset_of!(TcpRecord, header) + offset_of!(Header, cgroup);
-    assert!(offset_of!(FlowKey, cgroup) == 0);
-    assert!(offset_of!(TcpRecord, source) == key + offset_of!(FlowKey, source));
-    assert!(offset_of!(TcpRecord, destination) == key + offset_of!(FlowKey, destination));
-    assert!(offset_of!(TcpRecord, port) == key + offset_of!(FlowKey, port));
-    assert!(offset_of!(TcpRecord, _pad) == key + offset_of!(FlowKey, _pad));
-    assert!(offset_of!(TcpRecord, socket) == key + size_of::<FlowKey>());
-};
 
 /// The record that the `iter_sockets` iterator writes per socket, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 pub const EVENTS: &str = "EVENTS";
 /// Hash, [`crate::flow::FlowKey`] → [`crate::flow::FlowTotals`]: exact totals that a full ring does not affect.
 pub const FLOWS: &str = "FLOWS";
-/// Hash, socket address → [`crate::ring_record::TcpRecord`]: a connection that has not ended, as far as it is known.
+/// Hash, socket address → [`crate::connection::Connection`]: a connection that has not ended.
 pub const CONNECTIONS: &str = "CONNECTIONS";
 /// Hash, [`crate::Address`] → `u8`: destinations to ignore, written by user space.
 pub const IGNORED_DESTS: &str = "IGNORED_DESTS";

@@ -13,6 +13,7 @@ use crate::expose::metrics::cardinality;
 
 pub mod access;
 mod examples;
+mod node_size;
 pub mod observe;
 pub mod remote;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
+use super::node_size;
 use crate::client::exclude::{self, Exclude};
 use crate::client::proxy_names::{self, ProxyNames};
 use crate::config::values::{duration_or_none, namespace, ring_size, window_memory, zone};
@@ -124,18 +125,18 @@ pub struct ObserveArgs {
         help_heading = "Kernel"
     )]
     ring_bytes: u32,
-    /// Size of the kernel map of flows (client, source, destination and port); 208 bytes of kernel memory each
+    /// Size of the kernel map of flows (client, source, destination and port); 248 bytes of kernel memory each
+    /// [default: 32768, less on a node with less than 2 GiB of memory]
     #[arg(
-        long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
-        help_heading = "Kernel"
+        long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES), help_heading = "Kernel"
     )]
-    max_flows: u32,
-    /// Size of the kernel map of open connections; 192 bytes of kernel memory each
+    max_flows: Option<u32>,
+    /// Size of the kernel map of open connections; 168 bytes of kernel memory each [default: 32768, less on a node with
+    /// less than 2 GiB of memory]
     #[arg(
-        long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
-        help_heading = "Kernel"
+        long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES), help_heading = "Kernel"
     )]
-    max_connections: u32,
+    max_connections: Option<u32>,
     /// Size of the kernel map of ignored destinations; 88 bytes of kernel memory each
     #[arg(
         long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=MAX_ENTRIES),
@@ -252,8 +253,8 @@ impl ObserveArgs {
             dns_ports,
             tcp_hook: args.tcp_hook,
             ring_bytes: args.ring_bytes,
-            max_flows: args.max_flows,
-            max_connections: args.max_connections,
+            max_flows: args.max_flows.unwrap_or_else(node_size::entries),
+            max_connections: args.max_connections.unwrap_or_else(node_size::entries),
             max_ignored: args.max_ignored,
             max_clients: args.max_clients,
             window_memory: args.window_memory,

@@ -38,6 +38,7 @@ fn defaults() {
     assert_eq!(observe.topology, Topology::Dns);
     assert_eq!(observe.dns_ports, [53, 5353, 15053, 0, 0, 0, 0, 0]);
     assert_eq!((observe.ring_bytes, observe.tcp_hook), (1024 * 1024, TcpHook::Auto));
+    assert!(observe.max_flows == observe.max_connections && observe.max_flows.is_power_of_two());
     assert!(!observe.node.is_empty());
     assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (600, 5));
     assert_eq!((observe.exclude, observe.count_host), (Exclude::default(), true));

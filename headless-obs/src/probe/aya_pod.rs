@@ -1,10 +1,10 @@
 //! The interface's types as values of aya's maps and globals.
 
+use headless_obs_ebpf::connection::Connection;
 use headless_obs_ebpf::dns_query::{PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::losses::LossKey;
 use headless_obs_ebpf::offsets::{SockOffsets, TracepointOffsets};
-use headless_obs_ebpf::ring_record::TcpRecord;
 
 /// Lets aya copy a type of the interface in and out of maps and globals.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ unsafe impl aya::Pod for AsPod<FlowKey> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<FlowTotals> {}
 // SAFETY: as above.
-unsafe impl aya::Pod for AsPod<TcpRecord> {}
+unsafe impl aya::Pod for AsPod<Connection> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for AsPod<LossKey> {}
 // SAFETY: as above.

@@ -6,9 +6,9 @@ use std::io::Read as _;
 
 use aya::programs::Iter;
 use aya::{Btf, Ebpf};
-use headless_obs_ebpf::end;
-use headless_obs_ebpf::flow::reason;
-use headless_obs_ebpf::ring_record::{Header, KIND_OPENED, SocketRecord, TcpRecord};
+use headless_obs_ebpf::connection::Connection;
+use headless_obs_ebpf::flow::FlowKey;
+use headless_obs_ebpf::ring_record::{KIND_OPENED, SocketRecord};
 use headless_obs_ebpf::symbols::ITER_SOCKETS;
 
 use super::{Maps, ProbeError, record};
@@ -71,29 +71,15 @@ fn clients(records: &[SocketRecord]) -> Vec<SocketRecord> {
     by_socket.into_values().collect()
 }
 
-fn tracked(record: &SocketRecord) -> TcpRecord {
-    TcpRecord {
-        header: Header { kind: KIND_OPENED, length: 0, time: 0, cgroup: record.cgroup },
+fn tracked(record: &SocketRecord) -> Connection {
+    let flow = FlowKey {
+        cgroup: record.cgroup,
         source: record.source,
         destination: record.destination,
         port: record.port,
         _pad: [0; 6],
-        socket: record.socket,
-        started: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        sent_to: [0; 16],
-        comm: record.comm,
-        tgid: record.tgid,
-        reason: reason::NONE,
-        in_flow_totals: 0,
-        end: end::NONE,
-        _last: 0,
-        segments_sent: 0,
-        segments_received: 0,
-        retransmitted: 0,
-        rtt: 0,
-    }
+    };
+    Connection { kind: KIND_OPENED, tgid: record.tgid, flow, started: 0, sent_to: [0; 16], comm: record.comm }
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use headless_obs_ebpf::connection::Connection;
 use headless_obs_ebpf::dns_query::{ANSWERED, CLIENT_ENDED, PendingQuery, QueryKey};
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
-use headless_obs_ebpf::ring_record::TcpRecord;
 use headless_obs_ebpf::{Address, counters, symbols};
 
 use super::aya_pod::AsPod;
@@ -26,7 +26,7 @@ pub type Flow = (FlowKey, FlowTotals);
 /// The maps, and their sizes.
 pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
-    connections: HashMap<MapData, u64, AsPod<TcpRecord>>,
+    connections: HashMap<MapData, u64, AsPod<Connection>>,
     ignored: HashMap<MapData, Address, u8>,
     pending_queries: HashMap<MapData, AsPod<QueryKey>, AsPod<PendingQuery>>,
     require_query: Array<MapData, u32>,
@@ -79,7 +79,7 @@ impl Maps {
     }
 
     /// Tracks a connection that is older than the daemon; false if it is tracked already or there is no room.
-    pub(super) fn track(&mut self, socket: u64, tracked: TcpRecord) -> bool {
+    pub(super) fn track(&mut self, socket: u64, tracked: Connection) -> bool {
         self.connections.insert(socket, AsPod(tracked), BPF_NOEXIST).is_ok()
     }
 

@@ -10,7 +10,7 @@ use lab::process_usage::status;
 /// The measured resources, each with the maximum by which the median of the last third may exceed that of the first.
 ///
 /// Memory: the daemon remembers replaced pods for an hour. Maps: it forgets idle flows and ignored destinations after ten
-/// minutes; FLOWS has room for 65,536, IGNORED_DESTS for 16,384.
+/// minutes; FLOWS has room for 32,768, IGNORED_DESTS for 16,384.
 /// Threads: those that read files stay for a while after they have finished.
 const BOUNDS: [(&str, u64); 7] = [
     ("resident memory, KiB", 2_048),
