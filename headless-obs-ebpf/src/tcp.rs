@@ -298,30 +298,28 @@ fn report(
     match EVENTS.reserve::<TcpRecord>(0) {
         Some(mut entry) => {
             // Field by field: the whole would take the stack that older kernels do not have.
-            // SAFETY: the reserved room for a record, of which every field is written.
-            unsafe {
-                let record = entry.as_mut_ptr();
-                (*record).header = Header { kind, length: 0, time, cgroup: flow.cgroup };
-                (*record).source = flow.source;
-                (*record).destination = flow.destination;
-                (*record).port = flow.port;
-                (*record)._pad = [0; 6];
-                (*record).socket = socket.id();
-                (*record).bytes_sent = load.bytes_sent;
-                (*record).started = connection.started;
-                (*record).bytes_received = load.bytes_received;
-                (*record).sent_to = connection.sent_to;
-                (*record).comm = connection.comm;
-                (*record).tgid = connection.tgid;
-                (*record).reason = outcome.reason;
-                (*record).in_flow_totals = u8::from(totals.is_some());
-                (*record).end = outcome.end;
-                (*record)._last = 0;
-                (*record).segments_sent = load.segments_sent;
-                (*record).segments_received = load.segments_received;
-                (*record).retransmitted = load.retransmitted;
-                (*record).rtt = load.rtt;
-            }
+            // SAFETY: the reserved room for a record, and any bytes are one.
+            let record = unsafe { &mut *entry.as_mut_ptr() };
+            record.header = Header { kind, length: 0, time, cgroup: flow.cgroup };
+            record.source = flow.source;
+            record.destination = flow.destination;
+            record.port = flow.port;
+            record._pad = [0; 6];
+            record.socket = socket.id();
+            record.bytes_sent = load.bytes_sent;
+            record.started = connection.started;
+            record.bytes_received = load.bytes_received;
+            record.sent_to = connection.sent_to;
+            record.comm = connection.comm;
+            record.tgid = connection.tgid;
+            record.reason = outcome.reason;
+            record.in_flow_totals = u8::from(totals.is_some());
+            record.end = outcome.end;
+            record._last = 0;
+            record.segments_sent = load.segments_sent;
+            record.segments_received = load.segments_received;
+            record.retransmitted = load.retransmitted;
+            record.rtt = load.rtt;
             submit(entry, time);
         }
         None => count(TCP_RING_FULL),
