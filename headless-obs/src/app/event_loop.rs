@@ -1,22 +1,26 @@
 //! The event loop: one task that owns engine and probes and does one thing after another.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing::{info, warn};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{debug, info, warn};
 
+mod kernel_totals;
+
+use super::backlog::Backlog;
 use super::cgroup_resolver::{CgroupResolver, detect_node_cgroup};
 use super::clock::{now, wall_offset};
+use super::pauses::Pauses;
 use super::startup::{NodeInfo, apply_update};
-use crate::engine::{Engine, KernelState, LOOK};
+use crate::engine::{self, Engine, KernelState, LOOK};
 use crate::engine_handle::Request;
 use crate::expose::metrics::cardinality::Notice;
 use crate::expose::snapshot::Cause;
-use crate::probe::{Loaded, Maps, Record, Walk, is_in_initial_pid_namespace, trim_heap};
+use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
 use crate::readiness::Readiness;
 use crate::sources::Update;
 use crate::time::Time;
@@ -25,12 +29,6 @@ use headless_obs_ebpf::ring_record::SocketRecord;
 
 /// The most records per turn.
 const BATCH: usize = 4096;
-/// A record that another CPU is writing hides those after it. Writing takes less than this, unless the host has paused
-/// the virtual machine's CPU.
-const SETTLE_DELAY: Duration = Duration::from_millis(2);
-/// How often to wait for a record that is probably on its way, because the ring has lost none. An end that the kernel
-/// programs found later has no record.
-const MAX_SETTLE_RETRIES: u32 = 50;
 /// How often to check the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
 /// Counters of losses that are missing from the totals, and the option against each.
@@ -44,6 +42,15 @@ const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
 /// How often to forget old state, in ticks.
 const EXPIRE_TICKS: u64 = 60;
 
+/// Something to do.
+enum Event {
+    /// There may be records.
+    Records,
+    Update(Update),
+    Request(Request),
+    Tick,
+}
+
 /// Everything the task owns.
 pub(super) struct EventLoop {
     node_info: NodeInfo,
@@ -56,6 +63,11 @@ pub(super) struct EventLoop {
     knows_processes: bool,
     /// Ring losses that have been reconciled.
     settled_losses: u64,
+    /// Records that came while the engine was away.
+    backlog: Backlog,
+    /// Entries of the kernel's maps at their last reading: flows, connections.
+    counted: (u64, u64),
+    pauses: Pauses,
     /// Whether there was a snapshot since the last tick.
     served_snapshot: bool,
     /// Losses that have been logged.
@@ -73,6 +85,9 @@ impl EventLoop {
             trace_subscribers: Vec::new(),
             knows_processes: is_in_initial_pid_namespace(),
             settled_losses: 0,
+            backlog: Backlog::default(),
+            counted: (0, 0),
+            pauses: Pauses::default(),
             served_snapshot: false,
             warned: BTreeSet::new(),
         }
@@ -119,20 +134,29 @@ impl EventLoop {
         self.read_loads().await;
         trim_heap();
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 _stopped = &mut *stop => return Ok(()),
                 readable = self.loaded.ring.readable() => {
                     readable?;
+                    Event::Records
+                }
+                Some(update) = updates.recv() => Event::Update(update),
+                Some(request) = requests.recv() => Event::Request(request),
+                _time = tick.tick() => Event::Tick,
+            };
+            self.pauses.begin();
+            match event {
+                Event::Records => {
                     self.drain();
                 }
-                Some(update) = updates.recv() => apply_update(&mut self.engine, &self.readiness, update),
-                Some(request) = requests.recv() => self.answer_all(request, &mut requests).await,
-                _time = tick.tick() => {
+                Event::Update(update) => apply_update(&mut self.engine, &self.readiness, update),
+                Event::Request(request) => self.answer_all(request, &mut requests).await?,
+                Event::Tick => {
                     ticks += 1;
-                    self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await;
+                    self.tick(ticks.is_multiple_of(EXPIRE_TICKS)).await?;
                     if ticks.is_multiple_of(LOOK.as_secs()) {
                         self.read_loads().await;
-                        self.look();
+                        self.look().await?;
                     }
                     if ticks.is_multiple_of(DNS_TIMEOUT_TICKS) {
                         self.collect_dns_timeouts();
@@ -140,15 +164,20 @@ impl EventLoop {
                 }
             }
             self.flush_outputs();
+            self.pauses.end();
         }
     }
 
     /// Takes a batch of records; returns how many, and the time of the last one.
     fn drain(&mut self) -> (usize, Time) {
-        let Self { engine, loaded, resolver, .. } = self;
+        self.pauses.end();
+        if !self.backlog.is_empty() {
+            self.keep();
+        }
+        let Self { engine, loaded, resolver, backlog, .. } = self;
         let Loaded { ring, cgroups, .. } = loaded;
         let mut last = Time::default();
-        let taken = ring.drain(BATCH, |record| {
+        let sink = |record: Record<'_>| {
             let header = match &record {
                 Record::Dns(dns, _) => dns.header,
                 Record::Tcp(tcp) => tcp.header,
@@ -159,70 +188,63 @@ impl EventLoop {
                 Record::Dns(dns, payload) => engine.on_dns(&dns, payload),
                 Record::Tcp(tcp) => engine.on_tcp(&tcp),
             }
-        });
+        };
+        let taken = if backlog.is_empty() { ring.drain(BATCH, sink) } else { backlog.take(BATCH, sink) };
+        self.pauses.begin();
         (taken, last)
     }
 
-    /// Reads the kernel's totals, then every record from before that, and counts the difference.
-    async fn reconcile_totals(&mut self) {
-        let losses = self.ring_losses();
-        let totals = self.loaded.maps.flows();
-        let read_at = now();
-        let is_round = self.read_loads().await;
-        self.drain_until(read_at);
-        for _ in 0..MAX_SETTLE_RETRIES {
-            sleep(SETTLE_DELAY).await;
-            self.drain_until(read_at);
-            if self.ring_losses() > self.settled_losses || !self.engine.has_unseen_totals(&totals) {
-                break;
-            }
-        }
-        if is_round {
-            self.engine.end_readings();
-        }
-        self.engine.reconcile(read_at, &totals);
-        self.settled_losses = losses;
+    /// Keeps what is in the ring for later.
+    fn keep(&mut self) {
+        let Self { loaded, backlog, .. } = self;
+        while backlog.has_room() && loaded.ring.drain(BATCH, |record| backlog.push(&record)) == BATCH {}
     }
 
-    /// Takes what every open connection has carried, in slices; between two of them, the ring is drained. Returns whether
-    /// the walk came to its end.
-    async fn read_loads(&mut self) -> bool {
-        if self.loaded.loads.is_some() {
-            // A reading counts for a connection that is known.
-            self.drain_until(now());
-        }
-        let Some(loads) = &self.loaded.loads else { return false };
-        let walked = match loads.walk() {
-            Ok(walk) => self.walk(walk).await,
-            Err(error) => Err(error),
+    /// Lets the engine work in another thread. Meanwhile this task empties the ring and keeps the records.
+    async fn lend<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        // Nobody asks the one that takes its place.
+        let mut engine = std::mem::replace(&mut self.engine, Engine::new(engine::Config::default()));
+        let mut working = tokio::task::spawn_blocking(move || {
+            let made = work(&mut engine);
+            (engine, made)
+        });
+        let made = loop {
+            self.pauses.end();
+            let done = tokio::select! {
+                done = &mut working => Some(done.context("the observation failed")?),
+                readable = self.loaded.ring.readable(), if self.backlog.has_room() => readable.map(|()| None)?,
+            };
+            self.pauses.begin();
+            match done {
+                Some((engine, made)) => {
+                    self.engine = engine;
+                    break made;
+                }
+                None => self.keep(),
+            }
         };
-        if let Err(error) = &walked
-            && self.warned.insert("load")
-        {
-            warn!(%error, "cannot read what open connections have carried");
+        while !self.backlog.is_empty() {
+            self.pause().await;
         }
-        walked.is_ok()
+        Ok(made)
     }
 
-    async fn walk(&mut self, mut walk: Walk) -> io::Result<()> {
-        self.engine.begin_readings();
-        loop {
-            let readings = walk.slice()?;
-            if readings.is_empty() {
-                return Ok(());
-            }
-            self.engine.on_readings(now(), &readings);
-            self.drain();
-            yield_now().await;
-        }
+    /// Lets records and other tasks have their turn.
+    async fn pause(&mut self) {
+        self.drain();
+        yield_now().await;
     }
 
-    fn drain_until(&mut self, until: Time) {
+    async fn drain_until(&mut self, until: Time) {
         loop {
             let (taken, last) = self.drain();
             if taken < BATCH || last > until {
                 return;
             }
+            yield_now().await;
         }
     }
 
@@ -230,7 +252,7 @@ impl EventLoop {
         self.loaded.maps.counters().get("ring_full").copied().unwrap_or(0)
     }
 
-    async fn tick(&mut self, is_time_to_expire: bool) {
+    async fn tick(&mut self, is_time_to_expire: bool) -> anyhow::Result<()> {
         self.engine.set_wall_offset(wall_offset());
         self.warn_of_full_maps();
         self.count_losses();
@@ -240,16 +262,24 @@ impl EventLoop {
         }
         if is_time_to_expire {
             self.reconcile_totals().await;
-            self.engine.expire(now());
-            for (flow, totals) in self.engine.idle_flows(now()) {
+            let now = now();
+            let idle = self.lend(move |engine| {
+                engine.expire(now);
+                engine.idle_flows(now)
+            });
+            for (flow, totals) in idle.await? {
                 if self.loaded.maps.remove_flow(flow, &totals) {
                     self.engine.forget_flow(flow);
                 }
             }
         }
+        if is_time_to_expire {
+            debug!(longest = ?self.pauses.take(), "the longest time in which the ring was not read");
+        }
         if std::mem::take(&mut self.served_snapshot) {
             trim_heap();
         }
+        Ok(())
     }
 
     /// Passes on what the kernel programs lost.
@@ -262,8 +292,9 @@ impl EventLoop {
     }
 
     /// Looks at the verdicts, and logs how they changed.
-    fn look(&mut self) {
-        for change in self.engine.look(&self.kernel_state()) {
+    async fn look(&mut self) -> anyhow::Result<()> {
+        let kernel = self.kernel_state();
+        for change in self.lend(move |engine| engine.look(&kernel)).await? {
             let name = |cause: Option<Cause>| cause.map_or("none", Cause::as_str);
             info!(
                 service = %format_args!("{}/{}", change.service_namespace, change.service),
@@ -274,6 +305,7 @@ impl EventLoop {
                 "the verdict on a client changed"
             );
         }
+        Ok(())
     }
 
     /// Counts unanswered queries per client.
@@ -299,7 +331,11 @@ impl EventLoop {
     }
 
     /// Answers a request and those that wait behind it, after one reconciliation for all of them.
-    async fn answer_all(&mut self, first: Request, waiting: &mut mpsc::Receiver<Request>) {
+    async fn answer_all(
+        &mut self,
+        first: Request,
+        waiting: &mut mpsc::Receiver<Request>,
+    ) -> anyhow::Result<()> {
         let all: Vec<Request> =
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
         let reads = |request: &Request| {
@@ -310,28 +346,34 @@ impl EventLoop {
             self.count_losses();
             self.engine.set_wall_offset(wall_offset());
         }
-        all.into_iter().for_each(|request| self.answer(request));
+        for request in all {
+            self.answer(request).await?;
+        }
+        Ok(())
     }
 
     /// After reconciliation.
-    fn answer(&mut self, request: Request) {
+    async fn answer(&mut self, request: Request) -> anyhow::Result<()> {
         match request {
             Request::Ping(reply) => {
                 // The requester may have gone.
                 let _gone = reply.send(());
             }
             Request::Snapshot(last, reply) => {
-                let snapshot = self.engine.snapshot(&self.kernel_state(), last);
+                let kernel = self.kernel_state();
+                let snapshot = self.lend(move |engine| engine.snapshot(&kernel, last)).await?;
                 self.served_snapshot = true;
                 let _gone = reply.send(snapshot);
             }
             Request::ShortStretch(span, reply) => {
-                let stretch = self.engine.short_stretch(&self.kernel_state(), span);
+                let kernel = self.kernel_state();
+                let stretch = self.lend(move |engine| engine.short_stretch(&kernel, span)).await?;
                 self.served_snapshot = true;
                 let _gone = reply.send(stretch);
             }
             Request::Scrape(reply) => {
-                let scrape = self.engine.scrape(&self.kernel_state());
+                let kernel = self.kernel_state();
+                let scrape = self.lend(move |engine| engine.scrape(&kernel)).await?;
                 for notice in &scrape.notices {
                     let Notice { namespace, name, series, detail } = notice;
                     warn!(
@@ -351,12 +393,13 @@ impl EventLoop {
                 self.engine.follow(true);
             }
         }
+        Ok(())
     }
 
     fn kernel_state(&self) -> KernelState {
         KernelState {
             counters: self.loaded.counters(),
-            maps: self.loaded.maps.usage(),
+            maps: self.loaded.maps.usage(self.counted.0, self.counted.1),
             hooks: self.loaded.hooks.clone(),
             unknown_records: self.loaded.ring.unknown(),
             ..self.node_info.kernel_state(false)

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
+mod backlog;
 mod cgroup_resolver;
 mod clock;
 mod event_loop;
 mod instance_lock;
+mod pauses;
 mod probe_checks;
 mod startup;
 

@@ -171,9 +171,9 @@ impl Engine {
         self.reconciler.end_round();
     }
 
-    /// Whether the kernel's totals include changes that no record has brought yet.
-    pub fn has_unseen_totals(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
-        self.reconciler.has_unseen_totals(totals)
+    /// Whether the kernel's totals of a flow include changes that no record has brought yet.
+    pub fn has_unseen_totals(&self, flow: &(FlowKey, FlowTotals)) -> bool {
+        self.reconciler.has_unseen_totals(flow)
     }
 
     /// Counts the changes in the kernel's totals whose records were lost. The ring must have been drained up to the

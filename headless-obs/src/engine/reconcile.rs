@@ -214,13 +214,11 @@ impl FlowReconciler {
         }
     }
 
-    /// Whether the totals include changes that no record brought and that are not counted yet.
-    pub(super) fn has_unseen_totals(&self, totals: &[(FlowKey, FlowTotals)]) -> bool {
+    /// Whether the totals of a flow include changes that no record brought and that are not counted yet.
+    pub(super) fn has_unseen_totals(&self, (key, totals): &(FlowKey, FlowTotals)) -> bool {
         let none = FlowTotals::default();
-        totals.iter().any(|(key, totals)| {
-            let booked = self.flows.get(key).map_or(&none, |flow| &flow.booked);
-            missing(totals, booked) != none
-        })
+        let booked = self.flows.get(key).map_or(&none, |flow| &flow.booked);
+        missing(totals, booked) != none
     }
 
     /// Counts the changes in the totals, read at `read_at`, that no record brought. `attribute` gets the flow, its

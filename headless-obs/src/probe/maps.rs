@@ -1,6 +1,7 @@
 //! The maps that user space reads and writes: FLOWS, CONNECTIONS, IGNORED_DESTS, PENDING_QUERIES, COUNTERS, LOSSES.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
@@ -11,6 +12,7 @@ use headless_obs_ebpf::losses::{LossKey, MAX_LOSSES};
 use headless_obs_ebpf::{Address, counters, symbols};
 
 use super::aya_pod::AsPod;
+use super::map_batch::MapWalk;
 use super::{Options, ProbeError};
 use crate::engine::KernelLoss;
 
@@ -28,6 +30,8 @@ pub struct Maps {
     flows: HashMap<MapData, AsPod<FlowKey>, AsPod<FlowTotals>>,
     connections: HashMap<MapData, u64, AsPod<Connection>>,
     ignored: HashMap<MapData, Address, u8>,
+    /// Entries of it; only user space writes it.
+    ignored_count: u64,
     pending_queries: HashMap<MapData, AsPod<QueryKey>, AsPod<PendingQuery>>,
     require_query: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
@@ -46,6 +50,7 @@ impl Maps {
             flows: map(symbols::FLOWS)?.try_into().map_err(refused(symbols::FLOWS))?,
             connections: map(symbols::CONNECTIONS)?.try_into().map_err(refused(symbols::CONNECTIONS))?,
             ignored: map(symbols::IGNORED_DESTS)?.try_into().map_err(refused(symbols::IGNORED_DESTS))?,
+            ignored_count: 0,
             pending_queries: map(symbols::PENDING_QUERIES)?
                 .try_into()
                 .map_err(refused(symbols::PENDING_QUERIES))?,
@@ -62,9 +67,23 @@ impl Maps {
         })
     }
 
-    /// Totals of every flow. An entry that changes during the reading may be missing or doubled this time.
-    pub fn flows(&self) -> Vec<Flow> {
-        self.flows.iter().filter_map(Result::ok).map(|(key, totals)| (key.0, totals.0)).collect()
+    /// Totals of every flow, in slices.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn flows(&self) -> io::Result<impl Iterator<Item = io::Result<Vec<Flow>>> + use<>> {
+        let plain = |slice: Vec<_>| {
+            slice.into_iter().map(|(key, totals): (AsPod<_>, AsPod<_>)| (key.0, totals.0)).collect()
+        };
+        Ok(MapWalk::new(&self.flows)?.map(move |slice| slice.map(plain)))
+    }
+
+    /// The number of tracked connections, in slices.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn connections(&self) -> io::Result<impl Iterator<Item = io::Result<usize>> + use<>> {
+        Ok(MapWalk::new(&self.connections)?.map(|slice| slice.map(|entries| entries.len())))
     }
 
     /// Removes a flow whose totals are counted, unless they have changed since; returns whether it is gone. A change
@@ -92,13 +111,17 @@ impl Maps {
 
     /// Puts a destination on the kernel's ignore list; false if there is no room.
     pub fn ignore(&mut self, address: Address) -> bool {
-        self.ignored.insert(address, 1, 0).is_ok()
+        match self.ignored.insert(address, 1, BPF_NOEXIST) {
+            Ok(()) => self.ignored_count += 1,
+            Err(error) => return is_there_already(&error),
+        }
+        true
     }
 
     /// Takes a destination off the ignore list.
     pub fn unignore(&mut self, address: Address) {
         // It may not be there.
-        let _ = self.ignored.remove(&address);
+        self.ignored_count -= u64::from(self.ignored.remove(&address).is_ok());
     }
 
     /// From now on, only responses to entries of PENDING_QUERIES are forwarded.
@@ -161,19 +184,20 @@ impl Maps {
         self.counters.get(&0, 0).is_ok()
     }
 
-    /// Map → entries in use and capacity. Walks the keys: not for the hot path.
-    pub fn usage(&self) -> BTreeMap<&'static str, (u64, u64)> {
+    /// Map → entries in use and capacity, with these numbers of flows and connections.
+    pub fn usage(&self, flows: u64, connections: u64) -> BTreeMap<&'static str, (u64, u64)> {
         let used = BTreeMap::from([
-            (symbols::FLOWS, self.flows.keys().count()),
-            (symbols::CONNECTIONS, self.connections.keys().count()),
-            (symbols::IGNORED_DESTS, self.ignored.keys().count()),
+            (symbols::FLOWS, flows),
+            (symbols::CONNECTIONS, connections),
+            (symbols::IGNORED_DESTS, self.ignored_count),
         ]);
-        self.capacities
-            .iter()
-            .map(|(name, capacity)| {
-                let used = used.get(name).copied().unwrap_or(0);
-                (*name, (u64::try_from(used).unwrap_or(u64::MAX), u64::from(*capacity)))
-            })
-            .collect()
+        let fill = |(name, capacity): (&&'static str, &u32)| {
+            (*name, (used.get(name).copied().unwrap_or(0), u64::from(*capacity)))
+        };
+        self.capacities.iter().map(fill).collect()
     }
+}
+
+fn is_there_already(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EEXIST))
 }

@@ -27,6 +27,7 @@ mod iter_loads;
 mod iter_sockets;
 mod load;
 mod malloc_trim;
+mod map_batch;
 mod maps;
 mod privilege_check;
 mod record;
