@@ -11,7 +11,7 @@ use clap::Args;
 use crate::console::{result, say};
 use crate::{
     arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup,
-    workspace,
+    stack_depth, workspace,
 };
 
 /// The checks to run.
@@ -74,6 +74,7 @@ fn of_code(checks: &mut Checks) {
     checks.run("dashboards", &dashboards::check);
     // Checks the daemon with its object; if that cannot be built, without one.
     let object = checks.run("kernel programs", &build_ebpf::build);
+    checks.run("stack of the kernel programs", &stack_depth::check);
     checks.run("clippy", &|| clippy(object));
     checks.run("clippy for BPF", &clippy_bpf);
     checks.run("documentation", &|| documentation(object));

@@ -44,6 +44,7 @@ mod scenario_clients;
 mod scenarios;
 mod setup;
 mod soak;
+mod stack_depth;
 mod sudo;
 mod target_arch;
 mod test;
