@@ -64,3 +64,4 @@ pub mod topology;
 pub mod trace_channel;
 pub mod verdict;
 pub mod windowed;
+mod worst_pods;

@@ -35,6 +35,7 @@ const PURE: [&str; 19] = [
     "topology",
     "verdict",
     "windowed",
+    "worst_pods",
 ];
 
 /// The daemon's modules with IO, and the modules that each must not import.

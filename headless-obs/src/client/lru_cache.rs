@@ -35,6 +35,11 @@ impl<K: Eq + Hash, V> LruCache<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
+    /// All entries, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.young.iter().chain(&self.old)
+    }
+
     /// Adds or replaces an entry; returns the values that were dropped for it.
     pub(super) fn insert(&mut self, key: K, value: V) -> Vec<V> {
         self.old.remove(&key);

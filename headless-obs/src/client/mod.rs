@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 use crate::topology::Topology;
 use crate::topology::model::Pod;
@@ -291,6 +291,23 @@ impl Clients {
     /// The scope of a pod that was seen before.
     pub fn scope_of_pod(&self, uid: &Arc<str>) -> Option<ClientId> {
         self.scopes.ids.peek(&ClientKey::Pod(uid.clone())).copied()
+    }
+
+    /// The name of each scope: that of the pod, or of what is known instead.
+    pub(crate) fn scope_names(&self, topology: &Topology) -> HashMap<ClientId, String> {
+        let cgroup_name = |id: u64| match self.cgroups.peek(&id) {
+            Some(Cgroup::Known(Known { name: Some(name), .. })) => name.to_string(),
+            _ => format!("cgroup {id}"),
+        };
+        let name = |scope: &ClientKey| match scope {
+            ClientKey::Pod(uid) => topology
+                .pod_by_uid(uid)
+                .map_or_else(|| format!("pod-{}", first(uid, 8)), |pod| pod.key.name.to_string()),
+            ClientKey::Cgroup(id) => cgroup_name(*id),
+            ClientKey::Address(address) => address.to_string(),
+            ClientKey::Host => "host".to_owned(),
+        };
+        self.scopes.ids.iter().map(|(scope, id)| (*id, name(scope))).collect()
     }
 
     /// Whether a workload runs on the node itself.

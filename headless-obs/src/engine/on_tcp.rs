@@ -98,6 +98,9 @@ impl Engine {
             booking_of(outcome, connect_attempt, client, grace)
                 .map(|(key, entry)| (admit(ledger, losses, key, entry.at), entry))
         });
+        if let Some(key) = place.filter(|_| record.reason == reason::RESET) {
+            self.count_reset(record, key);
+        }
         if let Some(key) = place.filter(|_| was_turned_away(record)) {
             self.turned_away(Time(record.header.time), key);
         }
@@ -110,6 +113,15 @@ impl Engine {
             );
             let why = (record.reason != reason::NONE).then(|| reason_name(record.reason));
             self.trace_tcp(record, client, outcome, why);
+        }
+    }
+
+    /// Counts a reset for the client's pod.
+    fn count_reset(&mut self, record: &TcpRecord, CellKey { endpoint, client, .. }: CellKey) {
+        let scope = self.clients.scope_of(&self.topology, record.header.cgroup, ip(record.source));
+        if let Some((scope, workload)) = scope.zip(client) {
+            let client_service = (scope, workload, endpoint.service);
+            self.client_stats.record_reset(&client_service, Time(record.header.time), endpoint.endpoint);
         }
     }
 

@@ -28,6 +28,7 @@ use crate::topology::test_builders::{ip, ready, slice};
 
 mod balance;
 mod balancer;
+mod client_pods;
 mod client_stats;
 mod clock;
 mod differential;

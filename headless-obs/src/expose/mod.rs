@@ -1,6 +1,7 @@
 //! The data that the daemon shows: snapshot, metrics, events of a trace, findings of a check.
 
 mod carried;
+mod client_pods;
 mod client_stats;
 mod connection_history;
 pub mod doctor_check;

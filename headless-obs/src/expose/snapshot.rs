@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::carried::{Before, Carried};
+pub use super::client_pods::{ClientPod, OtherPods, PodEndpoint};
 pub use super::client_stats::{
     AnswerAge, ClientAnswers, OpenConnections, OtherPort, PortCounts, Responses, SelectionPattern,
     StaleTarget, Unanswered,
@@ -354,6 +355,12 @@ pub struct Client {
     /// How its connections ended.
     #[serde(default, skip_serializing_if = "Ends::is_empty")]
     pub ends: Ends,
+    /// Its pods, the worst first, at most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by_pod: Vec<ClientPod>,
+    /// The sum of its other pods.
+    #[serde(skip_serializing_if = "OtherPods::is_nothing", default)]
+    pub other_pods: OtherPods,
 }
 
 /// A client's figures at one endpoint.

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 
 use super::snapshot::{
-    AnswerAge, AttemptSums, Carried, Cause, Client, ClientAnswers, ClientEndpoint, Confidence, Counts, Dns,
-    Endpoint, Ends, Histogram, History, MapFill, OtherName, PortCounts, Quality, Readings, Responses, SCHEMA,
-    SelectionPattern, Service, Snapshot, Spread, StaleTarget, TopologyState, Unanswered, Unreached, Verdict,
+    AnswerAge, AttemptSums, Carried, Cause, Client, ClientAnswers, ClientEndpoint, ClientPod, Confidence,
+    Counts, Dns, Endpoint, Ends, Histogram, History, MapFill, OtherName, OtherPods, PodEndpoint, PortCounts,
+    Quality, Readings, Responses, SCHEMA, SelectionPattern, Service, Snapshot, Spread, StaleTarget,
+    TopologyState, Unanswered, Unreached, Verdict,
 };
+use crate::worst_pods::{beyond_share, busiest};
 
 /// Counts from pairs.
 pub(crate) fn counts<const N: usize>(pairs: [(&str, u64); N]) -> Counts {
@@ -234,6 +236,28 @@ fn responses(rcode: &str, transport: &str, count: u64) -> Responses {
     Responses { rcode, truncated: false, transport, qtype: "a".into(), count }
 }
 
+/// A pod of a client with these connections and open ones at endpoints, of three that are ready.
+pub(crate) fn client_pod(pod: &str, made: &[(&str, u64, u64)]) -> ClientPod {
+    let row = |(pod, opened, active): &(&str, u64, u64)| PodEndpoint {
+        pod: (*pod).to_owned(),
+        opened: *opened,
+        failed: 0,
+        active: *active,
+    };
+    let endpoints: Vec<PodEndpoint> = made.iter().map(row).collect();
+    let [opened, active] =
+        [|at: &PodEndpoint| at.opened, |at: &PodEndpoint| at.active].map(|of| endpoints.iter().map(of).sum());
+    ClientPod {
+        pod: pod.into(),
+        opened,
+        active,
+        used: endpoints.len() as u64,
+        beyond_share: beyond_share(&endpoints, opened.max(active), 3),
+        endpoints: busiest(endpoints),
+        ..ClientPod::default()
+    }
+}
+
 fn cron() -> Client {
     let mut taken = part("orders-0", 200, 4);
     taken.failed = 3;
@@ -264,7 +288,22 @@ fn cron() -> Client {
     left.drained_seconds = Some(12.0);
     (idle.answered_pods, idle.last_answered) = (1, Some(at(29)));
     taken.ports[0].failed = taken.reasons.clone();
+    let pod = ClientPod {
+        failed: 3,
+        oldest_open: Some(at(24)),
+        last_answered: Some(at(29)),
+        program: Some("php".into()),
+        ..client_pod("cron-29-xk2", &[("orders-0", 200, 4), ("orders-3", 12, 0)])
+    };
     Client {
+        by_pod: vec![ClientPod {
+            endpoints: pod
+                .endpoints
+                .iter()
+                .map(|at| PodEndpoint { failed: at.active.min(3), ..at.clone() })
+                .collect(),
+            ..pod
+        }],
         since: Some(at(2)),
         responses: vec![
             responses("noerror", "udp", 212),
@@ -349,7 +388,15 @@ fn web() -> Client {
         part.first_connection = Some(at(1));
         part.last_connection = Some(at(30));
     }
+    let pods = [
+        client_pod("web-5c7-bb1", &[("orders-1", 200, 2)]),
+        client_pod("web-5c7-aa9", &[("orders-0", 199, 1), ("orders-1", 10, 0)]),
+    ];
     Client {
+        by_pod: pods
+            .map(|pod| ClientPod { last_answered: Some(at(1)), program: Some("node".into()), ..pod })
+            .into(),
+        other_pods: OtherPods { pods: 1, opened: 1, ..OtherPods::default() },
         since: Some(at(1)),
         responses: vec![Responses { truncated: true, ..responses("noerror", "udp", 1) }],
         convergence: histogram(&[3.0, 700.0]),

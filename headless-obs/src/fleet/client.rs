@@ -5,10 +5,11 @@ use super::load;
 use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
-    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPort, PortCounts,
-    SelectionPattern, StaleTarget,
+    AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPods, OtherPort,
+    PortCounts, SelectionPattern, StaleTarget,
 };
 use crate::spread::ratio;
+use crate::worst_pods::{SHOWN, worst};
 
 /// Merges a client; each part comes with the number of its snapshot.
 pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
@@ -17,12 +18,21 @@ pub(super) fn merge(seen: Vec<(usize, Client)>, rows: &Rows) -> Client {
     for client in aligned {
         absorb(&mut merged, client);
     }
+    let pods = std::mem::take(&mut merged.by_pod);
+    (merged.by_pod, merged.other_pods) = worst(pods, SHOWN, merged.other_pods);
     merged.stale.sort_by(|a, b| (&a.pod, &a.kind).cmp(&(&b.pod, &b.kind)));
     merged.other_ports.sort_by_key(|port| port.port);
     merged.responses.sort_by(|a, b| {
         (&a.rcode, a.truncated, &a.transport, &a.qtype).cmp(&(&b.rcode, b.truncated, &b.transport, &b.qtype))
     });
     merged
+}
+
+/// Says of each pod on which node it is, unless that is said already.
+pub(super) fn name_node(clients: &mut [Client], node: &str) {
+    for pod in clients.iter_mut().flat_map(|client| &mut client.by_pod) {
+        pod.node.get_or_insert_with(|| node.to_owned());
+    }
 }
 
 /// Computes its spread from its rows, which are in the order of the endpoints.
@@ -97,6 +107,12 @@ fn absorb(sum: &mut Client, more: Client) {
     add_counts(&mut sum.stale_kinds, more.stale_kinds);
     add_histogram(&mut sum.convergence, more.convergence);
     load::absorb_ends(&mut sum.ends, more.ends);
+    sum.by_pod.extend(more.by_pod);
+    let OtherPods { pods, opened, failed, active } = more.other_pods;
+    add(&mut sum.other_pods.pods, pods);
+    add(&mut sum.other_pods.opened, opened);
+    add(&mut sum.other_pods.failed, failed);
+    add(&mut sum.other_pods.active, active);
 }
 
 /// Successes since the last failure, of two nodes, each with its failures: of the node whose failures are less certain to

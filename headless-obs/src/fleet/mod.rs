@@ -104,7 +104,8 @@ fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapsho
         for row in snapshot.unanswered {
             sums::add(unanswered.entry((row.namespace, row.workload)).or_default(), row.queries);
         }
-        for service in snapshot.services {
+        for mut service in snapshot.services {
+            client::name_node(&mut service.clients, &snapshot.node);
             services.entry((service.namespace.clone(), service.name.clone())).or_default().push(service);
         }
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::expose::snapshot::{
     AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
-    Quality, SCHEMA, TopologyState, Unanswered, Unreached,
+    OtherPods, Quality, SCHEMA, TopologyState, Unanswered, Unreached,
 };
 use crate::expose::test_fixtures::{self, at, counts};
 use crate::spread;
@@ -56,7 +56,10 @@ fn own(pod: usize, count: u64) -> ClientEndpoint {
 fn client(workload: &str, made: &[u32; PODS]) -> Client {
     let endpoints: Vec<_> = made.iter().enumerate().map(|(pod, count)| own(pod, u64::from(*count))).collect();
     let total: u64 = endpoints.iter().map(|own| own.counted).sum();
+    let (name, spread) = (format!("{workload}-{total}"), [("p0", total, 1), ("p1", total % 3, 0)]);
     Client {
+        by_pod: vec![test_fixtures::client_pod(&name, &spread)],
+        other_pods: OtherPods { pods: total % 2, opened: total % 5, failed: 0, active: total % 2 },
         program: Some(format!("{workload}-{}", total % 2)),
         pods: 1,
         answers: ClientAnswers {
@@ -220,6 +223,9 @@ proptest! {
                 continue;
             };
             prop_assert_eq!(client.pods, ran_on as u64);
+            let rows: BTreeSet<_> = client.by_pod.iter().map(|pod| (&pod.node, &pod.pod)).collect();
+            prop_assert_eq!(rows.len(), ran_on);
+            prop_assert!(client.by_pod.iter().all(|pod| pod.node.is_some()));
             let counted: Vec<_> = client.endpoints.iter().map(|own| own.counted).collect();
             prop_assert_eq!(counted, (0..PODS).map(|pod| made(pod, workload)).collect::<Vec<_>>());
         }

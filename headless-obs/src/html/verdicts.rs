@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{badge, class, name};
 use crate::expose::snapshot::{Client, Service, Snapshot, Verdict};
+use crate::messages::client_pods::pods_in_words;
 use crate::messages::ends::ends_in_words;
 use crate::messages::findings::{
     alternatives_in_words, causes, idle_in_words, idle_reasons, in_words, verdict_paint, wrong_clients,
@@ -50,6 +51,7 @@ fn card(snapshot: &Snapshot, client: &Client, verdict: &Verdict, concerned: u64)
                 @for line in verdict.evidence.iter().take(LINES) { li { (clean(line)) } }
                 @for line in alternatives_in_words(verdict) { li { (line) } }
             }
+            @for line in pods_in_words(client, snapshot.to) { p class="pod" { (line) } }
             @if let Some(ends) = ends_in_words(client) { p { (ends) } }
             @if let Some(since) = since_in_words(verdict, snapshot) { p { (since) } }
             @if let Some(fix) = &verdict.fix {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::expose::snapshot::Counts;
 
+pub(crate) mod client_pods;
 pub(crate) mod ends;
 pub(crate) mod findings;
 pub(crate) mod other_names;

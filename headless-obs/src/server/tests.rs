@@ -290,7 +290,7 @@ async fn requests_keep_their_slots_for_a_while() {
 /// A snapshot with many Services, yet not a large one.
 fn many_services() -> Snapshot {
     let one = test_fixtures::snapshot();
-    Snapshot { services: std::iter::repeat_n(one.services, 250).flatten().collect(), ..one }
+    Snapshot { services: std::iter::repeat_n(one.services, 230).flatten().collect(), ..one }
 }
 
 /// An engine that takes a while for each snapshot, the number of snapshots that it made, and the length of one's text.

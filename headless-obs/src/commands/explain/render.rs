@@ -10,6 +10,7 @@ use super::super::findings::{
 use super::super::fit_text::{capital, clean, fit_middle, full_name, plural, thousands, width, wrap};
 use super::super::table::{self, Look, Paint, clients, endpoints, paint, quality, sentence};
 use crate::expose::snapshot::{Cause, Client, Service, Snapshot};
+use crate::messages::client_pods::pods_in_words;
 use crate::messages::ends::ends_in_words;
 use crate::messages::paths::paths_in_words;
 use crate::messages::since::{since_in_words, stretch_in_words};
@@ -117,9 +118,11 @@ fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) 
         item(text, "- ", &format!("Spread and verdicts exclude it: {}.", excluded_in_words(reason)), look);
         return;
     }
+    let pods = pods_in_words(client, snapshot.to);
     let Some(verdict) = &client.verdict else {
         client_title(text, client, &[("no verdict", Some(Paint::Dim))], look);
         item(text, "- ", &format!("{}.", withheld_in_words(client)), look);
+        pods.iter().for_each(|line| item(text, "- ", line, look));
         return;
     };
     let cause_paint = verdict_paint(verdict.cause, verdict.confidence);
@@ -133,6 +136,10 @@ fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) 
         load_in_words(client).into_iter().chain(paths_in_words(client)).chain(ends_in_words(client));
     for line in carried {
         item(text, "- ", &line, look);
+    }
+    // Of an even client, no pod is worse than the others.
+    if verdict.cause != Cause::Even {
+        pods.iter().for_each(|line| item(text, "- ", line, look));
     }
     if let Some(line) = since_in_words(verdict, snapshot) {
         item(text, "- ", &line, look);

@@ -23,11 +23,23 @@ pub(in crate::engine) struct ClientStats<'a> {
 
 /// One pod.
 #[derive(Debug)]
-struct PodStats<'a> {
-    scope: ClientId,
+pub(in crate::engine) struct PodStats<'a> {
+    pub(in crate::engine) scope: ClientId,
     connects: &'a ConnectStats,
-    made: ConnectSums,
+    pub(in crate::engine) made: ConnectSums,
     answers: Option<(&'a ResponseStats, ResponseSums)>,
+}
+
+impl PodStats<'_> {
+    /// Its last answer.
+    pub(in crate::engine) fn told(&self) -> Option<Time> {
+        let (answers, _) = self.answers.as_ref()?;
+        answers.first.map(|_| answers.last)
+    }
+
+    pub(in crate::engine) fn program(&self) -> Option<&str> {
+        self.connects.program.as_deref()
+    }
 }
 
 /// All pods, including forgotten ones.
@@ -106,11 +118,15 @@ impl<'a> ClientStats<'a> {
     /// Its pods, each with its last connection, if it connected by the Service's name, and its last answer.
     pub(in crate::engine) fn pods(&self) -> impl Iterator<Item = (ClientId, Option<Time>, Option<Time>)> {
         self.pods.iter().map(|pod| {
-            let answers = pod.answers.as_ref().map(|(answers, _)| *answers);
-            let told = answers.filter(|answers| answers.first.is_some()).map(|answers| answers.last);
+            let told = pod.told();
             let has_connected = pod.connects.sums.total_of(|sums| sums.connections - sums.in_part) > 0;
             (pod.scope, has_connected.then_some(pod.connects.last), told)
         })
+    }
+
+    /// Each of its pods.
+    pub(in crate::engine) fn each(&self) -> impl Iterator<Item = &PodStats<'a>> {
+        self.pods.iter()
     }
 
     pub(in crate::engine) fn scopes(&self) -> impl Iterator<Item = ClientId> {
@@ -204,9 +220,9 @@ impl<'a> ClientStats<'a> {
             with_known_position: sum(|one| one.with_known_position),
             max_position: most(|one| one.max_position.into()),
             smallest_answer: all().filter_map(|one| one.smallest_answer).min().unwrap_or(0).into(),
-            max_endpoints: most(|one| one.used.len() as u64),
+            max_endpoints: most(|one| one.used.chosen()),
             pods: sum(|one| u64::from(one.connections > 0)),
-            pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.len() == 1)),
+            pods_on_one: sum(|one| u64::from(one.connections > 1 && one.used.chosen() == 1)),
             max_connects_per_answer: most(|one| one.max_connects_per_answer),
         }
     }

@@ -1,9 +1,10 @@
 //! The connections of one client to one Service.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::used_endpoints::UsedEndpoints;
 use crate::attribution::{AnswerRef, Target};
 use crate::service_resolution::Resolution;
 use crate::time::Time;
@@ -12,8 +13,6 @@ use crate::windowed::{Sum, Windowed};
 
 /// The most processes per client. For a process that was forgotten, the next connection counts as a selection again.
 const PROCESSES: usize = 32;
-/// The most endpoints per client; beyond that a client uses "many".
-const ENDPOINTS: usize = 512;
 /// How long the name of a client's program stays valid.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -33,7 +32,11 @@ pub(in crate::engine) struct ConnectSums {
     pub(in crate::engine) connections: u64,
     /// Those by a name for a part of the endpoints.
     pub(in crate::engine) in_part: u64,
-    pub(in crate::engine) used: BTreeSet<EndpointId>,
+    pub(in crate::engine) used: UsedEndpoints,
+    /// Connections that were opened, and attempts that failed, with a choice or without.
+    pub(in crate::engine) opened: u64,
+    /// With connections that were reset.
+    pub(in crate::engine) failed: u64,
     pub(in crate::engine) max_connects_per_answer: u64,
     pub(in crate::engine) selections: u64,
     pub(in crate::engine) first: u64,
@@ -65,6 +68,8 @@ impl Sum for ConnectSums {
             connections,
             in_part,
             used,
+            opened,
+            failed,
             max_connects_per_answer,
             selections,
             first,
@@ -78,7 +83,9 @@ impl Sum for ConnectSums {
         } = other;
         self.connections += connections;
         self.in_part += in_part;
-        used.iter().for_each(|endpoint| self.use_endpoint(*endpoint));
+        self.used.add(used);
+        self.opened += opened;
+        self.failed += failed;
         self.max_connects_per_answer = self.max_connects_per_answer.max(*max_connects_per_answer);
         self.selections += selections;
         self.first += first;
@@ -93,15 +100,8 @@ impl Sum for ConnectSums {
 }
 
 impl ConnectSums {
-    fn use_endpoint(&mut self, endpoint: EndpointId) {
-        if self.used.len() < ENDPOINTS {
-            self.used.insert(endpoint);
-        }
-    }
-
-    fn record_connect(&mut self, endpoint: EndpointId, used_answer: &AnswerRef) {
+    fn record_connect(&mut self, used_answer: &AnswerRef) {
         self.connections += 1;
-        self.use_endpoint(endpoint);
         if used_answer.size > 1 {
             self.with_known_position += 1;
             self.max_position = self.max_position.max(used_answer.position);
@@ -125,20 +125,34 @@ impl ConnectSums {
 
 impl ConnectStats {
     /// Counts a connection or an attempt; returns whether it is the process's first by its answer.
-    pub(super) fn record_connect(&mut self, now: Time, process: u32, target: &Target, is_ipv6: bool) -> bool {
-        let Some(used_answer) = target.used_answer else { return false };
-        if !target.resolution.is_choice() {
-            return false;
-        }
+    pub(super) fn record_connect(
+        &mut self,
+        now: Time,
+        (process, is_ipv6): (u32, bool),
+        target: &Target,
+        has_failed: bool,
+    ) -> bool {
+        let used_answer = target.used_answer.filter(|_| target.resolution.is_choice());
+        let sums = self.sums.at(now);
+        sums.used.record(target.endpoint.endpoint, used_answer.is_some(), has_failed);
+        *(if has_failed { &mut sums.failed } else { &mut sums.opened }) += 1;
+        let Some(used_answer) = used_answer else { return false };
         let (made, is_selection) = self.use_answer(process, is_ipv6, used_answer.at);
         let sums = self.sums.at(now);
-        sums.record_connect(target.endpoint.endpoint, &used_answer);
+        sums.record_connect(&used_answer);
         sums.in_part += u64::from(target.resolution == Resolution::Part);
         sums.max_connects_per_answer = sums.max_connects_per_answer.max(made);
         if is_selection && used_answer.size > 1 {
             sums.record_selection(&used_answer);
         }
         is_selection
+    }
+
+    /// A connection was reset.
+    pub(super) fn record_reset(&mut self, now: Time, endpoint: EndpointId) {
+        let sums = self.sums.at(now);
+        sums.used.record_reset(endpoint);
+        sums.failed += 1;
     }
 
     /// Whether to look the program up: it is not known, or the last lookup was long ago.

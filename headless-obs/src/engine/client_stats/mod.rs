@@ -19,6 +19,7 @@ mod counters;
 mod expected;
 mod recovery;
 mod responses;
+mod used_endpoints;
 
 use super::dns_stats::Transport;
 use super::happy_eyeballs::Attempt;
@@ -32,7 +33,7 @@ use crate::time::Time;
 use crate::topology::{EndpointId, ServiceId};
 use crate::windowed::{Slot, Sum, Windowed, trim};
 
-pub(super) use aggregate::ClientStats;
+pub(super) use aggregate::{ClientStats, PodStats};
 pub(super) use connects::{ConnectStats, ConnectSums};
 pub(super) use counters::{ClientCounters, PortFate};
 pub(super) use recovery::Recovery;
@@ -131,7 +132,7 @@ impl ClientStatsTable {
         }
         let known = self.connects_mut(client_service, at);
         let wants_program = known.wants_program(at, thread);
-        let is_selection = known.record_connect(at, who.process, target, who.is_ipv6);
+        let is_selection = known.record_connect(at, (who.process, who.is_ipv6), target, has_failed);
         ConnectOutcome { is_selection, wants_program }
     }
 
@@ -238,6 +239,13 @@ impl ClientStatsTable {
         thread: impl FnOnce() -> Arc<str>,
     ) -> bool {
         self.connect_stats(client_service, at).wants_program(at, thread)
+    }
+
+    /// A connection was reset.
+    pub(super) fn record_reset(&mut self, client_service: &ClientServiceKey, at: Time, endpoint: EndpointId) {
+        if let Some(known) = self.connect_stats.get_mut(client_service) {
+            known.record_reset(at, endpoint);
+        }
     }
 
     /// The program behind a client.

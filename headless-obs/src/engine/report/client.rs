@@ -1,6 +1,7 @@
 //! The figures of one client workload of a Service.
 
 use super::aggregate::{answer_position, carried, ends, failures, nonzero, ports, resolutions, stale, times};
+use super::client_pods::PodDetail;
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
 use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
@@ -28,6 +29,8 @@ pub(super) struct ClientFacts<'a> {
     pub(super) expected: Option<&'a Expectation>,
     pub(super) held: &'a [HeldRow],
     pub(super) pods: &'a Pods,
+    /// Present if each pod is of interest.
+    pub(super) pod_detail: Option<&'a PodDetail>,
     /// Present if the load of single minutes is of interest.
     pub(super) ledger: Option<&'a Ledger>,
     /// The connections that count in its spread.
@@ -40,7 +43,7 @@ impl Engine {
         state: &ServiceState,
         who: &Who,
         cells: &[CellRow<'_>],
-        &ClientFacts { stats: facts, expected, held, pods, ledger, choice }: &ClientFacts<'_>,
+        &ClientFacts { stats: facts, expected, held, pods, pod_detail, ledger, choice }: &ClientFacts<'_>,
         order: &Order<'_>,
         moment: &Moment<'_>,
     ) -> Client {
@@ -87,7 +90,13 @@ impl Engine {
         let totals = facts.and_then(ClientStats::totals);
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
+        let each_pod = pod_detail.zip(who.workload());
+        let (by_pod, other_pods) = each_pod
+            .map(|(detail, id)| self.client_pods(detail, (state.id(), id), facts, order))
+            .unwrap_or_default();
         Client {
+            by_pod,
+            other_pods,
             since: cells
                 .iter()
                 .filter_map(|(_, cell)| cell.first)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 mod aggregate;
 mod client;
+mod client_pods;
 mod counted;
 mod load;
 mod losses;
@@ -34,6 +35,7 @@ use crate::windowed::Stretch;
 
 use aggregate::{carried, dns, ends, failures, stale};
 use client::ClientFacts;
+use client_pods::PodDetail;
 use counted::{Counted, Sources};
 use tally::Tally;
 
@@ -104,6 +106,8 @@ enum View {
 struct Common<'a> {
     moment: Moment<'a>,
     counted: &'a Counted<'a>,
+    /// Only for a report that shows the pods of clients.
+    pod_detail: Option<PodDetail>,
     /// Only for a report.
     history: ConnectionHistory,
 }
@@ -140,7 +144,7 @@ impl<'a> Moment<'a> {
 impl Engine {
     /// A Service over the stretch, from its sums.
     fn service(&self, state: &ServiceState, sums: Sources<'_>, common: &Common<'_>, view: View) -> Service {
-        let Common { moment, counted, history } = common;
+        let Common { moment, counted, pod_detail, history } = common;
         let own = counted.of(state.id());
         let Sources { cells, client_stats } = sums;
         let cells: Cells<'_> = cells.iter().map(|(key, tally)| (*key, tally)).collect();
@@ -252,6 +256,7 @@ impl Engine {
                     expected: by_who.get(who),
                     held,
                     pods: &counted.pods,
+                    pod_detail: pod_detail.as_ref(),
                     ledger,
                     choice,
                 };

@@ -33,7 +33,8 @@ impl Engine {
         let labels = governor.client_labels();
         let counted = self.counted_for_series();
         let moment = Moment::new(kernel, Stretch::All, &counted.excluded);
-        let common = Common { moment, counted: &counted, history: ConnectionHistory::default() };
+        let common =
+            Common { moment, counted: &counted, pod_detail: None, history: ConnectionHistory::default() };
         let mut states: Vec<_> = self
             .topology
             .services()

@@ -119,7 +119,7 @@ impl Engine {
         let moment = Moment::new(kernel, stretch, &counted.excluded);
         OpenStretch {
             frame: self.frame(kernel, stretch, Vec::new()),
-            common: Common { moment, counted, history: ConnectionHistory::default() },
+            common: Common { moment, counted, pod_detail: None, history: ConnectionHistory::default() },
             states: by_name(self.smallest(counted, stretch)),
         }
     }
@@ -139,10 +139,13 @@ impl Engine {
         let time = (kernel.began, kernel.to);
         let history = ConnectionHistory::of(&self.reconciler.ledger, start, time, self.wall_offset);
         let moment = Moment::new(kernel, stretch, &counted.excluded);
+        let states = by_name(self.topology.services().collect());
+        let sizes = states.iter().filter_map(|state| Some(counted.of(state.id())?.size(stretch)));
+        let clients = sizes.map(|(clients, _)| clients).sum();
         OpenStretch {
             frame: Snapshot { unreached: self.unreached(stretch), ..self.frame(kernel, stretch, Vec::new()) },
-            common: Common { moment, counted, history },
-            states: by_name(self.topology.services().collect()),
+            common: Common { moment, counted, pod_detail: Some(self.pod_detail(clients)), history },
+            states,
         }
     }
 
