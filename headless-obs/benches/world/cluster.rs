@@ -69,6 +69,7 @@ pub(crate) fn pod(client: u32) -> Pod {
         host_network: false,
         workload: format!("client-{}", client % 20).into(),
         finished: false,
+        run: None,
         proxies: Proxies::None,
         containers: Box::default(),
     }

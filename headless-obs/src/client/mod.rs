@@ -37,6 +37,7 @@ pub mod cgroup_path;
 pub mod exclude;
 mod lru_cache;
 pub mod proxy_names;
+pub mod run_names;
 pub mod sanitize;
 #[cfg(test)]
 mod tests;
@@ -244,7 +245,10 @@ impl Clients {
         let can_be_its = |pod: &&Pod| known.pod_uid.is_none() || !pod.has_own_uid();
         let by_address = || local.and_then(|local| topology.pod_by_address(local)).filter(can_be_its);
         if let Some(pod) = by_path.or_else(by_address) {
-            let workload = workloads.id(&pod.key.namespace, &pod.workload);
+            let workload = match &pod.run {
+                Some(pattern) => workloads.id_of_run(&pod.key.namespace, &pod.workload, pattern),
+                None => workloads.id(&pod.key.namespace, &pod.workload),
+            };
             let is_proxy = known
                 .container
                 .as_deref()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::run_names::RunNames;
 use crate::hash::HashMap;
 
 /// The id of a client workload, for as long as figures are kept under it.
@@ -35,6 +36,7 @@ pub(super) struct WorkloadInterner {
     by_id: HashMap<WorkloadId, Workload>,
     /// Namespace → name → id: a lookup needs no owned key.
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, WorkloadId>>,
+    runs: RunNames,
     capacity: usize,
     next: u32,
     /// How often there was no room.
@@ -47,6 +49,7 @@ impl WorkloadInterner {
         Self {
             by_id: HashMap::from_iter([(OTHER, other)]),
             by_name: HashMap::default(),
+            runs: RunNames::default(),
             capacity,
             next: 1,
             full: 0,
@@ -57,9 +60,13 @@ impl WorkloadInterner {
         self.by_id.get(&id)
     }
 
+    fn known(&self, namespace: &str, name: &str) -> Option<WorkloadId> {
+        self.by_name.get(namespace)?.get(name).copied()
+    }
+
     pub(super) fn id(&mut self, namespace: &str, name: &str) -> WorkloadId {
-        if let Some(id) = self.by_name.get(namespace).and_then(|names| names.get(name)) {
-            return *id;
+        if let Some(id) = self.known(namespace, name) {
+            return id;
         }
         let (Some(next), true) = (self.next.checked_add(1), self.by_id.len() <= self.capacity) else {
             self.full += 1;
@@ -73,6 +80,24 @@ impl WorkloadInterner {
         id
     }
 
+    /// The id of a workload that was seen before; of a run, with its pattern.
+    pub(super) fn of_pod(&self, namespace: &str, name: &str, pattern: Option<&str>) -> Option<WorkloadId> {
+        self.known(namespace, name).or_else(|| self.known(namespace, pattern?))
+    }
+
+    /// The id of a run with this name and pattern.
+    pub(super) fn id_of_run(&mut self, namespace: &str, name: &str, pattern: &str) -> WorkloadId {
+        if let Some(id) = self.of_pod(namespace, name, Some(pattern)) {
+            return id;
+        }
+        let (name, takes_place) = self.runs.name(namespace, name, pattern);
+        let id = self.id(namespace, name);
+        if takes_place && let Some(workload) = self.by_id.get(&id).filter(|_| !id.is_other()) {
+            self.runs.add(&workload.namespace, pattern, id);
+        }
+        id
+    }
+
     /// The id that stands for the forgotten workloads of a namespace. There are few namespaces, so there is always room.
     pub(super) fn forgotten(&mut self, namespace: &str) -> WorkloadId {
         let capacity = std::mem::replace(&mut self.capacity, usize::MAX);
@@ -83,6 +108,7 @@ impl WorkloadInterner {
 
     pub(super) fn retain(&mut self, used: impl Fn(WorkloadId) -> bool) {
         self.by_id.retain(|id, _| *id == OTHER || used(*id));
+        self.runs.retain(|id| self.by_id.contains_key(&id));
         self.by_name.retain(|_, names| {
             names.retain(|_, id| self.by_id.contains_key(id));
             !names.is_empty()

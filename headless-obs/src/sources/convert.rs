@@ -15,6 +15,7 @@ use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{mesh, workload};
+use crate::client::run_names;
 use crate::cluster_zone::SET;
 use crate::topology::model::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
@@ -257,11 +258,14 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
     let annotations = object.metadata.annotations.as_ref();
     let uid =
         annotations.and_then(|annotations| annotations.get(STATIC_UID)).or(object.metadata.uid.as_ref());
+    let workload = workload::of(object, &key.name);
+    let run = workload::is_run(object, &workload).then(|| run_names::pattern(&workload).into());
     Ok(Pod {
         uid: uid.map(String::as_str).unwrap_or_default().into(),
         addresses,
         host_network: object.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false),
-        workload: workload::of(object, &key.name).into(),
+        workload: workload.into(),
+        run,
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         proxies: mesh::proxies(object),
         containers: mesh::containers(object),

@@ -17,7 +17,10 @@ const JOB_MINUTES: std::ops::Range<u64> = 24_000_000..100_000_000;
 pub(super) fn of(pod: &Pod, name: &str) -> String {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     let Some(owner) = owners.iter().find(|owner| owner.controller == Some(true)) else {
-        return name.to_owned();
+        // Whoever asks for a made name makes many like it.
+        let prefix = pod.metadata.generate_name.as_deref().filter(|prefix| name.starts_with(*prefix));
+        let prefix = prefix.map(|prefix| prefix.trim_end_matches(['-', '.']));
+        return prefix.filter(|prefix| !prefix.is_empty()).unwrap_or(name).to_owned();
     };
     let workload = match owner.kind.as_str() {
         "ReplicaSet" => replica_set(owner, pod),
@@ -29,6 +32,18 @@ pub(super) fn of(pod: &Pod, name: &str) -> String {
         _ => &owner.name,
     };
     workload.to_owned()
+}
+
+/// Whether a pod of this workload is a run: it is not started again when it ends, as controllers demand of pods that
+/// serve. All runs of a CronJob have its name already.
+pub(super) fn is_run(pod: &Pod, workload: &str) -> bool {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let has_job = |owner: &OwnerReference| owner.controller == Some(true) && owner.kind == "Job";
+    if owners.filter(|owner| has_job(owner)).any(|job| job.name != workload) {
+        return false;
+    }
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    matches!(policy, Some("Never" | "OnFailure"))
 }
 
 fn replica_set<'a>(owner: &'a OwnerReference, pod: &Pod) -> &'a str {
@@ -52,6 +67,8 @@ fn without_suffix(name: &str, is_suffix: impl Fn(&str) -> bool) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use k8s_openapi::api::core::v1::PodSpec;
 
     use super::*;
 
@@ -91,5 +108,34 @@ mod tests {
     #[test]
     fn no_controller() {
         assert_eq!(of(&Pod::default(), "alone"), "alone");
+        let made = |prefix: &str| {
+            let mut pod = Pod::default();
+            pod.metadata.generate_name = Some(prefix.to_owned());
+            pod
+        };
+        assert_eq!(of(&made("ci-build-"), "ci-build-x7k2p"), "ci-build");
+        assert_eq!(of(&made("other-"), "ci-build-x7k2p"), "ci-build-x7k2p", "copied from another pod");
+        assert_eq!(of(&made("-"), "-x"), "-x");
+    }
+
+    #[test]
+    fn runs_are_pods_that_are_not_started_again() {
+        let with = |policy: Option<&str>| {
+            let spec = PodSpec { restart_policy: policy.map(str::to_owned), ..PodSpec::default() };
+            Pod { spec: Some(spec), ..Pod::default() }
+        };
+        let cases = [None, Some("Always"), Some("Never"), Some("OnFailure")];
+        assert_eq!(cases.map(|policy| is_run(&with(policy), "x")), [false, false, true, true]);
+        assert!(!is_run(&Pod::default(), "x"));
+        let mut pod = with(Some("Never"));
+        let job = OwnerReference {
+            kind: "Job".to_owned(),
+            name: "backup-29700000".to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        };
+        pod.metadata.owner_references = Some(vec![job]);
+        assert!(!is_run(&pod, "backup"), "a CronJob's");
+        assert!(is_run(&pod, "backup-29700000"), "a Job of its own");
     }
 }

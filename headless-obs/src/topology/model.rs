@@ -108,6 +108,8 @@ pub struct Pod {
     pub host_network: bool,
     /// The workload it belongs to: the Deployment's, StatefulSet's … name, or its own.
     pub workload: Arc<str>,
+    /// What the names of runs like it have in common, if it is one that is not started again when it ends.
+    pub run: Option<Arc<str>>,
     /// It has ended (Succeeded or Failed), so it no longer has its addresses.
     pub finished: bool,
     /// Its containers that are proxies of a service mesh.

@@ -65,6 +65,7 @@ impl StringInterner {
         self.share_key(&mut pod.key);
         self.share(&mut pod.uid);
         self.share(&mut pod.workload);
+        pod.run.iter_mut().for_each(|pattern| self.share(pattern));
     }
 }
 

@@ -132,6 +132,7 @@ pub(crate) fn pod(namespace: &str, name: &str, addresses: &[&str]) -> Pod {
         addresses: addresses.iter().map(|address| ip(address)).collect(),
         host_network: false,
         workload: Arc::from("web"),
+        run: None,
         finished: false,
         proxies: Proxies::None,
         containers: Box::default(),

@@ -150,6 +150,7 @@ metadata: {name: web}
             host_network: true,
             workload: arc("web"),
             finished: false,
+            run: None,
             proxies: Proxies::None,
             containers: Box::default(),
         }),
