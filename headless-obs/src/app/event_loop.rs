@@ -149,7 +149,11 @@ impl EventLoop {
                 Event::Records => {
                     self.drain();
                 }
-                Event::Update(update) => apply_update(&mut self.engine, &self.readiness, update),
+                Event::Update(update) => {
+                    // It may be everything.
+                    let readiness = self.readiness.clone();
+                    self.lend(move |engine| apply_update(engine, &readiness, update)).await?;
+                }
                 Event::Request(request) => self.answer_all(request, &mut requests).await?,
                 Event::Tick => {
                     ticks += 1;
