@@ -15,7 +15,7 @@ use crate::module_tree::File;
 use crate::{module_tree, process, workspace};
 
 /// The daemon's pure core: modules without IO.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "answer_cache",
     "attribution",
     "client",
