@@ -10,7 +10,8 @@
 //! An answer is what a client makes of it: each address once; nothing where the response code is an error, also one that
 //! EDNS extends; no SRV target where the record says that there is none. Records of another owner than the query name
 //! (or the end of its aliases) are taken if that has none: most clients do not compare owners, and a rewriting server
-//! sends such records. Their owner is then the last name of the chain. The addresses that a record for a binding (HTTPS,
+//! sends such records. Their owner is then the last name of the chain, unless it is in the chain already, as where a server
+//! gives an alias and its addresses under one name. The addresses that a record for a binding (HTTPS,
 //! SVCB) hints at are addresses of its owner.
 //!
 //! Invariants: no input causes a panic. The message's length bounds the work, whatever its header claims: each record
@@ -335,12 +336,13 @@ impl Records {
         if rcode != Rcode::NoError {
             return Answer { question, kind, rcode, truncated, chain, addresses: vec![], targets: vec![] };
         }
-        if let Some(other) = self.other_owner(chain.last().unwrap_or(&question), owners) {
-            chain.push(other.clone());
+        let end = chain.last().unwrap_or(&question);
+        let owner = self.other_owner(end, owners).unwrap_or(end).clone();
+        if !chain.contains(&owner) && chain.len() < MAX_CHAIN {
+            chain.push(owner.clone());
         }
-        let owner = chain.last().unwrap_or(&question);
-        let addresses = owned_by(owner, owners, self.addresses.drain(..));
-        let mut targets = owned_by(owner, owners, self.targets.drain(..));
+        let addresses = owned_by(&owner, owners, self.addresses.drain(..));
+        let mut targets = owned_by(&owner, owners, self.targets.drain(..));
         // A target that is the root says that the service is not available (RFC 2782).
         targets.retain(|target| !target.target.is_empty());
         give_addresses(&mut targets, owners, &self.additional);

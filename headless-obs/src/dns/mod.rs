@@ -23,10 +23,10 @@ pub struct Answer {
     pub rcode: Rcode,
     /// TC: the response did not fit.
     pub truncated: bool,
-    /// The query name and the CNAMEs that lead from it to the owner of `addresses`, in that order; without CNAMEs the
-    /// query name alone.
+    /// The query name and the CNAMEs that lead from it to the owner of `addresses`, in that order, each once; without
+    /// CNAMEs the query name alone.
     pub chain: Vec<Name>,
-    /// A and AAAA records of the last name of `chain`, and hints of its HTTPS and SVCB records, in answer order.
+    /// A and AAAA records of the last name of `chain`, or of another one if only that has any, and hints of its HTTPS and SVCB records, in answer order.
     pub addresses: Vec<AddressRecord>,
     /// SRV records, in answer order.
     pub targets: Vec<SrvTarget>,

@@ -127,9 +127,20 @@ fn loops_and_long_chains_end() {
     assert_eq!(texts(&answer.chain), ["a.x", "b.x", "c.x"]);
     assert_eq!(lasts(&answer.addresses), [3]);
 
+    // An alias and addresses under one name.
+    let records = vec![cname("a.x", "b.x"), cname("b.x", "c.x"), a("a.x", 4), a("a.x", 5)];
+    let answer = decode(&response("a.x", RecordType::A, records).to_vec().unwrap()).unwrap();
+    assert_eq!(texts(&answer.chain), ["a.x", "b.x", "c.x"]);
+    assert_eq!(lasts(&answer.addresses), [4, 5]);
+
     let long = (0..100).map(|n| cname(&format!("n{n}.x"), &format!("n{}.x", n + 1))).collect();
     let answer = decode(&response("n0.x", RecordType::A, long).to_vec().unwrap()).unwrap();
     assert_eq!(answer.chain.len(), MAX_CHAIN);
+
+    let long = (0..100).map(|n| cname(&format!("n{n}.x"), &format!("n{}.x", n + 1)));
+    let records = long.chain([a("other.x", 6)]).collect();
+    let answer = decode(&response("n0.x", RecordType::A, records).to_vec().unwrap()).unwrap();
+    assert_eq!((answer.chain.len(), lasts(&answer.addresses)), (MAX_CHAIN, vec![6]));
 }
 
 #[test]
