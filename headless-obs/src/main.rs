@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    probe::share_heap();
     log::start(&cli)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,10 +6,13 @@ use std::collections::VecDeque;
 
 use headless_obs_ebpf::ring_record::{DnsRecord, TcpRecord};
 
-use crate::probe::Record;
+use crate::probe::{Record, Ring};
 
 /// The most bytes of records.
 const MOST: usize = 16 << 20;
+
+/// Records that are taken from the ring before there has to be room again.
+const SLICE: usize = 1024;
 
 /// A record that is kept.
 enum Kept {
@@ -35,7 +38,12 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn push(&mut self, record: &Record<'_>) {
+    /// Keeps what is in the ring, as far as there is room.
+    pub(super) fn keep(&mut self, ring: &mut Ring) {
+        while self.has_room() && ring.drain(SLICE, |record| self.push(&record)) == SLICE {}
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
         let kept = match record {
             Record::Dns(dns, payload) => Kept::Dns(*dns, (*payload).into()),
             Record::Tcp(tcp) => Kept::Tcp(*tcp),

@@ -29,6 +29,8 @@ use headless_obs_ebpf::ring_record::SocketRecord;
 
 /// The most records per turn.
 const BATCH: usize = 4096;
+/// Records that were kept, and are counted before the ring is read again.
+const TURN: usize = 64;
 /// How often to check the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
 /// Counters of losses that are missing from the totals, and the option against each.
@@ -175,13 +177,10 @@ impl EventLoop {
     /// Takes a batch of records; returns how many, and the time of the last one.
     fn drain(&mut self) -> (usize, Time) {
         self.pauses.end();
-        if !self.backlog.is_empty() {
-            self.keep();
-        }
         let Self { engine, loaded, resolver, backlog, .. } = self;
         let Loaded { ring, cgroups, .. } = loaded;
         let mut last = Time::default();
-        let sink = |record: Record<'_>| {
+        let mut sink = |record: Record<'_>| {
             let header = match &record {
                 Record::Dns(dns, _) => dns.header,
                 Record::Tcp(tcp) => tcp.header,
@@ -193,15 +192,16 @@ impl EventLoop {
                 Record::Tcp(tcp) => engine.on_tcp(&tcp),
             }
         };
-        let taken = if backlog.is_empty() { ring.drain(BATCH, sink) } else { backlog.take(BATCH, sink) };
+        let mut taken = 0;
+        while taken < BATCH && !backlog.is_empty() {
+            backlog.keep(ring);
+            taken += backlog.take(TURN, &mut sink);
+        }
+        if taken == 0 {
+            taken = ring.drain(BATCH, sink);
+        }
         self.pauses.begin();
         (taken, last)
-    }
-
-    /// Keeps what is in the ring for later.
-    fn keep(&mut self) {
-        let Self { loaded, backlog, .. } = self;
-        while backlog.has_room() && loaded.ring.drain(BATCH, |record| backlog.push(&record)) == BATCH {}
     }
 
     /// Lets the engine work in another thread. Meanwhile this task empties the ring and keeps the records.
@@ -227,7 +227,7 @@ impl EventLoop {
                     self.engine = engine;
                     break made;
                 }
-                None => self.keep(),
+                None => self.backlog.keep(&mut self.loaded.ring),
             }
         };
         while !self.backlog.is_empty() {
