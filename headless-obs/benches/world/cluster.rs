@@ -70,6 +70,7 @@ pub(crate) fn pod(client: u32) -> Pod {
         workload: format!("client-{}", client % 20).into(),
         finished: false,
         run: None,
+        annotations: None,
         proxies: Proxies::None,
         containers: Box::default(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::clock::{now, wall_offset};
 use super::instance_lock::InstanceLock;
@@ -127,6 +127,9 @@ pub(super) fn apply_update(engine: &mut Engine, readiness: &Readiness, update: U
             let is_much = is_everything || changes.len() >= TRIM_AFTER_CHANGES;
             for change in changes {
                 engine.apply(now(), change);
+            }
+            for wrong in engine.take_not_obeyed() {
+                warn!("an annotation is not obeyed: {wrong}");
             }
             if is_much {
                 trim_heap();

@@ -297,6 +297,11 @@ impl Clients {
         self.scopes.ids.peek(&ClientKey::Pod(uid.clone())).copied()
     }
 
+    /// The workload of a pod, if it was seen before.
+    pub(crate) fn workload_of(&self, pod: &Pod) -> Option<WorkloadId> {
+        self.workloads.of_pod(&pod.key.namespace, &pod.workload, pod.run.as_deref())
+    }
+
     /// The name of each scope: that of the pod, or of what is known instead.
     pub(crate) fn scope_names(&self, topology: &Topology) -> HashMap<ClientId, String> {
         let cgroup_name = |id: u64| match self.cgroups.peek(&id) {

@@ -52,6 +52,7 @@ use crate::hash::{HashMap, HashSet};
 use crate::ledger::{NO_ENDPOINT, Retention};
 use crate::offer::Offers;
 use crate::time::Time;
+use crate::topology::intent::NotObeyed;
 use crate::topology::learned::Learner;
 use crate::topology::model::Change;
 use crate::topology::{EndpointRef, State, Topology, Touched};
@@ -245,6 +246,11 @@ impl Engine {
         }
         let touched = self.topology.apply(now, change);
         self.touch(now, &touched);
+    }
+
+    /// Annotations that are not obeyed, of those that came since the last call.
+    pub fn take_not_obeyed(&mut self) -> Vec<NotObeyed> {
+        self.topology.take_not_obeyed()
     }
 
     /// Whether the topology is complete and current.

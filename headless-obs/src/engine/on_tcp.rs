@@ -129,7 +129,9 @@ impl Engine {
     /// for a program that is not there.
     fn turned_away(&mut self, now: Time, key: CellKey) {
         let CellKey { endpoint, client, port, .. } = key;
-        let has_port = self.topology.endpoint(endpoint).is_none_or(|endpoint| endpoint.serves(port));
+        let state = self.topology.service_by_id(endpoint.service);
+        let known = state.and_then(|state| Some((state, state.endpoint(endpoint.endpoint)?)));
+        let has_port = known.is_none_or(|(state, endpoint)| state.serves(endpoint, port));
         if let Some(workload) = client {
             let who = (workload, endpoint.service);
             self.client_stats.turned_away(now, who, endpoint.endpoint, (!has_port).then_some(port));

@@ -36,6 +36,7 @@ mod dns_stats;
 mod expiry;
 mod false_alarms;
 mod false_attribution;
+mod intents;
 mod limits;
 mod load;
 mod losses;

@@ -7,6 +7,7 @@ mod connection_history;
 pub mod doctor_check;
 mod ends;
 pub mod histogram;
+mod intent;
 mod load;
 pub mod metrics;
 mod node_status;

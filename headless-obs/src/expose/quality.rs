@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::intent::WrongAnnotation;
 use super::snapshot::Counts;
 
 /// The quality of a snapshot.
@@ -130,6 +131,9 @@ pub struct TopologyState {
     /// Objects and files of the present state that are passed over: they are none of the topology's.
     #[serde(default)]
     pub passed_over: u64,
+    /// Annotations of this program's that are not obeyed, at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub wrong_annotations: Vec<WrongAnnotation>,
     /// When the source last received anything; for several watches, the one that has been silent for longest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_event: Option<Timestamp>,

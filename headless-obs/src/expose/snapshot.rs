@@ -16,6 +16,7 @@ pub use super::client_stats::{
 pub use super::connection_history::History;
 pub use super::ends::Ends;
 pub use super::histogram::Histogram;
+pub use super::intent::{ClientIntent, ServiceIntent, WrongAnnotation};
 pub use super::load::{ComparedTimes, EndpointLoad, LoadDraws};
 pub use super::node_status::NodeStatus;
 pub use super::other_name::OtherName;
@@ -78,6 +79,9 @@ pub struct Service {
     /// Whether it asks for endpoints that are not ready or are shutting down (`publishNotReadyAddresses`).
     #[serde(default)]
     pub publishes_not_ready: bool,
+    /// What its annotations say.
+    #[serde(skip_serializing_if = "ServiceIntent::is_nothing", default)]
+    pub intent: ServiceIntent,
     /// Every endpoint: existing ones, and those that left but still have counts.
     pub endpoints: Vec<Endpoint>,
     /// Spread of the connections opened by the Service's name, over its mature endpoints. Its `z` is that of
@@ -274,7 +278,10 @@ pub struct Client {
     pub answer_position: Counts,
     /// This client's figures per endpoint, including endpoints without connections.
     pub endpoints: Vec<ClientEndpoint>,
-    /// Why the spread excludes its connections: `host`, `observer`, `option`.
+    /// How it is meant to connect, if annotations say so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub intent: Option<ClientIntent>,
+    /// Why the spread excludes its connections: `host`, `observer`, `option`, `annotation`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub excluded: Option<String>,
     /// All its choices were by names for a part of the endpoints: its spread, its coverage and its verdict are about the

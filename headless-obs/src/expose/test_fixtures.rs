@@ -6,8 +6,8 @@ mod clients;
 
 use super::snapshot::{
     AttemptSums, Carried, Cause, Client, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
-    History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, Service, Snapshot, Spread,
-    TopologyState, Unanswered, Unreached, Verdict,
+    History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, Service, ServiceIntent, Snapshot,
+    Spread, TopologyState, Unanswered, Unreached, Verdict,
 };
 pub(crate) use clients::client_pod;
 use clients::{cron, web};
@@ -179,6 +179,7 @@ pub(crate) fn orders() -> Service {
     }
     Service {
         publishes_not_ready: false,
+        intent: ServiceIntent::default(),
         namespace: "shop".into(),
         name: "orders".into(),
         endpoints: vec![first, second, idle, left],

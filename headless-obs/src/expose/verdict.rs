@@ -15,6 +15,9 @@ pub struct Verdict {
     /// Other causes that would look the same; with any, the confidence is not high.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub alternatives: Vec<Cause>,
+    /// For [`Cause::AsIntended`]: the cause without the annotation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instead_of: Option<Cause>,
     /// The change to make; nothing if nothing is wrong.
     pub fix: Option<String>,
     /// How many more selections are needed; only for [`Cause::TooFew`].
@@ -115,6 +118,8 @@ pub enum Cause {
     AnswerLimit,
     /// It tries endpoints and stays with the one that has a role.
     SeeksRole,
+    /// It is not even, and an annotation says that this is meant.
+    AsIntended,
     /// Its connections are even, and what they carry is not.
     UnevenLoad,
     /// It takes much longer to connect to one endpoint than to the others.
@@ -141,7 +146,7 @@ pub enum Confidence {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Even,
         Self::Pinned,
         Self::NeverReResolved,
@@ -160,6 +165,7 @@ impl Cause {
         Self::CannotConnect,
         Self::AnswerLimit,
         Self::SeeksRole,
+        Self::AsIntended,
         Self::UnevenLoad,
         Self::SlowEndpoint,
         Self::Unexplained,
@@ -187,6 +193,7 @@ impl Cause {
             Self::CannotConnect => "cannot_connect",
             Self::AnswerLimit => "answer_limit",
             Self::SeeksRole => "seeks_role",
+            Self::AsIntended => "as_intended",
             Self::UnevenLoad => "uneven_load",
             Self::SlowEndpoint => "slow_endpoint",
             Self::Unexplained => "unexplained",
@@ -196,7 +203,7 @@ impl Cause {
 
     /// Whether nothing is wrong.
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Even | Self::Subset | Self::SeeksRole | Self::TooFew)
+        matches!(self, Self::Even | Self::Subset | Self::SeeksRole | Self::AsIntended | Self::TooFew)
     }
 
     /// Whether the spread is worse than it could be (`--fail-on imbalance`).

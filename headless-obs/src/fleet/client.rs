@@ -84,6 +84,12 @@ fn absorb(sum: &mut Client, more: Client) {
     sum.usable_answers =
         sum.usable_answers.zip(more.usable_answers).map(|(one, other)| one.saturating_add(other));
     add_counts(&mut sum.answer_position, more.answer_position);
+    // The pods of a workload may say something on one node alone; then not all of them do.
+    if sum.intent != more.intent {
+        let both = [sum.intent.take(), more.intent].into_iter().flatten();
+        let of_service = both.filter(|intent| intent.said_by == "service");
+        sum.intent = of_service.max_by(|one, other| one.expect.cmp(&other.expect));
+    }
     sum.grpc |= more.grpc;
     add(&mut sum.pods, more.pods);
     for (own, more) in sum.endpoints.iter_mut().zip(more.endpoints) {

@@ -70,6 +70,9 @@ fn topology(sum: &mut TopologyState, more: TopologyState) {
     add(&mut sum.relists, more.relists);
     add(&mut sum.rejected_objects, more.rejected_objects);
     add(&mut sum.passed_over, more.passed_over);
+    sum.wrong_annotations.extend(more.wrong_annotations);
+    sum.wrong_annotations.sort_by(|a, b| (&a.object, &a.annotation).cmp(&(&b.object, &b.annotation)));
+    sum.wrong_annotations.dedup();
     sum.problem = sum.problem.take().or(more.problem);
     sum.last_event = earliest(sum.last_event, more.last_event);
 }

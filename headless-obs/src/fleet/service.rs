@@ -6,7 +6,7 @@ use super::client;
 use super::endpoint::Rows;
 use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows};
-use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service};
+use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service, ServiceIntent};
 use crate::spread::ratio;
 use crate::verdict;
 
@@ -23,6 +23,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     for (number, service) in services.into_iter().enumerate() {
         (merged.namespace, merged.name) = (service.namespace, service.name);
         merged.publishes_not_ready |= service.publishes_not_ready;
+        merged.intent = one_of(merged.intent, service.intent);
         add_counts(&mut merged.stale, service.stale);
         merged.history.add(&service.history);
         add_rows(
@@ -52,12 +53,22 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     merged
 }
 
+/// What the annotations of a Service say; a node may not have seen the latest of them.
+fn one_of(one: ServiceIntent, other: ServiceIntent) -> ServiceIntent {
+    let words = |intent: &ServiceIntent| (intent.expect.clone(), intent.ignore, intent.ports.clone());
+    if words(&other) > words(&one) { other } else { one }
+}
+
 /// Computes every figure of spread again, from the rows of endpoints and clients.
 pub(crate) fn figure(service: &mut Service, seconds: f64) {
     for client in &mut service.clients {
         client::figure(client, &service.endpoints);
     }
-    service.idle = verdict::idle::idle(&service.endpoints, &service.clients, &service.dns);
+    service.idle = if service.intent.allows_idle() {
+        Vec::new()
+    } else {
+        verdict::idle::idle(&service.endpoints, &service.clients, &service.dns)
+    };
     let counting = || service.clients.iter().filter(|client| client.excluded.is_none());
     let is_own = |place: usize| {
         let mut rows = counting().filter_map(|client| client.endpoints.get(place)).peekable();

@@ -13,7 +13,7 @@ use crate::verdict::idle::{self, Why};
 
 /// Whether something should be done about it.
 pub(crate) fn is_wrong(cause: Cause) -> bool {
-    !matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew)
+    !cause.is_well()
 }
 
 /// A cause in words that complete "the client …".
@@ -43,6 +43,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
             "gets DNS answers that list only a part of the endpoints, by the server's limit"
         }
         Cause::SeeksRole => "tries several endpoints and stays with one, as drivers do that look for a role",
+        Cause::AsIntended => "is not even, and is meant to be so",
         Cause::UnevenLoad => "spreads its connections evenly, and their load is uneven beyond chance",
         Cause::SlowEndpoint => "has a much slower way to one endpoint than to the others",
         Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
@@ -159,6 +160,9 @@ pub(crate) fn withheld_in_words(client: &Client) -> String {
         }
         "silent" => "it has not connected for a day",
         "excluded" => "its connections are excluded from spread and verdicts",
+        "annotation" => {
+            "the annotation headless-obs.io/ignore of the Service, or of all of its pods, says so"
+        }
         other => return clean(other),
     };
     words.to_owned()
@@ -341,7 +345,7 @@ pub(crate) fn is_silent(service: &Service) -> bool {
 /// The style of a verdict.
 pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
     match cause {
-        Cause::Even | Cause::Subset | Cause::SeeksRole => Paint::Good,
+        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended => Paint::Good,
         Cause::TooFew => Paint::Dim,
         _ if confidence == Confidence::High => Paint::Bad,
         _ => Paint::Warn,

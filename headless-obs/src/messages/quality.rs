@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::{Paint, clean, counted, full_name, percent, plural, thousands, total, unreached};
 use crate::expose::snapshot::{
-    AttemptSums, Counts, NodeStatus, Quality, Refusal, Snapshot, TopologyState, Unanswered,
+    AttemptSums, Counts, NodeStatus, Quality, Refusal, Snapshot, TopologyState, Unanswered, WrongAnnotation,
 };
 
 /// The most nodes that are named; further ones are counted.
@@ -216,11 +216,18 @@ fn topology(topology: &TopologyState) -> Vec<String> {
             format!("{source} does not allow headless-obs to {verb} {resource}{place}, so it lacks: {lost}.");
         lines.push(clean(&line));
     }
+    lines.extend(topology.wrong_annotations.iter().map(wrong_in_words));
     if topology.rejected_objects > 0 {
         let count = thousands(topology.rejected_objects);
         lines.push(format!("Objects from {source} that were rejected: {count}; the log gives the reasons."));
     }
     lines
+}
+
+/// An annotation that is not obeyed.
+fn wrong_in_words(wrong: &WrongAnnotation) -> String {
+    let WrongAnnotation { object, annotation, value, allowed } = wrong;
+    clean(&format!("Not obeyed: {object} has {annotation}={value:?}; allowed: {allowed}."))
 }
 
 /// Forgotten history, and losses.

@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{mesh, workload};
 use crate::client::run_names;
 use crate::cluster_zone::SET;
+use crate::topology::intent::{self, Annotations, Subject};
 use crate::topology::model::{
     ObjectKey, Pod, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint,
 };
@@ -92,6 +93,7 @@ pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
             .collect::<Result<_, _>>()?,
         ports,
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+        annotations: said(&object.metadata, Subject::Service),
     }))
 }
 
@@ -144,6 +146,7 @@ pub fn service_import(object: &ServiceImport) -> Result<Service, Invalid> {
         cluster_ips: addresses.map(|(path, text)| address(text, || path)).collect::<Result<_, _>>()?,
         ports: Vec::new(),
         publish_not_ready: false,
+        annotations: said(&object.metadata, Subject::Service),
     })
 }
 
@@ -269,8 +272,15 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         proxies: mesh::proxies(object),
         containers: mesh::containers(object),
+        annotations: said(&object.metadata, Subject::Pod),
         key,
     })
+}
+
+/// What the annotations of an object say.
+fn said(meta: &ObjectMeta, of: Subject) -> Option<Box<Annotations>> {
+    let all = meta.annotations.iter().flatten();
+    intent::read(all.map(|(name, value)| (name.as_str(), value.as_str())), of)
 }
 
 /// The TCP ports of a slice. An empty list means any port; nothing means that all ports have other protocols.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::endpoint::{Endpoint, EndpointStatus, State};
+use super::intent::{NotObeyed, Subject};
 use super::model::{Pod, ServiceKey};
 use super::nat64::Prefix;
 use super::service::ServiceState;
@@ -54,6 +55,30 @@ impl Topology {
         self.services.values().filter(|state| state.headless())
     }
 
+    /// The pods that exist and have not ended.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.present()
+    }
+
+    /// Annotations of Services and pods that are not obeyed.
+    pub fn not_obeyed(&self) -> impl Iterator<Item = NotObeyed> {
+        let services = self.services().filter_map(|state| {
+            let ServiceKey { namespace, name } = state.key();
+            Some((Subject::Service, namespace, name, state.annotations()?))
+        });
+        let pods = self.pods().filter_map(|pod| {
+            Some((Subject::Pod, &pod.key.namespace, &pod.key.name, pod.annotations.as_deref()?))
+        });
+        services
+            .chain(pods)
+            .flat_map(|(kind, namespace, name, said)| NotObeyed::all(kind, (namespace, name), said))
+    }
+
+    /// Those that came since the last call.
+    pub fn take_not_obeyed(&mut self) -> Vec<NotObeyed> {
+        std::mem::take(&mut self.wrong)
+    }
+
     /// An endpoint by its position; `None` when it is forgotten.
     pub fn endpoint(&self, place: EndpointRef) -> Option<&Endpoint> {
         self.services.get(&place.service)?.endpoint(place.endpoint)
@@ -97,7 +122,7 @@ impl Topology {
         Some(Match {
             endpoint,
             status: endpoint.status_at_address(address, at),
-            serves_port: endpoint.serves(port),
+            serves_port: state.serves(endpoint, port),
         })
     }
 

@@ -29,6 +29,7 @@ use std::time::Duration;
 mod address_index;
 pub mod endpoint;
 pub mod glob;
+pub mod intent;
 pub mod learned;
 mod lookup;
 pub mod model;

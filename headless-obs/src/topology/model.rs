@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::intent::Annotations;
+
 /// Namespace and name of a Service. Outside Kubernetes the namespace is empty, and the name is a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {
@@ -35,6 +37,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Endpoints count as ready, whatever the state of their pods.
     pub publish_not_ready: bool,
+    /// What its annotations say, if it has any of this program's.
+    pub annotations: Option<Box<Annotations>>,
 }
 
 /// One port of a Service or of a slice. A headless Service maps no ports, so clients must connect to the slice's port.
@@ -116,6 +120,8 @@ pub struct Pod {
     pub proxies: Proxies,
     /// Its containers that were started, also init containers.
     pub containers: Box<[Container]>,
+    /// What its annotations say, if it has any of this program's.
+    pub annotations: Option<Box<Annotations>>,
 }
 
 /// A container of a pod.

@@ -91,6 +91,15 @@ impl Pods {
         self.by_key.keys()
     }
 
+    pub(super) fn by_key(&self, key: &ObjectKey) -> Option<&Pod> {
+        self.by_key.get(key).and_then(|uid| self.by_uid.get(uid))
+    }
+
+    /// Those that exist and have not ended.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Pod> {
+        self.by_key.values().filter_map(|uid| self.by_uid.get(uid)).filter(|pod| !pod.finished)
+    }
+
     pub(super) fn by_uid(&self, uid: &str) -> Option<&Pod> {
         self.by_uid.get(uid)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address_index::AddressIndex;
 use super::endpoint::{Endpoint, SliceEntry, SlicePorts, State};
+use super::intent::Annotations;
 use super::model::{ObjectKey, PodRef, Service, ServiceKey, ServicePort, Slice, SliceEndpoint};
 use super::{EndpointId, EndpointRef, ServiceId};
 use crate::hash::HashMap;
@@ -97,6 +98,16 @@ impl ServiceState {
         let is_published = |part: &SliceEntry| part.ready && part.terminating;
         self.object.as_ref().is_some_and(|object| object.publish_not_ready)
             || self.endpoints().any(|endpoint| endpoint.parts.iter().any(is_published))
+    }
+
+    /// What its annotations say.
+    pub fn annotations(&self) -> Option<&Annotations> {
+        self.object.as_ref()?.annotations.as_deref()
+    }
+
+    /// Whether an endpoint serves a port: its slices list it, or the Service's annotation.
+    pub fn serves(&self, endpoint: &Endpoint, port: u16) -> bool {
+        endpoint.serves(port) || self.annotations().is_some_and(|said| said.ports.contains(&port))
     }
 
     /// Its endpoints in the order in which they were first seen; those that left have [`State::Removed`].

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::address_index::AddressIndex;
+use super::intent::{Annotations, NotObeyed, Subject};
 use super::model::{Change, Kind, Object, ObjectKey, Pod, Service, ServiceKey, Slice};
 use super::nat64::Nat64;
 use super::pods::Pods;
@@ -24,6 +25,9 @@ struct Stored {
     missing: usize,
 }
 
+/// The most wrong annotations that wait to be taken.
+const WRONG: usize = 64;
+
 /// Services, their endpoints over time, and Pods.
 #[derive(Debug)]
 pub struct Topology {
@@ -38,6 +42,8 @@ pub struct Topology {
     pub(super) synced: bool,
     /// How often a name came to mean another headless Service, or none.
     pub(super) renamed: u64,
+    /// Annotations that are not obeyed and that nobody has taken yet.
+    pub(super) wrong: Vec<NotObeyed>,
     slices: HashMap<ObjectKey, Stored>,
     /// The Services and endpoints that the current change affects. They are updated when the whole change is in, so an
     /// endpoint that only moves to another slice never leaves in between.
@@ -61,6 +67,7 @@ impl Topology {
             nat64: Nat64::default(),
             synced: false,
             renamed: 0,
+            wrong: Vec::new(),
             slices: HashMap::default(),
             dirty: BTreeMap::new(),
             entries: 0,
@@ -160,7 +167,25 @@ impl Topology {
         }
     }
 
+    /// Keeps the wrong annotations of an object that `before` did not have.
+    fn note_wrong(
+        &mut self,
+        kind: Subject,
+        key: &ObjectKey,
+        before: Option<&Annotations>,
+        now: Option<&Annotations>,
+    ) {
+        let before = before.map_or(&[][..], |said| &*said.wrong);
+        let new = now.into_iter().flat_map(|said| said.wrong.iter()).filter(|wrong| !before.contains(wrong));
+        let room = WRONG.saturating_sub(self.wrong.len());
+        self.wrong.extend(new.take(room).map(|wrong| NotObeyed::new(kind, &key.namespace, &key.name, wrong)));
+    }
+
     fn put_pod(&mut self, now: Time, mut pod: Pod) {
+        if pod.annotations.is_some() {
+            let before = self.pods.by_key(&pod.key).and_then(|pod| pod.annotations.clone());
+            self.note_wrong(Subject::Pod, &pod.key, before.as_deref(), pod.annotations.as_deref());
+        }
         self.names.share_pod(&mut pod);
         canonical(pod.addresses.iter_mut());
         let limit = self.addresses.config.pods;
@@ -173,6 +198,16 @@ impl Topology {
         self.names.share_service(&mut service);
         canonical(service.cluster_ips.iter_mut());
         let Some(id) = self.service_id(&service.key) else { return };
+        if service.annotations.is_some() {
+            let state = self.services.get(&id);
+            let before = state.and_then(|state| state.annotations().cloned());
+            self.note_wrong(
+                Subject::Service,
+                &object_key(&service.key),
+                before.as_ref(),
+                service.annotations.as_deref(),
+            );
+        }
         for address in &service.cluster_ips {
             *self.cluster_ips.entry(*address).or_default() += 1;
             self.addresses.touched.push(*address);

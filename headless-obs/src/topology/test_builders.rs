@@ -29,6 +29,7 @@ pub(crate) fn service(namespace: &str, name: &str) -> Service {
         cluster_ips: vec![],
         ports: vec![],
         publish_not_ready: false,
+        annotations: None,
     }
 }
 
@@ -133,6 +134,7 @@ pub(crate) fn pod(namespace: &str, name: &str, addresses: &[&str]) -> Pod {
         host_network: false,
         workload: Arc::from("web"),
         run: None,
+        annotations: None,
         finished: false,
         proxies: Proxies::None,
         containers: Box::default(),

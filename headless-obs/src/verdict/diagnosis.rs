@@ -8,8 +8,8 @@
 
 use super::context::RuleContext;
 use super::{
-    answer_limit, dns_answers, evenness, expired_answer, failing_endpoint, never_re_resolved, pinned,
-    port_mismatch, seeks_role, slow_endpoint, stale_endpoint, uneven_load,
+    answer_limit, dns_answers, evenness, expired_answer, failing_endpoint, intended, never_re_resolved,
+    pinned, port_mismatch, seeks_role, slow_endpoint, stale_endpoint, uneven_load,
 };
 use crate::expose::snapshot::Cause;
 
@@ -376,6 +376,15 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                 says: "Their load is not even ([uneven_load](#uneven_load)).",
                 holds: uneven_load::is_uneven,
             }],
+            &[],
+        ),
+        Cause::AsIntended => (
+            &[Sign {
+                says: "An annotation of the Service, or of all of the client's pods on the node, says that the client is \
+                 meant to connect like this, and the client does.",
+                holds: intended::is_as_said,
+            }],
+            &[],
             &[],
         ),
         Cause::TooFew => (

@@ -27,6 +27,7 @@ mod failing_endpoint;
 mod false_alarm_tests;
 mod format;
 pub mod idle;
+mod intended;
 mod never_re_resolved;
 mod pinned;
 mod port_mismatch;
@@ -99,7 +100,8 @@ pub fn judge(scene: &RuleContext<'_>) -> Result<Verdict, Withheld> {
     if let Some(reason) = withheld::unsuited(scene) {
         return Err(reason);
     }
-    let mut verdict = decide(&BALANCE_RULES, scene).unwrap_or_else(|| evenness::unexplained(scene));
+    let verdict = decide(&BALANCE_RULES, scene).unwrap_or_else(|| evenness::unexplained(scene));
+    let mut verdict = intended::with_intent(scene, verdict);
     if let Some((told, all)) = scene.part() {
         verdict.evidence.push(format!(
             "The client asks by a name for a part, whose answers held {told} of {}; it is judged within that part.",

@@ -43,7 +43,7 @@ impl Technology {
 pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Option<String> {
     let technology = Technology::of(client);
     let text = match cause {
-        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew => return None,
+        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended | Cause::TooFew => return None,
         Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
         Cause::Pinned if has_pool(client) && matches!(technology, Technology::Jvm | Technology::Unknown) => {
             POOL.to_owned()
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_wrong_has_a_fix_and_what_is_not_has_none() {
         for cause in Cause::ALL {
-            let is_well = matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::TooFew);
+            let is_well = cause.is_well();
             for program in ["java", "node", "python3", "nginx", "envoy", "dotnet", "curl"] {
                 assert_eq!(fix(cause, Some(program), false).is_none(), is_well, "{cause:?} {program}");
             }

@@ -26,7 +26,7 @@ fn object(name: &str, service: &Service) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"namespace": service.namespace, "name": name},
+        "metadata": {"namespace": service.namespace, "name": name, "annotations": service.annotations},
         "spec": {
             "clusterIP": "None",
             "clusterIPs": ["None"],

@@ -78,20 +78,31 @@ pub(super) fn source(source: &Topology) -> Check {
     }
 }
 
-/// The content of manifests. A file system can block its reader, so another thread reads.
-fn manifests(path: &Path, patience: Duration) -> Check {
-    const REMEDY: &str = "check the path after files:, its permissions and its content";
-    let name = "topology";
+/// The annotations in manifests that are not obeyed; nothing if there are none.
+pub(super) fn annotations(source: &Topology) -> Option<Check> {
+    let Topology::Files(path) = source else { return None };
+    let topology = topology_of(&read(path, PATIENCE).ok()?);
+    Check::annotations(topology.not_obeyed())
+}
+
+/// Reads manifests. A file system can block its reader, so another thread reads.
+fn read(path: &Path, patience: Duration) -> Result<Reading, String> {
     let (sender, receiver) = mpsc::channel();
     let owned = path.to_owned();
     thread::spawn(move || drop(sender.send(files::load(&owned))));
-    let reading = match receiver.recv_timeout(patience) {
-        Ok(Ok(reading)) => reading,
-        Ok(Err(error)) => return Check::fail(name, error.to_string(), REMEDY),
-        Err(_timeout) => {
-            let seconds = patience.as_secs();
-            return Check::fail(name, format!("{}: not read within {seconds} s", path.display()), REMEDY);
-        }
+    match receiver.recv_timeout(patience) {
+        Ok(reading) => reading.map_err(|error| error.to_string()),
+        Err(_timeout) => Err(format!("{}: not read within {} s", path.display(), patience.as_secs())),
+    }
+}
+
+/// The content of manifests.
+fn manifests(path: &Path, patience: Duration) -> Check {
+    const REMEDY: &str = "check the path after files:, its permissions and its content";
+    let name = "topology";
+    let reading = match read(path, patience) {
+        Ok(reading) => reading,
+        Err(error) => return Check::fail(name, error, REMEDY),
     };
     let found = format!("{}: {}", path.display(), in_words(&reading));
     match reading.flaws.first() {
@@ -104,9 +115,16 @@ fn manifests(path: &Path, patience: Duration) -> Check {
     }
 }
 
+fn topology_of(reading: &Reading) -> topology::Topology {
+    let mut topology = topology::Topology::new(topology::Config::default());
+    for change in &reading.changes {
+        let _touched = topology.apply(Time(0), change.clone());
+    }
+    topology
+}
+
 /// `2 headless Services of 3, 7 endpoints, 4 pods; 5 passed over`
 fn in_words(reading: &Reading) -> String {
-    let mut topology = topology::Topology::new(topology::Config::default());
     let (mut services, mut pods) = (0, 0);
     for change in &reading.changes {
         if let Change::Reset(kind, objects) = change {
@@ -117,8 +135,8 @@ fn in_words(reading: &Reading) -> String {
                 Kind::Slice => {}
             }
         }
-        let _touched = topology.apply(Time(0), change.clone());
     }
+    let topology = topology_of(reading);
     let headless = topology.services().count() as u64;
     let endpoints = topology.services().map(|service| service.endpoints().count() as u64).sum();
     let count = |count, one| plural(count, one);

@@ -69,6 +69,7 @@ fn look_around(config: &Observe) -> Vec<Check> {
         machine::memlock(&release),
         machine::source(&config.topology),
     ];
+    checks.extend(machine::annotations(&config.topology));
     checks.extend(config.cgroup.clone().or(cgroup.map(|view| view.point)).map(|root| machine::pods(&root)));
     checks
 }

@@ -92,7 +92,9 @@ fn headline(service: &Service) -> (String, Paint) {
             Paint::Warn,
         );
     }
-    let line = if said().any(|cause| matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole)) {
+    let line = if said()
+        .any(|cause| matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended))
+    {
         "nothing is wrong with how its clients spread their connections"
     } else if said().any(|cause| cause == Cause::TooFew) {
         // Clients that only hold their connections make no more selections, however long one waits.

@@ -4,7 +4,7 @@ use super::aggregate::{answer_position, carried, ends, failures, nonzero, ports,
 use super::client_pods::PodDetail;
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
-use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, load, spread};
+use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, intents, load, spread};
 use crate::attribution::{StaleKind, current_pod_at};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
@@ -95,6 +95,7 @@ impl Engine {
             .map(|(detail, id)| self.client_pods(detail, (state.id(), id), facts, order))
             .unwrap_or_default();
         Client {
+            intent: intents::of_client(state, &moment.counted.said, who.workload()),
             by_pod,
             other_pods,
             since: cells
@@ -122,7 +123,7 @@ impl Engine {
             by_part,
             coverage: coverage(order, &endpoints, by_part),
             answer_position: answer_position(cells),
-            excluded: moment.excluded(who.workload()).map(str::to_owned),
+            excluded: moment.excluded(state.id(), who.workload()).map(str::to_owned),
             program: facts.and_then(ClientStats::program),
             grpc: facts.is_some_and(ClientStats::grpc),
             pods: facts.map_or(0, |facts| facts.scopes().count() as u64),

@@ -11,20 +11,25 @@ use std::sync::Arc;
 use super::Tally;
 use super::open_connections::{self, Holders};
 use super::pods::Pods;
+use super::{intents, intents::OfPods};
 use crate::client::{ClientId, WorkloadId};
 use crate::engine::Engine;
 use crate::engine::client_stats::{ClientCounters, ClientStats, ClientTotals, ConnectStats, ResponseStats};
 use crate::hash::{HashMap, HashSet};
 use crate::ledger::{Cell, CellKey, active};
 use crate::time::Time;
-use crate::topology::ServiceId;
+use crate::topology::{ServiceId, ServiceState};
 use crate::windowed::{Stretch, Windowed};
 
 /// Everything that is counted.
 pub(super) struct Counted<'a> {
     services: HashMap<ServiceId, OfService<'a>>,
     /// Clients that the spread excludes, and the reason.
-    pub(super) excluded: HashMap<WorkloadId, &'static str>,
+    excluded: HashMap<WorkloadId, &'static str>,
+    /// Services whose annotations exclude all of their clients.
+    ignored: HashSet<ServiceId>,
+    /// What the annotations of clients' pods say.
+    pub(super) said: OfPods,
     /// Only for a report.
     pub(super) pods: Pods,
 }
@@ -82,14 +87,30 @@ impl Engine {
         for (service, held) in open_connections::by_service(&self.reconciler) {
             services.entry(service).or_default().held = held;
         }
-        let excluded = clients.into_iter().filter_map(|id| Some((id, self.excluded(id)?))).collect();
-        Counted { services, excluded, pods: Pods::default() }
+        let said = self.said_by_pods();
+        let is_ignored = |id: &WorkloadId| said.get(id).is_some_and(|said| said.ignore);
+        let why = |id| self.excluded(id).or_else(|| is_ignored(&id).then_some(intents::EXCLUDED));
+        let excluded = clients.into_iter().filter_map(|id| Some((id, why(id)?))).collect();
+        let ignored =
+            self.topology.services().filter(|state| state.annotations().is_some_and(|said| said.ignore));
+        let ignored = ignored.map(ServiceState::id).collect();
+        Counted { services, excluded, ignored, said, pods: Pods::default() }
     }
 }
 
 impl<'a> Counted<'a> {
     pub(super) fn of(&self, service: ServiceId) -> Option<&OfService<'a>> {
         self.services.get(&service)
+    }
+
+    /// Why the spread excludes a client of a Service.
+    pub(super) fn why_excluded(
+        &self,
+        service: ServiceId,
+        client: Option<WorkloadId>,
+    ) -> Option<&'static str> {
+        let own = client.and_then(|client| self.excluded.get(&client)).copied();
+        own.or_else(|| self.ignored.contains(&service).then_some(intents::EXCLUDED))
     }
 }
 

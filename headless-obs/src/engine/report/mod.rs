@@ -9,6 +9,7 @@ mod aggregate;
 mod client;
 mod client_pods;
 mod counted;
+mod intents;
 mod load;
 mod losses;
 mod open_connections;
@@ -29,7 +30,7 @@ use crate::hash::HashMap;
 use crate::ledger::CellKey;
 use crate::service_resolution::Resolution;
 use crate::time::Time;
-use crate::topology::{self, EndpointId, ServiceState, State};
+use crate::topology::{self, EndpointId, ServiceId, ServiceState, State};
 use crate::verdict;
 use crate::windowed::Stretch;
 
@@ -118,21 +119,22 @@ struct Moment<'a> {
     stretch: Stretch,
     /// Length of the stretch.
     seconds: f64,
-    /// Clients that the spread excludes, and the reason.
-    excluded: &'a HashMap<WorkloadId, &'static str>,
+    /// Everything that is counted, and whose connections are not.
+    counted: &'a Counted<'a>,
 }
 
 impl<'a> Moment<'a> {
-    fn new(kernel: &KernelState, stretch: Stretch, excluded: &'a HashMap<WorkloadId, &'static str>) -> Self {
+    fn new(kernel: &KernelState, stretch: Stretch, counted: &'a Counted<'a>) -> Self {
         let seconds = match stretch {
             Stretch::All => kernel.to.since(kernel.began),
             Stretch::Since(start) => kernel.to.since(start.begin()),
         };
-        Self { now: kernel.to, stretch, seconds: seconds.as_secs_f64(), excluded }
+        Self { now: kernel.to, stretch, seconds: seconds.as_secs_f64(), counted }
     }
 
-    fn excluded(&self, client: Option<WorkloadId>) -> Option<&'static str> {
-        self.excluded.get(&client?).copied()
+    /// Why the spread excludes a client of a Service.
+    fn excluded(&self, service: ServiceId, client: Option<WorkloadId>) -> Option<&'static str> {
+        self.counted.why_excluded(service, client)
     }
 
     fn per_second(&self, count: u64) -> f64 {
@@ -193,7 +195,7 @@ impl Engine {
         };
         let mut expected = Expectation::default();
         for (client, [of_all, _]) in &expectations {
-            if moment.excluded(Some(*client)).is_none() {
+            if moment.excluded(state.id(), Some(*client)).is_none() {
                 of_all.iter().for_each(|(endpoint, share)| *expected.entry(*endpoint).or_default() += share);
             }
         }
@@ -210,8 +212,11 @@ impl Engine {
             })
             .collect();
         let order: Order<'_> = shown.iter().copied().zip(&endpoints).collect();
-        let included: Vec<_> =
-            cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied().collect();
+        let included: Vec<_> = cells
+            .iter()
+            .filter(|(key, _)| moment.excluded(state.id(), key.client).is_none())
+            .copied()
+            .collect();
         let totals = || client_stats.values().filter_map(ClientStats::totals);
         let truncated_used = totals().map(|totals| totals.truncated_used).sum();
         let mut by_who: HashMap<Who, Expectation> = HashMap::default();
@@ -285,6 +290,7 @@ impl Engine {
             View::Series(_) => History::default(),
         };
 
+        let intent = intents::of_service(state);
         let key = state.key();
         let label =
             |endpoint: EndpointId| state.endpoint(endpoint).map(|endpoint| endpoint.label().to_string());
@@ -301,9 +307,10 @@ impl Engine {
                 View::Series(_) => Vec::new(),
             },
             idle: match view {
-                View::Report => verdict::idle::idle(&endpoints, &clients, &dns),
-                View::Series(_) => Vec::new(),
+                View::Report if !intent.allows_idle() => verdict::idle::idle(&endpoints, &clients, &dns),
+                View::Report | View::Series(_) => Vec::new(),
             },
+            intent,
             spread: figures.spread,
             selections: figures.selections,
             open: figures.open,
@@ -344,10 +351,14 @@ impl Engine {
     ) -> Endpoint {
         let sum = |figure: fn(&Tally) -> u64| cells.iter().map(|(_, cell)| figure(cell)).sum();
         let counting = || {
-            let counts = |key: &CellKey| key.resolution.counts() && moment.excluded(key.client).is_none();
+            let counts = |key: &CellKey| {
+                key.resolution.counts() && moment.excluded(key.endpoint.service, key.client).is_none()
+            };
             cells.iter().filter(move |(key, _)| counts(key)).map(|(_, cell)| *cell)
         };
-        let included = cells.iter().filter(|(key, _)| moment.excluded(key.client).is_none()).copied();
+        let is_included =
+            |(key, _): &&CellRow<'_>| moment.excluded(key.endpoint.service, key.client).is_none();
+        let included = cells.iter().filter(is_included).copied();
         let counts = spread::InSpread::of(included, Resolution::counts);
         Endpoint {
             expected: 0.0,

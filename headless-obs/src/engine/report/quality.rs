@@ -66,6 +66,7 @@ impl Engine {
                     .topology
                     .last_event
                     .or_else(|| self.last_topology_event.map(|time| self.wall(time))),
+                wrong_annotations: self.wrong_annotations(),
                 ..kernel.topology.clone()
             },
         }

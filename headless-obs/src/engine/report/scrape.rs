@@ -32,7 +32,7 @@ impl Engine {
         let mut governor = std::mem::take(&mut self.governor);
         let labels = governor.client_labels();
         let counted = self.counted_for_series();
-        let moment = Moment::new(kernel, Stretch::All, &counted.excluded);
+        let moment = Moment::new(kernel, Stretch::All, &counted);
         let common =
             Common { moment, counted: &counted, pod_detail: None, history: ConnectionHistory::default() };
         let mut states: Vec<_> = self

@@ -18,9 +18,14 @@ use super::transport::{Monitored, WatchTransport};
 use super::watches::{self, Watch, WatchKind};
 use crate::config::Kubernetes as Options;
 use crate::expose::doctor_check::Check;
+use crate::topology::intent::{self, NotObeyed, Subject};
 
 /// The verbs that each resource needs.
 const VERBS: [&str; 2] = ["list", "watch"];
+
+/// Objects in a page of a list, and the most pages.
+const PAGE: u32 = 500;
+const PAGES: usize = 100;
 
 /// Asks the API server; each request has a time limit.
 pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
@@ -48,6 +53,7 @@ pub async fn checks(options: &Options, node: &str) -> Vec<Check> {
         checks.push(allowed(&client, watch, &url).await);
     }
     checks.extend(pods(&client, &watches, node).await);
+    checks.extend(annotations(&client, &watches, node).await);
     checks
 }
 
@@ -103,6 +109,15 @@ async fn may(client: &Client, watch: &Watch, verb: &str) -> kube::Result<bool> {
 }
 
 async fn try_to_list(client: &Client, watch: &Watch) -> kube::Result<bool> {
+    match objects(client, watch).list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_listed) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The objects of a watch.
+fn objects(client: &Client, watch: &Watch) -> Api<DynamicObject> {
     let version = if watch.what.group().is_empty() { "v1" } else { "discovery.k8s.io/v1" };
     let resource = ApiResource {
         group: watch.what.group().to_owned(),
@@ -111,14 +126,9 @@ async fn try_to_list(client: &Client, watch: &Watch) -> kube::Result<bool> {
         kind: format!("{:?}", watch.what.kind()),
         plural: watch.what.resource().to_owned(),
     };
-    let objects: Api<DynamicObject> = match &watch.namespace {
+    match &watch.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
-    };
-    match objects.list_metadata(&ListParams::default().limit(1)).await {
-        Ok(_listed) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -139,6 +149,37 @@ async fn pods(client: &Client, watches: &[Watch], node: &str) -> Option<Check> {
         format!("no pod runs on a node called {node:?}"),
         "if this node has another name in the cluster (`kubectl get nodes`), give it with --node",
     ))
+}
+
+/// The annotations of headless Services and of the node's pods that are not obeyed; nothing if there are none, or if the
+/// server does not say.
+async fn annotations(client: &Client, watches: &[Watch], node: &str) -> Option<Check> {
+    let mut wrong = Vec::new();
+    for watch in watches {
+        let of = match watch.what {
+            WatchKind::Services => Subject::Service,
+            WatchKind::Pods => Subject::Pod,
+            WatchKind::HeadlessSlices | WatchKind::OtherSlices => continue,
+        };
+        let api = objects(client, watch);
+        let field_selector = watch.what.selected(node).field_selector;
+        let mut page = ListParams { field_selector, limit: Some(PAGE), ..ListParams::default() };
+        for _ in 0..PAGES {
+            let listed = api.list_metadata(&page).await.ok()?;
+            for object in &listed.items {
+                let all = object.metadata.annotations.iter().flatten();
+                let said = intent::read(all.map(|(name, value)| (name.as_str(), value.as_str())), of);
+                let name = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
+                let name = (name.0.unwrap_or_default(), name.1.unwrap_or_default());
+                wrong.extend(said.iter().flat_map(|said| NotObeyed::all(of, name, said)));
+            }
+            page.continue_token = listed.metadata.continue_.filter(|token| !token.is_empty());
+            if page.continue_token.is_none() {
+                break;
+            }
+        }
+    }
+    Check::annotations(wrong)
 }
 
 fn explain(error: &kube::Error, url: &str) -> String {

@@ -58,6 +58,8 @@ impl Status {
             rejected_objects: said.rejected,
             problem: None,
             passed_over: 0,
+            // The topology knows them.
+            wrong_annotations: Vec::new(),
         }
     }
 }

@@ -119,6 +119,7 @@ metadata: {name: web}
             cluster_ips: vec![],
             ports: vec![port("http", 80), port("", 81)],
             publish_not_ready: true,
+            annotations: None,
         }),
         Object::Slice(Slice {
             key: key("shop", "orders-abc"),
@@ -151,6 +152,7 @@ metadata: {name: web}
             workload: arc("web"),
             finished: false,
             run: None,
+            annotations: None,
             proxies: Proxies::None,
             containers: Box::default(),
         }),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::expose::snapshot::{Client, Confidence, LoadDraws, OtherPort, StaleTarget};
+use crate::expose::snapshot::{Client, ClientIntent, Confidence, LoadDraws, OtherPort, StaleTarget};
 use crate::expose::test_fixtures::at;
 use crate::spread;
 use crate::testing::{Random, golden_part};
@@ -80,6 +80,10 @@ fn facts(random: &mut Random) -> Facts {
     let age = &mut client.answer_age;
     (age.within_ttl, age.past_ttl) = if yes(random) { (0, total) } else { (total, 0) };
     client.grpc = random.below(8) == 0;
+    client.intent = (random.below(8) == 0).then(|| ClientIntent {
+        expect: ["pinned", "primary", "subset", "even"][random.below(4)].to_owned(),
+        said_by: "pod".to_owned(),
+    });
     let draws = |random: &mut Random| LoadDraws {
         minutes: 20,
         ahead: [0, 5, 20][random.below(3)],

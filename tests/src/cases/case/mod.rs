@@ -159,6 +159,8 @@ pub(crate) struct Service {
     pub(crate) addresses: Addresses,
     #[serde(default)]
     pub(crate) publish_not_ready: bool,
+    #[serde(default)]
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Whether the DNS server knows it.
     #[serde(default = "yes")]
     pub(crate) dns: bool,
