@@ -116,7 +116,7 @@ impl Engine {
         counted: &'a Counted<'a>,
     ) -> OpenStretch<'a> {
         let stretch = self.stretch(kernel, Some(span));
-        let moment = Moment::new(kernel, stretch, &counted);
+        let moment = Moment::new(kernel, stretch, counted);
         OpenStretch {
             frame: self.frame(kernel, stretch, Vec::new()),
             common: Common { moment, counted, pod_detail: None, history: ConnectionHistory::default() },
@@ -138,7 +138,7 @@ impl Engine {
         };
         let time = (kernel.began, kernel.to);
         let history = ConnectionHistory::of(&self.reconciler.ledger, start, time, self.wall_offset);
-        let moment = Moment::new(kernel, stretch, &counted);
+        let moment = Moment::new(kernel, stretch, counted);
         let states = by_name(self.topology.services().collect());
         let sizes = states.iter().filter_map(|state| Some(counted.of(state.id())?.size(stretch)));
         let clients = sizes.map(|(clients, _)| clients).sum();
