@@ -4,7 +4,7 @@
 //! use. The first runs have their own names; from the third on, those of one pattern are one. Beyond a number of names,
 //! the further ones of a namespace are one.
 //!
-//! Invariant: a namespace has at most [`NAMES`] names of runs at a time, and one for all others, whatever the names are.
+//! Invariant: a namespace has at most nine names of runs at a time, and one for all others, whatever the names are.
 
 use std::sync::Arc;
 
