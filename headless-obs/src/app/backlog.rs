@@ -56,6 +56,10 @@ impl Backlog {
         self.bytes < MOST
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

@@ -142,6 +142,7 @@ impl EventLoop {
                     readable?;
                     Event::Records
                 }
+                () = std::future::ready(()), if !self.backlog.is_empty() => Event::Records,
                 Some(update) = updates.recv() => Event::Update(update),
                 Some(request) = requests.recv() => Event::Request(request),
                 _time = tick.tick() => Event::Tick,
@@ -230,8 +231,11 @@ impl EventLoop {
                 None => self.backlog.keep(&mut self.loaded.ring),
             }
         };
-        while !self.backlog.is_empty() {
-            self.pause().await;
+        // Those that come meanwhile wait for a turn of the event loop, or a flood of records would hold up everything else.
+        let mut left = self.backlog.len();
+        while left > 0 {
+            left = left.saturating_sub(self.drain().0);
+            yield_now().await;
         }
         Ok(made)
     }

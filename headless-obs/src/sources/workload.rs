@@ -17,7 +17,7 @@ const JOB_MINUTES: std::ops::Range<u64> = 24_000_000..100_000_000;
 pub(super) fn of(pod: &Pod, name: &str) -> String {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     let Some(owner) = owners.iter().find(|owner| owner.controller == Some(true)) else {
-        // Whoever asks for a made name makes many like it.
+        // A maker of generated names makes many alike.
         let prefix = pod.metadata.generate_name.as_deref().filter(|prefix| name.starts_with(*prefix));
         let prefix = prefix.map(|prefix| prefix.trim_end_matches(['-', '.']));
         return prefix.filter(|prefix| !prefix.is_empty()).unwrap_or(name).to_owned();

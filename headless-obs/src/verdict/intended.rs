@@ -59,7 +59,7 @@ fn contradiction(scene: &RuleContext<'_>, expectation: Expectation) -> Option<St
             }
         }
         Expectation::Primary => {
-            // Whoever looks for the primary leaves the others at once.
+            // A client that looks for the primary leaves the others at once.
             let kept = client.endpoints.iter().filter(|own| own.active > 0 || own.lasting > 0).count() as u64;
             (kept > 1).then(|| format!("connections to {} lasted", count(kept, "endpoint")))
         }
