@@ -217,10 +217,10 @@ impl AnswerCache {
         known.iter().find(|entry| entry.answer.service() == Some(service)).map(|entry| entry.answer.at)
     }
 
-    /// The offer of the answer that arrived at `at` and listed `address` to `scope`.
-    pub fn offer(&self, scope: ClientId, address: IpAddr, at: Time) -> Option<&Arc<Offer>> {
+    /// The answer that arrived at `at` and listed `address` to `scope`.
+    pub fn answer(&self, scope: ClientId, address: IpAddr, at: Time) -> Option<&CachedAnswer> {
         let known = self.scopes.get(&scope)?.by_address.get(&address)?;
-        known.iter().find(|entry| entry.answer.at == at).map(|entry| &entry.answer.offer)
+        known.iter().find(|entry| entry.answer.at == at).map(|entry| &*entry.answer)
     }
 
     /// Records that a client without queries is still there.

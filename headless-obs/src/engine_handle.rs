@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::expose::connection_list::{ConnectionList, ConnectionQuery};
 use crate::expose::metrics::Scrape;
 use crate::expose::snapshot::Snapshot;
 use crate::trace_channel::{TraceReader, TraceTap, channel};
@@ -25,6 +26,8 @@ pub enum Request {
     ShortStretch(Duration, oneshot::Sender<Snapshot>),
     /// The input of series.
     Scrape(oneshot::Sender<Scrape>),
+    /// Open connections one by one.
+    Connections(ConnectionQuery, oneshot::Sender<ConnectionList>),
     /// Every event from now on, until the reader is gone.
     Trace(TraceTap),
 }
@@ -66,6 +69,11 @@ impl EngineHandle {
         self.ask(Request::Scrape).await
     }
 
+    /// Open connections one by one.
+    pub async fn connections(&self, query: ConnectionQuery) -> Result<ConnectionList, Gone> {
+        self.ask(|reply| Request::Connections(query, reply)).await
+    }
+
     /// Every event from now on.
     pub async fn trace(&self) -> Result<TraceReader, Gone> {
         let (tap, reader) = channel();
@@ -85,6 +93,7 @@ pub(crate) mod fake {
     //! An engine with prepared responses, for tests.
 
     use super::*;
+    use crate::expose::test_fixtures;
     use crate::expose::trace_events::TraceEvent;
 
     /// Responds to every request from `snapshot`, and sends each event of `events` to every tap.
@@ -97,6 +106,9 @@ pub(crate) mod fake {
                     Request::Snapshot(_, reply) => drop(reply.send(snapshot.clone())),
                     Request::ShortStretch(_, reply) => drop(reply.send(snapshot.clone())),
                     Request::Scrape(reply) => drop(reply.send(snapshot.clone().into())),
+                    Request::Connections(query, reply) => {
+                        drop(reply.send(test_fixtures::connection_list(&query)));
+                    }
                     Request::Trace(tap) => events.iter().for_each(|event| {
                         let _read = tap.send(event.clone());
                     }),

@@ -9,6 +9,7 @@ use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
+mod connection_list;
 mod kernel_totals;
 
 use super::backlog::Backlog;
@@ -347,7 +348,13 @@ impl EventLoop {
         let all: Vec<Request> =
             std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())).collect();
         let reads = |request: &Request| {
-            matches!(request, Request::Snapshot(..) | Request::ShortStretch(..) | Request::Scrape(_))
+            matches!(
+                request,
+                Request::Snapshot(..)
+                    | Request::ShortStretch(..)
+                    | Request::Scrape(_)
+                    | Request::Connections(..)
+            )
         };
         if all.iter().any(reads) {
             self.reconcile_totals().await;
@@ -395,6 +402,10 @@ impl EventLoop {
                 }
                 self.served_snapshot = true;
                 let _gone = reply.send(scrape);
+            }
+            Request::Connections(query, reply) => {
+                let list = self.connection_list(query).await?;
+                let _gone = reply.send(list);
             }
             Request::Trace(tap) => {
                 self.trace_subscribers.push(tap);

@@ -16,6 +16,7 @@ mod event_loop;
 mod instance_lock;
 mod pauses;
 mod probe_checks;
+mod process_name;
 mod startup;
 
 use crate::cluster_zone::ClusterZone;

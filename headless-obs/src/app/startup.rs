@@ -112,6 +112,13 @@ impl NodeInfo {
                         engine.set_wall_offset(wall_offset());
                         drop(reply.send(engine.scrape(&self.kernel_state(stands_by))));
                     }
+                    Request::Connections(query, reply) => {
+                        engine.set_wall_offset(wall_offset());
+                        let mut listing = engine.begin_listing(query);
+                        engine.end_listing(&mut listing, false);
+                        let state = self.kernel_state(stands_by);
+                        drop(reply.send(engine.connection_list(&listing, &state, &BTreeMap::new())));
+                    }
                     Request::Trace(tap) => trace_subscribers.push(tap),
                 },
             }

@@ -56,6 +56,9 @@ pub(super) const EXPLAIN: &str = "\
 Examples:
   headless-obs explain shop/orders --from 127.0.0.1:9464
   headless-obs explain shop/orders --fleet
+  # which pods hold which connections, the busiest first
+  headless-obs explain shop/orders --connections --fleet
+  headless-obs explain shop/orders --connections --client shop/web --sort age --from node1:9464
   sudo headless-obs explain shop/orders --for 5m --kubeconfig ~/.kube/config --node node-1
   sudo headless-obs explain db.example.net --topology dns
   headless-obs explain shop/orders --from node1:9464 -o json | jq '.service.clients[].verdict'

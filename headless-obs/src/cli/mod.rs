@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::values::{ServiceFilter, duration, interval, listen_address};
+use crate::config::values::{duration, interval, listen_address};
+use crate::expose::connection_list::{ConnectionOrder, LISTED, MOST};
 use crate::expose::metrics::cardinality;
+use crate::expose::object_filter::ObjectFilter;
 
 pub mod access;
 mod examples;
@@ -248,7 +250,7 @@ pub struct ReportArgs {
     pub duration: Option<Duration>,
     /// Show only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
-    pub service: Option<ServiceFilter>,
+    pub service: Option<ObjectFilter>,
     /// Exit with code 3 if there is such a finding, and print it on standard error: imbalance, stale, idle; can be given
     /// several times
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
@@ -288,7 +290,23 @@ impl FailOn {
 pub struct ExplainArgs {
     /// The Service; with --topology dns, a domain name
     #[arg(value_name = "[NAMESPACE/]NAME")]
-    pub service: ServiceFilter,
+    pub service: ObjectFilter,
+    /// List its open connections instead: client pod, program, endpoint, age, bytes, round-trip time, and the DNS answer
+    /// that each came from
+    #[arg(long, conflicts_with = "prometheus")]
+    pub connections: bool,
+    /// With --connections: only those of this client
+    #[arg(long, value_name = "[NAMESPACE/]WORKLOAD", requires = "connections")]
+    pub client: Option<ObjectFilter>,
+    /// With --connections: which ones come first
+    #[arg(long, value_name = "FIGURE", value_enum, default_value_t, requires = "connections")]
+    pub sort: SortBy,
+    /// With --connections: how many; the others are counted
+    #[arg(
+        long, value_name = "COUNT", default_value_t = LISTED, requires = "connections",
+        value_parser = count
+    )]
+    pub limit: usize,
     /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
     /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
@@ -299,6 +317,37 @@ pub struct ExplainArgs {
     /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,
+}
+
+/// The order of open connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SortBy {
+    /// Most bytes first
+    #[default]
+    Load,
+    /// Oldest first
+    Age,
+    /// Longest round trips first
+    Rtt,
+    /// Most bytes that wait first: not sent yet, or not acknowledged
+    Waiting,
+}
+
+impl From<SortBy> for ConnectionOrder {
+    fn from(sort: SortBy) -> Self {
+        match sort {
+            SortBy::Load => Self::Load,
+            SortBy::Age => Self::Age,
+            SortBy::Rtt => Self::Rtt,
+            SortBy::Waiting => Self::Waiting,
+        }
+    }
+}
+
+/// A number of open connections.
+fn count(text: &str) -> Result<usize, String> {
+    let wrong = || format!("write a number from 1 to {MOST}");
+    text.parse().ok().filter(|count| (1..=MOST).contains(count)).ok_or_else(wrong)
 }
 
 /// Arguments of `diff`.
@@ -323,7 +372,7 @@ pub struct TopArgs {
     pub duration: Option<Duration>,
     /// Show only this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
-    pub service: Option<ServiceFilter>,
+    pub service: Option<ObjectFilter>,
     /// Other sources.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -337,7 +386,7 @@ pub struct TopArgs {
 pub struct TraceArgs {
     /// Print only events of this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
-    pub service: Option<ServiceFilter>,
+    pub service: Option<ObjectFilter>,
     /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,

@@ -282,6 +282,15 @@ impl Clients {
 
     /// The scope of a client that was seen before. This does not count as a use.
     pub fn scope_of(&self, topology: &Topology, cgroup: u64, local: IpAddr) -> Option<ClientId> {
+        self.scopes.ids.peek(&self.scope_key(topology, cgroup, local)).copied()
+    }
+
+    /// The name of the pod, or of what is known instead, of a client's cgroup and address.
+    pub(crate) fn pod_name(&self, topology: &Topology, cgroup: u64, local: IpAddr) -> String {
+        self.name_of(topology, &self.scope_key(topology, cgroup, local))
+    }
+
+    fn scope_key(&self, topology: &Topology, cgroup: u64, local: IpAddr) -> ClientKey {
         let uid = match self.cgroups.peek(&cgroup) {
             Some(Cgroup::Known(known)) => known.pod_uid.as_ref(),
             _ => None,
@@ -289,7 +298,7 @@ impl Clients {
         let local = Some(local.to_canonical()).filter(|local| identifies(*local));
         let pod = uid.and_then(|uid| topology.pod_by_uid(uid));
         let pod = pod.or_else(|| local.and_then(|local| topology.pod_by_address(local)));
-        self.scopes.ids.peek(&key(pod.map(|pod| &pod.uid).or(uid), cgroup, local)).copied()
+        key(pod.map(|pod| &pod.uid).or(uid), cgroup, local)
     }
 
     /// The scope of a pod that was seen before.
@@ -304,19 +313,22 @@ impl Clients {
 
     /// The name of each scope: that of the pod, or of what is known instead.
     pub(crate) fn scope_names(&self, topology: &Topology) -> HashMap<ClientId, String> {
+        self.scopes.ids.iter().map(|(scope, id)| (*id, self.name_of(topology, scope))).collect()
+    }
+
+    fn name_of(&self, topology: &Topology, scope: &ClientKey) -> String {
         let cgroup_name = |id: u64| match self.cgroups.peek(&id) {
             Some(Cgroup::Known(Known { name: Some(name), .. })) => name.to_string(),
             _ => format!("cgroup {id}"),
         };
-        let name = |scope: &ClientKey| match scope {
+        match scope {
             ClientKey::Pod(uid) => topology
                 .pod_by_uid(uid)
                 .map_or_else(|| format!("pod-{}", first(uid, 8)), |pod| pod.key.name.to_string()),
             ClientKey::Cgroup(id) => cgroup_name(*id),
             ClientKey::Address(address) => address.to_string(),
             ClientKey::Host => "host".to_owned(),
-        };
-        self.scopes.ids.iter().map(|(scope, id)| (*id, name(scope))).collect()
+        }
     }
 
     /// Whether a workload runs on the node itself.

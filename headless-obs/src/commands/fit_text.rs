@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ratatui::text::Span;
 
 pub(super) use crate::messages::{
-    between, capital, clean, counted, full_name, length, percent, plural, thousands, total,
+    between, bytes, capital, clean, counted, full_name, length, percent, plural, thousands, total,
 };
 
 /// The number of columns of a text.

@@ -1,4 +1,4 @@
-//! One snapshot for a command that prints it: after an observation, or from another source.
+//! One answer for a command that prints it: after an observation, or from another source.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use super::Start;
 use super::fit_text::full_name;
 use super::progress::{Progress, TICK, begun};
 use super::signal::Stop;
-use super::snapshot_source::SnapshotSource;
+use super::snapshot_source::{SnapshotSource, SourceError};
 use crate::cli::REPORT_FOR;
 use crate::cli::observe::ObserveArgs;
 use crate::cli::remote::RemoteArgs;
 use crate::config::Observe;
-use crate::config::values::ServiceFilter;
+use crate::config::values::Last;
+use crate::expose::object_filter::ObjectFilter;
 use crate::expose::snapshot::Snapshot;
 
 /// The most Services that an error lists.
@@ -26,17 +27,33 @@ pub(super) async fn snapshot(
     args: ObserveArgs,
     start: impl Start,
 ) -> anyhow::Result<Option<Snapshot>> {
+    ask(remote, duration, args, start, SnapshotSource::snapshot).await
+}
+
+/// Any answer, in the same way.
+pub(super) async fn ask<T>(
+    remote: RemoteArgs,
+    duration: Option<Duration>,
+    args: ObserveArgs,
+    start: impl Start,
+    question: impl AsyncFnOnce(&SnapshotSource) -> Result<T, SourceError>,
+) -> anyhow::Result<Option<T>> {
     match SnapshotSource::remote(remote, duration, &args) {
         Some(source) => {
             let _progress = Progress::waiting(format!("reading from {}", source.name()));
-            Ok(Some(source.snapshot().await?))
+            Ok(Some(question(&source).await?))
         }
-        None => observe(args.try_into()?, duration.unwrap_or(REPORT_FOR), start).await,
+        None => observe(args.try_into()?, duration.unwrap_or(REPORT_FOR), start, question).await,
     }
 }
 
 /// Observes until the time is over or the user ends it. Nothing: the user cancelled before it began.
-async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyhow::Result<Option<Snapshot>> {
+async fn observe<T>(
+    config: Observe,
+    duration: Duration,
+    start: impl Start,
+    question: impl AsyncFnOnce(&SnapshotSource) -> Result<T, SourceError>,
+) -> anyhow::Result<Option<T>> {
     let mut stop = Stop::new().context("cannot wait for signals")?;
     let mut observer = {
         let _progress = Progress::waiting("attaching probes");
@@ -60,13 +77,13 @@ async fn observe(config: Observe, duration: Duration, start: impl Start) -> anyh
         }
     }
     drop(progress);
-    let snapshot = observer.engine.snapshot(None).await?;
+    let answer = question(&SnapshotSource::Engine(observer.engine.clone(), Last::All)).await?;
     observer.stop().await?;
-    Ok(Some(snapshot))
+    Ok(Some(answer))
 }
 
 /// Keeps only the selected Services; if there is none, the error lists the existing ones.
-pub(super) fn only(snapshot: &mut Snapshot, filter: &ServiceFilter) -> anyhow::Result<()> {
+pub(super) fn only(snapshot: &mut Snapshot, filter: &ObjectFilter) -> anyhow::Result<()> {
     let mut seen = names(snapshot);
     filter.apply(snapshot);
     if snapshot.services.is_empty() {
@@ -99,7 +116,8 @@ mod tests {
         };
         let start = async |_config| Ok(fake::observer(test_fixtures::snapshot(), Vec::new()));
         let duration = Duration::from_millis(300);
-        let snapshot = observe(run.observe.try_into().unwrap(), duration, start).await.unwrap();
+        let config = run.observe.try_into().unwrap();
+        let snapshot = observe(config, duration, start, SnapshotSource::snapshot).await.unwrap();
         assert_eq!(snapshot, Some(test_fixtures::snapshot()));
         assert!(began.elapsed() >= duration);
     }

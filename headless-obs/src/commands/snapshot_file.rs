@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
 use super::fit_text::{clean, fit};
+use crate::expose::connection_list::ConnectionList;
 use crate::expose::snapshot::{SCHEMA, Snapshot};
 
 /// A snapshot of 10,000 endpoints and many clients has a few MiB.
@@ -45,6 +46,12 @@ pub(super) fn decode(json: &[u8]) -> Result<Snapshot, NotRead> {
 pub(super) fn decode_all(json: &[u8]) -> Result<Vec<Snapshot>, NotRead> {
     let heads: Vec<Head> = serde_json::from_slice(json).map_err(NotRead::NoSnapshot)?;
     heads.iter().try_for_each(Head::check)?;
+    serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
+}
+
+/// A list of open connections from its JSON.
+pub(super) fn decode_connections(json: &[u8]) -> Result<ConnectionList, NotRead> {
+    serde_json::from_slice::<Head>(json).map_err(NotRead::NoSnapshot)?.check()?;
     serde_json::from_slice(json).map_err(NotRead::NoSnapshot)
 }
 

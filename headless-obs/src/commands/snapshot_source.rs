@@ -15,12 +15,14 @@ use crate::config::Kubernetes;
 use crate::config::remote::{Credentials, Origin};
 use crate::config::values::{DaemonUrl, Last};
 use crate::engine_handle::{EngineHandle, Gone};
+use crate::expose::connection_list::{ConnectionList, ConnectionQuery};
 use crate::expose::snapshot::{SCHEMA, Snapshot};
 use crate::fleet::Unmergeable;
 use crate::sources::kubernetes::pod_proxy::{Daemons, LABEL, NAME, PodProxyError};
 
 mod daemon;
 mod many_daemons;
+mod request_path;
 mod tls;
 
 /// Time limit from connecting to the last byte.
@@ -95,6 +97,20 @@ impl SnapshotSource {
         }
     }
 
+    /// Lists open connections. Only daemons know them.
+    pub(super) async fn connections(&self, query: ConnectionQuery) -> Result<ConnectionList, SourceError> {
+        match self {
+            Self::Engine(engine, _) => Ok(engine.connections(query).await?),
+            Self::Origins(origins, credentials, _) => {
+                many_daemons::connections(origins, credentials, &query).await
+            }
+            Self::Cluster { options, daemons, token_file, last: _ } => {
+                many_daemons::connections_of_cluster(options, daemons, token_file.as_deref(), &query).await
+            }
+            Self::Prometheus(_) => Err(SourceError::NoDaemon(self.name())),
+        }
+    }
+
     /// A short description of the source.
     pub(super) fn name(&self) -> String {
         match self {
@@ -159,8 +175,11 @@ pub(super) enum SourceError {
     /// A file is not a snapshot.
     #[error("{0}")]
     File(String),
-    /// None of several sources had a snapshot.
-    #[error("none of the sources gave a snapshot: {0}")]
+    /// Open connections are asked of something that is no daemon.
+    #[error("{0} knows no single connections: ask running daemons, with --from URL or --fleet")]
+    NoDaemon(String),
+    /// None of several sources answered.
+    #[error("none of the sources answered: {0}")]
     AllMissing(String),
     /// The snapshots do not fit together.
     #[error(transparent)]
@@ -196,7 +215,7 @@ pub(super) enum SourceError {
 impl SourceError {
     /// Whether a repetition is useless.
     fn is_final(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(_) | Self::NoDaemon(_))
     }
 }
 
@@ -311,7 +330,7 @@ mod tests {
         assert!(missing[0].missing.as_deref().unwrap().contains("refused the connection"));
 
         let error = origins(&[&unused, &unused]).snapshot().await.unwrap_err().to_string();
-        assert!(error.starts_with("none of the sources gave a snapshot: "), "{error}");
+        assert!(error.starts_with("none of the sources answered: "), "{error}");
         let error = origins(&[&one, "/nowhere/a.json"]).snapshot().await.unwrap_err().to_string();
         assert!(error.contains("cannot read /nowhere/a.json"), "{error}");
     }

@@ -1,5 +1,7 @@
 //! Test of a kind: a peer that writes escape sequences into any text of its snapshot does nothing to a terminal.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{diff, explain, fail_on, table};
@@ -34,6 +36,32 @@ fn poison(value: &mut Value, next: &mut usize, is_chosen: &impl Fn(usize) -> boo
     }
 }
 
+/// Copies of a document, each with some of the texts poisoned that can be any text. A few together, because one can keep
+/// another one from being shown.
+fn poisoned<T: Serialize + DeserializeOwned>(good: &T) -> Vec<T> {
+    let document = serde_json::to_value(good).unwrap();
+    let poisoned = |is_chosen: &dyn Fn(usize) -> bool| {
+        let (mut copy, mut count) = (document.clone(), 0);
+        poison(&mut copy, &mut count, &|number| is_chosen(number));
+        (serde_json::from_value::<T>(copy), count)
+    };
+    // Not every text can be any text.
+    let (_, count) = poisoned(&|_| false);
+    let free: Vec<usize> =
+        (0..count).filter(|number| poisoned(&|other| other == *number).0.is_ok()).collect();
+    assert!(free.len() > 20, "{} of {count}", free.len());
+    let group = |group| {
+        let chosen = |number| free.binary_search(&number).is_ok_and(|place| place % 5 == group);
+        let Ok(copy) = poisoned(&chosen).0 else { panic!("each of group {group} is read alone") };
+        copy
+    };
+    (0..5).map(group).collect()
+}
+
+fn assert_harmless(text: &str) {
+    assert_eq!(text.lines().find(|line| line.contains(acts)), None);
+}
+
 /// The texts that the commands print of it.
 fn shown(snapshot: &Snapshot, before: &Snapshot) -> Vec<String> {
     let look = table::Look { width: 160, colours: false };
@@ -49,23 +77,10 @@ fn shown(snapshot: &Snapshot, before: &Snapshot) -> Vec<String> {
 #[test]
 fn no_text_of_a_peer_acts_on_a_terminal() {
     let good = test_fixtures::snapshot();
-    let document = serde_json::to_value(&good).unwrap();
-    let poisoned = |is_chosen: &dyn Fn(usize) -> bool| {
-        let (mut copy, mut count) = (document.clone(), 0);
-        poison(&mut copy, &mut count, &|number| is_chosen(number));
-        (serde_json::from_value::<Snapshot>(copy), count)
-    };
-    // Not every text can be any text.
-    let (_, count) = poisoned(&|_| false);
-    let free: Vec<usize> =
-        (0..count).filter(|number| poisoned(&|other| other == *number).0.is_ok()).collect();
-    assert!(free.len() > 50, "{} of {count}", free.len());
-    // A few together: one can keep another one from being shown.
-    for group in 0..5 {
-        let chosen = |number| free.binary_search(&number).is_ok_and(|place| place % 5 == group);
-        let Ok(snapshot) = poisoned(&chosen).0 else { panic!("each of group {group} is read alone") };
-        for text in shown(&snapshot, &good) {
-            assert_eq!(text.lines().find(|line| line.contains(acts)), None, "group {group}");
-        }
+    for snapshot in poisoned(&good) {
+        shown(&snapshot, &good).iter().for_each(|text| assert_harmless(text));
+    }
+    for list in poisoned(&test_fixtures::connection_list(&test_fixtures::connection_query())) {
+        assert_harmless(&explain::connections::render(&list, table::Look { width: 300, colours: false }));
     }
 }

@@ -10,7 +10,7 @@ use super::progress::begun;
 use super::signal::Stop;
 use super::{Start, output};
 use crate::cli::{Output, TraceArgs};
-use crate::config::values::ServiceFilter;
+use crate::expose::object_filter::ObjectFilter;
 use crate::expose::snapshot::Cause;
 use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
 use crate::trace_channel::TraceReader;
@@ -47,7 +47,7 @@ struct Lines {
 /// Prints until there are no more events, or the reader is gone.
 fn print(
     mut reader: TraceReader,
-    service: Option<&ServiceFilter>,
+    service: Option<&ObjectFilter>,
     format: Output,
     lines: Lines,
     out: impl io::Write,
@@ -73,7 +73,7 @@ fn print(
     out.flush()
 }
 
-fn concerns(event: &TraceEvent, service: Option<&ServiceFilter>) -> bool {
+fn concerns(event: &TraceEvent, service: Option<&ObjectFilter>) -> bool {
     let Some(filter) = service else { return true };
     event.service.as_ref().is_some_and(|service| filter.matches(&service.namespace, &service.name))
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use hyper::Uri;
 
 use super::{Kubernetes, Topology};
-use crate::expose::snapshot::Snapshot;
 use crate::windowed::LONGEST;
 
 /// A record of 4 KiB must fit several times.
@@ -174,49 +173,6 @@ pub fn zone(text: &str) -> Result<String, String> {
     }
 }
 
-/// The selected Services: `NAMESPACE/NAME`, or `NAME` in any namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceFilter {
-    namespace: Option<String>,
-    name: String,
-}
-
-impl FromStr for ServiceFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (namespace, name) = match text.split_once('/') {
-            Some((namespace, name)) => (Some(namespace.to_owned()), name),
-            None => (None, text),
-        };
-        if name.is_empty() || name.contains('/') {
-            return Err("write NAMESPACE/NAME, or NAME for any namespace".to_owned());
-        }
-        Ok(Self { namespace, name: name.to_owned() })
-    }
-}
-
-impl ServiceFilter {
-    /// Whether this Service is selected.
-    pub fn matches(&self, namespace: &str, name: &str) -> bool {
-        self.name == name && self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-    }
-
-    /// Removes all other Services.
-    pub fn apply(&self, snapshot: &mut Snapshot) {
-        snapshot.services.retain(|service| self.matches(&service.namespace, &service.name));
-    }
-}
-
-impl fmt::Display for ServiceFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{namespace}/{}", self.name),
-            None => f.write_str(&self.name),
-        }
-    }
-}
-
 /// The address of a daemon's snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonUrl {
@@ -265,6 +221,13 @@ impl FromStr for DaemonUrl {
 }
 
 impl DaemonUrl {
+    /// The path of another document of the same daemon.
+    #[must_use]
+    pub fn beside(&self, document: &str) -> String {
+        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{document}")
+    }
+
     /// `host:port`, with brackets around an IPv6 address.
     pub fn authority(&self) -> String {
         let (host, port) = (&self.host, self.port);
@@ -321,15 +284,6 @@ mod tests {
     }
 
     #[test]
-    fn services() {
-        let one: ServiceFilter = "shop/orders".parse().unwrap();
-        assert!(one.matches("shop", "orders") && !one.matches("x", "orders") && !one.matches("shop", "x"));
-        let any: ServiceFilter = "orders".parse().unwrap();
-        assert!(any.matches("x", "orders") && !any.matches("x", "y"));
-        assert!("shop/".parse::<ServiceFilter>().is_err() && "a/b/c".parse::<ServiceFilter>().is_err());
-    }
-
-    #[test]
     fn daemons() {
         let show = |text: &str| text.parse::<DaemonUrl>().map(|url| url.to_string());
         assert_eq!(show("node1").unwrap(), "http://node1:9464/api/v1/snapshot");
@@ -337,6 +291,9 @@ mod tests {
         assert_eq!(show("127.0.0.1:9464/x/y").unwrap(), "http://127.0.0.1:9464/x/y");
         assert_eq!(show("https://node1").unwrap(), "https://node1:9464/api/v1/snapshot");
         assert!(show("node1/x?last=1h").unwrap_err().contains("--last"));
+        let beside = |text: &str| text.parse::<DaemonUrl>().map(|url| url.beside("trace"));
+        assert_eq!(beside("node1").as_deref(), Ok("/api/v1/trace"));
+        assert_eq!(beside("node1/behind/a/proxy/snapshot").as_deref(), Ok("/behind/a/proxy/trace"));
         for wrong in ["", "ftp://a", "http://", "http://u:p@h", "http://a b", "http://h:99999"] {
             assert!(show(wrong).is_err(), "{wrong}");
         }

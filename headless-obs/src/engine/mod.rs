@@ -32,8 +32,8 @@ mod verdict_log;
 pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
 pub use losses::KernelLoss;
-pub use report::KernelState;
 pub(crate) use report::natural;
+pub use report::{KernelState, Listing, Program};
 pub use verdict_log::LOOK;
 
 use crate::answer_cache::AnswerCache;

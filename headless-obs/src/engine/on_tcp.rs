@@ -13,11 +13,12 @@ use super::client_stats::{ClientServiceKey, PortFate};
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
 use super::losses::{Holder, LossTable};
-use super::reconcile::{Booking, was_turned_away};
+use super::reconcile::{AnswerOfConnection, Booking, was_turned_away};
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{
-    Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer, with_history,
+    AnswerRef, Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer,
+    with_history,
 };
 use crate::client::{Client, Clients, Role, sanitize};
 use crate::cluster_zone::ClusterZone;
@@ -55,6 +56,7 @@ impl Engine {
         if self.reconciler.opened(record, booking) {
             self.count(record, client, outcome);
         }
+        self.remember_answer(record, client, outcome);
         self.trace_tcp(record, client, outcome, None);
     }
 
@@ -265,6 +267,7 @@ impl Engine {
             self.account.settle(now, outcome, 1);
             if let Some((key, entry)) = self.record_connect(&waiting.record, waiting.client, outcome) {
                 self.reconciler.record_deferred(&waiting.record, waiting.closed.as_ref(), key, &entry);
+                self.remember_answer(&waiting.record, waiting.client, outcome);
             }
         }
     }
@@ -317,8 +320,9 @@ impl Engine {
                 );
                 if let Some(used_answer) = target.used_answer.filter(|_| recorded.is_selection) {
                     let who = (client.workload, target.endpoint.service);
-                    let known =
-                        self.answer_cache.offer(client.scope, connect_attempt.address, used_answer.at);
+                    let answer =
+                        self.answer_cache.answer(client.scope, connect_attempt.address, used_answer.at);
+                    let known = answer.map(|answer| &answer.offer);
                     let is_part = target.resolution == Resolution::Part;
                     match known.filter(|offer| !offer.members().is_empty()) {
                         Some(offer) => self.client_stats.selected_from(who, at, offer, is_part),
@@ -357,6 +361,17 @@ impl Engine {
             _ => false,
         };
         self.booking(outcome, connect_attempt, client, is_selection)
+    }
+
+    /// Keeps the answer that an open connection came from: the cache has the last one for a name only.
+    fn remember_answer(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
+        let Attribution::Endpoint(Target { used_answer: Some(used), .. }) = outcome else { return };
+        let address = self.topology.original(ip(record.destination));
+        if let Some(answer) = self.answer_cache.answer(client.scope, address, used.at) {
+            let AnswerRef { at, position, size, .. } = used;
+            let name = answer.name.clone();
+            self.reconciler.came_from(record, AnswerOfConnection { name, at, position, size });
+        }
     }
 
     /// Records how long a client took to find an endpoint that became ready during the observation.

@@ -23,7 +23,9 @@ use crate::hash::HashMap;
 use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry, Load};
 use crate::time::Time;
 
-use flow_state::{Ended, Flow, Id, LedgerSlot, add, missing};
+pub(super) use flow_state::Id;
+use flow_state::{Ended, Flow, LedgerSlot, add, missing};
+pub(super) use read_load::AnswerOfConnection;
 use read_load::{ReadLoad, Tracked};
 use readings::Rounds;
 
@@ -67,10 +69,10 @@ impl FlowReconciler {
         let (key, id) = (flow_of(record), id_of(record));
         let place = booking.map(|(cell, _)| cell);
         if record.in_flow_totals == 0 {
-            let older = self.sockets.get(&record.socket).copied().filter(|older| !older.is(&key, id));
-            if older.is_some() {
-                self.sockets.remove(&record.socket);
-            }
+            let older = match self.sockets.entry(record.socket) {
+                Entry::Occupied(known) if !known.get().is(&key, id) => Some(known.remove()),
+                Entry::Occupied(_) | Entry::Vacant(_) => None,
+            };
             self.close_previous(time_of(record), record.socket, older);
             self.untracked_by_kernel.insert(record.socket, (id, place, ReadLoad::default()));
         } else {
@@ -97,6 +99,14 @@ impl FlowReconciler {
         flow.preexisting += 1;
         if let Some(cell) = place {
             self.ledger.cell(cell, now).preexisting += 1;
+        }
+    }
+
+    /// The answer that an open connection came from.
+    pub(super) fn came_from(&mut self, record: &TcpRecord, answer: AnswerOfConnection) {
+        let known = self.sockets.get_mut(&record.socket);
+        if let Some(tracked) = known.filter(|tracked| tracked.is(&flow_of(record), id_of(record))) {
+            tracked.answer = Some(answer);
         }
     }
 
@@ -306,6 +316,17 @@ impl FlowReconciler {
         let places =
             |(key, flow)| Flow::held(flow).map(move |(cell, count, since)| (key, cell, count, since));
         self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(places)
+    }
+
+    /// The same one by one, as far as each is known.
+    pub(super) fn each_open(&self) -> impl Iterator<Item = (&FlowKey, Id, CellKey)> {
+        let each = |(key, flow)| Flow::each_open(flow).map(move |(id, cell)| (key, id, cell));
+        self.flows.iter().filter(|(_, flow)| flow.is_open()).flat_map(each)
+    }
+
+    /// The answer that an open connection came from, if it is known.
+    pub(super) fn answer_of(&self, flow: &FlowKey, id: Id) -> Option<&AnswerOfConnection> {
+        self.sockets.get(&id.1).filter(|tracked| tracked.is(flow, id))?.answer.as_ref()
     }
 
     /// Forgets a flow that the kernel has forgotten.

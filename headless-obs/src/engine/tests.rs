@@ -31,6 +31,7 @@ mod balancer;
 mod client_pods;
 mod client_stats;
 mod clock;
+mod connection_list;
 mod differential;
 mod dns_stats;
 mod expiry;

@@ -124,15 +124,19 @@ impl Engine {
         self.push(at, client, service, what);
     }
 
+    /// The name of a Service, unless it is forgotten.
+    pub(super) fn service_name(&self, id: ServiceId) -> Option<ServiceName> {
+        let key = self.topology.service_by_id(id)?.key();
+        Some(ServiceName { namespace: key.namespace.to_string(), name: key.name.to_string() })
+    }
+
     fn push(&mut self, at: Time, client: Client, service: Option<ServiceId>, what: What) {
         let name = self.clients.workload(client.workload);
         let (namespace, workload) = name.map_or(("", ""), |name| (&*name.namespace, &*name.name));
-        let key = service.and_then(|id| self.topology.service_by_id(id)).map(|state| state.key());
         let event = TraceEvent {
             time: self.wall(at),
             client: ClientName { namespace: namespace.to_owned(), workload: workload.to_owned() },
-            service: key
-                .map(|key| ServiceName { namespace: key.namespace.to_string(), name: key.name.to_string() }),
+            service: service.and_then(|id| self.service_name(id)),
             what,
         };
         if let Some(events) = &mut self.trace {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 mod clients;
+mod connections;
 
 use super::snapshot::{
     AttemptSums, Carried, Cause, Client, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
@@ -11,6 +12,7 @@ use super::snapshot::{
 };
 pub(crate) use clients::client_pod;
 use clients::{cron, web};
+pub(crate) use connections::{connection_list, connection_query};
 
 /// Counts from pairs.
 pub(crate) fn counts<const N: usize>(pairs: [(&str, u64); N]) -> Counts {

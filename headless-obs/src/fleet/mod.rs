@@ -9,6 +9,7 @@
 //! A single snapshot does not change, and the order does not matter. Merged snapshots can be merged again.
 
 mod client;
+pub mod connection_list;
 mod endpoint;
 mod known_verdicts;
 mod load;

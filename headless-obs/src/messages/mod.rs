@@ -54,6 +54,23 @@ pub(crate) fn thousands(number: u64) -> String {
     grouped
 }
 
+/// `999 B`, `12.5 KiB`, `3.0 GiB`
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    let (mut value, mut units) = (number as f64 / 1024.0, UNITS.iter().peekable());
+    loop {
+        let unit = units.next().unwrap_or(&"EiB");
+        // What would be rounded to 1024.0 has the next unit.
+        if value < 1023.95 || units.peek().is_none() {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1024.0;
+    }
+}
+
 /// `1 pod`, `2 pods`
 pub(crate) fn plural(count: u64, one: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
@@ -122,6 +139,8 @@ mod tests {
     #[test]
     fn figures() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        let sizes = [0, 1_023, 1_024, 1_048_575, 3 << 30, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "3.0 GiB", "16.0 EiB"]);
         let percents = [0.0, 0.001, 0.666, 0.999, 1.0].map(percent);
         assert_eq!(percents, ["0%", "<1%", "67%", "99%", "100%"]);
         assert_eq!(

@@ -91,7 +91,7 @@ fn longest(own: &&ClientEndpoint) -> u64 {
 }
 
 /// `0.2 ms`, `21 ms`, `1.5 s`
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     match seconds * 1_000.0 {
         ms if ms < 0.1 => format!("{:.0} µs", ms * 1_000.0),
         ms if ms < 10.0 => format!("{ms:.1} ms"),

@@ -86,6 +86,11 @@ impl Maps {
         Ok(MapWalk::new(&self.connections)?.map(|slice| slice.map(|entries| entries.len())))
     }
 
+    /// What is known of the connection of a socket, from its start.
+    pub fn connection(&self, socket: u64) -> Option<Connection> {
+        self.connections.get(&socket, 0).ok().map(|connection| connection.0)
+    }
+
     /// Removes a flow whose totals are counted, unless they have changed since; returns whether it is gone. A change
     /// between the check and the removal would be lost, so only flows that have been idle for long should be removed.
     pub fn remove_flow(&mut self, key: FlowKey, accounted: &FlowTotals) -> bool {

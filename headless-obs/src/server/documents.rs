@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine_handle::{EngineHandle, Gone};
+use crate::expose::connection_list::ConnectionQuery;
 use crate::expose::metrics::{self, Format};
 use crate::expose::snapshot::Snapshot;
 use crate::html::{self, Place};
@@ -33,13 +34,15 @@ const PACE: usize = 16 << 20;
 const PIECE: usize = 64 << 10;
 
 /// A kind of document. A length is how far to look back; none: everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DocumentKind {
     Page(Option<Duration>),
     Snapshot(Option<Duration>),
     /// The shorter stretches that a verdict may rest on, and this one.
     Stretches(Option<Duration>),
     Metrics(Format),
+    /// Open connections one by one.
+    Connections(ConnectionQuery),
 }
 
 /// Why there is no document.
@@ -112,7 +115,7 @@ impl Documents {
             match waiting.iter_mut().find(|(other, _)| *other == asked) {
                 Some((_, waiters)) => waiters.push(sender),
                 None => {
-                    waiting.push((asked, vec![sender]));
+                    waiting.push((asked.clone(), vec![sender]));
                     // A task of its own: those who wait may go away at any moment.
                     tokio::spawn(Arc::clone(&self.0).make(asked));
                 }
@@ -206,6 +209,10 @@ impl Shared {
                     pieces.write_all(&text)
                 })
                 .await
+            }
+            DocumentKind::Connections(query) => {
+                let list = self.engine.connections(query).await?;
+                write(Pieces::default(), move |pieces| Ok(serde_json::to_writer(pieces, &list)?)).await
             }
         };
         Ok(pieces?.all())

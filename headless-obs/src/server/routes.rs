@@ -14,7 +14,9 @@ use super::access::{self, Access};
 use super::documents::{DocumentKind, Documents, NotMade};
 use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone};
+use crate::expose::connection_list::{ConnectionOrder, ConnectionQuery, LISTED, MOST};
 use crate::expose::metrics::Format;
+use crate::expose::object_filter::ObjectFilter;
 use crate::html;
 use crate::readiness::Readiness;
 
@@ -41,7 +43,8 @@ pub fn routes(engine: EngineHandle, readiness: Readiness, access: Option<Access>
         .route("/", get(page))
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
-        .route("/api/v1/snapshots", get(snapshots));
+        .route("/api/v1/snapshots", get(snapshots))
+        .route("/api/v1/connections", get(connections));
     if let Some(access) = access {
         told = told.route_layer(middleware::from_fn_with_state(access, access::check));
     }
@@ -121,6 +124,38 @@ async fn snapshots(State(parts): State<Parts>, asked: Query<Stretch>) -> Respons
     typed("application/json", about(&parts, asked, DocumentKind::Stretches).await)
 }
 
+/// The connections that are asked for. A name is `NAMESPACE/NAME`, or `NAME` in any namespace.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedConnections {
+    service: String,
+    client: Option<String>,
+    #[serde(default)]
+    order: ConnectionOrder,
+    limit: Option<usize>,
+}
+
+impl WantedConnections {
+    fn query(self) -> Result<ConnectionQuery, String> {
+        let read =
+            |field, text: &str| text.parse::<ObjectFilter>().map_err(|error| format!("{field}: {error}"));
+        Ok(ConnectionQuery {
+            service: read("service", &self.service)?,
+            client: self.client.map(|client| read("client", &client)).transpose()?,
+            order: self.order,
+            limit: self.limit.unwrap_or(LISTED).min(MOST),
+        })
+    }
+}
+
+/// Open connections one by one.
+async fn connections(State(parts): State<Parts>, Query(asked): Query<WantedConnections>) -> Response {
+    match asked.query() {
+        Ok(query) => typed("application/json", document(&parts, DocumentKind::Connections(query)).await),
+        Err(error) => refused(&error),
+    }
+}
+
 async fn ready(State(parts): State<Parts>) -> Response {
     let reasons = parts.readiness.reasons();
     if reasons.is_empty() {
@@ -142,7 +177,8 @@ async fn about(
     stretch: Query<Stretch>,
     asked: fn(Option<Duration>) -> DocumentKind,
 ) -> Result<Body, Response> {
-    document(parts, asked(last(stretch).map_err(refused)?.length())).await
+    let last = last(stretch).map_err(|error| refused(&format!("last: {error}")))?;
+    document(parts, asked(last.length())).await
 }
 
 async fn document(parts: &Parts, asked: DocumentKind) -> Result<Body, Response> {
@@ -157,8 +193,8 @@ fn last(Query(asked): Query<Stretch>) -> Result<Last, String> {
     asked.last.map_or_else(|| Ok(Last::default()), |text| text.parse())
 }
 
-fn refused(error: String) -> Response {
-    (StatusCode::BAD_REQUEST, format!("last: {error}\n")).into_response()
+fn refused(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
 }
 
 fn unavailable(gone: Gone) -> Response {

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::engine_handle::{EngineHandle, Request, fake};
+use crate::expose::connection_list::{ConnectionList, ConnectionOrder, ConnectionQuery};
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
 use crate::readiness::Readiness;
@@ -96,6 +97,35 @@ async fn serves_the_snapshot_and_its_metrics() {
     }
     assert!(page.contains("href=\"/metrics\"") && page.contains("shop/orders"), "{page}");
     assert!(get(server.address, "/nonsense", "").await.0.starts_with("http/1.1 404"));
+}
+
+#[tokio::test]
+async fn lists_open_connections() {
+    let server = start(fake::engine(test_fixtures::snapshot(), Vec::new())).await;
+    let path = "/api/v1/connections?service=shop/orders&client=web&order=age&limit=2";
+    let (head, body) = get(server.address, path, "").await;
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-type: application/json"), "{head}");
+    let query = ConnectionQuery {
+        client: Some("web".parse().unwrap()),
+        order: ConnectionOrder::Age,
+        limit: 2,
+        ..test_fixtures::connection_query()
+    };
+    assert_eq!(
+        serde_json::from_str::<ConnectionList>(&body).unwrap(),
+        test_fixtures::connection_list(&query)
+    );
+    for (wrong, said) in [
+        ("", "missing field `service`"),
+        ("?service=a/b/c", "service: write NAMESPACE/NAME"),
+        ("?service=a&client=/", "client: write NAMESPACE/NAME"),
+        ("?service=a&order=size", "unknown variant"),
+        ("?service=a&limit=many", "invalid digit"),
+        ("?service=a&what=else", "unknown field"),
+    ] {
+        let (head, body) = get(server.address, &format!("/api/v1/connections{wrong}"), "").await;
+        assert!(head.starts_with("http/1.1 400") && body.contains(said), "{wrong}: {head} {body}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod balancer;
 mod capabilities;
 mod clock;
 mod commands;
+mod connections;
 mod container;
 mod dns;
 mod failures;

@@ -1,6 +1,6 @@
 //! `explain`: one Service: the spread of its clients, the causes, and what to change.
 
-use anyhow::bail;
+use anyhow::anyhow;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
 use crate::messages::timeline::{self, TimelineEvent};
 
+pub(super) mod connections;
 pub(super) mod render;
 
 /// The output of `-o json`.
@@ -24,6 +25,9 @@ struct Explanation<'a> {
 }
 
 pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
+    if args.connections {
+        return connections::run(args, format, start).await;
+    }
     let Some(mut snapshot) = one_shot::snapshot(args.remote, args.duration, args.observe, start).await?
     else {
         return Ok(());
@@ -53,11 +57,12 @@ fn explanation(snapshot: &Snapshot) -> anyhow::Result<Explanation<'_>> {
 fn one(snapshot: &Snapshot) -> anyhow::Result<&Service> {
     match &snapshot.services[..] {
         [service] => Ok(service),
-        _ => bail!(
-            "several Services have that name; give one of them: {}",
-            one_shot::names(snapshot).join(", ")
-        ),
+        _ => Err(ambiguous(&one_shot::names(snapshot))),
     }
+}
+
+fn ambiguous(names: &[String]) -> anyhow::Error {
+    anyhow!("several Services have that name; give one of them: {}", names.join(", "))
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::{SourceError, TIMEOUT, tls};
+use super::{SourceError, TIMEOUT, request_path, tls};
 use crate::commands::fit_text::{clean, fit};
-use crate::commands::snapshot_file::{LARGEST, NotRead, decode, decode_all};
+use crate::commands::snapshot_file::{LARGEST, NotRead, decode, decode_all, decode_connections};
 use crate::commands::token_file;
 use crate::config::remote::Credentials;
 use crate::config::values::{DaemonUrl, Last};
+use crate::expose::connection_list::{ConnectionList, ConnectionQuery};
 use crate::expose::snapshot::Snapshot;
 
 /// Takes a daemon's snapshot.
@@ -36,6 +37,16 @@ pub(super) async fn stretches(
     last: Last,
 ) -> Result<Vec<Snapshot>, SourceError> {
     parse(url, &fetch(url, credentials, format!("{}s?last={last}", url.path)).await?, decode_all)
+}
+
+/// Lists its open connections.
+pub(super) async fn connections(
+    url: &DaemonUrl,
+    credentials: &Credentials,
+    query: &ConnectionQuery,
+) -> Result<ConnectionList, SourceError> {
+    let path = url.beside(&request_path::of_connections(query));
+    parse(url, &fetch(url, credentials, path).await?, decode_connections)
 }
 
 async fn fetch(url: &DaemonUrl, credentials: &Credentials, path: String) -> Result<Bytes, SourceError> {

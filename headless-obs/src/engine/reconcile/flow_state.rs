@@ -11,7 +11,7 @@ use crate::ledger::{CellKey, Load};
 use crate::time::Time;
 
 /// A connection: its start, and its socket. Older ones compare as less.
-pub(super) type Id = (u64, u64);
+pub(in crate::engine) type Id = (u64, u64);
 
 /// The cell of a connection; none if it belongs to no headless Service.
 pub(super) type LedgerSlot = Option<CellKey>;
@@ -183,9 +183,14 @@ impl Flow {
         guessed.into_keys()
     }
 
+    /// Its open connections that have a cell, as far as each is known.
+    pub(super) fn each_open(&self) -> impl Iterator<Item = (Id, CellKey)> {
+        self.open.iter().filter_map(|(id, place)| Some((*id, (*place)?)))
+    }
+
     /// The cells of its open connections, with number and start of the oldest; 0 if that is not known.
     pub(super) fn held(&self) -> impl Iterator<Item = (CellKey, u64, Time)> {
-        let known = self.open.iter().filter_map(|((started, _), place)| Some(((*place)?, 1, Time(*started))));
+        let known = self.each_open().map(|((started, _), cell)| (cell, 1, Time(started)));
         let late = self.late.0.iter().filter_map(|(place, count)| Some(((*place)?, *count, Time(0))));
         known.chain(late)
     }

@@ -13,21 +13,37 @@ use headless_obs_ebpf::reading::Reading;
 use super::FlowReconciler;
 use super::flow_state::{Flow, Id, LedgerSlot};
 use super::readings::{self, Rounds};
+use crate::dns::Name;
 use crate::expose::snapshot::Readings;
 use crate::ledger::{CellKey, Ledger, Load};
 use crate::time::Time;
 
 /// A connection of a socket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) flow: FlowKey,
     pub(super) id: Id,
     pub(super) carried: ReadLoad,
+    /// None without one, or if the record of the opening was lost.
+    pub(super) answer: Option<AnswerOfConnection>,
+}
+
+/// The DNS answer that a connection came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct AnswerOfConnection {
+    /// The name that identifies the Service.
+    pub(in crate::engine) name: Name,
+    /// When it arrived.
+    pub(in crate::engine) at: Time,
+    /// Position of the address, from 0.
+    pub(in crate::engine) position: u16,
+    /// Addresses in it.
+    pub(in crate::engine) size: u16,
 }
 
 impl Tracked {
     pub(super) fn new(flow: FlowKey, id: Id) -> Self {
-        Self { flow, id, carried: ReadLoad::default() }
+        Self { flow, id, carried: ReadLoad::default(), answer: None }
     }
 
     pub(super) fn is(&self, flow: &FlowKey, id: Id) -> bool {
@@ -128,6 +144,19 @@ impl FlowReconciler {
         if let Some(place) = flow.place(id) {
             book((ledger, readings), now, id, place, &mut tracked.carried, reading, *round);
         }
+    }
+
+    /// The cell of the open connection that a reading is about.
+    pub(in crate::engine) fn cell_of(&self, reading: &Reading) -> Option<CellKey> {
+        let id = (reading.started, reading.socket);
+        let is_same = |carried: &ReadLoad| [0, reading.source_port].contains(&carried.source_port);
+        if let Some((known, place, carried)) = self.untracked_by_kernel.get(&reading.socket)
+            && *known == id
+        {
+            return place.filter(|_| is_same(carried));
+        }
+        let tracked = self.sockets.get(&reading.socket).filter(|tracked| tracked.is(&reading.flow, id))?;
+        self.flows.get(&reading.flow)?.place(id)?.filter(|_| is_same(&tracked.carried))
     }
 
     /// The last complete round told this of a cell's open connections.

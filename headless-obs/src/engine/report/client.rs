@@ -38,6 +38,12 @@ pub(super) struct ClientFacts<'a> {
 }
 
 impl Engine {
+    /// Namespace and workload of a client.
+    pub(super) fn client_names(&self, client: Option<WorkloadId>) -> (&str, &str) {
+        let name = client.and_then(|id| self.clients.workload(id));
+        name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name))
+    }
+
     pub(super) fn client(
         &self,
         state: &ServiceState,
@@ -48,10 +54,7 @@ impl Engine {
         moment: &Moment<'_>,
     ) -> Client {
         let (namespace, workload) = match who {
-            Who::Workload(client) => {
-                let name = client.and_then(|id| self.clients.workload(id));
-                name.map_or(("", FOLDED_NAME), |name| (&*name.namespace, &*name.name))
-            }
+            Who::Workload(client) => self.client_names(*client),
             Who::Namespace(namespace) => (&**namespace, ""),
             Who::All => ("", ""),
         };

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 mod aggregate;
 mod client;
 mod client_pods;
+mod connection_list;
 mod counted;
 mod intents;
 mod load;
@@ -39,6 +40,8 @@ use client::ClientFacts;
 use client_pods::PodDetail;
 use counted::{Counted, Sources};
 use tally::Tally;
+
+pub use connection_list::{Listing, Program};
 
 /// The kernel side's data about itself, and the time of the snapshot.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::testing::Random;
 use crate::topology::test_builders::pod;
 
 /// A world with so many endpoints, and so many pods of the client web: `web-1` and up.
-fn world(endpoints: u8, clients: u8) -> World {
+pub(super) fn world(endpoints: u8, clients: u8) -> World {
     let mut world = World::with(config(), [orders(&pods(endpoints))]);
     world.engine.apply(Time(1), Change::Synced(true));
     for client in 1..=clients {

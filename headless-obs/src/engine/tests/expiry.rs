@@ -17,7 +17,7 @@ pub(super) fn totals(opened: u64, closed: u64) -> FlowTotals {
     FlowTotals { opened, closed, comm, ..FlowTotals::default() }
 }
 
-fn existing(dialled: Dialled) -> SocketRecord {
+pub(super) fn existing(dialled: Dialled) -> SocketRecord {
     let Dialled(record) = dialled;
     SocketRecord {
         socket: record.socket,
