@@ -52,6 +52,7 @@ fn slice(service: u32, count: u32) -> Slice {
         }),
         node: None,
         zone: Some("eu-central-1a".into()),
+        hints: Box::default(),
         ready: true,
         serving: true,
         terminating: false,

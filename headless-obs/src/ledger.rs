@@ -307,7 +307,7 @@ pub struct Ledger {
     cells: HashMap<CellKey, Windowed<Cell>>,
     booked: Windowed<Booked>,
     /// The counts of forgotten cells.
-    departed: HashMap<CellKey, Cell>,
+    departed: HashMap<forgotten_endpoints::Departed, Cell>,
     limit: usize,
     folded: u64,
 }
@@ -423,10 +423,11 @@ mod tests {
         *ledger.cell(key(1, 7), Time(1)) = Cell { opened: 3, closed: 3, ..Cell::default() };
         *ledger.cell(key(1, 8), Time(1)) = Cell { opened: 3, closed: 2, ..Cell::default() };
         *ledger.cell(key(1, 9), Time(1)) = Cell { opened: 3, closed: 3, ..Cell::default() };
-        ledger.expire(|endpoint| match endpoint.endpoint {
+        let retention = |endpoint: EndpointRef| match endpoint.endpoint {
             EndpointId(9) => Retention::Keep,
             _ => Retention::Archive,
-        });
+        };
+        ledger.expire(retention, |_| None);
         let mut left: Vec<_> = ledger.cells().map(|(key, _)| key.endpoint.endpoint.0).collect();
         left.sort_unstable();
         assert_eq!(left, [8, 9]);

@@ -72,10 +72,14 @@ fn faults(rules: &str, list: &str, tests: &[String], runbooks: &[String]) -> Vec
     }
     let unlisted = named(rules, "- record: ").filter(|record| !list.contains(&format!("`{record}`")));
     faults.extend(unlisted.map(|record| format!("{LIST} does not list `{record}`")));
-    for (folder, names) in [(TESTS, tests), (RUNBOOKS, runbooks)] {
-        let stray = names.iter().filter(|name| !alerts.contains(&name.as_str()));
-        faults.extend(stray.map(|name| format!("{folder}/{name} belongs to no alert")));
-    }
+    let is_recorded =
+        |name: &String| named(rules, "- record: ").any(|rule| rule.split(':').any(|part| part == name));
+    let strays = |names: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !alerts.contains(&name.as_str())).cloned().collect()
+    };
+    let tests = strays(tests).into_iter().filter(|name| !is_recorded(name));
+    faults.extend(tests.map(|name| format!("{TESTS}/{name} belongs to no alert and to no recorded metric")));
+    faults.extend(strays(runbooks).iter().map(|name| format!("{RUNBOOKS}/{name} belongs to no alert")));
     faults
 }
 
@@ -93,7 +97,11 @@ mod tests {
     #[test]
     fn what_agrees_has_no_faults() {
         let names = ["Down".to_owned()];
-        assert_eq!(faults(RULES, "`a:b:sum` [Down](runbooks/Down.md)", &names, &names), [""; 0]);
+        let list = "`a:b:sum` [Down](runbooks/Down.md)";
+        assert_eq!(faults(RULES, list, &names, &names), [""; 0]);
+        let tests = ["Down", "b", "c"].map(str::to_owned);
+        let [fault] = <[String; 1]>::try_from(faults(RULES, list, &tests, &names)).unwrap();
+        assert!(fault.contains("tests/c"), "{fault}");
     }
 
     #[test]

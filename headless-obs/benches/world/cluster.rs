@@ -46,6 +46,7 @@ pub(crate) fn slice(service: u32, count: u32) -> Slice {
         }),
         node: None,
         zone: None,
+        hints: Box::default(),
         ready: true,
         serving: true,
         terminating: false,

@@ -52,7 +52,11 @@ pub async fn start(observe: Observe) -> anyhow::Result<RunningDaemon> {
     ]);
     let source = Source::open(&observe).await?;
     let mut engine = Engine::new(engine::Config {
-        topology: topology::Config { node: source.node(&observe), ..Default::default() },
+        topology: topology::Config {
+            node: source.node(&observe),
+            zone: observe.zone.as_deref().map(Arc::from),
+            ..Default::default()
+        },
         learner: source.learner(&observe),
         zone: observe.cluster_domain.as_deref().map_or_else(ClusterZone::learned, ClusterZone::said),
         clients: client::Config {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::values::{duration, interval, listen_address};
+use crate::config::values::{duration, interval, listen_address, price};
 use crate::expose::connection_list::{ConnectionOrder, LISTED, MOST};
 use crate::expose::metrics::cardinality;
 use crate::expose::object_filter::ObjectFilter;
@@ -255,6 +255,11 @@ pub struct ReportArgs {
     /// several times
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', hide_possible_values = true)]
     pub fail_on: Vec<FailOn>,
+    /// Price of a GiB that crosses zones, in any currency, both directions alike; the cost is that of TCP's payload
+    #[arg(
+        long, value_name = "PRICE", value_parser = price, allow_negative_numbers = true, conflicts_with = "prometheus"
+    )]
+    pub zone_price: Option<f64>,
     /// Other sources.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -307,6 +312,12 @@ pub struct ExplainArgs {
         value_parser = count
     )]
     pub limit: usize,
+    /// Price of a GiB that crosses zones, in any currency, both directions alike; the cost is that of TCP's payload
+    #[arg(
+        long, value_name = "PRICE", value_parser = price, allow_negative_numbers = true,
+        conflicts_with_all = ["connections", "prometheus"]
+    )]
+    pub zone_price: Option<f64>,
     /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
     /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]

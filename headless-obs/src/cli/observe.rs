@@ -11,12 +11,12 @@ use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 use super::node_size;
 use crate::client::exclude::{self, Exclude};
 use crate::client::proxy_names::{self, ProxyNames};
-use crate::config::values::{duration_or_none, namespace, ring_size, window_memory, zone};
+use crate::config::values::{cluster_zone, duration_or_none, namespace, node_zone, ring_size, window_memory};
 use crate::config::{DNS_PORTS, Kubernetes, Observe, StandbyMode, TcpHook, Topology};
 use crate::expose::metrics::cardinality;
 use crate::topology::learned::{BadPattern, NameFilter};
 
-/// Options that conflict with other sources. `node` and `kubeconfig` are not among them, because their environment
+/// Options that conflict with other sources. `node`, `zone` and `kubeconfig` are not among them, because their environment
 /// variables may be set anyway. Nor are `context` and `mature_after`, which some sources use.
 pub(super) const OBSERVING: [&str; 19] = [
     "topology",
@@ -63,7 +63,7 @@ pub struct ObserveArgs {
     namespaces: Vec<String>,
     /// Zone of the cluster, which follows `svc` in the names of its Services; a name of another zone is another cluster's
     /// [default: learned from answers, with --topology dns cluster.local]
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    #[arg(long, value_name = "ZONE", value_parser = cluster_zone)]
     cluster_domain: Option<String>,
     /// With --topology dns: observe only names that match, even if they resolve to one address; !GLOB excludes names;
     /// can be given several times
@@ -81,6 +81,9 @@ pub struct ObserveArgs {
     /// Name of this node; in a cluster, the name that `kubectl get nodes` shows [default: the host name]
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: Option<String>,
+    /// Availability zone of this node, for traffic within and across zones [default: that of endpoints on this node]
+    #[arg(long, value_name = "ZONE", value_parser = node_zone, env = "NODE_ZONE")]
+    zone: Option<String>,
     /// Root of the cgroup2 hierarchy [default: from the mount table]
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
@@ -260,6 +263,7 @@ impl ObserveArgs {
             window_memory: args.window_memory,
             cgroup: args.cgroup,
             node: args.node.filter(|node| !node.is_empty()).unwrap_or_else(host_name),
+            zone: args.zone.filter(|zone| !zone.is_empty()),
             mature_after: args.mature_after,
             stale_grace: args.stale_grace,
             exclude: Exclude::new(args.exclude)?,

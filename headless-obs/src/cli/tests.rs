@@ -66,7 +66,7 @@ fn everything_set() {
         "run --topology files:/m --dns-port 53,5300 --dns-port 54 --tcp-hook tp_btf --ring-size 64KiB \
          --max-flows 10 --max-connections 11 --max-ignored 12 --cgroup /c --node n --kernel-log \
          --mature-after 1m --stale-grace 0s --exclude none --exclude shop/* --count-host=false \
-         --cluster-domain Corp.Example. --proxy my-proxy --proxy mesh/node-*",
+         --cluster-domain Corp.Example. --zone eu-1a --proxy my-proxy --proxy mesh/node-*",
     )
     .unwrap();
     assert_eq!((observe.mature_after.as_secs(), observe.stale_grace.as_secs()), (60, 0));
@@ -74,6 +74,7 @@ fn everything_set() {
     assert_eq!(observe.proxies, ProxyNames::new(["my-proxy", "mesh/node-*"]).unwrap());
     assert_eq!(observe.topology, Topology::Files("/m".into()));
     assert_eq!(observe.cluster_domain.as_deref(), Some("corp.example"));
+    assert_eq!(observe.zone.as_deref(), Some("eu-1a"));
     assert_eq!(observe.dns_ports, [53, 5300, 54, 0, 0, 0, 0, 0]);
     assert_eq!((observe.tcp_hook, observe.ring_bytes), (TcpHook::TpBtf, 65_536));
     assert_eq!((observe.max_flows, observe.max_connections, observe.max_ignored), (10, 11, 12));
@@ -98,6 +99,12 @@ fn errors_say_what_to_do() {
         ("run --proxy a/b/c", "my-proxy"),
         ("run --mature-after 10", "500ms, 30s"),
         ("run --cluster-domain a..b", "such as cluster.local"),
+        ("run --zone eu/1a", "such as eu-central-1a"),
+        ("report --zone-price 1ct", "such as 0.01"),
+        ("report --zone-price -1", "--zone-price"),
+        ("explain a/b --zone-price inf", "such as 0.01"),
+        ("report --prometheus x --zone-price 1", "cannot be used with"),
+        ("explain a/b --connections --zone-price 1", "cannot be used with"),
         ("run --listen 9464", "127.0.0.1:9464 for this machine"),
         ("run --ring-size 100KiB", "65536 or 131072"),
         ("run --dns-port 0", "1..=65535"),
@@ -182,6 +189,7 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
         "authorize",
         "stand_by",
         "node",
+        "zone",
         "kubeconfig",
         "max_series",
         "max_series_per_service",

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::{Start, fail_on, one_shot, output, table};
 use crate::cli::{Format, ReportArgs};
+use crate::expose::zones;
 use crate::html::{self, Place};
 
 pub(super) async fn run(args: ReportArgs, format: Format, start: impl Start) -> anyhow::Result<ExitCode> {
@@ -16,6 +17,9 @@ pub(super) async fn run(args: ReportArgs, format: Format, start: impl Start) -> 
         }
         return Ok(ExitCode::SUCCESS);
     };
+    if let Some(price) = args.zone_price {
+        zones::charge(&mut snapshot, price);
+    }
     if let Some(filter) = &args.service {
         one_shot::only(&mut snapshot, filter)?;
     }

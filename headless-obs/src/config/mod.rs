@@ -22,7 +22,7 @@ pub const DNS_PORTS: [u16; 3] = [53, 5353, 15053];
 pub struct Observe {
     /// The source of Services and Pods.
     pub topology: Topology,
-    /// The zone of the cluster, if it is said.
+    /// The zone of the cluster in the names of Services, if it is said.
     pub cluster_domain: Option<String>,
     /// Names and addresses that the `dns` topology observes.
     pub dns_names: NameFilter,
@@ -46,6 +46,8 @@ pub struct Observe {
     pub cgroup: Option<PathBuf>,
     /// Name of this node.
     pub node: String,
+    /// The zone of this node, as far as it is said.
+    pub zone: Option<String>,
     /// How long an endpoint must have been ready before it counts in the spread.
     pub mature_after: Duration,
     /// How long after a change of an endpoint neither client nor DNS server need to know of it.

@@ -160,8 +160,23 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// The zone of a node, as its label `topology.kubernetes.io/zone` has it; empty where it has none.
+pub fn node_zone(text: &str) -> Result<String, String> {
+    let is_value = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match text.len() <= 63 && text.chars().all(is_value) {
+        true => Ok(text.to_owned()),
+        false => Err("the zone of a node is the value of a label, such as eu-central-1a".to_owned()),
+    }
+}
+
+/// A price: a number from 0.
+pub fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| "the price is a number without a currency, such as 0.01".to_owned())
+}
+
 /// The zone of a cluster, as names in answers are written: lower case, no final dot.
-pub fn zone(text: &str) -> Result<String, String> {
+pub fn cluster_zone(text: &str) -> Result<String, String> {
     let zone = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(is_name);

@@ -28,6 +28,7 @@ mod sampled_totals;
 mod trace_events;
 mod unreached;
 mod verdict_log;
+mod zones;
 
 pub use dns_stats::Transport;
 pub use ignore_list::IgnoreUpdates;
@@ -71,6 +72,7 @@ use reconcile::FlowReconciler;
 use sampled_totals::{SampledTotals, Totals};
 use unreached::UnreachedTable;
 use verdict_log::VerdictLog;
+use zones::ForgottenZones;
 
 /// Limits and modes of the engine.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ pub struct Config {
     pub topology: crate::topology::Config,
     /// Set if the topology is learned from answers.
     pub learner: Option<Learner>,
-    /// The zone of the cluster.
+    /// The zone of the cluster in the names of Services.
     pub zone: ClusterZone,
     /// Limits of the client directory.
     pub clients: crate::client::Config,
@@ -150,6 +152,7 @@ const IGNORE_AFTER: Duration = Duration::from_secs(600);
 /// All state of the daemon.
 pub struct Engine {
     topology: Topology,
+    forgotten_zones: ForgottenZones,
     zone: ClusterZone,
     learner: Option<Learner>,
     clients: Clients,
@@ -200,6 +203,7 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         Self {
             topology: Topology::new(config.topology),
+            forgotten_zones: ForgottenZones::default(),
             zone: config.zone,
             learner: config.learner,
             clients: Clients::new(config.clients, config.proxies),
@@ -297,8 +301,11 @@ impl Engine {
         self.client_stats.expire(now, self.client_ttl, is_known, past);
         let client_ttl = self.client_ttl;
         self.other_names.expire(is_known, |last| now.since(last) < client_ttl);
-        let Self { reconciler, answers, topology, pending, unreached, client_stats, .. } = self;
-        reconciler.ledger.expire(|place| retention(topology, &successors, place));
+        let Self { reconciler, answers, topology, forgotten_zones, pending, unreached, client_stats, .. } =
+            self;
+        let zone = |place| forgotten_zones.of(topology, place).cloned();
+        reconciler.ledger.expire(|place| retention(topology, &successors, place), zone);
+        forgotten_zones.retain(&reconciler.ledger);
         let in_cells = reconciler.ledger.cells().filter_map(|(key, _)| key.client);
         let waiting = pending.clients().chain(unreached.clients());
         let connect_stats = client_stats.all().map(|((_, workload, _), ..)| *workload);
@@ -309,7 +316,7 @@ impl Engine {
         // Sums over a namespace must not decrease, so what is left of a client that is forgotten stays with its namespace.
         let clients = &mut self.clients;
         reconciler.ledger.bequeath(|client| if used.contains(&client) { None } else { clients.heir(client) });
-        used.extend(reconciler.ledger.departed().filter_map(|(key, _)| key.client));
+        used.extend(reconciler.ledger.departed().filter_map(|(key, ..)| key.client));
         self.clients.retain_workloads(|workload| used.contains(&workload));
         answers.expire(topology);
         let is_there = |namespace: &str, name: &str| topology.find(namespace, name).is_some();
@@ -386,6 +393,7 @@ impl Engine {
 
     /// Looks again at addresses whose owners changed.
     fn touch(&mut self, now: Time, touched: &Touched) {
+        self.forgotten_zones.learn(&touched.zones);
         for &address in &touched.addresses {
             self.unignore(address);
             if self.topology.owners(address).next().is_some() {

@@ -58,6 +58,7 @@ mod trouble;
 mod unreached;
 mod verdict_log;
 mod windows;
+mod zones;
 
 const PORT: u16 = 8080;
 const ORDERS: &str = "orders.shop.svc.cluster.local";

@@ -14,6 +14,7 @@ pub use super::client_stats::{
     StaleTarget, Unanswered,
 };
 pub use super::connection_history::History;
+pub use super::dns::Dns;
 pub use super::ends::Ends;
 pub use super::histogram::Histogram;
 pub use super::intent::{ClientIntent, ServiceIntent, WrongAnnotation};
@@ -25,6 +26,7 @@ pub use super::readings::Readings;
 pub use super::spread::Spread;
 pub use super::unreached::Unreached;
 pub use super::verdict::{Cause, Confidence, Verdict, VerdictChange};
+pub use super::zones::{ZoneSum, ZoneTraffic, Zones};
 
 /// The value of [`Snapshot::schema`].
 pub const SCHEMA: &str = "headless-obs/v1";
@@ -39,6 +41,9 @@ pub struct Snapshot {
     pub schema: String,
     /// Name of the node; for a merged snapshot, the names or the number of the nodes.
     pub node: String,
+    /// The zone of the node, if it is known; not in a merged snapshot.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub zone: Option<String>,
     /// The start of the stretch of time that the counts are about. Open connections, endpoint states and the moments of
     /// last answers are of the present.
     pub from: Timestamp,
@@ -82,6 +87,10 @@ pub struct Service {
     /// What its annotations say.
     #[serde(skip_serializing_if = "ServiceIntent::is_nothing", default)]
     pub intent: ServiceIntent,
+    /// Which endpoints clients should prefer, in the word of the Service (`trafficDistribution`); `Auto` is that of the
+    /// annotation `service.kubernetes.io/topology-mode`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub distribution: Option<String>,
     /// Every endpoint: existing ones, and those that left but still have counts.
     pub endpoints: Vec<Endpoint>,
     /// Spread of the connections opened by the Service's name, over its mature endpoints. Its `z` is that of
@@ -102,6 +111,9 @@ pub struct Service {
     /// Waste: (`spread.peak_to_mean` − 1) × connections a second.
     #[serde(default)]
     pub waste: f64,
+    /// The connections and bytes of all of its clients, by the zones of both sides.
+    #[serde(skip_serializing_if = "Zones::is_unknown", default)]
+    pub zones: Zones,
     /// Mature endpoints that no counted client has used, while others are used.
     #[serde(default)]
     pub idle: Vec<String>,
@@ -136,6 +148,9 @@ pub struct Endpoint {
     /// Its zone, if the source reports it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub zone: Option<String>,
+    /// The zones whose clients should use it, by the hints of its slices.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hints: Vec<String>,
     /// `ready`, `not_ready`, `terminating` or `removed`.
     pub state: String,
     /// Since when it has had this state, as far as the daemon saw.
@@ -201,51 +216,6 @@ impl Endpoint {
     }
 }
 
-/// DNS answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Dns {
-    /// Responses with addresses or SRV records, and truncated ones without any.
-    pub answers: u64,
-    /// Those with TC set.
-    pub truncated: u64,
-    /// Ready endpoints that responses for the Service's name listed, divided by those that they could have listed, 0 to
-    /// 1; 1 without responses.
-    pub completeness: f64,
-    /// The numerator of `completeness`: ready endpoints that responses listed.
-    #[serde(default)]
-    pub listed: u64,
-    /// Ready endpoints that they could have listed.
-    #[serde(default)]
-    pub listable: u64,
-    /// Responses by response code: `noerror`, `nxdomain`, `servfail`, `other`; without those for names that only search
-    /// lists made.
-    pub rcodes: Counts,
-    /// Answers by transport: `udp`, `tcp`.
-    pub transports: Counts,
-    /// Connections that use a truncated answer.
-    #[serde(default)]
-    pub truncated_used: u64,
-    /// Endpoint → answers for the Service's name that listed it first, of those with two addresses or more.
-    #[serde(default)]
-    pub first_records: Counts,
-    /// Responses that listed an endpoint that had left, after the grace.
-    #[serde(default)]
-    pub removed_answered: u64,
-    /// Responses that were not truncated and lacked an endpoint that had been ready for longer than the grace.
-    #[serde(default)]
-    pub incomplete: u64,
-    /// Responses with NXDOMAIN or without records although there were ready endpoints of the family, after the grace.
-    #[serde(default)]
-    pub denied: u64,
-    /// The share of the ready endpoints of the requested family that each complete response for the Service's name
-    /// listed.
-    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
-    pub ratio: Histogram,
-    /// Seconds from a client's query over UDP to the response.
-    #[serde(skip_serializing_if = "Histogram::is_empty", default)]
-    pub latency: Histogram,
-}
-
 /// A client workload of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
@@ -278,6 +248,9 @@ pub struct Client {
     pub answer_position: Counts,
     /// This client's figures per endpoint, including endpoints without connections.
     pub endpoints: Vec<ClientEndpoint>,
+    /// Its connections and bytes, by the zones of both sides.
+    #[serde(skip_serializing_if = "Zones::is_unknown", default)]
+    pub zones: Zones,
     /// How it is meant to connect, if annotations say so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub intent: Option<ClientIntent>,

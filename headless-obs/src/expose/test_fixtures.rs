@@ -8,7 +8,7 @@ mod connections;
 use super::snapshot::{
     AttemptSums, Carried, Cause, Client, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
     History, MapFill, OtherName, PortCounts, Quality, Responses, SCHEMA, Service, ServiceIntent, Snapshot,
-    Spread, TopologyState, Unanswered, Unreached, Verdict,
+    Spread, TopologyState, Unanswered, Unreached, Verdict, ZoneSum, ZoneTraffic, Zones,
 };
 pub(crate) use clients::client_pod;
 use clients::{cron, web};
@@ -69,6 +69,29 @@ pub(crate) fn part(pod: &str, opened: u64, active: u64) -> ClientEndpoint {
         }],
         ..ClientEndpoint::default()
     }
+}
+
+/// The Service with the zones of its traffic, from a node in zone-a.
+fn zoned(mut service: Service) -> Service {
+    let Service { endpoints, clients, zones, .. } = &mut service;
+    for client in clients.iter_mut() {
+        let row = |(endpoint, own): (&Endpoint, &ClientEndpoint)| ZoneTraffic {
+            from: Some("zone-a".to_owned()),
+            to: endpoint.zone.clone(),
+            sum: ZoneSum {
+                connections: own.opened,
+                bytes_sent: own.bytes_sent,
+                bytes_received: own.bytes_received,
+            },
+        };
+        let rows = endpoints.iter().zip(&client.endpoints).map(row);
+        client.zones = Zones::of(rows.filter(|row| row.sum != ZoneSum::default()));
+        // JSON keeps thousandths as they are.
+        client.zones.share_across = (client.zones.share_across * 1_000.0).round() / 1_000.0;
+    }
+    *zones = Zones::sum(clients.iter().map(|client| &client.zones));
+    zones.share_across = (zones.share_across * 1_000.0).round() / 1_000.0;
+    service
 }
 
 /// A histogram of these values.
@@ -170,6 +193,7 @@ pub(crate) fn orders() -> Service {
     let mut second = endpoint("orders-1", "ready", 210, 2);
     second.counted = 200;
     second.selections = 1;
+    second.zone = Some("zone-b".to_owned());
     let mut idle = endpoint("orders-2", "ready", 0, 0);
     idle.ready_since = Some(at(-660));
     idle.first_answered = Some(at(21));
@@ -179,7 +203,7 @@ pub(crate) fn orders() -> Service {
     for endpoint in [&mut first, &mut second, &mut left] {
         endpoint.first_answered = Some(at(1));
     }
-    Service {
+    zoned(Service {
         publishes_not_ready: false,
         intent: ServiceIntent::default(),
         namespace: "shop".into(),
@@ -222,7 +246,8 @@ pub(crate) fn orders() -> Service {
                 .map(|(pod, opened)| (pod.to_owned(), opened.to_vec()))
                 .into(),
         },
-    }
+        ..Service::default()
+    })
 }
 
 fn other_name(name: &str, workload: &str, addresses: &[&str]) -> OtherName {
@@ -263,7 +288,7 @@ fn sessions() -> Service {
         withheld: Some("excluded".into()),
         ..client("prometheus", 0.0, pods().map(scraped).collect())
     };
-    Service {
+    zoned(Service {
         publishes_not_ready: false,
         namespace: "shop".into(),
         name: "sessions".into(),
@@ -274,7 +299,7 @@ fn sessions() -> Service {
         dns: Dns { answers: 151, completeness: 1.0, ..Dns::default() },
         clients: vec![scraper, web],
         ..Service::default()
-    }
+    })
 }
 
 /// One node, one Service that is uneven, one that is even.
@@ -287,6 +312,7 @@ pub(crate) fn snapshot() -> Snapshot {
         to: at(30),
         began: None,
         observation: None,
+        zone: Some("zone-a".to_owned()),
         mature_after_seconds: 600.0,
         quality: Quality {
             stands_by: false,

@@ -120,6 +120,8 @@ pub enum Cause {
     SeeksRole,
     /// It is not even, and an annotation says that this is meant.
     AsIntended,
+    /// It prefers the endpoints of its own zone, and is even among them.
+    ZoneAware,
     /// Its connections are even, and what they carry is not.
     UnevenLoad,
     /// It takes much longer to connect to one endpoint than to the others.
@@ -146,7 +148,7 @@ pub enum Confidence {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Even,
         Self::Pinned,
         Self::NeverReResolved,
@@ -166,6 +168,7 @@ impl Cause {
         Self::AnswerLimit,
         Self::SeeksRole,
         Self::AsIntended,
+        Self::ZoneAware,
         Self::UnevenLoad,
         Self::SlowEndpoint,
         Self::Unexplained,
@@ -194,6 +197,7 @@ impl Cause {
             Self::AnswerLimit => "answer_limit",
             Self::SeeksRole => "seeks_role",
             Self::AsIntended => "as_intended",
+            Self::ZoneAware => "zone_aware",
             Self::UnevenLoad => "uneven_load",
             Self::SlowEndpoint => "slow_endpoint",
             Self::Unexplained => "unexplained",
@@ -203,7 +207,10 @@ impl Cause {
 
     /// Whether nothing is wrong.
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Even | Self::Subset | Self::SeeksRole | Self::AsIntended | Self::TooFew)
+        matches!(
+            self,
+            Self::Even | Self::Subset | Self::SeeksRole | Self::AsIntended | Self::ZoneAware | Self::TooFew
+        )
     }
 
     /// Whether the spread is worse than it could be (`--fail-on imbalance`).

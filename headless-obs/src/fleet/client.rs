@@ -6,7 +6,7 @@ use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows, earliest, least};
 use crate::expose::snapshot::{
     AnswerAge, Client, ClientAnswers, ClientEndpoint, Endpoint, OpenConnections, OtherPods, OtherPort,
-    PortCounts, SelectionPattern, StaleTarget,
+    PortCounts, SelectionPattern, StaleTarget, Zones,
 };
 use crate::spread::ratio;
 use crate::worst_pods::{SHOWN, worst};
@@ -91,6 +91,7 @@ fn absorb(sum: &mut Client, more: Client) {
         sum.intent = of_service.max_by(|one, other| one.expect.cmp(&other.expect));
     }
     sum.grpc |= more.grpc;
+    sum.zones = Zones::sum([&sum.zones, &more.zones]);
     add(&mut sum.pods, more.pods);
     for (own, more) in sum.endpoints.iter_mut().zip(more.endpoints) {
         endpoint(own, more);

@@ -122,6 +122,7 @@ fn absorb(sum: &mut Endpoint, more: Endpoint) {
     }
     if is_later && more.zone.is_some() || sum.zone.is_none() {
         sum.zone = more.zone;
+        sum.hints = more.hints;
     }
     // All nodes see the same changes.
     sum.flaps = sum.flaps.max(more.flaps);

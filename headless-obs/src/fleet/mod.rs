@@ -115,6 +115,7 @@ fn sum(mut snapshots: Vec<Snapshot>, missing: Vec<NodeStatus>) -> Result<Snapsho
     Ok(Snapshot {
         schema,
         node: name(&nodes),
+        zone: None,
         from,
         to,
         began: snapshots_began,

@@ -6,7 +6,7 @@ use super::client;
 use super::endpoint::Rows;
 use super::spread::{self, RowFigures};
 use super::sums::{add, add_counts, add_histogram, add_rows};
-use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service, ServiceIntent};
+use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Service, ServiceIntent, Zones};
 use crate::spread::ratio;
 use crate::verdict;
 
@@ -24,6 +24,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
         (merged.namespace, merged.name) = (service.namespace, service.name);
         merged.publishes_not_ready |= service.publishes_not_ready;
         merged.intent = one_of(merged.intent, service.intent);
+        merged.distribution = merged.distribution.or(service.distribution);
         add_counts(&mut merged.stale, service.stale);
         merged.history.add(&service.history);
         add_rows(
@@ -49,6 +50,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     merged.dns.completeness = completeness(&merged.dns);
     merged.clients = clients.into_values().map(|seen| client::merge(seen, &rows)).collect();
     merged.endpoints = rows.endpoints;
+    merged.zones = Zones::sum(merged.clients.iter().map(|client| &client.zones));
     figure(&mut merged, seconds);
     merged
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::expose::snapshot::{
     AnswerAge, Cause, Client, ClientAnswers, ClientEndpoint, Dns, Endpoint, Histogram, History, MapFill,
-    OtherPods, Quality, SCHEMA, TopologyState, Unanswered, Unreached,
+    OtherPods, Quality, SCHEMA, TopologyState, Unanswered, Unreached, ZoneSum, ZoneTraffic, Zones,
 };
 use crate::expose::test_fixtures::{self, at, counts};
 use crate::spread;
@@ -51,6 +51,16 @@ fn own(pod: usize, count: u64) -> ClientEndpoint {
         resolution: counts([("service", count), ("hostname", 1)]),
         ..ClientEndpoint::default()
     }
+}
+
+/// Pods are in two zones, and nodes in three.
+fn zones(number: usize, client: &Client) -> Zones {
+    let row = |(pod, own): (usize, &ClientEndpoint)| ZoneTraffic {
+        from: Some(format!("z{}", number % 3)),
+        to: Some(format!("z{}", pod % 2)),
+        sum: ZoneSum { connections: own.opened, bytes_sent: own.bytes, bytes_received: 1 },
+    };
+    Zones::of(client.endpoints.iter().enumerate().map(row))
 }
 
 fn client(workload: &str, made: &[u32; PODS]) -> Client {
@@ -99,6 +109,7 @@ fn node(number: usize, view: &NodeView) -> Snapshot {
         .iter()
         .zip(&view.clients)
         .filter_map(|(workload, made)| Some(client(workload, made.as_ref()?)))
+        .map(|client| Client { zones: zones(number, &client), ..client })
         .collect();
     let sum = |pod: usize, figure: fn(&ClientEndpoint) -> u64| -> u64 {
         clients.iter().map(|client| figure(&client.endpoints[pod])).sum()
@@ -138,6 +149,7 @@ fn node(number: usize, view: &NodeView) -> Snapshot {
         to: at(1_000),
         began: None,
         observation: None,
+        zone: None,
         mature_after_seconds: 600.0,
         nodes: Vec::new(),
         quality: Quality {
@@ -196,6 +208,10 @@ proptest! {
             views.iter().filter_map(|view| view.clients[workload]).map(|made| u64::from(made[pod])).sum()
         };
         prop_assert_eq!(service.endpoints.len(), PODS);
+        let Zones { within, across, unknown, .. } = &service.zones;
+        let opened: u64 = service.endpoints.iter().map(|row| row.opened).sum();
+        prop_assert_eq!((within.connections + across.connections, unknown.connections), (opened, 0));
+        prop_assert_eq!(&service.zones, &Zones::sum(service.clients.iter().map(|client| &client.zones)));
         for (pod, row) in service.endpoints.iter().enumerate() {
             prop_assert_eq!(row.counted, (0..WORKLOADS.len()).map(|workload| made(pod, workload)).sum::<u64>());
             // The node that saw it leave knows best; that it is not new must be known to all others.

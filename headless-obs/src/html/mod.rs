@@ -21,6 +21,7 @@ mod scale;
 mod service;
 mod timeline;
 mod verdicts;
+mod zones;
 
 /// The page's permissions: its own style, and nothing else.
 pub const POLICY: &str =

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{class, clients, endpoints, figure, matrix, name, timeline, verdicts};
+use super::{class, clients, endpoints, figure, matrix, name, timeline, verdicts, zones};
 use crate::expose::snapshot::{Counts, Service, Snapshot};
 use crate::messages::other_names::other_names;
 use crate::messages::{Paint, capital, clean, counted, percent, thousands, total};
@@ -25,6 +25,7 @@ pub(super) fn render(snapshot: &Snapshot, service: &Service, number: usize) -> M
             @if !service.clients.is_empty() {
                 (matrix::render(service))
                 (clients::render(service))
+                (zones::render(service))
             }
             (timeline::render(snapshot, service))
         }

@@ -44,6 +44,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         }
         Cause::SeeksRole => "tries several endpoints and stays with one, as drivers do that look for a role",
         Cause::AsIntended => "is not even, and is meant to be so",
+        Cause::ZoneAware => "prefers the endpoints of its own zone, and is even among them",
         Cause::UnevenLoad => "spreads its connections evenly, and their load is uneven beyond chance",
         Cause::SlowEndpoint => "has a much slower way to one endpoint than to the others",
         Cause::Unexplained => "is uneven beyond chance, and the cause is unknown",
@@ -345,7 +346,7 @@ pub(crate) fn is_silent(service: &Service) -> bool {
 /// The style of a verdict.
 pub(crate) fn verdict_paint(cause: Cause, confidence: Confidence) -> Paint {
     match cause {
-        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended => Paint::Good,
+        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended | Cause::ZoneAware => Paint::Good,
         Cause::TooFew => Paint::Dim,
         _ if confidence == Confidence::High => Paint::Bad,
         _ => Paint::Warn,

@@ -18,6 +18,7 @@ pub(crate) mod since;
 pub(crate) mod timeline;
 mod unreached;
 pub(crate) mod unresolved;
+pub(crate) mod zones;
 
 /// The meaning of a piece of text; it decides the style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,12 @@ const IMPORTED_HEADLESS: &str = "lighthouse.submariner.io/is-headless";
 const STATIC_UID: &str = "kubernetes.io/config.mirror";
 /// The annotation of Endpoints objects that do not list all endpoints.
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
+/// The annotation that asked for hints before `trafficDistribution` did.
+const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
+/// The longest word for a distribution that is kept.
+const LABEL: usize = 63;
+/// The most zones of an endpoint's hints that are kept; Kubernetes permits eight.
+const HINTS: usize = 8;
 /// The label of the slices of headless Services.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
@@ -93,6 +99,7 @@ pub fn service(object: &core::Service) -> Result<Option<Service>, Invalid> {
             .collect::<Result<_, _>>()?,
         ports,
         publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+        distribution: distribution(spec, &object.metadata),
         annotations: said(&object.metadata, Subject::Service),
     }))
 }
@@ -146,6 +153,7 @@ pub fn service_import(object: &ServiceImport) -> Result<Service, Invalid> {
         cluster_ips: addresses.map(|(path, text)| address(text, || path)).collect::<Result<_, _>>()?,
         ports: Vec::new(),
         publish_not_ready: false,
+        distribution: None,
         annotations: said(&object.metadata, Subject::Service),
     })
 }
@@ -182,6 +190,7 @@ pub fn slice(object: &discovery::EndpointSlice) -> Result<Option<Slice>, Invalid
                 pod: pod_ref(endpoint.target_ref.as_ref(), &key),
                 node: optional(endpoint.node_name.as_deref()),
                 zone: optional(endpoint.zone.as_deref()),
+                hints: hints(endpoint),
                 ready,
                 serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(ready),
                 terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
@@ -214,6 +223,7 @@ pub fn endpoints(object: &core::Endpoints) -> Result<Vec<Slice>, Invalid> {
                     pod: pod_ref(entry.target_ref.as_ref(), &key),
                     node: optional(entry.node_name.as_deref()),
                     zone: None,
+                    hints: Box::default(),
                     ready,
                     serving: ready,
                     terminating: false,
@@ -275,6 +285,19 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
         annotations: said(&object.metadata, Subject::Pod),
         key,
     })
+}
+
+/// Which endpoints clients should prefer.
+fn distribution(spec: &core::ServiceSpec, meta: &ObjectMeta) -> Option<Arc<str>> {
+    let mode = meta.annotations.as_ref().and_then(|all| all.get(TOPOLOGY_MODE));
+    let mode = mode.filter(|mode| mode.eq_ignore_ascii_case("auto")).map(|_| "Auto");
+    optional(spec.traffic_distribution.as_deref().or(mode)).filter(|word| word.len() <= LABEL)
+}
+
+/// The zones whose clients should use an endpoint.
+fn hints(endpoint: &discovery::Endpoint) -> Box<[Arc<str>]> {
+    let zones = endpoint.hints.iter().flat_map(|hints| hints.for_zones.iter().flatten());
+    zones.filter_map(|zone| optional(Some(&zone.name))).take(HINTS).collect()
 }
 
 /// What the annotations of an object say.

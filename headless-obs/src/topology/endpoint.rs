@@ -133,6 +133,7 @@ pub struct Endpoint {
     pub(super) hostname: Option<Arc<str>>,
     pub(super) node: Option<Arc<str>>,
     pub(super) zone: Option<Arc<str>>,
+    pub(super) hints: Box<[Arc<str>]>,
     pub(super) parts: Vec<SliceEntry>,
     /// Its name for output. No other endpoint of the Service that exists has it.
     label: Arc<str>,
@@ -152,6 +153,7 @@ impl Endpoint {
             hostname: None,
             node: None,
             zone: None,
+            hints: Box::default(),
             parts: Vec::new(),
             label: Arc::default(),
             ports: Arc::default(),
@@ -185,6 +187,11 @@ impl Endpoint {
     /// Its zone, if the source reports it.
     pub fn zone(&self) -> Option<&Arc<str>> {
         self.zone.as_ref()
+    }
+
+    /// The zones whose clients should use it, if its slices say so.
+    pub fn hints(&self) -> &[Arc<str>] {
+        &self.hints
     }
 
     /// The pod's name, with the namespace if that is not the Service's; or the address if there is no pod, with the

@@ -171,6 +171,11 @@ impl Topology {
         Some(endpoint.node()? == self.addresses.config.node.as_ref()?)
     }
 
+    /// The zone of the daemon's node, if it is known.
+    pub fn node_zone(&self) -> Option<&Arc<str>> {
+        self.node_zone.get()
+    }
+
     /// The pod that has `address` alone: not one on the host network, and not one that has ended.
     pub fn pod_by_address(&self, address: IpAddr) -> Option<&Pod> {
         self.pods.by_address(address)

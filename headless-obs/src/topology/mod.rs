@@ -34,6 +34,7 @@ pub mod learned;
 mod lookup;
 pub mod model;
 pub mod nat64;
+mod node_zone;
 mod pods;
 pub mod service;
 mod store;
@@ -71,6 +72,8 @@ pub struct EndpointRef {
 pub struct Config {
     /// The node of the daemon, if nodes have names.
     pub node: Option<Arc<str>>,
+    /// The zone of that node, as far as it is said.
+    pub zone: Option<Arc<str>>,
     /// How long an endpoint is remembered after it left.
     pub keep_removed: Duration,
     /// The most tombstones; the oldest are forgotten first.
@@ -90,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             node: None,
+            zone: None,
             keep_removed: Duration::from_secs(3600),
             removed: 20_000,
             history: 16,
@@ -123,4 +127,6 @@ pub struct Counters {
 pub struct Touched {
     /// Addresses whose owners changed, with repetitions, in no order.
     pub addresses: Vec<IpAddr>,
+    /// Endpoints that were forgotten and had a zone.
+    pub zones: Vec<(EndpointRef, Arc<str>)>,
 }

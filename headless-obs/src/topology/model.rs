@@ -37,6 +37,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Endpoints count as ready, whatever the state of their pods.
     pub publish_not_ready: bool,
+    /// Which of its endpoints clients should prefer (`trafficDistribution`, or the annotation
+    /// `service.kubernetes.io/topology-mode`), if it says so.
+    pub distribution: Option<Arc<str>>,
     /// What its annotations say, if it has any of this program's.
     pub annotations: Option<Box<Annotations>>,
 }
@@ -78,6 +81,8 @@ pub struct SliceEndpoint {
     pub hostname: Option<Arc<str>>,
     /// Its zone, if the source reports it.
     pub zone: Option<Arc<str>>,
+    /// The zones whose clients should use it (`hints.forZones`); empty without hints.
+    pub hints: Box<[Arc<str>]>,
     /// The pod it belongs to.
     pub pod: Option<PodRef>,
     /// Node it runs on.

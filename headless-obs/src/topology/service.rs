@@ -100,6 +100,11 @@ impl ServiceState {
             || self.endpoints().any(|endpoint| endpoint.parts.iter().any(is_published))
     }
 
+    /// Which of its endpoints clients should prefer, as its object says.
+    pub fn distribution(&self) -> Option<&Arc<str>> {
+        self.object.as_ref()?.distribution.as_ref()
+    }
+
     /// What its annotations say.
     pub fn annotations(&self) -> Option<&Annotations> {
         self.object.as_ref()?.annotations.as_deref()
@@ -181,6 +186,7 @@ impl ServiceState {
             endpoint.hostname.clone_from(&entry.hostname);
             endpoint.node.clone_from(&entry.node);
             endpoint.zone.clone_from(&entry.zone);
+            endpoint.hints.clone_from(&entry.hints);
             endpoint.parts.reserve_exact(1);
             endpoint.parts.push(SliceEntry {
                 slice: number,

@@ -8,10 +8,11 @@ use super::address_index::AddressIndex;
 use super::intent::{Annotations, NotObeyed, Subject};
 use super::model::{Change, Kind, Object, ObjectKey, Pod, Service, ServiceKey, Slice};
 use super::nat64::Nat64;
+use super::node_zone::NodeZone;
 use super::pods::Pods;
 use super::service::ServiceState;
 use super::string_interner::StringInterner;
-use super::{Config, Counters, EndpointId, ServiceId, Touched};
+use super::{Config, Counters, EndpointId, EndpointRef, ServiceId, Touched};
 use crate::hash::{HashMap, HashSet};
 use crate::time::Time;
 
@@ -39,11 +40,14 @@ pub struct Topology {
     pub(super) cluster_ips: HashMap<IpAddr, usize>,
     pub(super) pods: Pods,
     pub(super) nat64: Nat64,
+    pub(super) node_zone: NodeZone,
     pub(super) synced: bool,
     /// How often a name came to mean another headless Service, or none.
     pub(super) renamed: u64,
     /// Annotations that are not obeyed and that nobody has taken yet.
     pub(super) wrong: Vec<NotObeyed>,
+    /// Endpoints that were forgotten and whose zones nobody has taken yet.
+    zones: Vec<(EndpointRef, Arc<str>)>,
     slices: HashMap<ObjectKey, Stored>,
     /// The Services and endpoints that the current change affects. They are updated when the whole change is in, so an
     /// endpoint that only moves to another slice never leaves in between.
@@ -59,6 +63,7 @@ impl Topology {
     /// An empty topology.
     pub fn new(config: Config) -> Self {
         Self {
+            node_zone: NodeZone::new(&config),
             addresses: AddressIndex::new(config),
             services: HashMap::default(),
             by_name: HashMap::default(),
@@ -68,6 +73,7 @@ impl Topology {
             synced: false,
             renamed: 0,
             wrong: Vec::new(),
+            zones: Vec::new(),
             slices: HashMap::default(),
             dirty: BTreeMap::new(),
             entries: 0,
@@ -117,7 +123,10 @@ impl Topology {
     }
 
     fn touched(&mut self) -> Touched {
-        Touched { addresses: std::mem::take(&mut self.addresses.touched) }
+        Touched {
+            addresses: std::mem::take(&mut self.addresses.touched),
+            zones: std::mem::take(&mut self.zones),
+        }
     }
 
     fn put(&mut self, now: Time, object: Object) -> ObjectKey {
@@ -250,6 +259,7 @@ impl Topology {
 
         let old = self.slices.remove(&slice.key);
         self.entries -= old.as_ref().map_or(0, |old| weight(&old.slice));
+        old.iter().for_each(|old| self.node_zone.remove(&old.slice));
         let missing = self.shorten(&mut slice) + slice.missing;
         self.entries += weight(&slice);
         let (number, left, missing_before) = match old {
@@ -269,12 +279,14 @@ impl Topology {
         let members =
             if state.headless { state.contribute(number, &slice, &mut self.addresses) } else { Vec::new() };
         self.dirty.entry(id).or_default().extend(left.iter().chain(&members));
+        self.node_zone.add(&slice);
         self.slices.insert(slice.key.clone(), Stored { number, slice, members, missing });
     }
 
     fn delete_slice(&mut self, key: &ObjectKey) {
         let Some(old) = self.slices.remove(key) else { return };
         self.entries -= weight(&old.slice);
+        self.node_zone.remove(&old.slice);
         let Some(id) = self.find(&key.namespace, &old.slice.service) else { return };
         let Some(state) = self.services.get_mut(&id) else { return };
         state.slices.retain(|other| other != key);
@@ -367,6 +379,8 @@ impl Topology {
             self.addresses.counters.removed_evicted += u64::from(!due);
             self.addresses.removed.pop_first();
             if let Some(state) = self.services.get_mut(&place.service) {
+                let zone = state.endpoint(place.endpoint).and_then(|endpoint| endpoint.zone().cloned());
+                self.zones.extend(zone.map(|zone| (place, zone)));
                 state.forget(place.endpoint, &mut self.addresses);
             }
             self.drop_if_void(place.service);

@@ -38,6 +38,7 @@ impl StringInterner {
     pub(super) fn share_service(&mut self, service: &mut Service) {
         self.share(&mut service.key.namespace);
         self.share(&mut service.key.name);
+        service.distribution.iter_mut().for_each(|word| self.share(word));
     }
 
     pub(super) fn share_slice(&mut self, slice: &mut Slice) {
@@ -54,6 +55,7 @@ impl StringInterner {
             if let Some(zone) = &mut endpoint.zone {
                 self.share(zone);
             }
+            endpoint.hints.iter_mut().for_each(|zone| self.share(zone));
             if let Some(pod) = &mut endpoint.pod {
                 self.share_key(&mut pod.key);
                 self.share(&mut pod.uid);

@@ -29,6 +29,7 @@ pub(crate) fn service(namespace: &str, name: &str) -> Service {
         cluster_ips: vec![],
         ports: vec![],
         publish_not_ready: false,
+        distribution: None,
         annotations: None,
     }
 }
@@ -92,6 +93,7 @@ pub(crate) fn bare(address: &str) -> SliceEndpoint {
         port: None,
         hostname: None,
         zone: None,
+        hints: Box::default(),
         pod: None,
         node: None,
         ready: true,

@@ -58,15 +58,12 @@ impl<'a> RuleContext<'a> {
 
     /// The Service's endpoints, with the client's row at each.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
-        // Rows are in the same order; a pod that came back under its name has two.
-        let rows = self.service.endpoints.iter().zip(&self.client.endpoints);
-        rows.filter(|(endpoint, own)| endpoint.pod == own.pod)
+        rows(&self.service.endpoints, self.client)
     }
 
     /// Those that are mature and that the client could choose: not itself, and of a part those that it was told of.
     pub(super) fn mature(&self) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
-        let by_part = self.client.by_part;
-        self.rows().filter(move |(endpoint, own)| endpoint.mature && own.is_option(by_part))
+        options(&self.service.endpoints, self.client)
     }
 
     /// Whether the client's own pods are endpoints of the Service.
@@ -140,4 +137,23 @@ impl<'a> RuleContext<'a> {
         let fix = remedies::of(cause, self.client, Some(self.service));
         Verdict { cause, confidence, evidence, fix, ..Verdict::default() }
     }
+}
+
+/// Endpoints, with a client's row at each.
+fn rows<'a>(
+    endpoints: &'a [Endpoint],
+    client: &'a Client,
+) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+    // Rows are in the same order; a pod that came back under its name has two.
+    let rows = endpoints.iter().zip(&client.endpoints);
+    rows.filter(|(endpoint, own)| endpoint.pod == own.pod)
+}
+
+/// Those that are mature and that the client could choose.
+pub(super) fn options<'a>(
+    endpoints: &'a [Endpoint],
+    client: &'a Client,
+) -> impl Iterator<Item = (&'a Endpoint, &'a ClientEndpoint)> {
+    let by_part = client.by_part;
+    rows(endpoints, client).filter(move |(endpoint, own)| endpoint.mature && own.is_option(by_part))
 }

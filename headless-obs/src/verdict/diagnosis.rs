@@ -9,7 +9,7 @@
 use super::context::RuleContext;
 use super::{
     answer_limit, dns_answers, evenness, expired_answer, failing_endpoint, intended, never_re_resolved,
-    pinned, port_mismatch, seeks_role, slow_endpoint, stale_endpoint, uneven_load,
+    pinned, port_mismatch, seeks_role, slow_endpoint, stale_endpoint, uneven_load, zone_aware,
 };
 use crate::expose::snapshot::Cause;
 
@@ -294,6 +294,33 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
             &[],
             &[],
         ),
+        Cause::ZoneAware => (
+            &[
+                Sign {
+                    says: "The client is uneven over all endpoints, beyond chance.",
+                    holds: evenness::is_uneven,
+                },
+                Sign {
+                    says: "Nine tenths or more of its connections, and so many selections that it is no chance, went to \
+                     endpoints of the zone in which the client is. The zones of all endpoints are known, the answers \
+                     listed those of other zones, too, and two endpoints or more are in the own one. Of a client in several \
+                     zones, each zone is looked at by itself.",
+                    holds: zone_aware::prefers_own_zone,
+                },
+            ],
+            &[Sign {
+                says: "Within its zone, the client is uneven beyond chance.",
+                holds: zone_aware::is_uneven_within,
+            }],
+            &[Lookalike {
+                cause: Cause::Subset,
+                remains: Sign {
+                    says: "So few endpoints are in its zone, and beside it, that a client which keeps to as many at random \
+                     would hit them by luck more often than in 1 of 1,000 cases.",
+                    holds: zone_aware::may_be_subset,
+                },
+            }],
+        ),
         Cause::Pinned => (
             &[Sign {
                 says: "The open connections of each pod are to one endpoint, for a minute or longer (`--mature-after` if \
@@ -306,14 +333,23 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                  from either side.",
                 holds: |scene| scene.is_member(),
             }],
-            &[Lookalike {
-                cause: Cause::SeeksRole,
-                remains: Sign {
-                    says: "It never used another endpoint, with so few selections that a driver that looks for a role may \
-                     have found it at first.",
-                    holds: pinned::may_have_found_role,
+            &[
+                Lookalike {
+                    cause: Cause::SeeksRole,
+                    remains: Sign {
+                        says: "It never used another endpoint, with so few selections that a driver that looks for a role \
+                         may have found it at first.",
+                        holds: pinned::may_have_found_role,
+                    },
                 },
-            }],
+                Lookalike {
+                    cause: Cause::ZoneAware,
+                    remains: Sign {
+                        says: "The endpoint is the only one in the client's own zone, and the client is none of gRPC's.",
+                        holds: zone_aware::has_one_of_its_own,
+                    },
+                },
+            ],
         ),
         Cause::Subset => (
             &[Sign {

@@ -4,12 +4,12 @@
 //!
 //! An endpoint without connections is idle if random choice would have reached it, or if a client at work was never
 //! told of it. Nothing is known about clients without DNS answers, a member of the Service never connects to itself, and
-//! a client that chooses among a part of the endpoints has nothing to do with the others, so none of these makes an
-//! endpoint idle.
+//! a client that chooses among a part of the endpoints has nothing to do with the others, nor has one that keeps to its own
+//! zone, so none of these makes an endpoint idle.
 
 use jiff::Timestamp;
 
-use super::significance;
+use super::{significance, zone_aware};
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, Service};
 
 /// Why an endpoint is called idle.
@@ -50,7 +50,7 @@ fn all<'a>(
     let choosers: Vec<Chooser<'_>> = clients
         .iter()
         .filter(|client| client.excluded.is_none())
-        .map(|client| Chooser::of(client, dns))
+        .map(|client| Chooser::of(endpoints, client, dns))
         .collect();
     let is_used = |place: usize| choosers.iter().any(|chooser| chooser.uses(place));
     let unused: Vec<_> = endpoints
@@ -74,15 +74,23 @@ struct Chooser<'a> {
     has_shares: bool,
     /// Its answers may have lacked endpoints that they should have listed.
     has_gaps: bool,
+    /// The zones that it keeps to, if it prefers its own.
+    zones: Option<Vec<&'a str>>,
 }
 
 impl<'a> Chooser<'a> {
-    fn of(client: &'a Client, dns: &Dns) -> Self {
+    fn of(endpoints: &'a [Endpoint], client: &'a Client, dns: &Dns) -> Self {
         let first = client.endpoints.iter().filter_map(|own| own.first_connection).min();
         let has_shares = client.endpoints.iter().any(|own| own.expected > 0.0);
         // Answers for other names, and those for one port, may lack endpoints on purpose.
         let has_gaps = dns.completeness < 1.0 || client.answers.truncated_used > 0;
-        Self { client, first, has_shares, has_gaps }
+        Self { client, first, has_shares, has_gaps, zones: zone_aware::kept_zones(endpoints, client) }
+    }
+
+    /// It has nothing to do with the endpoints of this one's zone.
+    fn leaves_zone_of(&self, endpoint: &Endpoint) -> bool {
+        let zone = endpoint.zone.as_deref();
+        self.zones.as_ref().zip(zone).is_some_and(|(kept, zone)| !kept.contains(&zone))
     }
 
     /// It has connected there, or tried to: what fails was chosen, too, and is for other findings.
@@ -109,7 +117,7 @@ impl<'a> Chooser<'a> {
 
 fn why(place: usize, endpoint: &Endpoint, mature: u64, choosers: &[Chooser<'_>]) -> Option<Why> {
     let (mut selections, mut expected, mut unaware) = (0, 0.0, 0);
-    for chooser in choosers {
+    for chooser in choosers.iter().filter(|chooser| !chooser.leaves_zone_of(endpoint)) {
         let by_part = chooser.client.by_part;
         let is_option = |own: &&ClientEndpoint| own.own_pods == 0 && own.is_option(by_part);
         let own = chooser.client.endpoints.get(place).filter(is_option);

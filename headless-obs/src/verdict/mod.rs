@@ -44,6 +44,7 @@ mod tests;
 mod uneven_load;
 pub mod unresolved;
 mod withheld;
+mod zone_aware;
 
 use crate::expose::snapshot::{Cause, Client, Confidence, Snapshot, Spread, Verdict};
 
@@ -68,7 +69,7 @@ const TARGET_RULES: [Rule; 9] = [
 ];
 
 /// The spread of connections by the Service's name.
-const BALANCE_RULES: [Rule; 14] = [
+const BALANCE_RULES: [Rule; 15] = [
     answer_limit::answer_limit,
     dns_answers::dns_incomplete,
     expired_answer::old_answers,
@@ -78,6 +79,7 @@ const BALANCE_RULES: [Rule; 14] = [
     dns_answers::address_sort,
     dns_answers::client_cap,
     dns_answers::answer_order,
+    zone_aware::zone_aware,
     pinned::pinned,
     pinned::subset,
     uneven_load::uneven_load,
@@ -151,6 +153,12 @@ pub fn advice(cause: Cause, client: &Client) -> Option<String> {
 #[must_use]
 pub fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
     diagnosis::both_remain(cause, other)
+}
+
+/// What to do so that a client prefers the endpoints of its own zone, as far as its program is known.
+#[must_use]
+pub fn zone_advice(client: &Client) -> &'static str {
+    remedies::zone(client)
 }
 
 /// The spread in one line, for evidence.

@@ -43,7 +43,12 @@ impl Technology {
 pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Option<String> {
     let technology = Technology::of(client);
     let text = match cause {
-        Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended | Cause::TooFew => return None,
+        Cause::Even
+        | Cause::Subset
+        | Cause::SeeksRole
+        | Cause::AsIntended
+        | Cause::ZoneAware
+        | Cause::TooFew => return None,
         Cause::Pinned if client.grpc => PICK_FIRST.to_owned(),
         Cause::Pinned if has_pool(client) && matches!(technology, Technology::Jvm | Technology::Unknown) => {
             POOL.to_owned()
@@ -96,6 +101,33 @@ fn shuffles(service: &Service) -> bool {
     let records = &service.dns.first_records;
     let (most, all) = (records.values().max().copied().unwrap_or(0), records.values().sum::<u64>());
     records.len() > 1 && most as f64 * records.len() as f64 <= super::significance::PEAK * all as f64
+}
+
+/// How a client can prefer the endpoints of its own zone. DNS does not tell it their zones.
+pub(super) fn zone(client: &Client) -> &'static str {
+    match Technology::of(client) {
+        _ if client.grpc => {
+            "gRPC prefers a zone by xDS localities alone; with DNS, give it the name of a Service that has the endpoints of \
+             its zone."
+        }
+        Technology::Envoy => {
+            "Set zone_aware_lb_config and the locality of each endpoint (EDS; with STRICT_DNS one locality and one name for \
+             each zone)."
+        }
+        Technology::Jvm => {
+            "Kafka: set client.rack to the zone and replica.selector.class on the brokers. Otherwise give the client the name \
+             of a Service that has the endpoints of its zone."
+        }
+        Technology::Node
+        | Technology::Python
+        | Technology::Nginx
+        | Technology::DotNet
+        | Technology::Unknown => {
+            "Give the client the name of a Service that has the endpoints of its zone (one Service for each zone, by a label \
+             of the pods), or, if its driver knows zones, tell it its own (Kafka: client.rack; MongoDB: tags; Cassandra: \
+             rack)."
+        }
+    }
 }
 
 fn renew(technology: Technology) -> &'static str {
@@ -256,8 +288,7 @@ const LIMIT: &str = "Raise the server's limit of records per answer (Consul: dns
      udp_answer_limit), or let the client resolve again for each connection, so that it sees the other endpoints.";
 const FAILING: &str = "Look at that pod (kubectl describe and logs), and make its readiness probe fail when the pod cannot \
      serve, so that DNS does not list it.";
-const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights, zones or sticky keys in its load \
-     balancer, or a list of addresses that does not come from DNS.";
+const UNEXPLAINED: &str = "Look at how the client selects endpoints: it may use weights or sticky keys in its load balancer, or a list of addresses that does not come from DNS.";
 
 fn in_vain(client: &Client) -> impl Iterator<Item = &OtherPort> {
     client.other_ports.iter().filter(|port| port.is_in_vain())

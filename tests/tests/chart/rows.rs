@@ -132,6 +132,7 @@ fn rights() -> Vec<Row> {
 fn options() -> Vec<Row> {
     vec![
         option("options.cluster-domain", json!("k8s.example"), &["--cluster-domain=k8s.example"]),
+        option("options.zone", json!("eu-1a"), &["--zone=eu-1a"]),
         option("options.mature-after", json!("15m"), &["--mature-after=15m"]),
         option("options.stale-grace", json!("1m30s"), &["--stale-grace=1m30s"]),
         option("options.exclude", json!(["none", "a/b*"]), &["--exclude=none", "--exclude=a/b*"]),

@@ -23,7 +23,17 @@ const NAMES: usize = 5;
 const PROGRAM: usize = 16;
 
 pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
-    let ExplainArgs { service, client, sort, limit, remote, duration, observe, connections: _ } = args;
+    let ExplainArgs {
+        service,
+        client,
+        sort,
+        limit,
+        remote,
+        duration,
+        observe,
+        connections: _,
+        zone_price: _,
+    } = args;
     let query = ConnectionQuery { service, client, order: sort.into(), limit };
     let question = query.clone();
     let answer =

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Start, one_shot, output};
 use crate::cli::{ExplainArgs, Output};
 use crate::expose::snapshot::{Quality, SCHEMA, Service, Snapshot};
+use crate::expose::zones;
 use crate::messages::timeline::{self, TimelineEvent};
 
 pub(super) mod connections;
@@ -32,6 +33,9 @@ pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) ->
     else {
         return Ok(());
     };
+    if let Some(price) = args.zone_price {
+        zones::charge(&mut snapshot, price);
+    }
     one_shot::only(&mut snapshot, &args.service)?;
     let text = match format {
         Output::Table => render::render(&snapshot, one(&snapshot)?, output::look()),

@@ -15,6 +15,7 @@ use crate::messages::ends::ends_in_words;
 use crate::messages::paths::paths_in_words;
 use crate::messages::since::{since_in_words, stretch_in_words};
 use crate::messages::timeline::{TimelineEvent, cut, moments};
+use crate::messages::zones::crossing_in_words;
 use crate::verdict::doc_link;
 
 /// The most moments; the rest is left out.
@@ -92,9 +93,7 @@ fn headline(service: &Service) -> (String, Paint) {
             Paint::Warn,
         );
     }
-    let line = if said()
-        .any(|cause| matches!(cause, Cause::Even | Cause::Subset | Cause::SeeksRole | Cause::AsIntended))
-    {
+    let line = if said().any(|cause| cause.is_well() && cause != Cause::TooFew) {
         "nothing is wrong with how its clients spread their connections"
     } else if said().any(|cause| cause == Cause::TooFew) {
         // Clients that only hold their connections make no more selections, however long one waits.
@@ -138,6 +137,9 @@ fn explain(text: &mut String, snapshot: &Snapshot, client: &Client, look: Look) 
         load_in_words(client).into_iter().chain(paths_in_words(client)).chain(ends_in_words(client));
     for line in carried {
         item(text, "- ", &line, look);
+    }
+    if let Some(line) = crossing_in_words(&client.zones) {
+        item(text, "- ", &format!("{line}."), look);
     }
     // Of an even client, no pod is worse than the others.
     if verdict.cause != Cause::Even {

@@ -90,6 +90,7 @@ pub(super) fn snapshot(answers: &Answers, to: f64, window: Duration, mature_afte
         to,
         began: Some(began.unwrap_or(from).min(to)),
         observation: None,
+        zone: None,
         mature_after_seconds: mature_after.as_secs_f64(),
         quality: quality(answers, &nodes),
         nodes,

@@ -14,6 +14,7 @@ pub(super) use crate::messages::Paint;
 use crate::messages::other_names::other_names;
 use crate::messages::since::stretch_in_words;
 use crate::messages::unresolved::unresolved;
+use crate::messages::zones::{crossing_in_words, ignored_hints, needless_crossings};
 
 pub(super) mod clients;
 mod empty;
@@ -139,6 +140,10 @@ pub(super) fn beside(text: &mut String, service: &Service, look: Look) {
         );
     }
     unlisted_ports(service).iter().for_each(|line| indented(text, line, None, look));
+    for line in crossing_in_words(&service.zones).into_iter().chain(ignored_hints(service)) {
+        indented(text, &line, None, look);
+    }
+    needless_crossings(service).iter().for_each(|line| indented(text, line, Some(Paint::Warn), look));
     let dns = &service.dns;
     if dns.answers == 0 {
         return;

@@ -4,7 +4,7 @@ use super::aggregate::{answer_position, carried, ends, failures, nonzero, ports,
 use super::client_pods::PodDetail;
 use super::open_connections::{self, HeldRow};
 use super::pods::Pods;
-use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, intents, load, spread};
+use super::{CellRow, Cells, Expectation, Moment, Order, Tally, Who, intents, load, spread, zones};
 use crate::attribution::{StaleKind, current_pod_at};
 use crate::client::WorkloadId;
 use crate::engine::Engine;
@@ -98,6 +98,7 @@ impl Engine {
             .map(|(detail, id)| self.client_pods(detail, (state.id(), id), facts, order))
             .unwrap_or_default();
         Client {
+            zones: zones::of(cells, self.topology.node_zone()),
             intent: intents::of_client(state, &moment.counted.said, who.workload()),
             by_pod,
             other_pods,

@@ -34,14 +34,17 @@ pub(super) struct Counted<'a> {
     pub(super) pods: Pods,
 }
 
+/// A cell, and the zone of its endpoint.
+type CountedCell<'a> = (&'a CellKey, Option<&'a Arc<str>>, &'a Windowed<Cell>);
+
 /// What is counted of one Service.
 #[derive(Default)]
 pub(super) struct OfService<'a> {
-    cells: Vec<(&'a CellKey, &'a Windowed<Cell>)>,
+    cells: Vec<CountedCell<'a>>,
     connects: Vec<(ClientId, WorkloadId, &'a ConnectStats, Option<&'a ResponseStats>)>,
     totals: Vec<(WorkloadId, &'a ClientTotals)>,
     /// The counts of forgotten cells.
-    departed: Vec<(&'a CellKey, &'a Cell)>,
+    departed: Vec<(&'a CellKey, Option<&'a Arc<str>>, &'a Cell)>,
     /// The sums of forgotten workloads, by namespace.
     pub(super) archived: Vec<(&'a Arc<str>, &'a ClientCounters)>,
     pub(super) held: Holders,
@@ -66,11 +69,12 @@ impl Engine {
         let mut clients: HashSet<WorkloadId> = HashSet::default();
         let ledger = &self.reconciler.ledger;
         for (key, cell) in ledger.cells() {
-            services.entry(key.endpoint.service).or_default().cells.push((key, cell));
+            let of_service = services.entry(key.endpoint.service).or_default();
+            of_service.cells.push((key, self.zone_of(key.endpoint), cell));
             clients.extend(key.client);
         }
-        for (key, cell) in ledger.departed() {
-            services.entry(key.endpoint.service).or_default().departed.push((key, cell));
+        for (key, zone, cell) in ledger.departed() {
+            services.entry(key.endpoint.service).or_default().departed.push((key, zone, cell));
         }
         for ((scope, workload, service), connects, answered) in self.client_stats.all() {
             let of_service = services.entry(*service).or_default();
@@ -117,8 +121,9 @@ impl<'a> Counted<'a> {
 impl<'a> OfService<'a> {
     /// The sums over a stretch.
     pub(super) fn over(&self, stretch: Stretch) -> Sources<'a> {
-        let tally =
-            |(key, cell, active): (_, &Windowed<Cell>, _)| (key, Tally { sums: cell.over(stretch), active });
+        let tally = |((key, zone, cell), active): (CountedCell<'a>, u64)| {
+            (key, Tally { sums: cell.over(stretch), active, zone: zone.cloned() })
+        };
         let cells = self.changed(stretch).map(tally).collect();
         let mut client_stats: HashMap<WorkloadId, ClientStats<'a>> = HashMap::default();
         for (scope, workload, connects, answered) in self.connected(stretch) {
@@ -135,8 +140,10 @@ impl<'a> OfService<'a> {
     /// The sums of all time, with those of forgotten cells.
     pub(super) fn ever(&self) -> Sources<'a> {
         let mut sources = self.over(Stretch::All);
-        let departed = |(key, cell): &(_, &Cell)| (*key, Tally { sums: (*cell).clone(), active: 0 });
-        sources.cells.extend(self.departed.iter().map(departed));
+        for (key, zone, cell) in &self.departed {
+            let tally = Tally { sums: (*cell).clone(), active: 0, zone: zone.cloned() };
+            sources.cells.push((key, tally));
+        }
         sources
     }
 
@@ -149,9 +156,9 @@ impl<'a> OfService<'a> {
     }
 
     /// The cells that have changed in a stretch, or that have open connections; and these.
-    fn changed(&self, stretch: Stretch) -> impl Iterator<Item = (&'a CellKey, &'a Windowed<Cell>, u64)> {
-        let cells = self.cells.iter().map(|(key, cell)| (*key, *cell, active(cell)));
-        cells.filter(move |(_, cell, active)| *active > 0 || cell.has_changed(stretch))
+    fn changed(&self, stretch: Stretch) -> impl Iterator<Item = (CountedCell<'a>, u64)> {
+        let cells = self.cells.iter().map(|cell| (*cell, active(cell.2)));
+        cells.filter(move |((.., cell), active)| *active > 0 || cell.has_changed(stretch))
     }
 
     /// The pods that connected in a stretch, and those of clients with open connections.
@@ -159,8 +166,8 @@ impl<'a> OfService<'a> {
         &self,
         stretch: Stretch,
     ) -> impl Iterator<Item = (ClientId, WorkloadId, &'a ConnectStats, Option<&'a ResponseStats>)> {
-        let open = self.cells.iter().filter(|(_, cell)| active(cell) > 0);
-        let have_open: HashSet<WorkloadId> = open.filter_map(|(key, _)| key.client).collect();
+        let open = self.cells.iter().filter(|(.., cell)| active(cell) > 0);
+        let have_open: HashSet<WorkloadId> = open.filter_map(|(key, ..)| key.client).collect();
         let connects = self.connects.iter().copied();
         connects.filter(move |(_, workload, connects, _)| {
             is_in(stretch, connects.last) || have_open.contains(workload)

@@ -20,13 +20,16 @@ mod scrape;
 mod spread;
 mod stretches;
 mod tally;
+mod zones;
 
 use super::Engine;
 use super::client_stats::ClientStats;
 use super::connection_history::ConnectionHistory;
 use crate::client::{WorkloadId, sanitize};
 use crate::expose::metrics::cardinality::ClientLabels;
-use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState};
+use crate::expose::snapshot::{
+    Client, ClientEndpoint, Dns, Endpoint, History, Service, TopologyState, Zones,
+};
 use crate::hash::HashMap;
 use crate::ledger::CellKey;
 use crate::service_resolution::Resolution;
@@ -300,6 +303,8 @@ impl Engine {
         let dns = Dns { truncated_used, ..dns(&answers, label) };
         Service {
             publishes_not_ready: state.publishes_not_ready(),
+            distribution: state.distribution().map(ToString::to_string),
+            zones: Zones::sum(clients.iter().map(|client| &client.zones)),
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
             waste: (figures.spread.peak_to_mean - 1.0).max(0.0)
@@ -370,6 +375,7 @@ impl Engine {
             counted_segments: counts.segments,
             ports: endpoint.ports().to_vec(),
             zone: endpoint.zone().map(ToString::to_string),
+            hints: endpoint.hints().iter().map(ToString::to_string).collect(),
             pod: endpoint.label().to_string(),
             addresses: endpoint.addresses().map(|address| address.to_string()).collect(),
             state: endpoint.state().name().to_owned(),

@@ -196,6 +196,7 @@ impl Engine {
         Snapshot {
             schema: SCHEMA.to_owned(),
             node: kernel.node.clone(),
+            zone: self.topology.node_zone().map(ToString::to_string),
             nodes: Vec::new(),
             from,
             to,

@@ -1,6 +1,7 @@
 //! The figures of a cell over a stretch of time. In: a cell's windows. Out: their sums, and the present.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::ledger::Cell;
 
@@ -10,6 +11,8 @@ pub(super) struct Tally {
     pub(super) sums: Cell,
     /// Connections that are open now.
     pub(super) active: u64,
+    /// The zone of the endpoint, or that of a forgotten one.
+    pub(super) zone: Option<Arc<str>>,
 }
 
 impl Tally {

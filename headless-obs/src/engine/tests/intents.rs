@@ -17,6 +17,7 @@ fn annotated(annotations: Option<Box<Annotations>>) -> Service {
         cluster_ips: Vec::new(),
         ports: vec![ServicePort { name: "".into(), port: PORT }],
         publish_not_ready: false,
+        distribution: None,
         annotations,
     }
 }

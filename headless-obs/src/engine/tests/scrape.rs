@@ -9,13 +9,13 @@ use crate::topology::test_builders::pod;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl World {
-    fn scrape(&mut self) -> Scrape {
+    pub(super) fn scrape(&mut self) -> Scrape {
         let kernel = self.kernel();
         self.engine.scrape(&kernel)
     }
 
     /// The lines of a scrape that are of a metric and have this in their labels.
-    fn lines(&mut self, metric: &str, labels: &str) -> Vec<String> {
+    pub(super) fn lines(&mut self, metric: &str, labels: &str) -> Vec<String> {
         let text = encode(self.scrape().into(), Format::Plain).unwrap();
         let text = String::from_utf8(text).unwrap();
         let of = |line: &&str| line.starts_with(&format!("{metric}{{")) && line.contains(labels);
@@ -23,7 +23,7 @@ impl World {
     }
 
     /// The sum of their values.
-    fn sum(&mut self, metric: &str, labels: &str) -> u64 {
+    pub(super) fn sum(&mut self, metric: &str, labels: &str) -> u64 {
         let value = |line: &String| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
         self.lines(metric, labels).iter().map(value).sum()
     }

@@ -81,6 +81,14 @@ impl Scrape {
         self.clients().filter(|(_, client)| has_connected(client))
     }
 
+    /// Every client that connected, where zones are known: that of the node, and that of an endpoint.
+    pub fn zoned_clients(&self) -> impl Iterator<Item = (&Service, &Client)> {
+        let has_zones = |service: &Service| service.endpoints.iter().any(|endpoint| endpoint.zone.is_some());
+        let of_node = self.snapshot.zone.is_some();
+        self.connecting_clients()
+            .filter(move |(service, client)| of_node && (has_zones(service) || !client.zones.is_unknown()))
+    }
+
     /// Every client that connected, at every endpoint, including those without connections.
     pub fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
         self.services().flat_map(|part| {

@@ -114,6 +114,8 @@ pub const METRICS: &[Metric] = &[
     connections::FAILURES,
     connections::ACTIVE,
     connections::BYTES,
+    connections::CROSS_ZONE,
+    connections::CROSS_ZONE_BYTES,
     connections::STALE,
     connections::PORT_MISMATCH,
     paths::CONNECT_TIME,

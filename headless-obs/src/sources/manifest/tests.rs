@@ -7,6 +7,8 @@ use super::*;
 use crate::topology;
 use crate::topology::model::{self, PodRef, Proxies, ServiceKey, ServicePort, SliceEndpoint};
 
+mod zones;
+
 fn arc(text: &str) -> Arc<str> {
     Arc::from(text)
 }
@@ -106,6 +108,7 @@ metadata: {name: web}
         pod: None,
         node: None,
         zone: None,
+        hints: Box::default(),
         ready,
         serving,
         terminating,
@@ -119,6 +122,7 @@ metadata: {name: web}
             cluster_ips: vec![],
             ports: vec![port("http", 80), port("", 81)],
             publish_not_ready: true,
+            distribution: None,
             annotations: None,
         }),
         Object::Slice(Slice {

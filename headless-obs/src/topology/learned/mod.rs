@@ -364,6 +364,7 @@ fn slice(service: &ServiceKey, learned: &Learned) -> Change {
         }),
         node: None,
         zone: None,
+        hints: Box::default(),
         ready: true,
         serving: true,
         terminating: false,

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::expose::snapshot::{Client, ClientIntent, Confidence, LoadDraws, OtherPort, StaleTarget};
+use crate::expose::snapshot::{
+    Client, ClientIntent, Confidence, LoadDraws, OtherPort, StaleTarget, ZoneSum, ZoneTraffic, Zones,
+};
 use crate::expose::test_fixtures::at;
 use crate::spread;
 use crate::testing::{Random, golden_part};
@@ -63,6 +65,17 @@ fn facts(random: &mut Random) -> Facts {
         facts.client.answers.first_records = [("pod-0".to_owned(), 600)].into();
         let choice = &mut facts.client.selection_pattern;
         (choice.first, choice.first_by_chance) = (600, 200.0);
+        return facts;
+    }
+    if random.below(6) == 0 {
+        // It prefers its zone, evenly or not.
+        facts = Facts::new(&[600, 600, if yes(random) { 0 } else { 600 }, 0, 0, 0]);
+        for (number, endpoint) in facts.service.endpoints.iter_mut().enumerate() {
+            endpoint.zone = (random.below(20) > 0).then(|| if number < 3 { "a" } else { "b" }.to_owned());
+        }
+        let sum = ZoneSum { connections: facts.client.opened, ..ZoneSum::default() };
+        let zone = Some(if yes(random) { "b" } else { "a" }.to_owned());
+        facts.client.zones = Zones::of([ZoneTraffic { from: zone, to: Some("a".to_owned()), sum }]);
         return facts;
     }
     let choice = &mut client.selection_pattern;

@@ -345,8 +345,8 @@ fn cost() -> Row {
             .query("sum by (pod) (rate(headless_connection_segments_total{S}[$__rate_interval]))", "{{pod}}"),
             stacked(
                 "Bytes by zone of the pod",
-                "The same bytes by the zone of the pod. Compare it with the zone of the client's node: traffic between \
-                 zones costs money and time.",
+                "The same bytes by the zone of the pod. If a zone has far more than its share of the pods, clients prefer it or \
+                 its pods are busier.",
             )
             .unit("Bps")
             .query(
@@ -354,6 +354,16 @@ fn cost() -> Row {
                  * on (S, pod) group_left (zone) \
                  group by (S, pod, zone) (headless_endpoint_ready_timestamp_seconds{S}))",
                 "zone {{zone}}",
+            ),
+            stacked(
+                "Bytes across zones",
+                "Bytes between clients and pods in different zones, by client: this traffic costs money and time. Nodes whose \
+                 zone is not known have none; see docs/topology.md.",
+            )
+            .unit("Bps")
+            .query(
+                "sum by (client_namespace, client_workload) (rate(headless_cross_zone_bytes_total{S}[$__rate_interval]))",
+                "{{client_namespace}}/{{client_workload}}",
             ),
         ],
     )

@@ -1,8 +1,8 @@
-//! Metrics of connections: opened, failed, open, stale.
+//! Metrics of connections: opened, failed, open, across zones, stale.
 
 use prometheus_client::registry::Unit;
 
-use super::{EDGE, Kind, Metric, PER_EDGE, client, edge};
+use super::{CLIENT, EDGE, Kind, Metric, PER_CLIENT, PER_EDGE, client, edge};
 
 /// Reasons of failures.
 const REASONS: [&str; 6] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];
@@ -133,6 +133,48 @@ pub(super) const BYTES: Metric = Metric {
                 [namespace, service, pod, client_namespace, workload, "received"],
                 at.own.bytes_received,
             );
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const CROSS_ZONE: Metric = Metric {
+    name: "headless_cross_zone_connections",
+    unit: None,
+    kind: Kind::Counter,
+    help: "Connections that clients opened to endpoints in another zone than the node's.",
+    labels: CLIENT,
+    per: PER_CLIENT,
+    more: "With any resolution. Only where the zone of the node is known: from the endpoints on it, or by `--zone`.",
+    example: "sum by (namespace, service) (rate(headless_cross_zone_connections_total[5m]))",
+    collect: |scrape, series| {
+        for (service, of) in scrape.zoned_clients() {
+            series.started(of.since);
+            series.add(client(service, of), of.zones.across.connections);
+        }
+    },
+};
+
+/// See its `help`.
+pub(super) const CROSS_ZONE_BYTES: Metric = Metric {
+    name: "headless_cross_zone",
+    unit: Some(Unit::Bytes),
+    kind: Kind::Counter,
+    help: "Bytes that clients sent to and received from endpoints in another zone than the node's, also in connections \
+           that are open.",
+    labels: &["namespace", "service", "client_namespace", "client_workload", "direction"],
+    per: "Service, client and direction",
+    more: "`direction` as in `headless_connection_bytes_total`. A part of those bytes, without headers, acknowledgements and \
+           retransmissions. Only where the zone of the node is known.",
+    example: "sum by (namespace, service) (increase(headless_cross_zone_bytes_total[1d])) / 2^30",
+    collect: |scrape, series| {
+        for (service, of) in scrape.zoned_clients() {
+            series.started(of.since);
+            let [namespace, service, client_namespace, workload] = client(service, of);
+            let across = of.zones.across;
+            for (direction, bytes) in [("sent", across.bytes_sent), ("received", across.bytes_received)] {
+                series.add([namespace, service, client_namespace, workload, direction], bytes);
+            }
         }
     },
 };
