@@ -32,6 +32,7 @@ fn object(name: &str, service: &Service) -> Value {
             "clusterIPs": ["None"],
             "ports": [{"name": "main", "port": port, "targetPort": service.port, "protocol": "TCP"}],
             "publishNotReadyAddresses": service.publish_not_ready,
+            "trafficDistribution": service.distribution,
         },
     })
 }
@@ -69,12 +70,17 @@ fn slice(name: &str, service: &Service, v4: bool, number: usize, endpoints: &[Va
 fn endpoint(pod: &PodState, service: &Service, v4: bool) -> Option<Value> {
     let is_ready = service.publish_not_ready || pod.ready && !pod.terminating;
     let addresses: Vec<_> = pod.addresses.iter().filter(|address| address.is_ipv4() == v4).collect();
+    let zone = pod.zone.as_deref();
+    let hints =
+        zone.filter(|_| service.distribution.is_some()).map(|zone| json!({"forZones": [{"name": zone}]}));
     (!addresses.is_empty()).then(|| {
         json!({
             "addresses": addresses,
             "conditions": {"ready": is_ready, "serving": pod.ready, "terminating": pod.terminating},
             "hostname": pod.name,
             "nodeName": pod.node,
+            "zone": zone,
+            "hints": hints,
             "targetRef": {"kind": "Pod", "namespace": pod.namespace(), "name": pod.name, "uid": pod.uid},
         })
     })

@@ -24,6 +24,8 @@ pub(crate) struct PodState {
     pub(crate) uid: String,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) node: String,
+    /// The availability zone of its node.
+    pub(crate) zone: Option<String>,
     /// Container → its id. They are known once the pod has started.
     pub(crate) containers: BTreeMap<String, String>,
     pub(crate) ready: bool,
@@ -112,8 +114,8 @@ impl Scene {
             }],
         };
         let number = group.as_ref().map_or(0, |(_, number)| *number);
-        let nodes = &data.node.0;
-        let node = nodes.get(number % nodes.len().max(1)).unwrap_or(&self.case.daemon.node).clone();
+        let in_turn = |names: &case::Names| names.0.get(number % names.0.len().max(1)).cloned();
+        let node = in_turn(&data.node).unwrap_or_else(|| self.case.daemon.node.clone());
         let uid = data.uid.clone().filter(|_| group.is_none()).unwrap_or_else(|| self.uid());
         self.pods.push(PodState {
             name: name.to_owned(),
@@ -121,6 +123,7 @@ impl Scene {
             uid,
             addresses,
             node,
+            zone: in_turn(&data.zone),
             containers: BTreeMap::new(),
             ready: true,
             terminating: false,

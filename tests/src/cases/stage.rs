@@ -98,6 +98,7 @@ pub(crate) fn client_spec(client: &Client, pod: &PodState) -> Result<ClientSpec>
         Resolver::Libc => lab::client::Resolver::Libc,
         Resolver::Stub | Resolver::Srv => lab::client::Resolver::Stub(stub),
     };
+    let own = if client.skips_itself { &pod.addresses[..] } else { &[] };
     let millis = |span: crate::case::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let dial = Dial {
         give_up_ms: client.gives_up_after.map(millis),
@@ -127,7 +128,7 @@ pub(crate) fn client_spec(client: &Client, pod: &PodState) -> Result<ClientSpec>
         connections: client.connections,
         rate: client.rate,
         threads: 1,
-        avoid: if client.skips_itself { pod.addresses.clone() } else { Vec::new() },
+        avoid: client.skips.0.iter().chain(own).copied().collect(),
         seeks: client.seeks,
     })
 }

@@ -43,6 +43,9 @@ pub(crate) struct Client {
     /// It leaves its own address out.
     #[serde(default)]
     pub(crate) skips_itself: bool,
+    /// It leaves these addresses out of its answers.
+    #[serde(default)]
+    pub(crate) skips: Addresses,
     /// Connections for each lookup; 0: it looks up only once.
     #[serde(default = "one")]
     pub(crate) per_lookup: u64,

@@ -161,6 +161,9 @@ pub(crate) struct Service {
     pub(crate) publish_not_ready: bool,
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Its `trafficDistribution`; its slices then have hints: each endpoint is for its own zone.
+    #[serde(default)]
+    pub(crate) distribution: Option<String>,
     /// Whether the DNS server knows it.
     #[serde(default = "yes")]
     pub(crate) dns: bool,

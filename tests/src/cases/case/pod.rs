@@ -21,6 +21,8 @@ pub(crate) struct Pod {
     pub(crate) netmask: Option<u8>,
     /// Its node, if it is not the daemon's; the pods of a group are on these nodes in turn.
     pub(crate) node: Names,
+    /// The availability zone of that node; of a group, in turn.
+    pub(crate) zone: Names,
     /// Only of a single pod; default: a random one.
     pub(crate) uid: Option<String>,
     /// Whether the daemon's manifests do not have it.
