@@ -44,6 +44,21 @@ fn verdicts_come_with_evidence_and_fix_and_the_worst_service_first() {
 }
 
 #[test]
+fn zones_have_a_matrix_where_there_are_several() {
+    let page = page();
+    let places: Vec<_> = page.match_indices("<h3>Zones</h3>").map(|(place, _)| place).collect();
+    let [zones] = places[..] else { panic!("shop/sessions has one zone: {places:?}") };
+    let section = &page[zones..][..2_000];
+    let text = "34% of the bytes and 210 of 610 connections crossed zones: zone-a to zone-b 441,000 bytes.";
+    assert!(section.contains(text), "{section}");
+    let cells =
+        ["to zone-a</th>", "to zone-b</th>", "to not known</th>", "840,000 <small>64%, 400 connections"];
+    for cell in cells {
+        assert!(section.contains(cell), "{cell}: {section}");
+    }
+}
+
+#[test]
 fn names_cannot_do_anything() {
     let evil = "</title></style><img src=x onerror=alert(1)>\"'&\u{202e}\u{1b}]0;x\u{7}";
     let mut snapshot = test_fixtures::snapshot();
@@ -54,6 +69,7 @@ fn names_cannot_do_anything() {
     snapshot.quality.probes.insert(evil.into(), evil.into());
     snapshot.quality.topology.source = evil.into();
     let service = &mut snapshot.services[0];
+    service.zones.matrix.iter_mut().for_each(|row| row.to = Some(evil.into()));
     service.history = History {
         step_seconds: 1,
         from: test_fixtures::at(0),

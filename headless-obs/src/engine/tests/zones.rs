@@ -1,6 +1,7 @@
 //! Traffic within and across zones: the node's zone, the matrix, and counters that do not go back.
 
 use super::*;
+use crate::expose::metrics::cardinality::{ClientLabels, Config as Limits};
 use crate::expose::snapshot::{ZoneTraffic, Zones};
 use crate::topology;
 
@@ -97,6 +98,25 @@ fn what_crossed_stays_counted_whatever_becomes_of_the_endpoint() {
     world.engine.expire(now);
     assert_eq!((world.sum(CONNECTIONS, ""), world.sum(BYTES, "")), (3, 90), "its cell is forgotten, too");
     assert_eq!(world.engine.forgotten_zones, ForgottenZones::default());
+}
+
+#[test]
+fn what_crosses_is_exact_however_clients_are_folded() {
+    for clients in [ClientLabels::Workload, ClientLabels::Namespace, ClientLabels::None] {
+        let topology = topology::Config { node: Some("node-0".into()), ..Default::default() };
+        let series = Limits { clients, ..Limits::default() };
+        let mut world = World::with(Config { topology, series, ..config() }, [orders(&zoned(&["a", "b"]))]);
+        for client in 1..=3 {
+            for address in ["10.0.0.1", "10.0.0.2", "10.0.0.2"] {
+                world.resolve(client, ORDERS, &[address]);
+                let dialled = world.connect(client, address);
+                world.close(dialled);
+            }
+        }
+        let rows = if clients == ClientLabels::Workload { 3 } else { 1 };
+        assert_eq!(world.lines(CONNECTIONS, "").len(), rows, "{clients:?}");
+        assert_eq!((world.sum(CONNECTIONS, ""), world.sum(BYTES, "")), (6, 180), "{clients:?}");
+    }
 }
 
 #[test]
