@@ -38,9 +38,12 @@ fn from(places: &[usize], counts: &BTreeMap<usize, Vec<u64>>) -> Facts {
     facts
 }
 
-/// The places of endpoints: each in one of so many zones, at random, the first of them in zone 0.
+/// The places of endpoints: each in one of so many zones, at random, the first of them in zone 0, which may have most.
 fn layout(random: &mut Random, endpoints: usize, zones: usize) -> Vec<usize> {
-    (0..endpoints).map(|place| if place == 0 { 0 } else { random.below(zones) }).collect()
+    let percent = random.below(100);
+    let mut at_random =
+        |place| if place == 0 || random.below(100) < percent { 0 } else { random.below(zones) };
+    (0..endpoints).map(&mut at_random).collect()
 }
 
 fn cause(facts: &Facts) -> Cause {
