@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::expose::connection_list::{ConnectionList, ConnectionQuery};
 use crate::expose::metrics::Scrape;
 use crate::expose::snapshot::Snapshot;
-use crate::trace_channel::{TraceReader, TraceTap, channel};
+use crate::expose::trace_filter::TraceFilter;
+use crate::trace_channel::{TraceReader, TraceTap, trace};
 
 /// The most requests that wait for the engine; further senders wait.
 const REQUESTS: usize = 32;
@@ -28,7 +29,7 @@ pub enum Request {
     Scrape(oneshot::Sender<Scrape>),
     /// Open connections one by one.
     Connections(ConnectionQuery, oneshot::Sender<ConnectionList>),
-    /// Every event from now on, until the reader is gone.
+    /// The events that are asked for, from now on, until the reader is gone.
     Trace(TraceTap),
 }
 
@@ -74,9 +75,9 @@ impl EngineHandle {
         self.ask(|reply| Request::Connections(query, reply)).await
     }
 
-    /// Every event from now on.
-    pub async fn trace(&self) -> Result<TraceReader, Gone> {
-        let (tap, reader) = channel();
+    /// The events that are asked for, from now on, with room for so many that wait.
+    pub async fn trace(&self, filter: TraceFilter, room: usize) -> Result<TraceReader, Gone> {
+        let (tap, reader) = trace(filter, room);
         self.0.send(Request::Trace(tap)).await.map_err(|_closed| Gone)?;
         Ok(reader)
     }
@@ -95,6 +96,7 @@ pub(crate) mod fake {
     use super::*;
     use crate::expose::test_fixtures;
     use crate::expose::trace_events::TraceEvent;
+    use crate::expose::trace_line::{Begin, Remark};
 
     /// Responds to every request from `snapshot`, and sends each event of `events` to every tap.
     pub(crate) fn engine(snapshot: Snapshot, events: Vec<TraceEvent>) -> EngineHandle {
@@ -109,9 +111,13 @@ pub(crate) mod fake {
                     Request::Connections(query, reply) => {
                         drop(reply.send(test_fixtures::connection_list(&query)));
                     }
-                    Request::Trace(tap) => events.iter().for_each(|event| {
-                        let _read = tap.send(event.clone());
-                    }),
+                    Request::Trace(tap) => {
+                        let (node, time) = (snapshot.node.clone(), snapshot.from);
+                        tap.tell(Remark::Begin(Begin { time, node, observation: time, ..Begin::default() }));
+                        events.iter().for_each(|event| {
+                            let _read = tap.send(event);
+                        });
+                    }
                 }
             }
         });

@@ -1,7 +1,7 @@
-//! A trace: the engine's events on their way to one reader.
+//! A trace: events on their way to one reader.
 //!
-//! In: events from the engine. Out: the same events for a reader. Invariant: a slow reader never delays the engine;
-//! events that the reader misses are counted.
+//! In: lines from the engine, or from daemons. Out: the same lines for a reader. Invariant: a slow reader never delays
+//! who sends; lines that the reader misses are counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,36 +9,61 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use crate::expose::trace_events::TraceEvent;
+use crate::expose::trace_filter::TraceFilter;
+use crate::expose::trace_line::{Remark, TraceLine};
 
-/// The most events that wait for a reader of a trace.
-const TRACE_EVENTS: usize = 8_192;
+/// The most lines that wait for a reader in this process.
+pub const OWN_LINES: usize = 8_192;
+/// The most lines that wait for a reader elsewhere; a line takes some 500 bytes.
+pub const REMOTE_LINES: usize = 2_048;
+
+/// The sender's end.
+#[derive(Debug)]
+pub struct Tap<T> {
+    sender: mpsc::Sender<T>,
+    missed: Arc<AtomicU64>,
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub struct Reader<T> {
+    receiver: mpsc::Receiver<T>,
+    missed: Arc<AtomicU64>,
+}
 
 /// The engine's end of a trace.
 #[derive(Debug)]
 pub struct TraceTap {
-    sender: mpsc::Sender<TraceEvent>,
-    missed: Arc<AtomicU64>,
+    tap: Tap<TraceLine>,
+    filter: TraceFilter,
 }
 
 /// The reader's end of a trace.
-#[derive(Debug)]
-pub struct TraceReader {
-    receiver: mpsc::Receiver<TraceEvent>,
-    missed: Arc<AtomicU64>,
-}
+pub type TraceReader = Reader<TraceLine>;
 
-/// Both ends of a trace.
-pub fn channel() -> (TraceTap, TraceReader) {
-    let (sender, receiver) = mpsc::channel(TRACE_EVENTS);
+/// Both ends, with room for so many lines.
+pub fn channel<T>(room: usize) -> (Tap<T>, Reader<T>) {
+    let (sender, receiver) = mpsc::channel(room);
     let missed = Arc::<AtomicU64>::default();
-    (TraceTap { sender, missed: missed.clone() }, TraceReader { receiver, missed })
+    (Tap { sender, missed: missed.clone() }, Reader { receiver, missed })
 }
 
-impl TraceTap {
-    /// Sends an event. False: the reader is gone, and the tap can be dropped.
-    #[must_use]
-    pub fn send(&self, event: TraceEvent) -> bool {
-        match self.sender.try_send(event) {
+/// Both ends of a trace of the events that are asked for.
+pub fn trace(filter: TraceFilter, room: usize) -> (TraceTap, TraceReader) {
+    let (tap, reader) = channel(room);
+    (TraceTap { tap, filter }, reader)
+}
+
+impl<T> Clone for Tap<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), missed: self.missed.clone() }
+    }
+}
+
+impl<T> Tap<T> {
+    /// Sends a line, or counts it as missed. False: the reader is gone.
+    pub fn send(&self, line: T) -> bool {
+        match self.sender.try_send(line) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.missed.fetch_add(1, Ordering::Relaxed);
@@ -49,23 +74,48 @@ impl TraceTap {
     }
 }
 
-impl TraceReader {
-    /// The next event; none if the engine has stopped.
-    pub async fn next(&mut self) -> Option<TraceEvent> {
+impl TraceTap {
+    /// Sends an event if it is asked for. False: the reader is gone, and the tap can be dropped.
+    #[must_use]
+    pub fn send(&self, event: &TraceEvent) -> bool {
+        if self.filter.matches(event) { self.tap.send(event.clone().into()) } else { self.has_reader() }
+    }
+
+    /// Tells the reader something about the trace.
+    pub fn tell(&self, remark: Remark) {
+        // A reader that is gone is found out by the next event.
+        let _gone = self.tap.send(remark.into());
+    }
+
+    /// Whether somebody reads.
+    #[must_use]
+    pub fn has_reader(&self) -> bool {
+        !self.tap.sender.is_closed()
+    }
+}
+
+impl<T> Reader<T> {
+    /// The next line; none if nobody sends any more.
+    pub async fn next(&mut self) -> Option<T> {
         self.receiver.recv().await
     }
 
-    /// Like [`TraceReader::next`], for a thread that may block.
-    pub fn blocking_next(&mut self) -> Option<TraceEvent> {
+    /// The next line that is there already.
+    pub fn try_next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Like [`Reader::next`], for a thread that may block.
+    pub fn blocking_next(&mut self) -> Option<T> {
         self.receiver.blocking_recv()
     }
 
-    /// Whether no event is waiting.
+    /// Whether no line is waiting.
     pub fn is_empty(&self) -> bool {
         self.receiver.is_empty()
     }
 
-    /// Events that were missed since the last call, because the reader was too slow.
+    /// Lines that were missed since the last call, because the reader was too slow.
     pub fn take_missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)
     }
@@ -74,24 +124,31 @@ impl TraceReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expose::test_fixtures;
-    use crate::expose::trace_events::{DnsAnswer, What};
+    use crate::expose::test_fixtures::trace_events;
+    use crate::expose::trace_filter::TraceKind;
 
     #[tokio::test]
     async fn a_slow_reader_misses_events_and_is_told_how_many() {
-        let event = TraceEvent {
-            time: test_fixtures::at(0),
-            client: Default::default(),
-            service: None,
-            what: What::Dns(DnsAnswer::default()),
-        };
-        let (tap, mut reader) = channel();
-        for _ in 0..TRACE_EVENTS + 3 {
-            assert!(tap.send(event.clone()));
+        let event = trace_events().remove(0);
+        let (tap, mut reader) = trace(TraceFilter::default(), 10);
+        for _ in 0..13 {
+            assert!(tap.send(&event));
         }
         assert_eq!((reader.take_missed(), reader.take_missed()), (3, 0));
-        assert!(reader.next().await.is_some());
+        assert_eq!(reader.next().await, Some(event.clone().into()));
         drop(reader);
-        assert!(!tap.send(event));
+        assert!(!tap.send(&event) && !tap.has_reader());
+    }
+
+    #[test]
+    fn events_that_nobody_asked_for_take_no_room() {
+        let filter = TraceFilter { kinds: vec![TraceKind::Verdict], ..TraceFilter::default() };
+        let (tap, mut reader) = trace(filter, 1);
+        for event in trace_events() {
+            assert!(tap.send(&event));
+        }
+        assert_eq!((reader.try_next(), reader.take_missed()), (None, 0));
+        drop(reader);
+        assert!(!tap.send(&trace_events()[0]), "a reader that is gone is found out by any event");
     }
 }

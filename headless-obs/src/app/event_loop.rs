@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,7 +21,8 @@ use super::startup::{NodeInfo, apply_update};
 use crate::engine::{self, Engine, KernelState, LOOK};
 use crate::engine_handle::Request;
 use crate::expose::metrics::cardinality::Notice;
-use crate::expose::snapshot::Cause;
+use crate::expose::snapshot::{Cause, SCHEMA};
+use crate::expose::trace_line::{Begin, Remark};
 use crate::probe::{Loaded, Maps, Record, is_in_initial_pid_namespace, trim_heap};
 use crate::readiness::Readiness;
 use crate::sources::Update;
@@ -119,8 +121,7 @@ impl EventLoop {
 
     /// Sends events to readers that came before the probes.
     pub(super) fn follow(&mut self, trace_subscribers: Vec<TraceTap>) {
-        self.engine.follow(!trace_subscribers.is_empty());
-        self.trace_subscribers = trace_subscribers;
+        trace_subscribers.into_iter().for_each(|tap| self.begin_trace(tap));
     }
 
     /// Runs until `stop` is sent or dropped.
@@ -202,6 +203,8 @@ impl EventLoop {
         if taken == 0 {
             taken = ring.drain(BATCH, sink);
         }
+        // At once: otherwise the events of a long turn would wait all together.
+        self.flush_trace();
         self.pauses.begin();
         (taken, last)
     }
@@ -408,8 +411,7 @@ impl EventLoop {
                 let _gone = reply.send(list);
             }
             Request::Trace(tap) => {
-                self.trace_subscribers.push(tap);
-                self.engine.follow(true);
+                self.begin_trace(tap);
             }
         }
         Ok(())
@@ -444,12 +446,29 @@ impl EventLoop {
                 warn!(%address, "the kernel map of ignored destinations is full: raise --max-ignored to save work");
             }
         }
-        if !self.trace_subscribers.is_empty() {
-            for event in self.engine.take_trace() {
-                self.trace_subscribers.retain(|tap| tap.send(event.clone()));
-            }
-            self.engine.follow(!self.trace_subscribers.is_empty());
+        self.trace_subscribers.retain(TraceTap::has_reader);
+        self.flush_trace();
+    }
+
+    /// A reader gets every event from now on.
+    fn begin_trace(&mut self, tap: TraceTap) {
+        tap.tell(Remark::Begin(Begin {
+            time: Timestamp::now(),
+            schema: SCHEMA.to_owned(),
+            node: self.node_info.node.clone(),
+            observation: self.node_info.from,
+            ..Begin::default()
+        }));
+        self.trace_subscribers.push(tap);
+        self.engine.follow(true);
+    }
+
+    /// Passes events on to readers.
+    fn flush_trace(&mut self) {
+        for event in self.engine.take_trace() {
+            self.trace_subscribers.retain(|tap| tap.send(&event));
         }
+        self.engine.follow(!self.trace_subscribers.is_empty());
     }
 }
 

@@ -119,7 +119,11 @@ impl NodeInfo {
                         let state = self.kernel_state(stands_by);
                         drop(reply.send(engine.connection_list(&listing, &state, &BTreeMap::new())));
                     }
-                    Request::Trace(tap) => trace_subscribers.push(tap),
+                    Request::Trace(tap) => {
+                        // This may take days.
+                        trace_subscribers.retain(TraceTap::has_reader);
+                        trace_subscribers.push(tap);
+                    }
                 },
             }
         }

@@ -90,7 +90,11 @@ pub(super) const TRACE: &str = "\
 Examples:
   sudo headless-obs trace
   sudo headless-obs trace --service shop/orders
-  sudo headless-obs trace -o json | jq -c 'select(.kind == \"failed\")'";
+  sudo headless-obs trace -o json | jq -c 'select(.kind == \"failed\")'
+  # the events of running daemons, until Ctrl-C
+  headless-obs trace --from node1:9464 --from node2:9464 --service shop/orders
+  # every change of a verdict in a cluster
+  headless-obs trace --fleet --kind verdict -o json";
 
 pub(super) const DOCTOR: &str = "\
 Examples:

@@ -12,6 +12,7 @@ use crate::config::values::{duration, interval, listen_address, price};
 use crate::expose::connection_list::{ConnectionOrder, LISTED, MOST};
 use crate::expose::metrics::cardinality;
 use crate::expose::object_filter::ObjectFilter;
+use crate::expose::trace_filter::TraceKind;
 
 pub mod access;
 mod examples;
@@ -21,7 +22,7 @@ pub mod remote;
 
 use access::AccessArgs;
 use observe::ObserveArgs;
-use remote::RemoteArgs;
+use remote::{DaemonArgs, RemoteArgs};
 
 /// The file name that kubectl expects for its plugin `kubectl headless-obs`.
 const PLUGIN: &str = "kubectl-headless_obs";
@@ -63,18 +64,23 @@ impl Cli {
         }
         let command = Self::command().bin_name("kubectl headless-obs");
         let mut cli = Self::from_arg_matches(&command.try_get_matches_from(words)?)?;
-        let remote = match &mut cli.command {
+        let daemons = match &mut cli.command {
             Command::Report(ReportArgs { remote, duration: None, observe, .. })
             | Command::Explain(ExplainArgs { remote, duration: None, observe, .. })
             | Command::Top(TopArgs { remote, observe, .. })
-                if observe.has_no_topology() =>
+                if observe.has_no_topology() && remote.is_local() =>
             {
-                Some(remote)
+                Some(&mut remote.daemons)
+            }
+            Command::Trace(TraceArgs { daemons, observe, .. })
+                if observe.has_no_topology() && daemons.are_none() =>
+            {
+                Some(daemons)
             }
             _ => None,
         };
-        if let Some(remote) = remote.filter(|remote| remote.is_local()) {
-            remote.fleet = true;
+        if let Some(daemons) = daemons {
+            daemons.fleet = true;
         }
         Ok(cli)
     }
@@ -398,6 +404,16 @@ pub struct TraceArgs {
     /// Print only events of this Service
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub service: Option<ObjectFilter>,
+    /// Print only events of this client
+    #[arg(long, value_name = "[NAMESPACE/]WORKLOAD")]
+    pub client: Option<ObjectFilter>,
+    /// Print only events of this kind: opened, failed, closed (connections), dns (responses), verdict (its changes); can
+    /// be given several times
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',')]
+    pub kinds: Vec<TraceKind>,
+    /// Running daemons.
+    #[command(flatten)]
+    pub daemons: DaemonArgs,
     /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,

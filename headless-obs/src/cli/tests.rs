@@ -123,7 +123,10 @@ fn errors_say_what_to_do() {
         ("explain a/b --from x --mature-after 1m", "cannot be used with"),
         ("diff a.json", "AFTER.json"),
         ("top --interval 1ms", "100ms"),
-        ("trace --from x", "unexpected argument"),
+        ("trace --from x --last 1h", "unexpected argument"),
+        ("trace --kind open", "opened, failed, closed, dns, verdict"),
+        ("explain a --connections --limit 0", "a number from 1 to 1000"),
+        ("explain a --connections --sort size", "possible values: load, age, rtt, waiting"),
     ] {
         let error = error(line);
         assert!(error.contains(hint), "{line}: {error}");
@@ -209,6 +212,10 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
         "report --fleet --max-flows 7",
         "report --prometheus x --max-flows 7",
         "report --from x --context y",
+        "trace --from x --fleet",
+        "trace --fleet --max-flows 7",
+        "report --prometheus x --token-file y",
+        "explain a --connections --prometheus x",
     ] {
         assert!(error(line).contains("cannot be used with"), "{line}");
     }
@@ -217,6 +224,9 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
         "top --fleet-service-account x",
         "top --for 1m",
         "report --prometheus-header a:b",
+        "explain a --client b",
+        "explain a --limit 7",
+        "trace --fleet-namespace x",
     ] {
         assert!(error(line).contains("required"), "{line}: {}", error(line));
     }
@@ -226,23 +236,32 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
     );
     assert!(parse("report --prometheus x --for 1h --mature-after 0s --prometheus-token-file y").is_ok());
     let Command::Top(top) = parse("top --from a --from b.json").unwrap().command else { panic!() };
-    assert_eq!(top.remote.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);
+    assert_eq!(top.remote.daemons.from, ["a".parse().unwrap(), "b.json".parse().unwrap()]);
 }
 
 #[test]
 fn as_a_plugin_of_kubectl_it_asks_the_cluster() {
     let of = |line: &str| Cli::of(line.split_whitespace().map(Into::into).collect());
     let asks = |line: &str| match of(line).unwrap().command {
-        Command::Report(args) => args.remote.fleet,
-        Command::Explain(args) => args.remote.fleet,
-        Command::Top(args) => args.remote.fleet,
+        Command::Report(args) => args.remote.daemons.fleet,
+        Command::Explain(args) => args.remote.daemons.fleet,
+        Command::Top(args) => args.remote.daemons.fleet,
+        Command::Trace(args) => args.daemons.fleet,
         _ => false,
     };
     let plugin = "/usr/local/bin/kubectl-headless_obs";
-    for line in ["report", "top", "explain shop/orders", "report --context x"] {
+    for line in ["report", "top", "explain shop/orders", "report --context x", "trace", "trace --kind failed"]
+    {
         assert!(asks(&format!("{plugin} {line}")) && !asks(&format!("headless-obs {line}")), "{line}");
     }
-    for line in ["report --from x", "report --for 1m", "top --topology dns", "doctor"] {
+    for line in [
+        "report --from x",
+        "report --for 1m",
+        "top --topology dns",
+        "doctor",
+        "trace --from x",
+        "trace --topology dns",
+    ] {
         assert!(!asks(&format!("{plugin} {line}")), "{line}");
     }
     let usage = of(&format!("{plugin} report --help")).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use super::prometheus::{Prometheus, PrometheusError};
 use super::snapshot_file::NotRead;
 use crate::cli::LOOK_BACK;
 use crate::cli::observe::ObserveArgs;
-use crate::cli::remote::RemoteArgs;
+use crate::cli::remote::{DaemonArgs, RemoteArgs};
 use crate::config::Kubernetes;
 use crate::config::remote::{Credentials, Origin};
 use crate::config::values::{DaemonUrl, Last};
@@ -20,13 +20,13 @@ use crate::expose::snapshot::{SCHEMA, Snapshot};
 use crate::fleet::Unmergeable;
 use crate::sources::kubernetes::pod_proxy::{Daemons, LABEL, NAME, PodProxyError};
 
-mod daemon;
+pub(super) mod daemon;
 mod many_daemons;
-mod request_path;
+pub(super) mod request_path;
 mod tls;
 
 /// Time limit from connecting to the last byte.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The source of a snapshot.
 #[derive(Clone, Debug)]
@@ -68,19 +68,17 @@ impl SnapshotSource {
             })));
         }
         let last = remote.last.unwrap_or_default();
-        let credentials = remote.credentials();
-        if remote.fleet {
+        let credentials = remote.daemons.credentials();
+        if remote.daemons.fleet {
             return Some(Self::Cluster {
                 options: observe.cluster(),
-                daemons: Daemons {
-                    namespace: remote.fleet_namespace.unwrap_or_else(|| NAME.to_owned()),
-                    account: remote.fleet_service_account.unwrap_or_else(|| NAME.to_owned()),
-                },
+                daemons: daemon_pods(&remote.daemons),
                 token_file: credentials.token_file,
                 last,
             });
         }
-        (!remote.from.is_empty()).then_some(Self::Origins(remote.from, credentials, last))
+        let origins = remote.daemons.from;
+        (!origins.is_empty()).then_some(Self::Origins(origins, credentials, last))
     }
 
     /// Takes a snapshot.
@@ -123,6 +121,12 @@ impl SnapshotSource {
             Self::Prometheus(prometheus) => format!("Prometheus {}", prometheus.url),
         }
     }
+}
+
+/// The pods that are daemons, with --fleet.
+pub(super) fn daemon_pods(args: &DaemonArgs) -> Daemons {
+    let named = |name: &Option<String>| name.clone().unwrap_or_else(|| NAME.to_owned());
+    Daemons { namespace: named(&args.fleet_namespace), account: named(&args.fleet_service_account) }
 }
 
 /// Why there is no snapshot.
@@ -175,8 +179,8 @@ pub(super) enum SourceError {
     /// A file is not a snapshot.
     #[error("{0}")]
     File(String),
-    /// Open connections are asked of something that is no daemon.
-    #[error("{0} knows no single connections: ask running daemons, with --from URL or --fleet")]
+    /// What only daemons know is asked of something else.
+    #[error("{0} is no running daemon: --from URL or --fleet asks those that are")]
     NoDaemon(String),
     /// None of several sources answered.
     #[error("none of the sources answered: {0}")]

@@ -4,11 +4,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{diff, explain, fail_on, table};
-use crate::cli::FailOn;
+use super::{diff, explain, fail_on, table, trace};
+use crate::cli::{FailOn, Output};
 use crate::client::sanitize::acts;
 use crate::expose::snapshot::Snapshot;
 use crate::expose::test_fixtures;
+use crate::expose::trace_line::{Begin, Remark};
 
 /// Clears the screen, sets the title, does so by one character, and changes the direction of writing.
 const EVIL: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\r\u{202e}\u{7f}";
@@ -60,6 +61,25 @@ fn poisoned<T: Serialize + DeserializeOwned>(good: &T) -> Vec<T> {
 
 fn assert_harmless(text: &str) {
     assert_eq!(text.lines().find(|line| line.contains(acts)), None);
+}
+
+#[test]
+fn no_text_of_a_trace_acts_on_a_terminal() {
+    for events in poisoned(&test_fixtures::trace_events()) {
+        for event in events {
+            for format in [Output::Table, Output::Json] {
+                assert_harmless(&trace::printed(Some(EVIL), event.clone().into(), format));
+            }
+        }
+    }
+    let remarks = [
+        Remark::Begin(Begin { node: EVIL.into(), schema: EVIL.into(), ..Begin::default() }),
+        Remark::Lost { time: test_fixtures::at(1), reason: EVIL.into() },
+        Remark::End { time: test_fixtures::at(1), reason: EVIL.into() },
+    ];
+    for remark in remarks {
+        assert_harmless(&trace::printed(Some(EVIL), remark.into(), Output::Json));
+    }
 }
 
 /// The texts that the commands print of it.

@@ -111,7 +111,7 @@ pub struct OpenConnection {
     pub resolution: String,
     /// The answer that it came from; none without one, or if the record of its opening was lost.
     pub answer: Option<UsedAnswer>,
-    /// What the kernel has counted of it.
+    /// The kernel's counts of it; none if the daemon may not read them.
     pub reading: Option<ConnectionReading>,
 }
 
@@ -128,7 +128,7 @@ pub struct UsedAnswer {
     pub size: u32,
 }
 
-/// What the kernel has counted of a connection, as `TCP_INFO` shows it.
+/// The kernel's counts of a connection, as `TCP_INFO` shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionReading {
     /// Bytes that the client sent, each once.

@@ -22,6 +22,8 @@ mod spread;
 #[cfg(test)]
 pub(crate) mod test_fixtures;
 pub mod trace_events;
+pub mod trace_filter;
+pub mod trace_line;
 pub(crate) mod unreached;
 mod verdict;
 pub(crate) mod zones;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 mod clients;
 mod connections;
+mod trace;
 
 use super::snapshot::{
     AttemptSums, Carried, Cause, Client, ClientEndpoint, Confidence, Counts, Dns, Endpoint, Histogram,
@@ -13,6 +14,7 @@ use super::snapshot::{
 pub(crate) use clients::client_pod;
 use clients::{cron, web};
 pub(crate) use connections::{connection_list, connection_query};
+pub(crate) use trace::trace_events;
 
 /// Counts from pairs.
 pub(crate) fn counts<const N: usize>(pairs: [(&str, u64); N]) -> Counts {

@@ -86,7 +86,7 @@ impl Maps {
         Ok(MapWalk::new(&self.connections)?.map(|slice| slice.map(|entries| entries.len())))
     }
 
-    /// What is known of the connection of a socket, from its start.
+    /// The connection of a socket, as it was known at its start.
     pub fn connection(&self, socket: u64) -> Option<Connection> {
         self.connections.get(&socket, 0).ok().map(|connection| connection.0)
     }

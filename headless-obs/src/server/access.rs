@@ -50,10 +50,19 @@ impl Access {
         if let Some(judgement) = self.kept(&token) {
             return Ok(judgement);
         }
+        // Another request with the same token may have had its turn before.
+        self.review(token, |token| self.kept(token)).await
+    }
+
+    /// A new judgement, when its turn has come, unless there is one by then.
+    async fn review(
+        &self,
+        token: String,
+        known: impl Fn(&str) -> Option<Judgement>,
+    ) -> Result<Judgement, String> {
         let review = async {
             let _turn = self.0.turns.acquire().await;
-            // Another request with the same token may have had its turn before.
-            if let Some(judgement) = self.kept(&token) {
+            if let Some(judgement) = known(&token) {
                 return Ok(judgement);
             }
             let judgement = (self.0.reviewer)(token.clone()).await?;
@@ -71,14 +80,37 @@ impl Access {
     }
 }
 
+/// The token of a request that passed.
+#[derive(Clone)]
+pub(super) struct Permit {
+    access: Access,
+    token: String,
+}
+
+impl Permit {
+    /// Whether it would pass now, whatever is kept.
+    pub(super) async fn holds(&self) -> bool {
+        matches!(self.access.review(self.token.clone(), |_token| None).await, Ok(Judgement::Allowed))
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").finish_non_exhaustive()
+    }
+}
+
 /// Lets a request pass that may.
-pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let Some(token) = token(request.headers()) else {
         let said = "no bearer token: send `Authorization: Bearer TOKEN` of an account that may get /metrics";
         return refusal(StatusCode::UNAUTHORIZED, said);
     };
-    match access.judge(token).await {
-        Ok(Judgement::Allowed) => next.run(request).await,
+    match access.judge(token.clone()).await {
+        Ok(Judgement::Allowed) => {
+            request.extensions_mut().insert(Permit { access, token });
+            next.run(request).await
+        }
         Ok(Judgement::Unknown) => refusal(
             StatusCode::UNAUTHORIZED,
             "the API server does not know this token: it is wrong or has expired",

@@ -1,5 +1,5 @@
-//! HTTP, with TLS or without: the page, /metrics, /healthz, /readyz, /api/v1/snapshot; the engine's answers in, responses
-//! out.
+//! HTTP, with TLS or without: the page, /metrics, /healthz, /readyz, and what is below /api/v1; the engine's answers in,
+//! responses out.
 //!
 //! Invariants: a limited number of connections is served at the same time, each with a time limit for its head, its
 //! response and the reading of it, so no client can exhaust the daemon; `slots` says who makes room for whom. Probes can
@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,10 +27,12 @@ use tokio_io_timeout::TimeoutStream;
 
 pub mod access;
 mod documents;
+mod followers;
 pub mod routes;
 mod slots;
 pub mod tls;
 
+use followers::{Follows, Stopping};
 use slots::{Slot, Slots};
 use tls::{Accepted, Certificate};
 
@@ -60,7 +64,8 @@ pub const PROBES: Limits = Limits {
     patience: Duration::from_secs(1),
 };
 
-/// After this time, a connection is closed when its request is answered. Clients connect again by themselves.
+/// After this time, a connection is closed when its request is answered. Clients connect again by themselves. Those who
+/// follow a trace keep theirs.
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// How much of a response the kernel buffers per connection, in memory of this process's cgroup. Without a limit, a
 /// client that does not read would make it megabytes.
@@ -216,10 +221,18 @@ impl Connection {
     async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router) {
         let Self { limits, slot, mut stopped } = self;
         let routes = TowerToHyperService::new(routes);
-        let service = service_fn(|request| {
+        let stopping = Stopping(stopped.clone());
+        let service = service_fn(|mut request: Request<Incoming>| {
             let sent = slot.begin();
+            request.extensions_mut().insert(stopping.clone());
             let answer = routes.call(request);
-            async { Ok::<_, Infallible>(answer.await?.map(sent)) }
+            async {
+                let answer = answer.await?;
+                if answer.extensions().get::<Follows>().is_some() {
+                    slot.follow();
+                }
+                Ok::<_, Infallible>(answer.map(sent))
+            }
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -227,10 +240,16 @@ impl Connection {
             .max_buf_size(16 * 1024)
             .serve_connection(TokioIo::new(stream), service);
         let mut serving = std::pin::pin!(serving);
-        let result = tokio::select! {
-            result = serving.as_mut() => Some(result),
-            _dropped = stopped.changed() => None,
-            () = tokio::time::sleep(MAX_AGE) => None,
+        let result = loop {
+            tokio::select! {
+                result = serving.as_mut() => break Some(result),
+                _dropped = stopped.changed() => break None,
+                () = tokio::time::sleep(MAX_AGE) => {
+                    if !slot.is_followers() {
+                        break None;
+                    }
+                }
+            }
         };
         let result = match result {
             Some(result) => result,

@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
-use super::access::{self, Access};
+use super::access::{self, Access, Permit};
 use super::documents::{DocumentKind, Documents, NotMade};
+use super::followers::{self, FOLLOWERS, Followers, Follows, Stopping};
 use crate::config::values::Last;
 use crate::engine_handle::{EngineHandle, Gone};
 use crate::expose::connection_list::{ConnectionOrder, ConnectionQuery, LISTED, MOST};
 use crate::expose::metrics::Format;
 use crate::expose::object_filter::ObjectFilter;
+use crate::expose::trace_filter::TraceFilter;
 use crate::html;
 use crate::readiness::Readiness;
+use crate::trace_channel::REMOTE_LINES;
 
 /// Time limit for a response. The engine takes milliseconds unless it is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,12 +31,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 struct Parts {
     engine: EngineHandle,
     documents: Documents,
+    followers: Followers,
     readiness: Readiness,
 }
 
 impl Parts {
     fn new(engine: EngineHandle, readiness: Readiness) -> Self {
-        Self { documents: Documents::new(engine.clone()), engine, readiness }
+        Self { documents: Documents::new(engine.clone()), followers: Followers::new(), engine, readiness }
     }
 }
 
@@ -44,7 +48,8 @@ pub fn routes(engine: EngineHandle, readiness: Readiness, access: Option<Access>
         .route("/metrics", get(scrape))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/snapshots", get(snapshots))
-        .route("/api/v1/connections", get(connections));
+        .route("/api/v1/connections", get(connections))
+        .route("/api/v1/trace", get(trace));
     if let Some(access) = access {
         told = told.route_layer(middleware::from_fn_with_state(access, access::check));
     }
@@ -92,7 +97,7 @@ struct Stretch {
     last: Option<String>,
 }
 
-/// The page for people: a snapshot of this moment. It names every path.
+/// The page for people: a snapshot of this moment. It names the paths of documents.
 async fn page(State(parts): State<Parts>, asked: Query<Stretch>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -137,11 +142,9 @@ struct WantedConnections {
 
 impl WantedConnections {
     fn query(self) -> Result<ConnectionQuery, String> {
-        let read =
-            |field, text: &str| text.parse::<ObjectFilter>().map_err(|error| format!("{field}: {error}"));
         Ok(ConnectionQuery {
-            service: read("service", &self.service)?,
-            client: self.client.map(|client| read("client", &client)).transpose()?,
+            service: object("service", &self.service)?,
+            client: self.client.map(|name| object("client", &name)).transpose()?,
             order: self.order,
             limit: self.limit.unwrap_or(LISTED).min(MOST),
         })
@@ -154,6 +157,60 @@ async fn connections(State(parts): State<Parts>, Query(asked): Query<WantedConne
         Ok(query) => typed("application/json", document(&parts, DocumentKind::Connections(query)).await),
         Err(error) => refused(&error),
     }
+}
+
+/// The events that are asked for. Kinds are apart by commas.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedEvents {
+    service: Option<String>,
+    client: Option<String>,
+    kind: Option<String>,
+}
+
+impl WantedEvents {
+    fn filter(self) -> Result<TraceFilter, String> {
+        let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
+        let kinds = kinds.map(|kind| kind.parse().map_err(|error| format!("kind: {error}")));
+        Ok(TraceFilter {
+            service: self.service.map(|name| object("service", &name)).transpose()?,
+            client: self.client.map(|name| object("client", &name)).transpose()?,
+            kinds: kinds.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Events from now on, one JSON object a line.
+async fn trace(
+    State(parts): State<Parts>,
+    Query(asked): Query<WantedEvents>,
+    permit: Option<Extension<Permit>>,
+    stopping: Option<Extension<Stopping>>,
+) -> Response {
+    let filter = match asked.filter() {
+        Ok(filter) => filter,
+        Err(error) => return refused(&error),
+    };
+    let Some(place) = parts.followers.place() else {
+        let said = format!("{FOLLOWERS} readers follow this daemon already, which is the most\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, said).into_response();
+    };
+    match parts.engine.trace(filter, REMOTE_LINES).await {
+        Ok(reader) => {
+            let (permit, stopping) = (permit.map(|Extension(it)| it), stopping.map(|Extension(it)| it));
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            let body = followers::body(reader, place, permit, stopping);
+            (headers, Extension(Follows), body).into_response()
+        }
+        Err(gone) => unavailable(gone),
+    }
+}
+
+fn object(field: &str, text: &str) -> Result<ObjectFilter, String> {
+    text.parse().map_err(|error| format!("{field}: {error}"))
 }
 
 async fn ready(State(parts): State<Parts>) -> Response {

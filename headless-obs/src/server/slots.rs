@@ -1,7 +1,8 @@
 //! The slots of a listening socket: which connections are served, and which one is closed when another needs its place.
 //!
 //! In: connections that come, requests that begin, responses that were read. Out: a slot for each connection, and the
-//! message that it must end. Invariants: at most `Limits::connections` have a slot. A connection without a request never
+//! message that it must end. Invariants: at most `Limits::connections` have a slot, without those that follow a trace, of
+//! which `followers` limits the number. A connection without a request never
 //! keeps another one out, whatever their number; one with a request does, for `Limits::patience`.
 
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ struct Table {
 #[derive(Debug)]
 struct Served {
     is_busy: bool,
+    /// It follows a trace. Followers have places of their own, and make no room for others.
+    is_followers: bool,
     /// The beginning of its request, or else the end of its last one.
     since: Instant,
     /// The drop of it is the message that the connection must end.
@@ -105,7 +108,9 @@ impl Slots {
         let mut table = self.table();
         table.last += 1;
         let number = table.last;
-        table.served.insert(number, Served { is_busy: false, since: Instant::now(), _end: end });
+        table
+            .served
+            .insert(number, Served { is_busy: false, is_followers: false, since: Instant::now(), _end: end });
         (Slot { slots: self.clone(), number }, ended)
     }
 
@@ -117,6 +122,7 @@ impl Slots {
     fn set_busy(&self, number: u64, is_busy: bool) {
         if let Some(served) = self.table().served.get_mut(&number) {
             served.is_busy = is_busy;
+            served.is_followers = false;
             served.since = Instant::now();
         }
         self.0.changed.notify_one();
@@ -130,11 +136,12 @@ impl Slots {
 
 impl Table {
     fn room(&self, limits: &Limits) -> Room {
-        if self.served.len() < limits.connections {
+        let counting = || self.served.iter().filter(|(_, served)| !served.is_followers);
+        if counting().count() < limits.connections {
             return Room::Free;
         }
         let oldest = |is_busy| {
-            let alike = self.served.iter().filter(move |(_, served)| served.is_busy == is_busy);
+            let alike = counting().filter(move |(_, served)| served.is_busy == is_busy);
             alike.min_by_key(|(_, served)| served.since)
         };
         if let Some((number, _)) = oldest(false) {
@@ -151,6 +158,19 @@ impl Table {
 }
 
 impl Slot {
+    /// Its response is a trace.
+    pub(super) fn follow(&self) {
+        if let Some(served) = self.slots.table().served.get_mut(&self.number) {
+            served.is_followers = true;
+        }
+        self.slots.0.changed.notify_one();
+    }
+
+    /// Whether its response is a trace that goes on.
+    pub(super) fn is_followers(&self) -> bool {
+        self.slots.table().served.get(&self.number).is_some_and(|served| served.is_followers)
+    }
+
     /// Its connection is busy until the body that this makes of the response's was read.
     pub(super) fn begin(&self) -> impl FnOnce(Body) -> SentBody + use<> {
         self.slots.set_busy(self.number, true);

@@ -20,11 +20,11 @@ use crate::expose::test_fixtures;
 use crate::readiness::Readiness;
 use crate::server::tls::test_authority::Authority;
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     readiness: Readiness,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) task: JoinHandle<()>,
 }
 
 async fn start(engine: EngineHandle) -> Running {
@@ -39,7 +39,7 @@ async fn start_with(
     serve(limits, None, |readiness| routes(engine, readiness)).await
 }
 
-async fn serve(
+pub(super) async fn serve(
     limits: Limits,
     certificate: Option<Certificate>,
     routes: impl FnOnce(Readiness) -> Router,
@@ -57,7 +57,7 @@ async fn serve(
 }
 
 /// Status line and headers in lower case, and the body.
-async fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
+pub(super) async fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -6,12 +6,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+use lab::client::Pick;
 use lab::*;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::shop::{Live, Shop};
-use crate::{PATIENCE, PORT, accepted, opened, orders, service, sum};
+use crate::{ORDERS, PATIENCE, PORT, accepted, opened, orders, service, sum};
 
 const ESCAPE: char = '\u{1b}';
 const PARTS: &str = "parts.shop.svc.cluster.local";
@@ -303,4 +304,115 @@ fn completions_complete_and_the_manual_is_a_manual() {
     for command in ["RUN", "REPORT", "TOP", "TRACE", "DOCTOR"] {
         assert!(manual.out.contains(&format!(".SS {command}\n")), "{command}");
     }
+}
+
+/// Reads a trace until an event, or a notice, is as wanted; returns everything up to it.
+fn until(live: &Live, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let mut lines = Vec::new();
+    loop {
+        let line = json(&live.line());
+        let is_last = wanted(&line);
+        lines.push(line);
+        if is_last {
+            return lines;
+        }
+    }
+}
+
+fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["kind"] == kind).collect()
+}
+
+#[test]
+fn a_trace_of_a_running_daemon_has_its_connections_and_goes_on_after_a_restart() {
+    let (shop, cron) = two_services();
+    let lab = &shop.scene.lab;
+    let options = ["--topology", &shop.topology, "--node", "node-a", "--mature-after", "0s"];
+    // The next daemon has the same address.
+    let spec = ObserverSpec { options: options.map(str::to_owned).to_vec(), ..ObserverSpec::default() };
+    let observer = Observer::start(lab, &spec).unwrap();
+    let address = observer.address().to_string();
+    let all = shop.live(&["trace", "-o", "json", "--from", &address]);
+    let text = shop.live(&["trace", "--from", &address]);
+    let parts = shop.live(&["trace", "-o", "json", "--service", "shop/parts", "--from", &address]);
+    let failed =
+        shop.live(&["trace", "-o", "json", "--client", "web", "--kind", "failed,opened", "--from", &address]);
+    for trace in [&all, &text, &parts, &failed] {
+        trace.wait_for("tracing; Ctrl-C stops it");
+    }
+    let begin = until(&all, |line| line["kind"] == "begin").pop().unwrap();
+    assert_eq!(
+        (&begin["node"], &begin["schema"]),
+        (&"node-a".into(), &"headless-obs/v1".into()),
+        "{begin:#}"
+    );
+
+    shop.connect(20);
+    let asks = ClientSpec { per_lookup: 2, ..ClientSpec::new(PARTS, PORT, shop.scene.resolver, 6) };
+    assert_eq!(cron.client(&asks).unwrap().wait().unwrap().total().connected, 6);
+    let mut seen: Vec<Value> = Vec::new();
+    while of_kind(&seen, "closed").len() < 26 {
+        seen.push(json(&all.line()));
+    }
+    let mut pods: BTreeMap<String, u64> = BTreeMap::new();
+    for event in of_kind(&seen, "opened") {
+        assert_eq!(event["node"], "node-a");
+        *pods.entry(event["pod"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!(pods, by_pod(lab));
+    assert_eq!(of_kind(&seen, "dns").len(), 7, "{seen:#?}");
+    assert!(of_kind(&seen, "missed").is_empty(), "{seen:#?}");
+
+    let is_last = |line: &Value| line["kind"] == "closed";
+    let only: Vec<Value> = (0..6).flat_map(|_| until(&parts, is_last)).collect();
+    let events = only.iter().filter(|line| line["kind"] != "begin");
+    assert!({ events }.all(|line| line["service"]["name"] == "parts"), "{only:#?}");
+    let opened: Vec<Value> = (0..20).flat_map(|_| until(&failed, |line| line["kind"] == "opened")).collect();
+    assert!(
+        opened.iter().all(|line| line["kind"] == "begin" || line["client"]["workload"] == "web"),
+        "{opened:#?}"
+    );
+    assert_eq!(opened.len(), 21, "one begin, and nothing but what was asked for: {opened:#?}");
+    let mut lines: Vec<String> = Vec::new();
+    while lines.iter().filter(|line| line.contains("closed")).count() < 26 {
+        lines.push(text.line());
+    }
+    assert!(
+        lines.iter().any(|line| line.contains("opened  shop/web") && line.contains("→ shop/orders")),
+        "{lines:?}"
+    );
+
+    // Whatever the answer is, this client takes the same pod, so there is a verdict on it.
+    let pick = Pick::Only(shop.service.endpoints[1].pod.ip(true).unwrap());
+    let only = ClientSpec { pick, per_lookup: 1, ..ClientSpec::new(ORDERS, PORT, shop.scene.resolver, 90) };
+    assert_eq!(cron.client(&only).unwrap().wait().unwrap().total().connected, 90);
+    let verdict = until(&all, |line| {
+        line["kind"] == "verdict"
+            && line["client"]["workload"] == "cron"
+            && line["service"]["name"] == "orders"
+    });
+    let verdict = verdict.last().unwrap();
+    assert!(verdict["verdict"].is_string() && verdict["since"].is_string(), "{verdict:#}");
+
+    // The daemon is gone, and another one comes.
+    observer.kill();
+    all.wait_for("; trying again");
+    let lost = until(&all, |line| line["kind"] == "lost").pop().unwrap();
+    assert_eq!(lost["node"], "node-a", "{lost:#}");
+    let path = program().unwrap();
+    let words = [&[path.to_str().unwrap(), "run", "--listen", &address], &options[..]].concat();
+    let mut next = lab.exec(&words).unwrap();
+    let again = until(&all, |line| line["kind"] == "begin").pop().unwrap();
+    assert_eq!(again["restarted"], true, "{again:#}");
+    assert!(again["missing_since"].is_string() && again["observation"] != begin["observation"], "{again:#}");
+    all.wait_for("node-a: the daemon has restarted; events since ");
+    shop.connect(3);
+    let after: Vec<Value> = (0..3).flat_map(|_| until(&all, |line| line["kind"] == "opened")).collect();
+    assert!(after.iter().all(|line| line["node"] == "node-a"), "{after:#?}");
+    next.kill();
+    for trace in [all, text, parts, failed] {
+        assert_eq!(trace.end(Signal::TERM).code, Some(0));
+    }
+    let nobody = shop.run(&[], &["trace", "--from", &address]);
+    assert!(nobody.code == Some(1) && nobody.err.contains("refused the connection"), "{nobody:?}");
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{ORDERS, PATIENCE, PORT, Scene};
 
-/// What `ss` shows of a connection: bytes sent once, bytes received, the round-trip time in milliseconds, and the peer.
+/// A connection as `ss` shows it: bytes sent once, bytes received, the round-trip time in milliseconds, and the peer.
 type Socket = (u64, u64, String, String);
 
 /// The connections of a pod to the Service, by source port.

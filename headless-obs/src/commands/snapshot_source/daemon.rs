@@ -5,9 +5,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::HeaderValue;
-use hyper::{Request, StatusCode, header};
+use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -20,6 +21,9 @@ use crate::config::remote::Credentials;
 use crate::config::values::{DaemonUrl, Last};
 use crate::expose::connection_list::{ConnectionList, ConnectionQuery};
 use crate::expose::snapshot::Snapshot;
+
+/// The most bytes of an error.
+const LONGEST_REASON: usize = 64 << 10;
 
 /// Takes a daemon's snapshot.
 pub(super) async fn snapshot(
@@ -50,11 +54,20 @@ pub(super) async fn connections(
 }
 
 async fn fetch(url: &DaemonUrl, credentials: &Credentials, path: String) -> Result<Bytes, SourceError> {
-    let answer = tokio::time::timeout(TIMEOUT, connect(url, credentials, path)).await;
+    let answer = async {
+        let response = respond(url, credentials, path).await?;
+        whole(url, response, LARGEST).await
+    };
+    let answer = tokio::time::timeout(TIMEOUT, answer).await;
     answer.unwrap_or_else(|_elapsed| Err(SourceError::Timeout(url.clone())))
 }
 
-async fn connect(url: &DaemonUrl, credentials: &Credentials, path: String) -> Result<Bytes, SourceError> {
+/// The head of a response without an error; its body may go on for ever.
+pub(in crate::commands) async fn respond(
+    url: &DaemonUrl,
+    credentials: &Credentials,
+    path: String,
+) -> Result<Response<Incoming>, SourceError> {
     let token = match &credentials.token_file {
         Some(file) => Some(token(file, "Bearer ").await?),
         None => None,
@@ -73,47 +86,46 @@ async fn connect(url: &DaemonUrl, credentials: &Credentials, path: String) -> Re
     }
     let request =
         request.body(Empty::new()).map_err(|error| SourceError::Http(url.clone(), error.to_string()))?;
-    if url.is_tls {
-        exchange(url, tls::connect(url, credentials, stream).await?, request).await
+    let response = if url.is_tls {
+        exchange(url, tls::connect(url, credentials, stream).await?, request).await?
     } else {
-        exchange(url, stream, request).await
+        exchange(url, stream, request).await?
+    };
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(response);
     }
+    let body = whole(url, response, LONGEST_REASON).await?;
+    let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
+    Err(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Token(url.clone(), status, text),
+        status => SourceError::Status(url.clone(), status, text),
+    })
 }
 
 /// The token in a file, as the value of a header.
-pub(super) async fn token(file: &Path, scheme: &str) -> Result<HeaderValue, SourceError> {
+pub(in crate::commands) async fn token(file: &Path, scheme: &str) -> Result<HeaderValue, SourceError> {
     let read = token_file::read(file, scheme).await;
     read.map_err(|error| SourceError::CredentialsFile("the token", file.to_owned(), error))
 }
 
 async fn exchange(
     url: &DaemonUrl,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Empty<Bytes>>,
-) -> Result<Bytes, SourceError> {
+) -> Result<Response<Incoming>, SourceError> {
     let http = |error: &dyn std::error::Error| SourceError::Http(url.clone(), error.to_string());
     let (mut sender, connection) =
         http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| http(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
-        Ok::<_, SourceError>((status, body.map_err(|error| http(error.as_ref()))?.to_bytes()))
-    };
-    // The connection does the work of the exchange: both run until the exchange is complete.
-    let mut exchange = std::pin::pin!(exchange);
-    let (status, body) = tokio::select! {
-        answer = &mut exchange => answer?,
-        _closed = connection => exchange.await?,
-    };
-    if status != StatusCode::OK {
-        let text = fit(&clean(String::from_utf8_lossy(&body).trim()), 200);
-        return Err(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Token(url.clone(), status, text),
-            status => SourceError::Status(url.clone(), status, text),
-        });
-    }
-    Ok(body)
+    // It ends with the response, or when nobody reads that any more.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| http(&error))
+}
+
+/// The whole body of a response.
+async fn whole(url: &DaemonUrl, response: Response<Incoming>, most: usize) -> Result<Bytes, SourceError> {
+    let body = Limited::new(response.into_body(), most).collect().await;
+    Ok(body.map_err(|error| SourceError::Http(url.clone(), error.to_string()))?.to_bytes())
 }
 
 fn parse<T>(

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::HeaderValue;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::ListParams;
 use kube::client::Body;
@@ -27,6 +27,8 @@ pub const NAME: &str = "headless-obs";
 /// The port of the daemons, unless a port has the name below.
 const PORT: i32 = 9464;
 const PORT_NAME: &str = "metrics";
+/// The most bytes of an error.
+const LONGEST_REASON: usize = 1 << 20;
 /// Pods in one response of the API server.
 const PAGE: u32 = 500;
 
@@ -99,6 +101,14 @@ impl std::fmt::Debug for PodProxy {
     }
 }
 
+impl DaemonPod {
+    /// `namespace/name` of the pod.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.namespace, self.pod)
+    }
+}
+
 impl PodProxy {
     /// Reads configuration and credentials; makes no request.
     ///
@@ -151,29 +161,41 @@ impl PodProxy {
         token: Option<HeaderValue>,
         limit: usize,
     ) -> Result<Bytes, PodProxyError> {
+        let answer = self.respond(daemon, path, token).await?;
+        whole(daemon, answer, limit).await
+    }
+
+    /// The head of a response without an error; its body may go on for ever.
+    ///
+    /// # Errors
+    ///
+    /// If the daemon or the API server does not answer.
+    pub async fn respond(
+        &self,
+        daemon: &DaemonPod,
+        path: &str,
+        token: Option<HeaderValue>,
+    ) -> Result<Response<Body>, PodProxyError> {
         let DaemonPod { namespace, pod, port, is_tls, .. } = daemon;
         let scheme = if *is_tls { "https:" } else { "" };
         let uri = format!("/api/v1/namespaces/{namespace}/pods/{scheme}{pod}:{port}/proxy{path}");
-        let other =
-            |error: &dyn std::fmt::Display| PodProxyError::Other(format!("pod {namespace}/{pod}: {error}"));
         let mut request = Request::get(uri);
         if let Some(token) = token {
             request = request.header(TOKEN_HEADER, token);
         }
-        let request = request.body(Body::empty()).map_err(|error| other(&error))?;
+        let request = request.body(Body::empty()).map_err(|error| other(daemon, &error))?;
         let answer = self.client.send(request).await;
         let answer = answer.map_err(|error| PodProxyError::Other(describe(&error, &self.url)))?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), limit).collect().await;
-        let body = body.map_err(|error| other(&error))?.to_bytes();
         if status == StatusCode::OK {
-            return Ok(body);
+            return Ok(answer);
         }
-        let Said { text: said, is_of_pod } = said(&body);
+        let Said { text: said, is_of_pod } = said(&whole(daemon, answer, LONGEST_REASON).await?);
         Err(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_of_pod => other(&format!(
-                "{status}: {said}; --token-file names the file of a token whose account may read"
-            )),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_of_pod => other(
+                daemon,
+                &format!("{status}: {said}; --token-file names the file of a token whose account may read"),
+            ),
             StatusCode::FORBIDDEN => PodProxyError::Refused {
                 url: self.url.clone(),
                 verb: "get",
@@ -182,7 +204,9 @@ impl PodProxy {
                 said,
             },
             // The API server could not connect: the daemon is not running, or listens on another port.
-            status => other(&format!("{status}: {said}; check that it listens on its pod's port {port}")),
+            status => {
+                other(daemon, &format!("{status}: {said}; check that it listens on its pod's port {port}"))
+            }
         })
     }
 
@@ -205,6 +229,16 @@ impl PodProxy {
             error => PodProxyError::Other(describe(error, &self.url)),
         }
     }
+}
+
+fn other(DaemonPod { namespace, pod, .. }: &DaemonPod, error: &dyn std::fmt::Display) -> PodProxyError {
+    PodProxyError::Other(format!("pod {namespace}/{pod}: {error}"))
+}
+
+/// The whole body of a response.
+async fn whole(daemon: &DaemonPod, answer: Response<Body>, most: usize) -> Result<Bytes, PodProxyError> {
+    let body = Limited::new(answer.into_body(), most).collect().await;
+    Ok(body.map_err(|error| other(daemon, &error))?.to_bytes())
 }
 
 impl Listed {
