@@ -10,6 +10,7 @@ use std::time::Duration;
 use headless_obs_ebpf::Address;
 use headless_obs_ebpf::flow::{FlowKey, FlowTotals};
 
+mod answer_of_connection;
 mod attempt_account;
 mod client_stats;
 mod connection_history;

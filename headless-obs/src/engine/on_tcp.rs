@@ -13,12 +13,11 @@ use super::client_stats::{ClientServiceKey, PortFate};
 use super::happy_eyeballs::Attempt;
 use super::ignore_list::IgnorePolicy;
 use super::losses::{Holder, LossTable};
-use super::reconcile::{AnswerOfConnection, Booking, was_turned_away};
+use super::reconcile::{Booking, was_turned_away};
 use super::{Engine, ip};
 use crate::answer_cache::AnswerCache;
 use crate::attribution::{
-    AnswerRef, Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer,
-    with_history,
+    Attribution, ConnectAttempt, Target, Unattributed, attribute, named_service, with_balancer, with_history,
 };
 use crate::client::{Client, Clients, Role, sanitize};
 use crate::cluster_zone::ClusterZone;
@@ -361,17 +360,6 @@ impl Engine {
             _ => false,
         };
         self.booking(outcome, connect_attempt, client, is_selection)
-    }
-
-    /// Keeps the answer that an open connection came from: the cache has the last one for a name only.
-    fn remember_answer(&mut self, record: &TcpRecord, client: Client, outcome: Attribution) {
-        let Attribution::Endpoint(Target { used_answer: Some(used), .. }) = outcome else { return };
-        let address = self.topology.original(ip(record.destination));
-        if let Some(answer) = self.answer_cache.answer(client.scope, address, used.at) {
-            let AnswerRef { at, position, size, .. } = used;
-            let name = answer.name.clone();
-            self.reconciler.came_from(record, AnswerOfConnection { name, at, position, size });
-        }
     }
 
     /// Records how long a client took to find an endpoint that became ready during the observation.

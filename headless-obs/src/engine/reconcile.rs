@@ -19,13 +19,13 @@ mod flow_state;
 mod read_load;
 mod readings;
 
+use crate::engine::answer_of_connection::AnswerOfConnection;
 use crate::hash::HashMap;
 use crate::ledger::{BRIEF, Cell, CellKey, Ledger, LedgerEntry, Load};
 use crate::time::Time;
 
 pub(super) use flow_state::Id;
 use flow_state::{Ended, Flow, LedgerSlot, add, missing};
-pub(super) use read_load::AnswerOfConnection;
 use read_load::{ReadLoad, Tracked};
 use readings::Rounds;
 

@@ -13,7 +13,7 @@ use headless_obs_ebpf::reading::Reading;
 use super::FlowReconciler;
 use super::flow_state::{Flow, Id, LedgerSlot};
 use super::readings::{self, Rounds};
-use crate::dns::Name;
+use crate::engine::answer_of_connection::AnswerOfConnection;
 use crate::expose::snapshot::Readings;
 use crate::ledger::{CellKey, Ledger, Load};
 use crate::time::Time;
@@ -26,19 +26,6 @@ pub(super) struct Tracked {
     pub(super) carried: ReadLoad,
     /// None without one, or if the record of the opening was lost.
     pub(super) answer: Option<AnswerOfConnection>,
-}
-
-/// The DNS answer that a connection came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct AnswerOfConnection {
-    /// The name that identifies the Service.
-    pub(in crate::engine) name: Name,
-    /// When it arrived.
-    pub(in crate::engine) at: Time,
-    /// Position of the address, from 0.
-    pub(in crate::engine) position: u16,
-    /// Addresses in it.
-    pub(in crate::engine) size: u16,
 }
 
 impl Tracked {
