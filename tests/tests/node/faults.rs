@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,56 +10,10 @@ use lab::*;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::memory::manifests;
+use crate::control_group::ControlGroup;
+use crate::memory::TEN_THOUSAND;
 use crate::shop::{Shop, log_when};
 use crate::{PATIENCE, PORT, accepted, opened, orders, service, sum};
-
-/// A cgroup in which a daemon starts, in the hierarchy version that has the controller; dropping it removes it.
-struct Group {
-    path: PathBuf,
-    is_second: bool,
-}
-
-impl Group {
-    fn new(controller: &str) -> Self {
-        let root = Path::new("/sys/fs/cgroup");
-        let is_second = root.join("cgroup.controllers").exists();
-        let name = format!("headless-faults-{}", std::process::id());
-        let path = if is_second {
-            fs::write(root.join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
-            root.join(name)
-        } else {
-            root.join(controller).join(name)
-        };
-        fs::create_dir(&path).unwrap();
-        Self { path, is_second }
-    }
-
-    /// Starts a daemon in it.
-    fn observe(&self, shop: &Shop) -> Observer {
-        let script = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.path.display());
-        shop.observe(&["sh", "-c", &script, "sh"], &[])
-    }
-
-    /// Writes a setting by its name in each version.
-    fn set(&self, [first, second]: [&str; 2], value: &str) {
-        fs::write(self.path.join(if self.is_second { second } else { first }), value).unwrap();
-    }
-
-    fn get(&self, [first, second]: [&str; 2]) -> String {
-        fs::read_to_string(self.path.join(if self.is_second { second } else { first })).unwrap()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Killed processes need a moment to leave.
-        let end = Instant::now() + PATIENCE;
-        while fs::remove_dir(&self.path).is_err() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
 
 fn signal(observer: &Observer, signal: Signal) {
     let pid = i32::try_from(observer.pid()).ok().and_then(Pid::from_raw).unwrap();
@@ -85,8 +38,8 @@ fn a_daemon_that_stands_still_for_twenty_seconds_loses_no_connection() {
 #[test]
 fn a_daemon_with_a_twentieth_of_a_processor_counts_exactly() {
     let shop = Shop::open();
-    let group = Group::new("cpu");
-    let observer = group.observe(&shop);
+    let group = ControlGroup::new("cpu");
+    let observer = shop.observe(&group.wrapper(), &[]);
     if group.is_second {
         group.set(["", "cpu.max"], "5000 100000");
     } else {
@@ -104,8 +57,8 @@ fn a_daemon_with_a_twentieth_of_a_processor_counts_exactly() {
 #[test]
 fn a_daemon_that_runs_out_of_memory_leaves_nothing_in_the_way() {
     let shop = Shop::open();
-    let group = Group::new("memory");
-    let mut observer = group.observe(&shop);
+    let group = ControlGroup::new("memory");
+    let mut observer = shop.observe(&group.wrapper(), &[]);
     let held = shop.web.client(&shop.client(0).keep()).unwrap();
     held.open(6).unwrap();
     observer.snapshot_when(PATIENCE, |snapshot| sum(orders(snapshot), "active") == 6).unwrap();
@@ -114,7 +67,7 @@ fn a_daemon_that_runs_out_of_memory_leaves_nothing_in_the_way() {
     // Ten thousand endpoints need much more.
     let path = shop.topology.strip_prefix("files:").unwrap();
     let few = fs::read_to_string(path).unwrap();
-    fs::write(path, few.clone() + &manifests()).unwrap();
+    fs::write(path, few.clone() + &TEN_THOUSAND.manifests()).unwrap();
     let end = Instant::now() + PATIENCE;
     let status = loop {
         if let Some(status) = observer.status().unwrap() {

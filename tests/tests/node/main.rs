@@ -17,6 +17,7 @@ mod clock;
 mod commands;
 mod connections;
 mod container;
+mod control_group;
 mod dns;
 mod failures;
 mod false_attribution;

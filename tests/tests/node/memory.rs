@@ -1,6 +1,8 @@
 //! The daemon's memory with many endpoints.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,19 +10,29 @@ use lab::*;
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
+use crate::control_group::ControlGroup;
 
-const SERVICES: u32 = 500;
-const ENDPOINTS: u32 = 20;
+/// Services, each with as many endpoints.
+pub(crate) struct Population {
+    services: u32,
+    endpoints: u32,
+}
+
+pub(crate) const TEN_THOUSAND: Population = Population { services: 500, endpoints: 20 };
+/// Few Services, because the daemon judges one at a time.
+const FIFTY_THOUSAND: Population = Population { services: 20, endpoints: 2_500 };
+/// Readers that the daemon serves in parallel.
+const READERS: usize = 64;
 /// The data take about 12 MiB; the rest is memory that the allocator keeps after temporary use, which differs from
 /// machine to machine.
 const MOST_KIB: u64 = 22 << 10;
 
 /// A Service with its endpoints, as two documents.
-fn manifest(number: u32) -> [Value; 2] {
+fn manifest(number: u32, endpoints: u32) -> [Value; 2] {
     let (namespace, name) = (format!("team-{}", number % 25), format!("service-{number}"));
     let endpoint = |place: u32| {
         let pod = format!("{name}-{place}");
-        let [_, a, b, c] = (number * ENDPOINTS + place).to_be_bytes();
+        let [_, a, b, c] = (number * endpoints + place).to_be_bytes();
         json!({
             "addresses": [format!("10.{}.{b}.{c}", 100 + a)],
             "conditions": {"ready": true},
@@ -29,7 +41,7 @@ fn manifest(number: u32) -> [Value; 2] {
             "targetRef": {"kind": "Pod", "namespace": namespace, "name": pod, "uid": format!("{number:08}-0000-4000-8000-{place:012}")},
         })
     };
-    let endpoints: Vec<Value> = (0..ENDPOINTS).map(endpoint).collect();
+    let endpoints: Vec<Value> = (0..endpoints).map(endpoint).collect();
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
         "spec": {"clusterIP": "None", "ports": [{"name": "main", "port": 8080}]},
@@ -42,9 +54,19 @@ fn manifest(number: u32) -> [Value; 2] {
     [service, slice]
 }
 
-/// All Services.
-pub(crate) fn manifests() -> String {
-    (0..SERVICES).flat_map(manifest).map(|document| format!("---\n{document}\n")).collect()
+impl Population {
+    /// All of them.
+    pub(crate) fn manifests(&self) -> String {
+        let documents = (0..self.services).flat_map(|number| manifest(number, self.endpoints));
+        documents.map(|document| format!("---\n{document}\n")).collect()
+    }
+
+    /// The topology that is in a file with all of them.
+    fn topology(&self, lab: &Lab) -> String {
+        let path = lab.folder().join("services.yaml");
+        fs::write(&path, self.manifests()).unwrap();
+        format!("files:{}", path.display())
+    }
 }
 
 /// Private resident memory of a process, in KiB.
@@ -68,9 +90,7 @@ fn becomes_small(observer: &Observer) {
 #[test]
 fn ten_thousand_endpoints_take_little_memory() {
     let lab = Lab::new().unwrap();
-    let path = lab.folder().join("services.yaml");
-    fs::write(&path, manifests()).unwrap();
-    let topology = format!("files:{}", path.display());
+    let topology = TEN_THOUSAND.topology(&lab);
     let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
     becomes_small(&observer);
     let snapshot = observer.snapshot().unwrap();
@@ -85,4 +105,73 @@ fn ten_thousand_endpoints_take_little_memory() {
         "nobody here uses it"
     );
     becomes_small(&observer);
+}
+
+/// Reads a document in pieces and keeps none of them; returns its length, or `None` if the daemon had no room for this
+/// reader or cut the document.
+fn read(address: SocketAddr, path: &str, pause: Duration) -> Option<usize> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while reader.read_line(&mut head).unwrap() > 2 {}
+    let head = head.to_ascii_lowercase();
+    let expected = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let (mut piece, mut length) = (vec![0; 64 << 10], 0);
+    while let Ok(read @ 1..) = reader.read(&mut piece) {
+        length += read;
+        thread::sleep(pause);
+    }
+    let is_whole = head.contains(" 200 ok") && expected == Some(length);
+    is_whole.then_some(length)
+}
+
+/// The limit of the daemon's pod, as the chart has it.
+fn limit() -> String {
+    let values = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/chart/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    values["resources"]["limits"]["memory"].as_str().unwrap().strip_suffix("i").unwrap().to_owned()
+}
+
+/// Linux kills the daemon if it needs more than its pod may have.
+#[test]
+fn many_readers_of_fifty_thousand_endpoints_fit_the_limit_of_the_chart() {
+    let lab = Lab::new().unwrap();
+    let topology = FIFTY_THOUSAND.topology(&lab);
+    let group = ControlGroup::new("memory");
+    group.set(["memory.limit_in_bytes", "memory.max"], &limit());
+    let mut spec = ObserverSpec::new(&["--topology", &topology]);
+    spec.wrapper = group.wrapper().map(str::to_owned).to_vec();
+    let mut observer = Observer::start(&lab, &spec).unwrap();
+    let address = observer.address();
+    let paths = ["/api/v1/snapshot", "/api/v1/snapshots?last=1h", "/", "/api/v1/snapshot?last=all", "/metrics"];
+    let most = thread::scope(|scope| {
+        let _slow = scope.spawn(|| read(address, "/api/v1/snapshot", Duration::from_millis(20)));
+        // With so many readers of several documents, the daemon sends some away: they come again.
+        let whole = |path: &'static str| {
+            let until = Instant::now() + 6 * PATIENCE;
+            loop {
+                if let Some(length) = read(address, path, Duration::ZERO) {
+                    return (path, length);
+                }
+                assert!(Instant::now() < until, "nobody got {path}");
+            }
+        };
+        let readers: Vec<_> =
+            (1..READERS).map(|number| scope.spawn(move || whole(paths[number % paths.len()]))).collect();
+        let mut most = 0;
+        while readers.iter().any(|reader| !reader.is_finished()) {
+            most = most.max(own_memory(observer.pid()));
+            thread::sleep(Duration::from_millis(5));
+        }
+        for (path, length) in readers.into_iter().map(|reader| reader.join().unwrap()) {
+            assert!(!path.contains("snapshot") || length > 16 << 20, "{path}: {length} bytes");
+        }
+        most
+    });
+    assert_eq!(observer.status().unwrap(), None, "{}", observer.log());
+    let events = group.get(["memory.oom_control", "memory.events"]);
+    assert!(events.contains("oom_kill 0\n"), "{events}");
+    println!("at most {} MiB of its own", most >> 10);
 }
