@@ -20,6 +20,7 @@ pub mod browser;
 mod cgroup;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 pub mod connection_matrix;
 pub mod dns;
 mod ground_truth;

@@ -1,7 +1,7 @@
-//! Tools that check shipped files: helm, promtool, prometheus. Each is built once from the modules in a go.mod below
-//! `tests/tools`, and kept as `target/tools/NAME-HASH`.
+//! Tools of tests: helm, promtool, prometheus, OpenTelemetry's Collector. Each is built once from the modules in a go.mod
+//! below `tests/tools`, and kept as `target/tools/NAME-HASH`.
 //!
-//! In: go.mod and go.sum; there are no other sources. Out: paths, and the variables with which tests find the tools. To
+//! In: go.mod and go.sum, and for the Collector, which is a library, a main program. Out: paths, and the variables with which tests find the tools. To
 //! use another release, run `go get -tool PACKAGE@VERSION` in the tool's folder.
 
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ pub(crate) enum Tool {
     Helm,
     Promtool,
     Prometheus,
+    Collector,
 }
 
 /// Programs of the same modules, which are built together.
@@ -28,15 +29,24 @@ struct Module {
     /// The module with the programs.
     name: &'static str,
     programs: &'static [&'static str],
+    /// The package: `tool` for all tools in go.mod.
+    package: &'static str,
+    /// Sources in the folder.
+    files: &'static [&'static str],
     /// Prometheus has about thirty kinds of service discovery, most of them with the SDK of a cloud.
     tags: &'static str,
     time: &'static str,
 }
 
+/// Go's name for all tools in go.mod.
+const TOOLS: &str = "tool";
+
 const HELM: Module = Module {
     folder: "helm",
     name: "helm.sh/helm/v4",
     programs: &["helm"],
+    package: TOOLS,
+    files: &[],
     tags: "",
     time: "some five minutes",
 };
@@ -45,8 +55,20 @@ const PROMETHEUS: Module = Module {
     folder: "prometheus",
     name: "github.com/prometheus/prometheus",
     programs: &["prometheus", "promtool"],
+    package: TOOLS,
+    files: &[],
     tags: "remove_all_sd,enable_kubernetes_sd",
     time: "some five minutes",
+};
+
+const COLLECTOR: Module = Module {
+    folder: "collector",
+    name: "go.opentelemetry.io/collector/otelcol",
+    programs: &["collector"],
+    package: ".",
+    files: &["main.go"],
+    tags: "",
+    time: "a minute or two",
 };
 
 impl Tool {
@@ -55,6 +77,7 @@ impl Tool {
             Self::Helm => "helm",
             Self::Promtool => "promtool",
             Self::Prometheus => "prometheus",
+            Self::Collector => "collector",
         }
     }
 
@@ -62,6 +85,7 @@ impl Tool {
         match self {
             Self::Helm => &HELM,
             Self::Promtool | Self::Prometheus => &PROMETHEUS,
+            Self::Collector => &COLLECTOR,
         }
     }
 
@@ -71,16 +95,17 @@ impl Tool {
             Self::Helm => "HEADLESS_OBS_HELM",
             Self::Promtool => "HEADLESS_OBS_PROMTOOL",
             Self::Prometheus => "HEADLESS_OBS_PROMETHEUS",
+            Self::Collector => "HEADLESS_OBS_COLLECTOR",
         }
     }
 }
 
 /// All of them.
-pub(crate) const ALL: [Tool; 3] = [Tool::Helm, Tool::Promtool, Tool::Prometheus];
+pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Collector];
 
 /// The tools that each test program needs.
 const NEEDS: [(&str, &[Tool]); 4] = [
-    ("prometheus", &[Tool::Prometheus, Tool::Promtool]),
+    ("prometheus", &[Tool::Prometheus, Tool::Promtool, Tool::Collector]),
     ("chart", &[Tool::Helm]),
     ("cluster", &[Tool::Prometheus]),
     ("nodes", &[Tool::Helm, Tool::Prometheus]),
@@ -122,9 +147,9 @@ fn recipe(module: &Module) -> Result<go::Recipe<'static>> {
         go::OPTIONS.map(str::to_owned).into_iter().chain([linker, format!("-tags={}", module.tags)]);
     Ok(go::Recipe {
         sources,
-        files: &[],
+        files: module.files,
         options: options.collect(),
-        package: "tool",
+        package: module.package,
         programs: module.programs,
         module: format!("{}@{version}", module.name),
         notice: format!("building {} {version} (once, {})", module.programs.join(" and "), module.time),
@@ -149,7 +174,8 @@ mod tests {
             assert!(recipe.module.contains("@v"), "{}", recipe.module);
             assert!(recipe.programs.contains(&tool.program()), "{tool:?}");
             let go_mod = fs::read_to_string(recipe.sources.join("go.mod")).unwrap();
-            assert!(go_mod.contains(&format!("/cmd/{}\n", tool.program())), "{go_mod}");
+            let is_listed = go_mod.contains(&format!("/cmd/{}\n", tool.program()));
+            assert_eq!(is_listed, tool.module().package == TOOLS, "{go_mod}");
         }
     }
 

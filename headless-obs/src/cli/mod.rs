@@ -18,10 +18,12 @@ pub mod access;
 mod examples;
 mod node_size;
 pub mod observe;
+pub mod otlp;
 pub mod remote;
 
 use access::AccessArgs;
 use observe::ObserveArgs;
+use otlp::OtlpArgs;
 use remote::{DaemonArgs, RemoteArgs};
 
 /// The file name that kubectl expects for its plugin `kubectl headless-obs`.
@@ -200,6 +202,9 @@ pub struct RunArgs {
     /// Limits of the series of `/metrics`.
     #[command(flatten)]
     pub series: SeriesArgs,
+    /// Pushes of the metrics.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
     /// Options of the observation.
     #[command(flatten)]
     pub observe: ObserveArgs,

@@ -18,6 +18,7 @@ mod explain;
 mod fail_on;
 mod fit_text;
 mod generate;
+mod http_client;
 mod one_shot;
 pub mod output;
 mod progress;

@@ -13,6 +13,9 @@ use crate::server::routes::{health_routes, routes};
 use crate::server::tls::Certificate;
 use crate::server::{MAIN, PROBES, Server};
 use crate::sources::kubernetes;
+use push::Push;
+
+mod push;
 
 pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> anyhow::Result<()> {
     let standby = if args.stand_by { StandbyMode::Wait } else { StandbyMode::Warn };
@@ -21,7 +24,13 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
     if access.is_some() && certificate.is_none() {
         tracing::warn!("tokens are sent without encryption: --tls-cert and --tls-key encrypt them");
     }
-    let reads_files = certificate.is_some() || access.is_some();
+    let receiver = args.otlp.receiver();
+    let reads_token = receiver.as_ref().is_some_and(|receiver| receiver.token_file.is_some());
+    let reads_files = certificate.is_some() || access.is_some() || reads_token;
+    let push = match receiver {
+        Some(receiver) => Some(Push::new(receiver).await?),
+        None => None,
+    };
     let config = Observe { series: args.series.into(), standby, reads_files, ..args.observe.try_into()? };
     let node = config.node.clone();
     let mut stop = Stop::new().context("cannot wait for signals")?;
@@ -41,6 +50,8 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         let routes = health_routes(observer.engine.clone(), observer.readiness.clone());
         tokio::spawn(server.serve(routes, std::future::pending()));
     }
+    let (no_push, pushed) = oneshot::channel::<()>();
+    let pushing = push.map(|push| tokio::spawn(push.run(observer.engine.clone(), pushed)));
     let routes = routes(observer.engine.clone(), observer.readiness.clone(), access);
     let serving = tokio::spawn(server.serve(routes, async {
         let _dropped = ended.await;
@@ -62,7 +73,11 @@ pub(super) async fn run(args: RunArgs, format: Output, start: impl Start) -> any
         error = observer.ended() => Err(error),
     };
     observer.readiness.block("observer", "stopping");
-    // Requests first: they still need the engine.
+    // Pushes and requests first: they still need the engine.
+    drop(no_push);
+    if let Some(pushing) = pushing {
+        pushing.await.context("the pushes crashed; please report this")?;
+    }
     drop(end);
     serving.await.context("the server crashed; please report this")?;
     match result {

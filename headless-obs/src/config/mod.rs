@@ -6,6 +6,7 @@ use std::time::Duration;
 use headless_obs_ebpf::symbols::MAX_DNS_PORTS;
 
 pub mod access;
+pub mod otlp;
 pub mod remote;
 pub mod values;
 

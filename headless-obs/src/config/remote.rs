@@ -51,6 +51,35 @@ pub struct Credentials {
     pub token_file: Option<PathBuf>,
 }
 
+/// The words for errors in the URL of a server that is no daemon.
+pub(super) struct ServerUrl {
+    /// The server.
+    pub(super) what: &'static str,
+    /// A right URL.
+    pub(super) example: &'static str,
+    /// The option for credentials.
+    pub(super) header: &'static str,
+}
+
+impl ServerUrl {
+    /// The URL with its scheme, which is `http` without one.
+    pub(super) fn checked(&self, text: &str) -> Result<String, String> {
+        let Self { what, example, header } = self;
+        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = full.parse().map_err(|error| format!("{error}; write a URL such as {example}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err(format!("this is no address of {what}; write a URL such as {example}"));
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(format!("the URL must not contain a user name or password; use {header}"));
+        }
+        if uri.query().is_some() {
+            return Err(format!("the URL must not contain a query; write a URL such as {example}"));
+        }
+        Ok(full)
+    }
+}
+
 /// The Prometheus server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusUrl {
@@ -62,20 +91,12 @@ impl FromStr for PrometheusUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let example = "write a URL such as http://prometheus.monitoring:9090";
-        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let uri: Uri = full.parse().map_err(|error| format!("{error}; {example}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(format!("this is no address of a Prometheus; {example}"));
-        }
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(
-                "the URL must not contain a user name or password; use --prometheus-header".to_owned()
-            );
-        }
-        if uri.query().is_some() {
-            return Err(format!("the URL must not contain a query; {example}"));
-        }
+        let subject = ServerUrl {
+            what: "a Prometheus",
+            example: "http://prometheus.monitoring:9090",
+            header: "--prometheus-header",
+        };
+        let full = subject.checked(text)?;
         let base = full.trim_end_matches('/');
         Ok(Self { base: base.strip_suffix("/api/v1").unwrap_or(base).to_owned() })
     }

@@ -133,6 +133,7 @@ fn options() -> Vec<Row> {
     vec![
         option("options.cluster-domain", json!("k8s.example"), &["--cluster-domain=k8s.example"]),
         option("options.zone", json!("eu-1a"), &["--zone=eu-1a"]),
+        option("options.otlp", json!("http://collector:4318"), &["--otlp=http://collector:4318"]),
         option("options.mature-after", json!("15m"), &["--mature-after=15m"]),
         option("options.stale-grace", json!("1m30s"), &["--stale-grace=1m30s"]),
         option("options.exclude", json!(["none", "a/b*"]), &["--exclude=none", "--exclude=a/b*"]),
@@ -355,6 +356,7 @@ fn network() -> Vec<Row> {
         row(path, value, "NetworkPolicy", at, becomes).with(json!({"networkPolicy": {"enabled": true}}))
     };
     let peer = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
+    let collector = json!({"to": [peer], "ports": [{"port": 4318, "protocol": "TCP"}]});
     vec![
         row("networkPolicy.enabled", json!(true), "NetworkPolicy", "/kind", json!("NetworkPolicy")),
         row("networkPolicy.from", json!([peer]), "NetworkPolicy", "/kind", json!("NetworkPolicy")),
@@ -367,5 +369,6 @@ fn network() -> Vec<Row> {
             "/spec/egress/0/ports",
             json!([{"port": 8443, "protocol": "TCP"}]),
         ),
+        policy("networkPolicy.egress", json!([collector]), "/spec/egress/1", collector),
     ]
 }

@@ -129,7 +129,8 @@ fn read(address: SocketAddr, path: &str, pause: Duration) -> Option<usize> {
 
 /// The limit of the daemon's pod, as the chart has it.
 fn limit() -> String {
-    let values = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/chart/values.yaml")).unwrap();
+    let values =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/chart/values.yaml")).unwrap();
     let values: Value = serde_saphyr::from_str(&values).unwrap();
     values["resources"]["limits"]["memory"].as_str().unwrap().strip_suffix("i").unwrap().to_owned()
 }
@@ -145,7 +146,8 @@ fn many_readers_of_fifty_thousand_endpoints_fit_the_limit_of_the_chart() {
     spec.wrapper = group.wrapper().map(str::to_owned).to_vec();
     let mut observer = Observer::start(&lab, &spec).unwrap();
     let address = observer.address();
-    let paths = ["/api/v1/snapshot", "/api/v1/snapshots?last=1h", "/", "/api/v1/snapshot?last=all", "/metrics"];
+    let paths =
+        ["/api/v1/snapshot", "/api/v1/snapshots?last=1h", "/", "/api/v1/snapshot?last=all", "/metrics"];
     let most = thread::scope(|scope| {
         let _slow = scope.spawn(|| read(address, "/api/v1/snapshot", Duration::from_millis(20)));
         // With so many readers of several documents, the daemon sends some away: they come again.

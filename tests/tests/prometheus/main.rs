@@ -16,6 +16,7 @@ mod dashboards;
 mod figures;
 mod fleet;
 mod market;
+mod otlp;
 mod rollout;
 mod services;
 mod two_nodes;

@@ -3,30 +3,24 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, StatusCode};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
-use kube::client::ConfigExt;
-use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Service, ServiceExt};
 
 use super::series::{self, NotRead};
 use super::{PrometheusError, Series, TIMEOUT};
 use crate::commands::fit_text::{clean, fit};
+use crate::commands::http_client::HttpClient;
 use crate::commands::snapshot_file::LARGEST;
 use crate::commands::token_file;
 use crate::config::remote::{Header, PrometheusUrl};
-
-type Stack = BoxCloneSyncService<Request<Full<Bytes>>, hyper::Response<hyper::body::Incoming>, BoxError>;
 
 /// A connection pool to one Prometheus.
 #[derive(Clone)]
 pub(super) struct Http {
     url: PrometheusUrl,
     headers: Vec<Header>,
-    stack: Stack,
+    client: HttpClient,
 }
 
 impl Http {
@@ -44,14 +38,8 @@ impl Http {
         let unreachable =
             |error: &dyn std::fmt::Display| PrometheusError::Unreachable(url.clone(), error.to_string());
         let uri = url.query().parse().map_err(|error: hyper::http::uri::InvalidUri| unreachable(&error))?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        // The certificates that this machine trusts, as for an API server without a CA of its own.
-        let tls = kube::Config::new(uri).rustls_https_connector_with_connector(tcp);
-        let tls = tls.map_err(|error| unreachable(&error))?;
-        let client = Client::builder(TokioExecutor::new()).build(tls);
-        let stack = BoxCloneSyncService::new(client.map_err(BoxError::from));
-        Ok(Self { url: url.clone(), headers, stack })
+        let client = HttpClient::new(uri, None).map_err(|error| unreachable(&error))?;
+        Ok(Self { url: url.clone(), headers, client })
     }
 
     /// The result of a query, as of a moment or now.
@@ -76,28 +64,14 @@ impl Http {
         if let Some(at) = at {
             form.push_str(&format!("&time={at:.3}"));
         }
-        let unreachable = |error: &(dyn std::error::Error + 'static)| {
-            let mut last = error;
-            while let Some(next) = last.source() {
-                last = next;
-            }
-            PrometheusError::Unreachable(self.url.clone(), last.to_string())
-        };
+        let unreachable = |error: String| PrometheusError::Unreachable(self.url.clone(), error);
         let mut request = Request::post(self.url.query());
         request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         for Header(name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::from(form)).map_err(|error| unreachable(&error))?;
-        let mut stack = self.stack.clone();
-        let answer = match stack.ready().await {
-            Ok(stack) => stack.call(request).await,
-            Err(error) => Err(error),
-        };
-        let answer = answer.map_err(|error| unreachable(error.as_ref()))?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-        Ok((status, body.map_err(|error| unreachable(error.as_ref()))?.to_bytes()))
+        let request = request.body(Full::from(form)).map_err(|error| unreachable(error.to_string()))?;
+        self.client.send(request, LARGEST).await.map_err(unreachable)
     }
 }
 

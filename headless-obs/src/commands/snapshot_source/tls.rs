@@ -4,19 +4,18 @@
 //! option that helps. Invariant: a certificate is always checked.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use hyper::Uri;
 use kube::client::ConfigExt;
 use rustls::CertificateError;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::SourceError;
+use crate::commands::http_client::authorities;
 use crate::config::remote::Credentials;
 use crate::config::values::DaemonUrl;
 
@@ -39,19 +38,6 @@ pub(super) async fn connect(
     let name = ServerName::try_from(name.clone()).map_err(|error| wrong(format!("{name}: {error}")))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     connected.map_err(|error| wrong(explain(&error)))
-}
-
-/// The certificates in a file.
-async fn authorities(file: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let path = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-    let text = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err("it has no certificate in PEM".to_owned()),
-        Ok(found) => Ok(found.iter().map(|certificate| certificate.to_vec()).collect()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// The reason that there is no connection, and what helps.

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub mod cardinality;
 mod content_type;
 mod histogram_bounds;
+#[cfg(feature = "shell")]
+pub mod otlp;
 mod protobuf;
 mod scrape;
 pub mod series;

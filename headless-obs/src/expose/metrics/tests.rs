@@ -11,7 +11,7 @@ use crate::expose::snapshot::{OtherPort, Refusal, Snapshot};
 use crate::expose::test_fixtures::{self, client, endpoint, part};
 
 mod docs;
-mod strict;
+pub(super) mod strict;
 
 use strict::Exposition;
 

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, HashSet};
 
 /// A line with a value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
+pub(in crate::expose::metrics) struct Sample {
+    pub(in crate::expose::metrics) name: String,
+    pub(in crate::expose::metrics) labels: BTreeMap<String, String>,
+    pub(in crate::expose::metrics) value: f64,
 }
 
 /// The parsed text.
-pub(super) struct Exposition {
-    pub(super) samples: Vec<Sample>,
+pub(in crate::expose::metrics) struct Exposition {
+    pub(in crate::expose::metrics) samples: Vec<Sample>,
 }
 
 impl Exposition {
     /// Panics if the text breaks a rule of the format.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(in crate::expose::metrics) fn parse(text: &str) -> Self {
         let body = text.strip_suffix("# EOF\n").expect("ends with # EOF");
         let (mut samples, mut own): (Vec<Sample>, Vec<Sample>) = (Vec::new(), Vec::new());
         let (mut families, mut seen) = (HashSet::new(), HashSet::new());
@@ -65,14 +65,14 @@ impl Exposition {
     }
 
     /// The value of the one sample with these labels.
-    pub(super) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(in crate::expose::metrics) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.of(name, labels).collect();
         assert_eq!(found.len(), 1, "{name} {labels:?}: {found:?}");
         found[0].value
     }
 
     /// The sum of all samples with these labels.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(in crate::expose::metrics) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.of(name, labels).map(|sample| sample.value).sum()
     }
 
