@@ -282,7 +282,11 @@ pub(super) const fn of(cause: Cause) -> Diagnosis {
                  and none of them far more often than the others.",
                 holds: dns_answers::stays_below_cap,
             }],
-            &[],
+            &[Sign {
+                says: "The client seems to prefer the endpoints of its own zone ([zone_aware](#zone_aware)), so that chance is \
+                 less than 1 in 100: who takes the first of them never needs the last positions.",
+                holds: zone_aware::may_prefer_own_zone,
+            }],
             &[],
         ),
         Cause::AnswerOrder => (

@@ -124,9 +124,13 @@ fn decisive(judged: &[Judgement<'_>]) -> Option<usize> {
         if verdict.cause == Cause::TooFew {
             continue;
         }
-        if verdict.cause.is_well() {
+        let is_over = || judged[..place].iter().any(|shorter| is_over(scene, verdict.cause, shorter));
+        if verdict.cause == Cause::ZoneAware && !is_over() {
+            // A shorter stretch is even while it has too few connections to show the preference.
+            well = Some(place);
+        } else if verdict.cause.is_well() {
             well.get_or_insert(place);
-        } else if !judged[..place].iter().any(|shorter| is_over(scene, verdict.cause, shorter)) {
+        } else if !is_over() {
             return Some(place);
         }
     }

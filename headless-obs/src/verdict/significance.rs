@@ -21,6 +21,8 @@ pub(super) const IN_TURN: f64 = 0.2;
 const NEVER: f64 = 11.5;
 /// −ln of the probability that counts as rare, 1 in 1,000.
 const RARE: f64 = 6.9;
+/// −ln of the probability from which another reading is in doubt, 1 in 100.
+const DOUBT: f64 = 4.6;
 
 /// Selections that are needed for this number of endpoints.
 pub(super) fn needed(endpoints: u64) -> u64 {
@@ -99,6 +101,12 @@ pub(super) fn none_by_chance_is_ruled_out(expected: f64, endpoints: u64) -> bool
 pub(super) fn beyond(hits: u64, of: u64, expected: f64) -> bool {
     let (hits, of) = (hits as f64, of as f64);
     of > 0.0 && hits > expected && of * divergence(hits / of, expected / of) > NEVER
+}
+
+/// The same, unlikely enough to doubt a reading that rests on random choice; it names no cause.
+pub(super) fn doubtful(hits: u64, of: u64, expected: f64) -> bool {
+    let (hits, of) = (hits as f64, of as f64);
+    of > 0.0 && hits > expected && of * divergence(hits / of, expected / of) > DOUBT
 }
 
 /// The same, where it could have been any of `n`.

@@ -44,9 +44,14 @@ pub(super) fn prefers_own_zone(scene: &RuleContext<'_>) -> bool {
     of(scene).is_some()
 }
 
+/// It seems to prefer its own zone, with too few connections for certainty.
+pub(super) fn may_prefer_own_zone(scene: &RuleContext<'_>) -> bool {
+    preferred(&scene.service.endpoints, scene.client, significance::doubtful).is_some()
+}
+
 /// The zones that a client keeps to, if it prefers its own.
 pub(super) fn kept_zones<'a>(endpoints: &'a [Endpoint], client: &'a Client) -> Option<Vec<&'a str>> {
-    Some(preferred(endpoints, client)?.into_keys().collect())
+    Some(preferred(endpoints, client, significance::beyond)?.into_keys().collect())
 }
 
 /// Within its own zone it is uneven beyond chance.
@@ -113,11 +118,15 @@ pub(super) fn zone_aware(scene: &RuleContext<'_>) -> Option<Verdict> {
 }
 
 fn of<'a>(scene: &RuleContext<'a>) -> Option<BTreeMap<&'a str, Rows<'a>>> {
-    preferred(&scene.service.endpoints, scene.client)
+    preferred(&scene.service.endpoints, scene.client, significance::beyond)
 }
 
-/// The rows of the client's own zones, if it prefers them beyond chance.
-fn preferred<'a>(endpoints: &'a [Endpoint], client: &'a Client) -> Option<BTreeMap<&'a str, Rows<'a>>> {
+/// The rows of the client's own zones, if it prefers them beyond chance by this measure.
+fn preferred<'a>(
+    endpoints: &'a [Endpoint],
+    client: &'a Client,
+    is_beyond: fn(u64, u64, f64) -> bool,
+) -> Option<BTreeMap<&'a str, Rows<'a>>> {
     let froms = froms(client)?;
     let mut zones: BTreeMap<&str, Rows<'a>> = BTreeMap::new();
     for row in options(endpoints, client) {
@@ -135,7 +144,7 @@ fn preferred<'a>(endpoints: &'a [Endpoint], client: &'a Client) -> Option<BTreeM
             (scaled(from.within, choices), scaled(from.all, choices))
         };
         let by_chance = tries as f64 * of(zone).expected / all.expected;
-        (is_nearly_all, significance::beyond(hits, tries, by_chance))
+        (is_nearly_all, is_beyond(hits, tries, by_chance))
     };
     let judged: Vec<(bool, bool)> = froms.iter().map(is_preferred).collect();
     // One endpoint in one zone is a choice of one, which says nothing about zones.

@@ -5,6 +5,8 @@ use crate::expose::metrics::cardinality::{ClientLabels, Config as Limits};
 use crate::expose::snapshot::{ZoneTraffic, Zones};
 use crate::topology;
 
+mod habits;
+
 const CONNECTIONS: &str = "headless_cross_zone_connections_total";
 const BYTES: &str = "headless_cross_zone_bytes_total";
 
