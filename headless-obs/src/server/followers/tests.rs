@@ -9,10 +9,10 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::super::MAIN;
 use super::super::access::Access;
 use super::super::routes::routes;
 use super::super::tests::{Running, get, serve};
+use super::super::{Limits, MAIN};
 use super::*;
 use crate::config::access::Judgement;
 use crate::engine_handle::{EngineHandle, Request};
@@ -28,10 +28,13 @@ fn engine() -> (EngineHandle, mpsc::UnboundedReceiver<TraceTap>) {
     let (handle, mut requests) = EngineHandle::new();
     let (sender, taps) = mpsc::unbounded_channel();
     tokio::spawn(async move {
+        let mut unanswered = Vec::new();
         while let Some(request) = requests.recv().await {
             match request {
                 Request::Ping(reply) => drop(reply.send(())),
                 Request::Trace(tap) => drop(sender.send(tap)),
+                // Nobody answers.
+                Request::Scrape(reply) => unanswered.push(reply),
                 other => panic!("{other:?}"),
             }
         }
@@ -66,13 +69,16 @@ impl Follower {
 
     /// The next line that is not about silence; none at the end.
     async fn next(&mut self) -> Option<TraceLine> {
-        loop {
-            let line = timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap()?;
-            match serde_json::from_str(&line).unwrap() {
-                TraceLine::Remark(Remark::Alive { .. }) => {}
-                line => return Some(line),
+        let next = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap()?;
+                match serde_json::from_str(&line).unwrap() {
+                    TraceLine::Remark(Remark::Alive { .. }) => {}
+                    line => return Some(line),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.unwrap()
     }
 }
 
@@ -146,7 +152,8 @@ async fn a_slow_follower_misses_events_and_is_told_exactly_how_many() {
 #[tokio::test]
 async fn followers_have_places_of_their_own() {
     let (engine, mut taps) = engine();
-    let server = start(engine, None).await;
+    let limits = Limits { connections: 4, patience: Duration::from_millis(200), ..MAIN };
+    let server = serve(limits, None, |readiness| routes(engine, readiness, None)).await;
     let (mut followers, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..FOLLOWERS {
         followers.push(Follower::new(server.address, "/api/v1/trace").await);
@@ -154,10 +161,12 @@ async fn followers_have_places_of_their_own() {
     }
     let one_more = Follower::new(server.address, "/api/v1/trace").await;
     assert!(one_more.status.contains("503"), "{}", one_more.status);
-    // All others together take no follower's place, and no follower takes theirs.
+    // Others fill their places, and make room for one another alone.
     let mut others = Vec::new();
-    for _ in 0..2 * MAIN.connections {
-        others.push(TcpStream::connect(server.address).await.unwrap());
+    for _ in 0..2 * limits.connections {
+        let mut other = TcpStream::connect(server.address).await.unwrap();
+        other.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        others.push(other);
     }
     for _ in 0..3 {
         assert_eq!(timeout(PATIENCE, get(server.address, "/healthz", "")).await.unwrap().1, "ok\n");
