@@ -197,6 +197,11 @@ fn a_daemon_is_asked_for_everything_or_nothing() {
         "max_series",
         "max_series_per_service",
         "client_labels",
+        "otlp",
+        "otlp_interval",
+        "otlp_headers",
+        "otlp_token_file",
+        "otlp_ca_file",
     ];
     observing.retain(|id| !others.contains(id));
     let mut listed = [&observe::OBSERVING[..], &["context", "mature_after"]].concat();
