@@ -216,7 +216,7 @@ pub fn attribute<'a>(
 }
 
 /// The outcome of a connection to an address that the client did not dial: a socket-level load balancer replaced what it
-/// dialled, for which `outcome` is, by `sent_to`. What the client dialled decides, if it is an endpoint.
+/// dialled, for which `outcome` is, by `sent_to`. The dialled address decides, if it is an endpoint's.
 pub fn with_balancer(outcome: Attribution, sent_to: Option<IpAddr>, topology: &Topology) -> Attribution {
     let is_endpoint = |address| topology.owners(address).next().is_some();
     match outcome {

@@ -1,4 +1,4 @@
-//! Which of a client's pods are shown: the worst first, and the rest as a sum.
+//! The pods of a client that are shown: the worst first, and the rest as a sum.
 //!
 //! In: rows of pods. Out: at most [`SHOWN`] of them, in an order that depends on nothing but the rows. Those that failed
 //! most and that have most connections beyond an even share at one endpoint come first, then those without an answer

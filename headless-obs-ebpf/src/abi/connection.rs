@@ -3,9 +3,9 @@
 use crate::flow::FlowKey;
 use crate::{Address, COMM_LEN};
 
-/// A connection that has not ended. Its key is the address of the kernel's socket. What only its end tells is in the
-/// record of the end alone ([`crate::ring_record::TcpRecord`]), because the kernel has room for each entry from the
-/// start.
+/// A connection that has not ended. Its key is the address of the kernel's socket. Facts that only its end tells
+/// are in the record of the end alone ([`crate::ring_record::TcpRecord`]), because the kernel has room for each entry
+/// from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Connection {

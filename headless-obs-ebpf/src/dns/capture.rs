@@ -1,5 +1,5 @@
-//! Copies a whole payload into the ring, in as many records as it needs. What cannot be copied is held against the
-//! client that was to receive it.
+//! Copies a whole payload into the ring, in as many records as it needs. A piece that cannot be copied is held against
+//! the client that was to receive it.
 
 use core::arch::asm;
 

@@ -1,4 +1,4 @@
-//! How long the event loop does not look at the ring.
+//! The times in which the event loop does not look at the ring.
 //!
 //! In: when work begins, and when the ring is read or waited for. Out: the longest time between them.
 

@@ -22,7 +22,7 @@ pub(super) fn process_name(process: u32, since: Time) -> Option<Vec<u8>> {
     is_there.then_some(name)
 }
 
-/// How long the machine has slept since its start. Starts of processes count that, and `CLOCK_MONOTONIC` does not.
+/// The time that the machine has slept since its start. Starts of processes count that, and `CLOCK_MONOTONIC` does not.
 fn asleep() -> Duration {
     let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
     read(ClockId::Boottime).saturating_sub(read(ClockId::Monotonic))

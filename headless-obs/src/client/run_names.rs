@@ -13,14 +13,14 @@ use crate::hash::HashMap;
 
 /// The most names of a namespace's runs.
 const NAMES: usize = 9;
-/// How many runs of a pattern have a name of their own.
+/// The number of runs of a pattern that have a name of their own.
 const OWN: usize = 2;
 /// The characters that Kubernetes makes the random parts of names of. No word is made of them alone.
 const RANDOM: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// The name of all runs for which there is no other; no pod has it.
 const OTHERS: &str = "~runs";
 
-/// What the names of one workload's runs have in common: `*` stands for each part that a counter, a time or chance made.
+/// The common part of the names of one workload's runs: `*` stands for each part that a counter, a time or chance made.
 pub fn pattern(name: &str) -> String {
     let mut pattern = String::with_capacity(name.len());
     for part in name.split('-') {

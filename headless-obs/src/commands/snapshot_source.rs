@@ -179,7 +179,7 @@ pub(super) enum SourceError {
     /// A file is not a snapshot.
     #[error("{0}")]
     File(String),
-    /// What only daemons know is asked of something else.
+    /// Something else is asked for facts that only daemons know.
     #[error("{0} is no running daemon: --from URL or --fleet asks those that are")]
     NoDaemon(String),
     /// None of several sources answered.

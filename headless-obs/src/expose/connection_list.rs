@@ -66,7 +66,7 @@ pub struct ConnectionList {
     pub services: Vec<ServiceName>,
     /// The order.
     pub order: ConnectionOrder,
-    /// Where bytes and round trips come from, as in [`super::snapshot::Quality::probes`]; `none`: nobody knows them.
+    /// The source of bytes and round trips, as in [`super::snapshot::Quality::probes`]; `none`: nobody knows them.
     pub load: String,
     /// Open connections that were asked for.
     pub open: u64,

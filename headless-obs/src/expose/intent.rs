@@ -1,8 +1,8 @@
-//! What annotations say of Services and clients, in the form of the snapshot. Plain data.
+//! The meaning of annotations for Services and clients, in the form of the snapshot. Plain data.
 
 use serde::{Deserialize, Serialize};
 
-/// What the annotations of a Service say.
+/// The annotations of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceIntent {
     /// `headless-obs.io/expect`: `even`, `pinned`, `primary` or `subset`.
@@ -48,6 +48,6 @@ pub struct WrongAnnotation {
     pub annotation: String,
     /// The beginning of its value.
     pub value: String,
-    /// What would be right.
+    /// Right values.
     pub allowed: String,
 }

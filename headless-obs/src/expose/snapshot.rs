@@ -87,8 +87,8 @@ pub struct Service {
     /// What its annotations say.
     #[serde(skip_serializing_if = "ServiceIntent::is_nothing", default)]
     pub intent: ServiceIntent,
-    /// Which endpoints clients should prefer, in the word of the Service (`trafficDistribution`); `Auto` is that of the
-    /// annotation `service.kubernetes.io/topology-mode`.
+    /// The endpoints that clients should prefer, in the word of the Service (`trafficDistribution`); `Auto` is that of
+    /// the annotation `service.kubernetes.io/topology-mode`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub distribution: Option<String>,
     /// Every endpoint: existing ones, and those that left but still have counts.

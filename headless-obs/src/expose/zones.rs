@@ -38,7 +38,7 @@ impl ZoneSum {
     }
 }
 
-/// What went from clients of one zone to endpoints of one zone.
+/// The traffic from clients of one zone to endpoints of one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneTraffic {
     /// The zone of the clients, if it is known.

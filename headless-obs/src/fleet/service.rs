@@ -55,7 +55,7 @@ pub(super) fn merge(mut services: Vec<Service>, seconds: f64) -> Service {
     merged
 }
 
-/// What the annotations of a Service say; a node may not have seen the latest of them.
+/// The annotations of a Service; a node may not have seen the latest of them.
 fn one_of(one: ServiceIntent, other: ServiceIntent) -> ServiceIntent {
     let words = |intent: &ServiceIntent| (intent.expect.clone(), intent.ignore, intent.ports.clone());
     if words(&other) > words(&one) { other } else { one }

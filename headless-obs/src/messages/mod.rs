@@ -64,7 +64,7 @@ pub(crate) fn bytes(number: u64) -> String {
     let (mut value, mut units) = (number as f64 / 1024.0, UNITS.iter().peekable());
     loop {
         let unit = units.next().unwrap_or(&"EiB");
-        // What would be rounded to 1024.0 has the next unit.
+        // A value that would be rounded to 1024.0 has the next unit.
         if value < 1023.95 || units.peek().is_none() {
             return format!("{value:.1} {unit}");
         }

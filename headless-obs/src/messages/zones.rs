@@ -11,7 +11,7 @@ const CLIENTS: usize = 3;
 /// The share of the bytes from which crossing is worth a remark, and the bytes of that.
 const REMARKABLE: (f64, u64) = (0.1, 1 << 20);
 
-/// What crosses zones, and what it costs; nothing where no zone is known, or there is one alone.
+/// The traffic across zones, and its cost; nothing where no zone is known, or there is one alone.
 pub(crate) fn crossing_in_words(zones: &Zones) -> Option<String> {
     if zones.is_unknown() || zones.names().len() < 2 {
         return None;

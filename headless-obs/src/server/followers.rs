@@ -25,7 +25,7 @@ pub(super) const FOLLOWERS: usize = 8;
 const LINES: usize = 64;
 /// After so long without an event, a line says that the daemon is there.
 const ALIVE: Duration = Duration::from_secs(5);
-/// How often a token is judged again.
+/// The time after which a token is judged again.
 const JUDGED_EVERY: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 60_000 });
 
 /// The places of followers.

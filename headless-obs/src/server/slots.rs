@@ -80,7 +80,7 @@ impl Slots {
         Self(Arc::new(Shared { limits, table: Mutex::default(), changed: Notify::new() }))
     }
 
-    /// A slot for a connection that was accepted, and the message that it must end. Where all are taken, the connection
+    /// A slot for a connection that was accepted, and the message that it must end. If all are taken, the connection
     /// that was idle longest loses its own.
     pub(super) async fn take(&self) -> (Slot, oneshot::Receiver<()>) {
         loop {

@@ -287,7 +287,7 @@ pub fn pod(object: &core::Pod) -> Result<Pod, Invalid> {
     })
 }
 
-/// Which endpoints clients should prefer.
+/// The endpoints that clients should prefer.
 fn distribution(spec: &core::ServiceSpec, meta: &ObjectMeta) -> Option<Arc<str>> {
     let mode = meta.annotations.as_ref().and_then(|all| all.get(TOPOLOGY_MODE));
     let mode = mode.filter(|mode| mode.eq_ignore_ascii_case("auto")).map(|_| "Auto");
@@ -300,7 +300,7 @@ fn hints(endpoint: &discovery::Endpoint) -> Box<[Arc<str>]> {
     zones.filter_map(|zone| optional(Some(&zone.name))).take(HINTS).collect()
 }
 
-/// What the annotations of an object say.
+/// The annotations of an object.
 fn said(meta: &ObjectMeta, of: Subject) -> Option<Box<Annotations>> {
     let all = meta.annotations.iter().flatten();
     intent::read(all.map(|(name, value)| (name.as_str(), value.as_str())), of)

@@ -1,4 +1,4 @@
-//! What the annotations of a Service or of a pod say about how clients are meant to connect.
+//! Annotations of a Service or of a pod about the way in which clients are meant to connect.
 //!
 //! In: annotations as others wrote them. Out: what they say, and those of this program's that are not obeyed because
 //! their name or value is wrong.
@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-/// How the names of this program's annotations begin.
+/// The beginning of the names of this program's annotations.
 const PREFIX: &str = "headless-obs.io/";
 /// The most ports of an annotation, and the most wrong annotations of an object that are named.
 const MOST: usize = 16;
@@ -19,7 +19,7 @@ const IGNORE: &str = "\"true\" or \"false\"";
 const PORTS: &str = "up to 16 numbers of ports from 1 to 65535, with commas between them";
 const NAMES: &str = "expect, ignore and ports; ports on a Service alone";
 
-/// How the clients of a Service, or a client, are meant to spread their connections.
+/// The intended spread of the connections of a client, or of all clients of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// Evenly, as without an annotation.
@@ -52,16 +52,16 @@ impl Expectation {
     }
 }
 
-/// What an object's annotations say.
+/// The meaning of an object's annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotations {
-    /// How the Service's clients, or the pod's workload, are meant to connect.
+    /// The intended spread of the Service's clients, or of the pod's workload.
     pub expect: Option<Expectation>,
     /// They do not count.
     pub ignore: bool,
     /// Ports at which the Service's endpoints serve, too.
     pub ports: Box<[u16]>,
-    /// What is not obeyed.
+    /// Annotations that are not obeyed.
     pub wrong: Box<[WrongAnnotation]>,
 }
 
@@ -72,7 +72,7 @@ pub struct WrongAnnotation {
     pub name: Box<str>,
     /// Its value, or the beginning of it.
     pub value: Box<str>,
-    /// What would be right.
+    /// Right values.
     pub allowed: &'static str,
 }
 
@@ -121,7 +121,7 @@ pub enum Subject {
     Pod,
 }
 
-/// What these annotations say; nothing if none of them is this program's.
+/// The meaning of these annotations; nothing if none of them is this program's.
 pub fn read<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     of: Subject,

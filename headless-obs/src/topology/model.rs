@@ -37,10 +37,10 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Endpoints count as ready, whatever the state of their pods.
     pub publish_not_ready: bool,
-    /// Which of its endpoints clients should prefer (`trafficDistribution`, or the annotation
+    /// The endpoints that clients should prefer (`trafficDistribution`, or the annotation
     /// `service.kubernetes.io/topology-mode`), if it says so.
     pub distribution: Option<Arc<str>>,
-    /// What its annotations say, if it has any of this program's.
+    /// Its annotations, if it has any of this program's.
     pub annotations: Option<Box<Annotations>>,
 }
 
@@ -117,7 +117,7 @@ pub struct Pod {
     pub host_network: bool,
     /// The workload it belongs to: the Deployment's, StatefulSet's … name, or its own.
     pub workload: Arc<str>,
-    /// What the names of runs like it have in common, if it is one that is not started again when it ends.
+    /// The common part of the names of runs like it, if it is one that is not started again when it ends.
     pub run: Option<Arc<str>>,
     /// It has ended (Succeeded or Failed), so it no longer has its addresses.
     pub finished: bool,
@@ -125,7 +125,7 @@ pub struct Pod {
     pub proxies: Proxies,
     /// Its containers that were started, also init containers.
     pub containers: Box<[Container]>,
-    /// What its annotations say, if it has any of this program's.
+    /// Its annotations, if it has any of this program's.
     pub annotations: Option<Box<Annotations>>,
 }
 

@@ -4,7 +4,7 @@
 //! known.
 //!
 //! Invariants: the endpoints on the node decide, and need no right to read nodes. If two of them contradict each other,
-//! the zone is not known. What they said last holds while there are none. The zone that the user gives counts until
+//! the zone is not known. Their last statement holds while there are none. The zone that the user gives counts until
 //! endpoints say one.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) struct NodeZone {
     node: Option<Arc<str>>,
     /// Zone → entries of slices on this node that say it.
     entries: HashMap<Arc<str>, usize>,
-    /// What was known last.
+    /// The zone that was known last.
     last: Option<Arc<str>>,
 }
 

@@ -100,12 +100,12 @@ impl ServiceState {
             || self.endpoints().any(|endpoint| endpoint.parts.iter().any(is_published))
     }
 
-    /// Which of its endpoints clients should prefer, as its object says.
+    /// The endpoints that clients should prefer, by its object.
     pub fn distribution(&self) -> Option<&Arc<str>> {
         self.object.as_ref()?.distribution.as_ref()
     }
 
-    /// What its annotations say.
+    /// Its annotations.
     pub fn annotations(&self) -> Option<&Annotations> {
         self.object.as_ref()?.annotations.as_deref()
     }

@@ -30,7 +30,7 @@ pub(super) struct Lookalike {
     pub(super) remains: Sign,
 }
 
-/// What is known about one cause.
+/// The knowledge about one cause.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Diagnosis {
     /// All of these.

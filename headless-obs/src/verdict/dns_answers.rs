@@ -160,7 +160,7 @@ pub(super) fn stays_below_cap(scene: &RuleContext<'_>) -> bool {
     by_chance <= (1e-4_f64).ln() && (most * cap <= choice.with_known_position.saturating_mul(2) || cap > 32)
 }
 
-/// Whatever the length of the answer, the client uses only positions below a limit.
+/// The client uses only positions below a limit, in answers of every length.
 pub(super) fn client_cap(scene: &RuleContext<'_>) -> Option<Verdict> {
     if !stays_below_cap(scene) {
         return None;

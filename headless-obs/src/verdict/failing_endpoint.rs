@@ -1,7 +1,7 @@
 //! Rules about failures: the endpoint's, the client's own, or of the way between them.
 //!
-//! What the client gave up itself is told apart from what an endpoint refused, and another client's success at the same
-//! endpoint refutes that the endpoint fails.
+//! Attempts that the client gave up itself are told apart from those that an endpoint refused. Another client's success
+//! at the same endpoint refutes that the endpoint fails.
 
 use super::attempts::{FEW, Tried, is_over, sum, tried};
 use super::context::RuleContext;

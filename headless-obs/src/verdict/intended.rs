@@ -1,4 +1,4 @@
-//! What annotations change: a spread that is as they say is no fault.
+//! Changes by annotations: a spread that is as they say is no fault.
 //!
 //! In: the verdict without them. Out: `as_intended` in its place, if the cause is one of imbalance and the facts are what
 //! the annotation says. If they are not, the verdict stays and says so. Wrong targets are never intended.
@@ -43,7 +43,7 @@ fn in_words(scene: &RuleContext<'_>, intent: &ClientIntent) -> String {
     format!("The annotation headless-obs.io/expect={} of {owner}", intent.expect)
 }
 
-/// What the client does that the annotation does not say.
+/// Deeds of the client that the annotation does not allow.
 fn contradiction(scene: &RuleContext<'_>, expectation: Expectation) -> Option<String> {
     let client = scene.client;
     match expectation {

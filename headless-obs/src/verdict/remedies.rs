@@ -39,7 +39,7 @@ impl Technology {
     }
 }
 
-/// What to change. What the facts show to be in place is not advised.
+/// Advice. Nothing is advised that the facts show to be in place.
 pub(super) fn of(cause: Cause, client: &Client, service: Option<&Service>) -> Option<String> {
     let technology = Technology::of(client);
     let text = match cause {

@@ -9,7 +9,7 @@ use crate::expose::snapshot::{Cause, ClientEndpoint, Confidence, Verdict};
 /// Attempts elsewhere from which it is a habit.
 const TRIES: u64 = 3;
 
-/// What the client keeps, and what it left at once.
+/// The connections that the client keeps, and those that it left at once.
 struct Sought<'a> {
     kept: &'a ClientEndpoint,
     left: Vec<&'a ClientEndpoint>,

@@ -19,7 +19,7 @@ const WAYS: f64 = 1_000.0;
 /// The rows of one zone.
 type Rows<'a> = Vec<(&'a Endpoint, &'a ClientEndpoint)>;
 
-/// What a client does in one of its zones.
+/// The counts of a client in one of its zones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     connections: u64,

@@ -55,8 +55,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) accepted: Option<&'a BTreeMap<String, u64>>,
 }
 
-/// What is wrong. `names` has the daemon's names of clients whose pods it cannot know. The program is asked only if the
-/// snapshot itself is right.
+/// The differences. `names` has the daemon's names of clients whose pods it cannot know. The program is asked only if
+/// the snapshot itself is right.
 pub(crate) fn wrong(
     expectation: &Expectation,
     Seen { snapshot, metrics: scrape, accepted }: Seen<'_>,

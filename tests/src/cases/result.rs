@@ -45,7 +45,7 @@ impl Outcome {
         }
     }
 
-    /// Adds a run. What differed is printed at once.
+    /// Adds a run. It prints the differences at once.
     pub(crate) fn add(&mut self, run: Result<Vec<Difference>>, took: Duration) {
         self.runs += 1;
         self.took += took;

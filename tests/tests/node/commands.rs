@@ -382,7 +382,7 @@ fn a_trace_of_a_running_daemon_has_its_connections_and_goes_on_after_a_restart()
         "{lines:?}"
     );
 
-    // Whatever the answer is, this client takes the same pod, so there is a verdict on it.
+    // This client takes the same pod from every answer, so there is a verdict on it.
     let pick = Pick::Only(shop.service.endpoints[1].pod.ip(true).unwrap());
     let only = ClientSpec { pick, per_lookup: 1, ..ClientSpec::new(ORDERS, PORT, shop.scene.resolver, 90) };
     assert_eq!(cron.client(&only).unwrap().wait().unwrap().total().connected, 90);

@@ -6,7 +6,7 @@ use super::super::fit_text::{clean, fit_middle, full_name, width};
 use crate::expose::snapshot::Cause;
 use crate::expose::trace_events::{Connection, DnsAnswer, TraceEvent, What};
 
-/// How lines look.
+/// The look of lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines {
     pub(super) colours: bool,

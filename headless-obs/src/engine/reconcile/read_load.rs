@@ -4,7 +4,7 @@
 //!
 //! Invariants: a flow's load in the ledger is that of the connections that ended, as records and totals tell it, and
 //! what the last readings of its open connections told. If a connection is not read any more and no record tells of its
-//! end, what it has brought is `ahead` of the totals: whatever the totals bring later counts without it. What a
+//! end, what it has brought is `ahead` of the totals: later totals count without it. The load that a
 //! connection had carried before the daemon started is counted apart.
 
 use headless_obs_ebpf::flow::FlowKey;

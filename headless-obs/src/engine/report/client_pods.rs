@@ -17,7 +17,7 @@ use crate::worst_pods::{self, SHOWN};
 /// The most rows of pods in a snapshot: about 4 MiB.
 const ROWS: usize = 10_000;
 
-/// What the pods of all clients hold, and their names.
+/// The connections that the pods of all clients hold, and their names.
 #[derive(Debug, Default)]
 pub(super) struct PodDetail {
     held: HashMap<(ServiceId, WorkloadId), HashMap<Option<ClientId>, Held>>,

@@ -1,4 +1,4 @@
-//! What the engine has counted, by Service: the input of a snapshot over any stretch of time.
+//! The counts of the engine, by Service: the input of a snapshot over any stretch of time.
 //!
 //! In: the ledger, the statistics of clients, open connections. Out: the sums of one Service over a stretch
 //! ([`Sources`]).
@@ -28,7 +28,7 @@ pub(super) struct Counted<'a> {
     excluded: HashMap<WorkloadId, &'static str>,
     /// Services whose annotations exclude all of their clients.
     ignored: HashSet<ServiceId>,
-    /// What the annotations of clients' pods say.
+    /// The annotations of clients' pods.
     pub(super) said: OfPods,
     /// Only for a report.
     pub(super) pods: Pods,
@@ -37,7 +37,7 @@ pub(super) struct Counted<'a> {
 /// A cell, and the zone of its endpoint.
 type CountedCell<'a> = (&'a CellKey, Option<&'a Arc<str>>, &'a Windowed<Cell>);
 
-/// What is counted of one Service.
+/// The counts of one Service.
 #[derive(Default)]
 pub(super) struct OfService<'a> {
     cells: Vec<CountedCell<'a>>,

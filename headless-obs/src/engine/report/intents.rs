@@ -1,4 +1,4 @@
-//! What annotations say of the clients and Services of a snapshot.
+//! The meaning of annotations for the clients and Services of a snapshot.
 //!
 //! In: the annotations of the node's pods and of Services. Out: whose connections do not count, and how each client is
 //! meant to connect.
@@ -18,10 +18,10 @@ pub(super) const EXCLUDED: &str = "annotation";
 /// The most wrong annotations that are listed.
 const WRONG: usize = 20;
 
-/// What the pods of workloads say.
+/// The annotations of workloads, by their pods.
 pub(super) type OfPods = HashMap<WorkloadId, Said>;
 
-/// What all pods of a workload say.
+/// The annotations that all pods of a workload have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) expect: Option<Expectation>,
@@ -36,7 +36,7 @@ impl Said {
 }
 
 impl Engine {
-    /// What all pods of each workload say, of those that say anything.
+    /// Of each workload with annotations, those that all of its pods have.
     pub(super) fn said_by_pods(&self) -> OfPods {
         let mut said = OfPods::default();
         let annotated = self.topology.pods().filter(|pod| pod.annotations.is_some());
@@ -73,7 +73,7 @@ impl Engine {
     }
 }
 
-/// What a Service's annotations say.
+/// The meaning of a Service's annotations.
 pub(super) fn of_service(state: &ServiceState) -> ServiceIntent {
     let said = state.annotations();
     said.map_or_else(ServiceIntent::default, |said| ServiceIntent {

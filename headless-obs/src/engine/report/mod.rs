@@ -109,7 +109,7 @@ enum View {
     Series(ClientLabels),
 }
 
-/// What the Services of a snapshot share.
+/// Facts that the Services of a snapshot share.
 struct Common<'a> {
     moment: Moment<'a>,
     counted: &'a Counted<'a>,

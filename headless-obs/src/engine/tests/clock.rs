@@ -21,7 +21,7 @@ fn stretch_of_a_snapshot_is_by_the_monotonic_clock_and_its_times_are_of_one_cloc
             let expected = length.unwrap_or(Duration::from_secs(601 + 600 * turn as u64)).as_secs();
             let stretch = snapshot.to.duration_since(snapshot.from).as_secs();
             seconds.push((stretch - expected.cast_signed()).abs() <= 12);
-            // What is of the present clock lies within the observation.
+            // Times by the present clock lie within the observation.
             let began = snapshot.began.unwrap();
             let times = snapshot.services[0].endpoints.iter().filter_map(|row| row.ready_since);
             assert!(

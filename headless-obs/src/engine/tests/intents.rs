@@ -1,4 +1,4 @@
-//! What annotations of Services and pods change, and what is said of wrong ones.
+//! Changes by annotations of Services and pods, and the words about wrong ones.
 
 use super::windows::address;
 use super::*;

@@ -59,7 +59,7 @@ pub(crate) enum What {
     Daemon,
 }
 
-/// The condition of a pod. What is not given stays as it is.
+/// The condition of a pod. Absent fields stay as they are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Endpoint {

@@ -19,7 +19,7 @@ use crate::config::remote::Credentials;
 use crate::sources::kubernetes::pod_proxy::{DaemonPod, Daemons, PodProxy};
 use crate::trace_channel::Tap;
 
-/// How often the daemons are listed.
+/// The time between two lists of the daemons.
 const LISTED_EVERY: Duration = Duration::from_secs(15);
 /// Nodes without a daemon that are remembered.
 const MOST_NODES: usize = 10_000;

@@ -1,7 +1,7 @@
 //! Follows one daemon.
 //!
 //! In: a daemon, and the way to it. Out: its lines. Invariants: a daemon that is lost is asked again until it answers, and
-//! its first line then says what is missing. Whatever it sends, the memory that it takes here is limited, and so is its
+//! its first line then says what is missing. The memory that it takes here is limited whatever it sends, and so is its
 //! silence.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
