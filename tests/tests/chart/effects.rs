@@ -11,8 +11,8 @@ use crate::render::rendered;
 use crate::rows::{ELSEWHERE, Row, rows};
 use crate::schema::{at_path, leaves, schema};
 
-/// Options of `run` that the chart sets itself, or that have no meaning in a cluster's pod.
-const NOT_OFFERED: [&str; 14] = [
+/// Options of `run` that the chart sets itself, that have no meaning in a cluster's pod, or that need a file.
+const NOT_OFFERED: [&str; 16] = [
     "authorize",
     "cgroup",
     "context",
@@ -23,6 +23,8 @@ const NOT_OFFERED: [&str; 14] = [
     "listen",
     "namespace",
     "node",
+    "otlp-ca-file",
+    "otlp-token-file",
     "output",
     "tls-cert",
     "tls-key",

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::render::NAMESPACE;
+
 /// A value and its effect.
 pub(crate) struct Row {
     /// The value's path.
@@ -76,6 +78,8 @@ fn naming() -> Vec<Row> {
 fn rights() -> Vec<Row> {
     const ADDED: &str = "/spec/template/spec/containers/0/securityContext/capabilities/add";
     let annotations = json!({"example.com/a": "b"});
+    let account = json!(format!("system:serviceaccount:{NAMESPACE}:test-headless-obs"));
+    let selinux = |path, value: &str, at| pod(path, json!(value), at, json!(value));
     vec![
         row("namespaces", json!(["shop"]), "Role", "/metadata/namespace", json!("shop")),
         option("namespaces", json!(["shop", "web"]), &["--namespace=shop", "--namespace=web"]),
@@ -113,6 +117,33 @@ fn rights() -> Vec<Row> {
             json!("bpf"),
         )
         .with(json!({"appArmorProfile": {"type": "Localhost"}})),
+        selinux(
+            "seLinuxOptions.user",
+            "system_u",
+            "/spec/template/spec/containers/0/securityContext/seLinuxOptions/user",
+        ),
+        selinux(
+            "seLinuxOptions.role",
+            "system_r",
+            "/spec/template/spec/containers/0/securityContext/seLinuxOptions/role",
+        ),
+        selinux(
+            "seLinuxOptions.type",
+            "spc_t",
+            "/spec/template/spec/containers/0/securityContext/seLinuxOptions/type",
+        ),
+        selinux(
+            "seLinuxOptions.level",
+            "s0",
+            "/spec/template/spec/containers/0/securityContext/seLinuxOptions/level",
+        ),
+        row(
+            "openshift.securityContextConstraints",
+            json!(true),
+            "SecurityContextConstraints",
+            "/users/0",
+            account,
+        ),
         pod(
             "seccompProfile.type",
             json!("Unconfined"),
@@ -134,6 +165,13 @@ fn options() -> Vec<Row> {
         option("options.cluster-domain", json!("k8s.example"), &["--cluster-domain=k8s.example"]),
         option("options.zone", json!("eu-1a"), &["--zone=eu-1a"]),
         option("options.otlp", json!("http://collector:4318"), &["--otlp=http://collector:4318"]),
+        option("options.otlp-interval", json!("1m"), &["--otlp-interval=1m"]),
+        option(
+            "options.otlp-header",
+            json!(["a: b"]),
+            &["--otlp=http://collector:4318", "--otlp-header=a: b"],
+        )
+        .with(json!({"options": {"otlp": "http://collector:4318"}})),
         option("options.mature-after", json!("15m"), &["--mature-after=15m"]),
         option("options.stale-grace", json!("1m30s"), &["--stale-grace=1m30s"]),
         option("options.exclude", json!(["none", "a/b*"]), &["--exclude=none", "--exclude=a/b*"]),
