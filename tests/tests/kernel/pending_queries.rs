@@ -222,14 +222,13 @@ fn a_stream_is_told_to_who_began_it() {
 
 #[test]
 fn who_connects_from_a_dns_port_tells_nothing() {
-    let holder = TcpListener::bind((V4, 0)).unwrap();
-    let port = holder.local_addr().unwrap().port();
-    drop(holder);
+    // It has its port from the beginning, because a program of this machine may take a port that is free.
+    let attacker = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    attacker.bind(&SockAddr::from(SocketAddr::new(V4, 0))).unwrap();
+    let port = attacker.local_addr().unwrap().as_socket().unwrap().port();
     let mut kernel = Kernel::new(&[port], RING);
     kernel.watch();
     let victim = TcpListener::bind((V4, 0)).unwrap();
-    let attacker = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    attacker.bind(&SockAddr::from(SocketAddr::new(V4, port))).unwrap();
     attacker.connect(&victim.local_addr().unwrap().into()).unwrap();
     let (mut stream, _) = victim.accept().unwrap();
     let message = addresses(3);
