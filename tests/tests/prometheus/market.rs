@@ -49,7 +49,9 @@ impl Market {
         // their names.
         let clients = clients(&node, dns.addresses()[0], short.addresses()[0]);
         let topology = publish(&lab, &pods);
-        let observer = Observer::start(&lab, &ObserverSpec::new(&["--topology", &topology])).unwrap();
+        // The endpoints are in another zone, so all bytes cross.
+        let options = ["--topology", &topology, "--zone", "west"];
+        let observer = Observer::start(&lab, &ObserverSpec::new(&options)).unwrap();
         let clients = clients.iter().map(|(pod, spec)| pod.client(spec).unwrap()).collect();
         Self { lab, observer, node, dns, short, pods, _clients: clients }
     }
