@@ -126,6 +126,8 @@ fn clients(node: &Node, dns: SocketAddr, short: SocketAddr) -> Vec<(Pod, ClientS
         ("loyal", brief(endless(PORT, dns, 3.0)).round_robin(0).never_again()),
         ("astray", endless(PORT + 1, dns, 1.0)),
         ("cut", brief(endless(PORT, short, 2.0)).random()),
+        // Each look finds connections that are open.
+        ("pool", ClientSpec::new(ORDERS, PORT, dns, 6).random().keep()),
     ];
     let mut last = 20;
     specs
