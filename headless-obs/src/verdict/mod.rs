@@ -155,7 +155,7 @@ pub fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
     diagnosis::both_remain(cause, other)
 }
 
-/// What to do so that a client prefers the endpoints of its own zone, as far as its program is known.
+/// Advice for a client that should prefer the endpoints of its own zone, as far as its program is known.
 #[must_use]
 pub fn zone_advice(client: &Client) -> &'static str {
     remedies::zone(client)

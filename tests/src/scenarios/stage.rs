@@ -140,7 +140,7 @@ impl Stage {
         let manifests = self.lab.folder().join("services.yaml");
         let topology = format!("files:{}", manifests.display());
         // Short times, so that a scenario takes seconds. A larger ring than by default, because the daemon is built
-        // without optimisations, and reads a tenth as fast as the shipped one.
+        // without optimisations and reads it slowly.
         let mut options = vec!["--topology", &topology, "--node", self.node.name()];
         for default in [["--mature-after", "2s"], ["--stale-grace", "1s"], ["--ring-size", "16MiB"]] {
             if !more.contains(&default[0]) {

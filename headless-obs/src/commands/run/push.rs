@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, StatusCode};
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -37,8 +36,10 @@ enum PushError {
     Gone(#[from] Gone),
     #[error("cannot read the token in {0}: {1}")]
     Token(String, String),
-    #[error("{0} cannot be reached: {1}")]
-    Unreachable(OtlpUrl, String),
+    #[error("headless-obs cannot encode the metrics; please report this: {0}")]
+    Crashed(String),
+    #[error("the exchange with {0} failed: {1}")]
+    Failed(OtlpUrl, String),
     #[error("{0} did not answer within {TIMEOUT:?}")]
     Timeout(OtlpUrl),
     #[error("{0} refused the metrics: {1} {2}")]
@@ -92,8 +93,8 @@ impl Push {
 
     async fn push(&self, engine: &EngineHandle) -> Result<(), PushError> {
         let scrape = engine.scrape().await?;
-        let made = tokio::task::spawn_blocking(move || otlp::requests(&scrape, Timestamp::now()));
-        let bodies = made.await.map_err(|_panicked| Gone)?;
+        let made = tokio::task::spawn_blocking(move || otlp::requests(&scrape));
+        let bodies = made.await.map_err(|panicked| PushError::Crashed(panicked.to_string()))?;
         let mut part = None;
         for body in bodies {
             match timeout(TIMEOUT, self.send(body)).await {
@@ -117,10 +118,10 @@ impl Push {
             let token = token.map_err(|error| PushError::Token(file.display().to_string(), error))?;
             request = request.header(AUTHORIZATION, token);
         }
-        let unreachable = |error: String| PushError::Unreachable(url(), error);
+        let failed = |error: String| PushError::Failed(url(), error);
         let request =
-            request.body(Full::new(Bytes::from(body))).map_err(|error| unreachable(error.to_string()))?;
-        let (status, answer) = self.client.send(request, LARGEST).await.map_err(unreachable)?;
+            request.body(Full::new(Bytes::from(body))).map_err(|error| failed(error.to_string()))?;
+        let (status, answer) = self.client.send(request, LARGEST).await.map_err(failed)?;
         if !status.is_success() {
             // It may be a message of protobuf.
             let text = fit(&clean(String::from_utf8_lossy(&answer).trim()), 200);
@@ -151,7 +152,7 @@ impl Push {
                     } else {
                         ""
                     };
-                    warn!(%error, ?every, "the metrics were not pushed{help}; the next push has all counts");
+                    warn!(%error, ?every, "the receiver lacks metrics{help}; a later push that works has all counts");
                 }
             }
         }

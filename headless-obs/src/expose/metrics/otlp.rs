@@ -38,8 +38,8 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// Requests with all metrics of a scrape that was made at this time.
-pub fn requests(scrape: &Scrape, at: Timestamp) -> Vec<Vec<u8>> {
+/// Requests with all metrics of a scrape. Their time is that of its snapshot.
+pub fn requests(scrape: &Scrape) -> Vec<Vec<u8>> {
     let snapshot = &scrape.snapshot;
     let resource = Resource {
         attributes: vec![
@@ -50,7 +50,7 @@ pub fn requests(scrape: &Scrape, at: Timestamp) -> Vec<Vec<u8>> {
         ],
         ..Resource::default()
     };
-    let times = Times { from: snapshot.from, at };
+    let times = Times { from: snapshot.from, at: snapshot.to };
     let (mut bodies, mut metrics, mut bytes) = (Vec::new(), Vec::new(), 0);
     for family in gather(scrape) {
         for rows in family.rows.chunks(POINTS) {
@@ -88,7 +88,7 @@ fn body(resource: &Resource, metrics: Vec<Metric>) -> Vec<u8> {
     ExportMetricsServiceRequest { resource_metrics: vec![of_node] }.encode_to_vec()
 }
 
-/// The beginning of the observation, and the time of the scrape.
+/// The beginning of the observation, and the time of the snapshot.
 #[derive(Clone, Copy)]
 struct Times {
     from: Timestamp,

@@ -120,7 +120,7 @@ async fn each_failure_says_what_is_wrong() {
     let error = push.push(&engine).await.unwrap_err().to_string();
     assert!(error.contains("429") && error.contains("slow") && !error.contains('\u{1b}'), "{error}");
     receiver.answers(StatusCode::OK, vec![b'x'; LARGEST + 1]);
-    assert!(matches!(push.push(&engine).await.unwrap_err(), PushError::Unreachable(..)));
+    assert!(matches!(push.push(&engine).await.unwrap_err(), PushError::Failed(..)));
     let part = ExportMetricsPartialSuccess { rejected_data_points: 7, error_message: "too old".to_owned() };
     let answer = ExportMetricsServiceResponse { partial_success: Some(part) }.encode_to_vec();
     receiver.answers(StatusCode::OK, answer);
@@ -131,7 +131,7 @@ async fn each_failure_says_what_is_wrong() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let push = Push::new(to(nobody)).await.unwrap();
     let error = push.push(&engine).await.unwrap_err().to_string();
-    assert!(error.contains("cannot be reached") && error.contains("refused"), "{error}");
+    assert!(error.contains("failed") && error.contains("refused"), "{error}");
     let missing = Otlp { token_file: Some("/nowhere/token".into()), ..to(address) };
     let error = Push::new(missing).await.unwrap().push(&engine).await.unwrap_err().to_string();
     assert!(error.contains("/nowhere/token"), "{error}");

@@ -14,10 +14,6 @@ fn scrape() -> Scrape {
     test_fixtures::snapshot().into()
 }
 
-fn at() -> Timestamp {
-    "2026-01-02T03:04:05.25Z".parse().unwrap()
-}
-
 fn decoded(bodies: &[Vec<u8>]) -> Vec<ResourceMetrics> {
     let decoded = bodies.iter().map(|body| ExportMetricsServiceRequest::decode(body.as_slice()).unwrap());
     decoded.flat_map(|request| request.resource_metrics).collect()
@@ -84,7 +80,7 @@ fn scraped(scrape: Scrape) -> BTreeMap<Key, f64> {
 
 #[test]
 fn a_push_has_what_a_scrape_has() {
-    let pushed = samples(&decoded(&requests(&scrape(), at())));
+    let pushed = samples(&decoded(&requests(&scrape())));
     let scraped = scraped(scrape());
     assert!(scraped.len() > 200, "{} samples", scraped.len());
     assert_eq!(pushed.keys().collect::<Vec<_>>(), scraped.keys().collect::<Vec<_>>());
@@ -94,7 +90,7 @@ fn a_push_has_what_a_scrape_has() {
 #[test]
 fn totals_are_cumulative_since_the_observation_began() {
     let snapshot = test_fixtures::snapshot();
-    let parts = decoded(&requests(&scrape(), at()));
+    let parts = decoded(&requests(&scrape()));
     let attributes = text(&parts[0].resource.as_ref().unwrap().attributes);
     assert!(attributes.contains(&("k8s.node.name".to_owned(), snapshot.node.clone())), "{attributes:?}");
     let metrics = &parts[0].scope_metrics[0].metrics;
@@ -102,7 +98,7 @@ fn totals_are_cumulative_since_the_observation_began() {
     let Some(Data::Sum(sum)) = &opened.data else { panic!("{opened:?}") };
     assert!(sum.is_monotonic && sum.aggregation_temporality == AggregationTemporality::Cumulative as i32);
     for point in &sum.data_points {
-        assert_eq!(point.time_unix_nano, 1_767_323_045_250_000_000);
+        assert_eq!(point.time_unix_nano, nanoseconds(snapshot.to));
         assert!(point.start_time_unix_nano >= nanoseconds(snapshot.from));
     }
     let unit_of = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap().unit.clone();
@@ -121,7 +117,7 @@ fn many_series_become_several_requests_of_bounded_size() {
         });
     }
     let many = Scrape::from(snapshot);
-    let bodies = requests(&many, at());
+    let bodies = requests(&many);
     assert!(bodies.len() > 1, "{} bytes in one", bodies[0].len());
     assert!(bodies.iter().all(|body| body.len() < 2 * LARGEST), "{:?}", bodies.iter().map(Vec::len));
     assert_eq!(samples(&decoded(&bodies)), scraped(many));
