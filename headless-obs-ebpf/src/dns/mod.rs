@@ -92,20 +92,20 @@ pub(crate) fn is_dns_port(port: u16) -> bool {
 
 #[inline(always)]
 fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Option<Transport> {
-    let [server_port, client_port] = ports(ctx, network)?;
+    // UDP's header, then the message: its id, and QR, which is set in responses.
+    let Ok([s0, s1, d0, d1, _, _, _, _, high, low, flags]) = ctx.load::<[u8; 11]>(network.transport) else {
+        return truncated(ctx, network);
+    };
+    let [server_port, client_port] = [u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])];
     if !is_dns_port(server_port) {
         return None;
     }
-    let payload = network.transport + 8;
-    // The message begins with its id; then QR is set in responses.
-    let id = match ctx.load::<[u8; 3]>(payload) {
-        Ok([high, low, flags]) if flags & 0x80 != 0 => u16::from_be_bytes([high, low]),
-        _ => {
-            count(DNS_NOT_ANSWER);
-            return None;
-        }
-    };
+    if flags & 0x80 == 0 {
+        count(DNS_NOT_ANSWER);
+        return None;
+    }
     let queried_at = if pending_queries::filter_enabled() {
+        let id = u16::from_be_bytes([high, low]);
         match pending_queries::match_query(ctx, network, peer, server_port, id) {
             Ok(queried_at) => queried_at,
             Err(reason) => {
@@ -116,19 +116,22 @@ fn received_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) -> Optio
     } else {
         0
     };
+    let payload = network.transport + 8;
     Some(Transport { server_port, client_port, tcp_flags: 0, sequence: 0, payload, queried_at })
 }
 
 #[inline(always)]
 fn received_segment(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
-    let [server_port, client_port] = ports(ctx, network)?;
+    // TCP's header up to its flags: ports, sequence number, acknowledgement.
+    let Ok([s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, data_offset, tcp_flags]) =
+        ctx.load::<[u8; 14]>(network.transport)
+    else {
+        return truncated(ctx, network);
+    };
+    let [server_port, client_port] = [u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])];
     if !is_dns_port(server_port) {
         return None;
     }
-    let Ok([data_offset, tcp_flags]) = ctx.load::<[u8; 2]>(network.transport + 12) else {
-        count(DNS_NOT_ANSWER);
-        return None;
-    };
     let payload = network.transport + ((data_offset >> 4) as usize) * 4;
     let is_empty = remaining_len(ctx, payload) == 0;
     // A segment without payload matters only at the beginning or end of a stream.
@@ -141,7 +144,16 @@ fn received_segment(ctx: &SkBuffContext, network: &Network) -> Option<Transport>
         }
         return None;
     }
-    let sequence: [u8; 4] = ctx.load(network.transport + 4).ok()?;
-    let sequence = u32::from_be_bytes(sequence);
+    let sequence = u32::from_be_bytes([q0, q1, q2, q3]);
     Some(Transport { server_port, client_port, tcp_flags, sequence, payload, queried_at: 0 })
+}
+
+/// A packet from a DNS server that is too short for a message.
+#[inline(always)]
+fn truncated(ctx: &SkBuffContext, network: &Network) -> Option<Transport> {
+    let [server_port, _] = ports(ctx, network)?;
+    if is_dns_port(server_port) {
+        count(DNS_NOT_ANSWER);
+    }
+    None
 }

@@ -11,15 +11,24 @@ use headless_obs_ebpf::dns_query::{
     ANSWERED, CLIENT_ENDED, MAX_SERVERS, PEER, PendingQuery, QueryKey, SERVER_ENDED,
 };
 
-use super::headers::{ACK, FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN, ports};
+use super::headers::{ACK, FIN, IPPROTO_TCP, IPPROTO_UDP, Network, RST, SYN};
 use super::is_dns_port;
 use crate::dialled;
 use crate::maps::{PENDING_QUERIES, REQUIRE_QUERY};
 use crate::socket::{bytes, words};
 use crate::tcp::now;
 
-/// Length of the header of a DNS message.
-const DNS_HEADER: usize = 12;
+/// The headers of a datagram with a DNS message, UDP's and its own. One call reads both.
+#[repr(C)]
+struct Headers {
+    _source_port: u16,
+    port: u16,
+    _length: u32,
+    id: u16,
+    flags: u8,
+    _rest: [u8; 9],
+}
+const _: () = assert!(size_of::<Headers>() == 20);
 
 /// Whether responses without a query are refused.
 #[inline(always)]
@@ -31,26 +40,32 @@ pub(super) fn filter_enabled() -> bool {
 /// A datagram that this socket sends; `peer` is the port of the socket's peer, 0 without one.
 #[inline(always)]
 pub(super) fn sent_datagram(ctx: &SkBuffContext, network: &Network, peer: u16) {
-    let Some([_, port]) = ports(ctx, network) else { return };
-    let dialled = if peer == 0 { dialled::take(cookie(ctx)) } else { None };
-    if peer == 0 && dialled.is_none() && !is_dns_port(port) {
+    let socket = cookie(ctx);
+    let Ok(headers) = ctx.load::<Headers>(network.transport) else {
+        // It is too short for a message, and what it dialled is not that of the next datagram.
+        if peer == 0 {
+            dialled::take(socket);
+        }
         return;
-    }
-    let Ok(header) = ctx.load::<[u8; DNS_HEADER]>(network.transport + 8) else { return };
-    // A response, or a multicast query.
-    if header[2] & 0x80 != 0 || network.is_multicast() {
-        return;
-    }
-    let key = query_key(ctx, u16::from_be_bytes([header[0], header[1]]));
+    };
+    let translated = (bytes(network.destination), u16::from_be(headers.port));
     // Egress comes after address translation in this network namespace. So for a connected socket the peer counts, and
     // for another one the address that it dialled. If a socket-level load balancer replaced that in between, the
     // response comes from the address of the packet.
-    let translated = (bytes(network.destination), port);
-    let (server, port) = match dialled {
-        _ if peer != 0 => (PEER, peer),
-        Some(Dialled { address, port, .. }) => (address, port),
-        None => translated,
+    let (server, port) = if peer != 0 {
+        (PEER, peer)
+    } else {
+        match dialled::take(socket) {
+            Some(Dialled { address, port, .. }) => (address, port),
+            None if is_dns_port(translated.1) => translated,
+            None => return,
+        }
     };
+    // A response, or a multicast query.
+    if headers.flags & 0x80 != 0 || network.is_multicast() {
+        return;
+    }
+    let key = query_key(socket, u16::from_be(headers.id));
     let is_translated = peer == 0 && (words(server) != network.destination || port != translated.1);
     let mut query = pending_query(ctx, network);
     query.servers[0] = server;
@@ -99,7 +114,7 @@ pub(super) fn match_query(
     port: u16,
     id: u16,
 ) -> Result<u64, u32> {
-    let key = query_key(ctx, id);
+    let key = query_key(cookie(ctx), id);
     let Some(query) = PENDING_QUERIES.get_ptr_mut(key) else { return Err(DNS_UNSOLICITED) };
     // SAFETY: a live value of the map; a second answer at this very moment is refused or takes the same place.
     let query = unsafe { &mut *query };
@@ -175,8 +190,8 @@ fn on_fin_rst(ctx: &SkBuffContext, flags: u8, this: u16, other: u16) {
 }
 
 #[inline(always)]
-fn query_key(ctx: &SkBuffContext, id: u16) -> QueryKey {
-    QueryKey { socket: cookie(ctx), id, protocol: u16::from(IPPROTO_UDP), _pad: 0 }
+fn query_key(socket: u64, id: u16) -> QueryKey {
+    QueryKey { socket, id, protocol: u16::from(IPPROTO_UDP), _pad: 0 }
 }
 
 #[inline(always)]
