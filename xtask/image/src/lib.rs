@@ -1,7 +1,7 @@
-//! Container images as tar files, written without a container engine.
+//! Container images, and other parts of a release, as tar files, written without a container engine.
 //!
-//! In: an [`Image`] with its name, its command and its files; or the same image for several architectures. Out: an
-//! archive for `ctr images import`, `docker load`, `podman load` and `skopeo`. It is an OCI image layout that also has
+//! In: an [`Image`] with its name, its command and its files; or the same image for several architectures; or an
+//! [`Artifact`]. Out: an archive for `ctr images import`, `docker load`, `podman load` and `skopeo`. It is an OCI image layout that also has
 //! the `manifest.json` which Docker needs unless it keeps images in containerd. The same image gives the same bytes:
 //! entries are sorted, times are zero, and root owns everything.
 
@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Context as _, Result, ensure};
-use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 mod archive;
+mod artifact;
 
-pub use archive::Entry;
+pub use archive::{Entry, tar_gz};
+pub use artifact::Artifact;
 
 /// An image of one layer.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +52,8 @@ impl Image {
 
     /// Adds its parts to the archive's files.
     fn make(&self, files: &mut BTreeMap<String, Entry>) -> Result<Made> {
-        let tree = archive::tar(&self.entries)?;
-        let layer = compressed(&tree)?;
+        let tree = archive::tar(&self.entries, 0)?;
+        let layer = archive::gzip(&tree)?;
         let config = json!({
             "architecture": self.architecture,
             "os": "linux",
@@ -129,7 +130,7 @@ pub fn write_all(images: &[Image], out: impl Write) -> Result<String> {
     Ok(id)
 }
 
-/// Writes the files, the index for the name, and Docker's list.
+/// Writes the files, the index for the name, and Docker's list if it would have an entry.
 fn finish(
     mut files: BTreeMap<String, Entry>,
     name: &str,
@@ -139,19 +140,20 @@ fn finish(
 ) -> Result<()> {
     let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
     let mut entry = descriptor.clone();
-    // containerd and Docker take the image's name from the second one.
-    entry["annotations"] =
-        json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name});
+    entry["annotations"] = json!({"org.opencontainers.image.ref.name": tag, NAME: name});
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
-    for (path, value) in [
-        ("oci-layout", json!({"imageLayoutVersion": "1.0.0"})),
-        ("index.json", index),
-        ("manifest.json", json!(for_docker)),
-    ] {
+    let mut own = vec![("oci-layout", json!({"imageLayoutVersion": "1.0.0"})), ("index.json", index)];
+    if !for_docker.is_empty() {
+        own.push(("manifest.json", json!(for_docker)));
+    }
+    for (path, value) in own {
         files.insert(path.to_owned(), Entry::File(serde_json::to_vec(&value)?));
     }
-    out.write_all(&archive::tar(&files)?).and_then(|()| out.flush()).context("cannot write the image")
+    out.write_all(&archive::tar(&files, 0)?).and_then(|()| out.flush()).context("cannot write the image")
 }
+
+/// The key of the name in an archive's index: containerd, Docker and the task that pushes take it from there.
+pub const NAME: &str = "io.containerd.image.name";
 
 /// Go's name of this machine's processor, which is also that of container tools.
 #[must_use]
@@ -179,12 +181,6 @@ fn blob(bytes: &[u8]) -> String {
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
-}
-
-fn compressed(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
-    gzip.write_all(bytes).context("cannot compress the layer")?;
-    gzip.finish().context("cannot compress the layer")
 }
 
 #[cfg(test)]

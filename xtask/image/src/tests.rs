@@ -136,3 +136,35 @@ fn what_is_not_the_same_image_is_refused() {
     assert!(write_all(&[one, other], Vec::new()).is_err());
     assert!(write_all(&[], Vec::new()).is_err());
 }
+
+#[test]
+fn an_artifact_is_one_file_with_its_description() {
+    let artifact = Artifact {
+        name: "localhost/charts/a:1".to_owned(),
+        config: ("application/x.config", b"{}".to_vec()),
+        layer: ("application/x.file", b"content".to_vec()),
+        annotations: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+    };
+    let mut archive = Vec::new();
+    let id = artifact.write(&mut archive).unwrap();
+    let index = value(&file(&archive, "index.json"));
+    assert_eq!(index["manifests"][0]["annotations"][NAME], "localhost/charts/a:1");
+    assert_eq!(index["manifests"][0]["digest"], id);
+    let manifest = value(&follow(&archive, &index["manifests"][0]));
+    assert_eq!(manifest["annotations"], json!({"a": "b"}));
+    assert_eq!(manifest["config"]["mediaType"], "application/x.config");
+    assert_eq!(manifest["layers"][0]["mediaType"], "application/x.file");
+    assert_eq!(follow(&archive, &manifest["layers"][0]), b"content");
+    let listed = String::from_utf8(pipe("tar", &["-tf", "-"], &archive)).unwrap();
+    assert!(!listed.contains("manifest.json"), "nothing for Docker, which cannot load it: {listed}");
+}
+
+#[test]
+fn a_compressed_archive_has_the_time_that_it_is_given() {
+    let entries = BTreeMap::from([("a/b".to_owned(), Entry::File(b"text".to_vec()))]);
+    let made = tar_gz(&entries, 1_000_000_000).unwrap();
+    let listed = pipe("tar", &["-tvzf", "-", "--numeric-owner", "--utc"], &made);
+    let listed = String::from_utf8(listed).unwrap();
+    assert_eq!(listed.matches("2001-09-09 01:46").count(), 2, "{listed}");
+    assert_eq!(made, tar_gz(&entries, 1_000_000_000).unwrap());
+}
