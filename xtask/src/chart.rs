@@ -41,6 +41,22 @@ const RENDERINGS: [Rendering; 8] = [
 /// Marks of an installation by helm.
 const OF_HELM: [&str; 3] = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: "];
 
+/// The chart's values, below the repository's root. No other file of the repository decides which registry is named.
+pub(crate) const VALUES: &str = "deploy/chart/values.yaml";
+
+/// The registry in the chart's values, with the path below it.
+pub(crate) fn registry() -> Result<String> {
+    let path = workspace::root().join(VALUES);
+    let values = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let registry = registry_in(&values).map(str::to_owned);
+    registry.with_context(|| format!("{VALUES} has no image.repository that ends in /headless-obs"))
+}
+
+/// The registry in the text of the chart's values.
+pub(crate) fn registry_in(values: &str) -> Option<&str> {
+    values.lines().find_map(|line| line.strip_prefix("  repository: ")?.strip_suffix("/headless-obs"))
+}
+
 /// The task.
 pub(crate) fn run() -> Result<ExitCode> {
     let deploy = workspace::root().join("deploy");

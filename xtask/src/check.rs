@@ -10,8 +10,8 @@ use clap::Args;
 
 use crate::console::{result, say};
 use crate::{
-    arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, setup,
-    stack_depth, workspace,
+    arch_lint, build_ebpf, chart, dashboards, deny, documents, features, process, promtool, release, setup,
+    stack_depth, workflows, workspace,
 };
 
 /// The checks to run.
@@ -85,7 +85,9 @@ fn of_what_is_deployed(checks: &mut Checks) {
     checks.run("rules", &promtool::check);
     checks.run("Prometheus in the text", &documents::prometheus::check);
     checks.run("chart", &chart::check);
+    checks.run("workflows", &workflows::check);
     checks.run("dependencies", &deny::check);
+    checks.run("release", &release::check);
     checks.run("kernel programs, built twice", &build_ebpf::reproduce);
 }
 

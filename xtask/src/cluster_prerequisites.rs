@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use anyhow::{Context as _, Result};
 
 use crate::target_arch::TargetArch;
-use crate::{control_plane, dist, setup, workspace};
+use crate::{chart, control_plane, dist, setup, workspace};
 
 /// The test program with a control plane and fake pods.
 const FAKE_PODS: &str = "cluster";
@@ -35,7 +35,7 @@ pub(crate) fn prepare(program: &str, profile: &str) -> Result<Vec<(&'static str,
         setup::ensure_programs(&RUNTIME)?;
         // Not in the folder of `dist`, whose files a user may need.
         let own = [TargetArch::own()?];
-        let made = dist::make(profile, &own, &workspace::target().join("e2e"))
+        let made = dist::make(profile, &own, &chart::registry()?, &workspace::target().join("e2e"))
             .context("there is no image of the daemon")?;
         variables.push(("HEADLESS_OBS_IMAGE", made.image.into_os_string()));
     }

@@ -14,12 +14,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use image::{Entry, Image};
 
+use crate::commit::Commit;
 use crate::console::say;
 use crate::target_arch::TargetArch;
-use crate::{artifacts, build_ebpf, elf, process, sbom, workspace};
+use crate::{artifacts, build_ebpf, chart, elf, process, sbom, workspace};
 
-/// Repository of the image; no registry is asked for `localhost`.
-const REPOSITORY: &str = "localhost/headless-obs";
 /// Folders of `deploy/` that are shipped unchanged.
 const FOLDERS: [&str; 5] = ["chart", "manifests", "monitoring", "namespaced", "seccomp"];
 
@@ -40,8 +39,8 @@ pub(crate) struct Options {
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wanted = options.architecture.map_or(TargetArch::ALL.to_vec(), |one| vec![one]);
-    let made = make(&options.profile, &wanted, &workspace::target().join("dist"))?;
-    for path in made.programs.iter().chain([&made.image]) {
+    let made = make(&options.profile, &wanted, &chart::registry()?, &workspace::target().join("dist"))?;
+    for path in made.programs.iter().map(|(_, path)| path).chain([&made.image]) {
         let size = fs::metadata(path).with_context(|| format!("no {}", path.display()))?.len();
         say(&format!("{} ({:.1} MiB)", path.display(), mebibytes(size)));
     }
@@ -52,27 +51,35 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// The results.
 pub(crate) struct Made {
     /// The static programs.
-    programs: Vec<PathBuf>,
+    pub(crate) programs: Vec<(TargetArch, PathBuf)>,
     /// The archive with the image.
     pub(crate) image: PathBuf,
     /// The image's name.
     name: String,
     /// The image's digest.
-    digest: String,
+    pub(crate) digest: String,
+    /// What the image says of itself.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// Builds everything with a cargo profile, for one or more architectures, into a folder that it empties first.
-pub(crate) fn make(profile: &str, wanted: &[TargetArch], folder: &Path) -> Result<Made> {
-    let built = wanted.iter().map(|one| build(profile, *one)).collect::<Result<Vec<_>>>()?;
+/// Builds everything with a cargo profile, for one or more architectures, into a folder that it empties first. The image
+/// is named for a registry.
+pub(crate) fn make(profile: &str, wanted: &[TargetArch], registry: &str, folder: &Path) -> Result<Made> {
+    let built = wanted.iter().map(|one| Ok((*one, build(profile, *one)?))).collect::<Result<Vec<_>>>()?;
+    package(&built, registry, folder)
+}
+
+/// Puts programs that are built into a folder that it empties first, with everything that is shipped.
+pub(crate) fn package(built: &[(TargetArch, PathBuf)], registry: &str, folder: &Path) -> Result<Made> {
     replace_folder(folder)?;
     for name in FOLDERS {
         workspace::copy_folder(&workspace::root().join("deploy").join(name), &folder.join(name))?;
     }
     let version = env!("CARGO_PKG_VERSION");
-    let name = format!("{REPOSITORY}:{version}");
+    let name = format!("{registry}/headless-obs:{version}");
     let labels = labels(version)?;
     let (mut programs, mut images) = (Vec::new(), Vec::new());
-    for (one, built) in wanted.iter().zip(&built) {
+    for (one, built) in built {
         let own = folder.join(one.name());
         fs::create_dir(&own).with_context(|| format!("cannot make {}", own.display()))?;
         sbom::write(&own, &one.target()?)?;
@@ -90,10 +97,10 @@ pub(crate) fn make(profile: &str, wanted: &[TargetArch], folder: &Path) -> Resul
             )]),
             labels: labels.clone(),
         });
-        programs.push(program);
+        programs.push((*one, program));
     }
     let (path, digest) = archive(&images, &folder.join(format!("headless-obs-{version}-linux")))?;
-    Ok(Made { programs, image: path, name, digest })
+    Ok(Made { programs, image: path, name, digest, labels })
 }
 
 /// Writes the image's archive; returns its path, which begins with `path`, and the image's digest.
@@ -145,20 +152,15 @@ fn labels(version: &str) -> Result<BTreeMap<String, String>> {
         ("version", version.to_owned()),
         ("licenses", "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later".to_owned()),
     ]);
-    // A source archive has no git history.
-    if workspace::root().join(".git").exists() {
-        let git =
-            |args: &[&str]| process::output(Command::new("git").args(args).current_dir(workspace::root()));
-        let dirty = !git(&["status", "--porcelain"])?.is_empty();
-        let commit = git(&["rev-parse", "HEAD"])?;
-        labels.insert("revision", format!("{}{}", commit.trim(), if dirty { "-dirty" } else { "" }));
+    if let Some(revision) = Commit::read()?.revision() {
+        labels.insert("revision", revision);
     }
     let full = |(name, value)| (format!("org.opencontainers.image.{name}"), value);
     Ok(labels.into_iter().map(full).collect())
 }
 
 /// Removes a folder and makes it again, so that no file of an older version is shipped.
-fn replace_folder(folder: &Path) -> Result<()> {
+pub(crate) fn replace_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))
@@ -179,7 +181,8 @@ mod tests {
     #[test]
     fn the_manifests_name_the_image_of_this_version() {
         let path = workspace::root().join("deploy/manifests/3-daemonset.yaml");
-        let image = format!("image: \"{REPOSITORY}:{}\"\n", env!("CARGO_PKG_VERSION"));
+        let registry = chart::registry().unwrap();
+        let image = format!("image: \"{registry}/headless-obs:{}\"\n", env!("CARGO_PKG_VERSION"));
         assert!(fs::read_to_string(path).unwrap().contains(&image), "{image}");
     }
 }

@@ -16,6 +16,7 @@ mod build_ebpf;
 mod chart;
 mod check;
 mod cluster_prerequisites;
+mod commit;
 mod console;
 mod control_plane;
 mod dashboards;
@@ -37,6 +38,7 @@ mod pictures;
 mod preflight;
 mod process;
 mod promtool;
+mod release;
 mod run;
 mod rust_imports;
 mod sbom;
@@ -52,6 +54,7 @@ mod timing;
 mod toolchain;
 mod tools;
 mod vm;
+mod workflows;
 mod workspace;
 
 /// The tasks of the project. Each starts with `setup`, which is quick if nothing is missing.
@@ -84,6 +87,8 @@ enum Task {
     Chart,
     /// Build the release files into target/dist: the static program, its image as a tar file, the chart, the manifests
     Dist(dist::Options),
+    /// Make all files of a release in target/release-VERSION, check them, and publish image and chart
+    Release(release::Options),
     /// Build headless-obs and run it as root
     #[command(disable_help_flag = true)]
     Run {
@@ -93,7 +98,7 @@ enum Task {
     },
     /// Write Grafana's dashboards into deploy/dashboards
     Dashboards(dashboards::Options),
-    /// Run helm, promtool or prometheus at the version that the tests use
+    /// Run helm, promtool, prometheus or another tool at the version that the tests use
     #[command(disable_help_flag = true)]
     Tool {
         /// The tool
@@ -118,6 +123,7 @@ fn main() -> ExitCode {
         Task::Pictures => pictures::run(),
         Task::Chart => chart::run(),
         Task::Dist(options) => dist::run(&options),
+        Task::Release(options) => release::run(&options),
         Task::Run { args } => run::run(&args),
         Task::Dashboards(options) => dashboards::run(&options),
         Task::Tool { tool, args } => tools::run(tool, &args),

@@ -3,6 +3,8 @@
 //! In: this machine's architecture or the other one. Out: a cargo command that builds static programs. A build for the
 //! other architecture needs a linker, a C library and Rust's standard library; missing ones are installed.
 
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -66,13 +68,23 @@ impl TargetArch {
         if self.is_own() { name.to_owned() } else { format!("{}-{name}", self.triple()) }
     }
 
+    /// The version of the compiler of its programs.
+    pub(crate) fn compiler(self) -> Result<String> {
+        let rustc = if self.is_own() {
+            "rustc".into()
+        } else {
+            setup::ensure_standard(&self.target()?, self.name())?.join("bin/rustc")
+        };
+        let version = process::output(Command::new(rustc).arg("--version").current_dir(workspace::root()))?;
+        Ok(version.trim().to_owned())
+    }
+
     /// `cargo SUBCOMMAND` for it, which builds static programs.
     pub(crate) fn cargo(self, subcommand: &str) -> Result<Command> {
         let target = self.target()?;
         let mut cargo = if self.is_own() { process::cargo() } else { self.foreign(&target)? };
-        // With an explicit target the flag does not apply to build scripts and procedural macros, which cannot be
-        // static.
-        cargo.env(variable(&target, "RUSTFLAGS"), "-C target-feature=+crt-static");
+        // With an explicit target the flags do not apply to build scripts and procedural macros, which cannot be static.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join(OsStr::new("\x1f")));
         cargo.args([subcommand, "--locked", "--target", &target]);
         Ok(cargo)
     }
@@ -91,6 +103,26 @@ impl TargetArch {
         cargo.env(variable(target, "LINKER"), compiler);
         Ok(cargo)
     }
+}
+
+/// The compiler's flags. The messages of panics have the paths of sources, so these are the same on every machine: the
+/// same sources give the same program in any folder.
+fn flags() -> Result<Vec<OsString>> {
+    let packages = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+        .context("cargo's folder is unknown: set CARGO_HOME")?;
+    let remap = |folder: PathBuf, name: &str| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(folder);
+        flag.push(format!("={name}"));
+        flag
+    };
+    Ok(vec![
+        OsString::from("-Ctarget-feature=+crt-static"),
+        remap(packages, "/cargo"),
+        remap(workspace::root(), "/headless-obs"),
+    ])
 }
 
 /// The cargo variable of a setting for one target.

@@ -1,4 +1,5 @@
-//! Tools of tests: helm, promtool, prometheus, OpenTelemetry's Collector. Each is built once from the modules in a go.mod
+//! Tools of tests and releases: helm, promtool, prometheus, OpenTelemetry's Collector, crane, krew and its validator,
+//! actionlint. Each is built once from the modules in a go.mod
 //! below `tests/tools`, and kept as `target/tools/NAME-HASH`.
 //!
 //! In: go.mod and go.sum, and for the Collector, which is a library, a main program. Out: paths, and the variables with which tests find the tools. To
@@ -21,6 +22,10 @@ pub(crate) enum Tool {
     Promtool,
     Prometheus,
     Collector,
+    Crane,
+    Krew,
+    ValidateKrewManifest,
+    Actionlint,
 }
 
 /// Programs of the same modules, which are built together.
@@ -71,6 +76,16 @@ const COLLECTOR: Module = Module {
     time: "a minute or two",
 };
 
+const RELEASE: Module = Module {
+    folder: "release",
+    name: "github.com/google/go-containerregistry",
+    programs: &["actionlint", "crane", "krew", "validate-krew-manifest"],
+    package: TOOLS,
+    files: &[],
+    tags: "",
+    time: "a minute or two",
+};
+
 impl Tool {
     fn program(self) -> &'static str {
         match self {
@@ -78,6 +93,10 @@ impl Tool {
             Self::Promtool => "promtool",
             Self::Prometheus => "prometheus",
             Self::Collector => "collector",
+            Self::Crane => "crane",
+            Self::Krew => "krew",
+            Self::ValidateKrewManifest => "validate-krew-manifest",
+            Self::Actionlint => "actionlint",
         }
     }
 
@@ -86,6 +105,7 @@ impl Tool {
             Self::Helm => &HELM,
             Self::Promtool | Self::Prometheus => &PROMETHEUS,
             Self::Collector => &COLLECTOR,
+            Self::Crane | Self::Krew | Self::ValidateKrewManifest | Self::Actionlint => &RELEASE,
         }
     }
 
@@ -96,12 +116,25 @@ impl Tool {
             Self::Promtool => "HEADLESS_OBS_PROMTOOL",
             Self::Prometheus => "HEADLESS_OBS_PROMETHEUS",
             Self::Collector => "HEADLESS_OBS_COLLECTOR",
+            Self::Crane => "HEADLESS_OBS_CRANE",
+            Self::Krew => "HEADLESS_OBS_KREW",
+            Self::ValidateKrewManifest => "HEADLESS_OBS_VALIDATE_KREW_MANIFEST",
+            Self::Actionlint => "HEADLESS_OBS_ACTIONLINT",
         }
     }
 }
 
 /// All of them.
-pub(crate) const ALL: [Tool; 4] = [Tool::Helm, Tool::Promtool, Tool::Prometheus, Tool::Collector];
+pub(crate) const ALL: [Tool; 8] = [
+    Tool::Helm,
+    Tool::Promtool,
+    Tool::Prometheus,
+    Tool::Collector,
+    Tool::Crane,
+    Tool::Krew,
+    Tool::ValidateKrewManifest,
+    Tool::Actionlint,
+];
 
 /// The tools that each test program needs.
 const NEEDS: [(&str, &[Tool]); 4] = [

@@ -103,7 +103,9 @@ pub(crate) fn prometheus_finds_the_daemons_by_the_documents_configurations(share
 
 /// The arguments in docs/install.md for one helm command, with the release and namespace of the tests.
 pub(crate) fn helm(verb: &str) -> Vec<String> {
-    let mut found = commands("helm").into_iter().filter(|(_, words)| words[0] == verb);
+    let is_of_release = |words: &[String]| words.iter().any(|word| word.starts_with("oci://"));
+    let mut found =
+        commands("helm").into_iter().filter(|(_, words)| words[0] == verb && !is_of_release(words));
     let (_, words) = found.next().unwrap_or_else(|| panic!("docs/install.md has no `helm {verb}`"));
     let renamed = |word: String| if word == "headless-obs" { release::NAME.to_owned() } else { word };
     words.into_iter().map(renamed).collect()

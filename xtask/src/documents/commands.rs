@@ -9,11 +9,28 @@ use docs::{Check, Document, shell};
 
 use super::Files;
 use super::values::Values;
+use crate::chart;
 
 /// Programs whose paths and versions are checked.
-const PROGRAMS: [&str; 14] = [
-    "cargo", "cat", "cd", "command", "ctr", "curl", "docker", "git", "helm", "hostname", "kind", "kubectl",
-    "ln", "skopeo",
+const PROGRAMS: [&str; 18] = [
+    "cargo",
+    "cat",
+    "cd",
+    "command",
+    "ctr",
+    "curl",
+    "docker",
+    "git",
+    "helm",
+    "hostname",
+    "kind",
+    "kubectl",
+    "ln",
+    "skopeo",
+    "openssl",
+    "sha256sum",
+    "cosign",
+    "base64",
 ];
 /// Our own program.
 const OURS: &str = "headless-obs";
@@ -57,7 +74,9 @@ pub(super) fn wrong(
     read: &dyn Fn(&str) -> Result<String>,
 ) -> Result<Vec<String>> {
     let manifests = manifests(read)?;
-    let context = Context { files, values, manifests };
+    let registry = read(chart::VALUES)?;
+    let released = chart::registry_in(&registry).map(|name| format!("oci://{name}/charts/headless-obs"));
+    let context = Context { files, values, manifests, released };
     let mut found = Vec::new();
     for block in documents.iter().flat_map(|document| &document.blocks) {
         if block.check() != Ok(Check::Commands) {
@@ -83,6 +102,8 @@ struct Context<'a> {
     files: &'a Files,
     values: &'a Values,
     manifests: String,
+    /// The chart of a release, in the registry that its values name.
+    released: Option<String>,
 }
 
 impl Context<'_> {
@@ -155,8 +176,12 @@ impl Context<'_> {
         let verb = positional.first().copied().unwrap_or_default();
         match HELM.iter().find(|(known, _)| *known == verb) {
             None => faults.push(format!("`helm {verb}` is in no list: add it to HELM in xtask")),
-            Some((_, Some(place))) if positional.get(*place) != Some(&CHART) => {
-                faults.push(format!("`helm {verb}` does not name {CHART}"));
+            Some((_, Some(place))) => {
+                let chart = positional.get(*place).copied();
+                if chart != Some(CHART) && (chart.is_none() || chart != self.released.as_deref()) {
+                    let other = self.released.as_ref().map_or(String::new(), |name| format!(" or {name}"));
+                    faults.push(format!("`helm {verb}` does not name {CHART}{other}"));
+                }
             }
             Some(_) => {}
         }
@@ -222,7 +247,9 @@ mod tests {
     fn found(commands: &str) -> Vec<String> {
         let files = Files::of(&["deploy/chart/values.yaml", "deploy/manifests/a.yaml", "xtask/Cargo.toml"]);
         let values = Values::parse(r#"{"properties": {"a": {"properties": {"b": {}}}}}"#).unwrap();
-        let read = |_: &str| Ok("name: x\nnames: y\napp.kubernetes.io/component: observer\n".to_owned());
+        let read = |_: &str| {
+            Ok("  repository: r.example/headless-obs\nname: x\nnames: y\napp.kubernetes.io/component: observer\n".to_owned())
+        };
         let document = Document::parse("docs/a.md", &format!("```sh\n{commands}\n```\n"));
         wrong(&[document], &files, &values, &read).unwrap()
     }
@@ -234,6 +261,7 @@ mod tests {
             "kubectl -n b rollout status ds/x",
             "kubectl get pods -l app.kubernetes.io/component=observer,z=1",
             "helm install r deploy/chart --namespace b --wait --set a.b=1",
+            "helm install r oci://r.example/charts/headless-obs --version 1",
             "helm test r",
             "cargo test -p xtask && sudo headless-obs top",
             &format!("ctr -n k8s.io images import target/dist/headless-obs-{VERSION}-linux.tar"),
@@ -250,6 +278,10 @@ mod tests {
             ("kubectl -n b rollout status ds/z", "no object with the name z"),
             ("kubectl get pods -l app.kubernetes.io/component=other", "component=other"),
             ("helm install r --namespace b deploy --wait", "does not name deploy/chart"),
+            (
+                "helm install r oci://other.example/charts/headless-obs",
+                "does not name deploy/chart or oci://r.example",
+            ),
             ("helm install r deploy/chart --set a.c=1", "no value `a.c`"),
             ("helm nonsense", "`helm nonsense`"),
             ("cargo test -p nothing", "no package nothing"),
