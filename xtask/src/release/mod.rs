@@ -77,6 +77,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let registry = options.registry.clone().map_or_else(chart::registry, Ok)?;
+    ensure!(
+        options.dry_run || registry != "localhost",
+        "`localhost` stands for no registry: name yours with --registry, or add --dry-run"
+    );
     let plan = Plan::read(registry, &options.downloads, &options.builder, &options.profile)?;
     if let Some(tag) = &options.tag {
         plan.refuse_unless_tagged(tag)?;
@@ -97,10 +101,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.dry_run {
         say(&format!("everything is in {}; nothing was published", folder.display()));
     } else {
-        ensure!(
-            !plan.registry.starts_with("localhost"),
-            "`localhost` stands for no registry: name yours with --registry, or add --dry-run"
-        );
         push::all(&folder)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -140,6 +140,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
 
+    use clap::Parser as _;
+
     use super::*;
     use crate::process;
 
@@ -154,6 +156,14 @@ mod tests {
         let made = dist::package(&built, &plan.registry, &folder.join("parts")).unwrap();
         let files = assemble(&plan, &made, &folder.join(name)).unwrap();
         (plan, files)
+    }
+
+    #[test]
+    fn nothing_is_built_for_a_release_that_has_no_registry() {
+        let task =
+            crate::Task::try_parse_from(["cargo xtask", "release", "--registry", "localhost"]).unwrap();
+        let crate::Task::Release(options) = task else { panic!("this is another task") };
+        assert!(run(&options).unwrap_err().to_string().contains("--dry-run"));
     }
 
     #[test]
