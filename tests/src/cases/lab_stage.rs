@@ -27,6 +27,9 @@ use crate::stage::{DNS_HOST, Stage, client_spec, search};
 /// How long a change of manifests may take to reach the daemon.
 const MANIFESTS: Duration = Duration::from_millis(400);
 
+/// The address that the resolver of a pod asks whose DNS is captured.
+const CAPTURED_DNS: &str = "net.0.10";
+
 /// Drops the first packet of each connection of a pod, which is sent again after a second.
 const FIRST_PACKET: &str = "
 table ip slow {
@@ -92,6 +95,15 @@ impl LabStage {
         self.pods.get(name).with_context(|| format!("there is no pod {name}"))
     }
 
+    /// Gives a pod's network these rules of the firewall.
+    fn filter(&self, pod: &Pod, rules: &str) -> Result<()> {
+        let path = self.lab.folder().join(format!("{}.nft", pod.uid()));
+        fs::write(&path, rules).context("cannot write rules of the firewall")?;
+        let output = pod.exec(&["nft", "-f", &path.display().to_string()])?.output()?;
+        ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     fn ours(&self, name: &str) -> Result<&[Client]> {
         match self.clients.get(name) {
             Some(Running::Ours(all)) => Ok(all),
@@ -151,7 +163,8 @@ impl Stage for LabStage {
             spec = spec.workload(kind, name);
         }
         let (search, ndots) = (search(state), data.ndots.unwrap_or(5));
-        let pod = self.node.pod(spec.resolv_conf(ResolvConf { nameserver: self.resolver, search, ndots }))?;
+        let nameserver = if data.dns_captured { here(CAPTURED_DNS).parse()? } else { self.resolver };
+        let pod = self.node.pod(spec.resolv_conf(ResolvConf { nameserver, search, ndots }))?;
         let mut containers = BTreeMap::from([("main".to_owned(), pod.container().to_owned())]);
         if let (Some(name), Some(id)) = (&data.sidecar, pod.sidecar()) {
             containers.insert(name.clone(), id.to_owned());
@@ -160,10 +173,12 @@ impl Stage for LabStage {
             }
         }
         if data.loses_first_packet {
-            let rules = self.lab.folder().join(format!("{}.nft", state.uid));
-            fs::write(&rules, FIRST_PACKET).context("cannot write rules of the firewall")?;
-            let output = pod.exec(&["nft", "-f", &rules.display().to_string()])?.output()?;
-            ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+            self.filter(&pod, FIRST_PACKET)?;
+        }
+        if data.dns_captured {
+            let rule = format!("meta l4proto {{ tcp, udp }} th dport 53 dnat to {}", self.resolver);
+            let chain = format!("chain sent {{\ntype nat hook output priority -100;\n{rule}\n}}");
+            self.filter(&pod, &format!("table ip captured {{\n{chain}\n}}\n"))?;
         }
         self.pods.insert(state.name.clone(), pod.clone());
         for (&port, &by) in &data.serve {

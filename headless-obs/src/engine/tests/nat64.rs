@@ -71,6 +71,25 @@ fn an_answer_that_is_not_a_translation_shows_no_prefix() {
 }
 
 #[test]
+fn a_wildcard_in_a_search_domain_books_no_translated_stranger() {
+    const SEARCHED: &str = "orders.shop.svc.cluster.local.apps.example.com";
+    // A machine outside, and one in another cluster with an endpoint's own IPv4 address.
+    for stranger in ["64:ff9b::203.0.113.9", "2001:db8:64::203.0.113.9", "2001:db8:64::10.0.0.1"] {
+        let mut world = World::new([orders(&pods(3))]);
+        world.resolve(2, ORDERS, &PODS);
+        for client in [1, 2] {
+            world.resolve(client, SEARCHED, &[stranger]);
+            let connection = world.connect(client, stranger);
+            world.close(connection);
+        }
+        assert!(world.rows("orders").is_empty(), "{stranger}: {:?}", world.rows("orders"));
+        let good = world.connect(2, PODS[0]);
+        world.close(good);
+        assert_eq!(world.clients("orders"), ["client-2 service=1"], "{stranger}");
+    }
+}
+
+#[test]
 fn a_translated_address_is_observed_again_when_it_becomes_an_endpoints() {
     let mut world = World::new([orders(&pods(1))]);
     let translated = ip("64:ff9b::10.0.0.2");

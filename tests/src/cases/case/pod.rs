@@ -38,6 +38,8 @@ pub(crate) struct Pod {
     /// Domains that its resolver appends; default: those of a kubelet.
     pub(crate) search: Option<Vec<String>>,
     pub(crate) ndots: Option<u8>,
+    /// The pod's own network redirects its queries to the DNS server; its resolver asks an address that nobody has.
+    pub(crate) dns_captured: bool,
     /// A container with this name takes over all connections of the pod, as a mesh's proxy does.
     pub(crate) sidecar: Option<String>,
     /// The sidecar takes over nothing. The pod's clients run in it, because the application asks it to look up and dial.

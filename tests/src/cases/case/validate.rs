@@ -165,6 +165,7 @@ impl Checker<'_> {
         );
         needs.extend((!case.daemon.options.is_empty()).then_some("daemon.options"));
         needs.extend(case.pods.values().any(|pod| pod.sidecar.is_some()).then_some("pods: a `sidecar`"));
+        needs.extend(case.pods.values().any(|pod| pod.dns_captured).then_some("pods: `dns_captured`"));
         let clients = || case.clients.values();
         needs.extend(clients().any(|client| !client.program.is_empty()).then_some("clients: a `program`"));
         needs.extend(clients().any(sorts).then_some("clients: `libc` in a pod with a `netmask`"));
