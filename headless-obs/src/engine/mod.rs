@@ -21,6 +21,7 @@ mod ignore_list;
 mod losses;
 mod on_dns;
 mod on_tcp;
+mod on_totals;
 mod other_names;
 mod pending_connections;
 mod reconcile;
