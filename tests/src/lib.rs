@@ -22,6 +22,7 @@ pub mod client;
 pub mod cluster;
 pub mod collector;
 pub mod connection_matrix;
+pub mod delay;
 pub mod dns;
 mod ground_truth;
 mod lab;
@@ -40,6 +41,7 @@ pub mod prometheus;
 pub mod server;
 mod signals;
 pub mod socket_balancer;
+pub mod tcp_info;
 
 pub use agent_process::{Agent, agent_path};
 pub use cgroup::{CgroupLayout, Driver, Qos, Runtime};

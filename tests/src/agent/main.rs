@@ -8,6 +8,7 @@
 
 mod client;
 mod control;
+mod delay;
 mod dns;
 mod enter;
 mod node;
@@ -60,6 +61,7 @@ fn run() -> Result<()> {
         }
         Some("server") => server::run(spec(arguments.next())?),
         Some("dns") => dns::run(spec(arguments.next())?),
+        Some("delay") => delay::run(spec(arguments.next())?),
         Some("proxy") => proxy::run(spec(arguments.next())?),
         Some("client") => client::run(spec(arguments.next())?),
         Some("node") => {

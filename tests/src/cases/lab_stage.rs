@@ -24,7 +24,7 @@ use crate::case::{Serve, Topology, here};
 use crate::scene::{PodState, Scene};
 use crate::stage::{DNS_HOST, Stage, client_spec, search};
 
-/// How long a change of manifests may take to reach the daemon.
+/// The time that a change of manifests may take to reach the daemon.
 const MANIFESTS: Duration = Duration::from_millis(400);
 
 /// The address that the resolver of a pod asks whose DNS is captured.
@@ -53,6 +53,7 @@ pub(crate) struct LabStage {
     observer: Option<Observer>,
     clients: BTreeMap<String, Running>,
     proxies: Vec<Agent>,
+    delays: Vec<Agent>,
     servers: BTreeMap<(String, u16), Vec<Server>>,
     pods: BTreeMap<String, Pod>,
     dns: DnsServer,
@@ -79,6 +80,7 @@ impl LabStage {
             observer: None,
             clients: BTreeMap::new(),
             proxies: Vec::new(),
+            delays: Vec::new(),
             servers: BTreeMap::new(),
             pods: BTreeMap::new(),
             dns,
@@ -179,6 +181,9 @@ impl Stage for LabStage {
             let rule = format!("meta l4proto {{ tcp, udp }} th dport 53 dnat to {}", self.resolver);
             let chain = format!("chain sent {{\ntype nat hook output priority -100;\n{rule}\n}}");
             self.filter(&pod, &format!("table ip captured {{\n{chain}\n}}\n"))?;
+        }
+        if let Some(delay) = data.delay {
+            self.delays.push(pod.delay(delay.0)?);
         }
         self.pods.insert(state.name.clone(), pod.clone());
         for (&port, &by) in &data.serve {

@@ -339,7 +339,7 @@ impl Pod {
         self.inner.links.as_ref().with_context(|| format!("pod {} uses its node's network", self.name()))
     }
 
-    fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place_in(self.inner.cgroup.clone())
     }
 

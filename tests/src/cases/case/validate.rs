@@ -174,11 +174,6 @@ impl Checker<'_> {
         }
         let one_machine = case.daemon.also_on.0.is_empty() || case.simulation_only.is_some();
         ensure!(one_machine, "daemon.also_on: the lab has one daemon; say so with `simulation_only: REASON`");
-        let delays = case.pods.values().any(|pod| pod.delay.is_some());
-        ensure!(
-            !delays || case.simulation_only.is_some(),
-            "pods: the lab's kernel cannot `delay` packets; say so with `simulation_only: REASON`"
-        );
         let sets_clock = case.all_steps().iter().any(|step| matches!(step, Step::Clock(_)));
         ensure!(
             !sets_clock || case.simulation_only.is_some(),
