@@ -1,4 +1,4 @@
-//! How connections end, and SYNs that were sent again: real sockets do each, and the ring's records tell it.
+//! The ends of connections, and SYNs that were sent again: real sockets do each, and the ring's records tell it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use headless_obs_ebpf::end;
 use headless_obs_ebpf::ring_record::{KIND_CLOSED, KIND_OPENED, TcpRecord};
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// How long a record may take.
+/// The time that a record may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More than fits into the buffers of both ends.
 const TOO_MUCH: usize = 16 << 20;

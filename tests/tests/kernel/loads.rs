@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use headless_obs::probe::{self, Loaded, OpenLoads, Options, TcpHook};
 use headless_obs_ebpf::reading::Reading;
+use lab::tcp_info::{self, TcpInfo};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How long counts may take to agree, because the kernel acknowledges late.
+/// The time that counts may take to agree, because the kernel acknowledges late.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes for a server that does not read: more than fits into both buffers.
 const TOO_MUCH: usize = 16 << 20;
@@ -79,23 +80,17 @@ fn counts(reading: &Reading) -> Counts {
 /// The figures of `ss` for one end of the connections to a port: of the clients', or of the server's as the clients see it.
 fn told(port: u16, of_clients: bool) -> BTreeMap<u16, Counts> {
     let filter = format!("{} = :{port}", if of_clients { "dport" } else { "sport" });
-    let out = Command::new("ss").args(["-tinHO", "state", "established", &filter]).output().unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
-    text.lines()
-        .map(|line| {
-            let number = |name: &str| {
-                let found =
-                    line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix(':'));
-                found.map_or(0, |number| number.parse::<u64>().unwrap())
-            };
-            let ends: Vec<&str> = line.split_whitespace().skip(2).take(2).collect();
-            let client = ends[usize::from(!of_clients)].rsplit(':').next().unwrap().parse().unwrap();
-            let out = [number("bytes_sent") - number("bytes_retrans"), number("data_segs_out")];
-            let into = [number("bytes_received"), number("data_segs_in")];
-            let [sent, received] = if of_clients { [out, into] } else { [into, out] };
-            (client, [sent[0], received[0], sent[1], received[1]])
-        })
-        .collect()
+    let [ss, options @ ..] = tcp_info::COMMAND;
+    let out = Command::new(ss).args(options).arg(&filter).output().unwrap();
+    let rows = TcpInfo::parse(&String::from_utf8(out.stdout).unwrap()).unwrap();
+    let counts = |row: &TcpInfo| {
+        let out = [row.bytes_sent, row.segments_sent];
+        let into = [row.bytes_received, row.segments_received];
+        let ([sent, received], client) =
+            if of_clients { ([out, into], row.port) } else { ([into, out], row.peer_port) };
+        (client, [sent[0], received[0], sent[1], received[1]])
+    };
+    rows.iter().map(counts).collect()
 }
 
 /// Waits until the readings are what `ss` says of both ends.

@@ -7,36 +7,29 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use lab::client::Receive;
+use lab::tcp_info::{COMMAND, TcpInfo};
 use lab::*;
 use serde_json::Value;
 
 use crate::{ORDERS, PATIENCE, PORT, Scene};
 
-/// A connection as `ss` shows it: bytes sent once, bytes received, the round-trip time in milliseconds, and the peer.
-type Socket = (u64, u64, String, String);
+/// A connection: bytes sent once, bytes received, the round-trip time in microseconds, and the peer.
+type Socket = (u64, u64, u64, String);
+
+/// The kernel's own figures of a pod's sockets with a filter, such as `dport = :8080`.
+pub(crate) fn sockets(pod: &Pod, filter: &str) -> Vec<TcpInfo> {
+    let out = pod.exec(&[&COMMAND[..], &[filter]].concat()).unwrap().output().unwrap();
+    TcpInfo::parse(&String::from_utf8(out.stdout).unwrap()).unwrap()
+}
 
 /// The connections of a pod to the Service, by source port.
-fn sockets(pod: &Pod) -> BTreeMap<u64, Socket> {
-    let filter = format!("dport = :{PORT}");
-    let out = pod.exec(&["ss", "-tinHO", "state", "established", &filter]).unwrap().output().unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
-    let port = |end: &str| end.rsplit(':').next().unwrap().parse().unwrap();
-    text.lines()
-        .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let figure =
-                |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix(':'));
-            let number = |name: &str| figure(name).map_or(0, |number| number.parse::<u64>().unwrap());
-            let rtt = figure("rtt").unwrap().split('/').next().unwrap().parse::<f64>().unwrap();
-            let sent = number("bytes_sent") - number("bytes_retrans");
-            let socket = (sent, number("bytes_received"), format!("{rtt:.3}"), words[3].to_owned());
-            (port(words[2]), socket)
-        })
-        .collect()
+fn connections(pod: &Pod) -> BTreeMap<u64, Socket> {
+    let own = sockets(pod, &format!("dport = :{PORT}")).into_iter();
+    own.map(|row| (row.port.into(), (row.bytes_sent, row.bytes_received, row.rtt_us, row.peer))).collect()
 }
 
 /// The list as the command prints it.
-fn listed(scene: &Scene, observer: &Observer, options: &[&str]) -> Value {
+pub(crate) fn listed(scene: &Scene, observer: &Observer, options: &[&str]) -> Value {
     let (program, address) = (program().unwrap(), observer.address().to_string());
     let words =
         [program.to_str().unwrap(), "explain", "shop/orders", "--connections", "-o", "json", "--from"];
@@ -45,7 +38,7 @@ fn listed(scene: &Scene, observer: &Observer, options: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn rows(list: &Value) -> &Vec<Value> {
+pub(crate) fn rows(list: &Value) -> &Vec<Value> {
     list["connections"].as_array().unwrap()
 }
 
@@ -56,8 +49,7 @@ fn told(list: &Value, pod: &str) -> BTreeMap<u64, Socket> {
         let reading = &row["reading"];
         let number = |name: &str| reading[name].as_u64().unwrap();
         let peer = format!("{}:{}", row["address"].as_str().unwrap(), row["port"]);
-        let rtt = format!("{:.3}", reading["rtt_us"].as_f64().unwrap() / 1e3);
-        let socket = (number("bytes_sent"), number("bytes_received"), rtt, peer);
+        let socket = (number("bytes_sent"), number("bytes_received"), number("rtt_us"), peer);
         (row["source_port"].as_u64().unwrap(), socket)
     })
     .collect()
@@ -101,7 +93,7 @@ fn open_connections_are_listed_as_the_kernel_has_them() {
     let end = Instant::now() + PATIENCE;
     let list = loop {
         let list = listed(&scene, &observer, &[]);
-        let (of_web, of_cron) = (sockets(&web), sockets(&cron));
+        let (of_web, of_cron) = (connections(&web), connections(&cron));
         if (told(&list, "web"), told(&list, "cron")) == (of_web.clone(), of_cron.clone()) {
             assert_eq!((of_web.len(), of_cron.len()), (4, 2));
             break list;

@@ -13,7 +13,7 @@ use crate::{ORDERS, PORT, Scene, accepted, opened, orders, sum};
 
 /// Connections of each client.
 const CONNECTIONS: u64 = 10_000;
-/// How long all of them may take.
+/// The time that all of them may take.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// Connections to random addresses of a name.

@@ -13,6 +13,7 @@
 mod attribution;
 mod balancer;
 mod capabilities;
+mod channels;
 mod clock;
 mod commands;
 mod connections;
@@ -54,7 +55,7 @@ use std::time::Duration;
 use lab::*;
 use serde_json::Value;
 
-/// How long an event may take from the kernel to the report.
+/// The time that an event may take from the kernel to the report.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The port of all Services and pods.
 const PORT: u16 = 8080;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{ORDERS, PATIENCE, PORT, Scene, ZONE, accepted, opened, orders, sum};
 
-/// How long a command may take.
+/// The time that a command may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The Service `shop/orders` and its client `shop/web`.
