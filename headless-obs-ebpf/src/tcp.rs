@@ -240,7 +240,7 @@ fn ended(socket: &impl Socket, old: i32, new: i32) {
     forget(socket);
 }
 
-/// How a connection ended, one of the constants of [`end`].
+/// The way in which a connection ended, one of the constants of [`end`].
 #[inline(always)]
 fn way_of_end(socket: &impl Socket, old: i32, new: i32) -> u8 {
     if new == CLOSE_WAIT {
@@ -270,7 +270,7 @@ fn add_failure(totals: *mut FlowTotals, why: u8) {
     }
 }
 
-/// How an attempt or a connection ended.
+/// The way in which an attempt or a connection ended.
 struct Outcome {
     /// One of the constants of [`reason`].
     reason: u8,

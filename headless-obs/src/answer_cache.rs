@@ -46,9 +46,9 @@ pub struct CachedAnswer {
     pub meaning: Meaning,
     /// [`Topology::renamed`](crate::topology::Topology::renamed) at that moment.
     pub renamed: u64,
-    /// When it arrived.
+    /// The time at which it arrived.
     pub at: Time,
-    /// How many seconds a client may keep the shortest-lived record.
+    /// The seconds for which a client may keep the shortest-lived record.
     pub ttl: u32,
     /// Number of addresses in it.
     pub size: u16,
@@ -56,8 +56,9 @@ pub struct CachedAnswer {
     pub truncated: bool,
     /// The endpoints among which it lets the client choose.
     pub offer: Arc<Offer>,
-    /// How many addresses share a longer prefix with the client's own address than all others do. A client that sorts
-    /// by address prefers these (RFC 6724, rule 9). 0 if all are alike, or if the client's address is not known.
+    /// The number of addresses that share a longer prefix with the client's own address than all others do. A client
+    /// that sorts by address prefers these (RFC 6724, rule 9). 0 if all are alike, or if the client's address is not
+    /// known.
     pub nearest: u16,
 }
 
@@ -119,7 +120,7 @@ pub struct Eviction {
     pub scope: ClientId,
     /// The Service that they were about, if it was known.
     pub service: Option<ServiceId>,
-    /// How many.
+    /// The number.
     pub entries: u64,
 }
 
@@ -134,8 +135,8 @@ struct SrvHost {
     until: Time,
 }
 
-/// How long a client may take from an SRV answer to the look-up of a host in it, if the record does not last longer. A
-/// later look-up is the client's own: it wants this one pod.
+/// The time that a client may take from an SRV answer to the look-up of a host in it, if the record does not last
+/// longer. A later look-up is the client's own: it wants this one pod.
 const HOST_LOOK_UP: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

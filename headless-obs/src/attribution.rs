@@ -31,7 +31,7 @@ pub struct ConnectAttempt {
     pub port: u16,
     /// The role of the client.
     pub by: Role,
-    /// When it was started; `None` if before the daemon.
+    /// The time at which it was started; `None` if before the daemon.
     pub started: Option<Time>,
     /// It is known to have failed.
     pub has_failed: bool,
@@ -74,17 +74,17 @@ impl StaleKind {
 /// The answer that a connection uses, and the position of the address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AnswerRef {
-    /// When the answer arrived.
+    /// The time at which the answer arrived.
     pub at: Time,
     /// Position of the address, from 0.
     pub position: u16,
     /// Addresses in the answer.
     pub size: u16,
-    /// How many seconds a client may keep it.
+    /// The seconds for which a client may keep it.
     pub ttl: u32,
     /// It was truncated.
     pub truncated: bool,
-    /// How many of its addresses are nearest to the client's own; see [`CachedAnswer`].
+    /// The number of its addresses that are nearest to the client's own; see [`CachedAnswer`].
     pub nearest: u16,
     /// This address is one of them.
     pub is_near: bool,
@@ -112,7 +112,7 @@ pub struct Stale {
 pub struct Target {
     /// Service and endpoint.
     pub endpoint: EndpointRef,
-    /// How the client resolved the address.
+    /// The way in which the client resolved the address.
     pub resolution: Resolution,
     /// The answer that the connection uses; nothing if there is none, or if the connection is older than the daemon.
     pub used_answer: Option<AnswerRef>,
@@ -123,7 +123,7 @@ pub struct Target {
     pub is_other_port: bool,
 }
 
-/// Why a connection to an endpoint's address belongs to no Service.
+/// The reason why a connection to an endpoint's address belongs to no Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unattributed {
     /// No DNS answer, and several Services have the address.
@@ -156,7 +156,7 @@ impl Unattributed {
     }
 }
 
-/// Why a connection that could be attributed is left out.
+/// The reason why a connection that could be attributed is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Excluded {
     /// The node itself connected to a pod on it, without a DNS answer: the kubelet's probes.
@@ -227,7 +227,7 @@ pub fn with_balancer(outcome: Attribution, sent_to: Option<IpAddr>, topology: &T
     }
 }
 
-/// Why a connection with this outcome is left out.
+/// The reason why a connection with this outcome is left out.
 fn excluded(connect_attempt: ConnectAttempt, outcome: Attribution, topology: &Topology) -> Option<Excluded> {
     match (connect_attempt.by, outcome) {
         (_, Attribution::Unrelated) => None,

@@ -47,7 +47,7 @@ pub struct CellKey {
     pub client: Option<WorkloadId>,
     /// Destination port.
     pub port: u16,
-    /// How the client resolved the address.
+    /// The way in which the client resolved the address.
     pub resolution: Resolution,
 }
 
@@ -79,11 +79,11 @@ pub struct Cell {
     pub bytes_received: u64,
     /// Bytes of the connections that ended, both directions, those included that readings had brought before.
     pub ended_bytes: u64,
-    /// How they ended.
+    /// The ways in which they ended.
     pub ends: Option<Box<Ends>>,
     /// SYNs of connections and failed attempts that were sent again.
     pub syns_retransmitted: u64,
-    /// How long the connections took to be established.
+    /// The time that the connections took to be established.
     pub connect_times: Option<Box<Times>>,
     /// The least round-trip times of connections that were in use.
     pub round_trips: Option<Box<Times>>,
@@ -114,9 +114,9 @@ pub struct Cell {
 pub struct LedgerEntry {
     /// The Service and endpoint.
     pub target: Target,
-    /// When it was started.
+    /// The time at which it was started.
     pub at: Time,
-    /// How long after a change neither client nor server can know of it.
+    /// The time after a change in which neither client nor server can know of it.
     pub grace: Duration,
     /// It is the process's first by a new answer.
     pub is_selection: bool,

@@ -26,7 +26,7 @@ impl Readiness {
         self.parts().remove(part);
     }
 
-    /// Why this part blocks readiness, if it does.
+    /// The reason why this part blocks readiness, if it does.
     pub fn of(&self, part: &'static str) -> Option<String> {
         self.parts().get(part).cloned()
     }

@@ -16,7 +16,7 @@ use crate::dns::{Answer, Name};
 use crate::topology::learned::is_networks_own;
 use crate::topology::{ServiceId, Topology};
 
-/// How a client resolved the address of a connection.
+/// The way in which a client resolved the address of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resolution {
     /// The Service's name.

@@ -95,7 +95,7 @@ pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { real(part) / real(whole) }
 }
 
-/// How many standard deviations chi-square over `freedom` degrees of freedom is above its mean of 1.
+/// The number of standard deviations by which chi-square over `freedom` degrees of freedom is above its mean of 1.
 pub(crate) fn deviations(dispersion: f64, freedom: f64) -> f64 {
     let variance = 2.0 / (9.0 * freedom);
     (dispersion.cbrt() - (1.0 - variance)) / variance.sqrt()

@@ -20,7 +20,7 @@ const SLOT_NANOS: u64 = 10_000_000_000;
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Slots of a minute.
 const MINUTE: u64 = 6;
-/// How many slots are joined at an age, counted in slots from the end of the joined stretch.
+/// The number of slots that are joined at an age, counted in slots from the end of the joined stretch.
 const GRAINS: [Grain; 2] = [Grain { slots: 60, age: 360 }, Grain { slots: MINUTE, age: 30 }];
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Slot {
         Self((start.0 / grain * grain).max(1))
     }
 
-    /// When the slot begins.
+    /// The time at which the slot begins.
     pub fn begin(self) -> Time {
         Time(self.0.saturating_sub(1).saturating_mul(SLOT_NANOS))
     }

@@ -119,7 +119,7 @@ pub struct Records {
 pub struct DnsSpec {
     /// Addresses to answer on, UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// How to answer.
+    /// The way in which to answer.
     pub options: DnsOptions,
 }
 

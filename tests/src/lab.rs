@@ -106,7 +106,7 @@ impl Lab {
         &self.inner.folder
     }
 
-    /// How often each client connected to each pod: all connections that servers accepted, by the pod that had the
+    /// The number of connections of each client to each pod: all that servers accepted, by the pod that had the
     /// source address at that time. Servers of removed pods are included.
     pub fn truth(&self) -> Result<Vec<TruthRow>> {
         lock(&self.inner.truth).rows()

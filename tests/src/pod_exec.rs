@@ -78,7 +78,7 @@ impl Program {
     }
 }
 
-/// How long the rest of a log may take to arrive after the program's end.
+/// The time that the rest of a log may take to arrive after the program's end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A program's output to stdout and stderr, collected as it arrives.

@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Run only this target
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
-    /// How long each target runs
+    /// Time that each target runs
     #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
     /// Instead, run this input once, for example one that crashed

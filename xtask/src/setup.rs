@@ -233,7 +233,7 @@ pub(crate) struct Installed {
     /// The package, which has the program's name.
     pub(crate) package: &'static str,
     pub(crate) version: &'static str,
-    /// How long a build takes.
+    /// The time that a build takes.
     pub(crate) time: &'static str,
 }
 

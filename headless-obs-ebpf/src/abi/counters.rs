@@ -20,7 +20,7 @@ pub const IGNORED: u32 = 7;
 pub const DNS_UNSOLICITED: u32 = 8;
 /// DNS response refused: its socket sent this query to another server.
 pub const DNS_OTHER_SERVER: u32 = 9;
-/// How many counters there are.
+/// The number of counters.
 pub const COUNT: u32 = 10;
 /// Names in the order of the numbers, as in metrics and JSON.
 pub const NAMES: [&str; COUNT as usize] = [

@@ -1,5 +1,5 @@
-//! How connections end, by the first sign of it. A connection that loses its server without a sign stays open until its
-//! client gives it up.
+//! The ways in which connections end, by the first sign of it. A connection that loses its server without a sign stays
+//! open until its client gives it up.
 
 /// The client closed it, or its sending side, first.
 pub const CLIENT: u8 = 0;
@@ -13,7 +13,7 @@ pub const SERVER_RESET: u8 = 3;
 pub const TIMEOUT: u8 = 4;
 /// In another way, or in one that nobody saw.
 pub const OTHER: u8 = 5;
-/// How many ways there are.
+/// The number of ways.
 pub const COUNT: usize = 6;
 /// Names in the order of the numbers, as in metrics and JSON.
 pub const NAMES: [&str; COUNT] = ["client", "server", "client_reset", "server_reset", "timeout", "other"];

@@ -63,7 +63,7 @@ pub mod reason {
     pub const ABORTED: u8 = 4;
     /// Any other socket error, and every failure if the hook cannot see the error.
     pub const OTHER: u8 = 5;
-    /// How many reasons there are.
+    /// The number of reasons.
     pub const COUNT: usize = 6;
     /// Names in the order of the numbers, as in metrics and JSON.
     pub const NAMES: [&str; COUNT] = ["refused", "timeout", "unreachable", "reset", "aborted", "other"];

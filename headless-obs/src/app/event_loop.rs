@@ -34,17 +34,17 @@ use headless_obs_ebpf::ring_record::SocketRecord;
 const BATCH: usize = 4096;
 /// Records that were kept, and are counted before the ring is read again.
 const TURN: usize = 64;
-/// How often to check the kernel's loss counters.
+/// The interval at which to check the kernel's loss counters.
 const TICK: Duration = Duration::from_secs(1);
 /// Counters of losses that are missing from the totals, and the option against each.
 const FULL_MAPS: [(&str, &str); 2] =
     [("connections_full", "--max-connections"), ("flows_full", "--max-flows")];
-/// How often to collect unanswered queries, in ticks.
+/// The interval at which to collect unanswered queries, in ticks.
 const DNS_TIMEOUT_TICKS: u64 = 5;
-/// When a query counts as unanswered. By default, resolvers try again or elsewhere after five seconds, from another
-/// socket. A later response is refused.
+/// The time at which a query counts as unanswered. By default, resolvers try again or elsewhere after five seconds,
+/// from another socket. A later response is refused.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
-/// How often to forget old state, in ticks.
+/// The interval at which to forget old state, in ticks.
 const EXPIRE_TICKS: u64 = 60;
 
 /// Something to do.

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::config::{self, Observe};
 use crate::probe::{CgroupRoot, ProbeError, RootLock};
 
-/// How often to check whether the other one has ended.
+/// The interval at which to check whether the other one has ended.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
 /// The state of waiting.

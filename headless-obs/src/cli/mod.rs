@@ -255,7 +255,7 @@ impl From<SeriesArgs> for cardinality::Config {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
+    /// Time to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
     /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,
@@ -329,7 +329,7 @@ pub struct ExplainArgs {
         conflicts_with_all = ["connections", "prometheus"]
     )]
     pub zone_price: Option<f64>,
-    /// How long to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
+    /// Time to observe: 500ms, 30s, 5m; Ctrl-C ends the observation early and still prints [default: 30s]. With
     /// --prometheus: how far to look back [default: 10m]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "fleet"])]
     pub duration: Option<Duration>,

@@ -87,14 +87,14 @@ pub struct ObserveArgs {
     /// Root of the cgroup2 hierarchy [default: from the mount table]
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
-    /// How long an endpoint must have been ready before the spread includes it; 0s: at once
+    /// Time that an endpoint must have been ready before the spread includes it; 0s: at once
     #[arg(
         long, value_name = "DURATION", value_parser = duration_or_none, default_value = "10m",
         help_heading = "Spread and verdicts"
     )]
     mature_after: Duration,
-    /// How long after an endpoint changed clients may still connect to it, and DNS may still list it, before the report
-    /// calls that stale
+    /// Time after a change of an endpoint in which clients may still connect to it, and DNS may still list it, before
+    /// the report calls that stale
     #[arg(
         long, value_name = "DURATION", value_parser = duration_or_none, default_value = "5s",
         help_heading = "Spread and verdicts"
@@ -230,7 +230,7 @@ impl ObserveArgs {
         self.topology.is_none()
     }
 
-    /// How long an endpoint must have been ready to be mature.
+    /// The time that an endpoint must have been ready to be mature.
     #[must_use]
     pub fn mature_after(&self) -> Duration {
         self.mature_after

@@ -64,7 +64,7 @@ pub struct RemoteArgs {
     /// Running daemons.
     #[command(flatten)]
     pub daemons: DaemonArgs,
-    /// How far to look back in what a daemon remembers: 90s, 15m, 24h, or all since it began [default: 15m]
+    /// Stretch of time to look back in what a daemon remembers: 90s, 15m, 24h, or all since it began [default: 15m]
     #[arg(long, value_name = "DURATION", conflicts_with = "prometheus")]
     pub last: Option<Last>,
     /// Read from a Prometheus that scrapes the daemons, over the period given by --for [default: 10m]

@@ -101,7 +101,7 @@ pub struct Config {
     pub cgroups: usize,
     /// The most workloads; further ones are called `other`.
     pub workloads: usize,
-    /// How long to wait before the next request for a cgroup's path.
+    /// The time to wait before the next request for a cgroup's path.
     pub ask_again: Duration,
 }
 
@@ -372,7 +372,7 @@ impl Scopes {
             return id;
         }
         let id = ClientId(self.next);
-        // When it wraps, four billion scopes later, the first ones are long forgotten.
+        // The first scopes are long forgotten by the time it wraps, four billion scopes later.
         self.next = self.next.wrapping_add(1);
         let evicted = self.ids.insert(scope, id);
         counters.scopes_evicted += wide(evicted.len());

@@ -1,4 +1,4 @@
-//! How clients are identified.
+//! The identification of clients.
 
 use super::*;
 use crate::topology::model::{Change, Kind, Pod};

@@ -39,7 +39,7 @@ pub(super) struct WorkloadInterner {
     runs: RunNames,
     capacity: usize,
     next: u32,
-    /// How often there was no room.
+    /// The number of times that there was no room.
     pub(super) full: u64,
 }
 

@@ -25,7 +25,7 @@ enum Role {
     Optional(u8),
 }
 
-/// How a column grows from its least width to its full width.
+/// The way in which a column grows from its least width to its full width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Growth {
     Steady,

@@ -10,7 +10,7 @@ use super::output::note;
 use super::signal::Stop;
 use crate::running_daemon::RunningDaemon;
 
-/// How often a bar is redrawn.
+/// The interval at which a bar is redrawn.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Visible until dropped.

@@ -15,7 +15,7 @@ use crate::expose::snapshot::{SCHEMA, Snapshot};
 /// A snapshot of 10,000 endpoints and many clients has a few MiB.
 pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 
-/// Why bytes are not a snapshot.
+/// The reason why bytes are not a snapshot.
 #[derive(Debug)]
 pub(super) enum NotRead {
     /// They are not a snapshot.

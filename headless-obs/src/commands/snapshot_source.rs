@@ -43,7 +43,7 @@ pub(super) enum SnapshotSource {
         daemons: Daemons,
         /// The file of the token that they want.
         token_file: Option<PathBuf>,
-        /// How far to look back.
+        /// The stretch of time to look back.
         last: Last,
     },
     /// A Prometheus.
@@ -129,7 +129,7 @@ pub(super) fn daemon_pods(args: &DaemonArgs) -> Daemons {
     Daemons { namespace: named(&args.fleet_namespace), account: named(&args.fleet_service_account) }
 }
 
-/// Why there is no snapshot.
+/// The reason why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
     /// The engine of this process has stopped.

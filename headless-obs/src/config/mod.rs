@@ -49,9 +49,9 @@ pub struct Observe {
     pub node: String,
     /// The zone of this node, as far as it is said.
     pub zone: Option<String>,
-    /// How long an endpoint must have been ready before it counts in the spread.
+    /// The time that an endpoint must have been ready before it counts in the spread.
     pub mature_after: Duration,
-    /// How long after a change of an endpoint neither client nor DNS server need to know of it.
+    /// The time after a change of an endpoint in which neither client nor DNS server need to know of it.
     pub stale_grace: Duration,
     /// Clients that the spread excludes.
     pub exclude: Exclude,

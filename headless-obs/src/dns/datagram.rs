@@ -20,7 +20,7 @@ const LONGEST: usize = u16::MAX as usize;
 /// A part of a datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
-    /// When the datagram arrived; identifies it together with the addresses.
+    /// The time at which the datagram arrived; identifies it together with the addresses.
     pub at: Time,
     /// Receiver and sender.
     pub key: StreamKey,

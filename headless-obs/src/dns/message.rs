@@ -36,7 +36,7 @@ pub const MAX_CHAIN: usize = 16;
 /// host several times.
 pub const MAX_TARGET_ADDRESSES: usize = 4096;
 
-/// Why a message is not accepted as a response.
+/// The reason why a message is not accepted as a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reject {
     /// It ends before the end of the query section.

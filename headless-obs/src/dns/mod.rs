@@ -37,7 +37,7 @@ pub struct Answer {
 pub struct AddressRecord {
     /// The address. An IPv4-mapped address is stored as IPv4.
     pub address: IpAddr,
-    /// How many seconds a client may keep the record.
+    /// The seconds for which a client may keep the record.
     pub ttl: u32,
 }
 
@@ -48,7 +48,7 @@ pub struct SrvTarget {
     pub target: Name,
     /// The port it serves on.
     pub port: u16,
-    /// How many seconds a client may keep the record.
+    /// The seconds for which a client may keep the record.
     pub ttl: u32,
     /// Its addresses from the additional section; often empty.
     pub addresses: Vec<AddressRecord>,

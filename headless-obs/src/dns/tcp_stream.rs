@@ -64,9 +64,9 @@ pub struct Limits {
     pub bytes: usize,
     /// Bytes of one stream that wait for earlier ones.
     pub out_of_order: usize,
-    /// How long bytes wait.
+    /// The time that bytes wait.
     pub gap: Duration,
-    /// How long an idle stream is kept.
+    /// The time that an idle stream is kept.
     pub idle: Duration,
 }
 
@@ -122,7 +122,7 @@ pub struct StreamLoss {
     pub key: StreamKey,
     /// The name of the loss.
     pub reason: &'static str,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 

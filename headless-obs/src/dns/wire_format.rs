@@ -20,7 +20,7 @@ const MAX_NAME: usize = 255;
 /// The most compression pointers in one name; it has at most 127 labels, and each can end in one.
 const MAX_POINTERS: usize = 127;
 
-/// Why a read failed.
+/// The reason why a read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// The data ended.

@@ -16,7 +16,7 @@ use crate::time::Time;
 pub(super) struct AnswerOfConnection {
     /// The name that identifies the Service.
     pub(super) name: Name,
-    /// When it arrived.
+    /// The time at which it arrived.
     pub(super) at: Time,
     /// Position of the address, from 0.
     pub(super) position: u16,

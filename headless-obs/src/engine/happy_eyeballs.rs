@@ -9,8 +9,8 @@ use crate::client::ClientId;
 use crate::time::Time;
 use crate::topology::ServiceId;
 
-/// How many opened connections are remembered. The client abandons the loser right after the winner opened, so few are
-/// needed.
+/// The number of opened connections that are remembered. The client abandons the loser right after the winner opened,
+/// so few are needed.
 const REMEMBERED: usize = 1024;
 
 /// The fields of an attempt that decide which of two won.

@@ -21,7 +21,7 @@ use crate::time::Time;
 use crate::topology::ServiceId;
 use crate::windowed::{Number, Slot, Stretch, Windowed, trim};
 
-/// Whom a loss can concern.
+/// The one whom a loss can concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
     /// Every client.
@@ -48,7 +48,7 @@ pub struct KernelLoss {
     pub client: Address,
     /// The name of the counter.
     pub reason: &'static str,
-    /// How many since the last reading.
+    /// The number since the last reading.
     pub count: u64,
 }
 

@@ -101,11 +101,11 @@ pub struct Config {
     pub client_stats: usize,
     /// The size of the kernel's map of ignored destinations.
     pub ignored: usize,
-    /// How long a flow's totals are kept after they stopped changing.
+    /// The time that a flow's totals are kept after they stopped changing.
     pub idle_flow: Duration,
-    /// How long an endpoint must have been ready before it counts in the spread.
+    /// The time that an endpoint must have been ready before it counts in the spread.
     pub mature_after: Duration,
-    /// How long after an endpoint's change a connection to it is not the client's fault.
+    /// The time after an endpoint's change in which a connection to it is not the client's fault.
     pub stale_grace: Duration,
     /// Whether programs on the node itself count in the spread.
     pub count_host: bool,
@@ -148,7 +148,7 @@ pub struct ProgramLookup(ClientServiceKey);
 
 /// The past that is kept, however much room it takes.
 const MIN_REACH: Duration = Duration::from_secs(15 * 60);
-/// How long no Service must have an address before the kernel ignores it.
+/// The time for which no Service must have an address before the kernel ignores it.
 const IGNORE_AFTER: Duration = Duration::from_secs(600);
 
 /// All state of the daemon.
@@ -188,11 +188,11 @@ pub struct Engine {
     count_host: bool,
     exclude: Exclude,
     own_process: u32,
-    /// How long a silent client is remembered.
+    /// The time that a silent client is remembered.
     client_ttl: Duration,
     /// Processes whose program is not known, and their clients.
     program_lookups: Vec<(u32, ClientServiceKey)>,
-    /// When the topology's source last reported anything.
+    /// The time at which the topology's source last reported anything.
     last_topology_event: Option<Time>,
     /// Events since the last call of `take_trace`; `None`: there is no reader.
     trace: Option<Vec<TraceEvent>>,

@@ -17,7 +17,7 @@ use crate::time::Time;
 use crate::topology::ServiceId;
 use crate::windowed::{LONGEST, Number, Slot, Stretch, Windowed, trim};
 
-/// How far a topology may be behind.
+/// The time that a topology may be behind.
 const LAG: Duration = Duration::from_secs(30);
 /// The most connections that wait.
 const LIMIT: usize = 4096;
@@ -35,7 +35,7 @@ pub(super) struct Waiting {
     pub(super) closed: Option<TcpRecord>,
 }
 
-/// How long those that waited in vain are remembered, and the most clients of Services that have any.
+/// The time that those that waited in vain are remembered, and the most clients of Services that have any.
 const KEEP: Duration = LONGEST;
 const CLIENTS: usize = 4096;
 
@@ -87,7 +87,7 @@ impl PendingConnections {
         self.waiting.values().filter(to_them).copied().collect()
     }
 
-    /// How many wait.
+    /// The number of those that wait.
     pub(super) fn len(&self) -> u64 {
         u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
     }

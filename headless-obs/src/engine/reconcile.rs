@@ -46,7 +46,7 @@ pub(super) struct FlowReconciler {
     round: u32,
     /// Readings of this round and of the one before.
     readings: Rounds,
-    /// When the totals were last read.
+    /// The time at which the totals were last read.
     read_at: Time,
 }
 

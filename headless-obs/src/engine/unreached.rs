@@ -27,7 +27,7 @@ const LIMIT: usize = 1024;
 pub(super) struct UnreachedTable {
     /// Without an address: the failures for whose address there was no room.
     rows: HashMap<(WorkloadId, Option<SocketAddr>), Failures>,
-    /// How many rows have an address.
+    /// The number of rows with an address.
     addresses: HashMap<IpAddr, usize>,
 }
 

@@ -13,14 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::expose::snapshot::{Cause, Client, Confidence, Service, Snapshot, Verdict, VerdictChange};
 
-/// How often to look.
+/// The interval at which to look.
 pub const LOOK: Duration = Duration::from_secs(10);
 /// The most changes that are kept of a Service.
 const CHANGES: usize = 64;
-/// How long a verdict is remembered that no look confirms, so that it continues, with its `since` and without a change in
-/// the log, if it comes back. Stretches reach back a day, so a client that is merely quiet keeps its verdict; one without
-/// any has it withheld, because its events were lost or the topology's source was away. Both are mostly over when the
-/// stretch of five minutes has nothing of them any more.
+/// The time that a verdict is remembered that no look confirms, so that it continues, with its `since` and without a
+/// change in the log, if it comes back. Stretches reach back a day, so a client that is merely quiet keeps its verdict;
+/// one without any has it withheld, because its events were lost or the topology's source was away. Both are mostly
+/// over when the stretch of five minutes has nothing of them any more.
 const FORGET: SignedDuration = SignedDuration::from_secs(300);
 
 /// For how long a client that turns can be unexplained. The shortest stretch is no longer.
@@ -58,7 +58,7 @@ type Undecided = (Option<Verdict>, Option<String>);
 pub(super) struct VerdictLog {
     current: BTreeMap<Key, Current>,
     changes: BTreeMap<(String, String), VecDeque<VerdictChange>>,
-    /// When the last look was.
+    /// The time at which the last look was.
     looked: Timestamp,
     /// Clients on which the last look had no verdict, or too few connections for one.
     undecided: BTreeMap<Key, Undecided>,

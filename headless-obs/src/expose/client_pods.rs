@@ -51,7 +51,7 @@ pub struct PodEndpoint {
 /// Pods of a client without a row of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherPods {
-    /// How many.
+    /// The number.
     pub pods: u64,
     /// As in [`ClientPod::opened`].
     pub opened: u64,

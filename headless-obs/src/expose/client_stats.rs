@@ -32,14 +32,15 @@ pub struct ClientAnswers {
     pub last_of_oldest: Option<Timestamp>,
     /// Mean time from one answer to the next of the same pod; nothing before the second one.
     pub interval_seconds: Option<f64>,
-    /// How many intervals that mean has.
+    /// The number of intervals in that mean.
     #[serde(default)]
     pub intervals: u64,
     /// Endpoint → answers with two addresses or more that listed it first.
     pub first_records: Counts,
 }
 
-/// How a client uses its answers. A selection is the first connection (or attempt) of a process per answer.
+/// The way in which a client uses its answers. A selection is the first connection (or attempt) of a process per
+/// answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SelectionPattern {
     /// Selections from answers with two addresses or more.
@@ -185,6 +186,6 @@ pub struct Responses {
     pub transport: String,
     /// `a`, `aaaa`, `srv` or `other`.
     pub qtype: String,
-    /// How many.
+    /// The number.
     pub count: u64,
 }

@@ -105,7 +105,7 @@ pub struct OpenConnection {
     pub address: String,
     /// Destination port.
     pub port: u16,
-    /// When the client sent its SYN; none if that was before the daemon.
+    /// The time at which the client sent its SYN; none if that was before the daemon.
     pub opened: Option<Timestamp>,
     /// As in [`super::trace_events::Connection::resolution`].
     pub resolution: String,
@@ -120,7 +120,7 @@ pub struct OpenConnection {
 pub struct UsedAnswer {
     /// The name that was asked for.
     pub name: String,
-    /// When it arrived.
+    /// The time at which it arrived.
     pub at: Timestamp,
     /// Place of the address in it, from 0.
     pub position: u32,

@@ -1,11 +1,11 @@
-//! How connections ended, in the form of the snapshot. Plain data.
+//! The ends of connections, in the form of the snapshot. Plain data.
 
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use super::snapshot::Counts;
 
-/// How connections ended, and how long they lived.
+/// The ends of connections, and their lifetimes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
     /// Connections by who ended them first and how: `client`, `server`, `client_reset`, `server_reset`, `timeout`, `other`.

@@ -30,12 +30,12 @@ impl ServiceIntent {
     }
 }
 
-/// How a client is meant to connect.
+/// The way in which a client is meant to connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientIntent {
     /// `even`, `pinned`, `primary` or `subset`.
     pub expect: String,
-    /// Whose annotation says so: `service`, or `pod` for all of the client's pods.
+    /// The object whose annotation says so: `service`, or `pod` for all of the client's pods.
     pub said_by: String,
 }
 

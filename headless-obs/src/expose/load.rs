@@ -28,8 +28,8 @@ impl EndpointLoad {
     }
 }
 
-/// How often an endpoint was far from its share of the load, by the client's connections. The minutes of a day ago are
-/// stretches of ten minutes.
+/// The number of times that an endpoint was far from its share of the load, by the client's connections. The minutes of
+/// a day ago are stretches of ten minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadDraws {
     /// Minutes in which this endpoint and others could have load, and some had.
@@ -52,7 +52,7 @@ impl LoadDraws {
     }
 }
 
-/// How long something takes at one endpoint, beside the others.
+/// The time that something takes at one endpoint, beside the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ComparedTimes {
     /// Seconds.

@@ -10,16 +10,16 @@ use super::snapshot::{Counts, Snapshot};
 pub struct NodeStatus {
     /// The node; if it is missing, the address that was asked.
     pub node: String,
-    /// Why it is missing. The figures do not include its clients.
+    /// The reason why it is missing. The figures do not include its clients.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<String>,
-    /// When its observation began.
+    /// The time at which its observation began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Timestamp>,
     /// As [`Snapshot::observation`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub observation: Option<Timestamp>,
-    /// When its snapshot was taken.
+    /// The time at which its snapshot was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<Timestamp>,
     /// Whether its topology is complete and current.

@@ -88,7 +88,7 @@ impl AttemptSums {
     }
 }
 
-/// How full a kernel map is.
+/// The entries of a kernel map, and its room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapFill {
     /// Entries in use.
@@ -134,7 +134,8 @@ pub struct TopologyState {
     /// Annotations of this program's that are not obeyed, at most 20.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub wrong_annotations: Vec<WrongAnnotation>,
-    /// When the source last received anything; for several watches, the one that has been silent for longest.
+    /// The time at which the source last received anything; for several watches, the one that has been silent for
+    /// longest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_event: Option<Timestamp>,
 }

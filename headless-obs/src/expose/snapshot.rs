@@ -47,16 +47,16 @@ pub struct Snapshot {
     /// The start of the stretch of time that the counts are about. Open connections, endpoint states and the moments of
     /// last answers are of the present.
     pub from: Timestamp,
-    /// When the snapshot was taken.
+    /// The time at which the snapshot was taken.
     pub to: Timestamp,
-    /// When the observation began; for a merged snapshot, the last of the nodes.
+    /// The time at which the observation began; for a merged snapshot, the last of the nodes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub began: Option<Timestamp>,
     /// The same by the clock of that moment, if the clock was set since. Together with the node, it names the
     /// observation. All other times are by the clock of `to`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub observation: Option<Timestamp>,
-    /// How long an endpoint must have been ready before it counts in the spread (`--mature-after`).
+    /// The time that an endpoint must have been ready before it counts in the spread (`--mature-after`).
     #[serde(default)]
     pub mature_after_seconds: f64,
     /// The nodes of a merged snapshot, by name; empty for a single node.
@@ -84,7 +84,7 @@ pub struct Service {
     /// Whether it asks for endpoints that are not ready or are shutting down (`publishNotReadyAddresses`).
     #[serde(default)]
     pub publishes_not_ready: bool,
-    /// What its annotations say.
+    /// The contents of its annotations.
     #[serde(skip_serializing_if = "ServiceIntent::is_nothing", default)]
     pub intent: ServiceIntent,
     /// The endpoints that clients should prefer, in the word of the Service (`trafficDistribution`); `Auto` is that of
@@ -162,7 +162,7 @@ pub struct Endpoint {
     /// Whether it is mature.
     #[serde(default)]
     pub mature: bool,
-    /// How often it became ready again, after it had been ready before.
+    /// The number of times that it became ready again, after it had been ready before.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub flaps: u64,
     /// The first answer that listed it, to any client.
@@ -203,7 +203,7 @@ pub struct Endpoint {
     /// The load of the connections beside these bytes.
     #[serde(default, skip_serializing_if = "Carried::is_nothing")]
     pub carried: Carried,
-    /// How connections ended.
+    /// The ways in which connections ended.
     #[serde(default, skip_serializing_if = "Ends::is_empty")]
     pub ends: Ends,
 }
@@ -251,10 +251,10 @@ pub struct Client {
     /// Its connections and bytes, by the zones of both sides.
     #[serde(skip_serializing_if = "Zones::is_unknown", default)]
     pub zones: Zones,
-    /// How it is meant to connect, if annotations say so.
+    /// The way in which it is meant to connect, if annotations say so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub intent: Option<ClientIntent>,
-    /// Why the spread excludes its connections: `host`, `observer`, `option`, `annotation`.
+    /// The reason why the spread excludes its connections: `host`, `observer`, `option`, `annotation`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub excluded: Option<String>,
     /// All its choices were by names for a part of the endpoints: its spread, its coverage and its verdict are about the
@@ -288,7 +288,7 @@ pub struct Client {
     /// The answers that it received.
     #[serde(default)]
     pub answers: ClientAnswers,
-    /// How it uses the answers.
+    /// The way in which it uses the answers.
     #[serde(default)]
     pub selection_pattern: SelectionPattern,
     /// The age of the answers that its connections used.
@@ -310,10 +310,10 @@ pub struct Client {
     /// `resolved_elsewhere`, `no_answer`, `no_connection`, `not_endpoint`, `excluded`, `silent`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub withheld: Option<String>,
-    /// When the daemon first saw its newest pod with this Service.
+    /// The time at which the daemon first saw its newest pod with this Service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub newest_pod: Option<Timestamp>,
-    /// When the daemon first saw it with this Service.
+    /// The time at which the daemon first saw it with this Service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<Timestamp>,
     /// Responses for the Service's names that it received.
@@ -332,7 +332,7 @@ pub struct Client {
     /// Seconds from an endpoint's becoming ready to this client's first connection to it.
     #[serde(skip_serializing_if = "Histogram::is_empty", default)]
     pub convergence: Histogram,
-    /// How its connections ended.
+    /// The ways in which its connections ended.
     #[serde(default, skip_serializing_if = "Ends::is_empty")]
     pub ends: Ends,
     /// Its pods, the worst first, at most 32.
@@ -439,7 +439,7 @@ pub struct ClientEndpoint {
     /// SYNs that were sent again, also in attempts that failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub syns_retransmitted: u64,
-    /// How long it took to connect.
+    /// The time that it took to connect.
     #[serde(skip_serializing_if = "ComparedTimes::is_empty", default)]
     pub connect_times: ComparedTimes,
     /// The least round-trip times of connections that were in use.

@@ -95,7 +95,7 @@ pub struct DnsAnswer {
     pub qtype: String,
     /// `noerror`, `nxdomain`, `servfail`, or the code's number.
     pub rcode: String,
-    /// How many addresses it lists.
+    /// The number of addresses that it lists.
     pub addresses: u32,
     /// TC was set.
     pub truncated: bool,

@@ -26,7 +26,7 @@ pub enum Remark {
     Missed {
         /// Now.
         time: Timestamp,
-        /// How many.
+        /// The number.
         events: u64,
     },
     /// Nothing happened for a while.
@@ -59,7 +59,7 @@ pub struct Begin {
     pub schema: String,
     /// The node.
     pub node: String,
-    /// When the observation began: another one after each start of the daemon.
+    /// The time at which the observation began: another one after each start of the daemon.
     pub observation: Timestamp,
     /// The time since which events are missing, because the trace was interrupted; only in what `trace` prints.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How a client workload spreads its connections over a Service, and why.
+/// The way in which a client workload spreads its connections over a Service, and why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The cause.
     pub cause: Cause,
-    /// How sure it is.
+    /// Its certainty.
     pub confidence: Confidence,
     /// The evidence: sentences with figures.
     pub evidence: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Verdict {
     pub instead_of: Option<Cause>,
     /// The change to make; nothing if nothing is wrong.
     pub fix: Option<String>,
-    /// How many more selections are needed; only for [`Cause::TooFew`].
+    /// The number of further selections that are needed; only for [`Cause::TooFew`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub needed: Option<u64>,
     /// Since when it holds, as far back as the facts show.
@@ -53,7 +53,7 @@ fn is_zero(seconds: &f64) -> bool {
 /// A change of the verdict on a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictChange {
-    /// When the daemon found it.
+    /// The time at which the daemon found it.
     pub at: Timestamp,
     /// Namespace of the Service.
     #[serde(skip)]
@@ -133,7 +133,7 @@ pub enum Cause {
     TooFew,
 }
 
-/// How certain a verdict is.
+/// The certainty of a verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {

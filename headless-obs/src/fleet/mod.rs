@@ -34,7 +34,7 @@ pub(crate) use service::figure;
 /// The most nodes that are named.
 const NAMED: usize = 3;
 
-/// Why snapshots cannot be merged.
+/// The reason why snapshots cannot be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmergeable {
     /// There are none.
@@ -174,7 +174,7 @@ pub(crate) fn name(parts: &[NodeStatus]) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// When an observation began.
+/// The time at which an observation began.
 fn began(snapshot: &Snapshot) -> Timestamp {
     snapshot.began.unwrap_or(snapshot.from)
 }

@@ -1,4 +1,4 @@
-//! How connections ended, and how long they lived.
+//! The ends of connections, and their lifetimes.
 //!
 //! In: records of ends. Out: [`Ends`].
 //!
@@ -16,7 +16,7 @@ use crate::windowed::Sum;
 pub struct Ends {
     /// Their number, by the constants of [`end`].
     pub by: [u64; end::COUNT],
-    /// How long they lived; not those of connections that are older than the daemon.
+    /// The time that they lived; not those of connections that are older than the daemon.
     pub lifetimes: Times,
 }
 

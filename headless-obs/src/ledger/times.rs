@@ -1,4 +1,4 @@
-//! How long something took, in few bytes: the ledger has one for each client, endpoint and slot.
+//! The time that something took, in few bytes: the ledger has one for each client, endpoint and slot.
 //!
 //! In: seconds. Out: the buckets of a [`Histogram`], and their median.
 //!

@@ -85,7 +85,7 @@ pub(crate) fn causes(verdict: &Verdict) -> String {
     all.map(Cause::as_str).collect::<Vec<_>>().join(" or ")
 }
 
-/// Why endpoints are called idle, a sentence each for the first three.
+/// The reason why endpoints are called idle, a sentence each for the first three.
 pub(crate) fn idle_reasons(service: &Service) -> Vec<String> {
     let line = |(endpoint, why): (&Endpoint, Why)| {
         let pod = clean(&endpoint.pod);
@@ -202,7 +202,7 @@ fn losses_in_words(client: &Client) -> String {
     format!("too many of its events may have been lost{missing}{}", remedies(&client.losses))
 }
 
-/// Why a client's connections do not count.
+/// The reason why a client's connections do not count.
 pub(crate) fn excluded_in_words(reason: &str) -> String {
     let words = match reason {
         "host" => "it runs on the node itself (--count-host includes it)",

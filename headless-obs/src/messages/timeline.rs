@@ -26,7 +26,7 @@ pub(crate) struct TimelineEvent {
     /// The verdict before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Cause>,
-    /// How often it happened, if more than once.
+    /// The number of times that it happened, if more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) times: Option<u64>,
     /// If something wrong ended: what changed meanwhile.

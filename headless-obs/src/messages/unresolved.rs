@@ -21,7 +21,7 @@ pub(crate) fn unresolved(service: &Service) -> Vec<(String, String)> {
     counted.flat_map(lines).take(LINES).collect()
 }
 
-/// How a client spreads its connections without an answer; nothing if it has none, or no choice.
+/// The way in which a client spreads its connections without an answer; nothing if it has none, or no choice.
 fn unresolved_in_words(service: &Service, client: &Client) -> Option<String> {
     let Unresolved { spread, unused, only, evenness } = unresolved::unresolved(service, client)?;
     if spread.endpoints < 2 {

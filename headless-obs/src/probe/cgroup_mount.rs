@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct CgroupView {
     /// The mount point.
     pub point: PathBuf,
-    /// How many levels above the root of the reader's cgroup namespace it begins.
+    /// The number of levels above the root of the reader's cgroup namespace at which it begins.
     pub above: usize,
 }
 

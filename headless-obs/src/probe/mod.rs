@@ -100,7 +100,7 @@ impl Default for Options {
 /// Probe (`dns`, `queries`, `tcp`, `existing`, `load`, `servers`, `connects`) → the hook it runs on, or `none`.
 pub type Hooks = BTreeMap<String, String>;
 
-/// Why the kernel side does not work, and what to do.
+/// The reason why the kernel side does not work, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// Built without the kernel object.

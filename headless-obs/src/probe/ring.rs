@@ -15,7 +15,7 @@ pub struct Ring {
     fd: AsyncFd<RingBuf<MapData>>,
     /// The last batch ended before the ring was empty, so the kernel will not wake us for the rest.
     is_unfinished: bool,
-    /// When to read again without a wake-up: the kernel wakes us once per period.
+    /// The time after which to read again without a wake-up: the kernel wakes us once per period.
     again: Option<Instant>,
     /// Records that this version does not know.
     unknown: u64,

@@ -27,7 +27,7 @@ use crate::verdict;
 const ALIVE: usize = 2;
 /// The length from which a document is large. That of 15,000 endpoints is.
 pub(super) const LARGE: usize = 8 << 20;
-/// How long a document is there to be read while others wait for its room, and for how many bytes a second more.
+/// The time that a document is there to be read while others wait for its room, and for how many bytes a second more.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PACE: usize = 16 << 20;
 /// Bytes of one piece. The allocator can give pieces of this size back.
@@ -45,7 +45,7 @@ pub(super) enum DocumentKind {
     Connections(ConnectionQuery),
 }
 
-/// Why there is no document.
+/// The reason why there is no document.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum NotMade {
     #[error(transparent)]

@@ -45,7 +45,7 @@ pub struct Limits {
     connections: usize,
     /// Time limit for the head of a request; also how long an idle connection is kept.
     head: Duration,
-    /// How long a request keeps its slot, from its head to the last byte that is read, while others wait for one.
+    /// The time that a request keeps its slot, from its head to the last byte that is read, while others wait for one.
     patience: Duration,
 }
 
@@ -67,14 +67,14 @@ pub const PROBES: Limits = Limits {
 /// After this time, a connection is closed when its request is answered. Clients connect again by themselves. Those who
 /// follow a trace keep theirs.
 const MAX_AGE: Duration = Duration::from_secs(300);
-/// How much of a response the kernel buffers per connection, in memory of this process's cgroup. Without a limit, a
-/// client that does not read would make it megabytes.
+/// The bytes of a response that the kernel buffers per connection, in memory of this process's cgroup. Without a limit,
+/// a client that does not read would make it megabytes.
 const SEND_BUFFER: u32 = 128 << 10;
 /// Connections that may wait in the listening queue.
 const BACKLOG: u32 = 1024;
-/// How long a client may leave a response unread. Others need its slot.
+/// The time that a client may leave a response unread. Others need its slot.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long requests in progress may take to finish. After that they are cut, like those of a client that does not
+/// The time that requests in progress may take to finish. After that they are cut, like those of a client that does not
 /// read.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use super::TimedStream;
 use crate::config::access::CertificateFiles;
 
-/// How often the files are read.
+/// The interval at which the files are read.
 const EVERY: Duration = Duration::from_secs(10);
 /// Time limit for a handshake, the wait for its first byte included.
 const HANDSHAKE: Duration = Duration::from_secs(5);

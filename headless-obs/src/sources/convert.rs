@@ -127,7 +127,7 @@ pub fn imported(name: &str) -> Arc<str> {
 pub struct ServiceImport {
     /// Namespace and name.
     pub metadata: ObjectMeta,
-    /// How clients reach it.
+    /// The way in which clients reach it.
     #[serde(default)]
     pub spec: ServiceImportSpec,
 }

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Why there is no topology.
+/// The reason why there is no topology.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file or folder cannot be read.
@@ -98,9 +98,9 @@ pub struct Reading {
     pub changes: Vec<Change>,
     /// The flaws of objects that are not read, and of files that are not or not wholly read.
     pub flaws: Vec<String>,
-    /// How many objects have a flaw.
+    /// The number of objects with a flaw.
     pub flawed: u64,
-    /// How many objects and files are none of the topology's.
+    /// The number of objects and files that are none of the topology's.
     pub passed_over: u64,
     /// Files that may have objects of the topology and are not read to their ends.
     broken: Vec<PathBuf>,

@@ -123,12 +123,12 @@ impl Manifest {
         &self.flaws
     }
 
-    /// How many objects have a flaw.
+    /// The number of objects with a flaw.
     pub fn flawed(&self) -> u64 {
         self.flawed
     }
 
-    /// How many objects and documents are none of the topology's.
+    /// The number of objects and documents that are none of the topology's.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }

@@ -27,7 +27,7 @@ pub(crate) struct Share {
     pub(crate) load: u64,
 }
 
-/// How an endpoint fared.
+/// An endpoint's fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Draws {
     /// Stretches in which it took part.
@@ -67,7 +67,7 @@ pub(crate) fn add(draws: &mut [Draws], stretch: &[Share]) {
     }
 }
 
-/// How long it took to connect to an endpoint, beside others.
+/// The time that it took to connect to an endpoint, beside others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Took {
     /// Slots in which there were connections to it and to others.

@@ -16,7 +16,7 @@ pub(super) struct AddressIndex {
     pub(super) removed: BTreeSet<(Time, EndpointRef)>,
     pub(super) touched: Vec<IpAddr>,
     addresses: HashMap<IpAddr, Vec<EndpointRef>>,
-    /// How many of them are in each network.
+    /// The number of them in each network.
     networks: HashMap<IpAddr, usize>,
     next_endpoint: u32,
 }

@@ -141,7 +141,7 @@ pub struct Endpoint {
     addresses: Vec<Held>,
     history: Vec<(Time, EndpointStatus)>,
     ready_since: Option<Time>,
-    /// How often it came back; most endpoints never do.
+    /// The number of times that it came back; most endpoints never do.
     flaps: Option<Box<Windowed<Number>>>,
 }
 
@@ -267,7 +267,7 @@ impl Endpoint {
         self.history.last().map(|(since, _)| *since)
     }
 
-    /// How often its pod became ready again in a stretch of time, after it had been ready before.
+    /// The number of times that its pod became ready again in a stretch of time, after it had been ready before.
     pub fn flaps(&self, stretch: Stretch) -> u64 {
         self.flaps.as_ref().map_or(0, |flaps| flaps.over(stretch).0)
     }

@@ -39,8 +39,8 @@ impl Topology {
         self.by_name.get(namespace)?.get(name).copied()
     }
 
-    /// How often a name came to mean another headless Service, or none. While this number is the same, the meaning of a
-    /// name is the same.
+    /// The number of times that a name came to mean another headless Service, or none. While this number is the same,
+    /// the meaning of a name is the same.
     pub fn renamed(&self) -> u64 {
         self.renamed
     }

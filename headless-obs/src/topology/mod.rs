@@ -74,7 +74,7 @@ pub struct Config {
     pub node: Option<Arc<str>>,
     /// The zone of that node, as far as it is said.
     pub zone: Option<Arc<str>>,
-    /// How long an endpoint is remembered after it left.
+    /// The time that an endpoint is remembered after it left.
     pub keep_removed: Duration,
     /// The most tombstones; the oldest are forgotten first.
     pub removed: usize,

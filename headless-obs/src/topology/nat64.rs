@@ -13,7 +13,7 @@ const LEARNED: usize = 4;
 /// The bits that RFC 6052 keeps free, so that no translated address looks like one made from a hardware address.
 const RESERVED: u32 = 8;
 
-/// How many bits a prefix can have.
+/// The numbers of bits that a prefix can have.
 const LENGTHS: [u32; 6] = [32, 40, 48, 56, 64, 96];
 
 /// The addresses that `ipv4only.arpa` has (RFC 7050). An IPv6 address for it shows the prefix.

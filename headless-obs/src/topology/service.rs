@@ -44,9 +44,9 @@ pub struct ServiceState {
     identities: HashMap<Identity, EndpointId>,
     /// Addresses of ready endpoints, each once, by family: IPv4, IPv6.
     ready: [usize; 2],
-    /// When the first of its endpoints became ready.
+    /// The time at which the first of its endpoints became ready.
     first_ready: Option<Time>,
-    /// How often an endpoint became ready, stopped being ready, or had other addresses while it was.
+    /// The number of times that an endpoint became ready, stopped being ready, or had other addresses while it was.
     changes: u64,
 }
 
@@ -125,13 +125,14 @@ impl ServiceState {
         self.missing
     }
 
-    /// How many addresses of this family DNS can list: those of its ready endpoints. Two endpoints may share one.
+    /// The number of addresses of this family that DNS can list: those of its ready endpoints. Two endpoints may share
+    /// one.
     pub fn ready(&self, is_ipv6: bool) -> usize {
         let [v4, v6] = self.ready;
         if is_ipv6 { v6 } else { v4 }
     }
 
-    /// How often its ready endpoints or their addresses changed.
+    /// The number of times that its ready endpoints or their addresses changed.
     pub fn changes(&self) -> u64 {
         self.changes
     }

@@ -42,7 +42,7 @@ pub struct Topology {
     pub(super) nat64: Nat64,
     pub(super) node_zone: NodeZone,
     pub(super) synced: bool,
-    /// How often a name came to mean another headless Service, or none.
+    /// The number of times that a name came to mean another headless Service, or none.
     pub(super) renamed: u64,
     /// Annotations that are not obeyed and that nobody has taken yet.
     pub(super) wrong: Vec<NotObeyed>,

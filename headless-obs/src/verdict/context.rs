@@ -16,11 +16,11 @@ const GLIMPSE: f64 = 300.0;
 pub struct RuleContext<'a> {
     /// The quality of the snapshot.
     pub quality: &'a Quality,
-    /// When observation began.
+    /// The time at which observation began.
     pub began: Timestamp,
     /// The start of the stretch that the facts are about.
     pub from: Timestamp,
-    /// When the snapshot was taken.
+    /// The time at which the snapshot was taken.
     pub to: Timestamp,
     /// The maturity.
     pub mature_after_seconds: f64,
@@ -79,7 +79,7 @@ impl<'a> RuleContext<'a> {
         (told().count() as u64).saturating_sub(u64::from(has_itself))
     }
 
-    /// How many of the Service's mature endpoints the answers of a client held that chooses among a part of them.
+    /// The number of the Service's mature endpoints in the answers of a client that chooses among a part of them.
     pub(super) fn part(&self) -> Option<(u64, u64)> {
         let mature = || self.rows().filter(|(endpoint, _)| endpoint.mature);
         let told = mature().filter(|(_, own)| own.offered).count() as u64;

@@ -26,7 +26,7 @@ pub(super) struct Sign {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookalike {
     pub(super) cause: Cause,
-    /// When both remain.
+    /// The condition under which both remain.
     pub(super) remains: Sign,
 }
 
@@ -54,7 +54,7 @@ impl Diagnosis {
     }
 }
 
-/// When the facts that show `cause` may also show `other`, in a sentence.
+/// The time at which the facts that show `cause` may also show `other`, in a sentence.
 pub(super) fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
     let mut looks_like = of(cause).looks_like.iter();
     looks_like.find(|known| known.cause == other).map(|known| known.remains.says)

@@ -85,7 +85,7 @@ pub(super) fn even(scene: &RuleContext<'_>) -> Option<Verdict> {
     Some(scene.verdict(Cause::Even, confidence, vec![figures(spread, what), line]))
 }
 
-/// How many selections are missing for a statement.
+/// The number of selections that are missing for a statement.
 pub(super) fn missing(scene: &RuleContext<'_>) -> u64 {
     significance::needed(scene.endpoints()).saturating_sub(scene.selections().connections)
 }

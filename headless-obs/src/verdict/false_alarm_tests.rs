@@ -11,7 +11,7 @@ use super::*;
 use crate::spread;
 use crate::testing::Random;
 
-/// How the client chooses.
+/// The way in which the client chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     /// The first address of each new, shuffled answer.

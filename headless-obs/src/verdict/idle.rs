@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use super::{significance, zone_aware};
 use crate::expose::snapshot::{Client, ClientEndpoint, Dns, Endpoint, Service};
 
-/// Why an endpoint is called idle.
+/// The reason why an endpoint is called idle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Why {
     /// Random choice would have reached it.
     Avoided {
         /// All selections of the clients that could choose it.
         selections: u64,
-        /// How many of them random choice would have given it.
+        /// The number of them that random choice would have given it.
         expected: f64,
     },
     /// Clients at work were not told of it.

@@ -143,13 +143,13 @@ pub fn judge_all(snapshot: &mut Snapshot) {
     }
 }
 
-/// What to change about a cause, as far as the client's program is known.
+/// The advice about a cause, as far as the client's program is known.
 #[must_use]
 pub fn advice(cause: Cause, client: &Client) -> Option<String> {
     remedies::of(cause, client, None)
 }
 
-/// When the facts that show `cause` may also show `other`, in a sentence.
+/// The time at which the facts that show `cause` may also show `other`, in a sentence.
 #[must_use]
 pub fn both_remain(cause: Cause, other: Cause) -> Option<&'static str> {
     diagnosis::both_remain(cause, other)

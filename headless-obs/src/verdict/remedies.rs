@@ -103,7 +103,7 @@ fn shuffles(service: &Service) -> bool {
     records.len() > 1 && most as f64 * records.len() as f64 <= super::significance::PEAK * all as f64
 }
 
-/// How a client can prefer the endpoints of its own zone. DNS does not tell it their zones.
+/// The way in which a client can prefer the endpoints of its own zone. DNS does not tell it their zones.
 pub(super) fn zone(client: &Client) -> &'static str {
     match Technology::of(client) {
         _ if client.grpc => {
@@ -209,7 +209,7 @@ fn order(technology: Technology) -> &'static str {
     }
 }
 
-/// How requests are spread over connections that exist.
+/// The way in which requests are spread over connections that exist.
 fn in_turn(technology: Technology) -> &'static str {
     match technology {
         Technology::Jvm => {

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::control;
 
-/// How long the server waits for connections in the handshake.
+/// The time that the server waits for connections in the handshake.
 const SETTLE: Duration = Duration::from_secs(3);
 
 struct State {

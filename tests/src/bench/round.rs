@@ -18,7 +18,7 @@ use crate::workload::{Done, Pace};
 /// A tool counts as calm if it used no more processor time than this, in nanoseconds, in [`STEP`].
 const CALM: u64 = 1_000_000;
 const STEP: Duration = Duration::from_millis(40);
-/// How long the benchmark waits for a tool to become calm.
+/// The time that the benchmark waits for a tool to become calm.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Takes all measurements of one tool.

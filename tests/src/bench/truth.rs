@@ -12,7 +12,7 @@ use crate::large_manifests::NAMESPACE;
 use crate::process_tree_usage::f64_of;
 use crate::stage::{ORDERS, Stage};
 
-/// How long the report may take to catch up.
+/// The time that the report may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon's counts compared with the servers'.

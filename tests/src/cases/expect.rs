@@ -20,7 +20,7 @@ use crate::program::Program;
 pub(crate) struct Difference {
     /// The path of the step.
     pub(crate) path: String,
-    /// Why it is open.
+    /// The reason why it is open.
     pub(crate) open: Option<String>,
     /// The errors; none if an open expectation holds.
     pub(crate) wrong: Vec<String>,
@@ -107,7 +107,7 @@ fn unclosed(snapshot: &Value) -> Option<String> {
     (sum != seen).then(|| format!("quality.attempts: {seen} attempts were seen, and {sum} are in its parts"))
 }
 
-/// Why a claim about a client is not true.
+/// The reason why a claim about a client is not true.
 fn fault(claim: &Claim, row: Option<&Value>) -> Option<String> {
     let Some(row) = row else {
         return (*claim != Claim::Absent).then(|| "is not listed".to_owned());

@@ -9,7 +9,7 @@ use crate::expect::{self, Difference, Seen};
 use crate::scene::{PodState, Scene, plus};
 use crate::stage::{POLL, Stage, dns_options};
 
-/// How long an expectation may take if it does not say so: a record's way to the daemon takes less.
+/// The time that an expectation may take if it does not say so: a record's way to the daemon takes less.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The same for one that is not expected to hold.
 const PATIENCE_OPEN: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::scene::{PodState, Scene, ZONE};
 
 /// The DNS server's host, as a case writes it.
 pub(crate) const DNS_HOST: &str = "net.0.53";
-/// How often an expectation that does not hold yet is looked at again.
+/// The interval at which an expectation that does not hold yet is looked at again.
 pub(crate) const POLL: Duration = Duration::from_millis(500);
 
 /// A place where a case is played.

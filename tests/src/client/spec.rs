@@ -19,7 +19,7 @@ pub enum Families {
     Both,
 }
 
-/// How an SRV client gets the targets' addresses.
+/// The way in which an SRV client gets the targets' addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SrvHabit {
@@ -118,7 +118,7 @@ pub enum Receive {
     Close,
 }
 
-/// How a client connects.
+/// The way in which a client connects.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dial {
@@ -162,7 +162,7 @@ pub struct ClientSpec {
     pub pick: Pick,
     /// Connections per lookup; 0: it looks up only once.
     pub per_lookup: u64,
-    /// How it connects.
+    /// The way in which it connects.
     pub dial: Dial,
     /// Connections to make from the start; 0: none before a command.
     pub connections: u64,

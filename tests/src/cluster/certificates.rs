@@ -15,7 +15,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-/// How a client authenticates.
+/// The way in which a client authenticates.
 #[derive(Clone, Debug)]
 pub enum Identity {
     /// By a certificate of the cluster's authority: user and groups.

@@ -31,7 +31,7 @@ enum Mode {
 #[derive(Clone, Copy)]
 struct State {
     mode: Mode,
-    /// How often all connections have been reset.
+    /// The number of times that all connections have been reset.
     resets: u64,
 }
 

@@ -47,7 +47,7 @@ mod namespace;
 pub mod nodes;
 mod wait;
 
-/// How long a part may take to start on a busy machine.
+/// The time that a part may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shipped manifests of the daemon's namespace and rights.

@@ -17,7 +17,7 @@ use crate::cluster::wait::until;
 use crate::cluster::{Api, Cluster, DNS, ZONE};
 use crate::pod::{Pod, PodSpec, ResolvConf, Workload};
 
-/// How long a controller may take.
+/// The time that a controller may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace; dropping it deletes it with all its pods.

@@ -108,7 +108,7 @@ fn show(options: &Demo, progress: Progress, scene: &mut dyn Scene) -> Result<boo
     Ok(agrees)
 }
 
-/// How the daemon is started: with its defaults, nothing would count within the demonstration.
+/// The way in which the daemon is started: with its defaults, nothing would count within the demonstration.
 fn intro() -> String {
     format!("The daemon runs with {}: each ready endpoint counts at once.\n\n", TIMES.join(" "))
 }

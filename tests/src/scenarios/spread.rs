@@ -1,4 +1,4 @@
-//! How connections spread, depending on the way clients use complete and fresh answers.
+//! The spread of connections, depending on the way clients use complete and fresh answers.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ pub(crate) const PORT: u16 = 8080;
 pub(crate) const TTL: u32 = 5;
 /// Endpoints that are added after this time do not count as initial ones: `--mature-after` plus a margin.
 pub(crate) const BEGINNING: Duration = Duration::from_millis(2_200);
-/// How long an event may take from the kernel to the snapshot.
+/// The time that an event may take from the kernel to the snapshot.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a scenario once, on its own stage.

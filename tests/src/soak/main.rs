@@ -114,7 +114,7 @@ fn note(text: &str) {
     let _gone = writeln!(stderr(), "soak: {text}");
 }
 
-/// How long a state may take to be reached.
+/// The time that a state may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes snapshots until one satisfies `wanted`.

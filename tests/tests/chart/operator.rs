@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::cluster::Cluster;
 use serde_json::{Value, json};
 
-/// How long the API server may take to serve a new kind.
+/// The time that the API server may take to serve a new kind.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Defines the kinds that the chart uses, with the fields that it uses.

@@ -13,8 +13,8 @@ use crate::observed_daemon::Observed;
 use crate::snapshot_figures::endpoint;
 use crate::test_namespace::{Scene, addresses, observe, opened, stale, sum};
 
-/// How long the API server is away: longer than any timeout. With `--five-minutes` on the test program's command line
-/// it is five minutes.
+/// The time that the API server is away: longer than any timeout. With `--five-minutes` on the test program's command
+/// line it is five minutes.
 fn absence() -> Duration {
     let minutes = std::env::args().any(|argument| argument == "--five-minutes");
     Duration::from_secs(if minutes { 300 } else { 30 })

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use harness::tests;
 
-/// How long a change may take from the API server to its last effect.
+/// The time that a change may take from the API server to its last effect.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The port of all Services and pods.
 const PORT: u16 = 8080;

@@ -17,9 +17,9 @@ use crate::test_namespace::{RESOLVER, Scene, observe};
 
 /// One connection a second and endpoint.
 const RATE: f64 = 3.0;
-/// How long clients behave in one way before they change.
+/// The time that clients behave in one way before they change.
 const BEFORE: Duration = Duration::from_secs(75);
-/// How long a change may take until it shows.
+/// The time that a change may take until it shows.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Each has a daemon and a client.
 const NODES: [&str; 3] = ["n1", "n2", "n3"];

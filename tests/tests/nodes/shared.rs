@@ -15,7 +15,7 @@ pub(crate) const SHIPPED: [&str; 3] = [
     include_str!("../../../deploy/manifests/3-daemonset.yaml"),
 ];
 
-/// How long a pod may take to be made, started and ready on a busy machine.
+/// The time that a pod may take to be made, started and ready on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The parts, in the order in which they end.

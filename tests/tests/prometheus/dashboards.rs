@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::market::Market;
 use crate::{rules, target};
 
-/// How long it may take until every panel has data.
+/// The time that it may take until every panel has data.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// The dashboards' time range.
 const SHOWN: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use lab::prometheus::{Prometheus, Sample};
 
 use crate::services::{Matrix, matrix};
 
-/// How long the last scrape may take to arrive.
+/// The time that the last scrape may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// `increase` extrapolates to the edges of its window: by up to two of thirty scrapes.
 const EXTRAPOLATION: [f64; 2] = [1.0, 1.08];

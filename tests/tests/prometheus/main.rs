@@ -33,11 +33,11 @@ use lab::{Lab, Observer};
 use crate::services::Services;
 use crate::two_nodes::Scene;
 
-/// How long Prometheus scrapes while clients run.
+/// The time that Prometheus scrapes while clients run.
 const WHILE: Duration = Duration::from_secs(180);
-/// When the endpoints of some Services change: after the initial ones are mature, which takes a window.
+/// The time at which the endpoints of some Services change: after the initial ones are mature, which takes a window.
 const CHANGE: Duration = Duration::from_secs(35);
-/// When clients make the connections of the comparison.
+/// The time at which clients make the connections of the comparison.
 const BATCH: Duration = Duration::from_secs(130);
 /// Long enough for two scrapes and two evaluations; together with the batch it is shorter than a window.
 const SETTLE: Duration = Duration::from_secs(8);

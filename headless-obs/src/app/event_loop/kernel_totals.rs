@@ -16,7 +16,7 @@ use crate::probe::{Flow, Walk};
 /// A record that another CPU is writing hides those after it. Writing takes less than this, unless the host has paused
 /// the virtual machine's CPU.
 const SETTLE_DELAY: Duration = Duration::from_millis(2);
-/// How often to wait for a record that is probably on its way, because the ring has lost none. An end that the kernel
+/// The number of waits for a record that is probably on its way, because the ring has lost none. An end that the kernel
 /// programs found later has no record.
 const MAX_SETTLE_RETRIES: u32 = 50;
 /// Flows that are looked at before records have their turn.

@@ -49,7 +49,7 @@ pub(super) async fn run(args: ExplainArgs, format: Output, start: impl Start) ->
     Ok(output::write(text).await?)
 }
 
-/// Why there is no list of one Service.
+/// The reason why there is no list of one Service.
 fn trouble(list: &ConnectionList, query: &ConnectionQuery) -> Option<anyhow::Error> {
     let names: Vec<_> = list.services.iter().map(|name| full_name(&name.namespace, &name.name)).collect();
     match &names[..] {

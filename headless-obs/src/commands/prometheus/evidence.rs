@@ -90,7 +90,7 @@ fn truncated(client: &Client) -> Vec<String> {
     (answers.truncated > 0).then(line).into_iter().collect()
 }
 
-/// How many connections used a position of their answer.
+/// The number of connections that used a position of their answer.
 fn place(client: &Client, place: &str, what: &str) -> Vec<String> {
     let of = total(&client.answer_position);
     let taken = client.answer_position.get(place).copied().unwrap_or(0);

@@ -52,7 +52,7 @@ impl fmt::Debug for Prometheus {
     }
 }
 
-/// Why there is no snapshot.
+/// The reason why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrometheusError {
     /// There is no route.

@@ -40,7 +40,7 @@ impl Answers {
     }
 }
 
-/// Why a response is not usable.
+/// The reason why a response is not usable.
 #[derive(Debug)]
 pub(super) enum NotRead {
     /// Prometheus returned an error.

@@ -38,7 +38,7 @@ fn of<'a>(said: &'a Said, service: &Service, client: &Client) -> Option<&'a BTre
     said.get(&names.map(Clone::clone))
 }
 
-/// Why its connections do not count, if that is so on each node. No metric has the particular reason.
+/// The reason why its connections do not count, if that is so on each node. No metric has the particular reason.
 pub(super) fn excluded(said: &Said, service: &Service, client: &Client) -> Option<String> {
     let causes = of(said, service, client)?;
     causes.keys().all(|cause| cause == EXCLUDED).then(|| "excluded by its daemon".to_owned())

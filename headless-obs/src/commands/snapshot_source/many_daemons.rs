@@ -21,7 +21,7 @@ use crate::expose::snapshot::{NodeStatus, Snapshot};
 use crate::fleet::{connection_list, merge};
 use crate::sources::kubernetes::pod_proxy::{Daemons, Listed, PodProxy};
 
-/// How many run at the same time.
+/// The number of those that run at the same time.
 const AT_ONCE: usize = 16;
 /// Time limit for all responses together.
 const IN_ALL: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Why a report may be empty, and what to check.
+//! The reasons why a report may be empty, and what to check.
 
 use super::super::fit_text::{between, clean, length, plural, wrap};
 use super::{Look, Paint, paint};

@@ -70,7 +70,7 @@ pub(super) async fn run(args: TopArgs, format: Output, start: impl Start) -> any
     result
 }
 
-/// Why the observation in this process ended, if there was one.
+/// The reason why the observation in this process ended, if there was one.
 async fn ended(observer: &mut Option<RunningDaemon>) -> anyhow::Error {
     match observer {
         Some(observer) => observer.ended().await,

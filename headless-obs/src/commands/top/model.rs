@@ -15,7 +15,7 @@ pub(super) struct Model {
     pub(super) source: String,
     /// The last snapshot.
     pub(super) snapshot: Option<Snapshot>,
-    /// Why there is no newer snapshot.
+    /// The reason why there is no newer snapshot.
     pub(super) error: Option<String>,
     /// Order of the Services.
     pub(super) sort: Sort,

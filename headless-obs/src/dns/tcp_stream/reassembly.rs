@@ -48,7 +48,7 @@ struct Waiting {
     payload: Vec<u8>,
 }
 
-/// How far `sequence` is ahead of `from`; negative: behind.
+/// The distance of `sequence` ahead of `from`; negative: behind.
 fn ahead(from: u32, sequence: u32) -> i32 {
     sequence.wrapping_sub(from).cast_signed()
 }

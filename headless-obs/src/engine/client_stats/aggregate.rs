@@ -45,7 +45,7 @@ impl PodStats<'_> {
 /// All pods, including forgotten ones.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct WorkloadStats {
-    /// When it was seen first, and last.
+    /// The time at which it was seen first, and last.
     pub(in crate::engine) seen: Option<(Time, Time)>,
     pub(in crate::engine) sums: ClientCounters,
     recovery: Recovery,
@@ -105,12 +105,12 @@ impl<'a> ClientStats<'a> {
         self.totals.as_ref().map(|totals| &totals.recovery)
     }
 
-    /// When the workload was seen first, and last.
+    /// The time at which the workload was seen first, and last.
     pub(in crate::engine) fn seen(&self) -> Option<(Time, Time)> {
         self.totals.as_ref().and_then(|totals| totals.seen)
     }
 
-    /// When its newest pod was seen first.
+    /// The time at which its newest pod was seen first.
     pub(in crate::engine) fn newest(&self) -> Option<Time> {
         self.pods.iter().filter_map(|pod| pod.connects.first).max()
     }

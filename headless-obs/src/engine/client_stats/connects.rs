@@ -13,7 +13,7 @@ use crate::windowed::{Sum, Windowed};
 
 /// The most processes per client. For a process that was forgotten, the next connection counts as a selection again.
 const PROCESSES: usize = 32;
-/// How long the name of a client's program stays valid.
+/// The time that the name of a client's program stays valid.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A process, and the answer that it used last.
@@ -165,7 +165,7 @@ impl ConnectStats {
         true
     }
 
-    /// How many connections the process has made by this answer, and whether this one is the first.
+    /// The number of connections that the process has made by this answer, and whether this one is the first.
     fn use_answer(&mut self, id: u32, is_ipv6: bool, answered_at: Time) -> (u64, bool) {
         let known = self.processes.iter_mut().find(|known| (known.id, known.is_ipv6) == (id, is_ipv6));
         match known {

@@ -42,7 +42,7 @@ pub(super) use responses::{AnswerSummary, ResponseStats, ResponseSums};
 /// The sums of a workload for one Service.
 #[derive(Clone, Debug)]
 pub(super) struct ClientTotals {
-    /// When it was seen first.
+    /// The time at which it was seen first.
     pub(super) since: Time,
     /// And last.
     pub(super) last: Time,

@@ -7,7 +7,7 @@ use crate::topology::EndpointId;
 /// The most endpoints per client; beyond that a client uses "many".
 const ENDPOINTS: usize = 512;
 
-/// What a client did at one endpoint.
+/// A client's acts at one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Use {
     pub(in crate::engine) endpoint: EndpointId,
@@ -37,7 +37,7 @@ impl UsedEndpoints {
         other.0.iter().for_each(|row| self.add_row(*row));
     }
 
-    /// How many endpoints the client chose.
+    /// The number of endpoints that the client chose.
     pub(super) fn chosen(&self) -> u64 {
         self.0.iter().filter(|row| row.chosen > 0).count() as u64
     }

@@ -42,7 +42,7 @@ pub(super) struct Flow {
     closed_late: Crowd,
 }
 
-/// How a connection ended.
+/// The way in which a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It was open and counted here.

@@ -66,7 +66,7 @@ pub(super) fn times<'a>(all: impl Iterator<Item = &'a Option<Box<Times>>>) -> Co
     ComparedTimes { seconds, ..ComparedTimes::default() }
 }
 
-/// How connections ended. Of some, only the number is known.
+/// The ways in which connections ended. Of some, only the number is known.
 pub(super) fn ends(cells: &[CellRow<'_>]) -> Ends {
     let (mut by, mut lifetimes) = ([0; end::COUNT], Histogram::default());
     for ends in cells.iter().filter_map(|(_, cell)| cell.ends.as_ref()) {

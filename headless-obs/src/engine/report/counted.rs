@@ -107,7 +107,7 @@ impl<'a> Counted<'a> {
         self.services.get(&service)
     }
 
-    /// Why the spread excludes a client of a Service.
+    /// The reason why the spread excludes a client of a Service.
     pub(super) fn why_excluded(
         &self,
         service: ServiceId,

@@ -83,7 +83,7 @@ pub(super) fn of_service(state: &ServiceState) -> ServiceIntent {
     })
 }
 
-/// How a client of a Service is meant to connect: its own pods know better.
+/// The way in which a client of a Service is meant to connect: its own pods know better.
 pub(super) fn of_client(
     state: &ServiceState,
     of_pods: &OfPods,

@@ -51,8 +51,8 @@ pub use connection_list::{Listing, Program};
 pub struct KernelState {
     /// Name of the node.
     pub node: String,
-    /// When the observation began, by the wall clock of that moment. It never changes: it identifies an observation
-    /// together with the node.
+    /// The time at which the observation began, by the wall clock of that moment. It never changes: it identifies an
+    /// observation together with the node.
     pub from: Timestamp,
     /// The same moment on the monotonic clock, which measures the duration.
     pub began: Time,
@@ -119,7 +119,7 @@ struct Common<'a> {
     history: ConnectionHistory,
 }
 
-/// When a snapshot is taken, and over which stretch of time.
+/// The time of a snapshot, and the stretch of time that it is about.
 struct Moment<'a> {
     now: Time,
     stretch: Stretch,
@@ -138,7 +138,7 @@ impl<'a> Moment<'a> {
         Self { now: kernel.to, stretch, seconds: seconds.as_secs_f64(), counted }
     }
 
-    /// Why the spread excludes a client of a Service.
+    /// The reason why the spread excludes a client of a Service.
     fn excluded(&self, service: ServiceId, client: Option<WorkloadId>) -> Option<&'static str> {
         self.counted.why_excluded(service, client)
     }
@@ -398,7 +398,7 @@ impl Engine {
         }
     }
 
-    /// Why the spread excludes a client, if it does.
+    /// The reason why the spread excludes a client, if it does.
     pub(in crate::engine) fn excluded(&self, client: WorkloadId) -> Option<&'static str> {
         if !self.count_host && self.clients.is_host(client) {
             return Some("host");

@@ -32,7 +32,7 @@ pub(super) struct Pods {
     lives: HashMap<(WorkloadId, EndpointRef), Lives>,
 }
 
-/// How long connections lasted.
+/// The time that connections lasted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lives {
     /// Those that ended at once.
@@ -42,7 +42,7 @@ pub(super) struct Lives {
 }
 
 impl Pods {
-    /// How long a client's connections to an endpoint lasted.
+    /// The time that a client's connections to an endpoint lasted.
     pub(super) fn lives(&self, client: Option<WorkloadId>, endpoint: EndpointRef) -> Lives {
         client.and_then(|client| self.lives.get(&(client, endpoint))).copied().unwrap_or_default()
     }
@@ -81,8 +81,8 @@ impl Engine {
         pods
     }
 
-    /// How many of a client's pods are at work, by the Service's name, and have received no answer since the endpoint
-    /// became ready. Those that get addresses from elsewhere than DNS need no answer.
+    /// The number of a client's pods that are at work, by the Service's name, and have received no answer since the
+    /// endpoint became ready. Those that get addresses from elsewhere than DNS need no answer.
     pub(super) fn unaware(&self, pods: &Pods, endpoint: &Endpoint, client: &ClientStats<'_>) -> u64 {
         let Some(ready) = endpoint.ready_since() else { return 0 };
         let service = endpoint.id().service;
@@ -100,8 +100,8 @@ impl Engine {
         unaware.count() as u64
     }
 
-    /// How many of a client's pods are this endpoint: the same pod, or the same address. A member that was replaced under
-    /// its name was this endpoint, too: the counts of both are one row.
+    /// The number of a client's pods that are this endpoint: the same pod, or the same address. A member that was
+    /// replaced under its name was this endpoint, too: the counts of both are one row.
     pub(super) fn own(
         &self,
         pods: &Pods,

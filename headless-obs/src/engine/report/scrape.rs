@@ -22,7 +22,7 @@ use crate::time::Time;
 use crate::topology::{self, ServiceState, State};
 use crate::windowed::Stretch;
 
-/// How long an endpoint keeps its series after it was removed.
+/// The time that an endpoint keeps its series after it was removed.
 pub(super) const KEEP_SERIES: Duration = Duration::from_secs(15 * 60);
 
 impl Engine {

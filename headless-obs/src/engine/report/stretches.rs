@@ -177,8 +177,8 @@ impl Engine {
         }
     }
 
-    /// When observation began, by the present wall clock. All times of a snapshot are by that clock, so the time between
-    /// two of them is that of the monotonic clock, also if the wall clock was set in between.
+    /// The time at which observation began, by the present wall clock. All times of a snapshot are by that clock, so
+    /// the time between two of them is that of the monotonic clock, also if the wall clock was set in between.
     fn began(&self, kernel: &KernelState) -> Timestamp {
         let began = self.wall(kernel.began);
         // Two readings of both clocks differ a little.

@@ -9,7 +9,7 @@ use crate::testing::Random;
 const PAST: [u64; 6] = [90 * 86_400, 7 * 86_400, 86_400, 6 * 3_600, 3_600, 600];
 const LOOKS: u64 = 30;
 
-/// How an even client chooses.
+/// The way in which an even client chooses.
 #[derive(Clone, Copy, Debug)]
 enum Habit {
     /// The first address of each answer, which the server shuffles.
@@ -22,7 +22,7 @@ enum Habit {
     Pool,
 }
 
-/// How a client that turned chooses.
+/// The way in which a client that turned chooses.
 #[derive(Clone, Copy, Debug)]
 enum Skew {
     /// One of the pods.

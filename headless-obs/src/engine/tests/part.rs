@@ -7,7 +7,7 @@ use crate::testing::Random;
 const AREA: &str = "eu.pin._zone.orders.shop.svc.cluster.local";
 const ALIAS: &str = "orders-eu.corp.example";
 
-/// How a client chooses from its answers.
+/// The way in which a client chooses from its answers.
 #[derive(Clone, Copy, Debug)]
 enum Habit {
     /// The first address of each answer, which the server shuffles.
@@ -20,7 +20,7 @@ enum Habit {
     Pool,
 }
 
-/// How a client that is not fair chooses.
+/// The way in which a client that is not fair chooses.
 #[derive(Clone, Copy, Debug)]
 enum Skew {
     /// The same address of each answer, whatever the order.

@@ -59,7 +59,7 @@ impl Default for Config {
     }
 }
 
-/// How much detail a Service gets.
+/// The detail that a Service gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detail {
     /// Everything: each client at each endpoint.
@@ -180,7 +180,7 @@ pub struct Notice {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// How many series it would have.
+    /// The number of series that it would have.
     pub series: u64,
     /// The remaining detail.
     pub detail: Detail,

@@ -31,7 +31,7 @@ pub struct Row<'a> {
     pub labels: Labels<'a>,
     /// Its value.
     pub value: Value<'a>,
-    /// When it was 0; nothing: at the start of the observation.
+    /// The time at which it was 0; nothing: at the start of the observation.
     pub start: Option<Timestamp>,
 }
 

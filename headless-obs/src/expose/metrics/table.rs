@@ -39,7 +39,7 @@ impl Kind {
         }
     }
 
-    /// How many series a row of such a family is in Prometheus.
+    /// The number of series that a row of such a family is in Prometheus.
     pub fn series(self) -> u64 {
         match self {
             // The infinite bucket, the sum and the count.

@@ -18,7 +18,7 @@ use super::table::{Kind, METRICS};
 use super::{Family, Scrape, gather};
 use crate::expose::histogram::Histogram;
 
-/// When the series of counters and histograms began, in the order of the exposition.
+/// The time at which the series of counters and histograms began, in the order of the exposition.
 type Starts = Arc<Mutex<Vec<Timestamp>>>;
 
 /// The OpenMetrics text format.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Judgement;
 use crate::hash::HashMap;
 
-/// How long a token that was allowed is not reviewed again.
+/// The time that a token that was allowed is not reviewed again.
 const ALLOWED: Duration = Duration::from_secs(60);
 /// The same for one that was refused: a right that was just given should soon count.
 const REFUSED: Duration = Duration::from_secs(10);

@@ -69,7 +69,7 @@ pub(super) fn of_answer(status: &Status, url: &str) -> String {
     }
 }
 
-/// Why a request had no response.
+/// The reason why a request had no response.
 pub(super) fn describe(error: &(dyn StdError + 'static), url: &str) -> String {
     let mut chain = Vec::new();
     let mut next = Some(error);

@@ -87,12 +87,12 @@ impl Merger {
         self.rejected
     }
 
-    /// How often a watch listed everything again.
+    /// The number of times that a watch listed everything again.
     pub(super) fn relists(&self) -> u64 {
         self.watches.iter().map(|part| part.lists.saturating_sub(1)).sum()
     }
 
-    /// How many objects of a kind there are.
+    /// The number of objects of a kind.
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.held.iter().filter(|((of, _), held)| *of == kind && held.is_shown).count()
     }

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use super::watches::Watch;
 use crate::expose::snapshot::Refusal;
 
-/// How long a watch may be down before the topology is stale.
+/// The time that a watch may be down before the topology is stale.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the server must refuse a watch before the source continues without it.
+/// The time that the server must refuse a watch before the source continues without it.
 const BELIEVED: Duration = Duration::from_secs(5);
 
 /// Whether the topology is complete and current.
@@ -31,7 +31,7 @@ pub(super) enum State {
     Lost(Instant, Reason),
 }
 
-/// Why the topology is not current.
+/// The reason why the topology is not current.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// No error; it only takes time.
@@ -154,14 +154,14 @@ impl SyncState {
         }
     }
 
-    /// When the state changes without an event.
+    /// The time at which the state changes without an event.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let lost = self.parts.iter().filter_map(|part| part.down_since).map(|since| since + GRACE);
         let denied = self.parts.iter().filter_map(|part| part.refused).map(|(_, since)| since + BELIEVED);
         lost.chain(denied).filter(|due| *due > now).min()
     }
 
-    /// Why the topology is not current.
+    /// The reason why the topology is not current.
     fn reason(&self, down: &[&WatchState]) -> Reason {
         // A refusal comes first: it does not go away by itself.
         let refused = down.iter().find(|part| part.refused.is_some());

@@ -37,7 +37,7 @@ pub(super) struct WatchTransport {
     requests: AtomicU64,
     bytes: AtomicU64,
     opened: AtomicU64,
-    /// When the last byte came, in milliseconds since 1970; 0: never.
+    /// The time at which the last byte came, in milliseconds since 1970; 0: never.
     last_byte: AtomicI64,
     is_open: AtomicBool,
     last_opened: Mutex<Option<Instant>>,
@@ -73,14 +73,14 @@ impl WatchTransport {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// When the last byte came, if the stream was ever open.
+    /// The time at which the last byte came, if the stream was ever open.
     pub(super) fn last_byte(&self) -> Option<Timestamp> {
         let has_opened = self.opened.load(Ordering::Relaxed) > 0;
         let last = self.last_byte.load(Ordering::Relaxed);
         Timestamp::from_millisecond(last).ok().filter(|_| has_opened && last > 0)
     }
 
-    /// How often the stream was opened again.
+    /// The number of times that the stream was opened again.
     pub(super) fn restarts(&self) -> u64 {
         self.opened.load(Ordering::Relaxed).saturating_sub(1)
     }

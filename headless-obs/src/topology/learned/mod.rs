@@ -62,7 +62,7 @@ pub struct LearnConfig {
     pub endpoints: usize,
     /// The least time for which an endpoint stays after an answer listed it.
     pub keep: Duration,
-    /// When there are too many Services, one without answers for this long makes room for a new one.
+    /// A Service without answers for this long makes room for a new one, if there are too many.
     pub idle: Duration,
 }
 
@@ -105,7 +105,7 @@ const NAMES_MAX: usize = 4;
 #[derive(Debug)]
 struct Member {
     host: Option<Arc<str>>,
-    /// When an answer last listed it.
+    /// The time at which an answer last listed it.
     listed: Time,
     keep: Duration,
 }

@@ -86,7 +86,7 @@ impl Networks {
         }
     }
 
-    /// How many networks are known.
+    /// The number of known networks.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.values().map(Vec::len).sum()

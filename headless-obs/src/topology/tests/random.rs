@@ -142,7 +142,7 @@ proptest! {
                 prop_assert_eq!(topology.holders(address).collect::<BTreeSet<_>>(), expected);
             }
         }
-        // When everything is deleted and its time is over, nothing is left.
+        // Nothing is left after everything is deleted and its time is over.
         test.apply(Change::Reset(Kind::Slice, vec![]));
         test.apply(Change::Reset(Kind::Service, vec![]));
         let _ = test.topology.expire(s(1_000_000));

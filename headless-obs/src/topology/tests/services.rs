@@ -299,7 +299,7 @@ fn an_address_with_several_numbers_of_one_port_is_several_endpoints() {
         test.delete_slice("orders-a");
         assert_eq!(test.dial("orders", "192.0.2.1", 20_001), "192.0.2.1:20001=removed");
         assert_eq!(test.dial("orders", "192.0.2.1", 20_002), "192.0.2.1:20002=ready");
-        // When its time is over, nothing is left.
+        // Nothing is left after its time.
         test.delete_slice("orders-b");
         let _ = test.topology.expire(s(1_000_000));
         assert!(test.topology.is_empty());

@@ -6,7 +6,7 @@ use crate::testing::Random;
 use crate::verdict::judge;
 use crate::verdict::test_fixtures::Facts;
 
-/// How much a connection, a request or a rate is.
+/// The size of a connection, a request or a rate.
 #[derive(Clone, Copy, Debug)]
 enum Tail {
     Pareto(f64),

@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitOptions, wait};
 
 use super::mounts;
 
-/// How long containerd may take to start on a busy machine.
+/// The time that containerd may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs until containerd or the kubelet ends.

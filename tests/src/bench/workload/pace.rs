@@ -39,7 +39,7 @@ impl Done {
 }
 
 impl Pace {
-    /// When the repetition after `done` others is due, counted from the start; `None`: at once.
+    /// The time at which the repetition after `done` others is due, counted from the start; `None`: at once.
     fn due(self, done: u64) -> Option<Duration> {
         let rate = u64::from(self.per_second?.max(1));
         Some(Duration::from_secs(done / rate) + Duration::from_nanos(done % rate * 1_000_000_000 / rate))

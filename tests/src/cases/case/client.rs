@@ -29,7 +29,7 @@ pub(crate) struct Client {
     /// Whether it is content with a truncated response.
     #[serde(default)]
     pub(crate) cut_is_enough: bool,
-    /// How long it waits for a response.
+    /// The time that it waits for a response.
     #[serde(default)]
     pub(crate) dns_timeout: Option<Span>,
     /// It does not ask DNS; it knows these addresses.
@@ -70,7 +70,7 @@ pub(crate) struct Client {
     /// Bytes that it waits for.
     #[serde(default)]
     pub(crate) receive: usize,
-    /// How long it keeps a connection.
+    /// The time that it keeps a connection.
     #[serde(default)]
     pub(crate) hold: Span,
     /// It keeps its connections until a step closes them.
@@ -85,7 +85,7 @@ pub(crate) struct Client {
     pub(crate) input: String,
 }
 
-/// How names are looked up.
+/// The way in which names are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Resolver {

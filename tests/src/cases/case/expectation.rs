@@ -14,11 +14,11 @@ use crate::metrics::Selector;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Expectation {
-    /// How long it may take until it holds.
+    /// The time that it may take until it holds.
     pub(crate) within: Option<Span>,
     /// The stretch of time that the report is about, as for the option `--last`.
     pub(crate) last: Option<String>,
-    /// Why the report does not say this yet. The case is then reported as open, and does not fail.
+    /// The reason why the report does not say this yet. The case is then reported as open, and does not fail.
     pub(crate) open: Option<String>,
     /// Service → client → its verdict.
     pub(crate) clients: BTreeMap<String, BTreeMap<String, Claims>>,

@@ -38,10 +38,10 @@ pub(crate) struct Case {
     /// Its source, and anything else that a reader should know.
     #[serde(default)]
     pub(crate) about: Option<String>,
-    /// Why it cannot be simulated: what it needs from a real kernel or a real program.
+    /// The reason why it cannot be simulated: what it needs from a real kernel or a real program.
     #[serde(default)]
     pub(crate) lab_only: Option<String>,
-    /// Why it cannot be played in the lab: mostly because it takes days.
+    /// The reason why it cannot be played in the lab: mostly because it takes days.
     #[serde(default)]
     pub(crate) simulation_only: Option<String>,
     /// Whether it takes longer than a few seconds in the lab.
@@ -76,7 +76,7 @@ pub(crate) struct Daemon {
     pub(crate) also_on: Names,
     /// Pods that have been ready for this long count in the spread.
     pub(crate) mature_after: Span,
-    /// How long after a change nobody is blamed for it.
+    /// The time after a change in which nobody is blamed for it.
     pub(crate) stale_grace: Span,
     /// Further options of `headless-obs run`; only the lab can give them.
     pub(crate) options: Vec<String>,

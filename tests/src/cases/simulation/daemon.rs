@@ -30,7 +30,7 @@ use crate::scene::Scene;
 const EXPIRE_TICKS: u64 = 60;
 /// After this time without records, it is enough to look at verdicts that often.
 const QUIET: Duration = Duration::from_secs(300);
-/// How long after the last record the daemon still looks at them: the longest stretch that one may rest on.
+/// The time after the last record in which the daemon still looks at them: the longest stretch that one may rest on.
 const LOOKS_BACK: Duration = Duration::from_secs(3700);
 /// Seconds of the wall clock when the monotonic clock was zero.
 const WALL: i64 = 1_790_000_000;
@@ -42,7 +42,7 @@ pub(super) struct Daemon {
     began: Time,
     /// Destinations that the kernel would ignore.
     ignored: BTreeSet<IpAddr>,
-    /// When the last record came.
+    /// The time at which the last record came.
     last_record: Time,
 }
 
@@ -124,7 +124,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// What the kernel is to ignore from now on.
+    /// The addresses that the kernel is to ignore from now on.
     fn follow(&mut self) {
         let updates = self.engine.take_ignore_updates();
         self.ignored.retain(|address| !updates.remove.contains(address));
@@ -132,7 +132,7 @@ impl Daemon {
         self.engine.take_program_lookups();
     }
 
-    /// What the kernel side would say of itself.
+    /// The kernel side's statement about itself.
     fn state(&self, now: Time) -> Result<KernelState> {
         let nanos = i128::from(self.began.0) + i128::from(WALL) * 1_000_000_000;
         Ok(KernelState {

@@ -24,7 +24,7 @@ use daemon::Daemon;
 use network::{Host, Network};
 use running::{Event, Running};
 
-/// How long a change of manifests takes to reach the daemon.
+/// The time that a change of manifests takes to reach the daemon.
 const MANIFESTS: Duration = Duration::from_millis(200);
 /// The engine's ticks.
 const TICK: Duration = Duration::from_secs(1);

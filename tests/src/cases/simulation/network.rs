@@ -17,11 +17,11 @@ use crate::scene::PodState;
 
 /// From a packet to its answer.
 pub(super) const ROUND_TRIP: Duration = Duration::from_micros(300);
-/// When the first packet of a connection is sent again.
+/// The time at which the first packet of a connection is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// When the kernel gives up an attempt without an answer, with its usual number of tries.
+/// The time at which the kernel gives up an attempt without an answer, with its usual number of tries.
 const TIMEOUT: Duration = Duration::from_secs(131);
-/// When the kernel knows that nobody has an address.
+/// The time at which the kernel knows that nobody has an address.
 const NEIGHBOUR: Duration = Duration::from_secs(3);
 
 /// A pod on the network.

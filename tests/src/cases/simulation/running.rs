@@ -24,7 +24,7 @@ use crate::case::{Serve, here};
 use crate::scene::PodState;
 use crate::stage::DNS_HOST;
 
-/// When the daemon counts a query as unanswered.
+/// The time at which the daemon counts a query as unanswered.
 const UNANSWERED: Duration = Duration::from_secs(12);
 /// The kernel's number of an established connection.
 const ESTABLISHED: u32 = 1;
@@ -162,7 +162,7 @@ impl Running {
         })
     }
 
-    /// When it may begin the next connection.
+    /// The time at which it may begin the next connection.
     fn due(&self) -> Time {
         match self.spec.rate.filter(|rate| *rate > 0.0 && !self.commanded) {
             #[expect(clippy::cast_precision_loss, reason = "a count of connections is far below 2^52")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// How much of the machine's cgroups a node sees.
+/// The part of the machine's cgroups that a node sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Surroundings {
@@ -18,7 +18,7 @@ pub enum Surroundings {
 /// The spec.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InitSpec {
-    /// How much of the machine's cgroups it sees.
+    /// The part of the machine's cgroups that it sees.
     pub surroundings: Surroundings,
     /// Its directory in each hierarchy of cgroups.
     pub cgroups: Vec<PathBuf>,

@@ -150,5 +150,5 @@ fn wired(lab: &Lab, cluster: &Cluster, number: u8) -> Result<Node> {
     Ok(node)
 }
 
-/// How long a pod may take to reach a state on a busy machine.
+/// The time that a pod may take to reach a state on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -33,7 +33,7 @@ pub(crate) fn said(snapshot: &Value, clients: &[(&str, &str, Counts)]) -> Result
     Ok(seen)
 }
 
-/// How the connections were resolved; how many attempts failed, and how many connections went to another port.
+/// The resolutions of the connections, the number of failed attempts, and the number of connections to another port.
 fn resolution(client: &Value, counts: Counts) -> String {
     let nothing = Map::new();
     let by = client["resolution"].as_object().unwrap_or(&nothing).iter();

@@ -8,7 +8,7 @@ use crate::testing::Random;
 /// Seconds between two looks.
 const LOOK: u64 = 10;
 
-/// How a client chooses.
+/// The way in which a client chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     /// The first address of each answer, which the server shuffles.

@@ -1,4 +1,4 @@
-//! When the topology is stale, and since when.
+//! The staleness of the topology, and its beginning.
 
 use super::super::watches::watches;
 use super::*;
