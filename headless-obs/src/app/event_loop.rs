@@ -166,6 +166,8 @@ impl EventLoop {
                     if ticks.is_multiple_of(LOOK.as_secs()) {
                         self.read_loads().await;
                         self.look().await?;
+                        let milliseconds = self.pauses.take().as_secs_f64() * 1e3;
+                        debug!(milliseconds, "the longest time in which the ring was not read, since the last look");
                     }
                     if ticks.is_multiple_of(DNS_TIMEOUT_TICKS) {
                         self.collect_dns_timeouts();
@@ -284,9 +286,6 @@ impl EventLoop {
                     self.engine.forget_flow(flow);
                 }
             }
-        }
-        if is_time_to_expire {
-            debug!(longest = ?self.pauses.take(), "the longest time in which the ring was not read");
         }
         if std::mem::take(&mut self.served_snapshot) {
             trim_heap();

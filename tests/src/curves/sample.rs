@@ -15,6 +15,10 @@ use crate::fit::Line;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 /// Number of scrapes; the median counts.
 const SCRAPES: usize = 5;
+/// The daemon logs its pauses.
+const LOG: [&str; 2] = ["--log-level", "info,headless_obs::app::event_loop=debug"];
+/// The beginning of such a line.
+const PAUSE: &str = "the longest time in which the ring was not read";
 
 /// Measurements of one daemon.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,12 +32,14 @@ pub(crate) struct Sample {
     pub(crate) scrape_ms: f64,
     pub(crate) scrape_kib: f64,
     pub(crate) scrape_series: f64,
+    /// The longest time in which the daemon did not read the ring, while it was scraped and took a look.
+    pub(crate) unread_ms: f64,
 }
 
 /// Starts a daemon, waits until it is ready, and measures that.
 pub(crate) fn start(lab: &Lab, topology: &Path, options: &[&str]) -> Result<(Observer, Sample)> {
     let topology = format!("files:{}", topology.display());
-    let options = [&["--topology", topology.as_str()], options].concat();
+    let options = [&["--topology", topology.as_str()], &LOG[..], options].concat();
     let spec = ObserverSpec { patience: Some(PATIENCE), ..ObserverSpec::new(&options) };
     let begun = Instant::now();
     let observer = Observer::start(lab, &spec)?;
@@ -48,6 +54,7 @@ impl Sample {
         rest(observer.pid())?;
         self.resident_mib = resident_mib(observer.pid())?;
         let mut times = Vec::new();
+        let before = pauses(observer).len();
         for _ in 0..SCRAPES {
             let begun = Instant::now();
             let text = observer.metrics()?;
@@ -57,6 +64,17 @@ impl Sample {
         }
         times.sort_by(f64::total_cmp);
         self.scrape_ms = times.get(SCRAPES / 2).copied().context("no scrapes")?;
+        // The first further line is about the scrapes, the second one about a look with all of it.
+        let until = Instant::now() + PATIENCE;
+        let pauses = loop {
+            let pauses = pauses(observer);
+            if pauses.len() >= before + 2 {
+                break pauses;
+            }
+            anyhow::ensure!(Instant::now() < until, "the daemon logged no pauses within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(100));
+        };
+        self.unread_ms = pauses.iter().skip(before).copied().fold(0.0, f64::max);
         Ok(())
     }
 
@@ -91,6 +109,13 @@ impl Sample {
     }
 }
 
+/// The pauses that a daemon has logged, in milliseconds.
+fn pauses(observer: &Observer) -> Vec<f64> {
+    let log = observer.log();
+    let lines = log.lines().filter(|line| line.contains(PAUSE));
+    lines.filter_map(|line| line.split("milliseconds=").nth(1)?.split(' ').next()?.parse().ok()).collect()
+}
+
 /// Waits until a process is idle, has no work left for the next second, and has returned its temporary memory. Returns
 /// its processor time.
 pub(crate) fn rest(pid: u32) -> Result<f64> {
@@ -122,6 +147,7 @@ pub(crate) fn lines(samples: &[Sample], with_relist: bool) -> Vec<Line> {
         line("a scrape, ms", 1, 2.0, |sample| sample.scrape_ms),
         line("a scrape, KiB", 0, 10.0, |sample| sample.scrape_kib),
         line("a scrape, series", 0, 100.0, |sample| sample.scrape_series),
+        line("longest time in which the ring was not read, ms", 1, 2.0, |sample| sample.unread_ms),
     ];
     if with_relist {
         let relist = line("processor of reading all again, s", 2, 0.1, |sample| sample.relist_cpu_seconds);
