@@ -167,7 +167,10 @@ impl EventLoop {
                         self.read_loads().await;
                         self.look().await?;
                         let milliseconds = self.pauses.take().as_secs_f64() * 1e3;
-                        debug!(milliseconds, "the longest time in which the ring was not read, since the last look");
+                        debug!(
+                            milliseconds,
+                            "the longest time in which the ring was not read, since the last look"
+                        );
                     }
                     if ticks.is_multiple_of(DNS_TIMEOUT_TICKS) {
                         self.collect_dns_timeouts();
