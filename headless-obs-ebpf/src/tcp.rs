@@ -8,8 +8,9 @@
 //!
 //! The kernel skips a program that would interrupt itself on the same CPU: while a task connects or closes, a packet
 //! may arrive and change another connection. So a second program checks whether the first one ran, and otherwise does
-//! its work. The kernel never skips both at the same change, because a packet would have to interrupt a packet. If the
-//! second program handles a change again, the state in CONNECTIONS makes that harmless.
+//! its work. As long as the kernel does not switch tasks inside a program, it never skips both at the same change,
+//! because a packet would have to interrupt a packet (docs/kernels.md tells of a run where it may have). If the second
+//! program handles a change again, the state in CONNECTIONS makes that harmless.
 //!
 //! The classic tracepoint runs no program at all while another one runs. Such a loss shows later, and is counted then:
 //! an opening when the connection ends, an end or a failure when its socket is used again.
