@@ -119,9 +119,6 @@ fn assemble(plan: &Plan, made: &Made, folder: &Path) -> Result<Files> {
     let published: Vec<String> =
         files.published.iter().map(|(name, digest)| format!("{name}@{digest}\n")).collect();
     files.add_text(files::PUBLISHED, &published.concat())?;
-    let published: Vec<String> =
-        files.published.iter().map(|(name, digest)| format!("{name}@{digest}\n")).collect();
-    files.add_text("PUBLISHED", &published.concat())?;
     files.add_text("provenance.intoto.json", &provenance::statement(plan, &files, made)?)?;
     files.write_sums()?;
     Ok(files)

@@ -17,7 +17,7 @@ use crate::target_arch::TargetArch;
 use crate::tools::{self, Tool};
 use crate::{chart, dist, process, workspace};
 
-/// How long the registry may take to listen.
+/// The time that the registry may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The check.
