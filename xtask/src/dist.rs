@@ -58,7 +58,7 @@ pub(crate) struct Made {
     name: String,
     /// The image's digest.
     pub(crate) digest: String,
-    /// What the image says of itself.
+    /// The image's labels.
     pub(crate) labels: BTreeMap<String, String>,
 }
 

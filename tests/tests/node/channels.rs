@@ -1,5 +1,5 @@
-//! Ten thousand channels that stay open, with loads from nothing to megabytes: the daemon's figures are the kernel's at
-//! both ends, after a restart too, and an end counts once.
+//! Ten thousand channels that stay open, with loads from nothing to 65,000 bytes: the daemon's figures are the kernel's
+//! at both ends, after a restart too, and an end counts once.
 
 use std::collections::BTreeMap;
 use std::thread;

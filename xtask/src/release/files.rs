@@ -80,6 +80,20 @@ impl Files {
     }
 }
 
+/// An error unless a folder may be emptied for a release: it is absent, empty, or an earlier release.
+pub(super) fn refuse_other_files(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    ensure!(
+        entries.next().is_none() || folder.join(SUMS).is_file(),
+        "{} has files and is no release, and would be emptied: name another folder with --folder",
+        folder.display()
+    );
+    Ok(())
+}
+
 /// An error unless each file in a folder is the one that `SHA256SUMS` names.
 pub(super) fn verify(folder: &Path) -> Result<()> {
     let sums = String::from_utf8(read(&folder.join(SUMS))?).context("SHA256SUMS is no text")?;
@@ -127,6 +141,21 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         assert!(error.contains("a.tar.gz"), "{error}");
         assert!(checked.is_err());
+    }
+
+    #[test]
+    fn a_folder_with_other_files_is_not_emptied() {
+        let folder = std::env::temp_dir().join(format!("xtask-release-other-{}", std::process::id()));
+        refuse_other_files(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        refuse_other_files(&folder).unwrap();
+        fs::write(folder.join("thesis"), "").unwrap();
+        let refused = refuse_other_files(&folder);
+        fs::write(folder.join(SUMS), "").unwrap();
+        let earlier = refuse_other_files(&folder);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(refused.unwrap_err().to_string().contains("--folder"));
+        earlier.unwrap();
     }
 
     #[test]

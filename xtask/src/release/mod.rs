@@ -55,7 +55,8 @@ pub(crate) struct Options {
     /// Sign the checksums with this key: ECDSA on the curve P-256, PKCS#8, PEM
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Write the files here, after emptying it [default: target/release-VERSION]
+    /// Write the files here: into a new or empty folder, or in place of an earlier release [default:
+    /// target/release-VERSION]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     /// Make everything a second time, in a new clone, and compare the bytes
@@ -84,6 +85,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let plan = Plan::read(registry, &options.downloads, &options.builder, &options.profile)?;
     if let Some(tag) = &options.tag {
         plan.refuse_unless_tagged(tag)?;
+    }
+    if let Some(folder) = &options.folder {
+        files::refuse_other_files(folder)?;
     }
     let usual = || workspace::target().join(format!("release-{}", plan.version));
     let folder = options.folder.clone().unwrap_or_else(usual);
